@@ -1,0 +1,58 @@
+"""rxws on a WebSocket of aiohttp's that somebody else opened, with Subjects that somebody else made."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import ClientWebSocketResponse, web
+from reactivex import Observable, abc
+
+from rxws.aiohttp_wire import AiohttpWire
+from rxws.lifecycle import Lifecycle
+from rxws.options import check
+from rxws.socket import WebSocket
+
+DECIDED: Final = ("protocols", "origins", "max_msg_size", "compress")
+"""Options that the handshake has decided already."""
+
+
+def attach(
+    ws: web.WebSocketResponse | ClientWebSocketResponse,
+    incoming: abc.ObserverBase[Any],
+    outgoing: Observable[Any],
+    errors: abc.ObserverBase[Exception] | None = None,
+    **options: Any,
+) -> WebSocket[Any, Any]:
+    """Connect Observers and Observables of your own, a `ReplaySubject` say, to a prepared aiohttp WebSocket.
+
+    `incoming` gets the messages and completes when the socket closes. What `outgoing` emits is sent; its completion
+    closes the socket with 1000, its failure with 1011. `errors` gets exceptions and completes; without it the first
+    error closes the socket. `outgoing` is not completed, since it may be somebody else's too.
+
+    From here on the WebSocket is rxws's: do not receive from it, send to it or close it. The handler awaits
+    `socket.closed` and returns `ws`. Options as for `websocket`, but for those that the handshake has decided:
+    `protocols`, `origins`, `max_msg_size`, `compress`.
+
+    Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared or is
+    closed already. Memory as `websocket`.
+    """
+    settings = check(options, without=DECIDED)
+    if not isinstance(ws, (web.WebSocketResponse, ClientWebSocketResponse)):  # pyright: ignore
+        raise TypeError(f"attach takes a WebSocketResponse or a ClientWebSocketResponse of aiohttp, not {ws!r}")
+    if not callable(getattr(incoming, "on_next", None)):
+        raise TypeError(f"incoming must be a Subject or another Observer, not {incoming!r}")
+    if not isinstance(outgoing, Observable):  # pyright: ignore
+        raise TypeError(f"outgoing must be a Subject or another Observable, not {outgoing!r}")
+    if errors is not None and not callable(getattr(errors, "on_next", None)):
+        raise TypeError(f"errors must be a Subject or another Observer, not {errors!r}")
+    if isinstance(ws, web.WebSocketResponse) and not ws.prepared:
+        raise RuntimeError("this WebSocketResponse is not prepared: await ws.prepare(request) first")
+    if ws.closed:
+        raise RuntimeError("this WebSocket is closed already")
+    life = Lifecycle(settings)
+    if errors is not None:
+        life.errors.subscribe(errors)
+    life.incoming.subscribe(incoming)
+    life.open(AiohttpWire(ws, settings.close_timeout))
+    life.stream(outgoing)
+    return WebSocket(life)

@@ -1,0 +1,132 @@
+"""Hot streams: their observers are served one notification at a time, each safe from the others' errors."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+
+T = TypeVar("T")
+_lock = Lock()
+
+
+class Broadcast(Generic[T]):
+    """Sends values to observers, as the Rx contract has it.
+
+    Notifications are serialised: what an observer emits while it is being notified follows when all observers
+    have had the present value. One terminal event comes, and nothing after it. What an observer raises goes to
+    `on_raise`; the others still get the value. No lock is taken to emit: `observers` is replaced, not changed.
+    """
+
+    __slots__ = ("_backlog", "_busy", "_end", "_on_raise", "observers", "stopped")
+
+    def __init__(self, on_raise: Callable[[Exception], object]) -> None:
+        self.observers: tuple[abc.ObserverBase[T], ...] = ()
+        self.stopped = False
+        self._busy = False
+        self._end: tuple[Exception | None] | None = None
+        self._backlog: deque[T] | None = None
+        self._on_raise = on_raise
+
+    def emit(self, value: T) -> None:
+        """Send a value to all observers; ignored after the end."""
+        if self.stopped:
+            return
+        if self._busy:
+            self._backlog = self._backlog or deque()
+            self._backlog.append(value)
+            return
+        self._busy = True
+        try:
+            self._send(value)
+            while self._backlog:
+                self._send(self._backlog.popleft())
+        finally:
+            self._busy = False
+            if self._end is not None:
+                self._finish(self._end[0])
+
+    def end(self, error: Exception | None = None) -> None:
+        """Complete, or fail with `error`, all observers, once; within a notification, right after it."""
+        if self.stopped:
+            return
+        self.stopped = True
+        if self._busy:
+            self._end = (error,)
+        else:
+            self._finish(error)
+
+    def subscribe(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+        """Add an observer; after the end it just completes."""
+        if self.stopped:
+            observer.on_completed()
+            return Disposable()
+        with _lock:
+            self.observers = (*self.observers, observer)
+        return Disposable(lambda: self._remove(observer))
+
+    def _remove(self, observer: abc.ObserverBase[T]) -> None:
+        with _lock:
+            self.observers = tuple(other for other in self.observers if other is not observer)
+
+    def _send(self, value: T) -> None:
+        for observer in self.observers:
+            try:
+                observer.on_next(value)
+            except Exception as error:
+                self._on_raise(error)
+
+    def _finish(self, error: Exception | None) -> None:
+        self._end = None
+        observers, self.observers = self.observers, ()
+        for observer in observers:
+            self._call(observer.on_completed if error is None else lambda o=observer: o.on_error(error))
+
+    def _call(self, notify: Callable[[], Any]) -> None:
+        try:
+            notify()
+        except Exception as error:
+            self._on_raise(error)
+
+
+class Hot(Observable[T]):
+    """A hot Observable: subscribers see what comes from then on."""
+
+    def __init__(self, on_raise: Callable[[Exception], object]) -> None:
+        super().__init__()
+        self._broadcast = Broadcast[T](on_raise)
+        self.emit = self._broadcast.emit
+        self.end = self._broadcast.end
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self._broadcast.subscribe(observer)
+
+
+class Outcome(Observable[T]):
+    """What is known at the end: some values and completion, for late subscribers too."""
+
+    def __init__(self, on_raise: Callable[[Exception], object]) -> None:
+        super().__init__()
+        self._broadcast = Broadcast[T](on_raise)
+        self._values: tuple[T, ...] = ()
+
+    def settle(self, *values: T) -> None:
+        """Emit the values and complete."""
+        self._values = values
+        for value in values:
+            self._broadcast.emit(value)
+        self._broadcast.end()
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        if self._broadcast.stopped:
+            for value in self._values:
+                observer.on_next(value)
+        return self._broadcast.subscribe(observer)

@@ -1,0 +1,81 @@
+"""What can go wrong on a socket, and the close code each error has when nobody observes `errors`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rxws.closing import Close, sendable
+
+
+class RxwsError(Exception):
+    """The root of the errors that rxws itself makes.
+
+    `close_code` and `close_reason` are what the peer sees when the error closes the socket. An exception
+    class of your own may have them too.
+    """
+
+    close_code: int = 1011
+    close_reason: str = "Unexpected Error"
+
+
+class DecodeError(RxwsError):
+    """The codec refused a message of the peer's; it is skipped. `message` is what came, `__cause__` why."""
+
+    close_code = 1007
+    close_reason = "Invalid Message"
+
+    def __init__(self, message: str | bytes) -> None:
+        super().__init__(f"cannot decode {_excerpt(message)}")
+        self.message = message
+
+
+class EncodeError(RxwsError):
+    """A value given to `outgoing` cannot be sent; it is skipped. `value` is what was given, `__cause__` why."""
+
+    def __init__(self, value: Any, why: str = "") -> None:
+        super().__init__(f"cannot send {_excerpt(value)}{': ' if why else ''}{why}")
+        self.value = value
+
+
+class ProtocolError(RxwsError):
+    """The peer broke the WebSocket protocol or exceeded `max_msg_size`; the socket closes with `close_code`."""
+
+    close_code = 1002
+    close_reason = ""
+
+    def __init__(self, message: str, close_code: int = 1002) -> None:
+        super().__init__(message)
+        self.close_code = close_code
+
+
+class ConnectionLost(RxwsError):
+    """The connection ended without a close frame; `__cause__` is the transport's error, if it told one."""
+
+    close_code = 1006
+    close_reason = ""
+
+
+class HeartbeatTimeout(ConnectionLost):
+    """The peer gave no sign of life within `heartbeat` seconds after a ping."""
+
+
+def close_for(error: BaseException) -> Close:
+    """Tell with which `Close` an error ends its socket.
+
+    >>> close_for(ValueError("?"))
+    Close(code=1011, reason='Unexpected Error')
+    >>> close_for(Close(4001, "bye"))
+    Close(code=4001, reason='bye')
+    """
+    if isinstance(error, Close):
+        return error
+    code = getattr(error, "close_code", None)
+    if not isinstance(code, int) or not (sendable(code) or isinstance(error, ConnectionLost)):
+        return Close(RxwsError.close_code, RxwsError.close_reason)
+    return Close.received(code, str(getattr(error, "close_reason", "")))
+
+
+def _excerpt(value: object, limit: int = 80) -> str:
+    """Show a value in at most `limit` characters: a megabyte of it helps nobody in a log."""
+    text = repr(value[:limit] if isinstance(value, (str, bytes, bytearray)) else value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,82 @@
+"""Pings of our own: they find dead peers, and measure the round trip."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+GRACE: Final = 0.1
+"""The share of the interval that a late pong gets when the event loop itself was late: its bytes may be waiting."""
+
+
+class Heartbeat:
+    """Pings every `interval` seconds, and gives up on a peer that shows no sign of life within `interval` after.
+
+    Any frame is a sign of life. While `blind()`, when reading is held and a pong may wait unread, an unanswered
+    ping condemns nobody, unless the ping itself could not be sent.
+    """
+
+    __slots__ = ("_blind", "_due", "_interval", "_loop", "_on_timeout", "_ping", "_pinged", "_sent", "_timer", "rtt")
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        interval: float,
+        *,
+        ping: Callable[[bytes], object],
+        blind: Callable[[], bool],
+        on_timeout: Callable[[], object],
+    ) -> None:
+        self.rtt: float | None = None
+        self._loop = loop
+        self._interval = interval
+        self._ping = ping
+        self._blind = blind
+        self._on_timeout = on_timeout
+        self._pinged = 0
+        self._sent: float | None = None
+        self._due = False
+        self._timer = loop.call_later(interval, self._beat)
+
+    def ping_taken(self) -> None:
+        """Start the clock: the ping goes on the wire now."""
+        self._sent = self._loop.time()
+
+    def alive(self) -> None:
+        """Note a sign of life."""
+        self._due = False
+
+    def pong(self, data: bytes) -> None:
+        """Note a pong, and measure with it if it answers the last ping."""
+        self._due = False
+        if self._sent is not None and data == self._payload():
+            self.rtt = self._loop.time() - self._sent
+            self._sent = None
+
+    def stop(self) -> None:
+        """End."""
+        self._timer.cancel()
+
+    def _payload(self) -> bytes:
+        return self._pinged.to_bytes(4, "big")
+
+    def _beat(self) -> None:
+        if self._due:
+            self._timer = self._loop.call_later(self._interval * GRACE, self._judge)
+        else:
+            self._send()
+
+    def _judge(self) -> None:
+        sent = self._sent is not None
+        if self._due and not (sent and self._blind()):
+            self._on_timeout()
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        self._pinged = (self._pinged + 1) % 2**32
+        self._sent = None
+        self._due = True
+        self._ping(self._payload())
+        self._timer = self._loop.call_later(self._interval, self._beat)

@@ -1,0 +1,176 @@
+"""The options of a socket: the same on the server and on the client, checked as early as possible."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict, cast, get_args
+
+from rxws import codecs
+from rxws.overflow import LatestBy, Overflow, OverflowName
+
+
+class Options(TypedDict, total=False):
+    """The keyword options of `websocket` and `accept`; `Settings` has their meanings, units and defaults."""
+
+    protocols: Iterable[str] | Mapping[str, codecs.Codec[Any, Any]]
+    origins: str | Iterable[str]
+    heartbeat: float | None
+    max_msg_size: int | None
+    compress: bool
+    high_water: int
+    max_buffered: int
+    overflow: Overflow
+    message_rate: float | None
+    close_timeout: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Checked options. `None` means off; a wrong type is a `TypeError`, a wrong value a `ValueError`."""
+
+    codec: codecs.Codec[Any, Any] = codecs.text
+    """What messages are: `str` and `bytes` as they came, `rxws.json`, `rxws.codecs.msgspec(Type)`, yours."""
+
+    protocols: tuple[str, ...] = ()
+    """Subprotocols (RFC 6455, section 1.9); the first one of the client's that is here is chosen."""
+
+    protocol_codecs: Mapping[str, codecs.Codec[Any, Any]] | None = None
+    """The codecs of the subprotocols, when `protocols` was a mapping."""
+
+    origins: tuple[str, ...] | None = ()
+    """Foreign origins that browsers may connect from, besides the own host; `None` lets all in."""
+
+    heartbeat: float | None = 20.0
+    """Seconds between pings, and seconds to wait for a sign of life after one; then the socket ends, 1006."""
+
+    max_msg_size: int | None = 1024 * 1024
+    """Bytes in one incoming message; a larger one closes the socket with 1009."""
+
+    compress: bool = False
+    """Whether to offer permessage-deflate (RFC 7692); it costs 100-380 KiB of memory a connection."""
+
+    high_water: int = 64 * 1024
+    """Bytes waiting in `outgoing` above which reading is held; it goes on below a quarter of them."""
+
+    max_buffered: int = 1024 * 1024
+    """Bytes waiting in `outgoing` at which `overflow` rules; every message counts as 64 bytes more than it has."""
+
+    overflow: Overflow = "close"
+    """What a peer gets that reads too slowly: `"close"` (1013), `"drop_oldest"`, `"drop_newest"`, `"latest"`, or
+    `rxws.latest_by(key)`."""
+
+    message_rate: float | None = None
+    """Incoming messages per second, with a burst of as many; beyond, the socket closes with 1008."""
+
+    close_timeout: float = 5.0
+    """Seconds that flushing, the closing handshake and the handler's clean-up may take; then abort."""
+
+    def codec_for(self, protocol: str | None) -> codecs.Codec[Any, Any]:
+        """Choose the codec by what was negotiated."""
+        return (self.protocol_codecs or {}).get(protocol or "", self.codec)
+
+
+def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Settings:
+    """Check options, all of them but those in `without` allowed, and fill in the defaults.
+
+    >>> check({"heartbeat": 5}).heartbeat
+    5.0
+    >>> check({"hartbeat": 5})
+    Traceback (most recent call last):
+        ...
+    TypeError: unknown option 'hartbeat': did you mean 'heartbeat'?
+    """
+    known = {field.name for field in fields(Settings)} - {"protocol_codecs", *without}
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(sorted(known))}"
+            raise TypeError(f"unknown option {name!r}: {hint}")
+    checked: dict[str, Any] = {name: _CHECKS[name](name, value) for name, value in options.items()}
+    if isinstance(options.get("protocols"), Mapping):
+        checked["protocol_codecs"] = {
+            name: _codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
+        }
+    return Settings(**checked)
+
+
+def _codec(name: str, value: Any) -> codecs.Codec[Any, Any]:
+    if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in ("decode", "encode")):
+        raise TypeError(f"{name} must be an object with decode() and encode(), such as rxws.json, not {value!r}")
+    return value
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    names = tuple(cast("Iterable[object]", value)) if isinstance(value, Iterable) and not isinstance(value, str) else None
+    if names is None or not all(isinstance(item, str) and item for item in names):
+        raise TypeError(f"{name} must be a list of strings, not {value!r}")
+    return cast("tuple[str, ...]", names)
+
+
+def _origins(name: str, value: Any) -> tuple[str, ...] | None:
+    if value == "*":
+        return None
+    origins = _names(name, value)
+    for origin in origins:
+        scheme, found, host = origin.partition("://")
+        if origin != "null" and (not found or not scheme or not host or set(host) & set("/?#@* ")):
+            raise ValueError(f'{name} holds {origin!r}: expected "scheme://host" or "scheme://host:port"; "*" is alone')
+    return tuple(origin.lower() for origin in origins)
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number, not {value!r}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be positive, not {value!r}")
+    return float(value)
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if value <= 0:
+        raise ValueError(f"{name} must be positive, not {value!r}")
+    return value
+
+
+def _optional_number(name: str, value: Any) -> float | None:
+    if value == 0:
+        raise ValueError(f"{name} must be positive, or None for off, not {value!r}")
+    return None if value is None else _number(name, value)
+
+
+def _optional_integer(name: str, value: Any) -> int | None:
+    if value == 0:
+        raise ValueError(f"{name} must be positive, or None for off, not {value!r}")
+    return None if value is None else _integer(name, value)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+def _overflow(name: str, value: Any) -> Overflow:
+    if isinstance(value, LatestBy) or value in get_args(OverflowName):
+        return value
+    known = ", ".join(map(repr, get_args(OverflowName)))
+    raise ValueError(f"{name} must be one of {known} or rxws.latest_by(key), not {value!r}")
+
+
+_CHECKS = {
+    "codec": _codec,
+    "protocols": _names,
+    "origins": _origins,
+    "heartbeat": _optional_number,
+    "max_msg_size": _optional_integer,
+    "compress": _flag,
+    "high_water": _integer,
+    "max_buffered": _integer,
+    "overflow": _overflow,
+    "message_rate": _optional_number,
+    "close_timeout": _number,
+}

@@ -1,0 +1,165 @@
+"""The bounded buffer of `outgoing`, and what happens at its limit."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, Protocol
+
+from rxws.wire import Binary, Text
+
+MESSAGE_WEIGHT: Final = 64
+"""What a message weighs besides its bytes, about its cost as Python objects: empty ones are bounded too."""
+
+OverflowName = Literal["close", "drop_oldest", "drop_newest", "latest"]
+
+
+@dataclass(frozen=True, slots=True)
+class LatestBy:
+    """The overflow policy that `latest_by` makes."""
+
+    key: Callable[[Any], Hashable]
+
+
+Overflow = OverflowName | LatestBy
+
+
+def latest_by(key: Callable[[Any], Hashable]) -> LatestBy:
+    """Make an overflow policy: while the peer cannot keep up, keep the newest message of each key.
+
+    A peer that keeps up gets everything. The newest message takes the place in the queue of the one it
+    replaces. `key` gets the message as it was given to `outgoing`; at most `max_buffered` bytes wait.
+
+    >>> latest_by(lambda tick: tick["symbol"]).key({"symbol": "EURUSD", "bid": 1.07})
+    'EURUSD'
+    """
+    if not callable(key):
+        raise TypeError(f"latest_by takes a function of a message, not {key!r}")
+    return LatestBy(key)
+
+
+class Waiting(NamedTuple):
+    """A message that waits to be sent: as it was given, and as it goes on the wire."""
+
+    message: Any
+    frame: Text | Binary
+
+    @property
+    def weight(self) -> int:
+        """What it counts against `max_buffered`."""
+        return len(self.frame.data) + MESSAGE_WEIGHT
+
+
+class Full(Exception):
+    """The buffer is full and its policy is to close."""
+
+
+class Buffer(Protocol):
+    """A queue that weighs at most its limit, or holds a single message that is heavier alone."""
+
+    weight: int
+
+    def __len__(self) -> int:
+        """Count the messages."""
+        ...
+
+    def push(self, item: Waiting, *, congested: bool) -> list[Waiting]:
+        """Append, and return what was dropped for it, which may be the item itself; raises `Full`."""
+        ...
+
+    def pop(self) -> Waiting | None:
+        """Take the first."""
+        ...
+
+
+def make_buffer(overflow: Overflow, limit: int) -> Buffer:
+    """Make the buffer that a policy asks for."""
+    if overflow == "latest":
+        return ConflatingBuffer(limit, lambda message: None)
+    if isinstance(overflow, LatestBy):
+        return ConflatingBuffer(limit, overflow.key)
+    return QueueBuffer(limit, overflow)
+
+
+class QueueBuffer:
+    """First in, first out: `close`, `drop_oldest`, `drop_newest`."""
+
+    __slots__ = ("_items", "_limit", "_overflow", "weight")
+
+    def __init__(self, limit: int, overflow: OverflowName) -> None:
+        self.weight = 0
+        self._limit = limit
+        self._overflow = overflow
+        self._items: deque[Waiting] = deque()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def push(self, item: Waiting, *, congested: bool) -> list[Waiting]:
+        """Append; at the limit the policy decides who goes."""
+        dropped: list[Waiting] = []
+        while self._items and self.weight + item.weight > self._limit:
+            if self._overflow == "close":
+                raise Full
+            if self._overflow == "drop_newest":
+                return [item]
+            dropped.append(self._pop())
+        self._items.append(item)
+        self.weight += item.weight
+        return dropped
+
+    def pop(self) -> Waiting | None:
+        """Take the oldest."""
+        return self._pop() if self._items else None
+
+    def _pop(self) -> Waiting:
+        item = self._items.popleft()
+        self.weight -= item.weight
+        return item
+
+
+class ConflatingBuffer:
+    """Keeps, while the wire is congested, the newest message of each key: `latest`, `latest_by`."""
+
+    __slots__ = ("_items", "_key", "_limit", "_places", "_turn", "weight")
+
+    def __init__(self, limit: int, key: Callable[[Any], Hashable]) -> None:
+        self.weight = 0
+        self._limit = limit
+        self._key = key
+        self._turn = 0
+        self._items: OrderedDict[int, tuple[Hashable, Waiting]] = OrderedDict()
+        self._places: dict[Hashable, deque[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def push(self, item: Waiting, *, congested: bool) -> list[Waiting]:
+        """Append, or take the place of what waits under the same key; at the limit the oldest goes."""
+        key = self._key(item.message)
+        dropped: list[Waiting] = []
+        if congested and key in self._places:
+            place, *newer = self._places[key]
+            dropped = [self._items[place][1], *(self._remove(later) for later in newer)]
+            self.weight -= dropped[0].weight
+        else:
+            self._turn = place = self._turn + 1
+            self._places.setdefault(key, deque()).append(place)
+        self._items[place] = key, item
+        self.weight += item.weight
+        while self.weight > self._limit and (oldest := next((p for p in self._items if p != place), None)) is not None:
+            dropped.append(self._remove(oldest))
+        return dropped
+
+    def pop(self) -> Waiting | None:
+        """Take the one whose turn it is."""
+        return self._remove(next(iter(self._items))) if self._items else None
+
+    def _remove(self, place: int) -> Waiting:
+        key, item = self._items.pop(place)
+        self._places[key].remove(place)
+        if not self._places[key]:
+            del self._places[key]
+        self.weight -= item.weight
+        return item

@@ -1,0 +1,64 @@
+"""The event loop's thread: where everything of a socket happens, whoever calls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+MAX_HANDED_OVER: Final = 16_384
+"""Calls from other threads that may wait for the event loop of a socket."""
+
+
+class LoopThread:
+    """Runs calls in the thread of the event loop, in the order in which each other thread made them."""
+
+    __slots__ = ("_calls", "_ident", "_lock", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._ident = threading.get_ident()
+        self._lock = threading.Lock()
+        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+
+    def here(self) -> bool:
+        """Tell whether the caller is in the loop's thread."""
+        return threading.get_ident() == self._ident
+
+    def run(self, function: Callable[..., object], *args: Any) -> None:
+        """Call at once in the loop's thread, or soon from another; a closed loop ignores it."""
+        if self.here():
+            function(*args)
+        else:
+            self.hand_over(function, *args)
+
+    def hand_over(self, function: Callable[..., object], *args: Any, limit: int | None = None) -> bool:
+        """Call `function` in the loop's thread soon; `False` and no call if more than `limit` wait already."""
+        with self._lock:
+            if limit is not None and len(self._calls) >= limit:
+                return False
+            self._calls.append((function, args))
+            on_its_way = len(self._calls) > 1
+        if not on_its_way:
+            self._schedule()
+        return True
+
+    def _schedule(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the socket
+            self.loop.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        try:
+            for _ in range(len(self._calls)):
+                function, args = self._calls[0]
+                try:
+                    function(*args)
+                finally:
+                    with self._lock:
+                        self._calls.popleft()
+        finally:
+            if self._calls:
+                self._schedule()

@@ -1,0 +1,92 @@
+"""From an HTTP request to an open socket: the handshake's checks, the hub's limit, the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import logging
+import weakref
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from rxws.aiohttp_wire import AiohttpWire, Response
+from rxws.hub import Hub
+from rxws.lifecycle import Lifecycle
+from rxws.options import Settings
+from rxws.origins import admits
+from rxws.socket import WebSocket
+
+HUB = web.AppKey("rxws_hub", Hub)
+logger = logging.getLogger("rxws")
+_warned = weakref.WeakSet[web.Application]()
+
+
+class Upgrade:
+    """One request on its way to become a socket."""
+
+    def __init__(self, request: web.Request, settings: Settings) -> None:
+        check_handshake(request)
+        if not admits(request.headers.get(hdrs.ORIGIN), request.host, settings.origins):
+            raise web.HTTPForbidden(text=f"Origin {request.headers[hdrs.ORIGIN]!r} is not allowed here\n")
+        self._request = request
+        self._hub = hub_of(request)
+        self.life = Lifecycle(settings)
+        if self._hub is not None and not self._hub.admit(self.life):
+            raise web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
+        self.response = Response(
+            protocols=settings.protocols, compress=settings.compress, max_msg_size=settings.max_msg_size
+        )
+        self.socket = WebSocket[Any, Any](self.life, request=request, response=self.response)
+
+    async def open(self) -> None:
+        """Answer the handshake."""
+        await self.response.prepare(self._request)
+        self.life.open(AiohttpWire(self.response, self.life.settings.close_timeout))
+        if self._hub is not None:
+            self._hub.add(self.socket, self.life)
+
+    async def ended(self, task: asyncio.Task[None] | None = None) -> None:
+        """Wait for the socket's end, and for the handler's clean-up."""
+        await self.life.closed
+        if task is not None:
+            _, pending = await asyncio.wait({task}, timeout=self.life.settings.close_timeout)
+            if pending:
+                logger.error("%s ignores its cancellation: its socket is closed", task.get_name())
+
+    def give_up(self) -> None:
+        """End at once what has not ended."""
+        self.life.abandon()
+        self.life.abort()
+
+
+def check_handshake(request: web.Request) -> None:
+    """Raise the HTTP response that a request deserves which is no WebSocket handshake (RFC 6455, section 4.2)."""
+    headers = request.headers
+    if headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
+        raise web.HTTPUpgradeRequired(
+            headers={hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade"}, text="This is a WebSocket endpoint\n"
+        )
+    if headers.get(hdrs.SEC_WEBSOCKET_VERSION) != "13":
+        raise web.HTTPUpgradeRequired(
+            headers={hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_VERSION: "13"},
+            text="Sec-WebSocket-Version must be 13\n",
+        )
+    try:
+        key = base64.b64decode(headers.get(hdrs.SEC_WEBSOCKET_KEY, ""), validate=True)
+    except binascii.Error:
+        key = b""
+    if len(key) != 16:
+        raise web.HTTPBadRequest(text="Sec-WebSocket-Key must be 16 bytes in base64\n")
+
+
+def hub_of(request: web.Request) -> Hub | None:
+    """Find the hub of a request's application; warn once for an application that has none."""
+    hub = request.config_dict.get(HUB)
+    if hub is None and request.app not in _warned:
+        _warned.add(request.app)
+        logger.warning(
+            "rxws.setup(app) is missing: sockets will not be closed with 1001 at shutdown, limited, or counted"
+        )
+    return hub
