@@ -87,8 +87,8 @@ class AiohttpWire:
     @property
     def remote(self) -> str | None:
         """The peer's address."""
-        peer = self._ws.get_extra_info("peername")
-        return peer[0] if isinstance(peer, tuple) else peer or None
+        peer: Any = self._ws.get_extra_info("peername")
+        return peer[0] if isinstance(peer, tuple) else peer or None  # pyright: ignore[reportUnknownVariableType]
 
     @property
     def congested(self) -> bool:

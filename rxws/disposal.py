@@ -40,16 +40,16 @@ def watch(disposable: abc.DisposableBase, on_dispose: Callable[[], object]) -> N
 
 def _listeners(disposable: abc.DisposableBase) -> list[Callable[[], object]]:
     kind = type(disposable)
-    if "_rxws_listeners" not in getattr(disposable, "__dict__", {}):
+    if "_rxws_listeners" not in getattr(disposable, "__dict__", ()):
         try:
-            disposable.__dict__["_rxws_listeners"] = []
+            vars(disposable)["_rxws_listeners"] = []
             disposable.__class__ = _watched.get(kind) or _watched.setdefault(kind, _extend(kind))
         except (TypeError, AttributeError) as error:
             raise TypeError(
                 f"rxws cannot tell when a {kind.__name__} is disposed: wrap it, "
                 "reactivex.disposable.Disposable(yours.dispose)"
             ) from error
-    return disposable.__dict__["_rxws_listeners"]
+    return vars(disposable)["_rxws_listeners"]
 
 
 def _extend(kind: type[Any]) -> type[Any]:

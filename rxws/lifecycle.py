@@ -211,7 +211,7 @@ class Lifecycle:
             data, self._ping = self._ping, None
             self.heartbeat.ping_taken()
             return Ping(data)
-        frame = self.outgoing.take()
+        frame = self.outgoing.next_frame()
         if frame is not None:
             self.sent += 1
             self.sent_bytes += len(frame.data)

@@ -97,7 +97,7 @@ class Outgoing(Subject[T]):
         """Call back once when there is room again."""
         self._on_room.append(callback)
 
-    def take(self) -> Text | Binary | None:
+    def next_frame(self) -> Text | Binary | None:
         """Give the next frame to the wire."""
         item = self._buffer.pop()
         if item is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar, Unpack, overload
 
@@ -91,7 +91,7 @@ def accept(request: web.Request, **options: Any) -> Any:
 
 
 @asynccontextmanager
-async def _accept(request: web.Request, settings: Settings) -> AsyncIterator[WebSocket[Any, Any]]:
+async def _accept(request: web.Request, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
     upgrade = Upgrade(request, settings)
     life = upgrade.life
     try:
