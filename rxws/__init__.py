@@ -8,7 +8,7 @@ from rxws.errors import ConnectionLost, DecodeError, EncodeError, HeartbeatTimeo
 from rxws.hub import Hub
 from rxws.overflow import latest_by
 from rxws.server import accept, setup, websocket
-from rxws.socket import Stats, WebSocket
+from rxws.socket import WebSocket
 
 __all__ = [
     "Close",
@@ -19,7 +19,6 @@ __all__ = [
     "Hub",
     "ProtocolError",
     "RxwsError",
-    "Stats",
     "WebSocket",
     "accept",
     "attach",

@@ -80,11 +80,6 @@ class AiohttpWire:
         self._transport.set_write_buffer_limits(high=0)
 
     @property
-    def protocol(self) -> str | None:
-        """The negotiated subprotocol."""
-        return self._ws.ws_protocol if isinstance(self._ws, web.WebSocketResponse) else self._ws.protocol
-
-    @property
     def remote(self) -> str | None:
         """The peer's address."""
         peer: Any = self._ws.get_extra_info("peername")
@@ -145,6 +140,9 @@ class AiohttpWire:
                     await self._delivered()
                     self._violated = True
                     self._endpoint.protocol_violated(frame.data, Close(int(frame.data.code)))
+                    return
+                case WSMsgType.CLOSING:
+                    self._endpoint.close_received(Close())  # whoever made the object closes it
                     return
                 case _:
                     await self._delivered()

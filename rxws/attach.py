@@ -18,12 +18,14 @@ DECIDED: Final = ("protocols", "origins", "max_msg_size", "compress")
 
 def attach(
     ws: web.WebSocketResponse | ClientWebSocketResponse,
-    incoming: abc.ObserverBase[Any],
-    outgoing: Observable[Any],
+    incoming: abc.ObserverBase[Any] | None = None,
+    outgoing: Observable[Any] | None = None,
     errors: abc.ObserverBase[Exception] | None = None,
     **options: Any,
 ) -> WebSocket[Any, Any]:
     """Connect Observers and Observables of your own, a `ReplaySubject` say, to a prepared aiohttp WebSocket.
+
+    Without them the socket's own streams are there: `incoming, outgoing, errors = attach(ws)`.
 
     `incoming` gets the messages and completes when the socket closes. What `outgoing` emits is sent; its completion
     closes the socket with 1000, its failure with 1011. `errors` gets exceptions and completes; without it the first
@@ -39,9 +41,9 @@ def attach(
     settings = check(options, without=DECIDED)
     if not isinstance(ws, (web.WebSocketResponse, ClientWebSocketResponse)):  # pyright: ignore
         raise TypeError(f"attach takes a WebSocketResponse or a ClientWebSocketResponse of aiohttp, not {ws!r}")
-    if not callable(getattr(incoming, "on_next", None)):
+    if incoming is not None and not callable(getattr(incoming, "on_next", None)):
         raise TypeError(f"incoming must be a Subject or another Observer, not {incoming!r}")
-    if not isinstance(outgoing, Observable):  # pyright: ignore
+    if outgoing is not None and not isinstance(outgoing, Observable):  # pyright: ignore
         raise TypeError(f"outgoing must be a Subject or another Observable, not {outgoing!r}")
     if errors is not None and not callable(getattr(errors, "on_next", None)):
         raise TypeError(f"errors must be a Subject or another Observer, not {errors!r}")
@@ -49,10 +51,12 @@ def attach(
         raise RuntimeError("this WebSocketResponse is not prepared: await ws.prepare(request) first")
     if ws.closed:
         raise RuntimeError("this WebSocket is closed already")
-    life = Lifecycle(settings)
+    life = Lifecycle(settings, ws.ws_protocol if isinstance(ws, web.WebSocketResponse) else ws.protocol)
     if errors is not None:
         life.errors.subscribe(errors)
-    life.incoming.subscribe(incoming)
+    if incoming is not None:
+        life.incoming.subscribe(incoming)
     life.open(AiohttpWire(ws, settings.close_timeout))
-    life.stream(outgoing)
+    if outgoing is not None:
+        life.stream(outgoing)
     return WebSocket(life)

@@ -32,12 +32,14 @@ class Lifecycle:
     The first cause of the end wins: a close of ours, a close of the peer's, a violation, the connection's loss.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, protocol: str | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.settings = settings
+        self.protocol = protocol
         self.thread = LoopThread(loop)
         self.incoming = Incoming[Any](self.report, self._first_subscriber)
-        self.outgoing = Outgoing[Any](self, self.thread, settings, self.report)
+        self.codec = settings.codec_for(protocol)
+        self.outgoing = Outgoing[Any](self, self.thread, settings, self.codec, self.report)
         self.errors = Errors(self.thread, _log, self.report)
         self.closed = Outcome[Close](_log)
         self.undelivered = Outcome[Any](_log)
@@ -60,7 +62,6 @@ class Lifecycle:
     def open(self, wire: Wire) -> None:
         """Begin: the handshake is done. What was sent or closed before follows now."""
         self.wire = wire
-        self.outgoing.codec = self.settings.codec_for(wire.protocol)
         if self.close_cause is not None:
             self._start_deadline()
         elif self.settings.heartbeat is not None:
@@ -230,7 +231,7 @@ class Lifecycle:
             self.close(Close(1008, "Message Rate Exceeded"))
             return
         try:
-            message = self.outgoing.codec.decode(data)
+            message = self.codec.decode(data)
         except Exception as cause:
             error = DecodeError(data)
             error.__cause__ = cause

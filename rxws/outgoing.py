@@ -49,12 +49,17 @@ class Outgoing(Subject[T]):
     """
 
     def __init__(
-        self, owner: Owner, thread: LoopThread, settings: Settings, on_raise: Callable[[Exception], object]
+        self,
+        owner: Owner,
+        thread: LoopThread,
+        settings: Settings,
+        codec: Codec[Any, Any],
+        on_raise: Callable[[Exception], object],
     ) -> None:
         super().__init__()
-        self.codec: Codec[Any, Any] = settings.codec
         self.dropped = Hot[Any](on_raise)
         self.dropped_count = 0
+        self._codec = codec
         self._owner = owner
         self._thread = thread
         self._policy = settings.overflow
@@ -156,12 +161,12 @@ class Outgoing(Subject[T]):
         self._broadcast.emit(value)
 
     def _encode(self, value: Any) -> Text | Binary:
-        data = self.codec.encode(value)
+        data = self._codec.encode(value)
         if isinstance(data, str):
             return Text(data.encode())
         if type(data) is bytes:
             return Binary(data)
-        raise TypeError(f"{type(self.codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
+        raise TypeError(f"{type(self._codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
 
     def _fail(self, error: Exception) -> None:
         if not self.is_stopped:

@@ -100,8 +100,8 @@ class WebSocket(Generic[In, Out]):
 
     @property
     def protocol(self) -> str | None:
-        """The negotiated subprotocol; `None` before the handshake is done, or without one."""
-        return None if self._life.wire is None else self._life.wire.protocol
+        """The negotiated subprotocol, if there is one."""
+        return self._life.protocol
 
     @property
     def remote(self) -> str | None:

@@ -32,7 +32,7 @@ class Upgrade:
             raise web.HTTPForbidden(text=f"Origin {request.headers[hdrs.ORIGIN]!r} is not allowed here\n")
         self._request = request
         self._hub = hub_of(request)
-        self.life = Lifecycle(settings)
+        self.life = Lifecycle(settings, negotiate(request, settings.protocols))
         if self._hub is not None and not self._hub.admit(self.life):
             raise web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
         self.response = Response(
@@ -79,6 +79,12 @@ def check_handshake(request: web.Request) -> None:
         key = b""
     if len(key) != 16:
         raise web.HTTPBadRequest(text="Sec-WebSocket-Key must be 16 bytes in base64\n")
+
+
+def negotiate(request: web.Request, protocols: tuple[str, ...]) -> str | None:
+    """Choose the subprotocol as aiohttp will: the first of the client's that the server knows."""
+    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
+    return next((name for name in map(str.strip, offered) if name in protocols), None)
 
 
 def hub_of(request: web.Request) -> Hub | None:

@@ -66,11 +66,6 @@ class Wire(Protocol):
     """A transport that speaks WebSocket, as its socket sees it. No call blocks, none calls back at once."""
 
     @property
-    def protocol(self) -> str | None:
-        """The negotiated subprotocol."""
-        ...
-
-    @property
     def remote(self) -> str | None:
         """The peer's address."""
         ...

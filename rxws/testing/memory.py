@@ -23,8 +23,7 @@ class MemoryWire:
 
     remote: str | None = "memory"
 
-    def __init__(self, protocol: str | None = None) -> None:
-        self.protocol = protocol
+    def __init__(self) -> None:
         self.blind = False
         self.mute = False
         self.fresh = False
@@ -140,9 +139,9 @@ def serve(
     handler: Callable[..., Any], *, protocol: str | None = None, **options: Any
 ) -> tuple[WebSocket[Any, Any], MemoryWire]:
     """Run a handler on an in-memory wire, and return its socket and the peer's end. Needs a running event loop."""
-    life = Lifecycle(check(options))
+    life = Lifecycle(check(options), protocol)
     socket = WebSocket[Any, Any](life)
-    wire = MemoryWire(protocol)
+    wire = MemoryWire()
     start = Handler(handler).compose(life, socket)
     life.open(wire)
     start()
