@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 from aiohttp import ClientWebSocketResponse, WebSocketError, WSMsgType, web
 
 from rxws.closing import Close
+from rxws.options import Settings
 from rxws.wire import Binary, Endpoint, Ping, Text
 
 READ_AHEAD: Final = 64 * 1024
@@ -38,11 +39,13 @@ AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
 class Response(web.WebSocketResponse):
     """aiohttp's response, but the wire decides when to close and when to wait for room."""
 
-    def __init__(self, *, protocols: tuple[str, ...], compress: bool, max_msg_size: int | None) -> None:
+    def __init__(self, settings: Settings) -> None:
+        size = settings.max_msg_size
         super().__init__(
-            protocols=protocols,
-            compress=compress,
-            max_msg_size=0 if max_msg_size is None else max_msg_size + 1,  # aiohttp refuses its limit itself
+            timeout=settings.close_timeout,
+            protocols=settings.protocols,
+            compress=settings.compress,
+            max_msg_size=0 if size is None else size + 1,  # aiohttp refuses a message of exactly its limit
             autoping=False,
             autoclose=False,
             writer_limit=sys.maxsize,
@@ -73,7 +76,8 @@ class AiohttpWire:
         self._ended = False
         self._work = asyncio.Event()
         self._space = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._endpoint: Endpoint = cast("Endpoint", None)
         for option in ("_autoping", "_autoclose"):
             setattr(ws, option, False)
@@ -95,7 +99,8 @@ class AiohttpWire:
         self._endpoint = endpoint
         if fresh:
             self._keep_fresh()
-        self._tasks = [asyncio.create_task(self._run(self._read())), asyncio.create_task(self._run(self._write()))]
+        self._reader = asyncio.create_task(self._run(self._read()))
+        self._writer = asyncio.create_task(self._run(self._write()))
 
     def wake(self) -> None:
         """Wake the writer."""
@@ -125,7 +130,7 @@ class AiohttpWire:
                 return
             match frame.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
-                    await self._message(frame.data)
+                    await self._message(frame.data if frame.type is WSMsgType.TEXT else bytes(frame.data))
                 case WSMsgType.PING:
                     self._pongs.append(bytes(frame.data))
                     self._work.set()
@@ -240,25 +245,26 @@ class AiohttpWire:
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
-        except ConnectionError as error:
-            self._gone(error)
         except Exception as error:
-            self._end(error)
+            self._failed(error)
 
-    def _gone(self, error: ConnectionError) -> None:
-        """Writing failed: what the peer sent before it left, its close frame perhaps, is still to be read."""
-        self._cause = error
-        self._transport.abort()
-        self._space.set()
-        if self._closing:
+    def _failed(self, error: Exception) -> None:
+        """End; but if it is writing that failed, read first what the peer sent before it left: its close, perhaps."""
+        reader = self._reader
+        if self._closing or reader is None or reader.done() or reader is asyncio.current_task():
             self._end(error)
+        else:
+            self._cause = error
+            self._transport.abort()
+            self._space.set()
 
     def _end(self, error: BaseException | None) -> None:
         if self._ended:
             return
         self._ended = True
-        for task in self._tasks:
-            task.cancel()
+        for task in (self._reader, self._writer):
+            if task is not None:
+                task.cancel()
         self._transport.abort()
         self._endpoint.connection_lost(error)
 

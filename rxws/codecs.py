@@ -8,7 +8,7 @@ a message into what goes on the wire. Whatever either of its methods raises beco
 from __future__ import annotations
 
 import json as _json
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar, overload
 
 In_co = TypeVar("In_co", covariant=True)
 Out_contra = TypeVar("Out_contra", contravariant=True)
@@ -73,7 +73,7 @@ class JsonCodec:
 class MsgspecCodec(Generic[T]):
     """JSON text frames decoded into, and validated as, one type; made by `msgspec`."""
 
-    def __init__(self, type: type[T] | Any) -> None:
+    def __init__(self, type: Any) -> None:
         try:
             import msgspec as library
         except ImportError as error:
@@ -90,7 +90,11 @@ class MsgspecCodec(Generic[T]):
         return self._encode(message).decode()
 
 
-def msgspec(type: type[T] | Any) -> MsgspecCodec[T]:
+@overload
+def msgspec(type: type[T]) -> MsgspecCodec[T]: ...
+@overload
+def msgspec(type: Any) -> MsgspecCodec[Any]: ...
+def msgspec(type: Any) -> MsgspecCodec[Any]:
     """Make a codec of typed messages: a `msgspec.Struct`, a tagged union of them, any type msgspec knows.
 
     Needs the extra `msgspec`. A message that does not fit the type is a `DecodeError`.

@@ -134,6 +134,8 @@ class Handler:
         async with aclosing(generator):
             async for value in generator:
                 life.outgoing.on_next(value)
+                if life.close_cause is not None:
+                    return
                 values += 1
                 if not life.outgoing.has_room:
                     await _room(life)

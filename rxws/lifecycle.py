@@ -256,10 +256,10 @@ class Lifecycle:
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
         if self.close_cause is None:
+            self.close(close, flush=False)
             violation = ProtocolError(str(error), close.code)
             violation.__cause__ = error
             self.report(violation)
-            self.close(close, flush=False)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End the socket."""

@@ -19,7 +19,6 @@ from rxws.socket import WebSocket
 from rxws.upgrade import HUB, Upgrade
 
 In = TypeVar("In")
-Out = TypeVar("Out")
 AiohttpHandler = Callable[..., Awaitable[web.StreamResponse]]
 
 
@@ -56,7 +55,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
         async def handle(*args: Any) -> web.StreamResponse:
             *first, request = args
             if isinstance(request, web.View):
-                first, request = args, request.request
+                first, request = list(args), request.request
             upgrade = Upgrade(request, settings)
             try:
                 start = bound.compose(upgrade.life, upgrade.socket, tuple(first), (web.HTTPException,))
@@ -73,8 +72,8 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
 
 @overload
 def accept(
-    request: web.Request, *, codec: codecs.Codec[In, Out], **options: Unpack[Options]
-) -> AbstractAsyncContextManager[WebSocket[In, Out]]: ...
+    request: web.Request, *, codec: codecs.Codec[In, Any], **options: Unpack[Options]
+) -> AbstractAsyncContextManager[WebSocket[In, Any]]: ...
 @overload
 def accept(request: web.Request, **options: Unpack[Options]) -> AbstractAsyncContextManager[WebSocket[str | bytes, str | bytes]]: ...
 def accept(request: web.Request, **options: Any) -> Any:

@@ -35,9 +35,7 @@ class Upgrade:
         self.life = Lifecycle(settings, negotiate(request, settings.protocols))
         if self._hub is not None and not self._hub.admit(self.life):
             raise web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
-        self.response = Response(
-            protocols=settings.protocols, compress=settings.compress, max_msg_size=settings.max_msg_size
-        )
+        self.response = Response(settings)
         self.socket = WebSocket[Any, Any](self.life, request=request, response=self.response)
 
     async def open(self) -> None:

@@ -1,0 +1,85 @@
+"""A user's code, as a type checker sees it: checked, never run."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, assert_type
+
+import aiohttp
+import msgspec
+import rxws
+from aiohttp import web
+from reactivex import Observable, abc
+from reactivex import operators as ops
+from reactivex.subject import ReplaySubject, Subject
+
+routes = web.RouteTableDef()
+
+
+class Tick(msgspec.Struct, tag=True):
+    symbol: str
+    bid: float
+
+
+@routes.get("/shout")
+@rxws.websocket
+def shout(incoming: Observable[str]) -> Observable[str]:
+    return incoming.pipe(ops.map(str.upper))
+
+
+@routes.get("/ticks")
+@rxws.websocket(
+    codec=rxws.codecs.msgspec(Tick),
+    heartbeat=None,
+    overflow=rxws.latest_by(lambda tick: tick.symbol),
+    protocols={"v1.json": rxws.json},
+    origins=["https://example.com"],
+)
+async def ticks(socket: rxws.WebSocket[Tick, Tick], errors: Subject[Exception]) -> AsyncIterator[Tick]:
+    errors.subscribe(print)
+    yield Tick("EURUSD", 1.07)
+
+
+class Rooms:
+    @rxws.websocket(codec=rxws.json, max_buffered=100_000, overflow="drop_oldest")
+    async def enter(self, request: web.Request, outgoing: Subject[Any]) -> None:
+        outgoing.on_next({"room": request.match_info["room"]})
+        raise rxws.Close(4001, "bye")
+
+
+async def accepted(request: web.Request) -> web.StreamResponse:
+    async with rxws.accept(request) as texts:
+        assert_type(texts, rxws.WebSocket[str | bytes, str | bytes])
+    async with rxws.accept(request, codec=rxws.codecs.msgspec(Tick), close_timeout=1.0) as socket:
+        assert_type(socket.incoming, Observable[Tick])
+        socket.outgoing.on_next(rxws.Close(4001))
+        assert_type(await socket.closed, rxws.Close)
+        assert_type(socket.stats.rtt, float | None)
+        assert_type(socket.subscription, abc.DisposableBase | None)
+        incoming, outgoing, errors = socket
+        socket.close(4001, "bye")
+    response: web.WebSocketResponse = socket.response
+    return response
+
+
+async def attached() -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect("ws://localhost") as ws:
+        incoming, outgoing = ReplaySubject[str](), Subject[str]()
+        socket = rxws.attach(ws, incoming, outgoing, heartbeat=5)
+        await socket.closed
+
+
+def served() -> web.Application:
+    app = web.Application()
+    app.add_routes(routes)
+    app.router.add_get("/rooms/{room}", Rooms().enter)
+    hub = rxws.setup(app, max_connections=100)
+    hub.opened.subscribe(lambda socket: print(socket.remote, len(hub)))
+    return app
+
+
+def wrong() -> None:
+    rxws.websocket(hartbeat=5)  # type: ignore[call-overload]
+    rxws.websocket(overflow="lastest")  # type: ignore[call-overload]
+    rxws.Close("4001")  # type: ignore[arg-type]
+    rxws.setup(app=None)  # type: ignore[arg-type]
