@@ -237,7 +237,7 @@ class AiohttpWire:
 
     async def _linger(self) -> None:
         """Let the peer read our close: to close with unread bytes of its around would reset the connection."""
-        while self._aiohttp_protocol.connected:
+        while self._aiohttp_protocol.connected:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(LINGER)
 
     # Ending

@@ -18,7 +18,7 @@ _watched: dict[type[Any], type[Any]] = {}
 
 
 def watch(disposable: abc.DisposableBase, on_dispose: Callable[[], object]) -> None:
-    """Call `on_dispose` when `disposable` is disposed; at once if it already is. It may be called again.
+    """Call `on_dispose` when `disposable` is disposed; at once if it already is.
 
     Holds for every kind in `reactivex.disposable` and for any subclass of `DisposableBase` written in Python.
     A `ScheduledDisposable` counts when its scheduler has come to it. Raises `TypeError` for an object whose
@@ -54,8 +54,9 @@ def _listeners(disposable: abc.DisposableBase) -> list[Callable[[], object]]:
 
 def _extend(kind: type[Any]) -> type[Any]:
     def notify(self: Any) -> None:
-        for listener in self.__dict__["_rxws_listeners"]:
-            listener()
+        listeners = self.__dict__["_rxws_listeners"]
+        while listeners:
+            listeners.pop(0)()
 
     def dispose(self: Any) -> None:
         kind.dispose(self)

@@ -103,10 +103,11 @@ def _codec(name: str, value: Any) -> codecs.Codec[Any, Any]:
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
-    names = tuple(cast("Iterable[object]", value)) if isinstance(value, Iterable) and not isinstance(value, str) else None
-    if names is None or not all(isinstance(item, str) and item for item in names):
-        raise TypeError(f"{name} must be a list of strings, not {value!r}")
-    return cast("tuple[str, ...]", names)
+    if not isinstance(value, str) and isinstance(value, Iterable):
+        names = tuple(cast("Iterable[object]", value))
+        if all(isinstance(item, str) and item for item in names):
+            return cast("tuple[str, ...]", names)
+    raise TypeError(f"{name} must be a list of strings, not {value!r}")
 
 
 def _origins(name: str, value: Any) -> tuple[str, ...] | None:

@@ -26,14 +26,37 @@ class Owner(Protocol):
     """What `outgoing` asks of its socket."""
 
     @property
-    def congested(self) -> bool: ...  # noqa: D102
-    def wake(self) -> None: ...  # noqa: D102
-    def hold(self) -> None: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
-    def report(self, error: Exception) -> None: ...  # noqa: D102
-    def fail(self, error: Exception) -> None: ...  # noqa: D102
-    def close(self, close: Close) -> None: ...  # noqa: D102
-    def overflow(self) -> None: ...  # noqa: D102
+    def congested(self) -> bool:
+        """Whether the transport takes no more for now."""
+        ...
+
+    def wake(self) -> None:
+        """Take note that a frame waits."""
+        ...
+
+    def hold(self) -> None:
+        """Hold reading."""
+        ...
+
+    def release(self) -> None:
+        """End that hold."""
+        ...
+
+    def report(self, error: Exception) -> None:
+        """Take an error that the socket may survive."""
+        ...
+
+    def fail(self, error: Exception) -> None:
+        """Take an error that it does not."""
+        ...
+
+    def close(self, close: Close) -> None:
+        """Close."""
+        ...
+
+    def overflow(self) -> None:
+        """Close, since the buffer is full."""
+        ...
 
 
 class Outgoing(Subject[T]):

@@ -19,6 +19,7 @@ from rxws.socket import WebSocket
 from rxws.upgrade import HUB, Upgrade
 
 In = TypeVar("In")
+Texts = WebSocket[str | bytes, str | bytes]
 AiohttpHandler = Callable[..., Awaitable[web.StreamResponse]]
 
 
@@ -75,7 +76,7 @@ def accept(
     request: web.Request, *, codec: codecs.Codec[In, Any], **options: Unpack[Options]
 ) -> AbstractAsyncContextManager[WebSocket[In, Any]]: ...
 @overload
-def accept(request: web.Request, **options: Unpack[Options]) -> AbstractAsyncContextManager[WebSocket[str | bytes, str | bytes]]: ...
+def accept(request: web.Request, **options: Unpack[Options]) -> AbstractAsyncContextManager[Texts]: ...
 def accept(request: web.Request, **options: Any) -> Any:
     """Open a socket in an aiohttp handler of your own, after whatever has to come before.
 

@@ -7,11 +7,12 @@ from typing import Any, assert_type
 
 import aiohttp
 import msgspec
-import rxws
 from aiohttp import web
 from reactivex import Observable, abc
 from reactivex import operators as ops
 from reactivex.subject import ReplaySubject, Subject
+
+import rxws
 
 routes = web.RouteTableDef()
 

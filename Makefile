@@ -1,0 +1,41 @@
+# make demo, make test; the rest is for those who change rxws
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test test-all lint coverage clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m rxws demo
+
+test: $(VENV)/.test tests/npm/node_modules browser
+	$(BIN)/python -m pytest $(ARGS)
+
+test-all:
+	for version in 3.11 3.12 3.13; do $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; done
+	$(MAKE) test PYTHON=python3.11 VENV=.venv-lowest CONSTRAINT="-c tests/lowest.txt"
+
+coverage: $(VENV)/.test
+	$(BIN)/python -m pytest --cov --cov-report=term tests --ignore=tests/integration --ignore=tests/examples
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv* tests/npm/node_modules .coverage .pytest_cache .mypy_cache .ruff_cache dist
+
+$(VENV)/.%: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINT) -e ".[$*]"
+	touch $@
+
+tests/npm/node_modules: tests/npm/package-lock.json
+	npm ci --prefix tests/npm --no-audit --no-fund --loglevel=error
+	touch $@
+
+.PHONY: browser
+browser:
+	@sh tests/browser.sh

@@ -1,0 +1,56 @@
+"""Fixtures for all tests; under CI a skipped test is a failed one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    if report.skipped and os.environ.get("CI"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+async def no_task_is_left() -> AsyncIterator[None]:
+    """Every test leaves as many tasks as it found."""
+    before = asyncio.all_tasks()
+    yield
+    left: set[asyncio.Task[object]] = set()
+    for _ in range(50):
+        left = asyncio.all_tasks() - before - {asyncio.current_task()}  # type: ignore[arg-type]
+        if not left:
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"tasks left: {left}")
+
+
+@pytest.fixture
+def eventually() -> Callable[..., object]:
+    """Wait until a condition holds; fail after `timeout` seconds."""
+
+    async def wait(condition: Callable[[], object], timeout: float = 5.0) -> None:
+        async with asyncio.timeout(timeout):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def collected() -> Callable[[], None]:
+    """Collect garbage, thoroughly."""
+
+    def collect() -> None:
+        for _ in range(3):
+            gc.collect()
+
+    return collect

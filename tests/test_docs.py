@@ -1,0 +1,118 @@
+"""Every code block of the README and of the docs runs, and so does every docstring's example.
+
+A ```python block runs on its own, with top-level await. Two comments on the line before a block change that:
+`<!-- file: server.py -->` keeps it as that file; `<!-- run-with: server.py -->` runs it as a program of its own
+beside that file, and a ```text block after it is what it prints.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import doctest
+import importlib
+import inspect
+import pkgutil
+import re
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import rxws
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"(?:<!-- (file|run-with): (\S+) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
+
+
+class Block(NamedTuple):
+    document: Path
+    line: int
+    role: str
+    name: str
+    language: str
+    text: str
+
+
+def blocks() -> list[Block]:
+    found: list[Block] = []
+    for document in DOCUMENTS:
+        source = document.read_text()
+        for match in BLOCK.finditer(source):
+            line = source[: match.start()].count("\n") + 1
+            found.append(Block(document, line, *(group or "" for group in match.groups())))
+    return found
+
+
+def place(block: Block) -> str:
+    return f"{block.document.name}:{block.line}"
+
+
+@pytest.mark.parametrize("block", [b for b in blocks() if b.language == "python" and not b.role], ids=place)
+async def test_a_block_runs_on_its_own(block: Block) -> None:
+    source = "\n" * block.line + block.text
+    code = compile(source, str(block.document), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(code, {"__name__": "__main__"})
+    if inspect.isawaitable(result):
+        await asyncio.wait_for(result, 30)
+
+
+@pytest.mark.parametrize("client", [b for b in blocks() if b.role == "run-with"], ids=place)
+def test_a_client_runs_beside_its_server_and_prints_what_is_said(client: Block, tmp_path: Path) -> None:
+    everything = blocks()
+    server = next(b for b in everything if b.role == "file" and b.name == client.name and b.document == client.document)
+    output = everything[everything.index(client) + 1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    for name, block in (("server.py", server), ("client.py", client)):
+        assert "8080" in block.text
+        (tmp_path / name).write_text(block.text.replace("8080", port))
+    process = subprocess.Popen([sys.executable, "server.py"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", int(port))) == 0:
+                    break
+            time.sleep(0.05)
+        command = [sys.executable, "client.py"]
+        printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True).stdout
+    finally:
+        process.terminate()
+        process.wait(10)
+    assert output.language == "text"
+    assert printed == output.text
+
+
+def test_the_first_screen_has_a_server_and_a_client() -> None:
+    first = "\n".join((ROOT / "README.md").read_text().splitlines()[:60])
+    assert all(part in first for part in ("# rxws", "overview.svg", "server.py", "client.py"))
+
+
+@pytest.mark.parametrize("block", [b for b in blocks() if b.language == "sh"], ids=place)
+def test_the_commands_named_exist(block: Block) -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for target in re.findall(r"\bmake ([\w-]+)", block.text):
+        assert target in targets
+    for extra in re.findall(r"\.\[(\w+)\]", block.text):
+        assert extra in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_pictures_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        assert target.startswith("https://") or (document.parent / target).exists(), target
+
+
+MODULES = [module.name for module in pkgutil.walk_packages(rxws.__path__, "rxws.") if "__main__" not in module.name]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_s_docstrings_are_true(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0

@@ -1,0 +1,26 @@
+import types
+
+import rxws
+
+EXPORTS = [
+    "Close", "ConnectionLost", "DecodeError", "EncodeError", "HeartbeatTimeout", "Hub", "ProtocolError", "RxwsError",
+    "WebSocket", "accept", "attach", "codecs", "json", "latest_by", "setup", "websocket",
+]  # fmt: skip
+
+
+def test_rxws_exports_these_names_and_nothing_else() -> None:
+    assert sorted(rxws.__all__) == EXPORTS
+    public = {name: value for name, value in vars(rxws).items() if not name.startswith("_") and name not in EXPORTS}
+    assert [name for name, value in public.items() if not isinstance(value, types.ModuleType)] == []
+
+
+def test_every_public_name_has_a_docstring() -> None:
+    objects = [getattr(rxws, name) for name in EXPORTS]
+    members = [
+        value
+        for thing in objects
+        if isinstance(thing, type)
+        for name, value in vars(thing).items()
+        if not name.startswith("_") and (callable(value) or isinstance(value, property))
+    ]
+    assert [thing for thing in (*objects, *members) if not thing.__doc__] == []

@@ -1,0 +1,29 @@
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_lowest_versions_tested_are_the_lowest_versions_allowed() -> None:
+    extras = PROJECT["optional-dependencies"]
+    allowed = dict(item.split(">=") for item in [*PROJECT["dependencies"], *extras["msgspec"], *extras["demo"]])
+    tested = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "tests/lowest.txt").read_text(), re.MULTILINE))
+    assert tested == allowed
+
+
+def test_the_core_depends_on_reactivex_and_aiohttp_alone() -> None:
+    assert sorted(item.split(">=")[0] for item in PROJECT["dependencies"]) == ["aiohttp", "reactivex"]
+
+
+def test_the_wheel_holds_the_types_and_the_page_but_no_tests(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"rxws/py.typed", "rxws/cli/demo/page/index.html", "rxws/server.py"} <= set(names)
+    assert [name for name in names if not name.startswith(("rxws/", "rxws-"))] == []
