@@ -106,7 +106,7 @@ def test_the_commands_named_exist(block: Block) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_and_pictures_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+    for target in re.findall(r"(?:\]\(|src=\"|srcset=\")([^)#\"]+)[)\"]", document.read_text()):
         assert target.startswith("https://") or (document.parent / target).exists(), target
 
 

@@ -1,0 +1,46 @@
+"""`python -m rxws demo`: this machine's telemetry in a browser, through a pipeline the page controls."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from typing import Any
+
+from aiohttp import web
+
+
+def add_to(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser("demo", help="this machine's telemetry in your browser, through Rx operators")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", default=8080, type=int, help="the port; another one if taken (default: %(default)s)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    try:
+        from rxws.cli.demo.server import make_app
+    except ImportError as error:
+        print(f'the demo needs {error.name}: pip install "rxws[demo]"', file=sys.stderr)
+        return 2
+    try:
+        listener = listen(options.host, options.port)
+    except OSError as error:
+        print(f"cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
+        return 1
+    port = listener.getsockname()[1]
+    taken = f" (port {options.port} is taken)" if options.port not in (port, 0) else ""
+    print(f"rxws demo: http://{options.host}:{port}{taken}, Ctrl-C to stop", flush=True)
+    web.run_app(make_app(), sock=listener, print=None, access_log=None, shutdown_timeout=2)
+    print("stopped", flush=True)
+    return 0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Listen on a port, or on a free one if it is taken."""
+    try:
+        return socket.create_server((host, port))
+    except OSError:
+        return socket.create_server((host, 0))

@@ -1,0 +1,36 @@
+// One socket that comes back: emits "state", "message", "sent" and "closed".
+const FIRST = 500, LAST = 10000, FACTOR = 1.6;
+
+export class Feed extends EventTarget {
+  #socket = null; #timer = 0; #delay = FIRST;
+  auto = true;
+
+  constructor(url) { super(); this.url = url; }
+
+  connect() {
+    clearTimeout(this.#timer);
+    this.#emit("state", { state: "connecting" });
+    const socket = this.#socket = new WebSocket(this.url);
+    socket.onopen = () => { this.#delay = FIRST; this.#emit("state", { state: "open" }); };
+    socket.onmessage = event => this.#emit("message", JSON.parse(event.data));
+    socket.onclose = event => {
+      this.#emit("closed", { code: event.code, reason: event.reason });
+      const wait = this.auto ? this.#delay * (0.75 + Math.random() / 2) : 0;
+      this.#delay = Math.min(LAST, this.#delay * FACTOR);
+      this.#emit("state", { state: "closed", wait });
+      if (this.auto) this.#timer = setTimeout(() => this.connect(), wait);
+    };
+  }
+
+  stop() { clearTimeout(this.#timer); }
+
+  send(message) { this.sendText(JSON.stringify(message), message); }
+
+  sendText(text, message) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(text);
+    this.#emit("sent", message);
+  }
+
+  #emit(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }
+}

@@ -1,0 +1,57 @@
+"""The demo's application: one page, one socket."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from aiohttp import web
+from reactivex import Observable
+from reactivex import operators as ops
+
+import rxws
+from rxws.cli.demo.controls import parse
+from rxws.cli.demo.pipeline import compose
+from rxws.cli.demo.telemetry import machine, samples
+
+PAGE = files("rxws.cli.demo") / "page"
+KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/telemetry")
+@rxws.websocket(codec=rxws.json, heartbeat=2, overflow=rxws.latest_by(lambda message: message["type"]))
+def telemetry(
+    incoming: Observable[Any], errors: Observable[Exception], socket: rxws.WebSocket[Any, Any]
+) -> Observable[dict[str, Any]]:
+    """Stream this machine's telemetry, as the page controls it."""
+    controls = incoming.pipe(ops.map(parse), ops.share())
+    complaints = errors.pipe(ops.map(lambda error: {"type": "error", "message": str(error)}))
+    return compose(controls, samples).pipe(
+        ops.merge(complaints),
+        ops.start_with(machine()),
+        ops.map(lambda message: {**message, "rtt": socket.rtt}),
+    )
+
+
+@routes.get("/")
+@routes.get("/{name}")
+async def page(request: web.Request) -> web.Response:
+    """Serve a file of the page."""
+    name = request.match_info.get("name", "index.html")
+    kind = KINDS.get(name.rpartition(".")[2])
+    file = PAGE / name
+    if kind is None or not file.is_file():
+        raise web.HTTPNotFound
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return web.Response(text=file.read_text("utf-8"), content_type=kind, charset="utf-8", headers=headers)
+
+
+def make_app() -> web.Application:
+    """Make the application."""
+    app = web.Application()
+    app.add_routes(routes)
+    rxws.setup(app)
+    return app
