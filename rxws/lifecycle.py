@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from reactivex import Observable, abc
-from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxws.broadcast import Outcome
 from rxws.closing import Close
@@ -20,6 +19,7 @@ from rxws.incoming import Incoming
 from rxws.options import Settings
 from rxws.outgoing import Outgoing
 from rxws.rate import Rate
+from rxws.scheduling import LoopScheduler
 from rxws.threads import LoopThread
 from rxws.wire import Binary, Ping, Text, Wire
 
@@ -92,7 +92,7 @@ class Lifecycle:
 
     def stream(self, observable: Observable[Any]) -> None:
         """Send what an Observable emits, on the event loop's scheduler; its end is the socket's."""
-        self.subscription = observable.subscribe(self.outgoing, scheduler=AsyncIOScheduler(self.thread.loop))
+        self.subscription = observable.subscribe(self.outgoing, scheduler=LoopScheduler(self.thread.loop))
         self.own(self.subscription)
 
     def at_end(self, action: Callable[[], object]) -> None:

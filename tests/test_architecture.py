@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"closing", "codecs", "rate", "origins", "threads", "disposal", "broadcast"},
+    {"closing", "codecs", "rate", "origins", "threads", "scheduling", "disposal", "broadcast"},
     {"errors", "wire"},
     {"overflow"},
     {"options"},

@@ -1,0 +1,48 @@
+"""The scheduler that a returned Observable runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, TypeVar
+
+from reactivex import abc, typing
+from reactivex.scheduler import CurrentThreadScheduler
+from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+T = TypeVar("T")
+
+MAX_AT_ONCE: Final = 1000
+"""Actions that run at once within one turn of the event loop; a source that never ends must not stop the loop."""
+
+
+class LoopScheduler(AsyncIOScheduler):
+    """Timed work on the event loop; immediate work at once, as RxPY does by default.
+
+    On a plain `AsyncIOScheduler`, `start_with`, `concat` and their like subscribe to their sources some turns of the
+    event loop later, and a message that comes in between is lost to them. Here a subscription is whole when
+    `subscribe` returns.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._at_once = 0
+
+    def schedule(self, action: typing.ScheduledAction[T], state: T | None = None) -> abc.DisposableBase:
+        """Run an action at once, after those that run already; or soon, if it is one too many."""
+        if self._at_once >= MAX_AT_ONCE:
+            return super().schedule(action, state)
+        if not self._at_once:
+            self._loop.call_soon(self._next_turn)
+        self._at_once += 1
+        return CurrentThreadScheduler.singleton().schedule(action, state)
+
+    def schedule_relative(
+        self, duetime: typing.RelativeTime, action: typing.ScheduledAction[T], state: T | None = None
+    ) -> abc.DisposableBase:
+        """Run an action in `duetime`, never at once."""
+        if self.to_seconds(duetime) > 0:
+            return super().schedule_relative(duetime, action, state)
+        return super().schedule(action, state)
+
+    def _next_turn(self) -> None:
+        self._at_once = 0
