@@ -168,7 +168,7 @@ def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Paramet
     for parameter in parameters:
         if parameter.name not in NAMES or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(
-                f"{name} asks for {str(parameter).split(':')[0]!r}: a handler's parameters are bound by name, "
+                f"{name} asks for {parameter.name!r}: a handler's parameters are bound by name, "
                 f"and may be {', '.join(NAMES)}"
             )
     return parameters

@@ -1,0 +1,64 @@
+import pickle
+
+import pytest
+
+from rxws import Close
+from rxws.closing import sendable
+
+LEGAL = [*range(1000, 1004), *range(1007, 1015), 3000, 4000, 4999]
+ILLEGAL = [-1, 0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65536]
+
+
+@pytest.mark.parametrize("code", LEGAL)
+def test_a_legal_code_makes_a_close(code: int) -> None:
+    assert Close(code).code == code
+    assert sendable(code)
+
+
+@pytest.mark.parametrize("code", ILLEGAL)
+def test_an_illegal_code_is_a_value_error_that_says_what_to_use(code: int) -> None:
+    with pytest.raises(ValueError, match=f"close code {code} may not be sent: use 1000-1003"):
+        Close(code)
+
+
+@pytest.mark.parametrize("code", ["1000", 1000.0, True, None])
+def test_a_code_that_is_no_int_is_a_type_error(code: object) -> None:
+    with pytest.raises(TypeError, match="a close code is an int"):
+        Close(code)  # type: ignore[arg-type]
+
+
+def test_a_reason_has_at_most_123_bytes_of_utf_8() -> None:
+    assert Close(1000, "x" * 123).reason == "x" * 123
+    assert Close(1000, "é" * 61).reason == "é" * 61
+    with pytest.raises(ValueError, match=r"at most 123 bytes of UTF-8, this one has 124"):
+        Close(1000, "é" * 62)
+
+
+def test_a_reason_must_be_text_that_utf_8_can_say() -> None:
+    with pytest.raises(ValueError, match="no valid UTF-8"):
+        Close(1000, "\ud800")
+    with pytest.raises(TypeError, match="a close reason is a str"):
+        Close(1000, b"bye")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("code", [1005, 1006])
+def test_a_received_close_may_be_1005_or_1006(code: int) -> None:
+    assert Close.received(code).code == code
+
+
+def test_a_received_close_is_checked_otherwise() -> None:
+    assert Close.received(4001, "bye") == Close(4001, "bye")
+    with pytest.raises(ValueError, match="5000"):
+        Close.received(5000)
+
+
+def test_a_close_is_a_value() -> None:
+    assert Close(4001, "bye") == Close(4001, "bye") != Close(4001)
+    assert {Close(), Close()} == {Close(1000, "")}
+    assert Close() != 1000
+    assert pickle.loads(pickle.dumps(Close.received(1006))) == Close.received(1006)
+
+
+def test_its_repr_escapes_control_characters() -> None:
+    assert repr(Close(4001, "a\r\n\x1b[31m")) == str(Close(4001, "a\r\n\x1b[31m"))
+    assert repr(Close(4001, "a\r\n\x1b[31m")) == r"Close(code=4001, reason='a\r\n\x1b[31m')"

@@ -1,0 +1,82 @@
+from typing import Any
+
+import pytest
+
+import rxws
+from rxws.options import Options, check
+
+BAD = [
+    ({"codec": "json"}, TypeError, r"codec must be an object with decode\(\) and encode\(\), such as rxws.json"),
+    ({"codec": rxws.codecs.TextCodec}, TypeError, "codec must be an object"),
+    ({"protocols": "v1"}, TypeError, "protocols must be a list of strings"),
+    ({"protocols": [1]}, TypeError, "protocols must be a list of strings"),
+    ({"protocols": 1}, TypeError, "protocols must be a list of strings"),
+    ({"protocols": {"v1": "json"}}, TypeError, r"protocols\['v1'\] must be an object with decode"),
+    ({"origins": "https://example.com"}, TypeError, "origins must be a list of strings"),
+    ({"origins": ["example.com"]}, ValueError, 'expected "scheme://host"'),
+    ({"origins": ["https://example.com/path"]}, ValueError, 'expected "scheme://host"'),
+    ({"origins": ["https://*.example.com"]}, ValueError, 'expected "scheme://host"'),
+    ({"heartbeat": 0}, ValueError, "heartbeat must be positive, or None for off"),
+    ({"heartbeat": -1}, ValueError, "heartbeat must be positive"),
+    ({"heartbeat": "20"}, TypeError, "heartbeat must be a number"),
+    ({"heartbeat": True}, TypeError, "heartbeat must be a number"),
+    ({"heartbeat": float("inf")}, ValueError, "heartbeat must be positive"),
+    ({"max_msg_size": 0}, ValueError, "max_msg_size must be positive, or None for off"),
+    ({"max_msg_size": 1.5}, TypeError, "max_msg_size must be an int"),
+    ({"compress": 15}, TypeError, "compress must be True or False"),
+    ({"high_water": 0}, ValueError, "high_water must be positive"),
+    ({"max_buffered": None}, TypeError, "max_buffered must be an int"),
+    ({"overflow": "lastest"}, ValueError, "overflow must be one of 'close', .* or rxws.latest_by"),
+    ({"overflow": None}, ValueError, "overflow must be one of"),
+    ({"message_rate": 0}, ValueError, "message_rate must be positive, or None"),
+    ({"close_timeout": None}, TypeError, "close_timeout must be a number"),
+    ({"close_timeout": float("nan")}, ValueError, "close_timeout must be positive"),
+    ({"hartbeat": 5}, TypeError, "unknown option 'hartbeat': did you mean 'heartbeat'"),
+    ({"xyz": 5}, TypeError, "unknown option 'xyz': the options are close_timeout, codec,"),
+    ({"protocol_codecs": {}}, TypeError, "unknown option 'protocol_codecs'"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "message"), BAD, ids=lambda value: str(value)[:40])
+def test_a_bad_option_is_a_clear_error_at_decoration(options: dict[str, Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        rxws.websocket(**options)
+
+
+def test_latest_by_takes_a_function() -> None:
+    with pytest.raises(TypeError, match="latest_by takes a function of a message"):
+        rxws.latest_by("symbol")  # type: ignore[arg-type]
+
+
+def test_the_defaults_are_those_of_the_readme() -> None:
+    settings = check({})
+    assert settings.codec is rxws.codecs.text
+    assert (settings.protocols, settings.origins, settings.compress) == ((), (), False)
+    assert (settings.heartbeat, settings.close_timeout, settings.message_rate) == (20.0, 5.0, None)
+    assert (settings.max_msg_size, settings.high_water, settings.max_buffered) == (2**20, 2**16, 2**20)
+    assert settings.overflow == "close"
+
+
+def test_none_means_off() -> None:
+    settings = check({"heartbeat": None, "max_msg_size": None, "message_rate": None})
+    assert (settings.heartbeat, settings.max_msg_size, settings.message_rate) == (None, None, None)
+
+
+def test_origins_are_compared_in_lower_case_and_a_star_lets_all_in() -> None:
+    assert check({"origins": ["https://Example.com", "null"]}).origins == ("https://example.com", "null")
+    assert check({"origins": "*"}).origins is None
+
+
+def test_a_mapping_of_protocols_chooses_the_codec() -> None:
+    settings = check({"protocols": {"v1.json": rxws.json, "v1.text": rxws.codecs.text}})
+    assert settings.protocols == ("v1.json", "v1.text")
+    assert settings.codec_for("v1.json") is rxws.json
+    assert settings.codec_for(None) is rxws.codecs.text
+    assert check({"protocols": ["a"], "codec": rxws.json}).codec_for("a") is rxws.json
+
+
+def test_the_typed_options_are_the_checked_ones() -> None:
+    allowed = {"codec", *Options.__annotations__}
+    with pytest.raises(TypeError) as error:
+        check({"xyz": 1})
+    assert str(error.value).partition("options are ")[2] == ", ".join(sorted(allowed))

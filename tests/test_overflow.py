@@ -1,0 +1,88 @@
+import pytest
+
+from rxws.overflow import MESSAGE_WEIGHT, Buffer, Full, Waiting, latest_by, make_buffer
+from rxws.wire import Text
+
+LIMIT = 3 * (MESSAGE_WEIGHT + 1)
+
+
+def item(message: str) -> Waiting:
+    return Waiting(message, Text(message.encode()))
+
+
+def fill(buffer: Buffer, *messages: str, congested: bool = True) -> list[str]:
+    return [lost.message for message in messages for lost in buffer.push(item(message), congested=congested)]
+
+
+def rest(buffer: Buffer) -> str:
+    found = "".join(waiting.message for waiting in iter(buffer.pop, None))
+    assert (buffer.weight, len(buffer), buffer.pop()) == (0, 0, None)
+    return found
+
+
+def test_close_refuses_what_is_over_the_limit() -> None:
+    buffer = make_buffer("close", LIMIT)
+    assert fill(buffer, "a", "b", "c") == []
+    with pytest.raises(Full):
+        fill(buffer, "d")
+    assert (len(buffer), buffer.weight) == (3, LIMIT)
+    assert rest(buffer) == "abc"
+
+
+def test_drop_oldest_gives_up_the_oldest() -> None:
+    buffer = make_buffer("drop_oldest", LIMIT)
+    assert fill(buffer, "a", "b", "c", "d", "e") == ["a", "b"]
+    assert rest(buffer) == "cde"
+
+
+def test_drop_newest_gives_up_the_newest() -> None:
+    buffer = make_buffer("drop_newest", LIMIT)
+    assert fill(buffer, "a", "b", "c", "d", "e") == ["d", "e"]
+    assert rest(buffer) == "abc"
+
+
+def test_latest_keeps_the_newest_while_the_wire_is_congested() -> None:
+    buffer = make_buffer("latest", LIMIT)
+    assert fill(buffer, "a", "b", "c") == ["a", "b"]
+    assert rest(buffer) == "c"
+
+
+def test_latest_keeps_all_while_it_is_not() -> None:
+    buffer = make_buffer("latest", LIMIT)
+    assert fill(buffer, "a", "b", "c", congested=False) == []
+    assert fill(buffer, "d") == ["a", "b", "c"]
+    assert rest(buffer) == "d"
+
+
+def test_latest_drops_the_oldest_at_the_limit_even_if_the_wire_is_not_congested() -> None:
+    buffer = make_buffer("latest", LIMIT)
+    assert fill(buffer, "a", "b", "c", "d", congested=False) == ["a"]
+    assert rest(buffer) == "bcd"
+
+
+def test_latest_by_keeps_the_newest_of_each_key_in_its_place() -> None:
+    buffer = make_buffer(latest_by(lambda message: message[0]), 10_000)
+    assert fill(buffer, "a1", "b1", "a2", "c1", "b2") == ["a1", "b1"]
+    assert rest(buffer) == "a2b2c1"
+
+
+def test_latest_by_is_bounded_over_all_keys() -> None:
+    buffer = make_buffer(latest_by(lambda message: message), LIMIT)
+    assert fill(buffer, "a", "b", "c", "d") == ["a"]
+    assert fill(buffer, "b") == ["b"]
+    assert buffer.weight == LIMIT
+    assert rest(buffer) == "bcd"
+
+
+@pytest.mark.parametrize("policy", ["close", "drop_oldest", "drop_newest", "latest"])
+def test_a_message_heavier_than_the_limit_passes_alone(policy: str) -> None:
+    buffer = make_buffer(policy, 10)  # type: ignore[arg-type]
+    assert fill(buffer, "x" * 1000) == []
+    assert len(buffer) == 1
+
+
+@pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "latest", latest_by(id)])
+def test_empty_messages_are_bounded_too(policy: str) -> None:
+    buffer = make_buffer(policy, 100 * MESSAGE_WEIGHT)  # type: ignore[arg-type]
+    fill(buffer, *[""] * 1000, congested=False)
+    assert len(buffer) == 100
