@@ -65,7 +65,7 @@ class Hub:
         """Count a socket as open, until it ends."""
         self._sockets[socket] = life
         self.opened_total += 1
-        life.at_end(lambda: self._remove(socket))
+        life.closed.subscribe(lambda close: self._remove(socket, close))
         if self._shutting_down:
             life.close(self._shutdown_close)
         self._opened.emit(socket)
@@ -82,11 +82,9 @@ class Hub:
     def _free(self) -> None:
         self._taken -= 1
 
-    def _remove(self, socket: WebSocket[Any, Any]) -> None:
-        life = self._sockets.pop(socket)
-        if life.close_cause is not None:
-            code = life.close_cause.code
-            self.closed_total[code] = self.closed_total.get(code, 0) + 1
+    def _remove(self, socket: WebSocket[Any, Any], close: Close) -> None:
+        del self._sockets[socket]
+        self.closed_total[close.code] = self.closed_total.get(close.code, 0) + 1
 
 
 async def _ended(life: Lifecycle) -> None:

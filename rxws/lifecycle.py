@@ -80,7 +80,7 @@ class Lifecycle:
 
     def abandon(self) -> None:
         """End a socket whose handshake failed."""
-        if self.wire is None:
+        if self.wire is None and not self._ended:
             self.close_cause = self.close_cause or Close.received(1006)
             self._end()
 
@@ -263,11 +263,10 @@ class Lifecycle:
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End the socket."""
-        if not self._ended:
-            lost = ConnectionLost("the connection ended without a close frame")
-            lost.__cause__ = error
-            self._lose(lost)
-            self._end()
+        lost = ConnectionLost("the connection ended without a close frame")
+        lost.__cause__ = error
+        self._lose(lost)
+        self._end()
 
     def _send_ping(self, data: bytes) -> None:
         self._ping = data

@@ -150,4 +150,4 @@ class WebSocket(Generic[In, Out]):
     def __repr__(self) -> str:
         cause = self._life.close_cause
         state = "connecting" if self._life.wire is None else "open"
-        return f"<WebSocket {self.remote or 'nowhere'} {state if cause is None else cause!r}>"
+        return f"<WebSocket {self.remote or 'nowhere'} {cause or state}>"

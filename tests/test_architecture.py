@@ -19,7 +19,8 @@ LAYERS = [
     {"upgrade", "attach"},
     {"server"},
     {"__init__"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "cli"}
 """The modules that may import aiohttp; all others are the core and its tests' wire."""

@@ -25,6 +25,8 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws.handlers import Handler
+from rxws.lifecycle import Lifecycle
+from rxws.options import check
 from rxws.testing import serve
 from tests.streams import ended, turns, watch
 
@@ -436,9 +438,6 @@ async def test_an_object_with_an_async_call_is_an_async_def() -> None:
 
 
 async def test_a_function_of_a_class_body_gets_its_self_first() -> None:
-    from rxws.lifecycle import Lifecycle
-    from rxws.options import check
-
     life = Lifecycle(check({}))
     start = Handler(Rooms.method).compose(life, rxws.WebSocket(life), (Rooms(),))
     assert start is not None
@@ -522,6 +521,16 @@ async def test_what_a_def_raises_closes_1011_or_with_its_close_when_the_socket_i
     socket, peer = serve(closes)
     assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
     assert peer.sent == ["first"]
+
+
+async def test_what_is_let_through_is_raised_before_the_socket_is_open() -> None:
+    def refuses() -> None:
+        raise PermissionError
+
+    life = Lifecycle(check({}))
+    with pytest.raises(PermissionError):
+        Handler(refuses).compose(life, rxws.WebSocket(life), let_through=(PermissionError,))
+    life.abandon()
 
 
 async def test_an_error_of_a_def_goes_to_the_errors_it_subscribed() -> None:

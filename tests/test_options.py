@@ -38,7 +38,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("options", "kind", "message"), BAD, ids=lambda value: str(value)[:40])
-def test_a_bad_option_is_a_clear_error_at_decoration(options: dict[str, Any], kind: type[Exception], message: str) -> None:
+def test_a_bad_option_is_a_clear_error_at_decoration(
+    options: dict[str, Any], kind: type[Exception], message: str
+) -> None:
     with pytest.raises(kind, match=message):
         rxws.websocket(**options)
 
@@ -55,6 +57,10 @@ def test_the_defaults_are_those_of_the_readme() -> None:
     assert (settings.heartbeat, settings.close_timeout, settings.message_rate) == (20.0, 5.0, None)
     assert (settings.max_msg_size, settings.high_water, settings.max_buffered) == (2**20, 2**16, 2**20)
     assert settings.overflow == "close"
+
+
+def test_compress_can_be_turned_on() -> None:
+    assert check({"compress": True}).compress is True
 
 
 def test_none_means_off() -> None:

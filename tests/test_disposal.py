@@ -1,0 +1,64 @@
+from reactivex.abc import DisposableBase
+from reactivex.disposable import Disposable
+
+from rxws.disposal import watch
+
+
+def test_a_watched_disposable_stays_what_it_is() -> None:
+    done: list[str] = []
+    disposable = Disposable(lambda: done.append("action"))
+    watch(disposable, lambda: done.append("noticed"))
+    assert isinstance(disposable, Disposable)
+    assert (type(disposable).__name__, disposable.is_disposed) == ("Disposable", False)
+    disposable.dispose()
+    disposable.dispose()
+    assert disposable.is_disposed
+    assert sorted(done) == ["action", "noticed"]
+
+
+def test_all_who_watch_are_told_once() -> None:
+    disposable, told = Disposable(), list[int]()
+    watch(disposable, lambda: told.append(1))
+    watch(disposable, lambda: told.append(2))
+    disposable.dispose()
+    watch(disposable, lambda: told.append(3))
+    assert told == [1, 2, 3]
+
+
+def test_one_without_a_flag_of_its_own_is_watched_too() -> None:
+    class Own(DisposableBase):
+        def dispose(self) -> None:
+            pass
+
+    told: list[int] = []
+    own = Own()
+    watch(own, lambda: told.append(1))
+    assert not getattr(own, "is_disposed", False)
+    own.dispose()
+    assert told == [1]
+
+
+def test_a_flag_that_is_a_property_is_left_alone() -> None:
+    class Computed(DisposableBase):
+        done = False
+
+        @property
+        def is_disposed(self) -> bool:
+            return self.done
+
+        def dispose(self) -> None:
+            self.done = True
+
+    told: list[int] = []
+    computed = Computed()
+    watch(computed, lambda: told.append(1))
+    computed.dispose()
+    assert (told, computed.is_disposed) == ([1], True)
+
+
+def test_a_flag_set_to_false_is_no_end() -> None:
+    told: list[int] = []
+    disposable = Disposable()
+    watch(disposable, lambda: told.append(1))
+    disposable.is_disposed = False
+    assert told == []

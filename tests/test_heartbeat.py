@@ -1,0 +1,113 @@
+"""Pings find dead peers, spare live ones, and measure the round trip."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rxws
+from rxws.testing import MemoryWire, serve
+from tests.streams import ended, watch
+
+Eventually = Callable[..., Any]
+BEAT = 0.05
+
+
+def idle(incoming: Any) -> None:
+    """A handler that does nothing."""
+
+
+async def answer(peer: MemoryWire, beats: int) -> None:
+    for beat in range(beats):
+        async with asyncio.timeout(5):
+            while len(peer.pings) <= beat:
+                await asyncio.sleep(0.002)
+        peer.pong(peer.pings[beat])
+
+
+async def test_a_mute_peer_is_found_within_two_heartbeats_and_is_1006() -> None:
+    socket, peer = serve(idle, heartbeat=BEAT)
+    log = watch(errors=socket.errors)
+    began = time.monotonic()
+    assert (await ended(socket)).code == 1006
+    assert 2 * BEAT <= time.monotonic() - began < 2 * BEAT + 1
+    assert [type(error) for _, error in log[:-1]] == [rxws.HeartbeatTimeout]
+    assert (len(peer.pings), peer.aborted) == (1, True)
+
+
+async def test_a_peer_that_answers_lives_and_rtt_is_measured() -> None:
+    socket, peer = serve(idle, heartbeat=BEAT)
+    assert socket.rtt is None
+    await answer(peer, 4)
+    assert socket.rtt is not None
+    assert 0 <= socket.rtt < BEAT * 3
+    assert socket.stats.rtt == socket.rtt
+    assert len(set(peer.pings)) == 4
+    assert peer.close_sent is None
+    peer.drop()
+
+
+async def test_a_peer_that_sends_messages_lives() -> None:
+    socket, peer = serve(idle, heartbeat=BEAT)
+    for _ in range(20):
+        peer.send("alive")
+        await asyncio.sleep(BEAT / 4)
+    assert (socket.rtt, peer.aborted) == (None, False)
+    peer.pong(b"unasked")
+    assert socket.rtt is None
+    peer.drop()
+
+
+async def test_a_hold_does_not_kill_a_healthy_peer_whose_pong_cannot_be_seen() -> None:
+    socket, peer = serve(idle, heartbeat=BEAT)
+    peer.blind = True
+    await asyncio.sleep(BEAT * 4)
+    assert not peer.aborted
+    peer.blind = False
+    assert (await ended(socket)).code == 1006
+
+
+async def test_a_stalled_peer_that_takes_not_even_the_ping_is_found() -> None:
+    socket, peer = serve(idle, heartbeat=BEAT)
+    peer.congested = peer.blind = True
+    assert (await ended(socket)).code == 1006
+    assert peer.pings == []
+
+
+async def test_a_slow_peer_that_makes_room_lives(eventually: Eventually) -> None:
+    socket, peer = serve(idle, heartbeat=BEAT)
+    for _ in range(16):
+        peer.congested = True
+        await asyncio.sleep(BEAT / 4)
+        peer.congested = False
+    assert not peer.aborted
+    peer.drop()
+
+
+async def test_a_pong_that_waits_while_the_event_loop_is_blocked_saves_the_peer() -> None:
+    socket, peer = serve(idle, heartbeat=BEAT)
+    await answer(peer, 1)
+    while len(peer.pings) < 2:
+        await asyncio.sleep(0.002)
+    time.sleep(BEAT * 2)
+    asyncio.get_running_loop().call_soon(peer.pong, peer.pings[1])
+    await asyncio.sleep(BEAT / 5)
+    assert not peer.aborted
+    peer.drop()
+
+
+async def test_without_a_heartbeat_there_are_no_pings() -> None:
+    socket, peer = serve(idle, heartbeat=None)
+    peer.pong(b"unasked")
+    peer.send("unasked")
+    await asyncio.sleep(0.02)
+    assert (peer.pings, socket.rtt) == ([], None)
+    peer.drop()
+
+
+async def test_no_ping_follows_a_close() -> None:
+    socket, peer = serve(idle, heartbeat=BEAT, close_timeout=BEAT * 3)
+    peer.mute = True
+    socket.close()
+    await ended(socket)
+    assert peer.pings == []

@@ -1,0 +1,73 @@
+import pytest
+
+import rxws
+from rxws.hub import Hub
+from rxws.lifecycle import Lifecycle
+from rxws.options import check
+from rxws.testing import MemoryWire
+from tests.streams import ended, turns, watch
+
+
+def member(hub: Hub) -> tuple[rxws.WebSocket[object, object], MemoryWire] | None:
+    life, wire = Lifecycle(check({})), MemoryWire()
+    if not hub.admit(life):
+        return None
+    socket: rxws.WebSocket[object, object] = rxws.WebSocket(life)
+    life.open(wire)
+    hub.add(socket, life)
+    return socket, wire
+
+
+async def test_a_hub_knows_its_open_sockets_and_counts_the_others() -> None:
+    hub = Hub(None, 1001)
+    log = watch(opened=hub.opened)
+    members = [member(hub) for _ in range(3)]
+    sockets = [pair[0] for pair in members if pair]
+    assert (len(hub), list(hub), log) == (3, sockets, [("opened", socket) for socket in sockets])
+    sockets[0].close(4001)
+    await ended(sockets[0])
+    assert (len(hub), hub.opened_total, hub.closed_total) == (2, 3, {4001: 1})
+    await hub.shut_down()
+    assert (len(hub), hub.closed_total) == (0, {4001: 1, 1001: 2})
+    assert log[-1] == "opened|"
+
+
+async def test_a_hub_refuses_what_is_beyond_its_limit_until_a_place_is_free() -> None:
+    hub = Hub(1, 1001)
+    first = member(hub)
+    assert first is not None
+    assert (member(hub), hub.refused_total) == (None, 1)
+    first[1].drop()
+    await ended(first[0])
+    assert member(hub) is not None
+    await hub.shut_down()
+
+
+async def test_a_hub_that_shuts_down_refuses_all_and_closes_who_was_on_the_way() -> None:
+    hub = Hub(None, 1012)
+    life, wire = Lifecycle(check({})), MemoryWire()
+    assert hub.admit(life)
+    await hub.shut_down()
+    life.open(wire)
+    hub.add(rxws.WebSocket(life), life)
+    assert (await life.closed).code == 1012
+    assert member(hub) is None
+
+
+async def test_a_socket_whose_handshake_fails_gives_its_place_back() -> None:
+    hub = Hub(1, 1001)
+    life = Lifecycle(check({}))
+    assert hub.admit(life)
+    life.abandon()
+    assert (await life.closed).code == 1006
+    life.abandon()
+    assert hub.admit(Lifecycle(check({})))
+
+
+async def test_a_subscriber_of_opened_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    hub = Hub(None, 1001)
+    hub.opened.subscribe(lambda _: 1 / 0)
+    assert member(hub) is not None
+    assert "a subscriber of hub.opened raised ZeroDivisionError" in caplog.text
+    await hub.shut_down()
+    await turns()

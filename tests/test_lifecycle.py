@@ -1,0 +1,492 @@
+"""What closes a socket and with which code, where errors go, and in which order everything ends."""
+
+import asyncio
+import gc
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.disposable import Disposable
+from reactivex.subject import Subject
+
+import rxws
+from rxws.lifecycle import Lifecycle
+from rxws.options import check
+from rxws.testing import serve
+from tests.streams import ended, turns, watch
+
+Eventually = Callable[..., Any]
+Socket = rxws.WebSocket[Any, Any]
+
+
+def hold_open(incoming: Observable[Any]) -> Any:
+    """A handler that wants messages and does nothing with them."""
+    return incoming.subscribe(lambda _: None)
+
+
+# What closes a socket, with which code: each of these with a message queued before it, which is sent first
+
+CAUSES: dict[str, tuple[Callable[[Socket], Any], rxws.Close]] = {
+    "outgoing.on_completed()": (lambda s: s.outgoing.on_completed(), rxws.Close()),
+    "outgoing.dispose()": (lambda s: s.outgoing.dispose(), rxws.Close()),
+    "socket.dispose()": (lambda s: s.dispose(), rxws.Close()),
+    "outgoing.on_next(Close)": (lambda s: s.outgoing.on_next(rxws.Close(4001, "bye")), rxws.Close(4001, "bye")),
+    "outgoing.on_error(Close)": (lambda s: s.outgoing.on_error(rxws.Close(4001, "bye")), rxws.Close(4001, "bye")),
+    "errors.on_next(Close)": (lambda s: s.errors.on_next(rxws.Close(4001, "bye")), rxws.Close(4001, "bye")),
+    "socket.close()": (lambda s: s.close(4001, "bye"), rxws.Close(4001, "bye")),
+    "outgoing.on_error(error)": (lambda s: s.outgoing.on_error(ValueError()), rxws.Close(1011, "Unexpected Error")),
+    "an error nobody observes": (lambda s: s.errors.on_next(ValueError()), rxws.Close(1011, "Unexpected Error")),
+    "a value that cannot be sent": (lambda s: s.outgoing.on_next(3), rxws.Close(1011, "Unexpected Error")),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+async def test_a_close_flushes_what_was_queued_and_has_its_code(cause: str) -> None:
+    act, close = CAUSES[cause]
+    socket, peer = serve(hold_open)
+    socket.outgoing.on_next("queued")
+    act(socket)
+    socket.outgoing.on_next("too late")
+    assert await ended(socket) == close == peer.close_sent
+    assert peer.sent == ["queued"]
+
+
+@pytest.mark.parametrize("place", ["map", "filter", "subscriber", "do_action"])
+async def test_a_close_raised_anywhere_in_a_pipeline_closes_with_its_code(place: str) -> None:
+    def bye(_: Any) -> Any:
+        raise rxws.Close(4001, "bye")
+
+    def handler(incoming: Observable[str]) -> Any:
+        match place:
+            case "map":
+                return incoming.pipe(ops.map(bye))
+            case "filter":
+                return incoming.pipe(ops.filter(bye))
+            case "do_action":
+                return incoming.pipe(ops.do_action(bye))
+            case _:
+                return incoming.subscribe(bye)
+
+    socket, peer = serve(handler)
+    peer.send("go")
+    assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
+
+
+async def test_a_message_that_does_not_decode_closes_1007_when_nobody_observes_errors() -> None:
+    socket, peer = serve(hold_open, codec=rxws.json)
+    peer.send("{")
+    assert await ended(socket) == rxws.Close(1007, "Invalid Message") == peer.close_sent
+
+
+async def test_too_many_messages_close_1008() -> None:
+    seen: list[Any] = []
+    socket, peer = serve(lambda incoming: incoming.subscribe(seen.append), message_rate=5)
+    peer.send(*"abcdefg")
+    assert (await ended(socket)).code == 1008
+    assert seen == list("abcde")
+
+
+async def test_a_slow_peer_is_closed_1013_and_what_waited_is_reported() -> None:
+    socket, peer = serve(hold_open, max_buffered=1000)
+    peer.congested = True
+    lost: list[Any] = []
+    socket.undelivered.subscribe(lost.append)
+    for number in range(20):
+        socket.outgoing.on_next(f"{number:0100}")
+    peer.congested = False
+    assert (await ended(socket)).code == 1013
+    assert peer.close_sent == rxws.Close(1013, "Too Slow")
+    assert [int(message) for message in lost] == list(range(6))
+
+
+@pytest.mark.parametrize("code", [1002, 1007, 1009])
+async def test_a_violation_closes_with_its_code_at_once(code: int, caplog: pytest.LogCaptureFixture) -> None:
+    socket, peer = serve(hold_open)
+    socket.outgoing.on_next("never read")
+    peer.violate(code)
+    assert await ended(socket) == rxws.Close(code) == peer.close_sent
+    assert peer.sent == []
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+async def test_a_peer_that_is_gone_without_a_close_frame_is_1006() -> None:
+    socket, peer = serve(hold_open)
+    await turns()
+    peer.drop()
+    assert await ended(socket) == rxws.Close.received(1006)
+
+
+@pytest.mark.parametrize(
+    ("received", "answer"),
+    [(None, rxws.Close()), (rxws.Close(4001, "bye"), rxws.Close(4001, "bye")), (rxws.Close(), rxws.Close())],
+)
+async def test_the_peer_s_close_is_answered_with_its_code(received: rxws.Close | None, answer: rxws.Close) -> None:
+    socket, peer = serve(hold_open)
+    await turns()
+    socket.outgoing.on_next("never read")
+    peer.close(received)
+    assert await ended(socket) == (received or rxws.Close.received(1005))
+    assert (peer.close_sent, peer.sent) == (answer, [])
+
+
+async def test_the_first_cause_wins() -> None:
+    socket, peer = serve(hold_open)
+    socket.close(4001)
+    socket.close(4002)
+    socket.outgoing.on_error(ValueError())
+    peer.close(rxws.Close(4003))
+    peer.violate()
+    assert await ended(socket) == rxws.Close(4001) == peer.close_sent
+
+
+async def test_a_close_before_the_socket_is_open_comes_when_it_is() -> None:
+    def handler(socket: Socket, outgoing: Subject[str]) -> None:
+        outgoing.on_next("first")
+        socket.close(4001, "bye")
+
+    socket, peer = serve(handler, close_timeout=0.2)
+    assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
+    assert peer.sent == ["first"]
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("fault", ["mute", "congested"])
+async def test_a_close_has_a_deadline_whatever_the_peer_does(fault: str) -> None:
+    socket, peer = serve(hold_open, close_timeout=0.05)
+    setattr(peer, fault, True)
+    socket.outgoing.on_next("queued")
+    socket.close(4001, "bye")
+    await turns()
+    assert not peer.aborted
+    assert await ended(socket) == rxws.Close(4001, "bye")
+    assert peer.aborted
+    left: list[Any] = []
+    socket.undelivered.subscribe(left.append)
+    assert left == (["queued"] if fault == "congested" else [])
+
+
+# The order of the end
+
+
+@pytest.mark.parametrize("cause", [lambda s, p: s.close(4001), lambda s, p: p.close(), lambda s, p: p.drop()])
+async def test_the_end_comes_once_and_in_order(cause: Callable[[Any, Any], None]) -> None:
+    log: list[Any] = []
+
+    def handler(socket: Socket) -> Any:
+        nonlocal log
+        log = watch(incoming=socket.incoming, errors=socket.errors, closed=socket.closed)
+        return Disposable(lambda: log.append("disposed"))
+
+    socket, peer = serve(handler)
+    await turns()
+    cause(socket, peer)
+    close = await ended(socket)
+    peer.drop()
+    socket.dispose()
+    await turns()
+    log = [entry for entry in log if entry[0] != "errors"]  # ConnectionLost
+    assert log == ["incoming|", "errors|", "disposed", ("closed", close), "closed|"]
+
+
+async def test_late_subscribers_get_the_end_too() -> None:
+    socket, peer = serve(hold_open)
+    peer.close(rxws.Close(4001))
+    await ended(socket)
+    streams = {name: getattr(socket, name) for name in ("incoming", "outgoing", "errors", "dropped", "undelivered")}
+    assert watch(**streams) == ["incoming|", "outgoing|", "errors|", "dropped|", "undelivered|"]
+    assert watch(closed=socket.closed) == [("closed", rxws.Close(4001)), "closed|"]
+
+
+async def test_nothing_comes_after_the_end_and_calls_do_nothing() -> None:
+    socket, peer = serve(hold_open)
+    log = watch(incoming=socket.incoming, outgoing=socket.outgoing, errors=socket.errors)
+    socket.close()
+    peer.send("late")
+    await ended(socket)
+    socket.outgoing.on_next("late")
+    socket.outgoing.on_completed()
+    socket.outgoing.on_error(ValueError())
+    socket.close(4001)
+    socket.dispose()
+    await turns()
+    assert log == ["incoming|", "outgoing|", "errors|"]
+    assert peer.sent == []
+
+
+async def test_what_the_socket_owns_after_its_end_is_disposed_at_once() -> None:
+    late = Disposable()
+
+    async def handler(socket: Socket) -> Disposable:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return late
+        raise AssertionError
+
+    socket, peer = serve(handler)
+    await turns()
+    peer.drop()
+    await ended(socket)
+    await turns()
+    assert late.is_disposed
+
+
+async def test_a_close_within_on_next_still_lets_the_siblings_have_the_item() -> None:
+    socket, peer = serve(lambda incoming: None)
+    socket.incoming.subscribe(lambda _: socket.close(4001))
+    log = watch(incoming=socket.incoming)
+    peer.send("a", "b")
+    assert (await ended(socket)).code == 4001
+    assert log == [("incoming", "a"), "incoming|"]
+
+
+async def test_an_action_at_the_end_that_raises_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise ValueError("clean-up")
+
+    other = Disposable()
+    socket, peer = serve(lambda: [Disposable(fail), other])
+    peer.close()
+    await ended(socket)
+    assert other.is_disposed
+    assert "clean-up" in caplog.text
+
+
+# Where errors go
+
+
+def doomed(kind: str) -> tuple[Socket, Any, list[Any]]:
+    """Make a socket with observed errors, and let one happen."""
+    log: list[Any] = []
+    seen: list[Any] = []
+
+    def handler(incoming: Observable[Any], outgoing: Subject[Any], errors: Observable[Exception]) -> Any:
+        errors.subscribe(log.append)
+        if kind == "subscriber":
+            incoming.subscribe(lambda item: 1 / 0)
+        incoming.subscribe(seen.append)
+        return incoming.pipe(ops.map(lambda item: 1 / item)) if kind == "pipeline" else None
+
+    socket, peer = serve(handler, codec=rxws.json)
+    match kind:
+        case "decode":
+            peer.send("{", "2")
+        case "encode":
+            socket.outgoing.on_next({1})
+            socket.outgoing.on_next("\ud800")
+            socket.outgoing.on_next(2)
+        case "subscriber":
+            peer.send("1", "2")
+        case "pipeline":
+            peer.send("0")
+        case "violation":
+            peer.violate(1007)
+        case _:
+            peer.drop(ConnectionResetError("reset"))
+    return socket, peer, [log, seen]
+
+
+async def test_a_message_that_does_not_decode_is_skipped_and_the_socket_stays_open() -> None:
+    socket, peer, (log, seen) = doomed("decode")
+    await turns()
+    assert [type(error) for error in log] == [rxws.DecodeError]
+    assert log[0].message == "{"
+    assert isinstance(log[0].__cause__, ValueError)
+    assert (seen, peer.close_sent) == ([2], None)
+    peer.drop()
+
+
+async def test_a_value_that_cannot_be_sent_is_skipped_and_the_socket_stays_open() -> None:
+    socket, peer, (log, _) = doomed("encode")
+    await turns()
+    assert [type(error) for error in log] == [rxws.EncodeError] * 2
+    assert [error.value for error in log] == [{1}, "\ud800"]
+    assert (peer.sent, peer.close_sent) == (["2"], None)
+    peer.drop()
+
+
+async def test_a_subscriber_that_raises_harms_neither_its_siblings_nor_the_socket() -> None:
+    socket, peer, (log, seen) = doomed("subscriber")
+    await turns()
+    assert [type(error) for error in log] == [ZeroDivisionError] * 2
+    assert (seen, peer.close_sent) == ([1, 2], None)
+    peer.drop()
+
+
+async def test_a_returned_observable_that_fails_closes_1011_even_if_errors_are_observed() -> None:
+    socket, peer, (log, _) = doomed("pipeline")
+    assert await ended(socket) == rxws.Close(1011, "Unexpected Error") == peer.close_sent
+    assert [type(error) for error in log] == [ZeroDivisionError]
+
+
+async def test_a_violation_is_a_protocol_error_on_the_stream() -> None:
+    socket, peer, (log, _) = doomed("violation")
+    assert (await ended(socket)).code == 1007
+    assert [type(error) for error in log] == [rxws.ProtocolError]
+    assert (log[0].close_code, str(log[0])) == (1007, "broken frame")
+
+
+async def test_a_lost_connection_is_an_error_on_the_stream_with_its_cause() -> None:
+    socket, peer, (log, _) = doomed("loss")
+    assert (await ended(socket)).code == 1006
+    assert [type(error) for error in log] == [rxws.ConnectionLost]
+    assert isinstance(log[0].__cause__, ConnectionResetError)
+
+
+async def test_handlers_may_push_their_own_errors() -> None:
+    log: list[Any] = []
+    socket, peer = serve(hold_open)
+    socket.errors.subscribe(log.append)
+    mine = ValueError("mine")
+    socket.errors.on_next(mine)
+    reactivex.throw(mine).subscribe(socket.errors)
+    reactivex.of(mine).subscribe(socket.errors)
+    await turns()
+    assert (log, peer.close_sent) == ([mine] * 3, None)
+    socket.errors.dispose()
+    assert not socket.errors.is_stopped
+    peer.drop()
+
+
+async def test_an_error_nobody_observes_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    socket, peer = serve(lambda incoming: incoming.pipe(ops.map(lambda _: 1 / 0)))
+    peer.send("a")
+    await ended(socket)
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("rxws", logging.ERROR)
+    assert record.exc_info is not None
+    assert record.exc_info[2] is not None
+
+
+@pytest.mark.parametrize("leave", ["close", "drop"])
+async def test_peers_leaving_logs_nothing_above_debug(leave: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    socket, peer = serve(hold_open)
+    await turns()
+    getattr(peer, leave)()
+    await ended(socket)
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
+
+
+async def test_an_observer_of_errors_or_closed_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_: Any) -> None:
+        raise ValueError("observer")
+
+    socket, peer = serve(hold_open)
+    socket.errors.subscribe(fail)
+    socket.closed.subscribe(fail)
+    log = watch(closed=socket.closed)
+    socket.errors.on_next(KeyError())
+    peer.close(rxws.Close())
+    await ended(socket)
+    assert log == [("closed", rxws.Close()), "closed|"]
+    assert len([record for record in caplog.records if "observer" in record.getMessage()]) == 2
+
+
+# Holds
+
+
+async def test_reading_is_held_above_high_water_and_goes_on_below_a_quarter_of_it() -> None:
+    socket, peer = serve(lambda incoming: incoming, high_water=1000)
+    peer.send("a")
+    await turns()
+    peer.congested = True
+    peer.send(*["x" * 100] * 20)
+    await turns()
+    assert (socket.stats.received, socket.stats.buffered) == (8, 7)
+    peer.congested = False
+    await turns(30)
+    assert (socket.stats.received, len(peer.sent)) == (21, 21)
+
+
+async def test_holds_add_up() -> None:
+    async def handler(socket: Socket) -> None:
+        await asyncio.sleep(60)
+
+    socket, peer = serve(handler, high_water=1000)
+    peer.congested = True
+    socket.outgoing.on_next("x" * 2000)
+    peer.send("a")
+    await turns()
+    log = watch(incoming=socket.incoming)
+    await turns()
+    assert log == []
+    peer.congested = False
+    await turns()
+    assert log == [("incoming", "a")]
+    peer.drop()
+
+
+async def test_a_socket_that_never_opens_ends_when_it_is_abandoned_and_aborting_it_does_nothing() -> None:
+    life = Lifecycle(check({}))
+    life.abort()
+    log = watch(incoming=life.incoming, closed=life.closed)
+    life.abandon()
+    life.abandon()
+    life.abort()
+    assert log == ["incoming|", ("closed", rxws.Close.received(1006)), "closed|"]
+
+
+async def test_frames_before_the_first_subscriber_wait_for_it() -> None:
+    async def handler(socket: Socket) -> None:
+        await asyncio.sleep(60)
+
+    socket, peer = serve(handler)
+    peer.send("a", "b")
+    await turns()
+    assert socket.stats.received == 0
+    log = watch(incoming=socket.incoming)
+    await turns()
+    assert log == [("incoming", "a"), ("incoming", "b")]
+    peer.drop()
+
+
+async def test_the_subprotocol_chooses_the_codec() -> None:
+    protocols = {"v1.json": rxws.json}
+    socket, peer = serve(lambda incoming: incoming.pipe(ops.map(repr)), protocol="v1.json", protocols=protocols)
+    peer.send('{"a": 1}')
+    await turns()
+    assert (socket.protocol, peer.sent) == ("v1.json", ["\"{'a': 1}\""])
+    peer.drop()
+
+
+# Nothing is left
+
+
+async def test_thousands_of_sockets_ended_in_every_way_leave_nothing() -> None:
+    ways: list[Callable[[Any, Any], None]] = [
+        lambda s, p: s.close(4001),
+        lambda s, p: s.dispose(),
+        lambda s, p: s.outgoing.on_error(rxws.Close(4001)),
+        lambda s, p: p.close(),
+        lambda s, p: p.drop(),
+        lambda s, p: p.violate(),
+        lambda s, p: s.subscription.dispose(),
+    ]
+    room = Subject[str]()
+    logging.getLogger("rxws").setLevel(logging.CRITICAL)
+    sockets: list[weakref.ref[Any]] = []
+    try:
+        for number in range(2000):
+            socket, peer = serve(lambda incoming: room.pipe(ops.merge(incoming)))
+            peer.send("a")
+            await turns(2)
+            ways[number % len(ways)](socket, peer)
+            await ended(socket)
+            sockets.append(weakref.ref(socket))
+            del socket, peer
+    finally:
+        logging.getLogger("rxws").setLevel(logging.NOTSET)
+    await turns()
+    gc.collect()
+    assert [ref for ref in sockets if ref() is not None] == []
+    assert room.observers == []
+    loop: Any = asyncio.get_running_loop()
+    assert [handle for handle in getattr(loop, "_scheduled", []) if not handle.cancelled()] == []

@@ -1,0 +1,195 @@
+"""The sink: what is sent is shown, bounded, ordered, and taken from any thread."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from reactivex import operators as ops
+from reactivex.subject import Subject
+
+import rxws
+from rxws import threads
+from rxws.testing import serve
+from tests.streams import ended, turns, watch
+
+Eventually = Callable[..., Any]
+
+
+def idle(incoming: Any) -> None:
+    """A handler that does nothing."""
+
+
+async def test_outgoing_is_a_subject_and_subscribing_to_it_shows_what_is_sent() -> None:
+    socket, peer = serve(idle, codec=rxws.json)
+    assert isinstance(socket.outgoing, Subject)
+    log = watch(outgoing=socket.outgoing)
+    socket.outgoing.on_next({"a": 1})
+    socket.outgoing.on_completed()
+    await ended(socket)
+    assert log == [("outgoing", {"a": 1}), "outgoing|"]
+    assert peer.sent == ['{"a":1}']
+
+
+async def test_on_error_is_shown_to_its_subscribers_as_of_any_subject() -> None:
+    socket, _ = serve(idle)
+    log = watch(outgoing=socket.outgoing)
+    error = ValueError()
+    socket.outgoing.on_error(error)
+    await ended(socket)
+    assert log == [("outgoing#", error)]
+
+
+async def test_text_and_bytes_go_as_they_are() -> None:
+    socket, peer = serve(idle)
+    for message in ("é", b"\x00\xff", bytearray(b"ab"), memoryview(b"cd")):
+        socket.outgoing.on_next(message)
+    await turns()
+    assert peer.sent == ["é", b"\x00\xff", b"ab", b"cd"]
+    assert (socket.stats.sent, socket.stats.sent_bytes) == (4, 8)
+    peer.drop()
+
+
+async def test_a_codec_that_returns_something_else_is_an_encode_error() -> None:
+    class Wrong:
+        def decode(self, data: Any) -> Any:
+            return data
+
+        def encode(self, message: Any) -> Any:
+            return 3
+
+    socket, peer = serve(idle, codec=Wrong())
+    log = watch(errors=socket.errors)
+    socket.outgoing.on_next("a")
+    assert "Wrong.encode must return str or bytes, not int" in str(log[0][1])
+    peer.drop()
+
+
+async def test_what_an_observer_sends_in_turn_follows_in_order_for_all() -> None:
+    socket, peer = serve(idle)
+    socket.outgoing.pipe(ops.filter(lambda m: len(m) < 3)).subscribe(lambda m: socket.outgoing.on_next(m + "x"))
+    log = watch(outgoing=socket.outgoing)
+    socket.outgoing.on_next("a")
+    await turns()
+    assert log == [("outgoing", "a"), ("outgoing", "ax"), ("outgoing", "axx")]
+    assert peer.sent == ["a", "ax", "axx"]
+    peer.drop()
+
+
+async def test_an_observer_of_outgoing_that_raises_harms_no_other() -> None:
+    socket, peer = serve(idle)
+    errors = watch(errors=socket.errors)
+    socket.outgoing.subscribe(lambda _: 1 / 0)
+    log = watch(outgoing=socket.outgoing)
+    socket.outgoing.on_next("a")
+    await turns()
+    assert (log, peer.sent, len(errors)) == ([("outgoing", "a")], ["a"], 1)
+    peer.drop()
+
+
+# Overflow, with a peer that stops reading and reads on
+
+
+@pytest.mark.parametrize(
+    ("policy", "sent", "dropped"),
+    [
+        ("drop_oldest", "789", "0123456"),
+        ("drop_newest", "012", "3456789"),
+        ("latest", "9", "012345678"),
+        (rxws.latest_by(lambda m: int(m) % 2), "89", "01234567"),
+    ],
+)
+async def test_drops_follow_the_policy_are_counted_and_seen(policy: Any, sent: str, dropped: str) -> None:
+    socket, peer = serve(idle, overflow=policy, max_buffered=3 * 65)
+    await turns()
+    peer.congested = True
+    log = watch(dropped=socket.dropped, outgoing=socket.outgoing)
+    for message in "0123456789":
+        socket.outgoing.on_next(message)
+    assert "".join(m for name, m in log if name == "dropped") == dropped
+    assert socket.stats.dropped == len(dropped)
+    shown = "".join(m for name, m in log if name == "outgoing")
+    assert shown == (sent if policy == "drop_newest" else "0123456789")
+    peer.congested = False
+    await turns()
+    assert "".join(map(str, peer.sent)) == sent
+    assert peer.fresh is (policy not in ("drop_oldest", "drop_newest"))
+    peer.drop()
+
+
+async def test_with_latest_a_peer_that_keeps_up_gets_everything() -> None:
+    socket, peer = serve(idle, overflow="latest")
+    for message in "0123456789":
+        socket.outgoing.on_next(message)
+    await turns()
+    assert peer.sent == list("0123456789")
+    peer.drop()
+
+
+async def test_a_key_function_that_raises_is_an_error_on_the_stream() -> None:
+    socket, peer = serve(idle, overflow=rxws.latest_by(lambda m: m["key"]), codec=rxws.json)
+    log = watch(errors=socket.errors)
+    socket.outgoing.on_next({})
+    socket.outgoing.on_next({"key": 1})
+    await turns()
+    assert [type(error) for _, error in log] == [KeyError]
+    assert peer.sent == ['{"key":1}']
+    peer.drop()
+
+
+# Threads
+
+
+async def test_four_threads_on_one_sink_lose_nothing_and_each_keeps_its_order(eventually: Eventually) -> None:
+    socket, peer = serve(idle, max_buffered=10_000_000)
+
+    def work(name: str) -> None:
+        for number in range(1000):
+            socket.outgoing.on_next(f"{name}{number}")
+
+    workers = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for worker in workers:
+        worker.start()
+    await eventually(lambda: len(peer.sent) == 4000)
+    for name in "abcd":
+        assert [m for m in peer.sent if str(m).startswith(name)] == [f"{name}{number}" for number in range(1000)]
+    peer.drop()
+
+
+@pytest.mark.parametrize(("policy", "code"), [("close", 1013), ("drop_newest", 1000)])
+async def test_a_thread_that_runs_ahead_of_the_event_loop_is_bounded_by_the_policy(policy: Any, code: int) -> None:
+    socket, _ = serve(idle, overflow=policy, max_buffered=10_000_000)
+    pushed = threads.MAX_HANDED_OVER + 100
+
+    def work() -> None:
+        for _ in range(pushed):
+            socket.outgoing.on_next("x")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    await turns()
+    assert socket.stats.dropped == (100 if policy == "drop_newest" else 0)
+    socket.outgoing.on_completed()
+    assert (await ended(socket)).code == code
+
+
+async def test_every_call_may_come_from_another_thread() -> None:
+    async def off(function: Callable[[], Any]) -> None:
+        await asyncio.get_running_loop().run_in_executor(None, function)
+
+    socket, _ = serve(idle)
+    log = watch(errors=socket.errors)
+    await off(lambda: socket.errors.on_next(ValueError()))
+    await turns()
+    assert len(log) == 1
+    for act, code in (
+        (lambda s: s.close(4001), 4001),
+        (lambda s: s.dispose(), 1000),
+        (lambda s: s.outgoing.on_completed(), 1000),
+        (lambda s: s.outgoing.on_error(ValueError()), 1011),
+    ):
+        socket, _ = serve(idle)
+        await off(lambda act=act, socket=socket: act(socket))
+        assert (await ended(socket)).code == code

@@ -1,0 +1,50 @@
+import asyncio
+import threading
+
+from rxws.threads import LoopThread
+
+
+def test_a_closed_loop_ignores_calls() -> None:
+    async def make() -> LoopThread:
+        return LoopThread(asyncio.get_running_loop())
+
+    thread = asyncio.run(make())
+    called: list[int] = []
+    worker = threading.Thread(target=thread.run, args=(called.append, 1))
+    worker.start()
+    worker.join()
+    assert called == []
+
+
+async def test_calls_beyond_the_limit_are_refused() -> None:
+    thread = LoopThread(asyncio.get_running_loop())
+    called: list[int] = []
+    assert [thread.hand_over(called.append, number, limit=2) for number in range(3)] == [True, True, False]
+    await asyncio.sleep(0)
+    assert called == [0, 1]
+
+
+async def test_a_call_that_raises_does_not_keep_the_next_one() -> None:
+    loop = asyncio.get_running_loop()
+    raised: list[object] = []
+    loop.set_exception_handler(lambda _, context: raised.append(type(context["exception"])))
+    thread = LoopThread(loop)
+    called: list[int] = []
+    thread.hand_over(lambda: 1 / 0)
+    thread.hand_over(called.append, 1)
+    await asyncio.sleep(0.01)
+    assert (raised, called) == ([ZeroDivisionError], [1])
+
+
+async def test_calls_that_come_while_calling_wait_for_the_next_turn() -> None:
+    thread = LoopThread(asyncio.get_running_loop())
+    called: list[int] = []
+
+    def again() -> None:
+        called.append(len(called))
+        thread.hand_over(again)
+
+    thread.hand_over(again)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert len(called) <= 3
