@@ -6,8 +6,18 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
+import uvloop
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
+    """Modules that say `BOTH_LOOPS = True` run on asyncio's loop and on uvloop's."""
+    factories: dict[str, Callable[[], Any]] = {"asyncio": asyncio.new_event_loop}
+    if getattr(getattr(item, "module", None), "BOTH_LOOPS", False):
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
 
 
 @pytest.hookimpl(wrapper=True)

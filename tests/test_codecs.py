@@ -29,7 +29,7 @@ def test_text_copies_what_may_change() -> None:
 
 @pytest.mark.parametrize("value", [1, None, {}, ["a"]])
 def test_text_refuses_other_values_and_says_what_sends_them(value: Any) -> None:
-    with pytest.raises(TypeError, match="codec=rxws.json"):
+    with pytest.raises(TypeError, match=r"codec=rxws\.json"):
         codecs.text.encode(value)
 
 

@@ -1,0 +1,50 @@
+"""A real server for tests: aiohttp on a free port of the loopback address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+import rxws
+
+
+class Server:
+    """A running application; `sockets` are those that it has opened, in their order."""
+
+    def __init__(self, app: web.Application, hub: rxws.Hub | None) -> None:
+        self.app = app
+        self.hub = hub
+        self.runner = web.AppRunner(app, shutdown_timeout=1)
+        self.sockets: list[rxws.WebSocket[Any, Any]] = []
+        self.port = 0
+        if hub is not None:
+            hub.opened.subscribe(self.sockets.append)
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/"
+
+    @property
+    def http(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+
+@asynccontextmanager
+async def serving(handler: Any = None, *, app: web.Application | None = None, **options: Any) -> AsyncIterator[Server]:
+    """Serve a handler at `/`, or an application, until the block is left."""
+    application = app or web.Application()
+    hub = rxws.setup(application, **options)
+    server = Server(application, hub)
+    if handler is not None:
+        application.router.add_get("/", handler)
+    await server.runner.setup()
+    site = web.TCPSite(server.runner, "127.0.0.1", 0)
+    await site.start()
+    server.port = server.runner.addresses[0][1]
+    try:
+        yield server
+    finally:
+        await server.runner.cleanup()

@@ -1,0 +1,373 @@
+"""What closes a socket, with which code: every row, as a client nobody here wrote sees it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+import websockets
+from aiohttp import web
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.disposable import Disposable
+from reactivex.subject import Subject
+
+import rxws
+from tests.integration.raw import BINARY, CONTINUATION, PING, TEXT, raw
+from tests.integration.server import serving
+from tests.streams import ended
+
+BOTH_LOOPS = True
+Eventually = Callable[..., Any]
+
+
+async def close_seen(handler: Any, *messages: str | bytes) -> tuple[int | None, str | None, list[Any]]:
+    """Connect with `websockets`, send, read to the end: code, reason and messages."""
+    async with serving(handler) as server, websockets.connect(server.url, compression=None) as client:
+        seen: list[Any] = []
+        async with asyncio.timeout(10):
+            with contextlib.suppress(websockets.ConnectionClosedError):
+                for message in messages:
+                    await client.send(message)
+            with contextlib.suppress(websockets.ConnectionClosedError):
+                async for message in client:
+                    seen.append(message)
+        return client.close_code, client.close_reason, seen
+
+
+@rxws.websocket
+def outgoing_completes(incoming: Observable[str], outgoing: Subject[str]) -> None:
+    incoming.subscribe(lambda m: (outgoing.on_next(m), outgoing.on_completed()))
+
+
+@rxws.websocket
+def returned_observable_completes(incoming: Observable[str]) -> Observable[str]:
+    return incoming.pipe(ops.take(1))
+
+
+@rxws.websocket
+async def coroutine_ends(incoming: Observable[str], outgoing: Subject[str]) -> None:
+    outgoing.on_next(await incoming.pipe(ops.first()))
+
+
+@rxws.websocket
+async def generator_ends(incoming: Observable[str]) -> AsyncIterator[str]:
+    yield await incoming.pipe(ops.first())
+
+
+@rxws.websocket
+def subscription_is_disposed(incoming: Observable[str], outgoing: Subject[str]) -> Any:
+    def act(message: str) -> None:
+        outgoing.on_next(message)
+        subscription.dispose()
+
+    subscription = incoming.subscribe(act)
+    return subscription
+
+
+@rxws.websocket
+def socket_is_disposed(incoming: Observable[str], socket: Any) -> None:
+    incoming.subscribe(lambda m: (socket.outgoing.on_next(m), socket.dispose()))
+
+
+async def async_with_is_left(request: web.Request) -> web.StreamResponse:
+    async with rxws.accept(request) as socket:
+        socket.outgoing.on_next(await socket.incoming.pipe(ops.first()))
+    return socket.response
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        outgoing_completes,
+        returned_observable_completes,
+        coroutine_ends,
+        generator_ends,
+        subscription_is_disposed,
+        socket_is_disposed,
+        async_with_is_left,
+    ],
+    ids=lambda handler: handler.__name__,
+)
+async def test_an_orderly_end_is_1000(handler: Any) -> None:
+    assert await close_seen(handler, "a") == (1000, "", ["a"])
+
+
+@rxws.websocket
+def close_is_sent(incoming: Observable[str], outgoing: Subject[Any]) -> None:
+    incoming.subscribe(lambda m: (outgoing.on_next(m), outgoing.on_next(rxws.Close(4001, "bye"))))
+
+
+@rxws.websocket
+def close_is_raised_in_a_pipeline(incoming: Observable[str]) -> Observable[str]:
+    def bye(message: str) -> str:
+        if message == "b":
+            raise rxws.Close(4001, "bye")
+        return message
+
+    return incoming.pipe(ops.map(bye))
+
+
+@rxws.websocket
+def close_is_raised_in_a_def(outgoing: Subject[str]) -> None:
+    outgoing.on_next("a")
+    raise rxws.Close(4001, "bye")
+
+
+@rxws.websocket
+async def close_is_raised_in_a_coroutine(incoming: Observable[str], outgoing: Subject[str]) -> None:
+    outgoing.on_next(await incoming.pipe(ops.first()))
+    raise rxws.Close(4001, "bye")
+
+
+@rxws.websocket
+async def close_is_yielded(incoming: Observable[str]) -> AsyncIterator[Any]:
+    yield await incoming.pipe(ops.first())
+    yield rxws.Close(4001, "bye")
+
+
+@rxws.websocket
+def socket_close_is_called(incoming: Observable[str], socket: Any) -> None:
+    incoming.subscribe(lambda m: (socket.outgoing.on_next(m), socket.close(4001, "bye")))
+
+
+async def close_is_raised_in_an_accept_block(request: web.Request) -> web.StreamResponse:
+    async with rxws.accept(request) as socket:
+        socket.outgoing.on_next(await socket.incoming.pipe(ops.first()))
+        raise rxws.Close(4001, "bye")
+    return socket.response
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        close_is_sent,
+        close_is_raised_in_a_pipeline,
+        close_is_raised_in_a_def,
+        close_is_raised_in_a_coroutine,
+        close_is_yielded,
+        socket_close_is_called,
+        close_is_raised_in_an_accept_block,
+    ],
+    ids=lambda handler: handler.__name__,
+)
+async def test_a_close_of_one_s_own_is_its_code_and_reason(handler: Any) -> None:
+    assert await close_seen(handler, "a", "b") == (4001, "bye", ["a"])
+
+
+def fail(*_: Any) -> Any:
+    raise ValueError("secret")
+
+
+@rxws.websocket
+def outgoing_gets_an_error(incoming: Observable[str], outgoing: Subject[str]) -> None:
+    incoming.pipe(ops.map(fail)).subscribe(outgoing)
+
+
+@rxws.websocket
+def a_def_raises() -> None:
+    fail()
+
+
+@rxws.websocket
+async def a_coroutine_raises() -> None:
+    fail()
+
+
+@rxws.websocket
+async def a_generator_raises() -> AsyncIterator[str]:
+    if fail():
+        yield ""
+
+
+@rxws.websocket
+def a_returned_observable_fails(incoming: Observable[str]) -> Observable[str]:
+    return incoming.pipe(ops.map(fail))
+
+
+@rxws.websocket
+def a_subscriber_raises_and_nobody_observes_errors(incoming: Observable[str]) -> None:
+    incoming.subscribe(fail)
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        outgoing_gets_an_error,
+        a_def_raises,
+        a_coroutine_raises,
+        a_generator_raises,
+        a_returned_observable_fails,
+        a_subscriber_raises_and_nobody_observes_errors,
+    ],
+    ids=lambda handler: handler.__name__,
+)
+async def test_an_error_is_1011_unexpected_error_and_tells_the_client_no_more(
+    handler: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await close_seen(handler, "a") == (1011, "Unexpected Error", [])
+    assert len([record for record in caplog.records if record.name == "rxws" and "secret" in str(record.exc_info)]) == 1
+
+
+async def test_an_error_s_class_may_have_a_code_of_its_own() -> None:
+    class Teapot(Exception):
+        close_code = 4018
+
+    def pour(_: str) -> str:
+        raise Teapot
+
+    handler = rxws.websocket(lambda incoming: incoming.pipe(ops.map(pour)))
+    assert await close_seen(handler, "a") == (4018, "", [])
+
+
+async def test_a_message_that_does_not_decode_is_1007() -> None:
+    handler = rxws.websocket(codec=rxws.json)(lambda incoming: incoming)
+    assert await close_seen(handler, "{") == (1007, "Invalid Message", [])
+
+
+async def test_a_message_rate_exceeded_is_1008() -> None:
+    handler = rxws.websocket(message_rate=3)(lambda incoming: incoming)
+    assert await close_seen(handler, *"abcde") == (1008, "Message Rate Exceeded", ["a", "b", "c"])
+
+
+async def test_a_slow_peer_with_policy_close_is_1013_and_sees_it_when_it_reads_on() -> None:
+    room = Subject[str]()
+    handler = rxws.websocket(max_buffered=100_000, close_timeout=10)(lambda incoming: room)
+    async with serving(handler) as server, raw(server.port, receive_buffer=4096) as peer:
+        while not server.sockets:
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while not server.sockets[0].outgoing.is_stopped:
+                room.on_next("x" * 10_000)
+                await asyncio.sleep(0)
+        assert await peer.receive_close() == (1013, "Too Slow")
+
+
+async def test_a_stalled_peer_is_gone_by_the_deadline(eventually: Eventually) -> None:
+    room = Subject[str]()
+    handler = rxws.websocket(max_buffered=100_000, close_timeout=0.3)(lambda incoming: room)
+    async with serving(handler) as server, raw(server.port, receive_buffer=4096):
+        await eventually(lambda: server.sockets)
+        while not server.sockets[0].outgoing.is_stopped:
+            room.on_next("x" * 10_000)
+            await asyncio.sleep(0)
+        began = time.monotonic()
+        assert (await ended(server.sockets[0])).code == 1013
+        assert time.monotonic() - began < 1.5
+        await eventually(lambda: not server.runner.server or not server.runner.server.connections)
+        assert room.observers == []
+
+
+async def test_the_application_s_shutdown_is_1001() -> None:
+    handler = rxws.websocket(lambda incoming: incoming)
+    async with serving(handler) as server, websockets.connect(server.url) as client:
+        reading = asyncio.ensure_future(client.recv())
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        await server.runner.cleanup()
+        assert time.monotonic() - began < 2
+        with pytest.raises(websockets.ConnectionClosed):
+            await reading
+        assert client.close_code == 1001
+
+
+@pytest.mark.parametrize("size", [999, 1000])
+async def test_a_message_of_exactly_the_limit_passes(size: int) -> None:
+    handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming.pipe(ops.take(1)))
+    assert await close_seen(handler, "x" * size) == (1000, "", ["x" * size])
+
+
+@pytest.mark.parametrize("size", [1001, 2_000_000])
+async def test_a_message_too_big_is_1009_and_the_client_sees_it(size: int) -> None:
+    handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming)
+    code, _, seen = await close_seen(handler, "x" * size)
+    assert (code, seen) == (1009, [])
+
+
+VIOLATIONS = {
+    "bad UTF-8": (1007, lambda peer: peer.send(TEXT, b"\xff\xfe")),
+    "a reserved bit": (1002, lambda peer: peer.send(TEXT, b"a", rsv=0x40)),
+    "an unknown opcode": (1002, lambda peer: peer.send(3)),
+    "a continuation of nothing": (1002, lambda peer: peer.send(CONTINUATION, b"a")),
+    "a ping too long": (1002, lambda peer: peer.send(PING, b"x" * 126)),
+    "a close of one byte": (1002, lambda peer: peer.send(8, b"x")),
+    "close code 1006": (1002, lambda peer: peer.send_close(1006)),
+    "close code 5000": (1002, lambda peer: peer.send_close(5000)),
+    "close code 999": (1002, lambda peer: peer.send_close(999)),
+    "a close reason of bad UTF-8": (1007, lambda peer: peer.send_close(1000, b"\xff")),
+}
+
+
+@pytest.mark.parametrize("violation", VIOLATIONS)
+async def test_a_protocol_violation_closes_with_its_code(violation: str) -> None:
+    code, act = VIOLATIONS[violation]
+    errors: list[Exception] = []
+
+    @rxws.websocket
+    def handler(incoming: Observable[Any], errors: Observable[Exception]) -> Observable[Any]:
+        errors.subscribe(log.append)
+        return incoming
+
+    log = errors
+    async with serving(handler) as server, raw(server.port) as peer:
+        act(peer)
+        assert (await peer.receive_close())[0] == code
+        peer.writer.close()
+        assert (await ended(server.sockets[0])).code == code
+    assert [type(error) for error in errors] == [rxws.ProtocolError]
+
+
+async def test_a_fragmented_message_arrives_whole() -> None:
+    handler = rxws.websocket(lambda incoming: incoming)
+    async with serving(handler) as server, raw(server.port) as peer:
+        peer.send(BINARY, b"a", fin=False)
+        peer.send(PING, b"in between")
+        peer.send(CONTINUATION, b"b", fin=False)
+        peer.send(CONTINUATION, b"c")
+        assert sorted([await peer.receive(), await peer.receive()]) == [(BINARY, b"abc"), (10, b"in between")]
+
+
+@pytest.mark.parametrize("leave", ["reset", "end of file"])
+async def test_a_peer_gone_without_a_close_frame_is_1006(leave: str, eventually: Eventually) -> None:
+    handler = rxws.websocket(lambda incoming: incoming)
+    async with serving(handler) as server, raw(server.port) as peer:
+        await eventually(lambda: server.sockets)
+        peer.reset() if leave == "reset" else peer.writer.close()
+        assert await ended(server.sockets[0]) == rxws.Close.received(1006)
+
+
+async def test_a_missed_heartbeat_is_1006(eventually: Eventually) -> None:
+    handler = rxws.websocket(heartbeat=0.1)(lambda incoming: incoming)
+    async with serving(handler) as server, raw(server.port) as peer:
+        await eventually(lambda: server.sockets)
+        assert (await ended(server.sockets[0])).code == 1006
+        assert (await peer.receive())[0] == PING
+
+
+async def test_the_peer_s_empty_close_is_1005_and_answered_1000(eventually: Eventually) -> None:
+    handler = rxws.websocket(lambda incoming: incoming)
+    async with serving(handler) as server, raw(server.port) as peer:
+        peer.send_close(None)
+        assert await peer.receive_close() == (1000, "")
+        assert await ended(server.sockets[0]) == rxws.Close.received(1005)
+
+
+async def test_the_peer_s_close_is_answered_with_its_code() -> None:
+    handler = rxws.websocket(lambda incoming: incoming)
+    async with serving(handler) as server, raw(server.port) as peer:
+        peer.send_close(4005, b"my reason")
+        assert await peer.receive_close() == (4005, "my reason")
+        assert await ended(server.sockets[0]) == rxws.Close(4005, "my reason")
+
+
+async def test_a_peer_that_never_answers_our_close_is_gone_by_the_deadline() -> None:
+    handler = rxws.websocket(close_timeout=0.2)(lambda: Disposable())
+    async with serving(handler) as server, raw(server.port) as peer:
+        while not server.sockets:
+            await asyncio.sleep(0.01)
+        server.sockets[0].close(4001, "bye")
+        assert await peer.receive_close() == (4001, "bye")
+        assert await ended(server.sockets[0], 2) == rxws.Close(4001, "bye")
+        assert await peer.reader.read() == b""
