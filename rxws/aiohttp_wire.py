@@ -124,10 +124,8 @@ class AiohttpWire:
 
     async def _read(self) -> None:
         frames = 0
-        while not self._closing:
+        while True:
             frame = await self._ws.receive()
-            if self._closing:
-                return
             match frame.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     await self._message(frame.data if frame.type is WSMsgType.TEXT else bytes(frame.data))
@@ -137,6 +135,8 @@ class AiohttpWire:
                     self._endpoint.sign_of_life()
                 case WSMsgType.PONG:
                     self._endpoint.pong_received(bytes(frame.data))
+                case _ if self._closing:
+                    return
                 case WSMsgType.CLOSE:
                     await self._delivered()
                     self._closed_by_peer(frame.data, frame.extra or "")
@@ -158,6 +158,8 @@ class AiohttpWire:
                 await asyncio.sleep(0)
 
     async def _message(self, data: str | bytes) -> None:
+        if self._closing:
+            return
         if not self._held and not self._parked:
             self._endpoint.message_received(data)
             return
@@ -224,19 +226,29 @@ class AiohttpWire:
             self._endpoint.sign_of_life()
 
     async def _close(self, close: Close) -> None:
+        """Send the close frame, and wait for the peer's; what else comes meanwhile is dropped.
+
+        Not with aiohttp's `close()`, which does not wait for the peer's frame if somebody is in `receive()`: to close
+        with unread bytes around resets the connection, and may destroy our frame before the peer has read it.
+        """
         self._closing = True
-        reason = close.reason.encode()
-        if self._violated and isinstance(self._ws, Response):
-            await self._ws.send_frame(close.code.to_bytes(2, "big") + reason, WSMsgType.CLOSE)
+        self._space.set()
+        await self._ws.send_frame(close.code.to_bytes(2, "big") + close.reason.encode(), WSMsgType.CLOSE)
+        if self.congested:
+            await self._aiohttp_protocol._drain_helper()
+        shutting_down = getattr(self._aiohttp_protocol, "_close", False)  # aiohttp's server then ignores what comes
+        if self._violated or shutting_down:
             await self._linger()
-        elif isinstance(self._ws, Response):
-            await web.WebSocketResponse.close(self._ws, code=close.code, message=reason)
-        else:
-            await self._ws.close(code=close.code, message=reason)
+        elif self._reader is not None:
+            await asyncio.wait({self._reader})
+        if not isinstance(self._ws, Response):
+            await self._ws.close()
         self._end(None)
 
     async def _linger(self) -> None:
-        """Let the peer read our close: to close with unread bytes of its around would reset the connection."""
+        """Wait until a peer has gone whose frames aiohttp no longer reads."""
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
         while self._aiohttp_protocol.connected:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(LINGER)
 

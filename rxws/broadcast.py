@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -22,13 +22,13 @@ class Broadcast(Generic[T]):
     `on_raise`; the others still get the value. No lock is taken to emit: `observers` is replaced, not changed.
     """
 
-    __slots__ = ("_backlog", "_busy", "_end", "_on_raise", "observers", "stopped")
+    __slots__ = ("_backlog", "_busy", "_error", "_on_raise", "observers", "stopped")
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         self.observers: tuple[abc.ObserverBase[T], ...] = ()
         self.stopped = False
         self._busy = False
-        self._end: tuple[Exception | None] | None = None
+        self._error: Exception | None = None
         self._backlog: deque[T] | None = None
         self._on_raise = on_raise
 
@@ -47,23 +47,22 @@ class Broadcast(Generic[T]):
                 self._send(self._backlog.popleft())
         finally:
             self._busy = False
-            if self._end is not None:
-                self._finish(self._end[0])
+            if self.stopped:
+                self._finish()
 
     def end(self, error: Exception | None = None) -> None:
         """Complete, or fail with `error`, all observers, once; within a notification, right after it."""
         if self.stopped:
             return
         self.stopped = True
-        if self._busy:
-            self._end = (error,)
-        else:
-            self._finish(error)
+        self._error = error
+        if not self._busy:
+            self._finish()
 
     def subscribe(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
-        """Add an observer; after the end it just completes."""
+        """Add an observer; after the end it gets just that."""
         if self.stopped:
-            observer.on_completed()
+            self._end_of(observer)
             return Disposable()
         with _lock:
             self.observers = (*self.observers, observer)
@@ -80,17 +79,20 @@ class Broadcast(Generic[T]):
             except Exception as error:
                 self._on_raise(error)
 
-    def _finish(self, error: Exception | None) -> None:
-        self._end = None
+    def _finish(self) -> None:
         observers, self.observers = self.observers, ()
         for observer in observers:
-            self._call(observer.on_completed if error is None else lambda o=observer: o.on_error(error))
+            try:
+                self._end_of(observer)
+            except Exception as error:
+                if error is not self._error:  # which an observer raises that was given no on_error
+                    self._on_raise(error)
 
-    def _call(self, notify: Callable[[], Any]) -> None:
-        try:
-            notify()
-        except Exception as error:
-            self._on_raise(error)
+    def _end_of(self, observer: abc.ObserverBase[T]) -> None:
+        if self._error is None:
+            observer.on_completed()
+        else:
+            observer.on_error(self._error)
 
 
 class Hot(Observable[T]):
@@ -114,7 +116,7 @@ class Outcome(Observable[T]):
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         super().__init__()
         self._broadcast = Broadcast[T](on_raise)
-        self._values: tuple[T, ...] = ()
+        self._values: tuple[T, ...] | None = None
 
     def settle(self, *values: T) -> None:
         """Emit the values and complete."""
@@ -126,7 +128,9 @@ class Outcome(Observable[T]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        if self._broadcast.stopped:
-            for value in self._values:
-                observer.on_next(value)
-        return self._broadcast.subscribe(observer)
+        if self._values is None:
+            return self._broadcast.subscribe(observer)
+        for value in self._values:
+            observer.on_next(value)
+        observer.on_completed()
+        return Disposable()

@@ -20,12 +20,13 @@ class Errors(Subject[Exception]):
     """
 
     def __init__(
-        self, thread: LoopThread, on_raise: Callable[[Exception], object], report: Callable[[Exception], object]
+        self, thread: LoopThread, log: Callable[[Exception], object], report: Callable[[Exception], object]
     ) -> None:
         super().__init__()
         self._thread = thread
+        self._log = log
         self._report = report
-        self._broadcast = Broadcast[Exception](on_raise)
+        self._broadcast = Broadcast[Exception](log)
         self.emit = self._broadcast.emit
 
     @property
@@ -39,8 +40,8 @@ class Errors(Subject[Exception]):
             raise TypeError(f"errors takes exceptions, not {value!r}")
         if self._thread.here():
             self._report(value)
-        else:
-            self._thread.hand_over(self._report, value, limit=MAX_HANDED_OVER)
+        elif not self._thread.hand_over(self._report, value, limit=MAX_HANDED_OVER):
+            self._log(value)
 
     def on_error(self, error: Exception) -> None:
         """Report an error, as `on_next` does."""

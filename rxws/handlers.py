@@ -30,13 +30,14 @@ class Handler:
         if not callable(function):
             raise TypeError(f"a handler is a function, not {function!r}")
         self.name = getattr(function, "__qualname__", None) or repr(function)
-        if inspect.isgeneratorfunction(function):
+        target, _ = _unwrap(function)
+        forms = target, getattr(target, "__call__", None)  # noqa: B004 - of an object that is callable
+        if any(map(inspect.isgeneratorfunction, forms)):
             raise TypeError(f"{self.name} yields but is no coroutine: write 'async def'")
         self._function = function
         self._parameters = _parameters(function, self.name)
-        call = getattr(function, "__call__", None)  # noqa: B004 - of an object that is callable
-        self._is_coroutine = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-        self._is_generator = inspect.isasyncgenfunction(function) or inspect.isasyncgenfunction(call)
+        self._is_coroutine = any(map(inspect.iscoroutinefunction, forms))
+        self._is_generator = any(map(inspect.isasyncgenfunction, forms))
         names = {parameter.name for parameter in self._parameters}
         self._may_subscribe = bool(names & {"incoming", "socket"})
 
@@ -134,13 +135,13 @@ class Handler:
         async with aclosing(generator):
             async for value in generator:
                 life.outgoing.on_next(value)
-                if life.close_cause is not None:
-                    return
                 values += 1
-                if not life.outgoing.has_room:
+                if life.close_cause is None and not life.outgoing.has_room:
                     await _room(life)
                 elif values % TURN == 0:
                     await asyncio.sleep(0)
+                if life.close_cause is not None:
+                    return
         life.close(Close())
 
 
@@ -158,10 +159,7 @@ def _are_disposables(result: Any) -> bool:
 
 def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
     parameters = list(inspect.signature(function).parameters.values())
-    target, bound = function, set[str]()
-    while isinstance(target, functools.partial):
-        bound |= set(target.keywords)
-        target = target.func
+    target, bound = _unwrap(function)
     if parameters and parameters[0].name not in NAMES and _in_class_body(target):
         del parameters[0]  # self
     parameters = [parameter for parameter in parameters if parameter.name not in bound]
@@ -172,6 +170,15 @@ def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Paramet
                 f"and may be {', '.join(NAMES)}"
             )
     return parameters
+
+
+def _unwrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], set[str]]:
+    """Give the function within `functools.partial`s, and the names of the keyword arguments that these bind."""
+    bound = set[str]()
+    while isinstance(function, functools.partial):
+        bound |= set(function.keywords)
+        function = function.func
+    return function, bound
 
 
 def _in_class_body(function: Any) -> bool:

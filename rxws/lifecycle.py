@@ -70,7 +70,7 @@ class Lifecycle:
                 self.settings.heartbeat,
                 ping=self._send_ping,
                 blind=lambda: wire.blind,
-                on_timeout=lambda: self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping")),
+                on_timeout=self._missed_heartbeat,
             )
         fresh = self.settings.overflow not in ("close", "drop_oldest", "drop_newest")
         if self._holds:
@@ -113,7 +113,7 @@ class Lifecycle:
     def release(self) -> None:
         """End one hold; after the last one reading goes on."""
         self._holds -= 1
-        if self._holds == 0 and self.wire is not None:
+        if self._holds == 0 and self.wire is not None and not self._ended:
             self.wire.resume()
 
     def _first_subscriber(self) -> None:
@@ -178,6 +178,9 @@ class Lifecycle:
             else:
                 logger.debug("%s", error, exc_info=error)
         self._begin_close(Close.received(1006), answer=None, flush=False)
+
+    def _missed_heartbeat(self) -> None:
+        self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
         self.abort()
 
     def _end(self) -> None:

@@ -187,8 +187,8 @@ class Outgoing(Subject[T]):
         data = self._codec.encode(value)
         if isinstance(data, str):
             return Text(data.encode())
-        if type(data) is bytes:
-            return Binary(data)
+        if isinstance(data, bytes):
+            return Binary(bytes(data))
         raise TypeError(f"{type(self._codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
 
     def _fail(self, error: Exception) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -47,8 +46,10 @@ class LoopThread:
         return True
 
     def _schedule(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the socket
+        try:
             self.loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:  # the loop is closed, and with it the socket
+            self._calls.clear()
 
     def _drain(self) -> None:
         try:

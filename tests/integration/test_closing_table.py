@@ -371,3 +371,13 @@ async def test_a_peer_that_never_answers_our_close_is_gone_by_the_deadline() -> 
         assert await peer.receive_close() == (4001, "bye")
         assert await ended(server.sockets[0], 2) == rxws.Close(4001, "bye")
         assert await peer.reader.read() == b""
+
+
+async def test_our_close_is_seen_by_a_peer_that_is_still_sending() -> None:
+    handler = rxws.websocket(lambda incoming: incoming.pipe(ops.take(3), ops.ignore_elements()))
+    async with serving(handler) as server, raw(server.port) as peer:
+        for _ in range(500):
+            peer.send(TEXT, b"x" * 10_000)
+        assert await peer.receive_close() == (1000, "")
+        peer.send_close(1000)
+        assert await ended(server.sockets[0], 2) == rxws.Close()

@@ -1,0 +1,99 @@
+"""Chat rooms: a room is a ReplaySubject, a member a pipeline into it, who is here a `scan` of it.
+
+    python examples/chat/server.py          # then open http://localhost:8080 twice
+
+A member's pipeline begins with "joined", goes on with what is said, and ends with "left", however the
+socket ends: a closed page, a lost connection, one that reads too slowly. A newcomer first gets the last
+events. The last to leave closes the room.
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import reactivex
+from aiohttp import web
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.subject import BehaviorSubject, ReplaySubject
+
+import rxws
+
+HISTORY = 50
+PAGE = Path(__file__).with_name("page.html")
+Event = dict[str, Any]
+routes = web.RouteTableDef()
+
+
+class Room:
+    """What happens in a room, its last events for newcomers, and who is here."""
+
+    def __init__(self) -> None:
+        self.events: ReplaySubject[Event] = ReplaySubject(buffer_size=HISTORY)
+        self.here: BehaviorSubject[frozenset[str]] = BehaviorSubject(frozenset())
+        self.events.pipe(ops.scan(present, self.here.value)).subscribe(self.here)
+
+
+def present(here: frozenset[str], event: Event) -> frozenset[str]:
+    match event:
+        case {"type": "joined", "nick": nick}:
+            return here | {nick}
+        case {"type": "left", "nick": nick}:
+            return here - {nick}
+        case _:
+            return here
+
+
+rooms: dict[str, Room] = {}
+
+
+def find_room(name: str) -> Room:
+    if name not in rooms:
+        room = rooms[name] = Room()
+        deserted = room.here.pipe(ops.skip(1), ops.filter(lambda here: not here), ops.take(1))
+        deserted.subscribe(lambda _: rooms.pop(name))
+    return rooms[name]
+
+
+@routes.get("/rooms/{room}")
+@rxws.websocket(codec=rxws.json, max_msg_size=4096, message_rate=10)
+def chat(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
+    nick = request.query.get("nick", "").strip()
+    if not 1 <= len(nick) <= 24:
+        raise web.HTTPBadRequest(text="A nick name has 1 to 24 characters\n")
+    room = find_room(request.match_info["room"])
+    if nick in room.here.value:
+        raise rxws.Close(4009, f"{nick} is here already")
+
+    def event(kind: str, **more: str) -> Event:
+        return {"type": kind, "nick": nick, "at": time.time(), **more}
+
+    incoming.pipe(
+        ops.filter(lambda text: isinstance(text, str) and text.strip() != ""),
+        ops.map(lambda text: event("said", text=text.strip())),
+        ops.start_with(event("joined")),
+        ops.finally_action(lambda: room.events.on_next(event("left"))),
+    ).subscribe(room.events.on_next)
+
+    here = room.here.pipe(
+        ops.distinct_until_changed(),
+        ops.map(lambda nicks: {"type": "here", "nicks": sorted(nicks, key=str.casefold)}),
+    )
+    return reactivex.merge(room.events, here)
+
+
+@routes.get("/")
+async def page(request: web.Request) -> web.FileResponse:
+    return web.FileResponse(PAGE)
+
+
+def make_app() -> web.Application:
+    app = web.Application()
+    app.add_routes(routes)
+    rxws.setup(app)
+    return app
+
+
+if __name__ == "__main__":
+    web.run_app(make_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8080")))

@@ -1,0 +1,148 @@
+"""What belongs to the whole application: limits, counters, the graceful end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+import websockets
+from aiohttp import web
+from reactivex import Observable
+from reactivex.subject import Subject
+
+import rxws
+from tests.integration.raw import raw
+from tests.integration.server import serving
+
+BOTH_LOOPS = True
+Eventually = Callable[..., Any]
+
+
+@rxws.websocket
+def echo(incoming: Observable[str]) -> Observable[str]:
+    return incoming
+
+
+async def test_connections_beyond_the_limit_get_503_and_a_place_comes_back(eventually: Eventually) -> None:
+    async with serving(echo, max_connections=2) as server, aiohttp.ClientSession() as session:
+        hub = server.hub
+        assert hub is not None
+        async with raw(server.port) as first, raw(server.port):
+            await eventually(lambda: len(hub) == 2)
+            with pytest.raises(aiohttp.WSServerHandshakeError) as error:
+                await session.ws_connect(server.url)
+            assert (error.value.status, hub.refused_total) == (503, 1)
+            first.reset()
+            await eventually(lambda: len(hub) == 1)
+            async with websockets.connect(server.url) as client:
+                await client.send("a")
+                assert await client.recv() == "a"
+        await eventually(lambda: len(hub) == 0)
+        assert (hub.opened_total, hub.closed_total) == (3, {1006: 2, 1000: 1})
+
+
+async def test_a_shutdown_closes_a_hundred_sockets_1001_even_if_some_are_stalled_or_mute(
+    eventually: Eventually,
+) -> None:
+    room = Subject[bytes]()
+    handler = rxws.websocket(close_timeout=1, max_buffered=10_000_000)(lambda: room)
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(handler))
+        stalled = [await stack.enter_async_context(raw(server.port, receive_buffer=4096)) for _ in range(5)]
+        room_is_full = [room.on_next(bytes(1_000_000)) for _ in range(5)]
+        readers = [await stack.enter_async_context(websockets.connect(server.url, max_size=None)) for _ in range(95)]
+        await eventually(lambda: len(server.sockets) == 100)
+        began = time.monotonic()
+        await server.runner.cleanup()
+        assert time.monotonic() - began < 4
+        codes = []
+        for reader in readers:
+            await reader.wait_closed()
+            codes.append(reader.close_code)
+        assert codes == [1001] * 95
+        assert server.hub is not None
+        assert (len(server.hub), server.hub.closed_total) == (0, {1001: 100})
+        assert len(stalled) == len(room_is_full)
+    assert room.observers == []
+
+
+async def test_shutdown_code_can_be_another_one() -> None:
+    async with serving(echo, shutdown_code=1012) as server, websockets.connect(server.url) as client:
+        await server.runner.cleanup()
+        await client.wait_closed()
+        assert client.close_code == 1012
+
+
+async def test_without_setup_handlers_work_and_one_warning_says_what_is_missing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = web.Application()
+    app.router.add_get("/", echo)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    for _ in range(2):
+        async with websockets.connect(f"ws://127.0.0.1:{runner.addresses[0][1]}") as client:
+            await client.send("a")
+            assert await client.recv() == "a"
+    await runner.cleanup()
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("rxws.setup(app) is missing")
+
+
+async def test_sub_applications_share_the_hub() -> None:
+    app, sub = web.Application(), web.Application()
+    sub.router.add_get("/echo", echo)
+    app.add_subapp("/sub", sub)
+    async with serving(app=app) as server, websockets.connect(server.url + "sub/echo") as client:
+        await client.send("a")
+        assert await client.recv() == "a"
+        assert server.hub is not None
+        assert [socket.request.path for socket in server.hub] == ["/sub/echo"]
+        assert server.sockets[0].remote == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"app": None}, TypeError, "setup takes an aiohttp.web.Application, not None"),
+        ({"max_connections": 0}, ValueError, "max_connections must be positive, or None"),
+        ({"max_connections": "9"}, TypeError, "max_connections must be an int or None"),
+        ({"shutdown_code": 1006}, ValueError, "close code 1006 may not be sent"),
+    ],
+)
+async def test_bad_arguments_of_setup_are_clear_errors(arguments: Any, kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        rxws.setup(**{"app": web.Application(), **arguments})
+
+
+async def test_setup_twice_or_too_late_is_a_runtime_error() -> None:
+    app = web.Application()
+    rxws.setup(app)
+    with pytest.raises(RuntimeError, match="was called before for this application"):
+        rxws.setup(app)
+    late = web.Application()
+    late.freeze()
+    with pytest.raises(RuntimeError, match="came too late"):
+        rxws.setup(late)
+
+
+async def test_requests_while_shutting_down_get_503(eventually: Eventually) -> None:
+    app = web.Application()
+    app.router.add_get("/", echo)
+    statuses: list[int] = []
+    async with serving(app=app) as server:
+        assert server.hub is not None
+        closing = asyncio.ensure_future(server.hub.shut_down())
+        async with aiohttp.ClientSession() as session:
+            try:
+                await session.ws_connect(server.url)
+            except aiohttp.WSServerHandshakeError as error:
+                statuses.append(error.status)
+        await closing
+    assert statuses == [503]
