@@ -11,6 +11,7 @@ from rxws.aiohttp_wire import AiohttpWire
 from rxws.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.socket import WebSocket
+from rxws.upgrade import hub_of
 
 DECIDED: Final = ("protocols", "origins", "max_msg_size", "compress")
 """Options that the handshake has decided already."""
@@ -32,7 +33,8 @@ def attach(
     error closes the socket. `outgoing` is not completed, since it may be somebody else's too.
 
     From here on the WebSocket is rxws's: do not receive from it, send to it or close it. The handler awaits
-    `socket.closed` and returns `ws`. Options as for `websocket`, but for those that the handshake has decided:
+    `socket.closed` and returns `ws`. The hub of `rxws.setup` has it and closes it at shutdown, but does not count it
+    against `max_connections`. Options as for `websocket`, but for those that the handshake has decided:
     `protocols`, `origins`, `max_msg_size`, `compress`.
 
     Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared or is
@@ -57,6 +59,11 @@ def attach(
     if incoming is not None:
         life.incoming.subscribe(incoming)
     life.open(AiohttpWire(ws, settings.close_timeout))
+    request: Any = getattr(ws, "_req", None)  # a server's; it has no public name
+    socket = WebSocket[Any, Any](life, request=request, response=None if request is None else ws)
+    hub = hub_of(request) if isinstance(request, web.Request) else None
+    if hub is not None:
+        hub.add(socket, life)
     if outgoing is not None:
         life.stream(outgoing)
-    return WebSocket(life)
+    return socket

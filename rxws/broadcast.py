@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
@@ -77,6 +78,10 @@ class Broadcast(Generic[T]):
             try:
                 observer.on_next(value)
             except Exception as error:
+                self._on_raise(error)
+            except CancelledError as cancelled:  # a future's result, say; nobody cancels a synchronous call
+                error = RuntimeError(f"a subscriber raised {cancelled!r}")
+                error.__cause__ = cancelled
                 self._on_raise(error)
 
     def _finish(self) -> None:

@@ -59,8 +59,14 @@ def _extend(kind: type[Any]) -> type[Any]:
             listeners.pop(0)()
 
     def dispose(self: Any) -> None:
-        kind.dispose(self)
-        notify(self)
+        listeners = self.__dict__["_rxws_listeners"]
+        told_after: list[Callable[[], object]] = listeners[:]  # what it does at its end may still send
+        listeners.clear()
+        try:
+            kind.dispose(self)
+        finally:
+            for listener in told_after:
+                listener()
 
     def get(self: Any) -> bool:
         try:

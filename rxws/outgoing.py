@@ -187,7 +187,7 @@ class Outgoing(Subject[T]):
         data = self._codec.encode(value)
         if isinstance(data, str):
             return Text(data.encode())
-        if isinstance(data, bytes):
+        if isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             return Binary(bytes(data))
         raise TypeError(f"{type(self._codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
 from typing import Final, TypeVar
 
 from reactivex import abc, typing
+from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
@@ -21,28 +25,50 @@ class LoopScheduler(AsyncIOScheduler):
     On a plain `AsyncIOScheduler`, `start_with`, `concat` and their like subscribe to their sources some turns of the
     event loop later, and a message that comes in between is lost to them. Here a subscription is whole when
     `subscribe` returns.
+
+    Operators behind a source that runs on a thread schedule from there: timed work goes to the event loop from any
+    thread, immediate work stays in its own.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self._ident = threading.get_ident()
         self._at_once = 0
 
     def schedule(self, action: typing.ScheduledAction[T], state: T | None = None) -> abc.DisposableBase:
         """Run an action at once, after those that run already; or soon, if it is one too many."""
-        if self._at_once >= MAX_AT_ONCE:
-            return super().schedule(action, state)
-        if not self._at_once:
-            self._loop.call_soon(self._next_turn)
-        self._at_once += 1
+        if self._here():
+            if self._at_once >= MAX_AT_ONCE:
+                return super().schedule(action, state)
+            if not self._at_once:
+                self._loop.call_soon(self._next_turn)
+            self._at_once += 1
         return CurrentThreadScheduler.singleton().schedule(action, state)
 
     def schedule_relative(
         self, duetime: typing.RelativeTime, action: typing.ScheduledAction[T], state: T | None = None
     ) -> abc.DisposableBase:
         """Run an action in `duetime`, never at once."""
-        if self.to_seconds(duetime) > 0:
-            return super().schedule_relative(duetime, action, state)
-        return super().schedule(action, state)
+        timed = SingleAssignmentDisposable()
+
+        def start() -> None:
+            if self.to_seconds(duetime) > 0:
+                timed.disposable = AsyncIOScheduler.schedule_relative(self, duetime, action, state)
+            else:
+                timed.disposable = AsyncIOScheduler.schedule(self, action, state)
+
+        self._run(start)
+        return Disposable(lambda: self._run(timed.dispose))
+
+    def _here(self) -> bool:
+        return threading.get_ident() == self._ident
+
+    def _run(self, function: Callable[[], object]) -> None:
+        if self._here():
+            function()
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the socket
+                self._loop.call_soon_threadsafe(function)
 
     def _next_turn(self) -> None:
         self._at_once = 0

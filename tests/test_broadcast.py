@@ -1,5 +1,7 @@
+import asyncio
 from typing import Any
 
+import pytest
 from reactivex.subject import Subject
 
 from rxws.broadcast import Hot, Outcome
@@ -78,3 +80,82 @@ def test_a_subject_of_the_user_s_can_be_the_observer() -> None:
     hot.emit(1)
     hot.end()
     assert log == [("subject", 1), "subject|"]
+
+
+def test_who_comes_after_a_failure_gets_it_too() -> None:
+    hot, error = Hot[int](print), ValueError()
+    hot.end(error)
+    hot.end()
+    assert watch(late=hot) == [("late#", error)]
+
+
+def test_an_observer_that_was_given_no_on_error_makes_no_second_error_of_it() -> None:
+    errors: list[Exception] = []
+    hot = Hot[int](errors.append)
+    hot.subscribe(lambda _: None)
+    log = watch(hot=hot)
+    error = ValueError()
+    hot.end(error)
+    assert (errors, log) == ([], [("hot#", error)])
+
+
+def test_a_cancelled_future_s_result_is_an_error_as_any_other() -> None:
+    errors: list[Exception] = []
+    hot = Hot[int](errors.append)
+    future: asyncio.Future[int] = asyncio.Future(loop=asyncio.new_event_loop())
+    future.cancel()
+    hot.subscribe(lambda _: print(future.result()))
+    log = watch(hot=hot)
+    hot.emit(1)
+    future.get_loop().close()
+    assert log == [("hot", 1)]
+    assert [(type(error), type(error.__cause__)) for error in errors] == [(RuntimeError, asyncio.CancelledError)]
+
+
+def test_what_is_no_exception_but_an_exit_goes_through_and_harms_nothing() -> None:
+    hot = Hot[int](print)
+
+    def leave(value: int) -> None:
+        if value == 1:
+            raise KeyboardInterrupt
+
+    hot.subscribe(leave)
+    log = watch(hot=hot)
+    with pytest.raises(KeyboardInterrupt):
+        hot.emit(1)
+    hot.emit(2)
+    hot.end()
+    assert log == [("hot", 2), "hot|"]
+
+
+def test_who_subscribes_within_a_notification_gets_what_follows() -> None:
+    hot = Hot[int](print)
+    log: list[Any] = []
+    hot.subscribe(lambda value: log.append(watch(late=hot)) if value == 1 else None)
+    hot.emit(1)
+    hot.emit(2)
+    hot.end()
+    assert log == [[("late", 2), "late|"]]
+
+
+def test_who_unsubscribes_within_a_notification_gets_no_more_and_the_others_all() -> None:
+    hot = Hot[int](print)
+    seen: list[int] = []
+
+    def once(value: int) -> None:
+        seen.append(value)
+        subscription.dispose()
+
+    subscription = hot.subscribe(once)
+    log = watch(hot=hot)
+    hot.emit(1)
+    hot.emit(2)
+    assert (seen, log) == ([1], [("hot", 1), ("hot", 2)])
+
+
+def test_who_subscribes_to_an_outcome_while_it_is_told_gets_all_of_it_once() -> None:
+    outcome = Outcome[int](print)
+    log: list[Any] = []
+    outcome.subscribe(lambda value: log.append(watch(late=outcome)) if value == 1 else None)
+    outcome.settle(1, 2)
+    assert log == [[("late", 1), ("late", 2), "late|"]]

@@ -1,3 +1,4 @@
+import pytest
 from reactivex.abc import DisposableBase
 from reactivex.disposable import Disposable
 
@@ -62,3 +63,28 @@ def test_a_flag_set_to_false_is_no_end() -> None:
     watch(disposable, lambda: told.append(1))
     disposable.is_disposed = False
     assert told == []
+
+
+def test_who_watches_is_told_when_the_disposal_is_done() -> None:
+    done: list[str] = []
+    disposable = Disposable(lambda: done.append("action"))
+    watch(disposable, lambda: done.append("told"))
+    disposable.dispose()
+    assert done == ["action", "told"]
+
+
+def test_who_watches_is_told_even_if_the_disposal_fails() -> None:
+    told: list[int] = []
+    disposable = Disposable(lambda: [][0])
+    watch(disposable, lambda: told.append(1))
+    with pytest.raises(IndexError):
+        disposable.dispose()
+    assert told == [1]
+
+
+def test_a_class_is_extended_once_for_all_its_objects() -> None:
+    first, second, unwatched = Disposable(), Disposable(), Disposable()
+    watch(first, print)
+    watch(second, print)
+    assert type(first) is type(second)
+    assert type(unwatched) is Disposable

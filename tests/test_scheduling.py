@@ -1,6 +1,17 @@
 import asyncio
+import threading
 
+import reactivex
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.scheduler import TimeoutScheduler
+
+import rxws
 from rxws.scheduling import MAX_AT_ONCE, LoopScheduler
+from rxws.testing import serve
+from tests.streams import ended
+
+BOTH_LOOPS = True
 
 
 async def test_immediate_work_runs_at_once_and_what_is_due_now_soon() -> None:
@@ -31,4 +42,59 @@ async def test_disposing_cancels_what_is_scheduled() -> None:
     scheduler.schedule_relative(0.001, lambda *_: done.append(1)).dispose()
     scheduler.schedule_relative(0, lambda *_: done.append(2)).dispose()
     await asyncio.sleep(0.01)
+    assert done == []
+
+
+async def test_timed_work_that_a_thread_asks_for_runs_on_the_event_loop() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 60
+    scheduler = LoopScheduler(loop)
+    ran: asyncio.Future[int] = loop.create_future()
+    await asyncio.to_thread(scheduler.schedule_relative, 0.001, lambda *_: ran.set_result(threading.get_ident()))
+    assert await asyncio.wait_for(ran, 5) == threading.get_ident()
+
+
+async def test_timed_work_that_a_thread_cancels_does_not_run() -> None:
+    loop = asyncio.get_running_loop()
+    scheduler = LoopScheduler(loop)
+    done: list[int] = []
+    mine = scheduler.schedule_relative(0.02, lambda *_: done.append(1))
+    await asyncio.to_thread(mine.dispose)
+    await asyncio.to_thread(lambda: scheduler.schedule_relative(0.02, lambda *_: done.append(2)).dispose())
+    await asyncio.sleep(0.05)
+    assert done == []
+
+
+async def test_immediate_work_stays_in_the_thread_that_asks_for_it() -> None:
+    scheduler = LoopScheduler(asyncio.get_running_loop())
+    threads: list[int] = []
+
+    def work() -> int:
+        scheduler.schedule(lambda *_: threads.append(threading.get_ident()))
+        return threading.get_ident()
+
+    assert [await asyncio.to_thread(work)] == threads
+    assert threads != [threading.get_ident()]
+
+
+async def test_operators_behind_a_source_on_a_thread_work() -> None:
+    def handler() -> Observable[str]:
+        ticks = reactivex.timer(0.005, scheduler=TimeoutScheduler.singleton())
+        return ticks.pipe(ops.delay(0.005), ops.map(str))
+
+    socket, peer = serve(handler, heartbeat=None)
+    assert await ended(socket) == rxws.Close()
+    assert peer.sent == ["0"]
+
+
+def test_a_closed_loop_ignores_what_a_thread_asks_for() -> None:
+    async def make() -> LoopScheduler:
+        return LoopScheduler(asyncio.get_running_loop())
+
+    scheduler = asyncio.run(make())
+    done: list[int] = []
+    worker = threading.Thread(target=lambda: scheduler.schedule_relative(0, lambda *_: done.append(1)).dispose())
+    worker.start()
+    worker.join()
     assert done == []

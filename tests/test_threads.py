@@ -1,7 +1,11 @@
 import asyncio
+import gc
 import threading
+import weakref
 
 from rxws.threads import LoopThread
+
+BOTH_LOOPS = True
 
 
 def test_a_closed_loop_ignores_calls() -> None:
@@ -48,3 +52,34 @@ async def test_calls_that_come_while_calling_wait_for_the_next_turn() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
     assert len(called) <= 3
+
+
+def test_a_closed_loop_keeps_no_calls() -> None:
+    async def make() -> LoopThread:
+        return LoopThread(asyncio.get_running_loop())
+
+    class Message:
+        pass
+
+    def work() -> None:
+        for message in messages:
+            thread.run(print, message)
+            assert thread.hand_over(print, message, limit=1)
+
+    thread = asyncio.run(make())
+    messages = [Message() for _ in range(10)]
+    kept = [weakref.ref(message) for message in messages]
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+    messages.clear()
+    gc.collect()
+    assert [ref() for ref in kept] == [None] * 10
+
+
+async def test_a_call_from_the_loop_s_own_thread_is_made_at_once() -> None:
+    thread = LoopThread(asyncio.get_running_loop())
+    called: list[int] = []
+    thread.run(called.append, 1)
+    assert (thread.here(), called) == (True, [1])
+    assert await asyncio.to_thread(thread.here) is False

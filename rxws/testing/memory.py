@@ -51,6 +51,8 @@ class MemoryWire:
     def close(self, close: Close | None = None) -> None:
         """Let a close frame of the peer's arrive; without a code if `None`."""
         self._peer().close_received(close or Close.received(1005))
+        if self.close_sent is not None:
+            self._soon(self.drop)
 
     def violate(self, code: int = 1002) -> None:
         """Let the peer break the protocol."""

@@ -1,0 +1,102 @@
+"""The demo in a browser: what it shows, how it is controlled, how it ends and comes back."""
+
+from typing import Any
+
+from playwright.async_api import Page, expect
+
+from rxws.cli.demo.server import make_app
+from tests.integration.server import Server
+
+
+class serving_the_demo:
+    """The demo's application, which has set itself up."""
+
+    async def __aenter__(self) -> str:
+        from aiohttp import web
+
+        self.server = Server(make_app(), None)
+        await self.server.runner.setup()
+        await web.TCPSite(self.server.runner, "127.0.0.1", 0).start()
+        return f"http://127.0.0.1:{self.server.runner.addresses[0][1]}/"
+
+    async def __aexit__(self, *_: Any) -> None:
+        await self.server.runner.cleanup()
+
+
+async def slide(page: Page, name: str, value: int) -> None:
+    await page.evaluate(
+        "([name, value]) => { const e = document.getElementById(name); e.value = value;"
+        "e.dispatchEvent(new Event('input')); }",
+        [name, value],
+    )
+
+
+async def count(page: Page) -> int:
+    return int(await page.inner_text("#count-in"))
+
+
+async def test_the_page_streams_telemetry_and_switches_it_live(page: Page) -> None:
+    async with serving_the_demo() as url:
+        await page.goto(url)
+        await expect(page.locator("#state")).to_have_text("open")
+        await expect(page.locator("#memory")).to_contain_text("%")
+        await expect(page.locator("#chart path.mean")).to_have_count(1)
+        await expect(page.locator("#marbles rect.marble").first).to_be_visible()
+        await expect(page.locator("#rtt")).to_contain_text("ms", timeout=10_000)
+
+        await slide(page, "rate", 1)
+        await page.wait_for_timeout(500)
+        slow = await count(page)
+        await page.wait_for_timeout(2000)
+        slow = await count(page) - slow
+        await slide(page, "rate", 20)
+        await page.wait_for_timeout(500)
+        fast = await count(page)
+        await page.wait_for_timeout(2000)
+        fast = await count(page) - fast
+        assert slow <= 4
+        assert fast >= 20
+
+        await slide(page, "threshold", 1)
+        await expect(page.locator("#alert")).to_contain_text("above 1 %", timeout=20_000)
+        await slide(page, "threshold", 100)
+        await expect(page.locator(".threshold-text")).to_have_text("100 %")
+
+
+async def test_its_buttons_end_the_socket_and_it_comes_back(page: Page) -> None:
+    ends = (("close-1000", "1000", "–"), ("close-4001", "4001", "bye"), ("fail", "1011", "Unexpected Error"))
+    async with serving_the_demo() as url:
+        await page.goto(url)
+        for button, code, reason in ends:
+            await expect(page.locator("#state")).to_have_text("open")
+            await page.click(f"#{button}")
+            await expect(page.locator("#close-code")).to_have_text(code)
+            await expect(page.locator("#close-reason")).to_have_text(reason)
+        await expect(page.locator("#state")).to_have_text("open")
+        await page.uncheck("#auto")
+        await page.click("#close-1000")
+        await expect(page.locator("#state")).to_have_text("closed")
+        await page.click("#reconnect")
+        await expect(page.locator("#state")).to_have_text("open")
+
+
+async def test_bad_json_is_answered_and_the_socket_stays_open(page: Page) -> None:
+    async with serving_the_demo() as url:
+        await page.goto(url)
+        await expect(page.locator("#state")).to_have_text("open")
+        await page.click("#garbage")
+        await expect(page.locator("#error")).to_contain_text("cannot decode '{not json'")
+        before = await count(page)
+        await page.wait_for_timeout(1000)
+        assert await count(page) > before
+        assert await page.inner_text("#close-code") == "–"
+
+
+async def test_it_is_light_and_dark(page: Page) -> None:
+    async with serving_the_demo() as url:
+        await page.emulate_media(color_scheme="dark")
+        await page.goto(url)
+        colours = [await page.evaluate("getComputedStyle(document.body).backgroundColor")]
+        await page.click("#theme")
+        colours.append(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert colours == ["rgb(15, 20, 28)", "rgb(244, 246, 250)"]

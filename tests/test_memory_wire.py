@@ -1,0 +1,126 @@
+"""The in-memory wire does what a real one does, as far as a socket can tell."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from reactivex.subject import Subject
+
+import rxws
+from rxws.lifecycle import Lifecycle
+from rxws.options import check
+from rxws.testing import MemoryWire, serve
+from tests.streams import ended, turns, watch
+
+
+def idle(incoming: Any) -> None:
+    """A handler that does nothing."""
+
+
+async def test_messages_arrive_in_order_at_once_and_leave_soon() -> None:
+    socket, peer = serve(lambda incoming: incoming)
+    await turns()
+    log = watch(incoming=socket.incoming)
+    peer.send("a", b"b")
+    assert log == [("incoming", "a"), ("incoming", b"b")]
+    assert peer.sent == []
+    await turns(2)
+    assert peer.sent == ["a", b"b"]
+    peer.drop()
+
+
+async def test_what_arrives_before_the_start_or_during_a_hold_waits() -> None:
+    life, wire = Lifecycle(check({})), MemoryWire()
+    wire.send("early")
+    life.open(wire)
+    await turns()
+    wire.send("held")
+    assert life.received == 0
+    log = watch(incoming=life.incoming)
+    await turns()
+    assert log == [("incoming", "early"), ("incoming", "held")]
+    wire.drop()
+
+
+async def test_a_hold_lets_control_frames_and_the_end_through() -> None:
+    async def handler(socket: Any) -> None:
+        await asyncio.sleep(60)
+
+    socket, peer = serve(handler, heartbeat=0.01)
+    await turns()
+    peer.send("held")
+    while not peer.pings:
+        await asyncio.sleep(0.002)
+    peer.pong(peer.pings[-1])
+    assert socket.rtt is not None
+    peer.close(rxws.Close(4001))
+    assert (await ended(socket)).code == 4001
+
+
+async def test_a_congested_peer_takes_nothing_and_all_of_it_when_it_reads_on() -> None:
+    socket, peer = serve(idle)
+    peer.congested = True
+    peer.congested = True
+    for message in "abc":
+        socket.outgoing.on_next(message)
+    await turns()
+    assert (peer.sent, peer.congested, socket.stats.buffered) == ([], True, 3)
+    peer.congested = False
+    await turns()
+    assert (peer.sent, peer.congested, socket.stats.buffered) == (["a", "b", "c"], False, 0)
+    peer.drop()
+
+
+async def test_nothing_follows_a_close_frame() -> None:
+    socket, peer = serve(idle)
+    peer.mute = True
+    socket.close(4001)
+    await turns()
+    peer.congested = True
+    peer.congested = False
+    socket.outgoing.on_next("late")
+    await turns()
+    assert (peer.close_sent, peer.sent) == (rxws.Close(4001), [])
+    peer.drop()
+
+
+async def test_a_mute_peer_answers_a_close_when_the_test_does() -> None:
+    socket, peer = serve(idle, close_timeout=60)
+    peer.mute = True
+    socket.close(4001)
+    log = watch(closed=socket.closed)
+    await turns(50)
+    assert log == []
+    peer.close(rxws.Close(4001))
+    assert await ended(socket) == rxws.Close(4001)
+    assert not peer.aborted
+
+
+@pytest.mark.parametrize("end", ["close", "violate", "drop"])
+async def test_the_connection_is_lost_once(end: str) -> None:
+    socket, peer = serve(idle)
+    await turns()
+    log = watch(closed=socket.closed)
+    getattr(peer, end)()
+    await ended(socket)
+    peer.drop()
+    peer.send("late")
+    peer.abort()
+    await turns()
+    assert (len(log), socket.stats.received) == (2, 0)
+
+
+async def test_a_wire_that_was_not_started_says_so() -> None:
+    with pytest.raises(AssertionError, match="the wire is not started"):
+        MemoryWire().close()
+
+
+async def test_serve_takes_a_subprotocol_and_options_and_checks_them() -> None:
+    socket, peer = serve(lambda incoming: Subject(), protocol="v1", protocols=["v1"], overflow="latest")
+    await turns()
+    assert (socket.protocol, socket.remote, peer.fresh) == ("v1", "memory", True)
+    peer.drop()
+    with pytest.raises(TypeError, match="did you mean 'heartbeat'"):
+        serve(idle, hartbeat=1)
+    with pytest.raises(TypeError, match="may be request, incoming"):
+        serve(lambda room: None)
