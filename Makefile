@@ -21,7 +21,7 @@ coverage: $(VENV)/.test
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright -p pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/mypy
 
 clean:
