@@ -12,8 +12,10 @@ test: $(VENV)/.test tests/npm/node_modules browser
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all:
-	for version in 3.11 3.12 3.13; do $(MAKE) test PYTHON=python$$version VENV=.venv-$$version || exit 1; done
-	$(MAKE) test PYTHON=python3.11 VENV=.venv-lowest CONSTRAINT="-c tests/lowest.txt"
+	for version in 3.11 3.12 3.13; do \
+	    $(MAKE) test PYTHON="$$(sh tests/python.sh $$version)" VENV=.venv-$$version || exit 1; \
+	done
+	$(MAKE) test PYTHON="$$(sh tests/python.sh 3.11)" VENV=.venv-lowest CONSTRAINT="-c tests/lowest.txt"
 
 coverage: $(VENV)/.test
 	$(BIN)/python -m pytest --cov --cov-report=term tests --ignore=tests/integration --ignore=tests/examples

@@ -1,8 +1,21 @@
-from typing import Any
+"""Where errors go: each source of them, observed and unobserved."""
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
 
 import pytest
+from reactivex import operators as ops
 
+import rxws
 from rxws.testing import serve
+from rxws.threads import MAX_HANDED_OVER
+from tests.streams import ended, turns, watch
+
+
+def idle(incoming: Any) -> None:
+    """A handler that wants no messages."""
 
 
 @pytest.mark.parametrize("value", ["text", None, KeyboardInterrupt(), ValueError])
@@ -11,3 +24,126 @@ async def test_errors_takes_exceptions_and_says_so(value: Any) -> None:
     with pytest.raises(TypeError, match="errors takes exceptions, not"):
         socket.errors.on_next(value)
     assert peer.close_sent is None
+
+
+# Each source of errors while nobody observes them: logged once, and the socket closes with the error's code
+
+
+def fails(_: Any) -> Any:
+    raise ValueError("no")
+
+
+async def fails_in_a_coroutine(incoming: Any) -> None:
+    fails(await incoming.pipe(ops.first()))
+
+
+async def fails_in_a_generator(incoming: Any) -> AsyncIterator[str]:
+    yield fails(await incoming.pipe(ops.first()))
+
+
+class Source(NamedTuple):
+    handler: Callable[..., Any]
+    message: str
+    kind: type[Exception]
+    code: int = 1011
+    level: int = logging.ERROR
+    survives: bool = False
+
+
+SOURCES = {
+    "a message that does not decode": Source(idle, "{", rxws.DecodeError, 1007, logging.WARNING, survives=True),
+    "a value that cannot be sent": Source(
+        lambda incoming: incoming.pipe(ops.map(lambda _: {1})), "1", rxws.EncodeError, survives=True
+    ),
+    "a subscriber that raises": Source(lambda incoming: incoming.subscribe(fails), "1", ValueError, survives=True),
+    "a returned Observable that fails": Source(lambda incoming: incoming.pipe(ops.map(fails)), "1", ValueError),
+    "a coroutine that fails": Source(fails_in_a_coroutine, "1", ValueError),
+    "a generator that fails": Source(fails_in_a_generator, "1", ValueError),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+async def test_unobserved_it_closes_with_its_code_and_is_logged_once_with_its_traceback(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = SOURCES[name]
+    socket, peer = serve(source.handler, codec=rxws.json)
+    await turns()
+    peer.send(source.message)
+    assert (await ended(socket)).code == source.code
+    assert peer.close_sent == rxws.Close(source.code, "Invalid Message" if source.code == 1007 else "Unexpected Error")
+    (record,) = caplog.records
+    assert (record.name, record.levelno) == ("rxws", source.level)
+    assert record.exc_info is not None
+    assert record.exc_info[0] is source.kind
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("name", SOURCES)
+async def test_observed_it_is_emitted_once_and_not_logged_and_the_socket_survives_what_it_can(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = SOURCES[name]
+    socket, peer = serve(source.handler, codec=rxws.json)
+    errors: list[Exception] = []
+    socket.errors.subscribe(errors.append)
+    await turns()
+    peer.send(source.message)
+    await turns()
+    assert [type(error) for error in errors] == [source.kind]
+    assert caplog.records == []
+    assert peer.close_sent == (None if source.survives else rxws.Close(1011, "Unexpected Error"))
+    peer.drop()
+
+
+async def test_an_observer_that_left_observes_no_more() -> None:
+    socket, peer = serve(idle, codec=rxws.json)
+    seen: list[Exception] = []
+    socket.errors.subscribe(seen.append).dispose()
+    peer.send("{")
+    assert (await ended(socket)).code == 1007
+    assert seen == []
+
+
+async def test_an_observer_may_choose_another_close_for_an_error_that_ends_the_socket() -> None:
+    socket, peer = serve(lambda incoming: incoming.pipe(ops.map(fails)))
+    socket.errors.subscribe(lambda _: socket.close(4007, "sorry"))
+    peer.send("a")
+    assert await ended(socket) == rxws.Close(4007, "sorry") == peer.close_sent
+
+
+async def test_an_error_pushed_within_an_error_follows_it() -> None:
+    socket, peer = serve(idle)
+    first, second = ValueError(), KeyError()
+    socket.errors.subscribe(lambda error: socket.errors.on_next(second) if error is first else None)
+    log = watch(errors=socket.errors)
+    socket.errors.on_next(first)
+    assert log == [("errors", first), ("errors", second)]
+    peer.drop()
+
+
+async def test_an_error_pushed_after_the_end_is_logged_not_swallowed(caplog: pytest.LogCaptureFixture) -> None:
+    socket, peer = serve(idle)
+    await turns()
+    peer.close()
+    await ended(socket)
+    socket.errors.on_next(ValueError("late"))
+    assert [record.getMessage() for record in caplog.records] == ["ValueError('late'), which nobody observed"]
+
+
+async def test_an_error_of_a_thread_that_runs_ahead_is_logged_not_swallowed(caplog: pytest.LogCaptureFixture) -> None:
+    socket, peer = serve(idle, overflow="drop_newest")
+    log = watch(errors=socket.errors)
+
+    def work() -> None:
+        for _ in range(MAX_HANDED_OVER):
+            socket.outgoing.on_next("x")
+        socket.errors.on_next(ValueError("ahead"))
+
+    worker = threading.Thread(target=work)  # the event loop waits for it
+    worker.start()
+    worker.join()
+    await turns()
+    assert (log, len(caplog.records)) == ([], 1)
+    assert "ValueError('ahead'), which nobody observed" in caplog.text
+    peer.drop()

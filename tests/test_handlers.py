@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -30,6 +31,7 @@ from rxws.options import check
 from rxws.testing import serve
 from tests.streams import ended, turns, watch
 
+BOTH_LOOPS = True
 Eventually = Callable[..., Any]
 
 
@@ -169,6 +171,33 @@ async def test_several_disposables_are_all_the_socket_s() -> None:
     assert first.is_disposed
 
 
+async def test_a_disposable_of_several_sockets_closes_them_all() -> None:
+    shared = Disposable()
+    sockets = [serve(lambda: shared)[0] for _ in range(3)]
+    shared.dispose()
+    assert [await ended(socket) for socket in sockets] == [rxws.Close()] * 3
+
+
+async def test_what_a_disposable_sends_when_it_is_disposed_goes_out_before_the_close() -> None:
+    kept: list[Disposable] = []
+
+    def handler(outgoing: Subject[str]) -> Disposable:
+        kept.append(Disposable(lambda: outgoing.on_next("last words")))
+        return kept[0]
+
+    socket, peer = serve(handler)
+    kept[0].dispose()
+    assert await ended(socket) == rxws.Close() == peer.close_sent
+    assert peer.sent == ["last words"]
+
+
+async def test_a_disposable_may_be_disposed_in_another_thread() -> None:
+    disposable = Disposable()
+    socket, _ = serve(lambda: disposable)
+    await asyncio.to_thread(disposable.dispose)
+    assert await ended(socket) == rxws.Close()
+
+
 async def test_a_disposable_disposed_before_it_is_returned_closes_1000() -> None:
     disposable = Disposable()
     disposable.dispose()
@@ -297,6 +326,43 @@ async def test_an_async_def_that_somebody_cancels_closes_1000() -> None:
     assert await ended(serve(handler)[0]) == rxws.Close()
 
 
+async def test_a_clean_up_that_raises_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def handler() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ValueError("clean-up")
+
+    socket, peer = serve(handler)
+    await turns()
+    peer.drop()
+    await ended(socket)
+    await turns()
+    assert [record.getMessage() for record in caplog.records] == ["ValueError('clean-up'), which nobody observed"]
+
+
+async def test_an_async_def_nobody_else_holds_is_not_collected_while_it_runs() -> None:
+    async def handler(outgoing: Subject[str]) -> None:
+        await asyncio.sleep(0.01)
+        outgoing.on_next("alive")
+
+    socket, peer = serve(handler)
+    gc.collect()
+    await ended(socket)
+    assert peer.sent == ["alive"]
+
+
+async def test_an_async_def_may_raise_an_error_of_its_own_code() -> None:
+    class Teapot(Exception):
+        close_code = 4018
+        close_reason = "short and stout"
+
+    async def handler() -> None:
+        raise Teapot
+
+    assert await ended(serve(handler)[0]) == rxws.Close(4018, "short and stout")
+
+
 # An async def with yield
 
 
@@ -365,6 +431,86 @@ async def test_what_a_generator_raises_closes_1011() -> None:
     socket, peer = serve(handler)
     assert (await ended(socket)).code == 1011
     assert peer.sent == ["a"]
+
+
+@pytest.mark.parametrize("end", ["the peer closes", "the peer is gone", "an overflow closes"])
+async def test_a_generator_that_waits_for_room_is_closed_without_being_resumed(end: str) -> None:
+    made: list[Any] = []
+
+    async def handler() -> AsyncIterator[str]:
+        try:
+            while True:
+                made.append("value")
+                yield "x" * 1000
+        finally:
+            made.append("closed")
+
+    socket, peer = serve(handler, high_water=5000, max_buffered=10_000)
+    peer.congested = True
+    await turns(50)
+    assert made == ["value"] * 5
+    match end:
+        case "the peer closes":
+            peer.close()
+        case "the peer is gone":
+            peer.drop()
+        case _:
+            for _ in range(10):
+                socket.outgoing.on_next("x" * 1000)
+    peer.congested = False
+    await ended(socket)
+    await turns()
+    assert made == ["value"] * 5 + ["closed"]
+
+
+async def test_a_generator_that_waits_for_room_may_be_closed_with_a_flush() -> None:
+    async def handler() -> AsyncIterator[str]:
+        while True:
+            yield "x" * 1000
+
+    socket, peer = serve(handler, high_water=5000)
+    peer.congested = True
+    await turns(50)
+    socket.close(4001)
+    await turns()
+    assert peer.sent == []
+    peer.congested = False
+    assert await ended(socket) == rxws.Close(4001) == peer.close_sent
+    assert len(peer.sent) == 5
+
+
+async def test_a_close_that_a_generator_raises_or_yields_closes_with_its_code() -> None:
+    async def raises() -> AsyncIterator[str]:
+        yield "a"
+        raise rxws.Close(4001, "bye")
+
+    async def yields() -> AsyncIterator[Any]:
+        yield "a"
+        yield rxws.Close(4001, "bye")
+        yield "lost"
+
+    for handler in (raises, yields):
+        socket, peer = serve(handler)
+        assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
+        assert peer.sent == ["a"]
+
+
+async def test_a_generator_that_waits_when_the_peer_leaves_is_cancelled_and_cleans_up() -> None:
+    steps: list[str] = []
+
+    async def handler() -> AsyncIterator[str]:
+        try:
+            yield "a"
+            await asyncio.sleep(60)
+        finally:
+            steps.append("cleaned up")
+
+    socket, peer = serve(handler)
+    await turns()
+    peer.drop()
+    await ended(socket)
+    await turns()
+    assert steps == ["cleaned up"]
 
 
 # Names
@@ -437,6 +583,26 @@ async def test_an_object_with_an_async_call_is_an_async_def() -> None:
     assert peer.sent == ["called"]
 
 
+async def test_a_partial_of_an_object_with_an_async_call_is_an_async_def() -> None:
+    class Greeting:
+        async def __call__(self, outgoing: Subject[str], name: str) -> None:
+            outgoing.on_next(f"hello {name}")
+
+    socket, peer = serve(functools.partial(functools.partial(Greeting(), name="you")))
+    assert await ended(socket) == rxws.Close()
+    assert peer.sent == ["hello you"]
+
+
+async def test_a_partial_may_bind_one_of_the_five_names_itself() -> None:
+    def handler(incoming: Observable[str], request: str) -> Observable[str]:
+        return incoming.pipe(ops.map(lambda message: message + request))
+
+    _, peer = serve(functools.partial(handler, request="!"))
+    peer.send("hi")
+    await turns()
+    assert peer.sent == ["hi!"]
+
+
 async def test_a_function_of_a_class_body_gets_its_self_first() -> None:
     life = Lifecycle(check({}))
     start = Handler(Rooms.method).compose(life, rxws.WebSocket(life), (Rooms(),))
@@ -464,6 +630,15 @@ def test_a_generator_that_is_no_coroutine_is_a_type_error_at_decoration() -> Non
 
     with pytest.raises(TypeError, match="yields but is no coroutine: write 'async def'"):
         rxws.websocket(handler)
+
+
+def test_an_object_whose_call_is_a_generator_is_a_type_error_at_decoration() -> None:
+    class Counter:
+        def __call__(self, incoming: Any) -> Any:
+            yield 1
+
+    with pytest.raises(TypeError, match="yields but is no coroutine: write 'async def'"):
+        rxws.websocket(Counter())
 
 
 def test_what_is_no_function_is_a_type_error_at_decoration() -> None:

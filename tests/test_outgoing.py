@@ -193,3 +193,106 @@ async def test_every_call_may_come_from_another_thread() -> None:
         socket, _ = serve(idle)
         await off(lambda act=act, socket=socket: act(socket))
         assert (await ended(socket)).code == code
+
+
+async def test_a_subclass_of_bytes_goes_as_its_bytes() -> None:
+    class Blob(bytes):
+        pass
+
+    socket, peer = serve(idle)
+    socket.outgoing.on_next(Blob(b"ab"))
+    await turns()
+    assert [(type(message), message) for message in peer.sent] == [(bytes, b"ab")]
+    peer.drop()
+
+
+@pytest.mark.parametrize("observed", [True, False])
+async def test_on_error_is_reported_once_whoever_subscribes_to_outgoing(
+    observed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    socket, _ = serve(idle)
+    socket.outgoing.subscribe(lambda _: None)  # without on_error, so that it raises what it gets
+    log = watch(errors=socket.errors) if observed else []
+    socket.outgoing.on_error(ValueError())
+    assert (await ended(socket)).code == 1011
+    assert (len(log), len(caplog.records)) == ((2, 0) if observed else (0, 1))
+
+
+async def test_a_message_heavier_than_max_buffered_passes_alone() -> None:
+    socket, peer = serve(idle, max_buffered=100)
+    heavy = "x" * 100_000
+    socket.outgoing.on_next(heavy)
+    await turns()
+    assert peer.sent == [heavy]
+    socket.outgoing.on_next(heavy)
+    socket.outgoing.on_next("y")
+    assert (await ended(socket)).code == 1013
+
+
+@pytest.mark.parametrize("message", ["", "x" * 100])
+async def test_what_waits_is_bounded_in_bytes_and_in_messages(message: str) -> None:
+    socket, peer = serve(idle, max_buffered=64_000, overflow="drop_oldest")
+    peer.congested = True
+    for _ in range(10_000):
+        socket.outgoing.on_next(message)
+    stats = socket.stats
+    assert stats.buffered == 64_000 // (64 + len(message)) == 10_000 - stats.dropped
+    assert stats.buffered_bytes <= 64_000
+    peer.drop()
+
+
+async def test_what_was_queued_is_flushed_when_a_slow_peer_reads_on_before_the_deadline() -> None:
+    socket, peer = serve(idle)
+    peer.congested = True
+    for message in "abc":
+        socket.outgoing.on_next(message)
+    socket.outgoing.on_completed()
+    await turns()
+    assert (peer.sent, peer.close_sent) == ([], None)
+    peer.congested = False
+    assert await ended(socket) == rxws.Close() == peer.close_sent
+    assert peer.sent == list("abc")
+    assert watch(undelivered=socket.undelivered) == ["undelivered|"]
+
+
+@pytest.mark.parametrize("leave", ["close", "drop"])
+async def test_what_was_never_handed_to_the_transport_is_undelivered(leave: str) -> None:
+    socket, peer = serve(idle, codec=rxws.json)
+    await turns()
+    socket.outgoing.on_next({"a": 1})
+    await turns()
+    peer.congested = True
+    socket.outgoing.on_next({"b": 2})
+    socket.outgoing.on_next({"c": 3})
+    early = watch(undelivered=socket.undelivered)
+    getattr(peer, leave)()
+    peer.congested = False
+    await ended(socket)
+    assert early == [("undelivered", {"b": 2}), ("undelivered", {"c": 3}), "undelivered|"]
+    assert watch(undelivered=socket.undelivered) == early
+
+
+async def test_a_message_dropped_within_a_drop_is_seen_after_it() -> None:
+    socket, peer = serve(idle, overflow="drop_oldest", max_buffered=65)
+    peer.congested = True
+    socket.dropped.subscribe(lambda message: socket.outgoing.on_next("c") if message == "a" else None)
+    log = watch(dropped=socket.dropped)
+    socket.outgoing.on_next("a")
+    socket.outgoing.on_next("b")
+    assert log == [("dropped", "a"), ("dropped", "b")]
+    peer.congested = False
+    await turns()
+    assert peer.sent == ["c"]
+    peer.drop()
+
+
+async def test_a_close_within_a_drop_lets_nothing_more_in() -> None:
+    socket, peer = serve(idle, overflow="drop_oldest", max_buffered=65, high_water=65)
+    peer.congested = True
+    socket.dropped.subscribe(lambda _: socket.close(4001))
+    socket.outgoing.on_next("a")
+    socket.outgoing.on_next("b")
+    socket.outgoing.on_next("c")
+    peer.congested = False
+    assert (await ended(socket)).code == 4001
+    assert peer.sent == ["b"]

@@ -49,7 +49,8 @@ class MemoryWire:
         self._deliver()
 
     def close(self, close: Close | None = None) -> None:
-        """Let a close frame of the peer's arrive; without a code if `None`."""
+        """Let a close frame of the peer's arrive; without a code if `None`. It is `mute` no more."""
+        self.mute = False
         self._peer().close_received(close or Close.received(1005))
         if self.close_sent is not None:
             self._soon(self.drop)
