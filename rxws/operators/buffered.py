@@ -1,0 +1,127 @@
+"""A bounded buffer before whoever is busy."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Generic, Literal, TypeVar, get_args
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from rxws.origin import Holds, origin
+
+T = TypeVar("T")
+
+BufferOverflow = Literal["fail", "drop_oldest", "drop_newest"]
+
+
+def buffered(
+    limit: int, *, overflow: BufferOverflow = "fail", dropped: Callable[[Any], object] | None = None
+) -> Callable[[Observable[T]], Observable[T]]:
+    """Keep up to `limit` items while an operator behind it is busy, `map_async` say.
+
+    ::
+
+        source     --abcd----------------|
+                     buffered(2, overflow="drop_oldest"), map_async(f)
+        result     ------A---C---D-------|      b is dropped while a is at work
+
+    Emits at once while nobody behind it is busy. At the limit, sockets are held, and what comes from sources that
+    cannot be held follows `overflow`: the result fails with `OverflowError`, or the oldest or newest item is dropped,
+    and given to `dropped`. Completes when the source has and the buffer is empty; an error comes at once. Memory:
+    `limit` items.
+
+    Raises `ValueError` for a limit that is not positive or an unknown policy.
+
+    >>> import reactivex
+    >>> reactivex.of(1, 2, 3).pipe(buffered(10)).run()
+    3
+    """
+    if limit < 1:
+        raise ValueError(f"a buffer has room for one item or more, not {limit!r}")
+    if overflow not in get_args(BufferOverflow):
+        raise ValueError(f"overflow must be one of {', '.join(get_args(BufferOverflow))}, not {overflow!r}")
+
+    def operate(source: Observable[T]) -> Observable[T]:
+        def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            buffer = _Buffer(observer, limit, overflow, dropped or (lambda item: None))
+            buffer.upstream.add(source.subscribe(buffer.take, buffer.fail, buffer.complete, scheduler=scheduler))
+            return Disposable(buffer.stop)
+
+        return Observable(subscribe)
+
+    return operate
+
+
+class _Buffer(Generic[T]):
+    """One subscription; the origin of what it emits, so that those behind it can hold it."""
+
+    def __init__(
+        self, observer: abc.ObserverBase[T], limit: int, overflow: BufferOverflow, dropped: Callable[[Any], object]
+    ) -> None:
+        self.upstream = CompositeDisposable()
+        self._observer = observer
+        self._limit = limit
+        self._overflow = overflow
+        self._dropped = dropped
+        self._items: deque[T] = deque()
+        self._holds = Holds()
+        self._held = 0
+        self._emitting = False
+        self._completed = False
+
+    def take(self, item: T) -> None:
+        if len(self._items) >= self._limit:
+            if self._overflow == "fail":
+                self.fail(OverflowError(f"{self._limit} items are buffered, and one more came"))
+                return
+            if self._overflow == "drop_newest":
+                self._dropped(item)
+                return
+            self._dropped(self._items.popleft())
+        self._items.append(item)
+        self._drain()
+        if len(self._items) >= self._limit:
+            self._holds.hold(origin.get())
+
+    def complete(self) -> None:
+        self._completed = True
+        self._drain()
+
+    def fail(self, error: Exception) -> None:
+        self.stop()
+        self._observer.on_error(error)
+
+    def stop(self) -> None:
+        """Forget everything, and let the sources go."""
+        self.upstream.dispose()
+        self._items.clear()
+        self._holds.release()
+
+    def hold(self) -> None:
+        """Keep what comes."""
+        self._held += 1
+
+    def release(self) -> None:
+        """Emit again what was kept."""
+        self._held -= 1
+        self._drain()
+
+    def _drain(self) -> None:
+        if self._emitting:
+            return
+        self._emitting = True
+        while self._items and not self._held:
+            item = self._items.popleft()
+            token = origin.set(self)
+            try:
+                self._observer.on_next(item)
+            finally:
+                origin.reset(token)
+        self._emitting = False
+        if len(self._items) < self._limit:
+            self._holds.release()
+        if self._completed and not self._items:
+            self._completed = False
+            self._observer.on_completed()

@@ -1,0 +1,97 @@
+"""An asynchronous iterable as an Observable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from typing import Any, Final, Generic, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+
+from rxws.origin import origin
+
+T = TypeVar("T")
+
+TURN: Final = 64
+"""Items after which the event loop's other business gets its turn."""
+
+
+def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
+    """Make an Observable of an asynchronous iterable: a generator, a queue's reader, a response's body.
+
+    ::
+
+        iterable   a, b, c
+                     from_async_iterable
+        result     --a--b--c--|
+
+    Each subscription iterates in a task of its own; disposing cancels the task and closes a generator. The next item
+    is asked for when nobody behind it is busy: operators such as `map_async` hold it. Completes with the iterable, or
+    fails with what it raises. Memory: one item. Needs a running event loop when it is subscribed.
+
+    >>> from reactivex import operators as ops
+    >>> async def count():
+    ...     for number in range(3):
+    ...         yield number
+    >>> async def main():
+    ...     return await from_async_iterable(count()).pipe(ops.to_list())
+    >>> asyncio.run(main())
+    [0, 1, 2]
+    """
+
+    def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+        iteration = _Iteration(observer)
+        task = asyncio.get_running_loop().create_task(iteration.run(aiter(iterable)))
+
+        def stop() -> None:
+            iteration.stopped = True
+            if task is not asyncio.current_task():
+                task.cancel()
+
+        return Disposable(stop)
+
+    return Observable(subscribe)
+
+
+class _Iteration(Generic[T]):
+    """One subscription; the origin of what it emits, so that those behind it can hold it."""
+
+    def __init__(self, observer: abc.ObserverBase[T]) -> None:
+        self.stopped = False
+        self._observer = observer
+        self._free = asyncio.Event()
+        self._free.set()
+        self._held = 0
+
+    async def run(self, iterator: AsyncIterator[T]) -> None:
+        origin.set(self)  # of this task's own context
+        turn = 0
+        try:
+            async for item in iterator:
+                self._observer.on_next(item)
+                if self.stopped:
+                    return
+                await self._free.wait()
+                turn = (turn + 1) % TURN
+                if not turn:
+                    await asyncio.sleep(0)
+        except Exception as error:
+            self._observer.on_error(error)
+        else:
+            self._observer.on_completed()
+        finally:
+            close: Any = getattr(iterator, "aclose", None)
+            if close is not None:
+                await close()
+
+    def hold(self) -> None:
+        """Ask for no more items."""
+        self._held += 1
+        self._free.clear()
+
+    def release(self) -> None:
+        """End one hold."""
+        self._held -= 1
+        if not self._held:
+            self._free.set()

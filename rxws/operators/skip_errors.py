@@ -1,0 +1,64 @@
+"""A pipeline that survives its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import SerialDisposable
+
+T = TypeVar("T")
+
+
+def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]], Observable[T]]:
+    """Go on after an error: report it to `into`, a socket's `errors` say, and subscribe to the hot source again.
+
+    ::
+
+        source     --1----0----2-------|
+                     map(lambda n: 1 / n), skip_errors(into=errors)
+        result     --1.0-------0.5-----|
+        errors     -------x-------------
+
+    The item that failed is skipped; operators that remember (`scan`, `buffer`) begin anew. An error that comes while
+    subscribing, as that of a cold source does, is passed on: the next attempt would only meet it again. Memory: none.
+
+    >>> from reactivex import Subject, operators as ops
+    >>> numbers, errors = Subject(), Subject()
+    >>> _ = errors.subscribe(lambda error: print(type(error).__name__))
+    >>> _ = numbers.pipe(ops.map(lambda number: 1 / number), skip_errors(into=errors)).subscribe(print)
+    >>> for number in (1, 0, 2):
+    ...     numbers.on_next(number)
+    1.0
+    ZeroDivisionError
+    0.5
+    """
+
+    def operate(source: Observable[T]) -> Observable[T]:
+        def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            upstream = SerialDisposable()
+            subscribing = False
+
+            def begin() -> None:
+                nonlocal subscribing
+                subscribing = True
+                upstream.disposable = source.subscribe(
+                    observer.on_next, fail, observer.on_completed, scheduler=scheduler
+                )
+                subscribing = False
+
+            def fail(error: Exception) -> None:
+                if subscribing:
+                    observer.on_error(error)
+                    return
+                into.on_next(error)
+                if not upstream.is_disposed:
+                    begin()
+
+            begin()
+            return upstream
+
+        return Observable(subscribe)
+
+    return operate

@@ -1,0 +1,146 @@
+"""Flow control over real sockets: holds that reach TCP, freshness, fairness."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from reactivex import operators as ops
+
+import rxws
+from rxws import operators as rxops
+from tests.integration.raw import PING, PONG, TEXT, frame, raw
+from tests.integration.server import serving
+from tests.streams import ended
+
+BOTH_LOOPS = True
+Eventually = Callable[..., Any]
+
+
+async def test_a_busy_operator_stops_the_peer_s_sending_and_lets_it_go_on(eventually: Eventually) -> None:
+    gate = asyncio.Event()
+    done: list[int] = []
+
+    async def slow(message: str) -> None:
+        await gate.wait()
+        done.append(int(message[:10]))
+
+    @rxws.websocket(heartbeat=0.2)
+    def handler(incoming: Any, errors: Any) -> Any:
+        errors.subscribe()
+        return incoming.pipe(rxops.map_async(slow, max_concurrent=2), ops.ignore_elements())
+
+    number = 3000
+    async with serving(handler) as server, raw(server.port) as peer:
+        peer.writer.transport.set_write_buffer_limits(high=0)
+
+        async def push() -> None:
+            for index in range(number):
+                peer.send(TEXT, f"{index:010}".encode() + b"x" * 10_000)
+                await peer.writer.drain()
+
+        async def answer() -> None:
+            while True:
+                opcode, data = await peer.receive()
+                if opcode == PING:
+                    peer.send(PONG, data)
+
+        pushing, answering = asyncio.create_task(push()), asyncio.create_task(answer())
+        await asyncio.sleep(1)
+        stats = server.sockets[0].stats
+        assert stats.received == 2, "only what has a slot is read"
+        assert not pushing.done(), "TCP has stopped the peer"
+        gate.set()
+        await asyncio.wait_for(pushing, 30)
+        await eventually(lambda: len(done) == number, 30)
+        assert done == list(range(number))
+        answering.cancel()
+
+
+async def test_pings_are_answered_and_a_departure_is_seen_in_a_hold(eventually: Eventually) -> None:
+    @rxws.websocket(close_timeout=0.3)  # what is parked has as long to be delivered before the end
+    def handler(incoming: Any) -> Any:
+        return incoming.pipe(rxops.map_async(lambda _: asyncio.sleep(60)))
+
+    async with serving(handler) as server, raw(server.port) as peer:
+        peer.send(TEXT, b"one")
+        peer.send(TEXT, b"two")
+        peer.send(PING, b"there?")
+        assert await asyncio.wait_for(peer.receive(), 5) == (PONG, b"there?")
+        assert server.sockets[0].stats.received == 1
+        peer.reset()
+        assert await ended(server.sockets[0]) == rxws.Close.received(1006)
+
+
+async def test_a_high_buffer_holds_reading(eventually: Eventually) -> None:
+    @rxws.websocket(high_water=20_000, max_buffered=2**22)
+    def handler(incoming: Any) -> Any:
+        return incoming.pipe(ops.map(lambda _: "x" * 100_000))
+
+    async with serving(handler) as server, raw(server.port, receive_buffer=4096) as peer:
+        for _ in range(2000):
+            peer.send(TEXT, b"more")
+        await eventually(lambda: server.sockets[0].stats.buffered_bytes > 20_000)
+        await asyncio.sleep(0.2)
+        stats = server.sockets[0].stats
+        assert stats.received < 100
+        assert stats.buffered_bytes < 250_000
+        for _ in range(60):
+            await asyncio.wait_for(peer.receive(), 10)
+        assert server.sockets[0].stats.received > stats.received
+
+
+async def test_a_flood_on_one_socket_leaves_its_neighbours_quick() -> None:
+    @rxws.websocket
+    def echo(incoming: Any) -> Any:
+        return incoming.pipe(ops.map(str.upper))
+
+    chunk = frame(TEXT, b"x") * 4000
+    async with serving(echo) as server, raw(server.port) as flooder, aiohttp.ClientSession() as session:
+
+        async def flood() -> None:
+            while True:
+                flooder.writer.write(chunk)
+                await flooder.writer.drain()
+
+        async def swallow() -> None:
+            while await flooder.reader.read(65536):
+                pass
+
+        flooding = [asyncio.create_task(flood()), asyncio.create_task(swallow())]
+        async with session.ws_connect(server.url) as ws:
+            trips: list[float] = []
+            for _ in range(150):
+                began = time.perf_counter()
+                await ws.send_str("ping")
+                await ws.receive_str()
+                trips.append(time.perf_counter() - began)
+                await asyncio.sleep(0.002)
+        for task in flooding:
+            task.cancel()
+        trips.sort()
+        assert server.sockets[0].stats.received > 10_000
+        assert trips[int(len(trips) * 0.99)] < 0.1, "half of it is the flooder's own work on this event loop"
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.05])
+async def test_iterating_over_a_socket_at_its_own_pace(wait: float) -> None:
+    seen: list[str] = []
+
+    @rxws.websocket
+    async def handler(socket: Any, outgoing: Any) -> None:
+        async for message in socket:
+            await asyncio.sleep(wait)
+            seen.append(message)
+            if len(seen) == 20:
+                break
+        outgoing.on_next("enough")
+
+    async with serving(handler) as server, rxws.connect(server.url) as client:
+        for number in range(20):
+            client.outgoing.on_next(str(number))
+        assert await client.incoming.pipe(ops.first()) == "enough"
+        assert await ended(client) == rxws.Close()
+        assert seen == [str(number) for number in range(20)]

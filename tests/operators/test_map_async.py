@@ -1,0 +1,219 @@
+import asyncio
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import operators as ops
+from reactivex.subject import Subject
+
+import rxws
+from rxws import operators as rxops
+from rxws.testing import serve
+from tests.streams import ended, turns, watch
+
+
+class Jobs:
+    """A coroutine function whose calls end when a test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[Any, asyncio.Future[Any]] = {}
+        self.started: list[Any] = []
+        self.cancelled: list[Any] = []
+
+    async def __call__(self, item: Any) -> Any:
+        self.started.append(item)
+        self.waiting[item] = asyncio.get_running_loop().create_future()
+        try:
+            return await self.waiting[item]
+        except asyncio.CancelledError:
+            self.cancelled.append(item)
+            raise
+
+    async def end(self, item: Any, result: Any = None) -> None:
+        future = self.waiting.pop(item)
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result if result is not None else f"{item}!")
+        await turns()
+
+
+async def test_one_at_a_time_in_order() -> None:
+    jobs, source = Jobs(), Subject[str]()
+    log = watch(r=source.pipe(rxops.map_async(jobs)))
+    for item in "abc":
+        source.on_next(item)
+    await turns()
+    assert jobs.started == ["a"]
+    await jobs.end("a")
+    assert jobs.started == ["a", "b"]
+    source.on_completed()
+    await jobs.end("b")
+    await jobs.end("c")
+    assert log == [("r", "a!"), ("r", "b!"), ("r", "c!"), "r|"]
+
+
+async def test_several_at_a_time_keep_the_order_unless_told_otherwise() -> None:
+    for ordered, expected in ((True, ["a!", "b!", "c!"]), (False, ["c!", "b!", "a!"])):
+        jobs, source = Jobs(), Subject[str]()
+        log = watch(r=source.pipe(rxops.map_async(jobs, max_concurrent=3, ordered=ordered)))
+        for item in "abcd":
+            source.on_next(item)
+        await turns()
+        assert jobs.started == ["a", "b", "c"]
+        for item in "cba":
+            await jobs.end(item)
+        assert [value for _, value in log] == expected
+        source.on_completed()
+        await jobs.end("d")
+        assert log[-2:] == [("r", "d!"), "r|"]
+
+
+async def test_an_empty_source_completes() -> None:
+    assert watch(r=reactivex.empty().pipe(rxops.map_async(Jobs()))) == ["r|"]
+
+
+@pytest.mark.parametrize("where", ["function", "source"])
+async def test_the_first_error_ends_it_and_cancels_the_others(where: str) -> None:
+    jobs, source = Jobs(), Subject[str]()
+    log = watch(r=source.pipe(rxops.map_async(jobs, max_concurrent=2)))
+    for item in "abc":
+        source.on_next(item)
+    await turns()
+    error = LookupError()
+    if where == "function":
+        await jobs.end("a", error)
+    else:
+        source.on_error(error)
+        await turns()
+    assert log == [("r#", error)]
+    assert jobs.cancelled == (["b"] if where == "function" else ["a", "b"])
+    assert jobs.started == ["a", "b"]
+
+
+async def test_disposing_cancels_what_runs() -> None:
+    jobs, source = Jobs(), Subject[str]()
+    subscription = source.pipe(rxops.map_async(jobs, max_concurrent=2)).subscribe()
+    for item in "abc":
+        source.on_next(item)
+    await turns()
+    subscription.dispose()
+    subscription.dispose()
+    await turns()
+    assert sorted(jobs.cancelled) == ["a", "b"]
+    assert source.observers == []
+
+
+async def test_what_nobody_can_hold_is_bounded() -> None:
+    jobs, source = Jobs(), Subject[int]()
+    log = watch(r=source.pipe(rxops.map_async(jobs)))
+    for number in range(1026):
+        source.on_next(number)
+    assert log[0][0] == "r#"
+    assert str(log[0][1]).startswith("1024 items wait for map_async: put buffered")
+
+
+def test_it_needs_a_slot() -> None:
+    with pytest.raises(ValueError, match="max_concurrent must be positive, not 0"):
+        rxops.map_async(Jobs(), max_concurrent=0)
+
+
+# Holds
+
+
+@pytest.mark.parametrize("way", ["returned", "by hand", "behind operators"])
+async def test_a_busy_function_holds_the_socket(way: str) -> None:
+    jobs = Jobs()
+
+    def handler(incoming: Any, outgoing: Any) -> Any:
+        busy = rxops.map_async(jobs, max_concurrent=2)
+        match way:
+            case "returned":
+                return incoming.pipe(busy)
+            case "by hand":
+                incoming.pipe(busy).subscribe(outgoing)
+                return None
+            case _:
+                return incoming.pipe(ops.map(str.lower), ops.filter(bool), ops.scan(lambda _, m: m), busy)
+
+    socket, peer = serve(handler)
+    peer.send(*"abcdef")
+    await turns()
+    assert (jobs.started, socket.stats.received) == (["a", "b"], 2)
+    await jobs.end("b")
+    assert socket.stats.received == 2  # its result waits for a's
+    await jobs.end("a")
+    assert socket.stats.received == 4
+    for item in "cdef":
+        await jobs.end(item)
+    assert peer.sent == ["a!", "b!", "c!", "d!", "e!", "f!"]
+    peer.close(rxws.Close())
+    await ended(socket)
+
+
+async def test_merged_sockets_are_held_each_for_its_own_items() -> None:
+    jobs, both = Jobs(), Subject[Any]()
+    one, first = serve(lambda incoming: incoming.subscribe(both.on_next))
+    two, second = serve(lambda incoming: incoming.subscribe(both.on_next))
+    log = watch(r=both.pipe(rxops.map_async(jobs)))
+    first.send("a", "b")
+    await turns()
+    second.send("c", "d")
+    await turns()
+    assert (one.stats.received, two.stats.received) == (1, 1)
+    await jobs.end("a")
+    await jobs.end("c")
+    while jobs.waiting:
+        await jobs.end(next(iter(jobs.waiting)))
+    assert sorted(value for _, value in log) == ["a!", "b!", "c!", "d!"]
+    first.drop()
+    second.drop()
+    await turns()
+
+
+async def test_stages_in_a_row_hold_the_socket_too() -> None:
+    slow = Jobs()
+
+    async def quick(item: str) -> str:
+        await asyncio.sleep(0)
+        return item.upper()
+
+    socket, peer = serve(
+        lambda incoming: incoming.pipe(rxops.map_async(quick, max_concurrent=4), rxops.map_async(slow))
+    )
+    peer.send(*"abcdef")
+    await turns(50)
+    assert slow.started == ["A"]
+    assert socket.stats.received <= 5
+    for item in "ABCDEF":
+        await slow.end(item)
+    assert peer.sent == ["A!", "B!", "C!", "D!", "E!", "F!"]
+    peer.drop()
+    await ended(socket)
+
+
+async def test_disposing_ends_the_hold() -> None:
+    jobs = Jobs()
+    socket, peer = serve(lambda incoming: incoming.subscribe() and None)
+    subscription = socket.incoming.pipe(rxops.map_async(jobs)).subscribe()
+    peer.send("a", "b")
+    await turns()
+    assert socket.stats.received == 1
+    subscription.dispose()
+    await turns()
+    assert socket.stats.received == 2
+    peer.drop()
+    await ended(socket)
+
+
+async def test_control_frames_and_the_peer_s_departure_are_dealt_with_in_a_hold() -> None:
+    jobs = Jobs()
+    socket, peer = serve(lambda incoming: incoming.pipe(rxops.map_async(jobs)), heartbeat=0.03)
+    peer.send("a", "b")
+    await asyncio.sleep(0.05)
+    peer.pong(peer.pings[-1])
+    assert socket.rtt is not None
+    peer.drop()
+    assert await ended(socket) == rxws.Close.received(1006)
+    await turns()
+    assert jobs.cancelled == ["a"]
