@@ -43,9 +43,15 @@ class Broadcast(Generic[T]):
             return
         self._busy = True
         try:
-            self._send(value)
-            while self._backlog:
-                self._send(self._backlog.popleft())
+            while True:
+                for observer in self.observers:
+                    try:
+                        observer.on_next(value)
+                    except (Exception, CancelledError) as error:
+                        self._raised(error)
+                if not self._backlog:
+                    break
+                value = self._backlog.popleft()
         finally:
             self._busy = False
             if self.stopped:
@@ -73,16 +79,11 @@ class Broadcast(Generic[T]):
         with _lock:
             self.observers = tuple(other for other in self.observers if other is not observer)
 
-    def _send(self, value: T) -> None:
-        for observer in self.observers:
-            try:
-                observer.on_next(value)
-            except Exception as error:
-                self._on_raise(error)
-            except CancelledError as cancelled:  # a future's result, say; nobody cancels a synchronous call
-                error = RuntimeError(f"a subscriber raised {cancelled!r}")
-                error.__cause__ = cancelled
-                self._on_raise(error)
+    def _raised(self, error: Exception | CancelledError) -> None:
+        if isinstance(error, CancelledError):  # a future's result, say; nobody cancels a synchronous call
+            cancelled, error = error, RuntimeError(f"a subscriber raised {error!r}")
+            error.__cause__ = cancelled
+        self._on_raise(error)
 
     def _finish(self) -> None:
         observers, self.observers = self.observers, ()
@@ -116,26 +117,22 @@ class Hot(Observable[T]):
 
 
 class Outcome(Observable[T]):
-    """What is known at the end: some values and completion, for late subscribers too."""
+    """One value at the end, for late subscribers too."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         super().__init__()
         self._broadcast = Broadcast[T](on_raise)
-        self._values: tuple[T, ...] | None = None
+        self._value: T | None = None
 
-    def settle(self, *values: T) -> None:
-        """Emit the values and complete."""
-        self._values = values
-        for value in values:
-            self._broadcast.emit(value)
+    def settle(self, value: T) -> None:
+        """Emit the value and complete."""
+        self._value = value
+        self._broadcast.emit(value)
         self._broadcast.end()
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        if self._values is None:
-            return self._broadcast.subscribe(observer)
-        for value in self._values:
-            observer.on_next(value)
-        observer.on_completed()
-        return Disposable()
+        if self._value is not None:
+            observer.on_next(self._value)
+        return self._broadcast.subscribe(observer)

@@ -7,33 +7,71 @@ The socket never awaits its wire and the wire never buffers messages: the wire *
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from rxws.closing import Close
 
+MESSAGE_WEIGHT: Final = 64
+"""What a message weighs besides its bytes, about its cost as Python objects: empty ones are bounded too."""
 
-class Text(NamedTuple):
+
+class Frame:
+    """A frame to write: its payload, and the message it was made of."""
+
+    __slots__ = ("data", "message", "packed", "weight")
+    __match_args__ = ("data",)
+    opcode: int
+    expires: float | None = None
+    """The event loop's time after which it is not sent any more."""
+    connection: object | None = None
+    """The only connection that it is for."""
+
+    def __init__(self, data: bytes, message: Any = None) -> None:
+        self.data = data
+        self.message = message
+        self.weight = len(data) + MESSAGE_WEIGHT
+        """What it counts against `max_buffered`."""
+        self.packed: bytes | None = None
+        """What a server's wire has made of it, for the next one who sends the same."""
+
+
+class Text(Frame):
     """A text message, encoded as UTF-8."""
 
-    data: bytes
+    __slots__ = ()
+    opcode = 1
 
 
-class Binary(NamedTuple):
+class Binary(Frame):
     """A binary message."""
 
-    data: bytes
+    __slots__ = ()
+    opcode = 2
 
 
-class Ping(NamedTuple):
+class Limited(Frame):
+    """A message that is for one connection alone, or for some time."""
+
+    __slots__ = ("connection", "expires", "opcode")
+
+    def __init__(self, frame: Frame, *, connection: object | None = None, expires: float | None = None) -> None:
+        super().__init__(frame.data, frame.message)
+        self.opcode = frame.opcode
+        self.connection = connection
+        self.expires = expires
+
+
+class Ping(Frame):
     """A ping of our own; the peer's pong comes back with the same data (RFC 6455, section 5.5.2)."""
 
-    data: bytes
+    __slots__ = ()
+    opcode = 9
 
 
 class Endpoint(Protocol):
     """The socket, as its wire sees it. All calls come from the event loop's thread."""
 
-    def take(self) -> Text | Binary | Ping | Close | None:
+    def take(self) -> Frame | Close | None:
         """Give up the next frame to write, or `None` if there is none now; nothing follows a `Close`."""
         ...
 
@@ -63,7 +101,7 @@ class Endpoint(Protocol):
 
 
 class Wire(Protocol):
-    """A transport that speaks WebSocket, as its socket sees it. No call blocks, none calls back at once."""
+    """A transport that speaks WebSocket, as its socket sees it. No call blocks; `wake` alone may call back at once."""
 
     @property
     def remote(self) -> str | None:
@@ -85,7 +123,7 @@ class Wire(Protocol):
         ...
 
     def wake(self) -> None:
-        """Say that `take` has something; the wire takes it as soon as the transport has room."""
+        """Say that `take` has something; the wire takes it as soon as the transport has room, which may be at once."""
         ...
 
     def hold(self) -> None:

@@ -1,25 +1,19 @@
-"""aiohttp's WebSocket objects as a `Wire`: the only module that touches them.
-
-Runs on aiohttp's public `receive()`, `send_frame()` and `close()`, with one task that reads and one that writes.
-What has no public name: the transport and protocol of the object's writer, waiting for room in it, and turning off
-`autoping` and `autoclose` on an object that somebody else made.
-"""
+"""The wire on aiohttp's public `receive()`, `send_frame()` and `close()`: one task that reads and one that writes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket as sockets
-import sys
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any, Final, cast
 
-from aiohttp import ClientWebSocketResponse, WebSocketError, WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType
 
+from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
+from rxws.aiohttp_wire.received import close_received
 from rxws.closing import Close
-from rxws.options import Settings
-from rxws.wire import Binary, Endpoint, Ping, Text
+from rxws.wire import Endpoint, Frame
 
 READ_AHEAD: Final = 64 * 1024
 """Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
@@ -27,44 +21,19 @@ READ_AHEAD: Final = 64 * 1024
 TURN: Final = 64
 """Frames after which the event loop's other business gets its turn."""
 
-NOT_SENT: Final = 4096
-"""Bytes that the kernel may keep unsent when messages must be fresh (TCP_NOTSENT_LOWAT)."""
-
 LINGER: Final = 0.02
 """Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
 
-AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
 
-
-class Response(web.WebSocketResponse):
-    """aiohttp's response, but the wire decides when to close and when to wait for room."""
-
-    def __init__(self, settings: Settings) -> None:
-        size = settings.max_msg_size
-        super().__init__(
-            timeout=settings.close_timeout,
-            protocols=settings.protocols,
-            compress=settings.compress,
-            max_msg_size=0 if size is None else size + 1,  # aiohttp refuses a message of exactly its limit
-            autoping=False,
-            autoclose=False,
-            writer_limit=sys.maxsize,
-        )
-
-    async def close(self, **ignored: Any) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Do nothing: aiohttp calls this on violations and at the handler's end."""
-        return False
-
-
-class AiohttpWire:
+class PublicWire:
     """A prepared aiohttp WebSocket, of either side."""
 
     def __init__(self, ws: AnyWebSocket, close_timeout: float) -> None:
+        take_over(ws)
         self._ws = ws
         self._close_timeout = close_timeout
-        writer = cast("Any", ws)._writer
-        self._transport: asyncio.Transport = writer.transport
-        self._aiohttp_protocol: Any = writer.protocol
+        self._transport = transport_of(ws)
+        self._aiohttp_protocol = protocol_of(ws)
         self._pongs: deque[bytes] = deque(maxlen=TURN)
         self._parked: deque[str | bytes] = deque()
         self._parked_weight = 0
@@ -73,21 +42,18 @@ class AiohttpWire:
         self._cause: BaseException | None = None
         self._violated = False
         self._closing = False
+        self._started = False
         self._ended = False
         self._work = asyncio.Event()
         self._space = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._endpoint: Endpoint = cast("Endpoint", None)
-        for option in ("_autoping", "_autoclose"):
-            setattr(ws, option, False)
-        self._transport.set_write_buffer_limits(high=0)
 
     @property
     def remote(self) -> str | None:
         """The peer's address."""
-        peer: Any = self._ws.get_extra_info("peername")
-        return peer[0] if isinstance(peer, tuple) else peer or None  # pyright: ignore[reportUnknownVariableType]
+        return remote_of(self._ws)
 
     @property
     def congested(self) -> bool:
@@ -97,8 +63,9 @@ class AiohttpWire:
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Start the two tasks."""
         self._endpoint = endpoint
+        self._started = True
         if fresh:
-            self._keep_fresh()
+            keep_fresh(self._ws)
         self._reader = asyncio.create_task(self._run(self._read()))
         self._writer = asyncio.create_task(self._run(self._write()))
 
@@ -135,11 +102,12 @@ class AiohttpWire:
                     self._endpoint.sign_of_life()
                 case WSMsgType.PONG:
                     self._endpoint.pong_received(bytes(frame.data))
-                case _ if self._closing:
-                    return
-                case WSMsgType.CLOSE:
+                case WSMsgType.CLOSE if not self._closing:
                     await self._delivered()
-                    self._closed_by_peer(frame.data, frame.extra or "")
+                    close_received(self._endpoint, frame.data, frame.extra or "")
+                    return
+                case _ if self._closing:
+                    await self._delivered()
                     return
                 case WSMsgType.ERROR if isinstance(frame.data, WebSocketError):
                     await self._delivered()
@@ -158,8 +126,6 @@ class AiohttpWire:
                 await asyncio.sleep(0)
 
     async def _message(self, data: str | bytes) -> None:
-        if self._closing:
-            return
         if not self._held and not self._parked:
             self._endpoint.message_received(data)
             return
@@ -187,14 +153,6 @@ class AiohttpWire:
                 async with asyncio.timeout(self._close_timeout):
                     await self._space.wait()
 
-    def _closed_by_peer(self, code: int | None, reason: str) -> None:
-        try:
-            if code in (1005, 1006):
-                raise ValueError(f"the peer's close frame has the code {code}, which no frame may carry")
-            self._endpoint.close_received(Close.received(code or 1005, reason))
-        except ValueError as error:
-            self._endpoint.protocol_violated(error, Close(1002))
-
     # Writing
 
     async def _write(self) -> None:
@@ -203,12 +161,8 @@ class AiohttpWire:
             while self._pongs:
                 await self._ws.pong(self._pongs.popleft())
             match self._endpoint.take():
-                case Text(data):
-                    await self._send(data, WSMsgType.TEXT)
-                case Binary(data):
-                    await self._send(data, WSMsgType.BINARY)
-                case Ping(data):
-                    await self._ws.ping(data)
+                case Frame() as frame:
+                    await self._send(frame.data, WSMsgType(frame.opcode))
                 case Close() as close:
                     await self._close(close)
                     return
@@ -226,13 +180,12 @@ class AiohttpWire:
             self._endpoint.sign_of_life()
 
     async def _close(self, close: Close) -> None:
-        """Send the close frame, and wait for the peer's; what else comes meanwhile is dropped.
+        """Send the close frame, and wait for the peer's.
 
         Not with aiohttp's `close()`, which does not wait for the peer's frame if somebody is in `receive()`: to close
         with unread bytes around resets the connection, and may destroy our frame before the peer has read it.
         """
         self._closing = True
-        self._space.set()
         await self._ws.send_frame(close.code.to_bytes(2, "big") + close.reason.encode(), WSMsgType.CLOSE)
         if self.congested:
             await self._aiohttp_protocol._drain_helper()
@@ -241,8 +194,6 @@ class AiohttpWire:
             await self._linger()
         elif self._reader is not None:
             await asyncio.wait({self._reader})
-        if not isinstance(self._ws, Response):
-            await self._ws.close()
         self._end(None)
 
     async def _linger(self) -> None:
@@ -278,10 +229,6 @@ class AiohttpWire:
             if task is not None:
                 task.cancel()
         self._transport.abort()
-        self._endpoint.connection_lost(error)
-
-    def _keep_fresh(self) -> None:
-        sock = self._ws.get_extra_info("socket")
-        option = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
-        if sock is not None and option is not None and sock.family in (sockets.AF_INET, sockets.AF_INET6):
-            sock.setsockopt(sockets.IPPROTO_TCP, option, NOT_SENT)
+        release(self._ws)
+        if self._started:
+            self._endpoint.connection_lost(error)

@@ -1,0 +1,53 @@
+"""Which wire runs."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any, Literal, cast
+
+from rxws.aiohttp_wire.objects import AnyWebSocket, protocol_of
+from rxws.aiohttp_wire.public import PublicWire
+from rxws.wire import Wire
+
+
+def _probe() -> Literal["fast", "public"]:
+    """Find out whether aiohttp's parser and queue are what the fast wire needs, unless the environment says no."""
+    if os.environ.get("RXWS_WIRE") == "public":
+        return "public"
+    try:
+        from rxws.aiohttp_wire.tap import Tap, make_parser, next_message
+
+        tap = Tap(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
+        seen: list[str] = []
+        tap.receive, tap.left = seen.append, 1
+        parser = make_parser(tap, 100)
+        parser.feed_data(b"\x81\x02hi\x81\x02ho")
+        queued = cast("Any", tap)._buffer
+        passed = seen == ["hi"] and queued and next_message(tap)[1] == "ho" and not queued
+        return "fast" if passed and tap.exception() is None else "public"
+    except Exception:
+        return "public"
+
+
+wire_mode: Literal["fast", "public"] = _probe()
+"""Which wire runs in this process: `fast`, or `public` where aiohttp's inside is not what the fast one needs."""
+
+
+def open_wire(ws: AnyWebSocket, close_timeout: float) -> Wire:
+    """Make the wire of a prepared WebSocket."""
+    parser = getattr(protocol_of(ws), "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
+    if wire_mode == "public" or ws.compress or parser is None:
+        return PublicWire(ws, close_timeout)
+    from rxws.aiohttp_wire.fast import FastWire
+
+    return FastWire(ws, parser, close_timeout)
+
+
+def put_tap(ws: Any, protocol: Any, max_msg_size: int) -> None:
+    """Put a tap in the place of the queue of a response that is being prepared, before anything was parsed."""
+    if wire_mode == "fast" and not ws.compress:
+        from rxws.aiohttp_wire.tap import Tap, make_parser
+
+        ws._reader = Tap(protocol, 2**16, loop=ws._loop)
+        ws._parser = protocol._payload_parser = make_parser(ws._reader, max_msg_size)

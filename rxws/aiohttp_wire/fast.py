@@ -1,0 +1,245 @@
+"""The wire that is a protocol of its own: no task, one read and one write for each chunk of input.
+
+It takes the place of aiohttp's protocol on the connection's transport, feeds what comes to aiohttp's parser, and hands
+the messages to its endpoint within the same callback; what the endpoint answers leaves together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, cast
+from weakref import WeakKeyDictionary
+
+from aiohttp import ClientWebSocketResponse, WSMsgType
+
+from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
+from rxws.aiohttp_wire.outlet import Outlet
+from rxws.aiohttp_wire.received import close_received
+from rxws.aiohttp_wire.tap import BINARY, TEXT, Tap, next_message
+from rxws.aiohttp_wire.turns import Turns
+from rxws.closing import Close
+from rxws.wire import Endpoint
+
+CHUNK: Final = 256 * 1024
+"""Bytes read at once, into a buffer that the connections of an event loop share."""
+
+READ_AHEAD: Final = 64 * 1024
+"""Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
+
+TURN: Final = 256
+"""Frames after which the event loop's other business gets its turn."""
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[memoryview, Turns]] = WeakKeyDictionary()
+
+
+class FastWire(asyncio.BufferedProtocol):
+    """A prepared aiohttp WebSocket, of either side, without compression."""
+
+    _endpoint: Endpoint
+    _receive: Callable[[str | bytes], None]
+
+    def __init__(self, ws: AnyWebSocket, parser: Any, close_timeout: float) -> None:
+        take_over(ws)
+        self._ws = ws
+        self._transport = transport_of(ws)
+        self._aiohttp = protocol_of(ws)
+        self._feed = parser.feed_data
+        self._queue: Any = cast("Any", ws)._reader
+        self._tap = self._queue if isinstance(self._queue, Tap) else None
+        self._close_timeout = close_timeout
+        self._loop = asyncio.get_running_loop()
+        if self._loop not in _shared:
+            _shared[self._loop] = memoryview(bytearray(CHUNK)), Turns()
+        self._view, turns = _shared[self._loop]
+        self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
+        self.wake = self._outlet.wake
+        self._parked: deque[str | bytes] = deque()
+        self._parked_weight = 0
+        self._last: list[Callable[[], object]] = []  # what is done when all that is parked has been delivered
+        self._deadline: asyncio.TimerHandle | None = None
+        self._started = self._held = False
+        self._scheduled = False  # messages that are there already will be handed on
+        self._deaf = False  # nothing that the peer sends matters any more
+        self._violated = False
+        self.blind = False
+
+    @property
+    def remote(self) -> str | None:
+        """The peer's address."""
+        return remote_of(self._ws)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the kernel has refused bytes."""
+        return self._outlet.congested
+
+    def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
+        """Take the place of aiohttp's protocol; what that has read comes soon."""
+        self._endpoint, self._receive = endpoint, endpoint.message_received
+        self._outlet.start(endpoint.take, self._leave)
+        self._started = True
+        if fresh:
+            keep_fresh(self._ws)
+        if self._aiohttp.connected:
+            self._transport.set_protocol(self)
+            self._continue_soon()
+        else:
+            self._loop.call_soon(self._ended, None)
+
+    def hold(self) -> None:
+        """Park what comes, and stop reading when the read-ahead is used up."""
+        self._held = True
+        if self._tap is not None:
+            self._tap.receive = None
+
+    def resume(self) -> None:
+        """Deliver what was parked, soon."""
+        self._held = False
+        self._continue_soon()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._transport.abort()
+
+    # Reading
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the buffer: what comes is used up before anybody else asks for it."""
+        return self._view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Parse a chunk, and hand on its messages."""
+        if self._deaf:
+            return
+        tap, outlet = self._tap, self._outlet
+        if tap is None or tap.receive is None:
+            self._feed(bytes(self._view[:nbytes]))
+        else:
+            tap.left = TURN
+            outlet.busy = True
+            self._feed(bytes(self._view[:nbytes]))
+            outlet.busy = False
+            if tap.receive is not None and tap.exception() is None:
+                if outlet.awake:
+                    outlet.write_soon()
+                return
+        if not self._scheduled:
+            self._dispatch()
+
+    def _continue_soon(self) -> None:
+        if not self._scheduled and self._started:
+            self._scheduled = True
+            self._loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        self._scheduled = False
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        """Hand on what is queued and parked, as much as a turn of the event loop may have; then write."""
+        queue, parked, outlet = self._queue, self._parked, self._outlet
+        arrived = queue._buffer
+        outlet.busy = True
+        for _ in range(TURN):
+            if parked and not self._held:
+                data = parked.popleft()
+                self._parked_weight -= len(data)
+                self._receive(data)
+            elif arrived and not self.blind:
+                kind, data, extra = next_message(queue)
+                if kind is not TEXT and kind is not BINARY:
+                    self._control(kind, data, extra)
+                elif self._held or parked:
+                    parked.append(data)
+                    self._parked_weight += len(data)
+                else:
+                    self._receive(data)
+            else:
+                break
+            self.blind = self._parked_weight > READ_AHEAD
+        else:
+            self._continue_soon()
+        outlet.busy = False
+        if not arrived:
+            self._look_for_the_end()
+        if self._tap is not None and not (arrived or parked or self._held or self._deaf):
+            self._tap.receive = self._receive
+        if outlet.awake or outlet.pongs:
+            outlet.write_soon()
+
+    def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
+        if kind is WSMsgType.PING:
+            self._outlet.pongs.append(bytes(data))
+            self._endpoint.sign_of_life()
+        elif kind is not WSMsgType.CLOSE:
+            self._endpoint.pong_received(bytes(data))
+        elif self._outlet.closing:
+            self._deaf = True
+            self._transport.close()
+        else:
+            self._deaf = True
+            self._at_last(lambda: close_received(self._endpoint, data, extra))
+
+    def _look_for_the_end(self) -> None:
+        if not self._deaf and (error := self._queue.exception()) is not None:
+            self._deaf = True
+            self._at_last(lambda: self._violation(error))
+        if self._last and not self._parked:
+            self._finish()
+
+    def _violation(self, error: Exception) -> None:
+        self._violated = True
+        self._endpoint.protocol_violated(error, Close(int(getattr(error, "code", 1002))))
+
+    # Writing
+
+    def pause_writing(self) -> None:
+        """Take note that the kernel has refused bytes."""
+        self._outlet.congested = True
+
+    def resume_writing(self) -> None:
+        """Take note that it has taken them."""
+        self._outlet.congested = False
+        self._endpoint.sign_of_life()
+        self._outlet.flush()
+
+    def _leave(self) -> None:
+        """Close after our close frame, if the peer's was there; wait for the peer to go, if it broke the protocol.
+
+        To close with unread bytes around resets the connection, and may destroy our frame before the peer has read it.
+        """
+        if self._violated:
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+        elif self._deaf:
+            self._transport.close()
+
+    # Ending
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, after what was parked."""
+        self._aiohttp.connection_lost(exc)
+        self._deaf = True
+        self._ended(exc)
+
+    def _ended(self, error: Exception | None) -> None:
+        self._outlet.congested = True
+        release(self._ws)
+        self._at_last(lambda: self._endpoint.connection_lost(error))
+
+    def _at_last(self, action: Callable[[], object]) -> None:
+        """Act when what was parked is delivered: the end must not overtake it, nor wait for ever."""
+        self._last.append(action)
+        if self._parked or self._queue._buffer:
+            self._deadline = self._deadline or self._loop.call_later(self._close_timeout, self._finish)
+        elif not self._outlet.busy:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        actions, self._last = self._last, []
+        for action in actions:
+            action()

@@ -1,0 +1,43 @@
+"""Frames as bytes (RFC 6455, section 5.2): of a server plain, of a client masked."""
+
+from __future__ import annotations
+
+import random
+import struct
+from typing import Final
+
+from aiohttp._websocket.helpers import websocket_mask
+
+OPCODES: Final = range(16)
+SHORT: Final = [[bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES]
+MEDIUM: Final = struct.Struct("!BBH").pack
+LONG: Final = struct.Struct("!BBQ").pack
+LARGE: Final = 64 * 1024
+"""Bytes above which a payload is not copied behind its header."""
+
+
+def plain(opcode: int, data: bytes) -> bytes:
+    """Make a frame of a server's.
+
+    >>> plain(1, b"Hello").hex(" ")
+    '81 05 48 65 6c 6c 6f'
+    """
+    size = len(data)
+    if size < 126:
+        return SHORT[opcode][size] + data
+    return (MEDIUM(0x80 | opcode, 126, size) if size < 65536 else LONG(0x80 | opcode, 127, size)) + data
+
+
+def masked(opcode: int, data: bytes) -> bytes:
+    """Make a frame of a client's, with a mask that is new for each (section 5.3)."""
+    size = len(data)
+    if size < 126:
+        header = bytes((0x80 | opcode, 0x80 | size))
+    elif size < 65536:
+        header = MEDIUM(0x80 | opcode, 254, size)
+    else:
+        header = LONG(0x80 | opcode, 255, size)
+    mask = random.getrandbits(32).to_bytes(4, "big")
+    payload = bytearray(data)
+    websocket_mask(mask, payload)
+    return header + mask + payload

@@ -1,0 +1,53 @@
+"""What is inside aiohttp's WebSocket objects, of either side, and has no public name."""
+
+from __future__ import annotations
+
+import asyncio
+import socket as sockets
+from typing import Any, Final, cast
+
+from aiohttp import ClientWebSocketResponse, web
+
+NOT_SENT: Final = 4096
+"""Bytes that the kernel may keep unsent when messages must be fresh (TCP_NOTSENT_LOWAT)."""
+
+AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
+
+
+def transport_of(ws: AnyWebSocket) -> asyncio.Transport:
+    """Give the transport, which then keeps no bytes of its own that the kernel does not take."""
+    transport: asyncio.Transport = cast("Any", ws)._writer.transport
+    transport.set_write_buffer_limits(high=1)  # at 0, asyncio's TLS pauses an empty transport
+    return transport
+
+
+def protocol_of(ws: AnyWebSocket) -> Any:
+    """Give aiohttp's protocol on that transport."""
+    return cast("Any", ws)._writer.protocol
+
+
+def take_over(ws: AnyWebSocket) -> None:
+    """Leave pings and closes to us, on an object that somebody else made, too."""
+    for option in ("_autoping", "_autoclose"):
+        setattr(ws, option, False)
+
+
+def release(ws: AnyWebSocket) -> None:
+    """Let aiohttp know that the connection is gone."""
+    cast("Any", ws)._closed = True
+    if isinstance(ws, ClientWebSocketResponse):
+        cast("Any", ws)._response.close()
+
+
+def remote_of(ws: AnyWebSocket) -> str | None:
+    """Give the peer's address."""
+    peer: Any = ws.get_extra_info("peername")
+    return peer[0] if isinstance(peer, tuple) else peer or None  # pyright: ignore[reportUnknownVariableType]
+
+
+def keep_fresh(ws: AnyWebSocket) -> None:
+    """Keep the kernel's share of what waits small."""
+    sock = ws.get_extra_info("socket")
+    option = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
+    if sock is not None and option is not None and sock.family in (sockets.AF_INET, sockets.AF_INET6):
+        sock.setsockopt(sockets.IPPROTO_TCP, option, NOT_SENT)

@@ -1,0 +1,52 @@
+"""Messages straight from aiohttp's parser, without the detour of its queue."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from aiohttp import WSMsgType
+from aiohttp._websocket import reader_py
+from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
+
+TEXT: Final = WSMsgType.TEXT
+BINARY: Final = WSMsgType.BINARY
+DECODE_TEXT: Final = (
+    ("decode_text",) if "decode_text" in inspect.signature(reader_py.WebSocketReader).parameters else ()
+)
+"""What newer parsers have to be told besides."""
+
+
+class Tap(WebSocketDataQueue):
+    """aiohttp's queue, but while `receive` is set it gets the data messages, within the call that parses them.
+
+    What else comes is queued, and closes the tap: nothing may overtake what is queued.
+    """
+
+    receive: Callable[[Any], object] | None = None
+    left = 0
+    """Messages that may still pass in this turn of the event loop."""
+
+    def feed_data(self, data: Any, size: int) -> None:
+        """Hand on a message, or queue it."""
+        if self.receive is not None and self.left and (data[0] is TEXT or data[0] is BINARY):
+            self.left -= 1
+            self.receive(data[1])
+        else:
+            self.receive = None
+            super().feed_data(data, size)
+
+
+def make_parser(queue: WebSocketDataQueue, max_msg_size: int) -> Any:
+    """Make aiohttp's parser of messages that are not compressed."""
+    return cast("Any", WebSocketReader)(queue, max_msg_size, compress=False, **dict.fromkeys(DECODE_TEXT, True))
+
+
+def next_message(queue: Any) -> tuple[WSMsgType, Any, Any]:
+    """Take a message that is there from aiohttp's queue, whose only way to do so is a coroutine."""
+    try:
+        queue.read().send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise RuntimeError("aiohttp's queue waits although there is a message")

@@ -1,0 +1,36 @@
+"""From a message to a frame: once for a message that goes to many sockets."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rxws.codecs import Codec, text
+from rxws.errors import EncodeError
+from rxws.wire import Binary, Text
+
+IMMUTABLE: Final = (str, bytes, int, float)
+
+
+_last: tuple[Any, Any, Text | Binary] = None, None, Text(b"")
+"""The last message that cannot have changed since, its codec, and its frame."""
+
+
+def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
+    """Encode a message; raises `EncodeError`. The frame of the last one is used again for the very same object."""
+    global _last
+    last_message, last_codec, frame = _last
+    if message is last_message and codec is last_codec:
+        return frame
+    try:
+        data = message if codec is text and type(message) is str else codec.encode(message)
+        if isinstance(data, str):
+            frame = Text(data.encode(), message)
+        elif isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            frame = Binary(bytes(data), message)
+        else:
+            raise TypeError(f"{type(codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
+    except Exception as cause:
+        raise EncodeError(message, str(cause)) from cause
+    if type(message) in IMMUTABLE:
+        _last = message, codec, frame
+    return frame

@@ -1,0 +1,123 @@
+"""What is particular to the fast wire."""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import weakref
+from typing import Any
+
+import pytest
+from reactivex.subject import Subject
+
+import rxws
+from tests.integration.server import serving
+
+ECHO = """
+import asyncio, rxws
+from aiohttp import web
+
+@rxws.websocket
+def echo(incoming):
+    return incoming
+
+async def main():
+    app = web.Application()
+    app.router.add_get("/", echo)
+    rxws.setup(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with rxws.connect(f"ws://127.0.0.1:{runner.addresses[0][1]}/") as socket:
+        print(rxws.wire_mode, await socket.request("hello", matches=lambda _: True))
+    await runner.cleanup()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("variable", "mode"), [("", "fast"), ("public", "public")])
+def test_the_environment_chooses_the_wire(variable: str, mode: str) -> None:
+    environment = {**os.environ, "RXWS_WIRE": variable}
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", ECHO]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
+    assert (run.stdout, run.stderr) == (f"{mode} hello\n", "")
+
+
+def test_a_parser_that_is_not_what_it_was_leaves_the_public_wire() -> None:
+    spoil = "import aiohttp._websocket.reader as r; del r.WebSocketReader\n"
+    run = subprocess.run(
+        [sys.executable, "-c", spoil + ECHO],
+        env={**os.environ, "RXWS_WIRE": ""},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (run.stdout, run.returncode) == ("public hello\n", 0), run.stderr
+
+
+def test_nothing_outlives_its_event_loop() -> None:
+    async def use() -> weakref.ref[Any]:
+        async with serving(rxws.websocket(lambda incoming: incoming)) as server, rxws.connect(server.url) as socket:
+            await socket.request("hello", matches=lambda _: True)
+        return weakref.ref(asyncio.get_running_loop())
+
+    loop = asyncio.run(use())
+    gc.collect()
+    assert loop() is None
+
+
+async def test_messages_of_one_turn_leave_together_but_the_first_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    if rxws.wire_mode == "public":
+        return  # one write a message
+    news: Subject[str] = Subject()
+    async with serving(rxws.websocket(lambda: news)) as server, rxws.connect(server.url) as client:
+        got: list[Any] = []
+        client.incoming.subscribe(got.append)
+        transport = server.sockets[0].response._writer.transport
+        writes: list[int] = []
+        write = transport.write
+        monkeypatch.setattr(
+            server.sockets[0]._life.connection.wire._outlet,
+            "_transport",
+            Recorder(write, writes),  # type: ignore[union-attr]
+        )
+        for number in range(10):
+            news.on_next(str(number))
+        assert len(writes) == 1
+        while len(got) < 10:
+            await asyncio.sleep(0.005)
+        assert got == [str(number) for number in range(10)]
+        assert len(writes) == 2
+
+
+class Recorder:
+    """A transport that notes its writes."""
+
+    def __init__(self, write: Any, writes: list[int]) -> None:
+        self._write = write
+        self._writes = writes
+
+    def write(self, data: bytes) -> None:
+        self._writes.append(len(data))
+        self._write(data)
+
+
+async def test_the_cause_of_a_reset_is_told(eventually: Any) -> None:
+    if rxws.wire_mode == "public":
+        return  # aiohttp does not tell
+    from tests.integration.raw import raw
+
+    errors: list[Any] = []
+    handler = rxws.websocket(lambda incoming, errors: errors.subscribe(collect))
+
+    def collect(error: Exception) -> None:
+        errors.append(error)
+
+    async with serving(handler) as server, raw(server.port) as peer:
+        await eventually(lambda: server.sockets)
+        peer.reset()
+        await eventually(lambda: errors)
+    assert isinstance(errors[0], rxws.ConnectionLost)
+    assert isinstance(errors[0].__cause__, ConnectionResetError)
