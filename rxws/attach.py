@@ -7,14 +7,14 @@ from typing import Any, Final
 from aiohttp import ClientWebSocketResponse, web
 from reactivex import Observable, abc
 
-from rxws.aiohttp_wire import AiohttpWire
+from rxws.aiohttp_wire import open_wire
 from rxws.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.socket import WebSocket
 from rxws.upgrade import hub_of
 
-DECIDED: Final = ("protocols", "origins", "max_msg_size", "compress")
-"""Options that the handshake has decided already."""
+DECIDED: Final = ("protocols", "origins", "max_msg_size", "compress", "offline")
+"""Options that the handshake has decided already, and that of a socket that comes back."""
 
 
 def attach(
@@ -58,7 +58,7 @@ def attach(
         life.errors.subscribe(errors)
     if incoming is not None:
         life.incoming.subscribe(incoming)
-    life.open(AiohttpWire(ws, settings.close_timeout))
+    life.open(open_wire(ws, settings.close_timeout), life.protocol)
     request: Any = getattr(ws, "_req", None)  # a server's; it has no public name
     socket = WebSocket[Any, Any](life, request=request, response=None if request is None else ws)
     hub = hub_of(request) if isinstance(request, web.Request) else None

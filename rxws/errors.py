@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from rxws.closing import Close, sendable
 
@@ -57,6 +57,35 @@ class ConnectionLost(RxwsError):
 
 class HeartbeatTimeout(ConnectionLost):
     """The peer gave no sign of life within `heartbeat` seconds after a ping."""
+
+
+Stage = Literal["request", "dns", "tcp", "tls", "proxy", "http", "handshake", "timeout"]
+
+
+class ConnectError(ConnectionLost):
+    """A connection could not be opened; `__cause__` is the library's own error.
+
+    `stage` says what failed: making the `request` (a function that makes the URL or headers), `dns`, `tcp`, `tls`, the
+    `proxy`, an `http` status in place of 101, the WebSocket `handshake`, or the `timeout` of it all.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        stage: Stage,
+        *,
+        status: int | None = None,
+        body: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.stage: Stage = stage
+        self.status = status
+        """The HTTP status, where there was one."""
+        self.body = body
+        """The beginning of the response's body."""
+        self.retry_after = retry_after
+        """Seconds that the server asks to wait, where it does."""
 
 
 def close_for(error: BaseException) -> Close:

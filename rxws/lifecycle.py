@@ -1,86 +1,90 @@
-"""The life of one socket: opening, reading under holds, failing, closing, ended. The `Endpoint` of its wire."""
+"""The life of one socket: its three streams, the holds on reading, and how everything ends, once and in order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from reactivex import Observable, abc
 
 from rxws.broadcast import Outcome
 from rxws.closing import Close
+from rxws.connection import Connection
 from rxws.disposal import watch
 from rxws.error_stream import Errors
-from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError, close_for
-from rxws.heartbeat import Heartbeat
+from rxws.errors import ConnectionLost, DecodeError, ProtocolError, close_for
 from rxws.incoming import Incoming
 from rxws.options import Settings
 from rxws.outgoing import Outgoing
-from rxws.rate import Rate
 from rxws.scheduling import LoopScheduler
+from rxws.stats import Counters
 from rxws.threads import LoopThread
-from rxws.wire import Binary, Ping, Text, Wire
+from rxws.undelivered import Undelivered
+from rxws.wire import Wire
 
 logger = logging.getLogger("rxws")
 
 
-class Lifecycle:
-    """Joins the three streams of a socket with its wire, and ends them, once and in order.
+class Renewal(Protocol):
+    """What brings a socket another connection when it has lost one."""
 
-    The first cause of the end wins: a close of ours, a close of the peer's, a violation, the connection's loss.
+    def follows(self, because: Exception) -> bool:
+        """Tell whether another connection will be tried, and begin to."""
+        ...
+
+
+class Lifecycle:
+    """Joins the three streams of a socket with its connection, and ends them, once and in order.
+
+    A socket of a server has one connection. One with a `renewal` has one after the other; between them it is
+    offline, and what is sent waits.
     """
 
-    def __init__(self, settings: Settings, protocol: str | None = None) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, settings: Settings, protocol: str | None = None, *, renewal: Renewal | None = None) -> None:
         self.settings = settings
         self.protocol = protocol
-        self.thread = LoopThread(loop)
+        self.thread = LoopThread(asyncio.get_running_loop())
         self.incoming = Incoming[Any](self.report, self._first_subscriber)
-        self.codec = settings.codec_for(protocol)
-        self.outgoing = Outgoing[Any](self, self.thread, settings, self.codec, self.report)
+        self.outgoing = Outgoing[Any](self, self.thread, settings, settings.codec_for(protocol), self.report)
         self.errors = Errors(self.thread, _log, self.report)
         self.closed = Outcome[Close](_log)
-        self.undelivered = Outcome[Any](_log)
-        self.wire: Wire | None = None
-        self.heartbeat: Heartbeat | None = None
-        self.received = self.received_bytes = self.sent = self.sent_bytes = 0
+        self.undelivered = Undelivered(settings.max_buffered, _log)
+        self.counters = Counters()
+        self.connection: Connection | None = None
+        """The connection that takes what is sent, if there is one."""
         self.close_cause: Close | None = None
         self.subscription: abc.DisposableBase | None = None
+        self.outgoing.offline = renewal is not None
+        self._renewal = renewal
         self._answer: Close | None = None
-        self._ping: bytes | None = None
-        self._rate = Rate(settings.message_rate) if settings.message_rate else None
+        self._connections: set[Connection] = set()
+        self._opening = True  # a connection is coming, if only to send what is queued
         self._holds = 1  # until the first subscriber
         self._at_end: list[Callable[[], object]] = []
-        self._lost: list[Any] = []
         self._deadline: asyncio.TimerHandle | None = None
         self._ended = False
 
     # Opening
 
-    def open(self, wire: Wire) -> None:
-        """Begin: the handshake is done. What was sent or closed before follows now."""
-        self.wire = wire
+    def open(self, wire: Wire, protocol: str | None = None) -> Connection:
+        """Begin on a wire whose handshake is done. What was sent or closed before follows now."""
+        codec = self.settings.codec_for(protocol)
+        connection = Connection(self, wire, self.settings, codec, confirmed=self._renewal is not None)
+        self.outgoing.connected(codec, wire.wake)
+        self.protocol, self.connection = protocol, connection
+        self._connections.add(connection)
+        self._opening = False
         if self.close_cause is not None:
-            self._start_deadline()
-        elif self.settings.heartbeat is not None:
-            self.heartbeat = Heartbeat(
-                self.thread.loop,
-                self.settings.heartbeat,
-                ping=self._send_ping,
-                blind=lambda: wire.blind,
-                on_timeout=self._missed_heartbeat,
-            )
-        fresh = self.settings.overflow not in ("close", "drop_oldest", "drop_newest")
-        if self._holds:
-            wire.hold()
-        wire.start(self, fresh=fresh)
-        wire.wake()
+            connection.finish(self.close_cause, self._answer, flush=True)
+        connection.start(held=self._holds > 0)
+        return connection
 
     def abandon(self) -> None:
-        """End a socket whose handshake failed."""
-        if self.wire is None and not self._ended:
+        """End a socket that will have no connection any more, if it has none."""
+        self._opening = False
+        if not self._connections and not self._ended:
             self.close_cause = self.close_cause or Close.received(1006)
             self._end()
 
@@ -107,14 +111,16 @@ class Lifecycle:
     def hold(self) -> None:
         """Hold reading, once more."""
         self._holds += 1
-        if self._holds == 1 and self.wire is not None:
-            self.wire.hold()
+        if self._holds == 1 and self.close_cause is None:
+            for connection in self._connections:
+                connection.wire.hold()
 
     def release(self) -> None:
         """End one hold; after the last one reading goes on."""
         self._holds -= 1
-        if self._holds == 0 and self.wire is not None and not self._ended:
-            self.wire.resume()
+        if self._holds == 0 and self.close_cause is None:
+            for connection in self._connections:
+                connection.wire.resume()
 
     def _first_subscriber(self) -> None:
         self.thread.run(self.release)
@@ -123,21 +129,25 @@ class Lifecycle:
 
     def close(self, close: Close, *, flush: bool = True) -> None:
         """Begin to close, if nothing has yet: send what is queued (`flush`) and `close`, within the deadline."""
-        self._begin_close(close, answer=close, flush=flush)
-
-    def _begin_close(self, cause: Close, *, answer: Close | None, flush: bool) -> None:
         if self.close_cause is not None:
             return
-        self.close_cause, self._answer = cause, answer
+        self.close_cause = self._answer = close
         self.incoming.end()
         self.outgoing.stop()
         if not flush:
-            self._lost = self.outgoing.discard()
-        if self.heartbeat is not None:
-            self.heartbeat.stop()
-        if self.wire is not None:
-            self._start_deadline()
-            self.wire.wake()
+            self.undelivered.report(*self.outgoing.discard())
+        for connection in self._connections:
+            connection.finish(close, close, flush=flush and connection is self.connection)
+            connection.wire.resume()
+        if self.outgoing.offline:
+            self._close_offline()
+
+    def _close_offline(self) -> None:
+        """Wait within the deadline for a connection if there is something to send; end soon if not."""
+        loop = self.thread.loop
+        if not self.outgoing.buffered[0]:
+            loop.call_soon(self.abandon)
+        self._deadline = loop.call_later(self.settings.close_timeout, self.abandon)
 
     def dispose(self) -> None:
         """Close with 1000; from any thread."""
@@ -160,28 +170,20 @@ class Lifecycle:
 
     def overflow(self) -> None:
         """Close because the peer reads too slowly; what waits would only make it slower."""
-        self.close(Close(1013, "Too Slow"), flush=False)
+        close = Close(1013, "Too Slow")
+        if self._renewal is None or self.connection is None:
+            self.close(close, flush=False)
+        else:
+            self.connection.finish(close, close, flush=False)
+            self.ending(self.connection, close)
 
-    def _start_deadline(self) -> None:
-        self._deadline = self.thread.loop.call_later(self.settings.close_timeout, self.abort)
-
-    def abort(self) -> None:
-        """Drop the connection at once."""
-        if self.wire is not None and not self._ended:
-            self.wire.abort()
-
-    def _lose(self, error: ConnectionLost) -> None:
-        """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
-        if self.close_cause is None:
-            if self.errors.observed:
-                self.errors.emit(error)
-            else:
-                logger.debug("%s", error, exc_info=error)
-        self._begin_close(Close.received(1006), answer=None, flush=False)
-
-    def _missed_heartbeat(self) -> None:
-        self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
-        self.abort()
+    def give_up(self) -> None:
+        """End at once what has not ended."""
+        if not self._ended:
+            self.close_cause = self.close_cause or Close.received(1006)
+            for connection in self._connections:
+                connection.wire.abort()
+            self.abandon()
 
     def _end(self) -> None:
         assert self.close_cause is not None
@@ -191,89 +193,58 @@ class Lifecycle:
         self.incoming.end()
         self.outgoing.stop()
         self.errors.end()
-        self.undelivered.settle(*self._lost, *self.outgoing.discard())
+        self.undelivered.report(*self.outgoing.discard())
+        self.undelivered.end()
         actions, self._at_end = self._at_end, []
         for action in actions:
             _call(action)
         self.closed.settle(self.close_cause)
 
-    # The endpoint of the wire
+    # The owner of outgoing and of the connections
 
     @property
     def congested(self) -> bool:
-        """Whether the peer reads slower than we write."""
-        return self.wire is not None and self.wire.congested
+        """Whether the peer reads slower than we write, or not at all for now."""
+        return self.outgoing.offline if self.connection is None else self.connection.wire.congested
 
-    def wake(self) -> None:
-        """Tell the wire that something waits."""
-        if self.wire is not None:
-            self.wire.wake()
-
-    def take(self) -> Text | Binary | Ping | Close | None:
-        """Give the wire the next frame: a ping, what is queued, the close."""
-        if self._ping is not None and self.heartbeat is not None and self.close_cause is None:
-            data, self._ping = self._ping, None
-            self.heartbeat.ping_taken()
-            return Ping(data)
-        frame = self.outgoing.next_frame()
-        if frame is not None:
-            self.sent += 1
-            self.sent_bytes += len(frame.data)
-            return frame
-        answer, self._answer = self._answer, None
-        return answer
-
-    def message_received(self, data: str | bytes) -> None:
-        """Count, decode and emit a message."""
-        if self.close_cause is not None:
-            return
-        self.received += 1
-        self.received_bytes += len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
-        self.sign_of_life()
-        if self._rate is not None and not self._rate.admits(self.thread.loop.time()):
-            self.close(Close(1008, "Message Rate Exceeded"))
-            return
-        try:
-            message = self.codec.decode(data)
-        except Exception as cause:
-            error = DecodeError(data)
-            error.__cause__ = cause
-            self.report(error)
+    def violated(self, error: ProtocolError) -> None:
+        """Report what the peer did."""
+        if self.errors.observed:
+            self.errors.emit(error)
         else:
-            self.incoming.emit(message)
+            _log(error)
 
-    def sign_of_life(self) -> None:
-        """Note that the peer lives."""
-        if self.heartbeat is not None:
-            self.heartbeat.alive()
-
-    def pong_received(self, data: bytes) -> None:
-        """Note a pong."""
-        if self.heartbeat is not None:
-            self.heartbeat.pong(data)
-
-    def close_received(self, close: Close) -> None:
-        """Answer the peer's close with its code; what was queued will not be read any more."""
-        self._begin_close(close, answer=Close() if close.code == 1005 else close, flush=False)
-
-    def protocol_violated(self, error: Exception, close: Close) -> None:
-        """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
+    def lost(self, error: ConnectionLost) -> None:
+        """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
         if self.close_cause is None:
-            self.close(close, flush=False)
-            violation = ProtocolError(str(error), close.code)
-            violation.__cause__ = error
-            self.report(violation)
+            if self.errors.observed:
+                self.errors.emit(error)
+            else:
+                logger.debug("%s", error, exc_info=error)
 
-    def connection_lost(self, error: BaseException | None) -> None:
-        """End the socket."""
-        lost = ConnectionLost("the connection ended without a close frame")
-        lost.__cause__ = error
-        self._lose(lost)
-        self._end()
+    def ending(self, connection: Connection, because: Exception) -> None:
+        """End the socket with its connection, unless another one follows."""
+        if connection is not self.connection or self.close_cause is not None:
+            return
+        if self._renewal is not None:
+            self.connection, self._opening = None, True
+            self.outgoing.disconnected(connection)
+            if self._renewal.follows(because):
+                return
+            self.connection, self._opening, self.outgoing.offline = connection, False, False
+        self.close_cause = connection.cause
+        self.incoming.end()
+        self.outgoing.stop()
+        self.undelivered.report(*self.outgoing.discard())
+        connection.wire.resume()
 
-    def _send_ping(self, data: bytes) -> None:
-        self._ping = data
-        self.wake()
+    def ended(self, connection: Connection) -> None:
+        """Report what may not have arrived; end with the last connection."""
+        self._connections.discard(connection)
+        if connection.receipts is not None:
+            self.undelivered.report(*connection.receipts.unconfirmed())
+        if self.close_cause is not None and not self._connections and not (self._opening and self._deadline):
+            self._end()
 
 
 def _call(function: Callable[[], object]) -> None:

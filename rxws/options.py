@@ -8,14 +8,14 @@ from dataclasses import dataclass, fields
 from typing import Any, TypedDict, cast, get_args
 
 from rxws import codecs
+from rxws.offline import Expire, Offline, OfflineName
 from rxws.overflow import LatestBy, Overflow, OverflowName
 
 
 class Options(TypedDict, total=False):
-    """The keyword options of `websocket` and `accept`; `Settings` has their meanings, units and defaults."""
+    """The keyword options of every socket; `Settings` has their meanings, units and defaults."""
 
     protocols: Iterable[str] | Mapping[str, codecs.Codec[Any, Any]]
-    origins: str | Iterable[str]
     heartbeat: float | None
     max_msg_size: int | None
     compress: bool
@@ -24,6 +24,18 @@ class Options(TypedDict, total=False):
     overflow: Overflow
     message_rate: float | None
     close_timeout: float
+
+
+class ServerOptions(Options, total=False):
+    """The keyword options of `websocket` and `accept`."""
+
+    origins: str | Iterable[str]
+
+
+class ClientOptions(Options, total=False):
+    """The keyword options of `connect`, but for those of its handshake."""
+
+    offline: Offline
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +78,10 @@ class Settings:
 
     close_timeout: float = 5.0
     """Seconds that flushing, the closing handshake and the handler's clean-up may take; then abort."""
+
+    offline: Offline = "keep"
+    """What a client's messages get while it has no connection: `"keep"`, `"latest"` (only the newest), `"drop"`,
+    `rxws.expire(seconds)`, or a function of the message that returns one of these."""
 
     def codec_for(self, protocol: str | None) -> codecs.Codec[Any, Any]:
         """Choose the codec by what was negotiated."""
@@ -162,6 +178,12 @@ def _overflow(name: str, value: Any) -> Overflow:
     raise ValueError(f"{name} must be one of {known} or rxws.latest_by(key), not {value!r}")
 
 
+def _offline(name: str, value: Any) -> Offline:
+    if callable(value) or isinstance(value, Expire) or value in get_args(OfflineName):
+        return cast("Offline", value)
+    raise ValueError(f"{name} must be 'keep', 'latest', 'drop', rxws.expire(seconds) or a function, not {value!r}")
+
+
 _CHECKS = {
     "codec": _codec,
     "protocols": _names,
@@ -174,4 +196,5 @@ _CHECKS = {
     "overflow": _overflow,
     "message_rate": _optional_number,
     "close_timeout": _number,
+    "offline": _offline,
 }

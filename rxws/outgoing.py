@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Lock
+from threading import Lock, get_ident
 from typing import Any, Protocol, TypeVar
 
 from reactivex import abc
@@ -12,11 +12,12 @@ from reactivex.subject import Subject
 from rxws.broadcast import Broadcast, Hot
 from rxws.closing import Close
 from rxws.codecs import Codec
-from rxws.errors import EncodeError
+from rxws.encoding import encode
+from rxws.offline import Expire, Offline, policy_of
 from rxws.options import Settings
-from rxws.overflow import Full, Waiting, make_buffer
+from rxws.overflow import Full, make_buffer
 from rxws.threads import MAX_HANDED_OVER, LoopThread
-from rxws.wire import Binary, Text
+from rxws.wire import Binary, Frame, Limited, Text
 
 T = TypeVar("T")
 _counting = Lock()
@@ -28,10 +29,6 @@ class Owner(Protocol):
     @property
     def congested(self) -> bool:
         """Whether the transport takes no more for now."""
-        ...
-
-    def wake(self) -> None:
-        """Take note that a frame waits."""
         ...
 
     def hold(self) -> None:
@@ -69,6 +66,7 @@ class Outgoing(Subject[T]):
 
     Memory: what waits weighs at most `max_buffered` bytes, or is one message that is heavier alone; at the limit
     `overflow` rules. From other threads, at most 16,384 calls wait for the event loop; beyond, `overflow` rules.
+    While a client is offline, its policy for that rules before; at the limit the newest are then dropped.
     """
 
     def __init__(
@@ -82,11 +80,19 @@ class Outgoing(Subject[T]):
         super().__init__()
         self.dropped = Hot[Any](on_raise)
         self.dropped_count = 0
-        self._codec = codec
+        self.codec = codec
+        self.wake: Callable[[], object] | None = None
+        """Tells the present connection, if there is one, that a frame waits."""
+        self.offline = False
+        """Whether there is no connection, and another one will come."""
+        self._conflates = not isinstance(settings.overflow, str) or settings.overflow == "latest"
         self._owner = owner
         self._thread = thread
         self._policy = settings.overflow
+        self._offline: Offline = settings.offline
+        self._newest: Frame | None = None  # of those with the offline policy "latest"
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
+        self._pop = self._buffer.pop
         self._high_water = min(settings.high_water, settings.max_buffered)
         self._holding = False
         self._on_room: list[Callable[[], object]] = []
@@ -94,7 +100,7 @@ class Outgoing(Subject[T]):
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
-        if self._thread.here():
+        if get_ident() == self._thread.ident:
             self._accept(value)
         elif not self._thread.hand_over(self._accept, value, limit=MAX_HANDED_OVER):
             self._refuse(value)
@@ -125,14 +131,15 @@ class Outgoing(Subject[T]):
         """Call back once when there is room again."""
         self._on_room.append(callback)
 
-    def next_frame(self) -> Text | Binary | None:
-        """Give the next frame to the wire."""
-        item = self._buffer.pop()
-        if item is None:
-            return None
-        if self._holding and self._buffer.weight <= self._high_water // 4:
-            self._release()
-        return item.frame
+    def next_item(self) -> Frame | None:
+        """Give up the next message."""
+        item = self._pop()
+        while item is not None and item.expires is not None and item.expires < self._thread.loop.time():
+            self._drop(item)
+            item = self._pop()
+        if self._holding:
+            self._look_for_room()
+        return item
 
     def stop(self, error: Exception | None = None) -> None:
         """Take nothing more; what waits may still be taken."""
@@ -140,56 +147,91 @@ class Outgoing(Subject[T]):
         self._broadcast.end(error)
         self.dropped.end()
 
-    def discard(self) -> list[Any]:
-        """Give up what waits, and return the messages."""
+    def discard(self) -> list[Frame]:
+        """Give up what waits."""
         items = list(iter(self._buffer.pop, None))
         self._release()
-        return [item.message for item in items]
+        return items
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         return self._broadcast.subscribe(observer)
 
-    def _accept(self, value: Any) -> None:
+    def send_on(self, connection: object, value: Any) -> None:
+        """Send a message on this connection or not at all."""
+        self._accept(value, connection)
+
+    def connected(self, codec: Codec[Any, Any], wake: Callable[[], object]) -> None:
+        """Take note of a new connection."""
+        self.codec, self.wake, self.offline = codec, wake, False
+        self._newest = None
+
+    def disconnected(self, connection: object) -> None:
+        """Forget what was for this connection alone; another one will come."""
+        self.wake, self.offline = None, True
+        self._buffer.remove(lambda item: item.connection is connection)
+        self._look_for_room()
+        self._newest = None
+
+    def encode(self, value: Any) -> Text | Binary:
+        """Make a frame of a message, one for all that are sent the very same; raises `EncodeError`."""
+        return encode(self.codec, value)
+
+    def _accept(self, value: Any, connection: object | None = None) -> None:
         if self.is_stopped:
             return
         if isinstance(value, Close):
             self._owner.close(value)
             return
         try:
-            item = Waiting(value, self._encode(value))
-        except Exception as cause:
-            error = EncodeError(value, str(cause))
-            error.__cause__ = cause
-            self._owner.report(error)
-            return
-        try:
-            dropped = self._buffer.push(item, congested=self._owner.congested)
-        except Full:
+            item: Frame | None = encode(self.codec, value)
+            if connection is not None:
+                item = Limited(item, connection=connection)
+            elif self.offline and (item := self._keep(item)) is None:
+                return
+            congested = self._conflates and self._owner.congested
+            dropped = self._buffer.push(item, congested=congested, patient=self.offline)
+        except Full as full:
+            self._drop(full.item)
             self._owner.overflow()
             return
-        except Exception as error:  # the key function of latest_by
+        except Exception as error:  # of the codec, the key function of latest_by, the offline policy
             self._owner.report(error)
             return
-        for loser in dropped:
-            self._count_dropped()
-            self.dropped.emit(loser.message)
-        if any(loser is item for loser in dropped):
+        if dropped is None:
+            self._drop(item)
             return
-        if not self._holding and self._buffer.weight > self._high_water:
+        for loser in dropped:
+            self._drop(loser)
+        if self._buffer.weight > self._high_water and not self._holding:
             self._holding = True
             self._owner.hold()
-        self._owner.wake()
-        self._broadcast.emit(value)
+        if self.wake is not None:
+            self.wake()
+        if self._broadcast.observers:
+            self._broadcast.emit(value)
 
-    def _encode(self, value: Any) -> Text | Binary:
-        data = self._codec.encode(value)
-        if isinstance(data, str):
-            return Text(data.encode())
-        if isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-            return Binary(bytes(data))
-        raise TypeError(f"{type(self._codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
+    def _keep(self, item: Frame) -> Frame | None:
+        """Apply the offline policy to a message: it waits, for a while perhaps, or is dropped."""
+        match policy_of(self._offline, item.message):
+            case "drop":
+                self._drop(item)
+                return None
+            case "latest":
+                item = Limited(item)  # an object of its own
+                before, self._newest = self._newest, item
+                for older in self._buffer.remove(lambda other: other is before):
+                    self._drop(older)
+            case Expire(seconds):
+                return Limited(item, expires=self._thread.loop.time() + seconds)
+            case _:
+                pass
+        return item
+
+    def _drop(self, item: Frame) -> None:
+        self._count_dropped()
+        self.dropped.emit(item.message)
 
     def _fail(self, error: Exception) -> None:
         if not self.is_stopped:
@@ -198,15 +240,19 @@ class Outgoing(Subject[T]):
 
     def _refuse(self, value: Any) -> None:
         """Apply the policy to a message from a thread that has run ahead of the event loop."""
+        self._count_dropped()
         if self._policy == "close":
             self._thread.hand_over(self._owner.overflow, limit=MAX_HANDED_OVER + 1)
         else:
-            self._count_dropped()
             self._thread.hand_over(self.dropped.emit, value, limit=MAX_HANDED_OVER * 2)
 
     def _count_dropped(self) -> None:
         with _counting:
             self.dropped_count += 1
+
+    def _look_for_room(self) -> None:
+        if self._buffer.weight <= self._high_water // 4:
+            self._release()
 
     def _release(self) -> None:
         if self._holding:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, Protocol
 
-from rxws.wire import Binary, Text
+from rxws.wire import Frame
 
-MESSAGE_WEIGHT: Final = 64
-"""What a message weighs besides its bytes, about its cost as Python objects: empty ones are bounded too."""
+NONE: Final[list[Frame]] = []
 
 OverflowName = Literal["close", "drop_oldest", "drop_newest", "latest"]
 
@@ -39,20 +38,12 @@ def latest_by(key: Callable[[Any], Hashable]) -> LatestBy:
     return LatestBy(key)
 
 
-class Waiting(NamedTuple):
-    """A message that waits to be sent: as it was given, and as it goes on the wire."""
-
-    message: Any
-    frame: Text | Binary
-
-    @property
-    def weight(self) -> int:
-        """What it counts against `max_buffered`."""
-        return len(self.frame.data) + MESSAGE_WEIGHT
-
-
 class Full(Exception):
-    """The buffer is full and its policy is to close."""
+    """The buffer is full, its policy is to close, and `item` did not fit."""
+
+    def __init__(self, item: Frame) -> None:
+        super().__init__(item)
+        self.item = item
 
 
 class Buffer(Protocol):
@@ -64,12 +55,16 @@ class Buffer(Protocol):
         """Count the messages."""
         ...
 
-    def push(self, item: Waiting, *, congested: bool) -> list[Waiting]:
-        """Append, and return what was dropped for it, which may be the item itself; raises `Full`."""
+    def push(self, item: Frame, *, congested: bool, patient: bool = False) -> list[Frame] | None:
+        """Append, and return what was dropped for it, or `None` if it was refused; raises `Full` unless `patient`."""
         ...
 
-    def pop(self) -> Waiting | None:
+    def pop(self) -> Frame | None:
         """Take the first."""
+        ...
+
+    def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
+        """Take out some."""
         ...
 
 
@@ -91,32 +86,47 @@ class QueueBuffer:
         self.weight = 0
         self._limit = limit
         self._overflow = overflow
-        self._items: deque[Waiting] = deque()
+        self._items: deque[Frame] = deque()
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def push(self, item: Waiting, *, congested: bool) -> list[Waiting]:
+    def push(self, item: Frame, *, congested: bool, patient: bool = False) -> list[Frame] | None:
         """Append; at the limit the policy decides who goes."""
-        dropped: list[Waiting] = []
-        while self._items and self.weight + item.weight > self._limit:
-            if self._overflow == "close":
-                raise Full
-            if self._overflow == "drop_newest":
-                return [item]
-            dropped.append(self._pop())
+        weight = self.weight + item.weight
+        if weight > self._limit and self._items:
+            return self._push_over_limit(item, patient=patient)
         self._items.append(item)
-        self.weight += item.weight
-        return dropped
+        self.weight = weight
+        return NONE
 
-    def pop(self) -> Waiting | None:
+    def pop(self) -> Frame | None:
         """Take the oldest."""
-        return self._pop() if self._items else None
-
-    def _pop(self) -> Waiting:
+        if not self._items:
+            return None
         item = self._items.popleft()
         self.weight -= item.weight
         return item
+
+    def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
+        """Take out some, wherever they are."""
+        removed = [item for item in self._items if unwanted(item)]
+        if removed:
+            self._items = deque(item for item in self._items if not unwanted(item))
+            self.weight -= sum(item.weight for item in removed)
+        return removed
+
+    def _push_over_limit(self, item: Frame, *, patient: bool) -> list[Frame] | None:
+        if self._overflow == "drop_newest" or (self._overflow == "close" and patient):
+            return None
+        if self._overflow == "close":
+            raise Full(item)
+        dropped: list[Frame] = []
+        while self.weight + item.weight > self._limit and (oldest := self.pop()) is not None:
+            dropped.append(oldest)
+        self._items.append(item)
+        self.weight += item.weight
+        return dropped
 
 
 class ConflatingBuffer:
@@ -129,16 +139,16 @@ class ConflatingBuffer:
         self._limit = limit
         self._key = key
         self._turn = 0
-        self._items: OrderedDict[int, tuple[Hashable, Waiting]] = OrderedDict()
+        self._items: OrderedDict[int, tuple[Hashable, Frame]] = OrderedDict()
         self._places: dict[Hashable, deque[int]] = {}
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def push(self, item: Waiting, *, congested: bool) -> list[Waiting]:
+    def push(self, item: Frame, *, congested: bool, patient: bool = False) -> list[Frame]:
         """Append, or take the place of what waits under the same key; at the limit the oldest goes."""
         key = self._key(item.message)
-        dropped: list[Waiting] = []
+        dropped: list[Frame] = []
         if congested and key in self._places:
             place, *newer = self._places[key]
             dropped = [self._items[place][1], *(self._remove(later) for later in newer)]
@@ -152,11 +162,15 @@ class ConflatingBuffer:
             dropped.append(self._remove(oldest))
         return dropped
 
-    def pop(self) -> Waiting | None:
+    def pop(self) -> Frame | None:
         """Take the one whose turn it is."""
         return self._remove(next(iter(self._items))) if self._items else None
 
-    def _remove(self, place: int) -> Waiting:
+    def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
+        """Take out some, wherever they are."""
+        return [self._remove(place) for place, (_, item) in list(self._items.items()) if unwanted(item)]
+
+    def _remove(self, place: int) -> Frame:
         key, item = self._items.pop(place)
         self._places[key].remove(place)
         if not self._places[key]:

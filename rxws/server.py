@@ -10,16 +10,16 @@ from typing import Any, TypeVar, Unpack, overload
 from aiohttp import web
 
 from rxws import codecs
-from rxws.closing import Close
-from rxws.errors import close_for
+from rxws.block import block
 from rxws.handlers import Handler
 from rxws.hub import Hub
-from rxws.options import Options, Settings, check
+from rxws.options import ServerOptions, Settings, check
 from rxws.socket import WebSocket
 from rxws.upgrade import HUB, Upgrade
 
 In = TypeVar("In")
 Texts = WebSocket[str | bytes, str | bytes]
+CLIENT_ONLY = ("offline",)
 AiohttpHandler = Callable[..., Awaitable[web.StreamResponse]]
 
 
@@ -27,7 +27,7 @@ AiohttpHandler = Callable[..., Awaitable[web.StreamResponse]]
 def websocket(handler: Callable[..., Any], /) -> AiohttpHandler: ...
 @overload
 def websocket(
-    *, codec: codecs.Codec[Any, Any] = ..., **options: Unpack[Options]
+    *, codec: codecs.Codec[Any, Any] = ..., **options: Unpack[ServerOptions]
 ) -> Callable[[Callable[..., Any]], AiohttpHandler]: ...
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make an aiohttp handler of a function that composes Observables.
@@ -48,7 +48,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
     ... def shout(incoming):
     ...     return incoming.pipe(ops.map(str.upper))
     """
-    settings = check(options)
+    settings = check(options, without=CLIENT_ONLY)
 
     def decorate(function: Callable[..., Any]) -> AiohttpHandler:
         bound = Handler(function)
@@ -63,7 +63,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
                 await upgrade.open()
                 await upgrade.ended(start())
             finally:
-                upgrade.give_up()
+                upgrade.life.give_up()
             return upgrade.response
 
         return functools.update_wrapper(handle, function)
@@ -73,10 +73,10 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
 
 @overload
 def accept(
-    request: web.Request, *, codec: codecs.Codec[In, Any], **options: Unpack[Options]
+    request: web.Request, *, codec: codecs.Codec[In, Any], **options: Unpack[ServerOptions]
 ) -> AbstractAsyncContextManager[WebSocket[In, Any]]: ...
 @overload
-def accept(request: web.Request, **options: Unpack[Options]) -> AbstractAsyncContextManager[Texts]: ...
+def accept(request: web.Request, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
 def accept(request: web.Request, **options: Any) -> Any:
     """Open a socket in an aiohttp handler of your own, after whatever has to come before.
 
@@ -87,28 +87,18 @@ def accept(request: web.Request, **options: Any) -> Any:
     Raises what `websocket` answers: `web.HTTPUpgradeRequired`, `HTTPBadRequest`, `HTTPForbidden`,
     `HTTPServiceUnavailable`; `TypeError` or `ValueError` for a wrong option. Memory as `websocket`.
     """
-    return _accept(request, check(options))
+    return _accept(request, check(options, without=CLIENT_ONLY))
 
 
 @asynccontextmanager
 async def _accept(request: web.Request, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
     upgrade = Upgrade(request, settings)
-    life = upgrade.life
     try:
         await upgrade.open()
-        try:
+        async with block(upgrade.life):
             yield upgrade.socket
-            life.close(Close())
-        except Close as close:
-            life.close(close)
-        except Exception as error:
-            life.errors.emit(error)
-            life.close(close_for(error))
-            await upgrade.ended()
-            raise
-        await upgrade.ended()
     finally:
-        upgrade.give_up()
+        upgrade.life.give_up()
 
 
 def setup(app: web.Application, *, max_connections: int | None = None, shutdown_code: int = 1001) -> Hub:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
@@ -11,31 +10,11 @@ from reactivex.subject import Subject
 
 from rxws.closing import Close
 from rxws.lifecycle import Lifecycle
+from rxws.operators.to_async_iterable import to_async_iterable
+from rxws.stats import Stats
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-
-
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What went through a socket so far."""
-
-    received: int
-    """Messages received."""
-    received_bytes: int
-    """Bytes of their payloads."""
-    sent: int
-    """Messages handed to the transport."""
-    sent_bytes: int
-    """Bytes of their payloads."""
-    buffered: int
-    """Messages waiting in `outgoing`."""
-    buffered_bytes: int
-    """Their weight as `max_buffered` counts it: payload bytes plus 64 for each message."""
-    dropped: int
-    """Messages the overflow policy has dropped."""
-    rtt: float | None
-    """Round trip in seconds, of the last answered ping."""
 
 
 class WebSocket(Generic[In, Out]):
@@ -108,12 +87,14 @@ class WebSocket(Generic[In, Out]):
         """The peer's address."""
         if self._request is not None:
             return self._request.remote
-        return None if self._life.wire is None else self._life.wire.remote
+        connection = self._life.connection
+        return None if connection is None else connection.wire.remote
 
     @property
     def rtt(self) -> float | None:
         """Round trip in seconds, of the last answered ping; `None` before."""
-        return None if self._life.heartbeat is None else self._life.heartbeat.rtt
+        connection = self._life.connection
+        return None if connection is None or connection.heartbeat is None else connection.heartbeat.rtt
 
     @property
     def stats(self) -> Stats:
@@ -121,10 +102,10 @@ class WebSocket(Generic[In, Out]):
         life = self._life
         buffered, weight = life.outgoing.buffered
         return Stats(
-            received=life.received,
-            received_bytes=life.received_bytes,
-            sent=life.sent,
-            sent_bytes=life.sent_bytes,
+            received=life.counters.received,
+            received_bytes=life.counters.received_bytes,
+            sent=life.counters.sent,
+            sent_bytes=life.counters.sent_bytes,
             buffered=buffered,
             buffered_bytes=weight,
             dropped=life.outgoing.dropped_count,
@@ -147,7 +128,11 @@ class WebSocket(Generic[In, Out]):
         """Unpack into the three streams."""
         return iter((self.incoming, self.outgoing, self.errors))
 
+    def __aiter__(self) -> AsyncIterator[In]:
+        """Iterate over `incoming`: `async for message in socket`; a slow loop slows the peer."""
+        return to_async_iterable(self.incoming)
+
     def __repr__(self) -> str:
         cause = self._life.close_cause
-        state = "connecting" if self._life.wire is None else "open"
+        state = "connecting" if self._life.connection is None else "open"
         return f"<WebSocket {self.remote or 'nowhere'} {cause or state}>"

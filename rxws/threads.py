@@ -15,17 +15,17 @@ MAX_HANDED_OVER: Final = 16_384
 class LoopThread:
     """Runs calls in the thread of the event loop, in the order in which each other thread made them."""
 
-    __slots__ = ("_calls", "_ident", "_lock", "loop")
+    __slots__ = ("_calls", "_lock", "ident", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._ident = threading.get_ident()
+        self.ident = threading.get_ident()
         self._lock = threading.Lock()
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
 
     def here(self) -> bool:
         """Tell whether the caller is in the loop's thread."""
-        return threading.get_ident() == self._ident
+        return threading.get_ident() == self.ident
 
     def run(self, function: Callable[..., object], *args: Any) -> None:
         """Call at once in the loop's thread, or soon from another; a closed loop ignores it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from rxws.aiohttp_wire import AiohttpWire, Response
+from rxws.aiohttp_wire import Response, open_wire
 from rxws.hub import Hub
 from rxws.lifecycle import Lifecycle
 from rxws.options import Settings
@@ -41,7 +41,7 @@ class Upgrade:
     async def open(self) -> None:
         """Answer the handshake."""
         await self.response.prepare(self._request)
-        self.life.open(AiohttpWire(self.response, self.life.settings.close_timeout))
+        self.life.open(open_wire(self.response, self.life.settings.close_timeout), self.life.protocol)
         if self._hub is not None:
             self._hub.add(self.socket, self.life)
 
@@ -52,11 +52,6 @@ class Upgrade:
             _, pending = await asyncio.wait({task}, timeout=self.life.settings.close_timeout)
             if pending:
                 logger.error("%s ignores its cancellation: its socket is closed", task.get_name())
-
-    def give_up(self) -> None:
-        """End at once what has not ended."""
-        self.life.abandon()
-        self.life.abort()
 
 
 def check_handshake(request: web.Request) -> None:

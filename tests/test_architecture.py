@@ -7,23 +7,26 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"closing", "codecs", "rate", "origins", "threads", "scheduling", "disposal", "broadcast"},
-    {"errors", "wire"},
-    {"overflow"},
-    {"options"},
+    {"closing", "codecs", "rate", "origins", "threads", "scheduling", "disposal", "broadcast", "stats", "offline"}
+    | {"origin"},
+    {"errors", "wire", "states", "operators"},
+    {"overflow", "backoff", "encoding"},
+    {"options", "receipts", "undelivered"},
     {"incoming", "outgoing", "error_stream", "heartbeat"},
+    {"connection"},
     {"lifecycle"},
-    {"socket"},
-    {"handlers", "hub"},
+    {"socket", "block", "reconnect", "multiplex", "request"},
+    {"handlers", "hub", "client_socket"},
+    {"connecting"},
     {"testing", "aiohttp_wire"},
-    {"upgrade"},
+    {"upgrade", "dial"},
     {"attach"},
-    {"server"},
+    {"server", "client", "run"},
     {"__init__"},
     {"cli"},
     {"__main__"},
 ]
-AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "cli"}
+AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "dial", "client", "run", "cli"}
 """The modules that may import aiohttp; all others are the core and its tests' wire."""
 
 

@@ -3,8 +3,9 @@ import types
 import rxws
 
 EXPORTS = [
-    "Close", "ConnectionLost", "DecodeError", "EncodeError", "HeartbeatTimeout", "Hub", "ProtocolError", "RxwsError",
-    "WebSocket", "accept", "attach", "codecs", "json", "latest_by", "setup", "websocket",
+    "Backoff", "ClientWebSocket", "Close", "Closed", "ConnectError", "Connecting", "ConnectionLost", "DecodeError",
+    "EncodeError", "HeartbeatTimeout", "Hub", "Open", "ProtocolError", "RxwsError", "Waiting", "WebSocket", "accept",
+    "attach", "codecs", "connect", "expire", "json", "latest_by", "operators", "run", "setup", "websocket", "wire_mode",
 ]  # fmt: skip
 
 

@@ -424,13 +424,12 @@ async def test_holds_add_up() -> None:
     peer.drop()
 
 
-async def test_a_socket_that_never_opens_ends_when_it_is_abandoned_and_aborting_it_does_nothing() -> None:
+async def test_a_socket_that_never_opens_ends_when_it_is_abandoned_once() -> None:
     life = Lifecycle(check({}))
-    life.abort()
     log = watch(incoming=life.incoming, closed=life.closed)
     life.abandon()
     life.abandon()
-    life.abort()
+    life.give_up()
     assert log == ["incoming|", ("closed", rxws.Close.received(1006)), "closed|"]
 
 
@@ -490,3 +489,13 @@ async def test_thousands_of_sockets_ended_in_every_way_leave_nothing() -> None:
     assert room.observers == []
     loop: Any = asyncio.get_running_loop()
     assert [handle for handle in getattr(loop, "_scheduled", []) if not handle.cancelled()] == []
+
+
+async def test_without_a_heartbeat_signs_of_life_mean_nothing() -> None:
+    socket, peer = serve(hold_open, heartbeat=None)
+    await turns()
+    peer.congested = True
+    peer.congested = False
+    peer.pong(b"unasked")
+    assert socket.rtt is None
+    peer.drop()

@@ -35,7 +35,7 @@ async def test_what_arrives_before_the_start_or_during_a_hold_waits() -> None:
     life.open(wire)
     await turns()
     wire.send("held")
-    assert life.received == 0
+    assert life.counters.received == 0
     log = watch(incoming=life.incoming)
     await turns()
     assert log == [("incoming", "early"), ("incoming", "held")]

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 import rxws
-from rxws.options import Options, check
+from rxws.options import ClientOptions, ServerOptions, check
 
 BAD = [
     ({"codec": "json"}, TypeError, r"codec must be an object with decode\(\) and encode\(\), such as rxws.json"),
@@ -82,7 +82,7 @@ def test_a_mapping_of_protocols_chooses_the_codec() -> None:
 
 
 def test_the_typed_options_are_the_checked_ones() -> None:
-    allowed = {"codec", *Options.__annotations__}
+    allowed = {"codec", *ServerOptions.__annotations__, *ClientOptions.__annotations__}
     with pytest.raises(TypeError) as error:
         check({"xyz": 1})
     assert str(error.value).partition("options are ")[2] == ", ".join(sorted(allowed))

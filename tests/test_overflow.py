@@ -1,17 +1,21 @@
 import pytest
 
-from rxws.overflow import MESSAGE_WEIGHT, Buffer, Full, Waiting, latest_by, make_buffer
-from rxws.wire import Text
+from rxws.overflow import Buffer, Full, latest_by, make_buffer
+from rxws.wire import MESSAGE_WEIGHT, Frame, Text
 
 LIMIT = 3 * (MESSAGE_WEIGHT + 1)
 
 
-def item(message: str) -> Waiting:
-    return Waiting(message, Text(message.encode()))
+def item(message: str) -> Frame:
+    return Text(message.encode(), message)
 
 
 def fill(buffer: Buffer, *messages: str, congested: bool = True) -> list[str]:
-    return [lost.message for message in messages for lost in buffer.push(item(message), congested=congested)]
+    lost: list[str] = []
+    for message in messages:
+        dropped = buffer.push(item(message), congested=congested)
+        lost += [message] if dropped is None else [one.message for one in dropped]
+    return lost
 
 
 def rest(buffer: Buffer) -> str:

@@ -12,7 +12,7 @@ from rxws.handlers import Handler
 from rxws.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.socket import WebSocket
-from rxws.wire import Binary, Endpoint, Ping, Text
+from rxws.wire import Endpoint, Frame, Ping, Text
 
 
 class MemoryWire:
@@ -26,6 +26,8 @@ class MemoryWire:
     def __init__(self) -> None:
         self.blind = False
         self.mute = False
+        self.pongs = False
+        """Whether the peer answers pings by itself."""
         self.fresh = False
         self.sent: list[str | bytes] = []
         """The messages the peer has got."""
@@ -61,13 +63,15 @@ class MemoryWire:
 
     def pong(self, data: bytes) -> None:
         """Let a pong arrive."""
-        self._peer().pong_received(data)
+        if not self._ended:
+            self._peer().pong_received(data)
 
     def drop(self, error: BaseException | None = None) -> None:
         """Lose the connection."""
         if not self._ended:
             self._ended = True
-            self._peer().connection_lost(error)
+            if self._endpoint is not None:
+                self._endpoint.connection_lost(error)
 
     @property
     def congested(self) -> bool:
@@ -113,12 +117,12 @@ class MemoryWire:
         while not self._congested and not self._ended and self.close_sent is None:
             frame = self._peer().take()
             match frame:
-                case Text(data):
-                    self.sent.append(data.decode())
-                case Binary(data):
-                    self.sent.append(data)
                 case Ping(data):
                     self.pings.append(data)
+                    if self.pongs:
+                        self._soon(lambda data=data: self.pong(data))
+                case Frame(data):
+                    self.sent.append(data.decode() if frame.opcode == Text.opcode else data)
                 case Close():
                     self.close_sent = frame
                     if not self.mute:
@@ -146,6 +150,6 @@ def serve(
     socket = WebSocket[Any, Any](life)
     wire = MemoryWire()
     start = Handler(handler).compose(life, socket)
-    life.open(wire)
+    life.open(wire, protocol)
     start()
     return socket, wire

@@ -37,9 +37,16 @@ async def serving(handler: Any = None, *, app: web.Application | None = None, **
     """Serve a handler at `/`, or an application, until the block is left."""
     application = app or web.Application()
     hub = rxws.setup(application, **options)
-    server = Server(application, hub)
     if handler is not None:
         application.router.add_get("/", handler)
+    async with running(application, hub) as server:
+        yield server
+
+
+@asynccontextmanager
+async def running(app: web.Application, hub: rxws.Hub | None = None) -> AsyncIterator[Server]:
+    """Serve an application that is set up already, until the block is left."""
+    server = Server(app, hub)
     await server.runner.setup()
     site = web.TCPSite(server.runner, "127.0.0.1", 0)
     await site.start()

@@ -1,26 +1,9 @@
 """The demo in a browser: what it shows, how it is controlled, how it ends and comes back."""
 
-from typing import Any
-
 from playwright.async_api import Page, expect
 
 from rxws.cli.demo.server import make_app
-from tests.integration.server import Server
-
-
-class serving_the_demo:
-    """The demo's application, which has set itself up."""
-
-    async def __aenter__(self) -> str:
-        from aiohttp import web
-
-        self.server = Server(make_app(), None)
-        await self.server.runner.setup()
-        await web.TCPSite(self.server.runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{self.server.runner.addresses[0][1]}/"
-
-    async def __aexit__(self, *_: Any) -> None:
-        await self.server.runner.cleanup()
+from tests.integration.server import running
 
 
 async def slide(page: Page, name: str, value: int) -> None:
@@ -36,8 +19,8 @@ async def count(page: Page) -> int:
 
 
 async def test_the_page_streams_telemetry_and_switches_it_live(page: Page) -> None:
-    async with serving_the_demo() as url:
-        await page.goto(url)
+    async with running(make_app()) as server:
+        await page.goto(server.http)
         await expect(page.locator("#state")).to_have_text("open")
         await expect(page.locator("#memory")).to_contain_text("%")
         await expect(page.locator("#chart path.mean")).to_have_count(1)
@@ -65,8 +48,8 @@ async def test_the_page_streams_telemetry_and_switches_it_live(page: Page) -> No
 
 async def test_its_buttons_end_the_socket_and_it_comes_back(page: Page) -> None:
     ends = (("close-1000", "1000", "–"), ("close-4001", "4001", "bye"), ("fail", "1011", "Unexpected Error"))
-    async with serving_the_demo() as url:
-        await page.goto(url)
+    async with running(make_app()) as server:
+        await page.goto(server.http)
         for button, code, reason in ends:
             await expect(page.locator("#state")).to_have_text("open")
             await page.click(f"#{button}")
@@ -81,8 +64,8 @@ async def test_its_buttons_end_the_socket_and_it_comes_back(page: Page) -> None:
 
 
 async def test_bad_json_is_answered_and_the_socket_stays_open(page: Page) -> None:
-    async with serving_the_demo() as url:
-        await page.goto(url)
+    async with running(make_app()) as server:
+        await page.goto(server.http)
         await expect(page.locator("#state")).to_have_text("open")
         await page.click("#garbage")
         await expect(page.locator("#error")).to_contain_text("cannot decode '{not json'")
@@ -93,9 +76,9 @@ async def test_bad_json_is_answered_and_the_socket_stays_open(page: Page) -> Non
 
 
 async def test_it_is_light_and_dark(page: Page) -> None:
-    async with serving_the_demo() as url:
+    async with running(make_app()) as server:
         await page.emulate_media(color_scheme="dark")
-        await page.goto(url)
+        await page.goto(server.http)
         colours = [await page.evaluate("getComputedStyle(document.body).backgroundColor")]
         await page.click("#theme")
         colours.append(await page.evaluate("getComputedStyle(document.body).backgroundColor"))

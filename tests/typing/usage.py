@@ -70,6 +70,28 @@ async def attached() -> None:
         await socket.closed
 
 
+async def token() -> dict[str, str]:
+    return {"Authorization": "Bearer token"}
+
+
+async def connected() -> None:
+    async with rxws.connect("ws://localhost", headers=token) as texts:
+        assert_type(texts, rxws.ClientWebSocket[str | bytes, str | bytes])
+    backoff = rxws.Backoff(initial=1, rotate_every=3600, final=lambda because: isinstance(because, rxws.Close))
+    socket = await rxws.connect(
+        lambda: "ws://localhost",
+        codec=rxws.codecs.msgspec(Tick),
+        reconnect=backoff,
+        offline=lambda message: rxws.expire(5) if message.symbol == "EURUSD" else "drop",
+    )
+    assert_type(socket.incoming, Observable[Tick])
+    topic = socket.multiplex(subscribe="EURUSD", matches=lambda tick: tick.symbol == "EURUSD")
+    assert_type(topic, Observable[Tick])
+    assert_type(await socket.request("time?", matches=lambda tick: tick.bid > 0, timeout=1), Tick)
+    socket.states.subscribe(lambda state: print(state.close if isinstance(state, rxws.Closed) else state))
+    socket.rotate()
+
+
 def served() -> web.Application:
     app = web.Application()
     app.add_routes(routes)
@@ -84,3 +106,6 @@ def wrong() -> None:
     rxws.websocket(overflow="lastest")  # type: ignore[call-overload]
     rxws.Close("4001")  # type: ignore[arg-type]
     rxws.setup(app=None)  # type: ignore[arg-type]
+    rxws.connect("ws://localhost", reconnect=True)  # type: ignore[call-overload]
+    rxws.connect("ws://localhost", offline="burn")  # type: ignore[call-overload]
+    rxws.connect("ws://localhost", origins="*")  # type: ignore[call-overload]

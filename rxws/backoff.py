@@ -1,0 +1,101 @@
+"""When to try again, and when not to."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from rxws.closing import Close
+from rxws.errors import ConnectError, RxwsError
+
+LONGEST_RETRY_AFTER: Final = 3600.0
+"""Seconds; a server that asks for more than an hour gets an hour."""
+
+TRY_AGAIN: Final = (408, 425, 429)
+"""Statuses below 500 that say that another time may do: timeout, too early, too many."""
+
+
+def full(ceiling: float) -> float:
+    """Full jitter: anything up to the ceiling, so that many clients come back one by one."""
+    return random.uniform(0, ceiling)
+
+
+def is_final(because: Exception) -> bool:
+    """Tell whether an end is for good: the default rule.
+
+    Final are the peer's closes 1000, 1008 and 4000-4999, an HTTP status 4xx but for 408, 425 and 429, and errors that
+    are none of the network's, such as a bug in a function that makes the URL. The rest comes back.
+
+    >>> [is_final(Close(code)) for code in (1000, 1001, 1011, 1012, 4000)]
+    [True, False, False, False, True]
+    >>> is_final(ConnectionResetError()), is_final(KeyError("token"))
+    (False, True)
+    """
+    match because:
+        case Close(code=code):
+            return code in (1000, 1008) or code >= 4000
+        case ConnectError(status=int(status)):
+            return 400 <= status < 500 and status not in TRY_AGAIN
+        case _:
+            return not isinstance(because, (RxwsError, OSError))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backoff:
+    """How a client comes back: exponentially longer waits, jittered, and again short ones after a stable connection.
+
+    The wait before attempt n+1 is `jitter(min(maximum, initial * factor ** n))`, plus what a server's `Retry-After`
+    asks for. A server that restarts has `clients / initial` attempts a second at first: raise `initial` for a fleet.
+
+    Raises `TypeError` or `ValueError` for a value that makes no sense.
+
+    >>> Backoff(initial=1, factor=2, jitter=lambda ceiling: ceiling).delay(3, ConnectionResetError())
+    8.0
+    """
+
+    initial: float = 0.5
+    """Seconds, of the first wait at most."""
+    factor: float = 1.6
+    """How much longer each wait may be than the one before."""
+    maximum: float = 30.0
+    """Seconds, of any wait at most."""
+    jitter: Callable[[float], float] = full
+    """Chooses the wait, given its ceiling."""
+    reset_after: float = 30.0
+    """Seconds after which a connection is stable: the attempts and waits begin anew after it."""
+    max_attempts: int | None = None
+    """Attempts in a row without a stable connection, before giving up; `None` for no limit."""
+    rotate_every: float | None = None
+    """Seconds after which a connection is replaced, for servers that cut at a certain age; `None` for never."""
+    final: Callable[[Exception], bool] = is_final
+    """Tells of a `Close` or an error whether it is the end for good."""
+
+    def __post_init__(self) -> None:
+        for name in ("initial", "maximum", "reset_after"):
+            _check_positive(name, getattr(self, name))
+        if self.rotate_every is not None:
+            _check_positive("rotate_every", self.rotate_every)
+        if not self.factor >= 1:
+            raise ValueError(f"factor must be 1 or more, not {self.factor!r}")
+        if self.maximum < self.initial:
+            raise ValueError(f"maximum must not be below initial, {self.initial!r}, but is {self.maximum!r}")
+        if self.max_attempts is not None and (isinstance(self.max_attempts, bool) or self.max_attempts < 1):
+            raise ValueError(f"max_attempts must be positive, or None for no limit, not {self.max_attempts!r}")
+        for name in ("jitter", "final"):
+            if not callable(getattr(self, name)):
+                raise TypeError(f"{name} must be a function, not {getattr(self, name)!r}")
+
+    def delay(self, failures: int, because: Exception) -> float:
+        """Choose how many seconds to wait after so many failures in a row, this one not counted."""
+        ceiling = min(self.maximum, self.initial * self.factor ** min(failures, 1000))
+        asked = because.retry_after if isinstance(because, ConnectError) else None
+        return self.jitter(ceiling) + min(asked or 0.0, LONGEST_RETRY_AFTER)
+
+
+def _check_positive(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be positive, not {value!r}")

@@ -1,0 +1,224 @@
+"""One connection of a socket: messages, heartbeat, closing handshake. The `Endpoint` of its wire."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from rxws import codecs
+from rxws.closing import Close
+from rxws.codecs import Codec
+from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
+from rxws.heartbeat import Heartbeat
+from rxws.incoming import Incoming
+from rxws.options import Settings
+from rxws.origin import origin
+from rxws.outgoing import Outgoing
+from rxws.rate import Rate
+from rxws.receipts import Receipts
+from rxws.stats import Counters
+from rxws.wire import Frame, Ping, Wire
+
+
+class Owner(Protocol):
+    """What a connection asks of its socket."""
+
+    incoming: Incoming[Any]
+    outgoing: Outgoing[Any]
+    counters: Counters
+
+    def close(self, close: Close) -> None:
+        """Close, since the peer exceeds what it may."""
+        ...
+
+    def hold(self) -> None:
+        """Hold reading."""
+        ...
+
+    def release(self) -> None:
+        """End that hold."""
+        ...
+
+    def report(self, error: Exception) -> None:
+        """Take an error that the socket may survive."""
+        ...
+
+    def violated(self, error: ProtocolError) -> None:
+        """Take what the peer did."""
+        ...
+
+    def lost(self, error: ConnectionLost) -> None:
+        """Take the error of a connection that is gone without a close frame."""
+        ...
+
+    def ending(self, connection: Connection, because: Exception) -> None:
+        """Take note that the peer, or its absence, ends a connection."""
+        ...
+
+    def ended(self, connection: Connection) -> None:
+        """Take note that the transport is gone."""
+        ...
+
+
+class Connection:
+    """Speaks for its socket on one wire, from the handshake to the end of the transport.
+
+    The first cause of the end wins: a close of ours, a close of the peer's, a violation, the connection's loss.
+    """
+
+    _deadline: asyncio.TimerHandle
+
+    def __init__(
+        self, owner: Owner, wire: Wire, settings: Settings, codec: Codec[Any, Any], *, confirmed: bool
+    ) -> None:
+        self.wire = wire
+        self.cause: Close | None = None
+        """Why it ends, once it does."""
+        self.heartbeat: Heartbeat | None = None
+        self.receipts: Receipts | None = None
+        self.sending = True
+        """Whether it takes messages from `outgoing`."""
+        self._owner = owner
+        self._settings = settings
+        self._decode = None if codec is codecs.text else codec.decode
+        self._counters = owner.counters
+        self._emit = owner.incoming.emit
+        self._next_item = owner.outgoing.next_item
+        self._loop = asyncio.get_running_loop()
+        self._rate = Rate(settings.message_rate) if settings.message_rate else None
+        self._listening = True
+        self._answer: Close | None = None
+        self._ping: bytes | None = None
+        if confirmed:
+            self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
+
+    def start(self, *, held: bool) -> None:
+        """Begin to read and write."""
+        wire, interval = self.wire, self._settings.heartbeat
+        if self.cause is None and interval is not None:
+            self.heartbeat = Heartbeat(
+                self._loop,
+                interval,
+                ping=self._send_ping,
+                blind=lambda: wire.blind,
+                on_timeout=self._missed_heartbeat,
+            )
+        if held:
+            wire.hold()
+        wire.start(self, fresh=self._settings.overflow not in ("close", "drop_oldest", "drop_newest"))
+        wire.wake()
+
+    def finish(self, cause: Close, answer: Close | None, *, flush: bool, listening: bool = False) -> bool:
+        """Begin to close, if nothing has yet: send what is queued (`flush`) and `answer`, within the deadline.
+
+        Messages that still come are emitted if `listening`, else dropped.
+        """
+        if self.cause is not None:
+            return False
+        self.cause, self._answer = cause, answer
+        self.sending, self._listening = flush, listening
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
+        self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort)
+        self.wire.wake()
+        return True
+
+    # The endpoint of the wire
+
+    def take(self) -> Frame | Close | None:
+        """Give the wire the next frame: a ping, what is queued, the close."""
+        receipts = self.receipts
+        if self._ping is not None and self.heartbeat is not None and self.cause is None:
+            data, self._ping = self._ping, None
+            self.heartbeat.ping_taken()
+            return Ping(data)
+        if receipts is not None:
+            if (data := receipts.ping()) is not None:
+                return Ping(data)
+            if self.sending and receipts.full:
+                return None
+        item = self._next_item() if self.sending else None
+        if item is not None:
+            counters = self._counters
+            counters.sent += 1
+            counters.sent_bytes += len(item.data)
+            if receipts is not None:
+                receipts.sent(item)
+            return item
+        if self._answer is not None and receipts is not None and (data := receipts.last_ping()) is not None:
+            return Ping(data)
+        answer, self._answer = self._answer, None
+        return answer
+
+    def message_received(self, data: Any) -> None:
+        """Count, decode and emit a message."""
+        if not self._listening:
+            return
+        counters = self._counters
+        counters.received += 1
+        counters.received_bytes += len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+        if self.heartbeat is not None:
+            self.heartbeat.alive()
+        if self._rate is not None and not self._rate.admits(self._loop.time()):
+            self._owner.close(Close(1008, "Message Rate Exceeded"))
+            return
+        if self._decode is not None:
+            try:
+                data = self._decode(data)
+            except Exception as cause:
+                error = DecodeError(data)
+                error.__cause__ = cause
+                self._owner.report(error)
+                return
+        origin.set(self._owner)
+        self._emit(data)
+        origin.set(None)
+
+    def sign_of_life(self) -> None:
+        """Note that the peer lives."""
+        if self.heartbeat is not None:
+            self.heartbeat.alive()
+
+    def pong_received(self, data: bytes) -> None:
+        """Note a pong."""
+        if self.heartbeat is not None:
+            self.heartbeat.pong(data)
+        if self.receipts is not None and self.receipts.pong(data):
+            self.wire.wake()
+
+    def close_received(self, close: Close) -> None:
+        """Answer the peer's close with its code; what was queued will not be read any more."""
+        if self.finish(close, Close() if close.code == 1005 else close, flush=False):
+            self._owner.ending(self, close)
+
+    def protocol_violated(self, error: Exception, close: Close) -> None:
+        """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
+        if self.finish(close, close, flush=False):
+            violation = ProtocolError(str(error), close.code)
+            violation.__cause__ = error
+            self._owner.ending(self, violation)
+            self._owner.violated(violation)
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """End."""
+        lost = ConnectionLost("the connection ended without a close frame")
+        lost.__cause__ = error
+        self._lose(lost)
+        self._deadline.cancel()
+        if self.receipts is not None:
+            self.receipts.stop()
+        self._owner.ended(self)
+
+    def _lose(self, error: ConnectionLost) -> None:
+        if self.cause is None:
+            self._owner.lost(error)
+        if self.finish(Close.received(1006), None, flush=False):
+            self._owner.ending(self, error)
+
+    def _missed_heartbeat(self) -> None:
+        self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
+        self.wire.abort()
+
+    def _send_ping(self, data: bytes) -> None:
+        self._ping = data
+        self.wire.wake()

@@ -1,0 +1,80 @@
+"""The clients' examples, with servers on real sockets."""
+
+import asyncio
+from types import ModuleType
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+import rxws
+from tests.integration.server import running, serving
+from tests.streams import ended
+
+
+@pytest.mark.example("client/follow_feed.py")
+async def test_a_feed_is_followed_across_connections(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(example, "CUT_AFTER", 0.6)
+    async with serving(example.feed) as server:
+        await example.follow(server.url, seconds=3)
+        assert len(server.sockets) >= 2
+    lines = capsys.readouterr().out.splitlines()
+    first = lines.index("Open(protocol=None, attempt=1)")
+    again = lines.index("Open(protocol=None, attempt=2)")
+    for part in (lines[first:again], lines[again:]):
+        assert {line.split()[0] for line in part} >= {"EURUSD", "USDJPY"}
+    assert any("Service Restart" in line for line in lines)
+
+
+@pytest.mark.example("client/request_reply.py")
+async def test_each_question_gets_its_own_answer(example: ModuleType) -> None:
+    async with serving(example.calculator) as server, rxws.connect(server.url, codec=rxws.json) as socket:
+        answers = await asyncio.gather(*(example.square(socket, number) for number in (9, 1, 5)))
+        assert answers == [81, 1, 25]
+
+
+@pytest.mark.example("client/token_renewal.py")
+async def test_tokens_are_renewed_before_they_expire(example: ModuleType) -> None:
+    async with serving(example.clock) as server:
+        seen: list[Any] = await example.follow(server.url, seconds=2)
+    states = [type(event) for event in seen if not isinstance(event, str)]
+    assert states[:4] == [rxws.Connecting, rxws.Open, rxws.Open, rxws.Open]
+    assert rxws.Waiting not in states
+    tokens = {event.partition(":")[0] for event in seen if isinstance(event, str)}
+    assert tokens >= {"token-1", "token-2", "token-3"}
+
+
+@pytest.mark.example("client/token_renewal.py")
+async def test_its_server_refuses_a_stranger_and_cuts_an_old_token(example: ModuleType) -> None:
+    async with serving(example.clock) as server:
+        with pytest.raises(rxws.ConnectError) as refusal:
+            await rxws.connect(server.url)
+        assert refusal.value.status == 401
+        socket = await rxws.connect(server.url, headers=example.fetch_token)
+        socket.incoming.subscribe()
+        assert await ended(socket) == rxws.Close(3000, "Token expired")
+
+
+@pytest.mark.example("client/merged_feeds.py")
+async def test_the_best_of_two_feeds_is_of_those_that_are_there(example: ModuleType) -> None:
+    @rxws.websocket(codec=rxws.json)
+    async def north(outgoing: Any) -> None:
+        outgoing.on_next(90)
+        await asyncio.sleep(0.3)
+        raise rxws.Close(1012)
+
+    @rxws.websocket(codec=rxws.json)
+    def south(outgoing: Any) -> None:
+        outgoing.on_next(100)
+
+    app = web.Application()
+    app.router.add_get("/north", north)
+    app.router.add_get("/south", south)
+    rxws.setup(app)
+    async with running(app) as server:
+        seen = await example.follow({name: f"{server.url}{name}" for name in example.EXCHANGES}, seconds=0.35)
+    assert ("north", 90) in seen
+    assert seen[-1] in (("south", 100), ("north", 90))
+    assert ("south", 100) in seen[seen.index(("north", 90)) :]

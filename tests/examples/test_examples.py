@@ -1,0 +1,240 @@
+"""Each example, with clients that nobody here wrote."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from types import ModuleType
+from typing import Any
+
+import aiohttp
+import pytest
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+from tests.integration.server import running
+
+
+async def heard(client: ClientConnection) -> Any:
+    return json.loads(await asyncio.wait_for(client.recv(), 5))
+
+
+async def end(client: ClientConnection) -> tuple[list[str | bytes], int | None, str | None]:
+    """All that comes until the end, and how it ends."""
+    messages: list[str | bytes] = []
+    with contextlib.suppress(websockets.ConnectionClosedError):  # any code but 1000 and 1001
+        async with asyncio.timeout(5):
+            async for message in client:
+                messages.append(message)
+    return messages, client.close_code, client.close_reason
+
+
+@pytest.mark.example("echo.py")
+async def test_echo_sends_back_what_came_as_it_came(example: ModuleType) -> None:
+    async with running(example.make_app()) as server, websockets.connect(f"{server.url}echo") as client:
+        for message in ("hello", b"\x00\x01", "", "é"):
+            await client.send(message)
+            assert await client.recv() == message
+
+
+@pytest.mark.example("shout.py")
+async def test_shout_greets_shouts_skips_what_is_repeated_or_binary_and_ends_at_bye(example: ModuleType) -> None:
+    async with running(example.make_app()) as server, websockets.connect(f"{server.url}shout") as client:
+        for message in ("one", "one", b"two", "three", "bye", "four"):
+            await client.send(message)
+        assert await end(client) == (["Say something!", "ONE", "THREE"], 1000, "")
+
+
+@pytest.mark.example("close_codes.py")
+async def test_a_guess_is_answered_and_the_end_has_a_code_of_its_own(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(example.random, "randint", lambda low, high: 5)
+    ends = {
+        ("4", "5"): (["higher"], 4000, "You win"),
+        ("nine",): ([], 4001, "That is no number"),
+        ("1", "9", "2"): (["higher", "lower", "higher"], 4002, "It was 5"),
+    }
+    async with running(example.make_app()) as server:
+        for guesses, expected in ends.items():
+            async with websockets.connect(f"{server.url}guess") as client:
+                for guess in guesses:
+                    await client.send(guess)
+                assert await end(client) == expected
+
+
+@pytest.mark.example("close_codes.py")
+async def test_a_handler_raises_a_close_after_its_messages(example: ModuleType) -> None:
+    async with running(example.make_app()) as server, websockets.connect(f"{server.url}countdown") as client:
+        assert await end(client) == (["3", "2", "1"], 4003, "Lift-off")
+
+
+@pytest.mark.example("close_codes.py")
+async def test_every_socket_can_be_closed_from_outside(example: ModuleType) -> None:
+    async with (
+        running(example.make_app()) as server,
+        websockets.connect(f"{server.url}guess") as client,
+        aiohttp.ClientSession() as session,
+    ):
+        async with session.post(f"{server.http}kick") as response:
+            assert await response.json() == {"kicked": 1}
+        assert await end(client) == ([], 4004, "Kicked")
+
+
+@pytest.mark.example("error_stream.py")
+async def test_errors_are_answered_and_the_socket_stays_open(
+    example: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(example.make_app()) as server, websockets.connect(f"{server.url}roots") as client:
+        answers = {
+            "9": {"root": 3.0},
+            "-9": {"error": "ValueError", "message": "-9 has no root"},
+            '"nine"': {"error": "ValueError", "message": "'nine' has no root"},
+            "nine": {"error": "DecodeError", "message": "cannot decode 'nine'"},
+            "16": {"root": 4.0},
+        }
+        for message, answer in answers.items():
+            await client.send(message)
+            assert await heard(client) == answer
+        await client.send("13")
+        both = [await heard(client), await heard(client)]
+        assert {"error": "LookupError", "message": "the auditor does not like 13"} in both
+        assert {"root": 13**0.5} in both
+        await client.send("25")
+        assert await heard(client) == {"root": 5.0}
+    assert {record.name for record in caplog.records if record.levelno >= logging.WARNING} == {"roots"}
+
+
+@pytest.mark.example("accept_auth.py")
+async def test_a_stranger_gets_401_and_a_friend_a_socket(example: ModuleType) -> None:
+    async with running(example.make_app()) as server, aiohttp.ClientSession() as session:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refusal:
+                await session.ws_connect(f"{server.url}account", headers=headers)
+            assert refusal.value.status == 401
+            assert refusal.value.headers is not None
+            assert refusal.value.headers["WWW-Authenticate"] == "Bearer"
+        headers = {"Authorization": "Bearer ada-token"}
+        async with session.ws_connect(f"{server.url}account", headers=headers) as ws:
+            assert await ws.receive_str() == "Hello Ada"
+            await ws.send_str("it works")
+            assert await ws.receive_str() == "Ada said it works"
+
+
+@pytest.mark.example("accept_auth.py")
+async def test_its_client_is_told_who_it_is(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(example.make_app()) as server:
+        monkeypatch.setattr(example, "PORT", server.port)
+        await example.client("alan-token")
+    assert capsys.readouterr().out == "Hello Alan\nAlan said it works\n"
+
+
+@pytest.mark.example("own_subjects.py")
+async def test_the_tally_is_everybody_s_and_a_ballot_one_s_own(
+    example: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="votes")
+    async with (
+        running(example.make_app()) as server,
+        websockets.connect(f"{server.url}vote", subprotocols=["votes"]) as ada,
+        websockets.connect(f"{server.url}vote") as alan,
+    ):
+        assert ada.subprotocol == "votes"
+        nothing = {"coffee": 0, "tea": 0, "water": 0}
+        assert [await heard(ada), await heard(alan)] == [nothing, nothing]
+        for choice in ("coffee", "beer", "tea", "tea"):
+            await ada.send(json.dumps(choice))
+        for _ in range(2):
+            await heard(alan)
+        assert await heard(alan) == {"coffee": 1, "tea": 2, "water": 0}
+        async with websockets.connect(f"{server.url}vote") as late:
+            assert await heard(late) == {"coffee": 1, "tea": 2, "water": 0}
+    assert "left with 1000, and voted last for ['beer', 'tea', 'tea']" in caplog.text
+
+
+@pytest.mark.example("typed_messages.py")
+async def test_messages_have_types_and_what_does_not_fit_is_answered(example: ModuleType) -> None:
+    async with running(example.make_app()) as server, websockets.connect(f"{server.url}turtle") as client:
+        steps = [
+            ({}, {"type": "Problem", "message": "Object missing required field `type`"}),
+            ({"type": "Turn", "degrees": 90}, {"type": "Turtle", "x": 0.0, "y": 0.0, "heading": 90.0}),
+            ({"type": "Go", "steps": 10}, {"type": "Turtle", "x": 0.0, "y": 10.0, "heading": 90.0}),
+            (
+                {"type": "Go", "steps": "ten"},
+                {"type": "Problem", "message": "Expected `float`, got `str` - at `$.steps`"},
+            ),
+            ({"type": "Home"}, {"type": "Turtle", "x": 0.0, "y": 0.0, "heading": 0.0}),
+        ]
+        assert await heard(client) == {"type": "Turtle", "x": 0.0, "y": 0.0, "heading": 0.0}
+        for command, answer in steps:
+            await client.send(json.dumps(command))
+            assert await heard(client) == answer
+
+
+@pytest.mark.example("generator.py")
+async def test_rows_come_in_order_and_their_end_is_the_socket_s(example: ModuleType) -> None:
+    async with running(example.make_app()) as server:
+        async with websockets.connect(f"{server.url}rows?count=3") as client:
+            messages, code, _ = await end(client)
+            assert [json.loads(message) for message in messages] == [
+                {"number": number, "square": number**2} for number in (1, 2, 3)
+            ]
+            assert code == 1000
+        async with websockets.connect(f"{server.url}rows?count=many") as client:
+            assert await end(client) == ([], 4000, "count must be a number below a billion")
+
+
+@pytest.mark.example("generator.py")
+async def test_a_client_that_leaves_closes_the_database(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = asyncio.Event()
+
+    class Database:
+        def execute(self, *_: Any) -> Any:
+            return ((number, number) for number in range(1_000_000))
+
+        def close(self) -> None:
+            closed.set()
+
+    monkeypatch.setattr(example.sqlite3, "connect", lambda _: Database())
+    async with running(example.make_app()) as server:
+        async with websockets.connect(f"{server.url}rows", max_queue=1) as client:
+            await client.recv()
+            client.transport.abort()
+        await asyncio.wait_for(closed.wait(), 5)
+
+
+@pytest.mark.example("telemetry.py")
+async def test_clients_share_the_samples_and_have_their_own_alerts(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = 0
+
+    def measure() -> dict[str, float]:
+        nonlocal measured
+        measured += 1
+        return {"cpu": 50.0, "memory": 20.0}
+
+    monkeypatch.setattr(example, "measure", measure)
+    async with (
+        running(example.make_app()) as server,
+        websockets.connect(f"{server.url}telemetry") as calm,
+        websockets.connect(f"{server.url}telemetry") as anxious,
+    ):
+        await anxious.send("10")
+        await anxious.send('"none"')
+        await heard(anxious)
+        while not (sample := await heard(anxious))["alert"]:
+            pass
+        assert sample == {"cpu": 50.0, "memory": 20.0, "trend": 50.0, "limit": 10, "alert": True}
+        sample = await heard(calm)
+        assert (sample["limit"], sample["alert"]) == (90, False)
+        assert measured <= 4
+
+
+@pytest.mark.example("telemetry.py")
+def test_the_real_samples_are_of_this_machine(example: ModuleType) -> None:
+    sample = example.measure()
+    assert 0 <= sample["cpu"] <= 100
+    assert 0 < sample["memory"] < 100

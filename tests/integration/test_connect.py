@@ -1,0 +1,441 @@
+"""One connection, to servers that nobody here wrote and to our own; and what refuses one."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+import websockets
+from aiohttp import web
+from reactivex import operators as ops
+
+import rxws
+from tests.integration.proxy import Fault, proxying
+from tests.integration.server import running, serving
+from tests.integration.test_peers import NPM
+from tests.streams import ended, watch
+
+BOTH_LOOPS = True
+MANY = [f"message {number}" for number in range(1000)]
+QUICK = rxws.Backoff(initial=0.01, maximum=0.01)
+
+
+@rxws.websocket(max_msg_size=2**21)
+def echo(incoming: Any) -> Any:
+    return incoming
+
+
+@contextlib.asynccontextmanager
+async def our_own() -> AsyncIterator[str]:
+    async with serving(echo) as server:
+        yield server.url
+
+
+@contextlib.asynccontextmanager
+async def by_aiohttp() -> AsyncIterator[str]:
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        async for message in ws:
+            await (ws.send_str if message.type is aiohttp.WSMsgType.TEXT else ws.send_bytes)(message.data)
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with running(app) as server:
+        yield server.url
+
+
+@contextlib.asynccontextmanager
+async def by_websockets() -> AsyncIterator[str]:
+    async def handle(connection: Any) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    async with websockets.serve(handle, "127.0.0.1", 0, max_queue=None) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+
+
+@contextlib.asynccontextmanager
+async def by_node() -> AsyncIterator[str]:
+    path = shutil.which("node")
+    assert path, "Node is not on PATH"
+    process = await asyncio.create_subprocess_exec(path, "server.mjs", cwd=NPM, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        port = json.loads(await asyncio.wait_for(process.stdout.readline(), 10))["port"]
+        yield f"ws://127.0.0.1:{port}/"
+    finally:
+        process.kill()
+        await process.wait()
+
+
+SERVERS = pytest.mark.parametrize("peer", [our_own, by_aiohttp, by_websockets, by_node], ids=lambda peer: peer.__name__)
+
+
+@SERVERS
+async def test_messages_go_and_come_in_order_and_leaving_closes_1000(peer: Any) -> None:
+    async with peer() as url, rxws.connect(url) as socket:
+        log = watch(i=socket.incoming.pipe(ops.take(len(MANY) + 2)))
+        for message in (*MANY, b"\x00\xff", "é" * 100_000):
+            socket.outgoing.on_next(message)
+        await asyncio.wait_for(socket.incoming.pipe(ops.skip(len(MANY) + 1), ops.first()), 10)
+        assert [message for _, message in log[:-1]] == [*MANY, b"\x00\xff", "é" * 100_000]
+        assert socket.remote == "127.0.0.1"
+    assert await ended(socket) == rxws.Close()
+
+
+@SERVERS
+async def test_leaving_flushes_what_is_queued(peer: Any) -> None:
+    async with peer() as url:
+        async with rxws.connect(url) as socket:
+            for message in MANY:
+                socket.outgoing.on_next(message)
+        assert socket.stats.sent == len(MANY)
+        assert watch(u=socket.undelivered) == ["u|"]
+
+
+@SERVERS
+async def test_one_that_comes_back_does_so(peer: Any) -> None:
+    async with peer() as url, rxws.connect(url, reconnect=QUICK) as socket:
+        port = int(url.rstrip("/").rpartition(":")[2])
+        async with proxying(port) as proxy, rxws.connect(proxy.url, reconnect=QUICK) as through:
+            for number in range(5):
+                answer = await through.request(f"hello {number}", matches=lambda _: True)
+                assert answer == f"hello {number}"
+                proxy.break_all("reset" if number % 2 else "cut")
+                await through.states.pipe(ops.skip(1), ops.first(lambda state: isinstance(state, rxws.Open)))
+        assert await socket.request("still", matches=lambda _: True) == "still"
+
+
+@SERVERS
+async def test_a_pong_confirms_what_arrived(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxws.receipts.AFTER", 0.01)
+    async with peer() as url, proxying(int(url.rstrip("/").rpartition(":")[2])) as proxy:
+        async with rxws.connect(proxy.url, reconnect=QUICK) as socket:
+            await socket.request("hello", matches=lambda _: True)
+            await asyncio.sleep(0.3)
+            proxy.break_all("reset")
+            await socket.states.pipe(ops.skip(1), ops.first(lambda state: isinstance(state, rxws.Open)))
+        assert watch(u=socket.undelivered) == ["u|"]
+
+
+async def test_it_can_be_awaited_and_closed_with_a_code() -> None:
+    async with serving(echo) as server:
+        socket = await rxws.connect(server.url)
+        socket.close(4001, "bye")
+        assert await ended(socket) == rxws.Close(4001, "bye")
+        assert await ended(server.sockets[0]) == rxws.Close(4001, "bye")
+
+
+async def test_a_failing_block_closes_1011_and_raises_on() -> None:
+    async def follow(url: str) -> None:
+        async with rxws.connect(url):
+            raise LookupError("no such thing")
+
+    async with serving(echo) as server:
+        with pytest.raises(LookupError):
+            await follow(server.url)
+        assert await ended(server.sockets[0]) == rxws.Close(1011, "Unexpected Error")
+
+
+async def test_the_server_s_close_is_seen() -> None:
+    async with serving(echo) as server, rxws.connect(server.url) as socket:
+        log = watch(i=socket.incoming, e=socket.errors)
+        server.sockets[0].close(4002, "enough")
+        assert await ended(socket) == rxws.Close(4002, "enough")
+        assert log == ["i|", "e|"]
+
+
+async def test_what_arrives_before_the_first_subscriber_waits_for_it() -> None:
+    @rxws.websocket
+    def greet(incoming: Any, outgoing: Any) -> None:
+        for message in MANY:
+            outgoing.on_next(message)
+        incoming.subscribe(outgoing)
+
+    async with serving(greet) as server, rxws.connect(server.url) as socket:
+        await asyncio.sleep(0.1)
+        messages = await socket.incoming.pipe(ops.take(len(MANY)), ops.to_list())
+        assert messages == MANY
+
+
+async def test_messages_have_types_as_on_the_server() -> None:
+    @rxws.websocket(codec=rxws.json)
+    def double(incoming: Any) -> Any:
+        return incoming.pipe(ops.map(lambda number: number * 2))
+
+    async with serving(double) as server, rxws.connect(server.url, codec=rxws.json) as socket:
+        assert await socket.request(21, matches=lambda _: True) == 42
+        errors = watch(e=socket.errors)
+        socket.outgoing.on_next(object())
+        assert isinstance(errors[0][1], rxws.EncodeError)
+
+
+async def test_the_subprotocol_is_negotiated_and_chooses_the_codec() -> None:
+    protocols = {"v2.json": rxws.json, "v1": rxws.codecs.text}
+    async with serving(rxws.websocket(protocols=protocols)(lambda incoming: incoming)) as server:
+        async with rxws.connect(server.url, protocols=protocols) as socket:
+            assert socket.protocol == "v2.json"
+            assert await socket.request([1], matches=lambda _: True) == [1]
+        async with rxws.connect(server.url, protocols=["v1"]) as socket:
+            assert socket.protocol == "v1"
+
+
+async def test_a_session_can_be_shared_and_stays_open() -> None:
+    async with serving(echo) as server, aiohttp.ClientSession(headers={"X-From": "session"}) as session:
+        for _ in range(2):
+            async with rxws.connect(server.url, session=session) as socket:
+                assert await socket.request("hello", matches=lambda _: True) == "hello"
+        assert not session.closed
+        assert [one.request.headers["X-From"] for one in server.sockets] == ["session", "session"]
+        assert session.trace_configs == []
+
+
+async def test_url_and_headers_may_be_functions_called_for_every_attempt() -> None:
+    tokens = iter(range(100))
+
+    async def headers() -> dict[str, str]:
+        await asyncio.sleep(0)
+        return {"Authorization": f"Bearer {next(tokens)}"}
+
+    async with serving(echo) as server:
+        urls = iter([f"{server.url}?n={number}" for number in range(100)])
+        async with rxws.connect(lambda: next(urls), headers=headers, reconnect=QUICK) as socket:
+            for number in range(3):
+                await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+                server.sockets[number].close(1012)
+                await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Waiting)))
+            await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+        seen = [(one.request.query["n"], one.request.headers["Authorization"]) for one in server.sockets]
+        assert seen == [(str(number), f"Bearer {number}") for number in range(4)]
+
+
+async def test_a_large_and_a_too_large_message() -> None:
+    @rxws.websocket
+    def send(outgoing: Any) -> None:
+        outgoing.on_next("x" * 1000)
+        outgoing.on_next("x" * 1001)
+
+    async with serving(send) as server, rxws.connect(server.url, max_msg_size=1000) as socket:
+        log = watch(i=socket.incoming, e=socket.errors)
+        assert (await ended(socket)).code == 1009
+        assert log[0] == ("i", "x" * 1000)
+        assert isinstance(log[-2][1], rxws.ProtocolError)
+
+
+async def test_compression_is_offered_when_asked_for() -> None:
+    async with serving(rxws.websocket(compress=True)(lambda incoming: incoming)) as server:
+        async with rxws.connect(server.url, compress=True) as socket:
+            assert await socket.request("x" * 10_000, matches=lambda _: True) == "x" * 10_000
+        assert "permessage-deflate" in server.sockets[0].request.headers["Sec-WebSocket-Extensions"]
+
+
+# What refuses
+
+
+async def refused(url: Any, **options: Any) -> rxws.ConnectError:
+    with pytest.raises(rxws.ConnectError) as error:
+        await rxws.connect(url, **options)
+    return error.value
+
+
+async def test_dns() -> None:
+    error = await refused("ws://nowhere.invalid/")
+    assert error.stage == "dns"
+    assert "nowhere.invalid" in str(error)
+
+
+async def test_tcp() -> None:
+    error = await refused("ws://127.0.0.1:1/")
+    assert error.stage == "tcp"
+    assert "127.0.0.1" in str(error)
+
+
+async def test_tls() -> None:
+    async with serving(echo) as server:
+        assert (await refused(server.url.replace("ws:", "wss:"))).stage == "tls"
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_http_status_with_the_body_s_beginning(shared: bool) -> None:
+    async def unavailable(_: web.Request) -> web.Response:
+        return web.Response(status=503, text="Closed for repairs. " * 200, headers={"Retry-After": "7"})
+
+    app = web.Application()
+    app.router.add_get("/", unavailable)
+    async with running(app) as server, contextlib.AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession()) if shared else None
+        error = await refused(server.url, session=session)
+    assert (error.stage, error.status, error.retry_after) == ("http", 503, 7.0)
+    assert error.body.startswith("Closed for repairs. Closed")
+    assert len(error.body) == 1024
+    assert "the server answered 503 in place of 101: 'Closed for repairs." in str(error)
+    assert isinstance(error.__cause__, aiohttp.WSServerHandshakeError)
+
+
+@pytest.mark.parametrize("date", ["Wed, 21 Oct 2099 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
+async def test_a_retry_after_may_be_a_date(date: str) -> None:
+    async def busy(_: web.Request) -> web.Response:
+        return web.Response(status=429, headers={"Retry-After": date})
+
+    app = web.Application()
+    app.router.add_get("/", busy)
+    async with running(app) as server:
+        wait = (await refused(server.url)).retry_after
+    assert {"2099": wait is not None and wait > 1e9, "2015": wait == 0.0, "soon": wait is None}[
+        date[12:16] if "GMT" in date else date
+    ]
+
+
+async def test_a_body_that_never_ends_does_not_delay_the_refusal() -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=500)
+        await response.prepare(request)
+        await response.write(b"Sorry")
+        await asyncio.sleep(3)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/", drip)
+    async with running(app) as server:
+        async with asyncio.timeout(2):
+            assert (await refused(server.url)).body == "Sorry"
+        await asyncio.sleep(2)
+
+
+async def raw_server(answer: bytes) -> asyncio.Server:
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    return await asyncio.start_server(meet, "127.0.0.1", 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: wrong\r\n\r\n",
+        b"HTTP/1.1 101 OK\r\nUpgrade: tea\r\nConnection: upgrade\r\n\r\n",
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"",
+    ],
+    ids=["accept", "upgrade", "ssh", "nothing"],
+)
+async def test_handshake(answer: bytes) -> None:
+    server = await raw_server(answer)
+    async with server:
+        assert (await refused(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")).stage == "handshake"
+
+
+async def test_a_server_that_does_not_answer_is_given_up() -> None:
+    async with serving(echo) as server, proxying(server.port) as proxy:
+        proxy.faults.append(Fault("stall", 0, "down"))
+        error = await refused(proxy.url, open_timeout=0.1)
+        assert (error.stage, str(error)) == ("timeout", "no connection within 0.1 s")
+
+
+async def test_a_function_that_makes_the_url_and_cannot() -> None:
+    def unreachable() -> str:
+        raise OSError("the token server is down")
+
+    def broken() -> str:
+        raise KeyError("token")
+
+    assert (await refused(unreachable)).stage == "request"
+    with pytest.raises(KeyError):
+        await rxws.connect(broken)
+    with pytest.raises(ValueError, match="'nonsense' is no WebSocket URL"):
+        await rxws.connect(lambda: "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "text"),
+    [
+        (("example.com/feed",), {}, ValueError, "'example.com/feed' is no WebSocket URL: expected ws://host/path"),
+        (("ftp://example.com",), {}, ValueError, "is no WebSocket URL"),
+        ((8080,), {}, TypeError, "a URL is a str or a yarl.URL, not 8080"),
+        (
+            ("ws://a",),
+            {"reconnect": True},
+            TypeError,
+            r"reconnect must be a Backoff, such as rxws.Backoff\(\), not True",
+        ),
+        (("ws://a",), {"origins": "*"}, TypeError, "unknown option 'origins'"),
+        (("ws://a",), {"hartbeat": 1}, TypeError, "did you mean 'heartbeat'"),
+        (("ws://a",), {"open_timeout": 0}, ValueError, "open_timeout must be a positive number of seconds, not 0"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_refused_at_the_call(
+    arguments: Any, options: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        rxws.connect(*arguments, **options)
+
+
+# TLS and proxies
+
+
+async def test_tls_with_a_certificate_of_one_s_own() -> None:
+    authority = trustme.CA()
+    serving_context, trusting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(serving_context)
+    authority.configure_trust(trusting)
+    app = web.Application()
+    app.router.add_get("/", echo)
+    rxws.setup(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving_context).start()
+    url = f"wss://localhost:{runner.addresses[0][1]}/"
+    try:
+        assert (await refused(url)).stage == "tls"
+        async with rxws.connect(url, ssl=trusting) as socket:
+            for message in ("hello", "x" * 500_000):
+                assert await socket.request(message, matches=lambda _: True) == message
+        assert await ended(socket) == rxws.Close()
+        async with rxws.connect(url, ssl=trusting, reconnect=QUICK) as again:
+            assert await again.request("hello", matches=lambda _: True) == "hello"
+    finally:
+        await runner.cleanup()
+
+
+async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An HTTP proxy: passes on requests with an absolute URL, to the host that it names."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    method, target, rest = head.split(b" ", 2)
+    authority, _, path = target.partition(b"://")[2].partition(b"/")
+    if authority.startswith(b"forbidden"):
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+        return
+    host, _, port = authority.decode().partition(":")
+    up_reader, up_writer = await asyncio.open_connection(host, int(port or 80))
+    up_writer.write(b" ".join([method, b"/" + path, rest]))
+
+    async def passing(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while chunk := await source.read(65536):
+                sink.write(chunk)
+        sink.close()
+
+    await asyncio.gather(passing(reader, up_writer), passing(up_reader, writer))
+
+
+async def test_an_http_proxy() -> None:
+    async with serving(echo) as server, await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
+        via = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        async with rxws.connect(server.url, proxy=via) as socket:
+            assert await socket.request("hello", matches=lambda _: True) == "hello"
+        assert (await refused("ws://forbidden/", proxy=via)).status == 407
+        assert (await refused(server.url, proxy="http://127.0.0.1:1")).stage == "proxy"

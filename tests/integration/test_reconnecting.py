@@ -1,0 +1,223 @@
+"""One that comes back, over real sockets that are cut, stalled, reset, half opened; and a storm of clients."""
+
+import asyncio
+import heapq
+import random
+from typing import Any
+
+import pytest
+from aiohttp import web
+from reactivex import operators as ops
+
+import rxws
+from rxws.backoff import full
+from tests.integration.proxy import Fault, proxying
+from tests.integration.server import running, serving
+from tests.streams import ended, watch
+
+BOTH_LOOPS = True
+QUICK = rxws.Backoff(initial=0.01, maximum=0.01)
+
+
+@rxws.websocket
+def echo(incoming: Any) -> Any:
+    return incoming
+
+
+async def opened(socket: rxws.ClientWebSocket[Any, Any], skip: int = 0) -> rxws.Open:
+    stream = socket.states.pipe(ops.skip(skip), ops.first(lambda state: isinstance(state, rxws.Open)))
+    return await asyncio.wait_for(stream, 10)
+
+
+@pytest.mark.parametrize("how", ["cut", "reset"])
+async def test_a_broken_connection_is_an_error_and_comes_back(how: Any) -> None:
+    async with (
+        serving(echo) as server,
+        proxying(server.port) as proxy,
+        rxws.connect(proxy.url, reconnect=QUICK) as socket,
+    ):
+        errors = watch(e=socket.errors)
+        await opened(socket)
+        proxy.break_all(how)
+        await opened(socket, 1)
+        assert isinstance(errors[0][1], rxws.ConnectionLost)
+        assert await socket.request("hello", matches=lambda _: True) == "hello"
+
+
+@pytest.mark.parametrize("how", ["stall", "half_open"])
+async def test_a_dead_link_is_found_by_the_heartbeat_while_idle(how: Any) -> None:
+    async with serving(echo) as server, proxying(server.port) as proxy:
+        proxy.faults.append(Fault(how, 400, "up"))
+        async with rxws.connect(proxy.url, reconnect=QUICK, heartbeat=0.1, close_timeout=0.3) as socket:
+            errors = watch(e=socket.errors)
+            await opened(socket)
+            socket.outgoing.on_next("x" * 1000)
+            await opened(socket, 1)
+            assert isinstance(errors[0][1], rxws.HeartbeatTimeout)
+            assert watch(u=socket.undelivered) == [("u", "x" * 1000)]
+            assert await socket.request("hello", matches=lambda _: True) == "hello"
+
+
+async def test_a_stalled_handshake_is_given_up_and_tried_again() -> None:
+    async with serving(echo) as server, proxying(server.port) as proxy:
+        proxy.faults.extend([Fault("stall", 0, "down"), Fault("cut", 50, "up"), Fault("reset", 20, "down")])
+        async with rxws.connect(proxy.url, reconnect=QUICK, open_timeout=0.2) as socket:
+            log = watch(s=socket.states)
+            assert (await opened(socket)).attempt == 3  # aiohttp itself tries once more when a server cuts
+        stages = [state.because.stage for _, state in log[:-1] if isinstance(state, rxws.Waiting)]
+        assert stages == ["timeout", "handshake"]
+
+
+async def test_a_hold_does_not_kill_a_healthy_peer() -> None:
+    @rxws.websocket
+    def feed(outgoing: Any) -> None:
+        for number in range(3000):
+            outgoing.on_next(f"{number:0100}")
+
+    async with serving(feed) as server, rxws.connect(server.url, reconnect=QUICK, heartbeat=0.1) as socket:
+        log = watch(s=socket.states, e=socket.errors)
+        await opened(socket)
+        await asyncio.sleep(0.6)  # nobody has subscribed: reading is held
+        numbers = await socket.incoming.pipe(ops.take(3000), ops.map(int), ops.to_list())
+        assert numbers == list(range(3000))
+        assert [state for _, state in log] == [rxws.Connecting(1), rxws.Open(None, 1)]
+
+
+async def test_a_server_that_restarts_is_followed_to_its_new_life() -> None:
+    async with proxying(1) as proxy, rxws.connect(proxy.url, reconnect=QUICK) as socket:
+        answers: list[Any] = []
+        socket.incoming.subscribe(answers.append)
+        for life in range(3):
+            async with serving(echo) as server:
+                proxy._target = server.port
+                await opened(socket)
+                socket.outgoing.on_next(f"life {life}")
+                while len(answers) <= life:
+                    await asyncio.sleep(0.005)
+            await asyncio.wait_for(
+                socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Waiting))), 5
+            )  # closed with 1001
+        assert answers == ["life 0", "life 1", "life 2"]
+
+
+async def test_a_retry_after_is_honoured() -> None:
+    busy = 1
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        nonlocal busy
+        if busy:
+            busy -= 1
+            raise web.HTTPServiceUnavailable(headers={"Retry-After": "1"})
+        return await echo(request)
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    rxws.setup(app)
+    async with running(app) as server, rxws.connect(server.url, reconnect=QUICK) as socket:
+        started = asyncio.get_running_loop().time()
+        assert await opened(socket) == rxws.Open(None, 2)
+        assert 0.95 < asyncio.get_running_loop().time() - started < 2.5
+
+
+async def test_a_refusal_for_good_ends_it() -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        raise web.HTTPUnauthorized(text="Who are you?")
+
+    app = web.Application()
+    app.router.add_get("/", refuse)
+    async with running(app) as server, rxws.connect(server.url, reconnect=QUICK) as socket:
+        errors = watch(e=socket.errors)
+        assert await ended(socket) == rxws.Close.received(1006)
+        assert (errors[0][1].status, errors[0][1].body) == (401, "Who are you?")
+
+
+async def test_rotation_leaves_no_gap_in_a_feed() -> None:
+    """Every number of a feed comes, through twenty rotations."""
+    subscribers: list[Any] = []
+    number = 0
+
+    async def publish() -> None:
+        nonlocal number
+        while True:
+            for outgoing in subscribers:
+                outgoing.on_next(number)
+            number += 1
+            await asyncio.sleep(0.001)
+
+    @rxws.websocket(codec=rxws.json)
+    def feed(incoming: Any, outgoing: Any) -> None:
+        incoming.subscribe(
+            lambda message: subscribers.append(outgoing), on_completed=lambda: subscribers.remove(outgoing)
+        )
+
+    async with serving(feed) as server, rxws.connect(server.url, reconnect=QUICK, codec=rxws.json) as socket:
+        seen: list[int] = []
+        ticks = socket.multiplex(subscribe="subscribe", matches=lambda _: True)
+        ticks.pipe(ops.distinct()).subscribe(seen.append)
+        publisher = asyncio.create_task(publish())
+        for _ in range(20):
+            await asyncio.sleep(0.02)
+            socket.rotate()
+            await opened(socket, 1)
+        await asyncio.sleep(0.05)
+        publisher.cancel()
+        assert len(server.sockets) == 21
+        assert set(range(seen[0], seen[-1] + 1)) == set(seen)
+        assert len(seen) > 200
+
+
+async def test_a_connection_that_is_cut_at_a_certain_age_is_rotated_before() -> None:
+    @rxws.websocket
+    async def short_lived(incoming: Any, outgoing: Any) -> None:
+        incoming.subscribe(outgoing)
+        await asyncio.sleep(1)
+
+    backoff = rxws.Backoff(initial=0.01, maximum=0.01, rotate_every=0.3)
+    async with serving(short_lived) as server, rxws.connect(server.url, reconnect=backoff) as socket:
+        log = watch(s=socket.states, e=socket.errors)
+        await asyncio.sleep(1.5)
+        assert await socket.request("hello", matches=lambda _: True) == "hello"
+        assert {type(state) for _, state in log} == {rxws.Connecting, rxws.Open}
+        assert len(server.sockets) >= 5
+
+
+async def test_nothing_is_left_of_a_client_that_comes_back(eventually: Any) -> None:
+    async with serving(echo) as server, proxying(server.port) as proxy:
+        for how in ("cut", "reset"):
+            async with rxws.connect(proxy.url, reconnect=QUICK) as socket:
+                await opened(socket)
+                proxy.break_all(how)  # type: ignore[arg-type]
+                await opened(socket, 1)
+        names = {task.get_name() for task in asyncio.all_tasks()}
+        assert not {name for name in names if name.startswith("rxws")}
+        assert server.hub is not None
+        await eventually(lambda: len(server.hub) == 0)
+
+
+def storm(jitter: Any, clients: int = 10_000, downtime: float = 60, seconds: int = 180) -> list[int]:
+    """Attempts in each second after a server's end, of clients that all lost it at once; it takes all when it is up."""
+    backoff = rxws.Backoff(jitter=jitter)
+    because = ConnectionResetError()
+    attempts = [0] * seconds
+    due = [(backoff.delay(0, because), 1) for _ in range(clients)]
+    heapq.heapify(due)
+    while due:
+        now, failures = heapq.heappop(due)
+        if now >= seconds:
+            break
+        attempts[int(now)] += 1
+        if now < downtime:
+            heapq.heappush(due, (now + backoff.delay(failures, because), failures + 1))
+    return attempts
+
+
+def test_in_a_storm_of_ten_thousand_clients_the_attempts_per_second_stay_flat() -> None:
+    random.seed(7)
+    attempts = storm(full)
+    settled = attempts[30:85]
+    mean = sum(settled) / len(settled)
+    assert mean < 1500
+    assert max(settled) < 1.6 * mean, "a second has many more attempts than the mean one"
+    assert attempts[60] < 1.6 * mean, "the server's return is met by a wave"
+    assert sum(attempts[95:]) == 0, "everybody is back within `maximum`"
+    assert max(storm(lambda ceiling: ceiling)) == 10_000, "without jitter all come in the same second"

@@ -1,0 +1,71 @@
+import random
+from typing import Any
+
+import pytest
+
+import rxws
+from rxws.backoff import LONGEST_RETRY_AFTER, full, is_final
+
+
+def refused(status: int, retry_after: float | None = None) -> rxws.ConnectError:
+    return rxws.ConnectError(f"the server answered {status}", "http", status=status, retry_after=retry_after)
+
+
+@pytest.mark.parametrize(
+    ("because", "final"),
+    [
+        *((rxws.Close(code), True) for code in (1000, 1008, 4000, 4999)),
+        *((rxws.Close(code), False) for code in (1001, 1002, 1009, 1011, 1012, 1013, 1014, 3000)),
+        *((rxws.Close.received(code), False) for code in (1005, 1006)),
+        *((refused(status), True) for status in (400, 401, 403, 404, 410, 426)),
+        *((refused(status), False) for status in (200, 408, 425, 429, 500, 502, 503)),
+        *((rxws.ConnectError("", stage), False) for stage in ("dns", "tcp", "tls", "proxy", "handshake", "timeout")),
+        *((error, False) for error in (rxws.ConnectionLost(), rxws.HeartbeatTimeout(), OSError(), TimeoutError())),
+        (rxws.ProtocolError("bad frame"), False),
+        *((error, True) for error in (KeyError("token"), TypeError(), ValueError("no URL"))),
+    ],
+    ids=repr,
+)
+def test_the_default_rule_of_what_is_final(because: Exception, final: bool) -> None:
+    assert is_final(because) is final
+
+
+def test_waits_grow_to_the_maximum() -> None:
+    backoff = rxws.Backoff(initial=1, factor=2, maximum=10, jitter=lambda ceiling: ceiling)
+    assert [backoff.delay(failures, OSError()) for failures in (0, 1, 2, 3, 4, 10**9)] == [1, 2, 4, 8, 10, 10]
+
+
+def test_full_jitter_is_anything_up_to_the_ceiling() -> None:
+    random.seed(1)
+    waits = [full(10) for _ in range(1000)]
+    assert 0 <= min(waits) < 0.5
+    assert 9.5 < max(waits) <= 10
+    assert 4 < sum(waits) / len(waits) < 6
+
+
+def test_what_the_server_asks_for_is_honoured_within_an_hour() -> None:
+    backoff = rxws.Backoff(initial=1, jitter=lambda ceiling: ceiling)
+    assert backoff.delay(0, refused(503, retry_after=7)) == 8
+    assert backoff.delay(0, refused(503)) == 1
+    assert backoff.delay(0, refused(503, retry_after=1e9)) == 1 + LONGEST_RETRY_AFTER
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"initial": 0}, ValueError, "initial must be positive, not 0"),
+        ({"initial": "1"}, TypeError, "initial must be a number of seconds, not '1'"),
+        ({"maximum": 0.1}, ValueError, "maximum must not be below initial, 0.5, but is 0.1"),
+        ({"maximum": float("inf")}, ValueError, "maximum must be positive"),
+        ({"factor": 0.5}, ValueError, "factor must be 1 or more, not 0.5"),
+        ({"reset_after": -1}, ValueError, "reset_after must be positive, not -1"),
+        ({"rotate_every": 0}, ValueError, "rotate_every must be positive, not 0"),
+        ({"max_attempts": 0}, ValueError, "max_attempts must be positive, or None for no limit, not 0"),
+        ({"jitter": 1}, TypeError, "jitter must be a function, not 1"),
+        ({"final": (1000,)}, TypeError, r"final must be a function, not \(1000,\)"),
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused(options: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=text):
+        rxws.Backoff(**options)

@@ -1,0 +1,177 @@
+from typing import Any
+
+from reactivex import Observable
+from reactivex import operators as ops
+
+import rxws
+from rxws.testing import MemoryDialer, connect
+from tests.streams import ended, turns, watch
+
+QUICK = rxws.Backoff(initial=0.001, maximum=0.001)
+Socket = rxws.ClientWebSocket[Any, Any]
+
+
+def topic(socket: Socket, name: str) -> Observable[Any]:
+    return socket.multiplex(
+        subscribe={"subscribe": name},
+        unsubscribe=lambda: {"unsubscribe": name},
+        matches=lambda message: message["topic"] == name,
+    )
+
+
+def said(dialer: MemoryDialer) -> list[list[Any]]:
+    return [[rxws.json.decode(message) for message in wire.sent] for wire in dialer.wires]
+
+
+SUB_A, SUB_B, UNSUB_A = {"subscribe": "a"}, {"subscribe": "b"}, {"unsubscribe": "a"}
+
+
+async def test_a_topic_is_subscribed_with_its_first_and_unsubscribed_with_its_last_subscriber() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        a = topic(socket, "a")
+        await turns()
+        assert said(dialer) == [[]]
+        log: list[Any] = []
+        first = a.subscribe(lambda message: log.append(("first", message["n"])))
+        second = a.subscribe(lambda message: log.append(("second", message["n"])))
+        dialer.peer.send('{"topic":"a","n":1}', '{"topic":"b","n":2}')
+        await turns()
+        first.dispose()
+        first.dispose()
+        dialer.peer.send('{"topic":"a","n":3}')
+        await turns()
+        assert said(dialer) == [[SUB_A]]
+        second.dispose()
+        await turns()
+        assert said(dialer) == [[SUB_A, UNSUB_A]]
+        assert log == [("first", 1), ("second", 1), ("second", 3)]
+        third = a.subscribe()
+        await turns()
+        third.dispose()
+        await turns()
+        assert said(dialer) == [[SUB_A, UNSUB_A] * 2]
+
+
+async def test_topics_are_subscribed_again_after_every_reopen_and_once() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK, codec=rxws.json) as socket:
+        log = watch(a=topic(socket, "a"))
+        topic(socket, "b").subscribe().dispose()
+        for _ in range(3):
+            await turns(50)
+            await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+            await turns()
+            dialer.peer.send('{"topic":"a"}')
+            await turns()
+            dialer.peer.drop()
+            await turns()
+        await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+        await turns()
+        assert said(dialer) == [[SUB_A]] * 4
+    assert log == [("a", {"topic": "a"})] * 3 + ["a|"]
+
+
+async def test_the_socket_s_own_hooks_come_before_those_of_topics_subscribed_later() -> None:
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, QUICK, codec=rxws.json) as socket:
+        socket.states.subscribe(
+            lambda state: socket.outgoing.on_next("login") if isinstance(state, rxws.Open) else None
+        )
+        topic(socket, "a").subscribe()
+        dialer.answering.set()
+        await turns()
+        assert said(dialer) == [["login", SUB_A]]
+
+
+async def test_a_subscription_that_was_never_sent_is_sent_once_on_the_next_connection() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK, codec=rxws.json) as socket:
+        reported = watch(u=socket.undelivered, d=socket.dropped)
+        await turns()
+        dialer.peer.congested = True
+        topic(socket, "a").subscribe()
+        await turns()
+        dialer.peer.drop()
+        await socket.states.pipe(ops.skip(1), ops.first(lambda state: isinstance(state, rxws.Open)))
+        await turns()
+        assert said(dialer) == [[], [SUB_A]]
+        assert reported == []
+
+
+async def test_nothing_is_sent_to_a_dead_socket() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK, codec=rxws.json) as socket:
+        subscription = topic(socket, "a").subscribe()
+        await turns()
+        dialer.answering.clear()
+        dialer.peer.drop()
+        await turns()
+        subscription.dispose()
+        late = topic(socket, "b").subscribe()
+        late.dispose()
+        dialer.answering.set()
+        await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+        await turns()
+        assert said(dialer) == [[SUB_A], []]
+    topic(socket, "c").subscribe().dispose()
+    assert said(dialer) == [[SUB_A], []]
+
+
+async def test_one_topic_s_end_leaves_the_others_alone() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        broken = socket.multiplex(subscribe="broken", unsubscribe="gone", matches=lambda message: message["other"])
+        log = watch(a=topic(socket, "a").pipe(ops.take(1)), b=topic(socket, "b"), broken=broken)
+        dialer.peer.send('{"topic":"a","n":1}', '{"topic":"a","n":2}', '{"topic":"b"}')
+        await turns()
+        assert log[:2] == [("a", {"topic": "a", "n": 1}), "a|"]
+        assert log[2][0] == "broken#"
+        assert isinstance(log[2][1], KeyError)
+        assert log[3:] == [("b", {"topic": "b"})]
+        assert said(dialer) == [[SUB_A, SUB_B, "broken", UNSUB_A, "gone"]]
+    assert log[-1] == "b|"
+
+
+async def test_a_topic_that_failed_can_be_retried() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        picky = socket.multiplex(subscribe="sub", unsubscribe="unsub", matches=lambda message: message["ok"])
+        log = watch(t=picky.pipe(ops.retry(2)))
+        await turns()
+        dialer.peer.send('{"bad":1}', '{"ok":true}')
+        await turns()
+        assert log == [("t", {"ok": True})]
+        assert said(dialer) == [["sub", "unsub", "sub"]]
+
+
+async def test_a_topic_may_have_no_unsubscribe_message() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        socket.multiplex(subscribe="sub", matches=lambda _: True).subscribe().dispose()
+        await turns()
+        assert dialer.peer.sent == ["sub"]
+
+
+async def test_a_subscriber_that_raises_does_not_keep_the_message_from_its_siblings() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        errors: list[Any] = []
+        socket.errors.subscribe(errors.append)
+        shared = socket.multiplex(subscribe="sub", matches=lambda _: True)
+        shared.subscribe(lambda _: 1 / 0)
+        log = watch(t=shared)
+        dialer.peer.send("hello")
+        await turns()
+        assert log == [("t", "hello")]
+        assert [type(error) for error in errors] == [ZeroDivisionError]
+
+
+async def test_a_topic_of_a_closed_socket_is_complete() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        shared = socket.multiplex(subscribe="sub", matches=lambda _: True)
+    await ended(socket)
+    assert watch(t=shared) == ["t|"]
+    assert dialer.peer.sent == []

@@ -1,0 +1,604 @@
+"""One that comes back: streams that survive connections, on the in-memory wire."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from reactivex import operators as ops
+
+import rxws
+from rxws.reconnect import logger
+from rxws.testing import MemoryDialer, connect
+from tests.streams import ended, turns, watch
+
+BOTH_LOOPS = True
+
+
+def quick(**more: Any) -> rxws.Backoff:
+    return rxws.Backoff(**{"initial": 0.001, "maximum": 0.001, **more})
+
+
+async def opened(socket: rxws.ClientWebSocket[Any, Any]) -> None:
+    """Wait for the present or next connection."""
+    await asyncio.wait_for(socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open))), 5)
+    await turns()
+
+
+async def reopened(socket: rxws.ClientWebSocket[Any, Any]) -> None:
+    """Wait for the next connection."""
+    await asyncio.wait_for(socket.states.pipe(ops.skip(1), ops.first(lambda state: isinstance(state, rxws.Open))), 5)
+    await turns()
+
+
+async def test_the_streams_live_across_connections() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(incoming=socket.incoming, outgoing=socket.outgoing, errors=socket.errors)
+        await opened(socket)
+        dialer.peer.send("one")
+        socket.outgoing.on_next("a")
+        await turns()
+        dialer.peer.close(rxws.Close(1012, "restart"))
+        await reopened(socket)
+        dialer.peer.send("two")
+        socket.outgoing.on_next("b")
+        await turns()
+        assert log == [("incoming", "one"), ("outgoing", "a"), ("incoming", "two"), ("outgoing", "b")]
+        assert [wire.sent for wire in dialer.wires] == [["a"], ["b"]]
+    assert log[4:] == ["incoming|", "outgoing|", "errors|"]
+    assert dialer.closed
+
+
+async def test_the_states_are_seen_from_the_first_attempt_to_the_end() -> None:
+    dialer = MemoryDialer()
+    refusal = rxws.ConnectError("nobody there", "tcp")
+    dialer.refusals.append(refusal)
+    dialer.protocol = "chat"
+    async with connect(dialer, quick(jitter=lambda ceiling: ceiling)) as socket:
+        log = watch(s=socket.states)
+        await opened(socket)
+        dialer.peer.close(rxws.Close(1001))
+        await reopened(socket)
+    assert log == [
+        ("s", rxws.Connecting(1)),
+        ("s", rxws.Waiting(0.001, refusal)),
+        ("s", rxws.Connecting(2)),
+        ("s", rxws.Open("chat", 2)),
+        ("s", rxws.Waiting(0.001, rxws.Close(1001))),
+        ("s", rxws.Connecting(3)),
+        ("s", rxws.Open("chat", 3)),
+        ("s", rxws.Closed(rxws.Close())),
+        "s|",
+    ]
+    assert socket.protocol == "chat"
+
+
+async def test_attempts_and_waits_begin_anew_after_a_stable_connection_only() -> None:
+    dialer = MemoryDialer()
+    backoff = rxws.Backoff(initial=0.001, factor=2, maximum=1, jitter=lambda ceiling: ceiling, reset_after=0.05)
+    waits: list[float] = []
+    async with connect(dialer, backoff) as socket:
+        socket.states.subscribe(lambda state: waits.append(state.delay) if isinstance(state, rxws.Waiting) else None)
+        for stay in (0, 0, 0, 0.06, 0):
+            await opened(socket)
+            await asyncio.sleep(stay)
+            dialer.peer.drop()
+            await turns()
+    assert waits == [0.001, 0.002, 0.004, 0.001, 0.001]
+
+
+@pytest.mark.parametrize("code", [1000, 1008, 4000, 4999])
+async def test_a_final_close_of_the_peer_s_ends_the_socket(code: int) -> None:
+    dialer = MemoryDialer()
+    socket = await connect(dialer, quick())
+    await opened(socket)
+    dialer.peer.close(rxws.Close(code, "enough"))
+    assert await ended(socket) == rxws.Close(code, "enough")
+    assert dialer.attempts == 1
+
+
+@pytest.mark.parametrize("code", [1001, 1002, 1009, 1011, 1012, 1013, 1014, 3000])
+async def test_other_closes_of_the_peer_s_do_not(code: int) -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        dialer.peer.close(rxws.Close(code))
+        await reopened(socket)
+        assert dialer.attempts == 2
+
+
+async def test_the_rule_of_what_is_final_can_be_replaced() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(final=lambda because: because == rxws.Close(1012))) as socket:
+        await opened(socket)
+        dialer.peer.close(rxws.Close(4001))
+        await reopened(socket)
+        dialer.peer.close(rxws.Close(1012))
+        assert await ended(socket) == rxws.Close(1012)
+
+
+async def test_a_rule_that_raises_is_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    dialer = MemoryDialer()
+    socket = await connect(dialer, quick(final=lambda because: 1 / 0 > 1))
+    await opened(socket)
+    dialer.peer.close(rxws.Close(1012))
+    assert await ended(socket) == rxws.Close(1012)
+    assert "the rule for what is final raised" in caplog.text
+
+
+async def test_a_final_refusal_is_an_error_and_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    dialer = MemoryDialer()
+    refusal = rxws.ConnectError("the server answered 404", "http", status=404)
+    dialer.refusals.append(refusal)
+    async with connect(dialer, quick()) as socket:
+        log = watch(errors=socket.errors, states=socket.states)
+        assert await ended(socket) == rxws.Close.received(1006)
+    assert log == [
+        ("states", rxws.Connecting(1)),
+        ("errors", refusal),
+        "errors|",
+        ("states", rxws.Closed(rxws.Close.received(1006))),
+        "states|",
+    ]
+    assert caplog.text == ""
+    dialer.refusals.append(refusal)
+    assert await ended(await connect(dialer, quick())) == rxws.Close.received(1006)
+    assert "the server answered 404" in caplog.text
+
+
+async def test_it_gives_up_after_as_many_attempts_as_it_may_make() -> None:
+    dialer = MemoryDialer()
+    dialer.refusals.extend(OSError(number) for number in range(10))
+    async with connect(dialer, quick(max_attempts=3)) as socket:
+        log = watch(errors=socket.errors)
+        assert await ended(socket) == rxws.Close.received(1006)
+    assert dialer.attempts == 3
+    assert [str(error) for _, error in log[:-1]] == ["2"]
+
+
+async def test_a_lost_connection_is_an_error_on_the_stream_and_comes_back() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(errors=socket.errors)
+        await opened(socket)
+        reset = ConnectionResetError("reset")
+        dialer.peer.drop(reset)
+        await reopened(socket)
+        dialer.peer.violate(1002)
+        await reopened(socket)
+    kinds = [type(error) for _, error in log[:-1]]
+    assert kinds == [rxws.ConnectionLost, rxws.ProtocolError]
+    assert log[0][1].__cause__ is reset
+    assert [wire.close_sent for wire in dialer.wires] == [None, rxws.Close(1002), rxws.Close()]
+
+
+async def test_a_violation_that_nobody_observes_is_logged_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        dialer.peer.violate(1009)
+        await reopened(socket)
+    assert "ProtocolError" in caplog.text
+
+
+async def test_a_dead_link_is_found_while_idle() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), heartbeat=0.05) as socket:
+        log = watch(errors=socket.errors)
+        await opened(socket)
+        dialer.peer.pongs = False
+        await reopened(socket)
+    assert [type(error) for _, error in log[:-1]] == [rxws.HeartbeatTimeout]
+
+
+async def test_a_hold_does_not_kill_a_healthy_peer() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), heartbeat=0.03, high_water=100) as socket:
+        await opened(socket)
+        dialer.peer.blind = True  # what the wire says when it has read ahead as far as it may
+        dialer.peer.pongs = False
+        await asyncio.sleep(0.2)
+        assert dialer.attempts == 1
+
+
+async def test_what_waits_when_a_connection_breaks_goes_out_on_the_next() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        dialer.peer.congested = True
+        for letter in "abc":
+            socket.outgoing.on_next(letter)
+        await turns()
+        dialer.peer.drop()
+        await reopened(socket)
+        assert [wire.sent for wire in dialer.wires] == [[], ["a", "b", "c"]]
+
+
+async def test_what_may_not_have_arrived_is_reported_and_not_sent_again() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(u=socket.undelivered)
+        await opened(socket)
+        socket.outgoing.on_next("a")
+        await turns()
+        assert dialer.peer.sent == ["a"]
+        dialer.peer.drop()
+        await reopened(socket)
+        assert log == [("u", "a")]
+        assert dialer.peer.sent == []
+    assert log == [("u", "a"), "u|"]
+
+
+async def test_what_a_pong_confirms_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxws.receipts.AFTER", 0.01)
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(u=socket.undelivered)
+        await opened(socket)
+        socket.outgoing.on_next("a")
+        await asyncio.sleep(0.05)
+        dialer.peer.drop()
+        await reopened(socket)
+    assert log == ["u|"]
+
+
+async def test_sending_waits_while_too_much_is_unconfirmed() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), max_buffered=1000) as socket:
+        await opened(socket)
+        dialer.peer.pongs = False
+        for number in range(15):
+            socket.outgoing.on_next(f"{number:036}")
+            await turns(2)
+        assert len(dialer.peer.sent) == 10
+        dialer.peer.pong(dialer.peer.pings[-1])
+        await turns()
+        assert len(dialer.peer.sent) > 10
+        dialer.peer.pongs = True
+        dialer.peer.pong(dialer.peer.pings[-1])
+        await turns(50)
+        assert [int(message) for message in dialer.peer.sent] == list(range(15))
+
+
+async def test_a_clean_close_confirms_before_it_closes() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(u=socket.undelivered)
+        await opened(socket)
+        socket.outgoing.on_next("a")
+    assert log == ["u|"]
+    assert len(dialer.peer.pings) == 1
+
+
+async def test_a_peer_that_cannot_keep_up_loses_its_connection_but_not_what_waits() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), max_buffered=500) as socket:
+        dropped = watch(d=socket.dropped)
+        await opened(socket)
+        dialer.peer.congested = True
+        for number in range(6):
+            socket.outgoing.on_next(f"{number:036}")
+        await reopened(socket)
+        assert [int(message) for message in dialer.peer.sent] == [0, 1, 2, 3, 4]
+        assert [int(message) for _, message in dropped] == [5]
+        dialer.wires[0].congested = False
+        await turns()
+        assert dialer.wires[0].close_sent == rxws.Close(1013, "Too Slow")
+
+
+async def test_leaving_at_once_still_sends_what_was_given() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        socket.outgoing.on_next("hello")
+    assert dialer.peer.sent == ["hello"]
+    assert dialer.peer.close_sent == rxws.Close()
+
+
+async def test_leaving_offline_with_nothing_to_say_does_not_wait() -> None:
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    started = asyncio.get_running_loop().time()
+    async with connect(dialer, quick()) as socket:
+        pass
+    assert asyncio.get_running_loop().time() - started < 1
+    assert await ended(socket) == rxws.Close()
+
+
+async def test_leaving_offline_waits_for_a_connection_within_the_deadline() -> None:
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, quick(), close_timeout=0.1) as socket:
+        log = watch(u=socket.undelivered)
+        socket.outgoing.on_next("never")
+    assert log == [("u", "never"), "u|"]
+    assert await ended(socket) == rxws.Close()
+
+
+async def test_a_socket_can_be_disposed_while_it_waits() -> None:
+    dialer = MemoryDialer()
+    dialer.refusals.extend(OSError() for _ in range(5))
+    socket = await connect(dialer, rxws.Backoff(initial=60, maximum=60, jitter=lambda ceiling: ceiling))
+    log = watch(states=socket.states, incoming=socket.incoming)
+    await turns()
+    socket.dispose()
+    socket.dispose()
+    assert await ended(socket) == rxws.Close()
+    assert [type(entry[1]) for entry in log if entry[0] == "states"][-1] is rxws.Closed
+
+
+async def test_a_peer_that_does_not_answer_a_close_does_not_keep_the_next_connection_away() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), close_timeout=0.2) as socket:
+        await opened(socket)
+        dialer.peer.violate(1002)
+        dialer.peer.mute = True
+        await reopened(socket)
+        assert not dialer.wires[0].aborted
+        await asyncio.sleep(0.25)
+        assert dialer.wires[0].aborted
+        assert not dialer.wires[1].aborted
+
+
+async def test_a_block_that_raises_closes_1011_and_raises_on() -> None:
+    dialer = MemoryDialer()
+
+    async def follow(error: Exception) -> None:
+        async with connect(dialer, quick()) as socket:
+            await opened(socket)
+            raise error
+
+    with pytest.raises(LookupError):
+        await follow(LookupError())
+    assert dialer.peer.close_sent == rxws.Close(1011, "Unexpected Error")
+    await follow(rxws.Close(4001, "bye"))
+    assert dialer.peer.close_sent == rxws.Close(4001, "bye")
+
+
+async def test_a_single_connection_that_is_refused_raises() -> None:
+    dialer = MemoryDialer()
+    dialer.refusals.append(rxws.ConnectError("nobody there", "tcp"))
+    with pytest.raises(rxws.ConnectError, match="nobody there"):
+        await connect(dialer)
+    assert dialer.closed
+
+
+async def test_a_single_connection_ends_with_its_socket() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        log = watch(s=socket.states)
+        dialer.peer.close(rxws.Close(1012))
+        await ended(socket)
+    assert dialer.attempts == 1
+    assert log == [("s", rxws.Open(None, 1)), ("s", rxws.Closed(rxws.Close(1012))), "s|"]
+
+
+async def test_a_connection_that_breaks_as_it_is_told_to_rotate_is_replaced_as_usual() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        socket.rotate()
+        dialer.peer.drop()
+        await opened(socket)
+        await turns(30)
+        assert dialer.attempts == 2
+
+
+async def test_a_cancelled_block_ends_at_once() -> None:
+    dialer = MemoryDialer()
+    sockets: list[Any] = []
+
+    async def follow() -> None:
+        async with connect(dialer, quick()) as socket:
+            sockets.append(socket)
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(follow())
+    await turns()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await ended(sockets[0]) == rxws.Close.received(1006)
+    assert dialer.closed
+
+
+async def test_the_codec_follows_the_subprotocol() -> None:
+    dialer = MemoryDialer()
+    dialer.protocol = "json"
+    async with connect(dialer, quick(), protocols={"json": rxws.json}) as socket:
+        log = watch(i=socket.incoming)
+        await opened(socket)
+        dialer.peer.send("[1]")
+        socket.outgoing.on_next({"a": 1})
+        await turns()
+        assert log == [("i", [1])]
+        assert dialer.peer.sent == ['{"a":1}']
+
+
+async def test_a_wait_is_logged_at_info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger.name)
+    dialer = MemoryDialer()
+    dialer.refusals.append(OSError("no route"))
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+    assert [record.getMessage() for record in caplog.records] == ["no route; another attempt in 0.0 s"]
+
+
+async def test_connect_can_be_used_once() -> None:
+    connecting = connect(MemoryDialer(), quick())
+    async with connecting:
+        with pytest.raises(RuntimeError, match="was used before"):
+            await connecting
+
+
+# Rotation
+
+
+async def test_rotation_opens_the_successor_first_switches_and_closes_the_old() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(i=socket.incoming, s=socket.states)
+        await opened(socket)
+        socket.outgoing.on_next("before")
+        dialer.answering.clear()
+        socket.rotate()
+        await turns()
+        dialer.peer.send("still here")
+        socket.outgoing.on_next("on the old")
+        await turns()
+        assert dialer.attempts == 2
+        dialer.answering.set()
+        await reopened(socket)
+        old, new = dialer.wires
+        await turns(30)
+        assert old.close_sent == rxws.Close()
+        new.send("from the new")
+        socket.outgoing.on_next("on the new")
+        await turns()
+        assert (old.sent, new.sent) == (["before", "on the old"], ["on the new"])
+        assert [entry for entry in log if entry[0] == "i"] == [("i", "still here"), ("i", "from the new")]
+        assert socket.protocol is None
+    assert new.close_sent == rxws.Close()
+
+
+async def test_what_comes_on_the_old_connection_until_its_end_is_not_lost() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(i=socket.incoming)
+        await opened(socket)
+        dialer.peer.mute = True
+        socket.rotate()
+        await turns(50)
+        old, _ = dialer.wires
+        assert old.close_sent == rxws.Close()
+        old.send("late")
+        await turns()
+        assert log == [("i", "late")]
+        old.close(rxws.Close())
+
+
+async def test_messages_wait_while_the_old_connection_confirms_so_that_order_is_kept() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        dialer.peer.pongs = False
+        socket.outgoing.on_next("1")
+        await turns()
+        socket.rotate()
+        await turns()
+        socket.outgoing.on_next("2")
+        await turns()
+        old, new = dialer.wires
+        assert (old.sent, new.sent) == (["1"], [])
+        old.pong(old.pings[-1])
+        await turns(30)
+        assert (old.sent, new.sent) == (["1"], ["2"])
+
+
+async def test_a_connection_that_breaks_while_its_successor_is_awaited_is_replaced_as_usual() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        dialer.answering.clear()
+        socket.rotate()
+        await turns()
+        dialer.peer.drop()
+        await turns()
+        dialer.answering.set()
+        await opened(socket)
+        await turns(30)
+        assert dialer.peer.close_sent is None
+        socket.outgoing.on_next("hello")
+        await turns()
+        assert dialer.peer.sent == ["hello"]
+
+
+async def test_a_connection_that_breaks_while_it_confirms_is_succeeded_at_once() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(u=socket.undelivered)
+        await opened(socket)
+        dialer.peer.pongs = False
+        socket.outgoing.on_next("1")
+        await turns()
+        socket.rotate()
+        await turns()
+        socket.outgoing.on_next("2")
+        dialer.wires[0].drop()
+        await turns(30)
+        assert dialer.attempts == 2
+        assert dialer.peer.sent == ["2"]
+        assert log == [("u", "1")]
+
+
+async def test_a_successor_that_is_refused_for_good_leaves_the_present_connection_alone() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(errors=socket.errors)
+        await opened(socket)
+        refusal = rxws.ConnectError("the server answered 403", "http", status=403)
+        dialer.refusals.append(refusal)
+        socket.rotate()
+        await turns(30)
+        assert log == [("errors", refusal)]
+        socket.outgoing.on_next("still here")
+        await turns()
+        assert dialer.peer.sent == ["still here"]
+
+
+async def test_a_successor_is_tried_again_until_it_opens() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        dialer.refusals.extend([OSError(), OSError()])
+        socket.rotate()
+        await reopened(socket)
+        assert (dialer.attempts, len(dialer.wires)) == (4, 2)
+
+
+async def test_a_socket_that_closes_while_it_rotates_leaves_nothing_behind() -> None:
+    for moment in range(0, 30, 2):
+        dialer = MemoryDialer()
+        async with connect(dialer, quick()) as socket:
+            await opened(socket)
+            socket.rotate()
+            await turns(moment)
+        await turns(30)
+        assert all(wire.aborted or wire.close_sent is not None for wire in dialer.wires), moment
+
+
+async def test_connections_are_rotated_in_time() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(rotate_every=0.05)) as socket:
+        await opened(socket)
+        await reopened(socket)
+        await reopened(socket)
+        assert [wire.close_sent for wire in dialer.wires[:1]] == [rxws.Close()]
+
+
+async def test_a_rotation_in_time_is_tried_again_after_a_refusal() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(rotate_every=0.05)) as socket:
+        log = watch(errors=socket.errors)
+        await opened(socket)
+        dialer.refusals.append(rxws.ConnectError("403", "http", status=403))
+        await reopened(socket)
+        assert len(log) == 1
+
+
+async def test_rotating_twice_or_offline_does_nothing_more() -> None:
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, quick()) as socket:
+        socket.rotate()
+        dialer.answering.set()
+        await opened(socket)
+        socket.rotate()
+        socket.rotate()
+        await turns(50)
+        assert dialer.attempts == 2
+
+
+async def test_only_a_socket_that_comes_back_can_rotate() -> None:
+    async with connect(MemoryDialer()) as socket:
+        with pytest.raises(RuntimeError, match="only a socket that comes back can rotate"):
+            socket.rotate()

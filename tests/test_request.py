@@ -1,0 +1,124 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+import rxws
+from rxws.testing import MemoryDialer, connect
+from tests.streams import turns, watch
+
+QUICK = rxws.Backoff(initial=0.001, maximum=0.001)
+
+
+async def test_a_request_is_sent_when_it_is_subscribed_and_the_first_match_answers_it() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        question = socket.request({"id": 7}, matches=lambda message: message["id"] == 7)
+        await turns()
+        assert dialer.peer.sent == []
+        log = watch(answer=question)
+        await turns()
+        dialer.peer.send('{"id":6}', '{"id":7,"n":1}', '{"id":7,"n":2}')
+        await turns()
+        assert log == [("answer", {"id": 7, "n": 1}), "answer|"]
+        assert dialer.peer.sent == ['{"id":7}']
+
+
+async def test_an_answer_can_be_awaited() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        asyncio.get_running_loop().call_later(0.01, dialer.peer.send, "pong")
+        assert await socket.request("ping", matches=lambda message: message == "pong") == "pong"
+
+
+async def test_no_answer_in_time_is_a_timeout() -> None:
+    async with connect(MemoryDialer()) as socket:
+        with pytest.raises(TimeoutError, match=r"no answer within 0.02 s"):
+            await socket.request("ping", matches=lambda _: True, timeout=0.02)
+
+
+async def test_a_request_whose_message_was_lost_fails_at_once() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK) as socket:
+        await turns()
+        log = watch(answer=socket.request("ping", matches=lambda _: True))
+        await turns()
+        dialer.peer.drop()
+        await turns()
+        assert str(log[0][1]) == "the connection was lost before the answer"
+        assert isinstance(log[0][1], rxws.ConnectionLost)
+
+
+async def test_a_request_made_offline_is_answered_when_there_is_a_connection() -> None:
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, QUICK) as socket:
+        log = watch(answer=socket.request("ping", matches=lambda _: True))
+        await turns()
+        dialer.answering.set()
+        await turns()
+        assert dialer.peer.sent == ["ping"]
+        dialer.peer.send("pong")
+        await turns()
+        assert log == [("answer", "pong"), "answer|"]
+
+
+async def test_a_request_that_is_dropped_fails_at_once() -> None:
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, QUICK, offline="drop") as socket:
+        with pytest.raises(rxws.ConnectionLost, match="dropped before it was sent"):
+            await socket.request("ping", matches=lambda _: True)
+
+
+async def test_the_socket_s_end_ends_its_requests() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        log = watch(answer=socket.request("ping", matches=lambda _: True))
+        dialer.peer.close(rxws.Close())
+        await turns()
+        assert str(log[0][1]) == "the socket closed before the answer"
+    with pytest.raises(rxws.ConnectionLost, match="the socket closed before the answer"):
+        await socket.request("ping", matches=lambda _: True)
+
+
+async def test_a_message_that_cannot_be_sent_fails_at_once() -> None:
+    async with connect(MemoryDialer()) as socket:
+        with pytest.raises(rxws.EncodeError):
+            await socket.request(object(), matches=lambda _: True)  # type: ignore[arg-type]
+
+
+async def test_a_predicate_that_raises_fails_its_request_alone() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        log = watch(a=socket.request("a", matches=lambda _: 1 / 0 > 1), b=socket.request("b", matches=lambda _: True))
+        await turns()
+        dialer.peer.send("answer")
+        await turns()
+        assert isinstance(log[0][1], ZeroDivisionError)
+        assert log[1:] == [("b", "answer"), "b|"]
+
+
+async def test_a_disposed_request_is_over() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        seen: list[Any] = []
+        subscription = socket.request("a", matches=lambda _: True, timeout=0.02).subscribe(seen.append, seen.append)
+        await turns()
+        subscription.dispose()
+        subscription.dispose()
+        dialer.peer.send("answer")
+        await asyncio.sleep(0.05)
+        assert seen == []
+
+
+async def test_an_earlier_report_of_an_equal_message_does_not_fail_a_request() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK) as socket:
+        await turns()
+        socket.outgoing.on_next("ping")
+        await turns()
+        dialer.peer.drop()
+        await turns()
+        log = watch(answer=socket.request("ping", matches=lambda _: True))
+        assert log == []
