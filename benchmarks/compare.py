@@ -1,0 +1,92 @@
+"""Peers side by side, interleaved over several rounds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server to measure: a module of `benchmarks.peers`, an event loop, and the environment it runs in."""
+
+    module: str
+    loop: str = "asyncio"
+    wire: str = ""
+
+    @property
+    def label(self) -> str:
+        return f"{self.module}{' public wire' if self.wire else ''}, {self.loop}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A load: `kind` and the numbers that `benchmarks.load` takes."""
+
+    kind: str
+    path: str
+    numbers: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        return "×".join(map(str, self.numbers))
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One peer in one round."""
+
+    throughput: float
+    """Messages per second."""
+    cpu: float
+    """Microseconds of the server's CPU per message."""
+
+
+@contextlib.contextmanager
+def running(peer: Peer) -> Iterator[tuple[int, int]]:
+    """Run a peer, and give its port and process number."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RXWS_WIRE": peer.wire}
+    command = [sys.executable, "-m", "benchmarks.serve", peer.module, peer.loop]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline()), process.pid
+        finally:
+            process.kill()
+
+
+def measure(peer: Peer, cell: Cell, seconds: int = 2) -> Measurement:
+    """Measure a peer once, in processes of its own."""
+    with running(peer) as (port, pid):
+        url = f"ws://127.0.0.1:{port}{cell.path}"
+        numbers = [*map(str, cell.numbers), *([str(seconds)] if cell.kind == "echo" else [])]
+        command = [sys.executable, "-m", "benchmarks.load", cell.kind, url, str(pid), *numbers]
+        output = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if output.returncode:
+            raise RuntimeError(f"{peer.label}, {cell.label}: {output.stderr[-2000:]}")
+        seen = json.loads(output.stdout)
+    messages = max(seen["messages"], 1)
+    return Measurement(messages / seen["seconds"], seen["cpu"] / messages * 1e6)
+
+
+def compare(cell: Cell, peers: list[Peer], rounds: int = 3, seconds: int = 2) -> dict[Peer, list[Measurement]]:
+    """Measure peers in turn, so that a noisy minute is everybody's."""
+    results: dict[Peer, list[Measurement]] = {peer: [] for peer in peers}
+    for _ in range(rounds):
+        for peer in peers:
+            results[peer].append(measure(peer, cell, seconds))
+    return results
+
+
+def median(measurements: list[Measurement]) -> Measurement:
+    return Measurement(
+        statistics.median(one.throughput for one in measurements), statistics.median(one.cpu for one in measurements)
+    )

@@ -1,0 +1,108 @@
+"""The load, in a process of its own, pinned to another core: a picows client on uvloop, the fastest one there is.
+
+`python -m benchmarks.load echo URL SERVER_PID CONNECTIONS IN_FLIGHT BYTES SECONDS` keeps so many messages on their way
+on each connection, and prints what it saw as JSON: messages, seconds, and the CPU seconds of the server meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+
+import uvloop
+from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+CORE = 1
+WARM_UP = 0.4
+TICK = b'{"symbol":"EURUSD","price":1.0712,"volume":3.5}'
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far, from its scheduler statistics: nanoseconds, not clock ticks."""
+    with open(f"/proc/{pid}/schedstat") as file:
+        return int(file.read().split()[0]) / 1e9
+
+
+class Client(WSListener):
+    """Sends a message for each one it gets."""
+
+    received = 0
+
+    def __init__(self, in_flight: int, payload: bytes) -> None:
+        self.in_flight = in_flight
+        self.payload = payload
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self.transport = transport
+
+    def start(self) -> None:
+        for _ in range(self.in_flight):
+            self.transport.send(WSMsgType.TEXT, self.payload)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        Client.received += 1
+        transport.send(WSMsgType.TEXT, self.payload)
+
+
+class Member(WSListener):
+    """Counts the messages of a room."""
+
+    received = 0
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        Member.received += 1
+
+
+async def echo(url: str, pid: int, connections: int, in_flight: int, size: int, seconds: float) -> dict[str, float]:
+    payload = TICK if url.endswith("/ticks") else b"x" * size
+    clients = [Client(in_flight, payload) for _ in range(connections)]
+    for start in range(0, connections, 50):
+        await asyncio.gather(
+            *(ws_connect(lambda c=c: c, url, max_frame_size=2**24) for c in clients[start : start + 50])
+        )
+    for client in clients:
+        client.start()
+    await asyncio.sleep(WARM_UP)
+    began, messages, cpu = time.perf_counter(), Client.received, cpu_seconds(pid)
+    await asyncio.sleep(seconds)
+    cpu, messages = cpu_seconds(pid) - cpu, Client.received - messages
+    return {"messages": messages, "seconds": time.perf_counter() - began, "cpu": cpu}
+
+
+async def broadcast(url: str, pid: int, members: int, size: int, times: int, burst: int) -> dict[str, float]:
+    listeners = [Member() for _ in range(members)]
+    transports = []
+    for start in range(0, members, 50):
+        chunk = listeners[start : start + 50]
+        transports += await asyncio.gather(*(ws_connect(lambda m=m: m, url) for m in chunk))
+    publisher = transports[0][0]
+
+    async def publish(times: int) -> None:
+        expected = Member.received + times * burst * members
+        publisher.send(WSMsgType.TEXT, f"publish {size} {times} {burst}".encode())
+        async with asyncio.timeout(120):
+            while Member.received < expected:
+                await asyncio.sleep(0.002)
+
+    await publish(max(1, times // 10))
+    began, cpu = time.perf_counter(), cpu_seconds(pid)
+    await publish(times)
+    return {
+        "messages": times * burst * members,
+        "seconds": time.perf_counter() - began,
+        "cpu": cpu_seconds(pid) - cpu,
+    }
+
+
+async def main() -> None:
+    kind, url, pid, *numbers = sys.argv[1:]
+    result = await (echo if kind == "echo" else broadcast)(url, int(pid), *(int(n) for n in numbers))  # type: ignore[operator]
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    os.sched_setaffinity(0, {CORE})
+    uvloop.run(main())

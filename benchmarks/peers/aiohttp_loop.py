@@ -1,0 +1,66 @@
+"""What one writes by hand: `async for message in ws: await ws.send_str(...)`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from aiohttp import WSMsgType, web
+
+from benchmarks.peers.common import Tick, listen, publishing, step
+
+NAME = "aiohttp, by hand"
+
+
+async def echo(request: web.Request) -> web.WebSocketResponse:
+    ws = web.WebSocketResponse(max_msg_size=2**24, compress=False)
+    await ws.prepare(request)
+    async for message in ws:
+        if message.type is WSMsgType.TEXT:
+            await ws.send_str(step(message.data))
+    return ws
+
+
+async def ticks(request: web.Request) -> web.WebSocketResponse:
+    ws = web.WebSocketResponse(compress=False)
+    await ws.prepare(request)
+    total = 0.0
+    async for message in ws:
+        tick = Tick(**json.loads(message.data))
+        if tick.volume > 0:
+            total += tick.price * tick.volume
+            await ws.send_str(json.dumps({"symbol": tick.symbol, "total": total}, separators=(",", ":")))
+    return ws
+
+
+members: set[web.WebSocketResponse] = set()
+
+
+async def room(request: web.Request) -> web.WebSocketResponse:
+    ws = web.WebSocketResponse(compress=False)
+    await ws.prepare(request)
+    members.add(ws)
+    try:
+        async for message in ws:
+            await publishing(message.data, publish)
+    finally:
+        members.discard(ws)
+    return ws
+
+
+async def publish(text: str, burst: int) -> None:
+    for _ in range(burst):
+        for ws in tuple(members):
+            await ws.send_str(text)
+
+
+async def serve() -> int:
+    app = web.Application()
+    app.router.add_get("/echo", echo)
+    app.router.add_get("/ticks", ticks)
+    app.router.add_get("/room", room)
+    return await listen(app)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -1,0 +1,54 @@
+"""rxws: the same as pipelines."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+from reactivex import Observable, Subject
+from reactivex import operators as ops
+
+import rxws
+from benchmarks.peers.common import Tick, listen, publishing, step
+
+NAME = "rxws"
+
+
+@rxws.websocket(max_msg_size=2**24)
+def echo(incoming: Observable[Any]) -> Observable[Any]:
+    return incoming.pipe(ops.map(step))
+
+
+@rxws.websocket(codec=rxws.json)
+def ticks(incoming: Observable[Any]) -> Observable[Any]:
+    return incoming.pipe(
+        ops.map(lambda fields: Tick(**fields)),
+        ops.filter(lambda tick: tick.volume > 0),
+        ops.scan(lambda total, tick: (tick.symbol, total[1] + tick.price * tick.volume), ("", 0.0)),
+        ops.map(lambda total: {"symbol": total[0], "total": total[1]}),
+    )
+
+
+news: Subject[str] = Subject()
+
+
+@rxws.websocket
+def room(incoming: Observable[Any]) -> Observable[str]:
+    incoming.subscribe(lambda order: asyncio.ensure_future(publishing(order, publish)))
+    return news
+
+
+async def publish(text: str, burst: int) -> None:
+    for _ in range(burst):
+        news.on_next(text)
+    await asyncio.sleep(0)
+
+
+async def serve() -> int:
+    app = web.Application()
+    app.router.add_get("/echo", echo)
+    app.router.add_get("/ticks", ticks)
+    app.router.add_get("/room", room)
+    rxws.setup(app)
+    return await listen(app)

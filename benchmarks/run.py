@@ -1,0 +1,139 @@
+"""`make bench`: every workload, every peer, as tables and a chart in `benchmarks/results/`.
+
+`python -m benchmarks.run --rounds 3 --seconds 1 echo broadcast` runs some of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import platform
+import resource
+import statistics
+import sys
+from collections.abc import Iterator
+from datetime import date
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+
+from benchmarks.chart import draw
+from benchmarks.compare import Cell, Measurement, Peer, compare, median
+from benchmarks.idle import measure as measure_idle
+
+RESULTS = Path(__file__).parent / "results"
+FIRST = "aiohttp_loop"
+ECHO_PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "starlette_uvicorn", "picows_listener", "floor")
+ROOM_PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener", "floor")
+SHAPES = ((1, 1, 64), (1, 64, 64), (20, 16, 64), (50, 1, 64), (1000, 1, 64), (20, 4, 16384), (4, 1, 1048576))
+ROOMS = ((1, 20_000), (100, 400), (1000, 40), (5000, 8))
+GROWTH = (1, 10, 100, 1000, 5000, 10_000)
+
+
+def name(peer: Peer) -> str:
+    return importlib.import_module(f"benchmarks.peers.{peer.module}").NAME
+
+
+def row(peer: Peer, seen: list[Measurement], first: Measurement) -> str:
+    middle, cpus = median(seen), [one.cpu for one in seen]
+    return (
+        f"| {name(peer)} | {middle.throughput:,.0f} | {middle.throughput / first.throughput:.2f} | "
+        f"{middle.cpu:.2f} | {middle.cpu / first.cpu:.2f} | {min(cpus):.2f}-{max(cpus):.2f} |"
+    )
+
+
+def table(title: str, cell: Cell, peers: list[Peer], rounds: int, seconds: int) -> Iterator[str]:
+    yield f"\n### {title}\n"
+    yield "| peer | messages/s | ratio | server CPU, µs/message | ratio | spread of it |"
+    yield "|---|---:|---:|---:|---:|---|"
+    results = compare(cell, peers, rounds, seconds)
+    first = median(results[peers[0]])
+    for peer, seen in results.items():
+        yield row(peer, seen, first)
+
+
+def echo(rounds: int, seconds: int) -> Iterator[str]:
+    yield "\n## Echo through one operator\n\nConnections × messages in flight × bytes."
+    for shape in SHAPES:
+        for loop in ("asyncio", "uvloop"):
+            peers = [Peer(module, loop) for module in ECHO_PEERS]
+            cell = Cell("echo", f"/echo?size={shape[2]}", shape)
+            yield from table(f"{cell.label}, {loop}", cell, peers, rounds, seconds)
+
+
+def ticks(rounds: int, seconds: int) -> Iterator[str]:
+    yield "\n## JSON in, a typed object through three operators, JSON out"
+    for loop in ("asyncio", "uvloop"):
+        peers = [Peer(module, loop) for module in (FIRST, "rxws_pipeline")]
+        yield from table(f"20×16, {loop}", Cell("echo", "/ticks", (20, 16, 0)), peers, rounds, seconds)
+
+
+def broadcast(rounds: int, seconds: int) -> Iterator[str]:
+    yield "\n## Broadcast of 64 bytes\n\nSingle messages, and bursts of ten in one turn of the event loop."
+    for members, times in ROOMS:
+        for burst in (1, 10):
+            cell = Cell("broadcast", "/room", (members, 64, max(times // burst, 3), burst))
+            title = f"to {members:,}, {'single messages' if burst == 1 else 'bursts of ten'}, asyncio"
+            yield from table(title, cell, [Peer(module) for module in ROOM_PEERS], rounds, seconds)
+
+
+def idle(rounds: int, seconds: int) -> Iterator[str]:
+    yield "\n## What a connection costs\n"
+    yield "| peer | connections | memory of an idle one, KiB | ratio | connects/s |"
+    yield "|---|---:|---:|---:|---:|"
+    for connections in (1000, 10_000):
+        first = 0.0
+        for module in (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener"):
+            seen = [measure_idle(Peer(module), connections) for _ in range(min(rounds, 2))]
+            memory = statistics.median(one["bytes"] for one in seen)
+            first = first or memory
+            connects = statistics.median(one["connects"] for one in seen)
+            ratio = memory / first
+            yield f"| {name(Peer(module))} | {connections:,} | {memory / 1024:.1f} | {ratio:.2f} | {connects:,.0f} |"
+
+
+def growth(rounds: int, seconds: int) -> Iterator[str]:
+    yield "\n## CPU per message as connections grow\n\n![The same as a chart](growth.svg)\n"
+    peers = [Peer(module) for module in (FIRST, "rxws_pipeline", "picows_listener", "floor")]
+    yield "| connections | " + " | ".join(map(name, peers)) + " |"
+    yield "|---:|" + "---:|" * len(peers)
+    lines: dict[str, list[float]] = {name(peer): [] for peer in peers}
+    for connections in GROWTH:
+        results = compare(Cell("echo", "/echo", (connections, 1, 64)), peers, rounds, seconds)
+        for peer, seen in results.items():
+            lines[name(peer)].append(median(seen).cpu)
+        yield f"| {connections:,} | " + " | ".join(f"{values[-1]:.1f}" for values in lines.values()) + " |"
+    draw(
+        RESULTS / "growth.svg",
+        GROWTH,
+        lines,
+        "connections, one message in flight on each",
+        "server CPU, µs per message",
+    )
+
+
+WORKLOADS = {"echo": echo, "ticks": ticks, "broadcast": broadcast, "idle": idle, "growth": growth}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="rxws and its peers, side by side")
+    parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="all of them by default")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=int, default=1)
+    options = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    RESULTS.mkdir(exist_ok=True)
+    packages = ", ".join(f"{one} {version(one)}" for one in ("aiohttp", "reactivex", "websockets", "picows", "uvloop"))
+    for workload in options.workloads or WORKLOADS:
+        with (RESULTS / f"{workload}.md").open("w") as file:
+            head = (
+                f"# {workload}\n\n{date.today()}, Python {platform.python_version()}, {packages}; "
+                f"{options.rounds} rounds of {options.seconds} s, medians; ratios to the first row."
+            )
+            for line in chain([head], WORKLOADS[workload](options.rounds, options.seconds)):
+                print(line, file=file, flush=True)
+                print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
