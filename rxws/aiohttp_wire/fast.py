@@ -25,6 +25,9 @@ from rxws.wire import Endpoint
 CHUNK: Final = 256 * 1024
 """Bytes read at once, into a buffer that the connections of an event loop share."""
 
+SLICE: Final = 16 * 1024
+"""Bytes read at once from a peer whose messages may be tiny: parsing thousands of them would stop the event loop."""
+
 READ_AHEAD: Final = 64 * 1024
 """Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
 
@@ -53,6 +56,8 @@ class FastWire(asyncio.BufferedProtocol):
         if self._loop not in _shared:
             _shared[self._loop] = memoryview(bytearray(CHUNK)), Turns()
         self._view, turns = _shared[self._loop]
+        self._lent = self._view[:SLICE]
+        self._paused = False  # reading, since more has come than a turn of the event loop may have
         self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
         self.wake = self._outlet.wake
         self._parked: deque[str | bytes] = deque()
@@ -102,12 +107,14 @@ class FastWire(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Drop the connection."""
         self._transport.abort()
+        if not self._started:
+            release(self._ws)
 
     # Reading
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the buffer: what comes is used up before anybody else asks for it."""
-        return self._view
+        return self._lent
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse a chunk, and hand on its messages."""
@@ -122,11 +129,15 @@ class FastWire(asyncio.BufferedProtocol):
             self._feed(bytes(self._view[:nbytes]))
             outlet.busy = False
             if tap.receive is not None and tap.exception() is None:
+                if nbytes == SLICE:
+                    self._lent = self._view
                 if outlet.awake:
                     outlet.write_soon()
                 return
         if not self._scheduled:
             self._dispatch()
+        if nbytes == SLICE and not self._paused:
+            self._lent = self._view
 
     def _continue_soon(self) -> None:
         if not self._scheduled and self._started:
@@ -160,14 +171,29 @@ class FastWire(asyncio.BufferedProtocol):
                 break
             self.blind = self._parked_weight > READ_AHEAD
         else:
+            if arrived:
+                self._pause()
             self._continue_soon()
         outlet.busy = False
         if not arrived:
+            self._read_on()
             self._look_for_the_end()
         if self._tap is not None and not (arrived or parked or self._held or self._deaf):
             self._tap.receive = self._receive
         if outlet.awake or outlet.pongs:
             outlet.write_soon()
+
+    def _pause(self) -> None:
+        """Read no more until what is there is dealt with, and then less at once."""
+        self._lent = self._view[:SLICE]
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
 
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
         if kind is WSMsgType.PING:
