@@ -11,6 +11,8 @@ from typing import Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
+from rxws.errors import not_cancelled
+
 T = TypeVar("T")
 _lock = Lock()
 
@@ -48,7 +50,7 @@ class Broadcast(Generic[T]):
                     try:
                         observer.on_next(value)
                     except (Exception, CancelledError) as error:
-                        self._raised(error)
+                        self._on_raise(not_cancelled(error, "a subscriber"))
                 if not self._backlog:
                     break
                 value = self._backlog.popleft()
@@ -78,12 +80,6 @@ class Broadcast(Generic[T]):
     def _remove(self, observer: abc.ObserverBase[T]) -> None:
         with _lock:
             self.observers = tuple(other for other in self.observers if other is not observer)
-
-    def _raised(self, error: Exception | CancelledError) -> None:
-        if isinstance(error, CancelledError):  # a future's result, say; nobody cancels a synchronous call
-            cancelled, error = error, RuntimeError(f"a subscriber raised {error!r}")
-            error.__cause__ = cancelled
-        self._on_raise(error)
 
     def _finish(self) -> None:
         observers, self.observers = self.observers, ()

@@ -104,6 +104,20 @@ def close_for(error: BaseException) -> Close:
     return Close.received(code, str(getattr(error, "close_reason", "")))
 
 
+def not_cancelled(error: BaseException, who: str) -> Exception:
+    """Make an error of a `CancelledError` that somebody raised although nobody cancelled: a future's result, say.
+
+    >>> from asyncio import CancelledError
+    >>> not_cancelled(KeyError(1), "a subscriber"), not_cancelled(CancelledError(), "a subscriber")
+    (KeyError(1), RuntimeError('a subscriber raised CancelledError()'))
+    """
+    if isinstance(error, Exception):
+        return error
+    wrapped = RuntimeError(f"{who} raised {error!r}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
 def _excerpt(value: object, limit: int = 80) -> str:
     """Show a value in at most `limit` characters: a megabyte of it helps nobody in a log."""
     text = repr(value[:limit] if isinstance(value, (str, bytes, bytearray)) else value)

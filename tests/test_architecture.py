@@ -7,9 +7,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = [
-    {"closing", "codecs", "rate", "origins", "threads", "scheduling", "disposal", "broadcast", "stats", "offline"}
-    | {"origin"},
-    {"errors", "wire", "states", "operators"},
+    {"closing", "codecs", "rate", "origins", "threads", "scheduling", "disposal", "stats", "offline"},
+    {"errors"},
+    {"wire", "broadcast", "origin"},
+    {"states", "operators"},
     {"overflow", "backoff", "encoding"},
     {"options", "receipts", "undelivered"},
     {"incoming", "outgoing", "error_stream", "heartbeat"},

@@ -59,10 +59,10 @@ async def test_timed_work_that_a_thread_cancels_does_not_run() -> None:
     loop = asyncio.get_running_loop()
     scheduler = LoopScheduler(loop)
     done: list[int] = []
-    mine = scheduler.schedule_relative(0.02, lambda *_: done.append(1))
+    mine = scheduler.schedule_relative(0.3, lambda *_: done.append(1))
     await asyncio.to_thread(mine.dispose)
-    await asyncio.to_thread(lambda: scheduler.schedule_relative(0.02, lambda *_: done.append(2)).dispose())
-    await asyncio.sleep(0.05)
+    await asyncio.to_thread(lambda: scheduler.schedule_relative(0.3, lambda *_: done.append(2)).dispose())
+    await asyncio.sleep(0.4)
     assert done == []
 
 

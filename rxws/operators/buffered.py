@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.origin import Holds, origin
+from rxws.origin import Holds, Source, hand_on, origin
 
 T = TypeVar("T")
 
@@ -65,7 +65,8 @@ class _Buffer(Generic[T]):
         self._limit = limit
         self._overflow = overflow
         self._dropped = dropped
-        self._items: deque[T] = deque()
+        self._items: deque[tuple[T, Source | None]] = deque()
+        self._source: Source | None = None  # of the newest item that went on
         self._holds = Holds()
         self._held = 0
         self._emitting = False
@@ -79,8 +80,8 @@ class _Buffer(Generic[T]):
             if self._overflow == "drop_newest":
                 self._dropped(item)
                 return
-            self._dropped(self._items.popleft())
-        self._items.append(item)
+            self._dropped(self._items.popleft()[0])
+        self._items.append((item, origin.get()))
         self._drain()
         if len(self._items) >= self._limit:
             self._holds.hold(origin.get())
@@ -108,17 +109,23 @@ class _Buffer(Generic[T]):
         self._held -= 1
         self._drain()
 
+    def report(self, error: Exception) -> None:
+        """Let the source have what those behind have raised."""
+        if self._source is None:
+            raise error
+        self._source.report(error)
+
     def _drain(self) -> None:
         if self._emitting:
             return
         self._emitting = True
         while self._items and not self._held:
-            item = self._items.popleft()
-            token = origin.set(self)
+            item, self._source = self._items.popleft()
             try:
-                self._observer.on_next(item)
-            finally:
-                origin.reset(token)
+                hand_on(item, self, self._observer)
+            except Exception:
+                self._emitting = False
+                raise
         self._emitting = False
         if len(self._items) < self._limit:
             self._holds.release()

@@ -9,7 +9,8 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
-from rxws.origin import origin
+from rxws.errors import not_cancelled
+from rxws.origin import hand_on
 
 T = TypeVar("T")
 
@@ -65,19 +66,20 @@ class _Iteration(Generic[T]):
         self._held = 0
 
     async def run(self, iterator: AsyncIterator[T]) -> None:
-        origin.set(self)  # of this task's own context
         turn = 0
         try:
             async for item in iterator:
-                self._observer.on_next(item)
+                hand_on(item, self, self._observer)
                 if self.stopped:
                     return
                 await self._free.wait()
                 turn = (turn + 1) % TURN
                 if not turn:
                     await asyncio.sleep(0)
-        except Exception as error:
-            self._observer.on_error(error)
+        except (Exception, asyncio.CancelledError) as error:
+            if self.stopped:
+                raise  # it was cancelled
+            self._observer.on_error(not_cancelled(error, "an iterable"))
         else:
             self._observer.on_completed()
         finally:
@@ -95,3 +97,8 @@ class _Iteration(Generic[T]):
         self._held -= 1
         if not self._held:
             self._free.set()
+
+    def report(self, error: Exception) -> None:
+        """Let asyncio's exception handler have it, as what a task raises that nobody awaits."""
+        context = {"message": "a subscriber of an asynchronous iterable raised", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)

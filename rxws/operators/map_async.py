@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.origin import Holdable, Holds, origin
+from rxws.errors import not_cancelled
+from rxws.origin import Holds, Source, hand_on, origin
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -72,7 +73,7 @@ class _Job(Generic[T]):
 
     def __init__(self, item: T) -> None:
         self.item = item
-        self.source: Holdable | None = origin.get()
+        self.source: Source | None = origin.get()
         self.task: asyncio.Task[None] | None = None
         self.done = False
         self.result: Any = None
@@ -134,9 +135,11 @@ class _Work(Generic[T, R]):
     async def _run(self, job: _Job[T]) -> None:
         try:
             job.result = await self._function(job.item)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if job not in self._running:
+                raise  # it was cancelled
             job.task = None
-            self.fail(error)
+            self.fail(not_cancelled(error, "a coroutine"))
         else:
             job.done, job.task = True, None
             self._emit(job)
@@ -144,11 +147,10 @@ class _Work(Generic[T, R]):
     def _emit(self, job: _Job[T]) -> None:
         if not self._ordered:
             self._running.remove(job)
-            self._observer.on_next(cast("R", job.result))
+            hand_on(job.result, job.source, self._observer)
         while self._ordered and self._running and self._running[0].done:
             first = self._running.popleft()
-            origin.set(first.source)  # of this task's own context
-            self._observer.on_next(cast("R", first.result))
+            hand_on(first.result, first.source, self._observer)
         while self._waiting and len(self._running) < self._slots:
             self._start(self._waiting.popleft())
         if len(self._running) < self._slots:

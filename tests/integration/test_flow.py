@@ -5,14 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import pytest
 from reactivex import operators as ops
 
 import rxws
 from rxws import operators as rxops
 from tests.integration.flood import flooding
-from tests.integration.raw import PING, PONG, TEXT, frame, raw
+from tests.integration.raw import PING, PONG, TEXT, raw
 from tests.integration.server import serving
 from tests.streams import ended
 
@@ -97,7 +96,7 @@ async def test_a_high_buffer_holds_reading(eventually: Eventually) -> None:
 async def test_a_flood_on_one_socket_leaves_its_neighbours_quick(
     opcode: int, size: int, eventually: Eventually
 ) -> None:
-    """Measured in CPU time of this thread, which is the server and its quiet client: what other processes do counts not."""
+    """Measured in CPU time of this thread, of the server and its quiet client: other processes do not count."""
 
     @rxws.websocket
     def echo(incoming: Any) -> Any:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -9,33 +10,8 @@ from reactivex.subject import Subject
 import rxws
 from rxws import operators as rxops
 from rxws.testing import serve
+from tests.operators.jobs import Jobs
 from tests.streams import ended, turns, watch
-
-
-class Jobs:
-    """A coroutine function whose calls end when a test says so."""
-
-    def __init__(self) -> None:
-        self.waiting: dict[Any, asyncio.Future[Any]] = {}
-        self.started: list[Any] = []
-        self.cancelled: list[Any] = []
-
-    async def __call__(self, item: Any) -> Any:
-        self.started.append(item)
-        self.waiting[item] = asyncio.get_running_loop().create_future()
-        try:
-            return await self.waiting[item]
-        except asyncio.CancelledError:
-            self.cancelled.append(item)
-            raise
-
-    async def end(self, item: Any, result: Any = None) -> None:
-        future = self.waiting.pop(item)
-        if isinstance(result, Exception):
-            future.set_exception(result)
-        else:
-            future.set_result(result if result is not None else f"{item}!")
-        await turns()
 
 
 async def test_one_at_a_time_in_order() -> None:
@@ -217,3 +193,49 @@ async def test_control_frames_and_the_peer_s_departure_are_dealt_with_in_a_hold(
     assert await ended(socket) == rxws.Close.received(1006)
     await turns()
     assert jobs.cancelled == ["a"]
+
+
+async def test_what_a_subscriber_behind_it_raises_is_an_error_of_the_socket() -> None:
+    async def same(message: str) -> str:
+        return message
+
+    def handler(incoming: Any, errors: Any) -> None:
+        errors.subscribe(seen.append)
+        for ordered in (True, False):
+            incoming.pipe(rxops.map_async(same, ordered=ordered)).subscribe(refuse)
+        incoming.subscribe(sibling.append)
+
+    def refuse(message: str) -> None:
+        raise {"a": KeyError, "b": asyncio.CancelledError}[message](message)
+
+    seen: list[Exception] = []
+    sibling: list[str] = []
+    socket, peer = serve(handler)
+    peer.send("a", "b")
+    await turns(20)
+    assert [type(error) for error in seen] == [KeyError, KeyError, RuntimeError, RuntimeError]
+    assert sibling == ["a", "b"], "the socket is held no longer than it takes"
+    peer.close(rxws.Close())
+    await ended(socket)
+
+
+async def test_a_coroutine_that_was_cancelled_by_somebody_else_is_an_error() -> None:
+    jobs, source = Jobs(), Subject[str]()
+    log = watch(r=source.pipe(rxops.map_async(jobs)))
+    source.on_next("a")
+    await turns()
+    jobs.waiting["a"].cancel()
+    await turns()
+    assert [type(entry[1]) for entry in log] == [RuntimeError]
+
+
+async def test_what_a_subscriber_raises_over_an_item_of_nobody_s_goes_to_asyncio_s_handler() -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    jobs, source = Jobs(), Subject[str]()
+    source.pipe(rxops.map_async(jobs)).subscribe(lambda item: 1 / 0)
+    source.on_next("a")
+    await turns()
+    await jobs.end("a")
+    gc.collect()
+    assert [type(error) for error in told] == [ZeroDivisionError]

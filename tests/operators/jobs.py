@@ -1,0 +1,35 @@
+import asyncio
+from typing import Any
+
+from tests.streams import turns
+
+
+class Jobs:
+    """A coroutine function whose calls end when a test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: dict[Any, asyncio.Future[Any]] = {}
+        self.started: list[Any] = []
+        self.cancelled: list[Any] = []
+
+    async def __call__(self, item: Any) -> Any:
+        self.started.append(item)
+        self.waiting[item] = asyncio.get_running_loop().create_future()
+        try:
+            return await self.waiting[item]
+        except asyncio.CancelledError:
+            self.cancelled.append(item)
+            raise
+
+    async def end(self, item: Any, result: Any = None) -> None:
+        future = self.waiting.pop(item)
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result if result is not None else f"{item}!")
+        await turns()
+
+
+async def finish(jobs: Jobs) -> None:
+    while jobs.waiting:
+        await jobs.end(next(iter(jobs.waiting)))

@@ -1,0 +1,120 @@
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from reactivex import operators as ops
+
+from rxws import operators as rxops
+from tests.operators.jobs import Jobs, finish
+from tests.streams import turns, watch
+
+
+async def count(log: list[Any], limit: int = 3, error: Exception | None = None) -> AsyncIterator[int]:
+    try:
+        for number in range(limit):
+            log.append(number)
+            yield number
+        if error is not None:
+            raise error
+    finally:
+        log.append("closed")
+
+
+async def test_an_iterable_is_an_observable() -> None:
+    log: list[Any] = []
+    seen = watch(r=rxops.from_async_iterable(count(log)))
+    await turns()
+    assert seen == [("r", 0), ("r", 1), ("r", 2), "r|"]
+    error = LookupError()
+    seen = watch(r=rxops.from_async_iterable(count(log, 1, error)))
+    await turns()
+    assert seen == [("r", 0), ("r#", error)]
+
+
+async def test_an_iterable_waits_for_those_who_are_busy() -> None:
+    jobs, log = Jobs(), list[Any]()
+    seen = watch(r=rxops.from_async_iterable(count(log)).pipe(rxops.map_async(jobs)))
+    await turns()
+    assert log == [0]
+    await finish(jobs)
+    assert seen == [("r", "0!"), ("r", "1!"), ("r", "2!"), "r|"]
+
+
+async def test_an_iterable_that_never_waits_lets_others_have_their_turn() -> None:
+    log: list[Any] = []
+    numbers = rxops.from_async_iterable(count(log, 10**9)).pipe(ops.take_while(lambda number: number < 1000))
+    seen = watch(r=numbers.pipe(ops.last()))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert 0 < len(log) < 1000
+    await turns(50)
+    assert seen == [("r", 999), "r|"]
+
+
+async def test_an_iterable_waits_for_all_who_are_busy() -> None:
+    one, two, log = Jobs(), Jobs(), list[Any]()
+    shared = rxops.from_async_iterable(count(log, 2)).pipe(ops.publish())
+    seen = watch(one=shared.pipe(rxops.map_async(one)), two=shared.pipe(rxops.map_async(two)))
+    shared.connect()
+    await turns()
+    await one.end(0)
+    assert log == [0]
+    await two.end(0)
+    assert log[:2] == [0, 1]
+    await one.end(1)
+    await two.end(1)
+    assert seen[-2:] == ["one|", ("two", "1!")] or "two|" in seen
+
+
+async def test_disposing_closes_the_generator() -> None:
+    log: list[Any] = []
+    rxops.from_async_iterable(count(log, 10**9)).pipe(ops.take(2)).subscribe()
+    subscription = rxops.from_async_iterable(count(log, 10**9)).pipe(rxops.map_async(Jobs())).subscribe()
+    await turns()
+    subscription.dispose()
+    await turns()
+    assert log.count("closed") == 2
+
+
+class Numbers:
+    """An iterable that is no generator."""
+
+    def __init__(self) -> None:
+        self.left = [3, 2, 1]
+
+    def __aiter__(self) -> "Numbers":
+        return self
+
+    async def __anext__(self) -> int:
+        if not self.left:
+            raise StopAsyncIteration
+        return self.left.pop()
+
+
+async def test_an_iterator_without_aclose_will_do() -> None:
+    seen = watch(r=rxops.from_async_iterable(Numbers()))
+    await turns()
+    assert seen == [("r", 1), ("r", 2), ("r", 3), "r|"]
+
+
+async def test_what_a_subscriber_raises_is_told_and_the_next_item_comes() -> None:
+    async def same(number: int) -> int:
+        return number
+
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+    for work in (ops.map(str), rxops.map_async(same)):
+        rxops.from_async_iterable(count([])).pipe(work).subscribe(lambda item: 1 / 0)
+    await turns(30)
+    assert [type(error) for error in told] == [ZeroDivisionError] * 6
+
+
+async def test_an_iterable_that_was_cancelled_by_somebody_else_is_an_error() -> None:
+    async def numbers() -> AsyncIterator[int]:
+        yield 1
+        raise asyncio.CancelledError
+
+    log = watch(r=rxops.from_async_iterable(numbers()))
+    await turns()
+    assert log[0] == ("r", 1)
+    assert [type(entry[1]) for entry in log[1:]] == [RuntimeError]

@@ -1,0 +1,78 @@
+import asyncio
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex.subject import Subject
+
+import rxws
+from rxws import operators as rxops
+from rxws.testing import MemoryDialer, connect, serve
+from tests.streams import ended, turns
+
+
+async def test_a_socket_can_be_iterated_and_a_slow_loop_holds_it() -> None:
+    async def handler(socket: Any) -> None:
+        await asyncio.sleep(60)
+
+    socket, peer = serve(handler)
+    messages = aiter(socket)
+    peer.send(*"abc")
+    assert await anext(messages) == "a"
+    await turns()
+    assert socket.stats.received == 1
+    assert [await anext(messages), await anext(messages)] == ["b", "c"]
+    peer.close(rxws.Close())
+    with pytest.raises(StopAsyncIteration):
+        await anext(messages)
+    await ended(socket)
+
+
+async def test_a_client_can_be_iterated_from_its_first_message() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        dialer.peer.send("a", "b")
+        await turns()
+        seen: list[Any] = []
+        async for message in socket:
+            seen.append(message)
+            if message == "b":
+                break
+        assert seen == ["a", "b"]
+
+
+async def test_iterating_raises_what_the_observable_fails_with_after_its_items() -> None:
+    source = reactivex.concat(reactivex.of(1, 2), reactivex.throw(LookupError()))
+    seen: list[int] = []
+
+    async def iterate() -> None:
+        async for item in rxops.to_async_iterable(source):
+            seen.append(item)
+
+    with pytest.raises(LookupError):
+        await iterate()
+    assert seen == [1, 2]
+
+
+async def test_leaving_the_loop_disposes() -> None:
+    source = Subject[int]()
+    iterator = rxops.to_async_iterable(source)
+    asyncio.get_running_loop().call_soon(source.on_next, 1)
+    assert await anext(iterator) == 1
+    await iterator.aclose()
+    assert source.observers == []
+
+
+async def test_iterating_over_what_nobody_can_hold_is_bounded() -> None:
+    source = Subject[int]()
+    iterator = rxops.to_async_iterable(source)
+
+    def flood() -> None:
+        for number in range(1030):
+            source.on_next(number)
+
+    asyncio.get_running_loop().call_soon(flood)
+    assert await anext(iterator) == 0
+    with pytest.raises(OverflowError, match="1024 items wait for the loop"):
+        async for _ in iterator:
+            pass
