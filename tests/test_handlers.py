@@ -363,6 +363,17 @@ async def test_an_async_def_may_raise_an_error_of_its_own_code() -> None:
     assert await ended(serve(handler)[0]) == rxws.Close(4018, "short and stout")
 
 
+async def test_an_async_def_that_raises_an_error_whose_reason_is_too_long_closes_with_its_code() -> None:
+    class Verbose(Exception):
+        close_code = 4018
+        close_reason = "x" * 124
+
+    async def handler() -> None:
+        raise Verbose
+
+    assert await ended(serve(handler)[0]) == rxws.Close(4018)
+
+
 # An async def with yield
 
 
