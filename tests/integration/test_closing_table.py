@@ -338,6 +338,24 @@ async def test_a_peer_gone_without_a_close_frame_is_1006(leave: str, eventually:
         assert await ended(server.sockets[0]) == rxws.Close.received(1006)
 
 
+async def test_a_handler_that_raises_what_is_no_exception_leaves_no_socket_behind(eventually: Eventually) -> None:
+    class Outcome(BaseException):
+        """As test frameworks have them."""
+
+    def give_up(_: str) -> None:
+        raise Outcome
+
+    async with (
+        serving(rxws.websocket(lambda incoming: incoming.subscribe(give_up))) as server,
+        raw(server.port) as peer,
+    ):
+        peer.send(TEXT, b"a")
+        assert await peer.reader.read() == b""
+        assert (await ended(server.sockets[0], 1)).code == 1006
+        assert server.hub is not None
+        assert len(server.hub) == 0
+
+
 async def test_a_missed_heartbeat_is_1006(eventually: Eventually) -> None:
     handler = rxws.websocket(heartbeat=0.1)(lambda incoming: incoming)
     async with serving(handler) as server, raw(server.port) as peer:
