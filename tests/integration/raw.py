@@ -22,8 +22,7 @@ def frame(opcode: int, data: bytes = b"", *, fin: bool = True, rsv: int = 0) -> 
         header = struct.pack("!BBH", first, 0x80 | 126, len(data))
     else:
         header = struct.pack("!BBQ", first, 0x80 | 127, len(data))
-    body = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data)) if len(data) < 65536 else masked(data, mask)
-    return header + mask + body
+    return header + mask + masked(data, mask)
 
 
 def masked(data: bytes, mask: bytes) -> bytes:

@@ -227,7 +227,7 @@ async def test_a_message_that_does_not_decode_is_1007() -> None:
     assert await close_seen(handler, "{") == (1007, "Invalid Message", [])
 
 
-async def test_a_message_rate_exceeded_is_1008() -> None:
+async def test_more_messages_than_message_rate_allows_is_1008() -> None:
     handler = rxws.websocket(message_rate=3)(lambda incoming: incoming)
     assert await close_seen(handler, *"abcde") == (1008, "Message Rate Exceeded", ["a", "b", "c"])
 
@@ -274,13 +274,13 @@ async def test_the_application_s_shutdown_is_1001() -> None:
 
 
 @pytest.mark.parametrize("size", [999, 1000])
-async def test_a_message_of_exactly_the_limit_passes(size: int) -> None:
+async def test_a_message_of_exactly_max_msg_size_passes(size: int) -> None:
     handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming.pipe(ops.take(1)))
     assert await close_seen(handler, "x" * size) == (1000, "", ["x" * size])
 
 
 @pytest.mark.parametrize("size", [1001, 2_000_000])
-async def test_a_message_too_big_is_1009_and_the_client_sees_it(size: int) -> None:
+async def test_a_message_above_max_msg_size_is_1009_and_the_client_sees_it(size: int) -> None:
     handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming)
     code, _, seen = await close_seen(handler, "x" * size)
     assert (code, seen) == (1009, [])
