@@ -657,6 +657,12 @@ def test_what_is_no_function_is_a_type_error_at_decoration() -> None:
         rxws.websocket(3)  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("kind", [staticmethod, classmethod])
+def test_a_static_or_class_method_below_is_a_type_error_at_decoration_that_says_where_it_belongs(kind: Any) -> None:
+    with pytest.raises(TypeError, match=f"write @{kind.__name__} above @rxws.websocket"):
+        rxws.websocket(kind(lambda incoming: incoming))
+
+
 async def coroutine() -> None: ...
 
 
