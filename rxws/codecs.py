@@ -2,7 +2,7 @@
 
 A codec turns what came off the wire (`str` from a text frame, `bytes` from a binary one) into a message, and
 a message into what goes on the wire. Whatever either of its methods raises becomes a `DecodeError` or an
-`EncodeError` on the socket's `errors`.
+`EncodeError` on the socket's `errors`; a `Close` closes the socket.
 """
 
 from __future__ import annotations

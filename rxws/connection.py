@@ -28,7 +28,7 @@ class Owner(Protocol):
     counters: Counters
 
     def close(self, close: Close) -> None:
-        """Close, since the peer exceeds what it may."""
+        """Close, since the peer exceeds what it may, or the codec says so."""
         ...
 
     def hold(self) -> None:
@@ -165,6 +165,9 @@ class Connection:
         if self._decode is not None:
             try:
                 data = self._decode(data)
+            except Close as close:
+                self._owner.close(close)
+                return
             except Exception as cause:
                 error = DecodeError(data)
                 error.__cause__ = cause

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from rxws.closing import Close
 from rxws.codecs import Codec, text
 from rxws.errors import EncodeError
 from rxws.wire import Binary, Text
@@ -16,7 +17,10 @@ _last: tuple[Any, Any, Text | Binary] = None, None, Text(b"")
 
 
 def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
-    """Encode a message; raises `EncodeError`. The frame of the last one is used again for the very same object."""
+    """Encode a message; raises `EncodeError`, or a `Close` of the codec's.
+
+    The frame of the last message is used again for the very same object.
+    """
     global _last
     last_message, last_codec, frame = _last
     if message is last_message and codec is last_codec:
@@ -29,6 +33,8 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
             frame = Binary(bytes(data), message)
         else:
             raise TypeError(f"{type(codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
+    except Close:
+        raise
     except Exception as cause:
         raise EncodeError(message, str(cause)) from cause
     if type(message) in IMMUTABLE:

@@ -11,7 +11,7 @@ class RxwsError(Exception):
     """The root of the errors that rxws itself makes.
 
     `close_code` and `close_reason` are what the peer sees when the error closes the socket. An exception
-    class of your own may have them too.
+    class of your own may have them too; a reason that a close frame cannot hold is left out.
     """
 
     close_code: int = 1011
@@ -101,7 +101,10 @@ def close_for(error: BaseException) -> Close:
     code = getattr(error, "close_code", None)
     if not isinstance(code, int) or not (sendable(code) or isinstance(error, ConnectionLost)):
         return Close(RxwsError.close_code, RxwsError.close_reason)
-    return Close.received(code, str(getattr(error, "close_reason", "")))
+    try:
+        return Close.received(code, getattr(error, "close_reason", ""))
+    except (TypeError, ValueError):
+        return Close.received(code)
 
 
 def not_cancelled(error: BaseException, who: str) -> Exception:

@@ -27,6 +27,9 @@ class Handler:
     """A function that says what a socket does; raises `TypeError` for one that cannot."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        if isinstance(function, (staticmethod, classmethod)):
+            kind = type(cast("object", function)).__name__
+            raise TypeError(f"a handler is a function: write @{kind} above @rxws.websocket, not below it")
         if not callable(function):
             raise TypeError(f"a handler is a function, not {function!r}")
         self.name = getattr(function, "__qualname__", None) or repr(function)

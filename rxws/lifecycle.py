@@ -48,9 +48,9 @@ class Lifecycle:
         self.thread = LoopThread(asyncio.get_running_loop())
         self.incoming = Incoming[Any](self.report, self._first_subscriber)
         self.outgoing = Outgoing[Any](self, self.thread, settings, settings.codec_for(protocol), self.report)
-        self.errors = Errors(self.thread, _log, self.report)
+        self.errors = Errors(self.thread, self._note, self.report)
         self.closed = Outcome[Close](_log)
-        self.undelivered = Undelivered(settings.max_buffered, _log)
+        self.undelivered = Undelivered(settings.max_buffered, self._note)
         self.counters = Counters()
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""
@@ -176,6 +176,13 @@ class Lifecycle:
         else:
             self.connection.finish(close, close, flush=False)
             self.ending(self.connection, close)
+
+    def _note(self, error: Exception) -> None:
+        """Log what cannot go to `errors`: what an observer of it raised, say; from any thread."""
+        if isinstance(error, Close):
+            self.thread.run(self.close, error)
+        else:
+            _log(error)
 
     def give_up(self) -> None:
         """End at once what has not ended."""

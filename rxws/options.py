@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict, cast, get_args
+from typing import Any, Final, TypedDict, cast, get_args
 
 from rxws import codecs
 from rxws.offline import Expire, Offline, OfflineName
 from rxws.overflow import LatestBy, Overflow, OverflowName
+
+_TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+"""What a subprotocol may be (RFC 6455, section 4.1; RFC 9110, section 5.6.2)."""
 
 
 class Options(TypedDict, total=False):
@@ -126,6 +130,14 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
     raise TypeError(f"{name} must be a list of strings, not {value!r}")
 
 
+def _protocols(name: str, value: Any) -> tuple[str, ...]:
+    protocols = _names(name, value)
+    for protocol in protocols:
+        if not _TOKEN.fullmatch(protocol):
+            raise ValueError(f"{name} holds {protocol!r}: expected letters, digits and any of !#$%&'*+-.^_`|~")
+    return protocols
+
+
 def _origins(name: str, value: Any) -> tuple[str, ...] | None:
     if value == "*":
         return None
@@ -186,7 +198,7 @@ def _offline(name: str, value: Any) -> Offline:
 
 _CHECKS = {
     "codec": _codec,
-    "protocols": _names,
+    "protocols": _protocols,
     "origins": _origins,
     "heartbeat": _optional_number,
     "max_msg_size": _optional_integer,

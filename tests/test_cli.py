@@ -49,6 +49,13 @@ def test_the_demo_picks_another_port_when_its_own_is_taken_and_says_so() -> None
             assert f":{port}," not in line
 
 
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_a_port_that_is_none_is_a_clear_error(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["demo", f"--port={port}"])
+    assert f"argument --port: invalid port value: '{port}'" in capsys.readouterr().err
+
+
 def test_an_address_that_is_not_this_machine_s_is_a_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--host", "192.0.2.1"]) == 1
     assert "cannot listen on 192.0.2.1:8080" in capsys.readouterr().err

@@ -13,6 +13,16 @@ class Confused(Exception):
     close_code = 99
 
 
+class Verbose(Exception):
+    close_code = 4000
+    close_reason = "x" * 124
+
+
+class Speechless(Exception):
+    close_code = 4000
+    close_reason = None
+
+
 @pytest.mark.parametrize(
     ("error", "close"),
     [
@@ -24,6 +34,8 @@ class Confused(Exception):
         (rxws.Close(4001, "bye"), rxws.Close(4001, "bye")),
         (Teapot(), rxws.Close(4018, "short and stout")),
         (Confused(), rxws.Close(1011, "Unexpected Error")),
+        (Verbose(), rxws.Close(4000)),
+        (Speechless(), rxws.Close(4000)),
     ],
 )
 def test_an_error_closes_with_its_class_s_code(error: Exception, close: rxws.Close) -> None:

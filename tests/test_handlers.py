@@ -363,6 +363,17 @@ async def test_an_async_def_may_raise_an_error_of_its_own_code() -> None:
     assert await ended(serve(handler)[0]) == rxws.Close(4018, "short and stout")
 
 
+async def test_an_async_def_that_raises_an_error_whose_reason_is_too_long_closes_with_its_code() -> None:
+    class Verbose(Exception):
+        close_code = 4018
+        close_reason = "x" * 124
+
+    async def handler() -> None:
+        raise Verbose
+
+    assert await ended(serve(handler)[0]) == rxws.Close(4018)
+
+
 # An async def with yield
 
 
@@ -644,6 +655,12 @@ def test_an_object_whose_call_is_a_generator_is_a_type_error_at_decoration() -> 
 def test_what_is_no_function_is_a_type_error_at_decoration() -> None:
     with pytest.raises(TypeError, match="a handler is a function, not 3"):
         rxws.websocket(3)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("kind", [staticmethod, classmethod])
+def test_a_static_or_class_method_below_is_a_type_error_at_decoration_that_says_where_it_belongs(kind: Any) -> None:
+    with pytest.raises(TypeError, match=f"write @{kind.__name__} above @rxws.websocket"):
+        rxws.websocket(kind(lambda incoming: incoming))
 
 
 async def coroutine() -> None: ...

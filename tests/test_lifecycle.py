@@ -77,6 +77,49 @@ async def test_a_close_raised_anywhere_in_a_pipeline_closes_with_its_code(place:
     assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
 
 
+class Closing:
+    """A codec that has enough."""
+
+    def __init__(self, at: str) -> None:
+        self.at = at
+
+    def decode(self, data: Any) -> Any:
+        return self.do("decode", data)
+
+    def encode(self, message: Any) -> Any:
+        return self.do("encode", message)
+
+    def do(self, what: str, data: Any) -> Any:
+        if what == self.at:
+            raise rxws.Close(4001, "bye")
+        return data
+
+
+@pytest.mark.parametrize("at", ["decode", "encode"])
+@pytest.mark.parametrize("observed", [True, False])
+async def test_a_close_raised_by_a_codec_closes_with_its_code_and_is_no_error(at: str, observed: bool) -> None:
+    socket, peer = serve(lambda incoming: incoming, codec=Closing(at))
+    log = watch(errors=socket.errors) if observed else []
+    peer.send("go")
+    assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
+    assert log == (["errors|"] if observed else [])
+
+
+@pytest.mark.parametrize("stream", ["errors", "dropped", "outgoing"])
+async def test_a_close_raised_by_an_observer_of_another_stream_closes_with_its_code(stream: str) -> None:
+    def bye(_: Any) -> None:
+        raise rxws.Close(4001, "bye")
+
+    socket, peer = serve(hold_open, overflow="drop_newest", max_buffered=65)
+    getattr(socket, stream).subscribe(bye)
+    if stream == "errors":
+        socket.errors.on_next(ValueError())
+    else:
+        socket.outgoing.on_next("a")
+        socket.outgoing.on_next("b")
+    assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
+
+
 async def test_a_message_that_does_not_decode_closes_1007_when_nobody_observes_errors() -> None:
     socket, peer = serve(hold_open, codec=rxws.json)
     peer.send("{")

@@ -11,6 +11,8 @@ BAD = [
     ({"protocols": "v1"}, TypeError, "protocols must be a list of strings"),
     ({"protocols": [1]}, TypeError, "protocols must be a list of strings"),
     ({"protocols": 1}, TypeError, "protocols must be a list of strings"),
+    ({"protocols": ["v1, v2"]}, ValueError, "protocols holds 'v1, v2': expected letters, digits"),
+    ({"protocols": ["v\u00e9"]}, ValueError, "protocols holds"),
     ({"protocols": {"v1": "json"}}, TypeError, r"protocols\['v1'\] must be an object with decode"),
     ({"origins": "https://example.com"}, TypeError, "origins must be a list of strings"),
     ({"origins": ["example.com"]}, ValueError, 'expected "scheme://host"'),

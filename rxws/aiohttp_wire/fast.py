@@ -248,6 +248,7 @@ class FastWire(asyncio.BufferedProtocol):
         """End, after what was parked."""
         self._aiohttp.connection_lost(exc)
         self._deaf = True
+        self._outlet.busy = False  # which a handler that raised a BaseException has left behind
         self._ended(exc)
 
     def _ended(self, error: Exception | None) -> None:

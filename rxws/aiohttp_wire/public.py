@@ -210,6 +210,9 @@ class PublicWire:
             await work
         except Exception as error:
             self._failed(error)
+        except BaseException:
+            self._end(None)
+            raise
 
     def _failed(self, error: Exception) -> None:
         """End; but if it is writing that failed, read first what the peer sent before it left: its close, perhaps."""

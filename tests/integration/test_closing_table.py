@@ -227,7 +227,7 @@ async def test_a_message_that_does_not_decode_is_1007() -> None:
     assert await close_seen(handler, "{") == (1007, "Invalid Message", [])
 
 
-async def test_a_message_rate_exceeded_is_1008() -> None:
+async def test_more_messages_than_message_rate_allows_is_1008() -> None:
     handler = rxws.websocket(message_rate=3)(lambda incoming: incoming)
     assert await close_seen(handler, *"abcde") == (1008, "Message Rate Exceeded", ["a", "b", "c"])
 
@@ -274,13 +274,13 @@ async def test_the_application_s_shutdown_is_1001() -> None:
 
 
 @pytest.mark.parametrize("size", [999, 1000])
-async def test_a_message_of_exactly_the_limit_passes(size: int) -> None:
+async def test_a_message_of_exactly_max_msg_size_passes(size: int) -> None:
     handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming.pipe(ops.take(1)))
     assert await close_seen(handler, "x" * size) == (1000, "", ["x" * size])
 
 
 @pytest.mark.parametrize("size", [1001, 2_000_000])
-async def test_a_message_too_big_is_1009_and_the_client_sees_it(size: int) -> None:
+async def test_a_message_above_max_msg_size_is_1009_and_the_client_sees_it(size: int) -> None:
     handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming)
     code, _, seen = await close_seen(handler, "x" * size)
     assert (code, seen) == (1009, [])
@@ -336,6 +336,24 @@ async def test_a_peer_gone_without_a_close_frame_is_1006(leave: str, eventually:
         await eventually(lambda: server.sockets)
         peer.reset() if leave == "reset" else peer.writer.close()
         assert await ended(server.sockets[0]) == rxws.Close.received(1006)
+
+
+async def test_a_handler_that_raises_what_is_no_exception_leaves_no_socket_behind(eventually: Eventually) -> None:
+    class Outcome(BaseException):
+        """As test frameworks have them."""
+
+    def give_up(_: str) -> None:
+        raise Outcome
+
+    async with (
+        serving(rxws.websocket(lambda incoming: incoming.subscribe(give_up))) as server,
+        raw(server.port) as peer,
+    ):
+        peer.send(TEXT, b"a")
+        assert await peer.reader.read() == b""
+        assert (await ended(server.sockets[0], 1)).code == 1006
+        assert server.hub is not None
+        assert len(server.hub) == 0
 
 
 async def test_a_missed_heartbeat_is_1006(eventually: Eventually) -> None:

@@ -1,9 +1,27 @@
 """The demo in a browser: what it shows, how it is controlled, how it ends and comes back."""
 
-from playwright.async_api import Page, expect
+import os
+from pathlib import Path
+from urllib.parse import quote
 
+import aiohttp
+from playwright.async_api import Page, expect
+from yarl import URL
+
+from rxws.cli import demo
 from rxws.cli.demo.server import make_app
 from tests.integration.server import running
+
+
+async def test_only_the_page_s_own_files_are_served(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.html"
+    secret.write_text("secret")
+    around = os.path.relpath(secret, Path(demo.__file__).parent / "page")
+    async with running(make_app()) as server, aiohttp.ClientSession() as session:
+        for name, status in (("page.css", 200), (str(secret), 404), (around, 404), ("..", 404), ("main.py", 404)):
+            url = URL(server.http + quote(name, safe=""), encoded=True)
+            async with session.get(url) as response:
+                assert (name, response.status) == (name, status)
 
 
 async def slide(page: Page, name: str, value: int) -> None:

@@ -14,7 +14,7 @@ def add_to(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser("demo", help="this machine's telemetry in your browser, through Rx operators")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument("--port", default=8080, type=int, help="the port; another one if taken (default: %(default)s)")
+    parser.add_argument("--port", default=8080, type=port, help="the port; another one if taken (default: %(default)s)")
     parser.set_defaults(run=run)
 
 
@@ -30,12 +30,20 @@ def run(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
         return 1
-    port = listener.getsockname()[1]
-    taken = f" (port {options.port} is taken)" if options.port not in (port, 0) else ""
-    print(f"rxws demo: http://{options.host}:{port}{taken}, Ctrl-C to stop", flush=True)
+    chosen = listener.getsockname()[1]
+    taken = f" (port {options.port} is taken)" if options.port not in (chosen, 0) else ""
+    print(f"rxws demo: http://{options.host}:{chosen}{taken}, Ctrl-C to stop", flush=True)
     web.run_app(make_app(), sock=listener, print=None, access_log=None, shutdown_timeout=2)
     print("stopped", flush=True)
     return 0
+
+
+def port(text: str) -> int:
+    """Read a port's number; 0 is any free one."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return number
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -14,8 +14,10 @@ from rxws.cli.demo.controls import parse
 from rxws.cli.demo.pipeline import compose
 from rxws.cli.demo.telemetry import machine, samples
 
-PAGE = files("rxws.cli.demo") / "page"
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+PAGE = {
+    file.name: file for file in (files("rxws.cli.demo") / "page").iterdir() if file.name.rpartition(".")[2] in KINDS
+}
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
 
 routes = web.RouteTableDef()
@@ -41,10 +43,10 @@ def telemetry(
 async def page(request: web.Request) -> web.Response:
     """Serve a file of the page."""
     name = request.match_info.get("name", "index.html")
-    kind = KINDS.get(name.rpartition(".")[2])
-    file = PAGE / name
-    if kind is None or not file.is_file():
+    file = PAGE.get(name)
+    if file is None:
         raise web.HTTPNotFound
+    kind = KINDS[name.rpartition(".")[2]]
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
     return web.Response(text=file.read_text("utf-8"), content_type=kind, charset="utf-8", headers=headers)
 

@@ -35,7 +35,7 @@ export class Marbles {
       const at = x(marble.at), y = LANES[marble.lane];
       if (at < LEFT - SLOT) { this.#slots.delete(key); continue; }
       if (at < LEFT + 12) continue;
-      const label = marble.count > 1 ? `×${marble.count}` : marble.label, half = Math.max(13, 4 * label.length);
+      const label = marble.count > 1 ? `×${marble.count}` : marble.label, half = Math.max(13, 4 * label.length + 2);
       const kind = marble.kind === "alert" ? "alert-on" : marble.kind;
       this.front.put(key, "rect", { class: `marble ${kind}`, x: at - half, y: y - 13, width: 2 * half, height: 26, rx: 13 });
       this.front.put(`${key}t`, "text", { class: "marble-text", x: at, y: y + 4 }, label);
