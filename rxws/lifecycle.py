@@ -131,7 +131,7 @@ class Lifecycle:
         """Begin to close, if nothing has yet: send what is queued (`flush`) and `close`, within the deadline."""
         if self.close_cause is not None:
             return
-        self.close_cause = self._answer = close
+        self.close_cause = self._answer = close = close.passed_on()
         self.incoming.end()
         self.outgoing.stop()
         if not flush:
@@ -207,8 +207,8 @@ class Lifecycle:
         """Whether the peer reads slower than we write, or not at all for now."""
         return self.outgoing.offline if self.connection is None else self.connection.wire.congested
 
-    def violated(self, error: ProtocolError) -> None:
-        """Report what the peer did."""
+    def note(self, error: Exception) -> None:
+        """Report an error that closes nothing, or not more than is closing already."""
         if self.errors.observed:
             self.errors.emit(error)
         else:
