@@ -78,7 +78,7 @@ class Lifecycle:
         self._opening = False
         if self.close_cause is not None:
             connection.finish(self.close_cause, self._answer, flush=True)
-        connection.start(held=self._holds > 0)
+        connection.start(held=self._holds > 0 and self.close_cause is None)
         return connection
 
     def abandon(self) -> None:
@@ -147,7 +147,7 @@ class Lifecycle:
         loop = self.thread.loop
         if not self.outgoing.buffered[0]:
             loop.call_soon(self.abandon)
-        self._deadline = loop.call_later(self.settings.close_timeout, self.abandon)
+        self._deadline = loop.call_later(self.settings.close_timeout, self.give_up)
 
     def dispose(self) -> None:
         """Close with 1000; from any thread."""

@@ -314,6 +314,24 @@ async def test_leaving_offline_waits_for_a_connection_within_the_deadline() -> N
     assert await ended(socket) == rxws.Close()
 
 
+async def test_a_connection_that_opens_during_that_does_not_begin_a_deadline_of_its_own() -> None:
+    class Mute(MemoryDialer):
+        async def dial(self) -> Any:
+            wire, protocol = await super().dial()
+            wire.mute = True
+            return wire, protocol
+
+    dialer, loop = Mute(), asyncio.get_running_loop()
+    dialer.answering.clear()
+    async with connect(dialer, quick(), close_timeout=1) as socket:
+        socket.outgoing.on_next("stuck")
+        await turns()
+        loop.call_later(0.7, dialer.answering.set)
+        started = loop.time()
+    assert loop.time() - started < 1.5
+    assert dialer.peer.aborted
+
+
 async def test_a_socket_can_be_disposed_while_it_waits() -> None:
     dialer = MemoryDialer()
     dialer.refusals.extend(OSError() for _ in range(5))
@@ -540,6 +558,20 @@ async def test_a_successor_that_is_refused_for_good_leaves_the_present_connectio
         socket.rotate()
         await turns(30)
         assert log == [("errors", refusal)]
+        socket.outgoing.on_next("still here")
+        await turns()
+        assert dialer.peer.sent == ["still here"]
+
+
+async def test_nor_does_it_when_nobody_observes_errors(caplog: pytest.LogCaptureFixture) -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        dialer.refusals.append(rxws.ConnectError("the server answered 403", "http", status=403))
+        socket.rotate()
+        await turns(30)
+        assert "the server answered 403" in caplog.text
+        assert dialer.peer.close_sent is None
         socket.outgoing.on_next("still here")
         await turns()
         assert dialer.peer.sent == ["still here"]
