@@ -163,8 +163,9 @@ class Outgoing(Subject[T]):
         self._accept(value, connection)
 
     def connected(self, codec: Codec[Any, Any], wake: Callable[[], object]) -> None:
-        """Take note of a new connection."""
+        """Take note of a new connection; what was for the one before alone is forgotten."""
         self.codec, self.wake, self.offline = codec, wake, False
+        self._buffer.remove(lambda item: item.connection is not None)
         self._newest = None
 
     def disconnected(self, connection: object) -> None:
