@@ -41,7 +41,13 @@ class Reconnector:
             self._attempt = 0
         if self._is_last(because):
             return False
-        self._event.set_result(self._announce(because))
+        try:
+            delay = self._delay(because)
+        except Exception:
+            logger.exception("the jitter of the back-off raised; the socket ends")
+            return False
+        self._states.change(Waiting(delay, because))
+        self._event.set_result(delay)
         return True
 
     def rotate(self) -> None:

@@ -126,6 +126,18 @@ async def test_a_rule_that_raises_is_the_end(caplog: pytest.LogCaptureFixture) -
     assert "the rule for what is final raised" in caplog.text
 
 
+async def test_a_jitter_that_raises_is_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    dialer = MemoryDialer()
+    socket = await connect(dialer, quick(jitter=lambda ceiling: 1 / 0))
+    await opened(socket)
+    dialer.peer.close(rxws.Close(1012))
+    assert await ended(socket) == rxws.Close(1012)
+    assert "the jitter of the back-off raised" in caplog.text
+    dialer.refusals.append(OSError())
+    assert await ended(await connect(dialer, quick(jitter=lambda ceiling: 1 / 0))) == rxws.Close.received(1006)
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_a_final_refusal_is_an_error_and_the_end(caplog: pytest.LogCaptureFixture) -> None:
     dialer = MemoryDialer()
     refusal = rxws.ConnectError("the server answered 404", "http", status=404)
