@@ -47,7 +47,8 @@ class Lifecycle:
         self.protocol = protocol
         self.thread = LoopThread(asyncio.get_running_loop())
         self.incoming = Incoming[Any](self.report, self._first_subscriber)
-        self.outgoing = Outgoing[Any](self, self.thread, settings, settings.codec_for(protocol), self.report)
+        likely = protocol if renewal is None else next(iter(settings.protocols), None)
+        self.outgoing = Outgoing[Any](self, self.thread, settings, settings.codec_for(likely), self.report)
         self.errors = Errors(self.thread, _log, self.report)
         self.closed = Outcome[Close](_log)
         self.undelivered = Undelivered(settings.max_buffered, _log)

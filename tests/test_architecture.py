@@ -11,7 +11,7 @@ LAYERS = [
     | {"origin"},
     {"errors", "wire", "states", "operators"},
     {"overflow", "backoff", "encoding"},
-    {"options", "receipts", "undelivered"},
+    {"options", "receipts", "undelivered", "keeping"},
     {"incoming", "outgoing", "error_stream", "heartbeat"},
     {"connection"},
     {"lifecycle"},
