@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl as tls
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar, Unpack, overload
 
 from aiohttp import ClientSession
@@ -79,7 +80,13 @@ def connect(
         raise TypeError(f"reconnect must be a Backoff, such as rxws.Backoff(), not {reconnect!r}")
     if "offline" in options and reconnect is None:
         raise ValueError("offline is for sockets that come back: give reconnect=rxws.Backoff() too")
+    if not isinstance(open_timeout, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"open_timeout must be a number of seconds, not {open_timeout!r}")
     if not 0 < open_timeout < float("inf"):
         raise ValueError(f"open_timeout must be a positive number of seconds, not {open_timeout!r}")
+    if session is not None and not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"session must be an aiohttp.ClientSession, not {session!r}")
+    if not (headers is None or callable(headers) or isinstance(headers, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"headers must be a mapping of names to values, or a function that makes one, not {headers!r}")
     dialer = Dialer(url, settings, session=session, headers=headers, ssl=ssl, proxy=proxy, open_timeout=open_timeout)
     return Connect(dialer, settings, reconnect)

@@ -42,8 +42,8 @@ class ClientWebSocket(WebSocket[In, Out]):
 
         `subscribe` is sent for the first subscriber and again whenever a connection opens, `unsubscribe` when the last
         one leaves, if there is a connection then; both are messages, or functions that make them. Emits the messages
-        that `matches`. Completes when the socket closes; fails if `matches` raises, and other topics go on. May be
-        subscribed again after its end, with `retry` or `repeat`, say. Memory: none of its own.
+        that `matches`. Completes when the socket closes; fails if `matches`, or `subscribe`, raises, and other topics
+        go on. May be subscribed again after its end, with `retry` or `repeat`, say. Memory: none of its own.
         """
         return Topic[In](self._life, self._states, subscribe, unsubscribe, matches)
 

@@ -67,6 +67,16 @@ class Close(Exception):
         close.args = (code, reason)
         return close
 
+    def passed_on(self) -> Close:
+        """Give what may go on the wire in its place, to the peer of another socket, say: itself but for 1005 and 1006.
+
+        >>> Close.received(1005).passed_on(), Close.received(1006).passed_on()
+        (Close(code=1000, reason=''), Close(code=1011, reason='Connection Lost'))
+        """
+        if sendable(self.code):
+            return self
+        return Close() if self.code == 1005 else Close(1011, "Connection Lost")
+
     @property
     def code(self) -> int:
         """The close code, 1000 to 4999."""

@@ -106,6 +106,6 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await work
     except Exception as error:
-        life.report(error)
+        life.note(error)
     finally:
         work.cancel()

@@ -43,8 +43,8 @@ class Owner(Protocol):
         """Take an error that the socket may survive."""
         ...
 
-    def violated(self, error: ProtocolError) -> None:
-        """Take what the peer did."""
+    def note(self, error: Exception) -> None:
+        """Take an error that closes nothing, or not more than is closing already."""
         ...
 
     def lost(self, error: ConnectionLost) -> None:
@@ -191,7 +191,7 @@ class Connection:
 
     def close_received(self, close: Close) -> None:
         """Answer the peer's close with its code; what was queued will not be read any more."""
-        if self.finish(close, Close() if close.code == 1005 else close, flush=False):
+        if self.finish(close, close.passed_on(), flush=False):
             self._owner.ending(self, close)
 
     def protocol_violated(self, error: Exception, close: Close) -> None:
@@ -200,7 +200,7 @@ class Connection:
             violation = ProtocolError(str(error), close.code)
             violation.__cause__ = error
             self._owner.ending(self, violation)
-            self._owner.violated(violation)
+            self._owner.note(violation)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End."""

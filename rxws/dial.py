@@ -10,6 +10,7 @@ import ssl as tls
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from datetime import UTC
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar, cast
 
@@ -75,11 +76,13 @@ class Dialer:
         """
         body: list[bytes] = []
         token = _body.set(body)
+        limit = asyncio.timeout(self._open_timeout)
         try:
-            async with asyncio.timeout(self._open_timeout):
+            async with limit:
                 return await self._open()
         except TimeoutError as error:
-            raise ConnectError(f"no connection within {self._open_timeout:g} s", "timeout") from error
+            within = f"within {self._open_timeout:g} s" if limit.expired() else "in the time that the session gives"
+            raise ConnectError(f"no connection {within}", "timeout") from error
         except (aiohttp.ClientError, OSError) as error:
             raise _refusal(error, b"".join(body)) from error
         finally:
@@ -115,7 +118,7 @@ class Dialer:
 
     def _session(self) -> ClientSession:
         if self._own is None:
-            self._own = ClientSession()
+            self._own = ClientSession(timeout=aiohttp.ClientTimeout(total=None))  # `open_timeout` bounds all of it
         return self._own
 
 
@@ -177,7 +180,12 @@ def _refusal(error: Exception, body: bytes) -> ConnectError:
         message = f"the server answered {error.status} in place of 101{shown}"
         return ConnectError(message, "http", status=error.status, body=text, retry_after=_retry_after(error.headers))
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return ConnectError(f"the proxy answered {error.status} {error.message}", "proxy", status=error.status)
+        retry_after = _retry_after(error.headers)
+        message = f"the proxy answered {error.status} {error.message}"
+        return ConnectError(message, "proxy", status=error.status, retry_after=retry_after)
+    if isinstance(error, aiohttp.TooManyRedirects):
+        status = error.history[0].status
+        return ConnectError(f"the server answered {status} in place of 101, again and again", "http", status=status)
     return ConnectError(str(error) or type(error).__name__, _stage(error))
 
 
@@ -188,6 +196,8 @@ def _stage(error: Exception) -> Stage:
         case aiohttp.ClientProxyConnectionError():
             return "proxy"
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            return "tls"
+        case aiohttp.ClientConnectorError(os_error=ConnectionResetError()):  # after TCP's own handshake
             return "tls"
         case aiohttp.ClientConnectorError():
             return "tcp"
@@ -201,6 +211,7 @@ def _retry_after(headers: Mapping[str, str] | CIMultiDictProxy[str] | None) -> f
     if value.isdecimal():
         return float(value)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        date = email.utils.parsedate_to_datetime(value)
     except (TypeError, ValueError):
         return None
+    return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())

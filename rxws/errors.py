@@ -49,10 +49,10 @@ class ProtocolError(RxwsError):
 
 
 class ConnectionLost(RxwsError):
-    """The connection ended without a close frame; `__cause__` is the transport's error, if it told one."""
+    """The connection ended without a close frame; `__cause__` is the transport's error, if it told one.
 
-    close_code = 1006
-    close_reason = ""
+    Its own socket ends with 1006, which nobody sends; another one that it is raised in, a gateway's, say, with 1011.
+    """
 
 
 class HeartbeatTimeout(ConnectionLost):
@@ -99,12 +99,12 @@ def close_for(error: BaseException) -> Close:
     if isinstance(error, Close):
         return error
     code = getattr(error, "close_code", None)
-    if not isinstance(code, int) or not (sendable(code) or isinstance(error, ConnectionLost)):
+    if not isinstance(code, int) or not sendable(code):
         return Close(RxwsError.close_code, RxwsError.close_reason)
     try:
-        return Close.received(code, getattr(error, "close_reason", ""))
+        return Close(code, getattr(error, "close_reason", ""))
     except (TypeError, ValueError):
-        return Close.received(code)
+        return Close(code)
 
 
 def not_cancelled(error: BaseException, who: str) -> Exception:

@@ -47,7 +47,8 @@ class Lifecycle:
         self.protocol = protocol
         self.thread = LoopThread(asyncio.get_running_loop())
         self.incoming = Incoming[Any](self.report, self._first_subscriber)
-        self.outgoing = Outgoing[Any](self, self.thread, settings, settings.codec_for(protocol), self.report)
+        likely = protocol if renewal is None else next(iter(settings.protocols), None)
+        self.outgoing = Outgoing[Any](self, self.thread, settings, settings.codec_for(likely), self.report)
         self.errors = Errors(self.thread, self._note, self.report)
         self.closed = Outcome[Close](_log)
         self.undelivered = Undelivered(settings.max_buffered, self._note)
@@ -78,7 +79,7 @@ class Lifecycle:
         self._opening = False
         if self.close_cause is not None:
             connection.finish(self.close_cause, self._answer, flush=True)
-        connection.start(held=self._holds > 0)
+        connection.start(held=self._holds > 0 and self.close_cause is None)
         return connection
 
     def abandon(self) -> None:
@@ -131,7 +132,7 @@ class Lifecycle:
         """Begin to close, if nothing has yet: send what is queued (`flush`) and `close`, within the deadline."""
         if self.close_cause is not None:
             return
-        self.close_cause = self._answer = close
+        self.close_cause = self._answer = close = close.passed_on()
         self.incoming.end()
         self.outgoing.stop()
         if not flush:
@@ -147,7 +148,7 @@ class Lifecycle:
         loop = self.thread.loop
         if not self.outgoing.buffered[0]:
             loop.call_soon(self.abandon)
-        self._deadline = loop.call_later(self.settings.close_timeout, self.abandon)
+        self._deadline = loop.call_later(self.settings.close_timeout, self.give_up)
 
     def dispose(self) -> None:
         """Close with 1000; from any thread."""
@@ -214,8 +215,8 @@ class Lifecycle:
         """Whether the peer reads slower than we write, or not at all for now."""
         return self.outgoing.offline if self.connection is None else self.connection.wire.congested
 
-    def violated(self, error: ProtocolError) -> None:
-        """Report what the peer did."""
+    def note(self, error: Exception) -> None:
+        """Report an error that closes nothing, or not more than is closing already."""
         if self.errors.observed:
             self.errors.emit(error)
         else:

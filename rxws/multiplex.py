@@ -52,10 +52,9 @@ class Topic(Observable[T]):
         return Disposable(leave)
 
     def _begin(self) -> None:
-        self._upstream = CompositeDisposable(
-            self._life.incoming.subscribe(self._take, on_completed=self._end),
-        )
-        self._upstream.add(self._states.subscribe(self._open_again))
+        upstream = CompositeDisposable(self._life.incoming.subscribe(self._take, on_completed=self._end))
+        self._upstream = upstream
+        upstream.add(self._states.subscribe(self._open_again))
 
     def _take(self, message: T) -> None:
         try:
@@ -68,17 +67,27 @@ class Topic(Observable[T]):
 
     def _open_again(self, state: State) -> None:
         if isinstance(state, Open):
-            self._send(self._subscribe_message)
+            try:
+                self._send(self._subscribe_message)
+            except Exception as error:
+                self._upstream.dispose()
+                self._finish(error)
 
     def _end(self, error: Exception | None = None) -> None:
-        self._subscribers = 0
         self._stop()
+        self._finish(error)
+
+    def _finish(self, error: Exception | None) -> None:
+        self._subscribers = 0
         self._broadcast.end(error)
 
     def _stop(self) -> None:
         self._upstream.dispose()
         if isinstance(self._states.present, Open):
-            self._send(self._unsubscribe_message)
+            try:
+                self._send(self._unsubscribe_message)
+            except Exception as error:
+                self._life.report(error)
 
     def _send(self, message: Any) -> None:
         if message is not None:

@@ -13,7 +13,8 @@ from rxws.broadcast import Broadcast, Hot
 from rxws.closing import Close
 from rxws.codecs import Codec
 from rxws.encoding import encode
-from rxws.offline import Expire, Offline, policy_of
+from rxws.errors import EncodeError
+from rxws.keeping import Keeping
 from rxws.options import Settings
 from rxws.overflow import Full, make_buffer
 from rxws.threads import MAX_HANDED_OVER, LoopThread
@@ -89,10 +90,9 @@ class Outgoing(Subject[T]):
         self._owner = owner
         self._thread = thread
         self._policy = settings.overflow
-        self._offline: Offline = settings.offline
-        self._newest: Frame | None = None  # of those with the offline policy "latest"
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._pop = self._buffer.pop
+        self._keeping = Keeping(settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop)
         self._high_water = min(settings.high_water, settings.max_buffered)
         self._holding = False
         self._on_room: list[Callable[[], object]] = []
@@ -134,7 +134,7 @@ class Outgoing(Subject[T]):
     def next_item(self) -> Frame | None:
         """Give up the next message."""
         item = self._pop()
-        while item is not None and item.expires is not None and item.expires < self._thread.loop.time():
+        while item is not None and item.expires is not None and self._keeping.has_expired(item):
             self._drop(item)
             item = self._pop()
         if self._holding:
@@ -163,16 +163,19 @@ class Outgoing(Subject[T]):
         self._accept(value, connection)
 
     def connected(self, codec: Codec[Any, Any], wake: Callable[[], object]) -> None:
-        """Take note of a new connection."""
-        self.codec, self.wake, self.offline = codec, wake, False
-        self._newest = None
+        """Take note of a new connection; what was for the one before alone is forgotten."""
+        before, self.codec, self.wake, self.offline = self.codec, codec, wake, False
+        self._buffer.remove(lambda item: item.connection is not None)
+        self._keeping.forget()
+        if codec is not before:
+            self._encode_again()
 
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
         self.wake, self.offline = None, True
         self._buffer.remove(lambda item: item.connection is connection)
         self._look_for_room()
-        self._newest = None
+        self._keeping.forget()
 
     def encode(self, value: Any) -> Text | Binary:
         """Make a frame of a message, one for all that are sent the very same; raises `EncodeError`."""
@@ -188,7 +191,7 @@ class Outgoing(Subject[T]):
             item: Frame | None = encode(self.codec, value)
             if connection is not None:
                 item = Limited(item, connection=connection)
-            elif self.offline and (item := self._keep(item)) is None:
+            elif self.offline and (item := self._keeping.keep(item)) is None:
                 return
             congested = self._conflates and self._owner.congested
             dropped = self._buffer.push(item, congested=congested, patient=self.offline)
@@ -212,22 +215,15 @@ class Outgoing(Subject[T]):
         if self._broadcast.observers:
             self._broadcast.emit(value)
 
-    def _keep(self, item: Frame) -> Frame | None:
-        """Apply the offline policy to a message: it waits, for a while perhaps, or is dropped."""
-        match policy_of(self._offline, item.message):
-            case "drop":
-                self._drop(item)
-                return None
-            case "latest":
-                item = Limited(item)  # an object of its own
-                before, self._newest = self._newest, item
-                for older in self._buffer.remove(lambda other: other is before):
-                    self._drop(older)
-            case Expire(seconds):
-                return Limited(item, expires=self._thread.loop.time() + seconds)
-            case _:
-                pass
-        return item
+    def _encode_again(self) -> None:
+        """Encode what waits with the codec that was negotiated now."""
+        for item in list(iter(self._pop, None)):
+            try:
+                again = Limited(self.encode(item.message), expires=item.expires)
+            except EncodeError as error:
+                self._owner.report(error)
+            else:
+                self._buffer.push(again, congested=False, patient=True)
 
     def _drop(self, item: Frame) -> None:
         self._count_dropped()

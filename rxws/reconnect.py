@@ -41,7 +41,13 @@ class Reconnector:
             self._attempt = 0
         if self._is_last(because):
             return False
-        self._event.set_result(self._announce(because))
+        try:
+            delay = self._delay(because)
+        except Exception:
+            logger.exception("the jitter of the back-off raised; the socket ends")
+            return False
+        self._states.change(Waiting(delay, because))
+        self._event.set_result(delay)
         return True
 
     def rotate(self) -> None:
@@ -119,7 +125,7 @@ class Reconnector:
             old.finish(Close(), Close(), flush=False, listening=True)
         except Exception as error:
             self._rotate_in_time()
-            life.report(error)
+            life.note(error)
         finally:
             self._replacing = False
             if reach is not None:

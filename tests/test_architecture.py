@@ -12,7 +12,7 @@ LAYERS = [
     {"wire", "broadcast", "origin"},
     {"states", "operators"},
     {"overflow", "backoff", "encoding"},
-    {"options", "receipts", "undelivered"},
+    {"options", "receipts", "undelivered", "keeping"},
     {"incoming", "outgoing", "error_stream", "heartbeat"},
     {"connection"},
     {"lifecycle"},

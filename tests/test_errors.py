@@ -42,9 +42,9 @@ def test_an_error_closes_with_its_class_s_code(error: Exception, close: rxws.Clo
     assert close_for(error) == close
 
 
-@pytest.mark.parametrize("error", [rxws.ConnectionLost(), rxws.HeartbeatTimeout()])
-def test_a_lost_connection_is_1006(error: Exception) -> None:
-    assert close_for(error).code == 1006
+@pytest.mark.parametrize("error", [rxws.ConnectionLost(), rxws.HeartbeatTimeout(), rxws.ConnectError("no", "tcp")])
+def test_a_connection_that_was_lost_elsewhere_closes_with_what_may_be_sent(error: Exception) -> None:
+    assert close_for(error) == rxws.Close(1011, "Unexpected Error")
 
 
 def test_an_error_says_what_it_is_about_but_not_all_of_it() -> None:

@@ -40,6 +40,18 @@ CAUSES: dict[str, tuple[Callable[[Socket], Any], rxws.Close]] = {
     "errors.on_next(Close)": (lambda s: s.errors.on_next(rxws.Close(4001, "bye")), rxws.Close(4001, "bye")),
     "socket.close()": (lambda s: s.close(4001, "bye"), rxws.Close(4001, "bye")),
     "outgoing.on_error(error)": (lambda s: s.outgoing.on_error(ValueError()), rxws.Close(1011, "Unexpected Error")),
+    "outgoing.on_next(a Close without a code)": (
+        lambda s: s.outgoing.on_next(rxws.Close.received(1005)),
+        rxws.Close(),
+    ),
+    "outgoing.on_next(the Close of a lost connection)": (
+        lambda s: s.outgoing.on_next(rxws.Close.received(1006)),
+        rxws.Close(1011, "Connection Lost"),
+    ),
+    "the error of another connection": (
+        lambda s: s.errors.on_next(rxws.ConnectError("refused", "tcp")),
+        rxws.Close(1011, "Unexpected Error"),
+    ),
     "an error nobody observes": (lambda s: s.errors.on_next(ValueError()), rxws.Close(1011, "Unexpected Error")),
     "a value that cannot be sent": (lambda s: s.outgoing.on_next(3), rxws.Close(1011, "Unexpected Error")),
 }

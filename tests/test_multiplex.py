@@ -119,6 +119,53 @@ async def test_nothing_is_sent_to_a_dead_socket() -> None:
     assert said(dialer) == [[SUB_A], []]
 
 
+async def test_a_topic_that_comes_while_the_connection_is_replaced_is_subscribed_once() -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK, codec=rxws.json) as socket:
+        await turns()
+        dialer.peer.pongs = False
+        socket.outgoing.on_next("unconfirmed")
+        await turns()
+        socket.rotate()
+        await turns()
+        topic(socket, "a").subscribe()
+        topic(socket, "b").subscribe().dispose()
+        await turns()
+        old = dialer.wires[0]
+        old.pong(old.pings[-1])
+        await turns(30)
+        assert said(dialer) == [["unconfirmed"], [SUB_A]]
+
+
+async def test_a_subscribe_function_that_raises_fails_its_topic_which_can_be_retried() -> None:
+    messages = iter(["first", "second"])
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK) as socket:
+        a = socket.multiplex(subscribe=lambda: next(messages), unsubscribe="gone", matches=lambda _: True)
+        log = watch(a=a.pipe(ops.retry(2)))
+        await turns()
+        for _ in range(2):
+            dialer.peer.drop()
+            await turns(30)
+            await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+        assert [name for name, _ in log] == ["a#"]
+        assert isinstance(log[0][1], StopIteration)
+        messages = iter(["third"])
+        log = watch(a=a)
+        dialer.peer.send("hello")
+        await turns()
+        assert log == [("a", "hello")]
+        assert [wire.sent for wire in dialer.wires] == [["first"], ["second"], ["third"]]
+
+
+async def test_an_unsubscribe_function_that_raises_is_an_error_of_the_socket() -> None:
+    async with connect(MemoryDialer()) as socket:
+        errors = watch(errors=socket.errors)
+        a = socket.multiplex(subscribe="a", unsubscribe=lambda: {}["name"], matches=lambda _: True)
+        a.subscribe().dispose()
+        assert isinstance(errors[0][1], KeyError)
+
+
 async def test_one_topic_s_end_leaves_the_others_alone() -> None:
     dialer = MemoryDialer()
     async with connect(dialer, codec=rxws.json) as socket:

@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 import rxws
 from rxws.testing import MemoryDialer, connect
@@ -55,6 +56,50 @@ async def test_drop_sends_none() -> None:
 async def test_expire_sends_what_is_young_enough() -> None:
     assert await arrive(rxws.expire(10), ["young"]) == (["young", "online"], [])
     assert await arrive(rxws.expire(0.01), ["old", "older"], wait=0.05) == (["online"], ["old", "older"])
+
+
+@pytest.mark.parametrize("overflow", ["close", "drop_oldest", "drop_newest"])
+async def test_what_has_expired_makes_room_for_what_is_young(overflow: str) -> None:
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    expire = {"o": rxws.expire(0.01), "y": rxws.expire(60), "k": "keep"}
+    options: Any = {"offline": lambda message: expire[message[0]], "overflow": overflow, "max_buffered": 300}
+    async with connect(dialer, QUICK, **options) as socket:
+        dropped: list[Any] = []
+        socket.dropped.subscribe(dropped.append)
+        for message in ("k1", "o1", "o2", "y1"):
+            socket.outgoing.on_next(message)
+        await asyncio.sleep(0.05)
+        for message in ("y2", "y3"):
+            socket.outgoing.on_next(message)
+        dialer.answering.set()
+        await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+        await turns()
+        assert dialer.peer.sent == ["k1", "y1", "y2", "y3"]
+        assert dropped == ["o1", "o2"]
+
+
+@pytest.mark.parametrize(("negotiated", "sent"), [("v2", ['{"a":1}']), ("v1", ["1-a"]), (None, [])])
+async def test_what_waits_is_encoded_for_the_protocol_that_is_negotiated(negotiated: Any, sent: list[str]) -> None:
+    class Spelled:
+        def encode(self, message: dict[str, int]) -> str:
+            return "-".join(f"{number}-{name}" for name, number in message.items())
+
+        def decode(self, data: str | bytes) -> Any:
+            return data
+
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    dialer.protocol = negotiated
+    async with connect(dialer, QUICK, protocols={"v2": rxws.json, "v1": Spelled()}) as socket:
+        errors = watch(errors=socket.errors)
+        socket.outgoing.on_next({"a": 1})
+        assert errors == []
+        dialer.answering.set()
+        await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+        await turns()
+        assert dialer.peer.sent == sent
+        assert [type(error) for _, error in errors] == ([] if sent else [rxws.EncodeError])
 
 
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "drop_newest"])

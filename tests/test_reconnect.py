@@ -126,6 +126,18 @@ async def test_a_rule_that_raises_is_the_end(caplog: pytest.LogCaptureFixture) -
     assert "the rule for what is final raised" in caplog.text
 
 
+async def test_a_jitter_that_raises_is_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    dialer = MemoryDialer()
+    socket = await connect(dialer, quick(jitter=lambda ceiling: 1 / 0))
+    await opened(socket)
+    dialer.peer.close(rxws.Close(1012))
+    assert await ended(socket) == rxws.Close(1012)
+    assert "the jitter of the back-off raised" in caplog.text
+    dialer.refusals.append(OSError())
+    assert await ended(await connect(dialer, quick(jitter=lambda ceiling: 1 / 0))) == rxws.Close.received(1006)
+    assert "ZeroDivisionError" in caplog.text
+
+
 async def test_a_final_refusal_is_an_error_and_the_end(caplog: pytest.LogCaptureFixture) -> None:
     dialer = MemoryDialer()
     refusal = rxws.ConnectError("the server answered 404", "http", status=404)
@@ -312,6 +324,24 @@ async def test_leaving_offline_waits_for_a_connection_within_the_deadline() -> N
         socket.outgoing.on_next("never")
     assert log == [("u", "never"), "u|"]
     assert await ended(socket) == rxws.Close()
+
+
+async def test_a_connection_that_opens_during_that_does_not_begin_a_deadline_of_its_own() -> None:
+    class Mute(MemoryDialer):
+        async def dial(self) -> Any:
+            wire, protocol = await super().dial()
+            wire.mute = True
+            return wire, protocol
+
+    dialer, loop = Mute(), asyncio.get_running_loop()
+    dialer.answering.clear()
+    async with connect(dialer, quick(), close_timeout=1) as socket:
+        socket.outgoing.on_next("stuck")
+        await turns()
+        loop.call_later(0.7, dialer.answering.set)
+        started = loop.time()
+    assert loop.time() - started < 1.5
+    assert dialer.peer.aborted
 
 
 async def test_a_socket_can_be_disposed_while_it_waits() -> None:
@@ -540,6 +570,20 @@ async def test_a_successor_that_is_refused_for_good_leaves_the_present_connectio
         socket.rotate()
         await turns(30)
         assert log == [("errors", refusal)]
+        socket.outgoing.on_next("still here")
+        await turns()
+        assert dialer.peer.sent == ["still here"]
+
+
+async def test_nor_does_it_when_nobody_observes_errors(caplog: pytest.LogCaptureFixture) -> None:
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        await opened(socket)
+        dialer.refusals.append(rxws.ConnectError("the server answered 403", "http", status=403))
+        socket.rotate()
+        await turns(30)
+        assert "the server answered 403" in caplog.text
+        assert dialer.peer.close_sent is None
         socket.outgoing.on_next("still here")
         await turns()
         assert dialer.peer.sent == ["still here"]

@@ -6,7 +6,8 @@ import json
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -264,6 +265,25 @@ async def test_tls() -> None:
         assert (await refused(server.url.replace("ws:", "wss:"))).stage == "tls"
 
 
+@pytest.mark.parametrize("how", ["cut", "reset"])
+async def test_a_tls_handshake_that_breaks(how: Any) -> None:
+    async with serving(echo) as server, proxying(server.port) as proxy:
+        proxy.faults.extend([Fault(how, 50, "up")] * 9)
+        assert (await refused(proxy.url.replace("ws:", "wss:"))).stage == "tls"
+
+
+async def test_a_redirection_without_end() -> None:
+    async def elsewhere(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/")
+
+    app = web.Application()
+    app.router.add_get("/", elsewhere)
+    async with running(app) as server:
+        error = await refused(server.url)
+    assert (error.stage, error.status) == ("http", 302)
+    assert str(error) == "the server answered 302 in place of 101, again and again"
+
+
 @pytest.mark.parametrize("shared", [False, True])
 async def test_http_status_with_the_body_s_beginning(shared: bool) -> None:
     async def unavailable(_: web.Request) -> web.Response:
@@ -281,18 +301,45 @@ async def test_http_status_with_the_body_s_beginning(shared: bool) -> None:
     assert isinstance(error.__cause__, aiohttp.WSServerHandshakeError)
 
 
-@pytest.mark.parametrize("date", ["Wed, 21 Oct 2099 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:00 GMT", "soon"])
-async def test_a_retry_after_may_be_a_date(date: str) -> None:
+@pytest.fixture
+def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kathmandu")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def later(form: str) -> str:
+    """The date of a minute from now."""
+    return time.strftime(form, time.gmtime(time.time() + 60))
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (lambda: later("%a, %d %b %Y %H:%M:%S GMT"), 60),
+        (lambda: later("%A, %d-%b-%y %H:%M:%S GMT"), 60),
+        (lambda: later("%a %b %d %H:%M:%S %Y"), 60),
+        (lambda: "Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        (lambda: "120", 120),
+        (lambda: "soon", None),
+        (lambda: "-1", None),
+    ],
+    ids=["the present form", "the one of 1985", "C's", "past", "seconds", "no date", "negative"],
+)
+@pytest.mark.usefixtures("far_from_greenwich")
+async def test_a_retry_after_is_seconds_or_a_date(value: Any, seconds: float | None) -> None:
+    """All three forms that RFC 9110, section 5.6.7, has for a date: always UTC, wherever the client is."""
+
     async def busy(_: web.Request) -> web.Response:
-        return web.Response(status=429, headers={"Retry-After": date})
+        return web.Response(status=429, headers={"Retry-After": value()})
 
     app = web.Application()
     app.router.add_get("/", busy)
     async with running(app) as server:
         wait = (await refused(server.url)).retry_after
-    assert {"2099": wait is not None and wait > 1e9, "2015": wait == 0.0, "soon": wait is None}[
-        date[12:16] if "GMT" in date else date
-    ]
+    assert wait == (None if seconds is None else pytest.approx(seconds, abs=5))
 
 
 async def test_a_body_that_never_ends_does_not_delay_the_refusal() -> None:
@@ -342,6 +389,10 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
         proxy.faults.append(Fault("stall", 0, "down"))
         error = await refused(proxy.url, open_timeout=0.1)
         assert (error.stage, str(error)) == ("timeout", "no connection within 0.1 s")
+        proxy.faults.append(Fault("stall", 0, "down"))
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.1)) as session:
+            error = await refused(proxy.url, session=session)
+        assert (error.stage, str(error)) == ("timeout", "no connection in the time that the session gives")
 
 
 async def test_a_function_that_makes_the_url_and_cannot() -> None:
@@ -373,6 +424,9 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("ws://a",), {"origins": "*"}, TypeError, "unknown option 'origins'"),
         (("ws://a",), {"hartbeat": 1}, TypeError, "did you mean 'heartbeat'"),
         (("ws://a",), {"open_timeout": 0}, ValueError, "open_timeout must be a positive number of seconds, not 0"),
+        (("ws://a",), {"open_timeout": "1"}, TypeError, "open_timeout must be a number of seconds, not '1'"),
+        (("ws://a",), {"session": "mine"}, TypeError, "session must be an aiohttp.ClientSession, not 'mine'"),
+        (("ws://a",), {"headers": "X: y"}, TypeError, "headers must be a mapping of names to values, or a function"),
     ],
     ids=str,
 )

@@ -181,6 +181,29 @@ async def test_a_connection_that_is_cut_at_a_certain_age_is_rotated_before() -> 
         assert len(server.sockets) >= 5
 
 
+async def test_what_a_server_says_does_not_delay_a_client_that_leaves_at_once() -> None:
+    @rxws.websocket
+    def greet(incoming: Any, outgoing: Any) -> None:
+        outgoing.on_next("hello")
+        incoming.subscribe()
+
+    async with serving(greet) as server:
+        started = asyncio.get_running_loop().time()
+        async with rxws.connect(server.url, reconnect=QUICK) as socket:
+            socket.outgoing.on_next("bye")
+        assert asyncio.get_running_loop().time() - started < 3
+        assert await ended(socket) == rxws.Close()
+
+
+async def test_a_gateway_whose_other_side_refuses_closes_with_a_code_that_may_be_sent() -> None:
+    @rxws.websocket
+    async def gateway(incoming: Any) -> None:
+        await rxws.connect("ws://127.0.0.1:1/")
+
+    async with serving(gateway) as server, rxws.connect(server.url) as socket:
+        assert await ended(socket) == rxws.Close(1011, "Unexpected Error")
+
+
 async def test_nothing_is_left_of_a_client_that_comes_back(eventually: Any) -> None:
     async with serving(echo) as server, proxying(server.port) as proxy:
         for how in ("cut", "reset"):
