@@ -57,9 +57,9 @@ class Handler:
         socket as soon as it is open, but for exceptions to be let through.
         """
         if self._is_coroutine:
-            return lambda: self._start(life, self._live(life, self._call(socket, first)))
+            return lambda: self._start(life, lambda: self._live(life, self._call(socket, first)))
         if self._is_generator:
-            return lambda: self._start(life, self._generate(life, self._call(socket, first)))
+            return lambda: self._start(life, lambda: self._generate(life, self._call(socket, first)))
         try:
             result = self._call(socket, first)
             if result is not None:
@@ -109,19 +109,17 @@ class Handler:
             life.own(*result)
         life.incoming.want()
 
-    def _start(self, life: Lifecycle, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         if not self._may_subscribe:
             life.incoming.want()
         task = life.thread.loop.create_task(self._guard(life, work), name=f"rxws {self.name}")
         life.at_end(task.cancel)
+        task.add_done_callback(lambda task: life.close(Close()) if task.cancelled() else None)
         return task
 
-    async def _guard(self, life: Lifecycle, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
-        except asyncio.CancelledError:
-            life.close(Close())
-            raise
+            await work()  # not made before: a task may be cancelled before it begins
         except Exception as error:
             life.fail(error)
 

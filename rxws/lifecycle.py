@@ -201,6 +201,7 @@ class Lifecycle:
         self.incoming.end()
         self.outgoing.stop()
         self.errors.end()
+        self.outgoing.dropped.end()
         self.undelivered.report(*self.outgoing.discard())
         self.undelivered.end()
         actions, self._at_end = self._at_end, []

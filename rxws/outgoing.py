@@ -145,7 +145,6 @@ class Outgoing(Subject[T]):
         """Take nothing more; what waits may still be taken."""
         self.is_stopped = True
         self._broadcast.end(error)
-        self.dropped.end()
 
     def discard(self) -> list[Frame]:
         """Give up what waits."""

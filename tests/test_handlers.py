@@ -326,6 +326,28 @@ async def test_an_async_def_that_somebody_cancels_closes_1000() -> None:
     assert await ended(serve(handler)[0]) == rxws.Close()
 
 
+@pytest.mark.parametrize("kind", ["coroutine", "generator"])
+async def test_one_that_is_cancelled_before_its_first_step_closes_1000_and_never_begins(
+    kind: str, collected: Callable[[], None]
+) -> None:
+    begun: list[str] = []
+
+    async def coroutine() -> None:
+        begun.append(kind)
+
+    async def generator() -> Any:
+        begun.append(kind)
+        yield "a"
+
+    before = asyncio.all_tasks()
+    socket, _ = serve(coroutine if kind == "coroutine" else generator)
+    (task,) = asyncio.all_tasks() - before
+    task.cancel()
+    assert await ended(socket) == rxws.Close()
+    collected()  # a coroutine that was never awaited would be warned of, which is an error here
+    assert begun == []
+
+
 async def test_a_clean_up_that_raises_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def handler() -> None:
         try:

@@ -158,3 +158,15 @@ async def test_a_hold_by_what_waits_ends_when_it_expires() -> None:
         await turns()
         assert seen == ["hello"]
         assert dialer.peer.sent == []
+
+
+async def test_what_expires_while_a_close_waits_for_a_connection_is_seen_to_be_dropped() -> None:
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, QUICK, offline=rxws.expire(0.01)) as socket:
+        log = watch(dropped=socket.dropped, undelivered=socket.undelivered)
+        socket.outgoing.on_next("old")
+        socket.close()
+        await asyncio.sleep(0.05)
+        dialer.answering.set()
+    assert log == [("dropped", "old"), "dropped|", "undelivered|"]

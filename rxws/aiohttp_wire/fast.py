@@ -201,12 +201,13 @@ class FastWire(asyncio.BufferedProtocol):
             self._endpoint.sign_of_life()
         elif kind is not WSMsgType.CLOSE:
             self._endpoint.pong_received(bytes(data))
-        elif self._outlet.closing:
-            self._deaf = True
-            self._transport.close()
         else:
             self._deaf = True
-            self._at_last(lambda: close_received(self._endpoint, data, extra))
+            self._queue._buffer.clear()  # nothing counts after a close frame (RFC 6455, section 5.5.1)
+            if self._outlet.closing:
+                self._transport.close()
+            else:
+                self._at_last(lambda: close_received(self._endpoint, data, extra))
 
     def _look_for_the_end(self) -> None:
         if not self._deaf and (error := self._queue.exception()) is not None:

@@ -15,7 +15,7 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
 import rxws
-from tests.integration.raw import BINARY, CONTINUATION, PING, TEXT, raw
+from tests.integration.raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame, raw
 from tests.integration.server import serving
 from tests.streams import ended
 
@@ -378,6 +378,20 @@ async def test_the_peer_s_close_is_answered_with_its_code() -> None:
         peer.send_close(4005, b"my reason")
         assert await peer.receive_close() == (4005, "my reason")
         assert await ended(server.sockets[0]) == rxws.Close(4005, "my reason")
+
+
+async def test_what_follows_the_peer_s_close_frame_counts_for_nothing() -> None:
+    got: list[str] = []
+    handler = rxws.websocket(lambda incoming: incoming.pipe(ops.do_action(got.append)))
+    async with serving(handler) as server, raw(server.port) as peer:
+        chunk = frame(TEXT, b"before") + frame(CLOSE, b"\x03\xe8") + frame(PING, b"after") + frame(TEXT, b"after")
+        peer.writer.write(chunk)
+        answers = [await peer.receive()]
+        while answers[-1][0] != CLOSE:
+            answers.append(await peer.receive())
+        assert await ended(server.sockets[0]) == rxws.Close()
+    assert got == ["before"]
+    assert [answer for answer in answers if answer[1] == b"after"] == []
 
 
 async def test_a_peer_that_never_answers_our_close_is_gone_by_the_deadline() -> None:
