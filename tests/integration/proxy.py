@@ -11,6 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+FORGOTTEN = 3.0
+"""Seconds after which a network has forgotten such a connection: servers may wait for a request for ever."""
+
 How = Literal["cut", "reset", "stall", "half_open"]
 Side = Literal["up", "down"]
 
@@ -19,8 +22,8 @@ Side = Literal["up", "down"]
 class Fault:
     """What happens to a connection when `after` bytes have passed on one `side` of it.
 
-    `cut` closes both ends, `reset` resets both, `stall` passes nothing more on that side, `half_open` passes nothing
-    more at all and hides from each end that the other one leaves.
+    `cut` closes both ends, `reset` resets both, `stall` reads nothing more on that side, `half_open` swallows all that
+    comes on either side and hides from each end that the other one leaves. These two last at most `FORGOTTEN`.
     """
 
     how: How
@@ -65,11 +68,11 @@ class Proxy:
             return
         both = writer, up_writer
         self._writers.update(both)
-        silent = asyncio.Event()
+        silent, gone = asyncio.Event(), asyncio.Event()
         try:
             await asyncio.gather(
-                self._pass(reader, up_writer, "up", fault, both, silent),
-                self._pass(up_reader, writer, "down", fault, both, silent),
+                self._pass(reader, up_writer, "up", fault, both, silent, gone),
+                self._pass(up_reader, writer, "down", fault, both, silent, gone),
             )
         except asyncio.CancelledError:
             pass
@@ -87,6 +90,7 @@ class Proxy:
         fault: Fault | None,
         both: tuple[asyncio.StreamWriter, asyncio.StreamWriter],
         silent: asyncio.Event,
+        gone: asyncio.Event,
     ) -> None:
         passed = 0
         mine = fault is not None and fault.side == side
@@ -104,14 +108,19 @@ class Proxy:
                         return
                     if fault.how == "half_open":
                         silent.set()
-                    await asyncio.Event().wait()
+                    asyncio.get_running_loop().call_later(FORGOTTEN, lambda: [_break(one, "cut") for one in both])
+                    if fault.how == "stall":
+                        await gone.wait()
+                        return
+                    continue
                 passed += len(chunk)
                 writer.write(chunk)
                 await writer.drain()
         except ConnectionError:
             pass
         if silent.is_set():
-            await asyncio.Event().wait()
+            return
+        gone.set()
         for one in both:
             one.close()
 
