@@ -56,9 +56,10 @@ class WebSocket(Generic[In, Out]):
 
     @property
     def undelivered(self) -> Observable[Any]:
-        """At the end, the messages that were taken by `outgoing` but never handed to the transport.
+        """At the end, the messages that were taken by `outgoing` but never handed to the transport; then it completes.
 
-        For late subscribers too. Memory: at most what `outgoing` may hold.
+        On a client that comes back, also those that a broken connection was handed and that may not have arrived, as
+        soon as it is known. For late subscribers too: the newest, of at most `max_buffered` bytes together.
         """
         return self._life.undelivered
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import heapq
+import itertools
+import math
 import random
 from typing import Any
 
@@ -10,10 +12,10 @@ from aiohttp import web
 from reactivex import operators as ops
 
 import rxws
-from rxws.backoff import full
+from rxws.testing import MemoryDialer, connect
 from tests.integration.proxy import Fault, proxying
 from tests.integration.server import running, serving
-from tests.streams import ended, watch
+from tests.streams import ended, turns, watch
 
 BOTH_LOOPS = True
 QUICK = rxws.Backoff(initial=0.01, maximum=0.01)
@@ -217,9 +219,8 @@ async def test_nothing_is_left_of_a_client_that_comes_back(eventually: Any) -> N
         await eventually(lambda: len(server.hub) == 0)
 
 
-def storm(jitter: Any, clients: int = 10_000, downtime: float = 60, seconds: int = 180) -> list[int]:
+def storm(backoff: rxws.Backoff, clients: int = 10_000, downtime: float = 60, seconds: int = 180) -> list[int]:
     """Attempts in each second after a server's end, of clients that all lost it at once; it takes all when it is up."""
-    backoff = rxws.Backoff(jitter=jitter)
     because = ConnectionResetError()
     attempts = [0] * seconds
     due = [(backoff.delay(0, because), 1) for _ in range(clients)]
@@ -234,13 +235,78 @@ def storm(jitter: Any, clients: int = 10_000, downtime: float = 60, seconds: int
     return attempts
 
 
+class VirtualTime(asyncio.SelectorEventLoop):
+    """An event loop that does not wait: when nothing is ready, its clock jumps to what comes next."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
+            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined]
+        super()._run_once()  # type: ignore[misc]
+
+
+async def storm_of_sockets(backoff: rxws.Backoff, clients: int, downtime: float, seconds: int) -> list[int]:
+    """The same with sockets, in memory."""
+    loop = asyncio.get_running_loop()
+    attempts = [0] * seconds
+
+    class Server(MemoryDialer):
+        ended = math.inf
+
+        async def dial(self) -> Any:
+            since = loop.time() - Server.ended
+            if since >= 0:
+                attempts[int(since)] += 1
+            if 0 <= since < downtime:
+                raise ConnectionRefusedError
+            return await super().dial()
+
+    servers = [Server() for _ in range(clients)]
+    sockets = [await connect(server, backoff, heartbeat=None) for server in servers]
+    await asyncio.sleep(1)
+    Server.ended = loop.time()
+    for server in servers:
+        server.peer.drop()
+    await asyncio.sleep(seconds - 1)
+    for socket in sockets:
+        assert isinstance(await socket.states.pipe(ops.first()), rxws.Open)
+        socket.dispose()
+    await asyncio.gather(*(socket.closed for socket in sockets))
+    await turns()
+    return attempts
+
+
 def test_in_a_storm_of_ten_thousand_clients_the_attempts_per_second_stay_flat() -> None:
     random.seed(7)
-    attempts = storm(full)
+    attempts = storm(rxws.Backoff())
     settled = attempts[30:85]
     mean = sum(settled) / len(settled)
     assert mean < 1500
     assert max(settled) < 1.6 * mean, "a second has many more attempts than the mean one"
     assert attempts[60] < 1.6 * mean, "the server's return is met by a wave"
     assert sum(attempts[95:]) == 0, "everybody is back within `maximum`"
-    assert max(storm(lambda ceiling: ceiling)) == 10_000, "without jitter all come in the same second"
+    assert max(attempts) == attempts[0] < 2.5 * 10_000, "the first second is the worst"
+    assert all(later < 1.3 * earlier for earlier, later in itertools.pairwise(attempts[:60])), "it never rises again"
+    assert max(storm(rxws.Backoff(jitter=lambda ceiling: ceiling))) == 10_000, "without jitter all come at once"
+
+
+def test_a_fleet_that_raises_initial_is_flat_from_the_first_second() -> None:
+    random.seed(7)
+    attempts = storm(rxws.Backoff(initial=15))
+    assert max(attempts) < 2 * 10_000 / 15
+    assert sum(attempts[95:]) == 0
+
+
+def test_sockets_do_what_the_simulation_of_them_does() -> None:
+    random.seed(7)
+    backoff, how = rxws.Backoff(), {"clients": 500, "downtime": 60, "seconds": 100}
+    with asyncio.Runner(loop_factory=VirtualTime) as runner:
+        met = runner.run(storm_of_sockets(backoff, **how))
+    expected = storm(backoff, **how)
+    for begin, end in ((0, 1), (1, 10), (10, 30), (30, 60), (60, 90)):
+        assert sum(met[begin:end]) == pytest.approx(sum(expected[begin:end]), rel=0.2)
+    assert sum(met[95:]) == 0
