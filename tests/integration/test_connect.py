@@ -440,7 +440,9 @@ def test_a_wrong_option_is_refused_at_the_call(
 # TLS and proxies
 
 
-async def test_tls_with_a_certificate_of_one_s_own() -> None:
+@contextlib.asynccontextmanager
+async def over_tls() -> AsyncIterator[tuple[str, ssl.SSLContext]]:
+    """An echo server with a certificate of its own, and the context that trusts it."""
     authority = trustme.CA()
     serving_context, trusting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
     authority.issue_cert("localhost").configure_cert(serving_context)
@@ -451,8 +453,14 @@ async def test_tls_with_a_certificate_of_one_s_own() -> None:
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving_context).start()
-    url = f"wss://localhost:{runner.addresses[0][1]}/"
     try:
+        yield f"wss://localhost:{runner.addresses[0][1]}/", trusting
+    finally:
+        await runner.cleanup()
+
+
+async def test_tls_with_a_certificate_of_one_s_own() -> None:
+    async with over_tls() as (url, trusting):
         assert (await refused(url)).stage == "tls"
         async with rxws.connect(url, ssl=trusting) as socket:
             for message in ("hello", "x" * 500_000):
@@ -460,22 +468,42 @@ async def test_tls_with_a_certificate_of_one_s_own() -> None:
         assert await ended(socket) == rxws.Close()
         async with rxws.connect(url, ssl=trusting, reconnect=QUICK) as again:
             assert await again.request("hello", matches=lambda _: True) == "hello"
-    finally:
-        await runner.cleanup()
+
+
+@pytest.mark.parametrize("reconnect", [None, QUICK], ids=["once", "again"])
+async def test_leaving_a_stalled_peer_behind_tls_takes_the_close_timeout_at_most(reconnect: Any) -> None:
+    async with over_tls() as (url, trusting), proxying(int(url.rstrip("/").rpartition(":")[2])) as proxy:
+        proxy.faults.append(Fault("half_open", 5000, "up"))
+        through = proxy.url.replace("ws://127.0.0.1", "wss://localhost")
+        async with rxws.connect(through, ssl=trusting, reconnect=reconnect, close_timeout=0.5) as socket:
+            await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+            for _ in range(10):
+                socket.outgoing.on_next("x" * 50_000)
+            await asyncio.sleep(0.1)
+            started = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - started < 2
+        assert await ended(socket) == rxws.Close()
 
 
 async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """An HTTP proxy: passes on requests with an absolute URL, to the host that it names."""
+    """An HTTP proxy: passes on requests with an absolute URL, and all that follows a `CONNECT`."""
     head = await reader.readuntil(b"\r\n\r\n")
     method, target, rest = head.split(b" ", 2)
-    authority, _, path = target.partition(b"://")[2].partition(b"/")
+    authority, _, path = target.rpartition(b"://")[2].partition(b"/")
+    if authority.startswith(b"busy"):
+        writer.write(b"HTTP/1.1 503 Busy\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+        return
     if authority.startswith(b"forbidden"):
         writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
         writer.close()
         return
     host, _, port = authority.decode().partition(":")
     up_reader, up_writer = await asyncio.open_connection(host, int(port or 80))
-    up_writer.write(b" ".join([method, b"/" + path, rest]))
+    if method == b"CONNECT":
+        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
+    else:
+        up_writer.write(b" ".join([method, b"/" + path, rest]))
 
     async def passing(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -493,3 +521,12 @@ async def test_an_http_proxy() -> None:
             assert await socket.request("hello", matches=lambda _: True) == "hello"
         assert (await refused("ws://forbidden/", proxy=via)).status == 407
         assert (await refused(server.url, proxy="http://127.0.0.1:1")).stage == "proxy"
+
+
+async def test_tls_through_an_http_proxy() -> None:
+    async with over_tls() as (url, trusting), await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
+        via = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        async with rxws.connect(url, ssl=trusting, proxy=via) as socket:
+            assert await socket.request("x" * 500_000, matches=lambda _: True) == "x" * 500_000
+        error = await refused("wss://busy/", proxy=via)
+        assert (error.stage, error.status, error.retry_after) == ("proxy", 503, 9.0)
