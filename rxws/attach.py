@@ -32,13 +32,14 @@ def attach(
     closes the socket with 1000, its failure with 1011. `errors` gets exceptions and completes; without it the first
     error closes the socket. `outgoing` is not completed, since it may be somebody else's too.
 
-    From here on the WebSocket is rxws's: do not receive from it, send to it or close it. The handler awaits
+    From here on the WebSocket is rxws's: do not receive from it, send to it or close it; a `heartbeat` of aiohttp's
+    makes room for the one here. The handler awaits
     `socket.closed` and returns `ws`. The hub of `rxws.setup` has it and closes it at shutdown, but does not count it
     against `max_connections`. Options as for `websocket`, but for those that the handshake has decided:
     `protocols`, `origins`, `max_msg_size`, `compress`.
 
-    Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared or is
-    closed already. Memory as `websocket`.
+    Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared, is
+    closed or is rxws's already. Memory as `websocket`.
     """
     settings = check(options, without=DECIDED)
     if not isinstance(ws, (web.WebSocketResponse, ClientWebSocketResponse)):  # pyright: ignore

@@ -27,9 +27,14 @@ def protocol_of(ws: AnyWebSocket) -> Any:
 
 
 def take_over(ws: AnyWebSocket) -> None:
-    """Leave pings and closes to us, on an object that somebody else made, too."""
-    for option in ("_autoping", "_autoclose"):
-        setattr(ws, option, False)
+    """Leave pings, pongs and closes to us, on an object that somebody else made, too; raises the second time."""
+    inside = cast("Any", ws)
+    if getattr(inside, "_rxws", False):
+        raise RuntimeError("this WebSocket is rxws's already: use the socket that has it")
+    inside._rxws = True
+    inside._autoping = inside._autoclose = False
+    inside._heartbeat = None  # it would miss the pongs that we get
+    inside._cancel_heartbeat()
 
 
 def release(ws: AnyWebSocket) -> None:

@@ -106,6 +106,42 @@ async def test_options_that_the_handshake_has_decided_are_refused(option: str) -
         rxws.attach(web.WebSocketResponse(), **{option: None})
 
 
+async def test_a_heartbeat_of_aiohttp_s_does_not_end_a_healthy_peer() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        ws = web.WebSocketResponse(heartbeat=0.1)
+        await ws.prepare(request)
+        incoming, outgoing, _ = socket = rxws.attach(ws)
+        incoming.subscribe(outgoing)
+        await socket.closed
+        return ws
+
+    async with serving(handler) as server, aiohttp.ClientSession() as session:
+        socket = rxws.attach(await session.ws_connect(server.url, heartbeat=0.1))
+        log = watch(incoming=socket.incoming)
+        await asyncio.sleep(0.5)
+        socket.outgoing.on_next("alive")
+        socket.outgoing.on_completed()
+        assert await ended(socket) == await ended(server.sockets[0]) == rxws.Close()
+        assert log == ["incoming|"]
+
+
+async def test_a_websocket_that_is_rxws_s_already_is_refused_and_goes_on() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        async with rxws.accept(request) as socket:
+            with pytest.raises(RuntimeError, match="rxws's already"):
+                rxws.attach(socket.response)
+            socket.outgoing.on_next("still here")
+        return socket.response
+
+    async with serving(handler) as server, aiohttp.ClientSession() as session, session.ws_connect(server.url) as ws:
+        socket = rxws.attach(ws)
+        with pytest.raises(RuntimeError, match="rxws's already"):
+            rxws.attach(ws)
+        async with asyncio.timeout(5):
+            assert await socket.incoming.pipe(ops.first()) == "still here"
+        assert await ended(socket) == rxws.Close()
+
+
 async def test_a_closed_websocket_is_refused() -> None:
     async with serving(shout) as server, aiohttp.ClientSession() as session:
         ws = await session.ws_connect(server.url)
