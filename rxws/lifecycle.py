@@ -14,7 +14,7 @@ from rxws.closing import Close
 from rxws.connection import Connection
 from rxws.disposal import watch
 from rxws.error_stream import Errors
-from rxws.errors import ConnectionLost, ProtocolError, close_for
+from rxws.errors import ConnectionLost, close_for
 from rxws.incoming import Incoming
 from rxws.journal import SERVER, Journal
 from rxws.options import Settings
