@@ -8,10 +8,11 @@ from aiohttp import ClientWebSocketResponse, web
 from reactivex import Observable, abc
 
 from rxws.aiohttp_wire import open_wire
+from rxws.journal import CLIENT, Journal
 from rxws.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.socket import WebSocket
-from rxws.upgrade import hub_of
+from rxws.upgrade import hub_of, journal_of
 
 DECIDED: Final = ("protocols", "origins", "max_msg_size", "compress", "offline")
 """Options that the handshake has decided already, and that of a socket that comes back."""
@@ -54,15 +55,18 @@ def attach(
         raise RuntimeError("this WebSocketResponse is not prepared: await ws.prepare(request) first")
     if ws.closed:
         raise RuntimeError("this WebSocket is closed already")
-    life = Lifecycle(settings, ws.ws_protocol if isinstance(ws, web.WebSocketResponse) else ws.protocol)
+    request: Any = getattr(ws, "_req", None)  # a server's; it has no public name
+    hub = hub_of(request) if isinstance(request, web.Request) else None
+    if isinstance(ws, web.WebSocketResponse):
+        life = Lifecycle(settings, ws.ws_protocol, journal=journal_of(request, hub))
+    else:
+        life = Lifecycle(settings, ws.protocol, journal=Journal(CLIENT))
     if errors is not None:
         life.errors.subscribe(errors)
     if incoming is not None:
         life.incoming.subscribe(incoming)
     life.open(open_wire(ws, settings.close_timeout), life.protocol)
-    request: Any = getattr(ws, "_req", None)  # a server's; it has no public name
     socket = WebSocket[Any, Any](life, request=request, response=None if request is None else ws)
-    hub = hub_of(request) if isinstance(request, web.Request) else None
     if hub is not None:
         hub.add(socket, life)
     if outgoing is not None:

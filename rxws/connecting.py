@@ -12,6 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar, cast
 from rxws.backoff import Backoff
 from rxws.block import block
 from rxws.client_socket import ClientWebSocket
+from rxws.journal import CLIENT, Journal
 from rxws.lifecycle import Lifecycle
 from rxws.options import Settings
 from rxws.reconnect import Reconnector
@@ -24,6 +25,11 @@ Out = TypeVar("Out")
 
 class Dialing(Protocol):
     """What opens the connections of a client."""
+
+    @property
+    def target(self) -> str | None:
+        """Where they lead, as far as it is known, without anything secret."""
+        ...
 
     async def dial(self) -> tuple[Wire, str | None]:
         """Open one; return its wire and the subprotocol."""
@@ -67,8 +73,9 @@ class Connect(Generic[In, Out]):
         if self._task is not None:
             raise RuntimeError("this connect(...) was used before: call connect again for another socket")
         states: States
+        journal = Journal(CLIENT, url=self._dialer.target)
         if self._backoff is None:
-            life = Lifecycle(self._settings)
+            life = Lifecycle(self._settings, journal=journal)
             states = States(life.report)
             try:
                 wire, protocol = await self._dialer.dial()
@@ -81,8 +88,8 @@ class Connect(Generic[In, Out]):
             states.change(Open(protocol, 1))
         else:
             states = States(lambda error: life.report(error))
-            reconnector = Reconnector(self._dialer.dial, self._backoff, states)
-            life = Lifecycle(self._settings, renewal=reconnector)
+            reconnector = Reconnector(self._dialer.dial, self._backoff, states, journal)
+            life = Lifecycle(self._settings, journal=journal, renewal=reconnector)
         life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
         self._task = asyncio.create_task(self._keep(life, reconnector), name="rxws client")
         return ClientWebSocket(life, states, reconnector)

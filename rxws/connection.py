@@ -76,6 +76,8 @@ class Connection:
         """Why it ends, once it does."""
         self.heartbeat: Heartbeat | None = None
         self.receipts: Receipts | None = None
+        self.closed_by_peer = False
+        """Whether the peer's close frame is what ends it."""
         self.sending = True
         """Whether it takes messages from `outgoing`."""
         self._owner = owner
@@ -192,6 +194,7 @@ class Connection:
     def close_received(self, close: Close) -> None:
         """Answer the peer's close with its code; what was queued will not be read any more."""
         if self.finish(close, close.passed_on(), flush=False):
+            self.closed_by_peer = True
             self._owner.ending(self, close)
 
     def protocol_violated(self, error: Exception, close: Close) -> None:

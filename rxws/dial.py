@@ -69,6 +69,13 @@ class Dialer:
         self._proxy = proxy
         self._open_timeout = open_timeout
 
+    @property
+    def target(self) -> str | None:
+        """The URL, without query and password; `None` if it is made for every attempt."""
+        if callable(self._url):
+            return None
+        return str(check_url(self._url).with_user(None).with_query(None).with_fragment(None))
+
     async def dial(self) -> tuple[Wire, str | None]:
         """Open a connection, and return its wire and the subprotocol; raises `ConnectError`.
 

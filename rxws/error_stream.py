@@ -15,8 +15,8 @@ class Errors(Subject[Exception]):
     """Emits exceptions; completes when the socket closes, and never fails.
 
     A handler may push its own: `on_next(error)`, or `on_error(error)`, which does the same. `on_completed` is
-    ignored, so that several Observables can be subscribed to it. An error that nobody observes is logged on the
-    logger `rxws` and closes the socket. Takes calls from any thread.
+    ignored, so that several Observables can be subscribed to it. An error that nobody observes is logged on
+    `rxws.server` or `rxws.client` and closes the socket. Takes calls from any thread.
     """
 
     def __init__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -14,8 +14,9 @@ from rxws.closing import Close
 from rxws.connection import Connection
 from rxws.disposal import watch
 from rxws.error_stream import Errors
-from rxws.errors import ConnectionLost, DecodeError, ProtocolError, close_for
+from rxws.errors import ConnectionLost, close_for
 from rxws.incoming import Incoming
+from rxws.journal import SERVER, Journal
 from rxws.options import Settings
 from rxws.outgoing import Outgoing
 from rxws.scheduling import LoopScheduler
@@ -23,8 +24,6 @@ from rxws.stats import Counters
 from rxws.threads import LoopThread
 from rxws.undelivered import Undelivered
 from rxws.wire import Wire
-
-logger = logging.getLogger("rxws")
 
 
 class Renewal(Protocol):
@@ -42,15 +41,23 @@ class Lifecycle:
     offline, and what is sent waits.
     """
 
-    def __init__(self, settings: Settings, protocol: str | None = None, *, renewal: Renewal | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        protocol: str | None = None,
+        *,
+        journal: Journal | None = None,
+        renewal: Renewal | None = None,
+    ) -> None:
         self.settings = settings
         self.protocol = protocol
+        self.journal = journal or Journal(SERVER)
         self.thread = LoopThread(asyncio.get_running_loop())
         self.incoming = Incoming[Any](self.report, self._first_subscriber)
         likely = protocol if renewal is None else next(iter(settings.protocols), None)
         self.outgoing = Outgoing[Any](self, self.thread, settings, settings.codec_for(likely), self.report)
         self.errors = Errors(self.thread, self._note, self.report)
-        self.closed = Outcome[Close](_log)
+        self.closed = Outcome[Close](self.journal.unobserved)
         self.undelivered = Undelivered(settings.max_buffered, self._note)
         self.counters = Counters()
         self.connection: Connection | None = None
@@ -77,9 +84,11 @@ class Lifecycle:
         self.protocol, self.connection = protocol, connection
         self._connections.add(connection)
         self._opening = False
+        self.counters.opened = self.counters.opened or time.monotonic()
+        self.journal.opened(protocol, wire.remote)
         if self.close_cause is not None:
             connection.finish(self.close_cause, self._answer, flush=True)
-        connection.start(held=self._holds > 0 and self.close_cause is None)
+        connection.start(held=self.held and self.close_cause is None)
         return connection
 
     def abandon(self) -> None:
@@ -108,6 +117,11 @@ class Lifecycle:
             self._at_end.append(action)
 
     # Holds
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing is read for now."""
+        return self._holds > 0
 
     def hold(self) -> None:
         """Hold reading, once more."""
@@ -159,10 +173,15 @@ class Lifecycle:
         if isinstance(error, Close):
             self.close(error)
         elif self.errors.observed:
-            self.errors.emit(error)
+            self.show(error)
         else:
-            _log(error)
+            self.journal.unobserved(error)
             self.close(close_for(error))
+
+    def show(self, error: Exception) -> None:
+        """Emit an error, to those who observe `errors`."""
+        self.journal.count(error)
+        self.errors.emit(error)
 
     def fail(self, error: Exception) -> None:
         """Report an error that no socket survives, and close with its code."""
@@ -183,7 +202,7 @@ class Lifecycle:
         if isinstance(error, Close):
             self.thread.run(self.close, error)
         else:
-            _log(error)
+            self.journal.unobserved(error)
 
     def give_up(self) -> None:
         """End at once what has not ended."""
@@ -206,8 +225,17 @@ class Lifecycle:
         self.undelivered.end()
         actions, self._at_end = self._at_end, []
         for action in actions:
-            _call(action)
+            self._call(action)
+        self.counters.ended = time.monotonic()
+        by_peer = self.connection is not None and self.connection.closed_by_peer
+        self.journal.closed(self.close_cause, self.counters, dropped=self.outgoing.dropped_count, by_peer=by_peer)
         self.closed.settle(self.close_cause)
+
+    def _call(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:
+            self.journal.unobserved(error)
 
     # The owner of outgoing and of the connections
 
@@ -219,17 +247,17 @@ class Lifecycle:
     def note(self, error: Exception) -> None:
         """Report an error that closes nothing, or not more than is closing already."""
         if self.errors.observed:
-            self.errors.emit(error)
+            self.show(error)
         else:
-            _log(error)
+            self.journal.unobserved(error)
 
     def lost(self, error: ConnectionLost) -> None:
         """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
         if self.close_cause is None:
             if self.errors.observed:
-                self.errors.emit(error)
+                self.show(error)
             else:
-                logger.debug("%s", error, exc_info=error)
+                self.journal.lost(error)
 
     def ending(self, connection: Connection, because: Exception) -> None:
         """End the socket with its connection, unless another one follows."""
@@ -254,15 +282,3 @@ class Lifecycle:
             self.undelivered.report(*connection.receipts.unconfirmed())
         if self.close_cause is not None and not self._connections and not (self._opening and self._deadline):
             self._end()
-
-
-def _call(function: Callable[[], object]) -> None:
-    try:
-        function()
-    except Exception as error:
-        _log(error)
-
-
-def _log(error: Exception) -> None:
-    blame_peer = isinstance(error, (DecodeError, ProtocolError))
-    logger.log(logging.WARNING if blame_peer else logging.ERROR, "%r, which nobody observed", error, exc_info=error)

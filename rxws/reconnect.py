@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 
 from rxws.backoff import Backoff
 from rxws.closing import Close
 from rxws.connection import Connection
+from rxws.journal import Journal
 from rxws.lifecycle import Lifecycle
 from rxws.states import Connecting, Open, States, Waiting
 from rxws.wire import Wire
-
-logger = logging.getLogger("rxws")
 
 Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
 """Opens a connection: its wire, and the subprotocol that was negotiated."""
@@ -23,10 +21,11 @@ Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
 class Reconnector:
     """Brings a socket its connections: the first one, another when one is lost, a fresh one in time."""
 
-    def __init__(self, dial: Dial, backoff: Backoff, states: States) -> None:
+    def __init__(self, dial: Dial, backoff: Backoff, states: States, journal: Journal) -> None:
         self._dial = dial
         self._backoff = backoff
         self._states = states
+        self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._attempt = 0  # since the last stable connection
         self._opened = 0.0
@@ -43,8 +42,8 @@ class Reconnector:
             return False
         try:
             delay = self._delay(because)
-        except Exception:
-            logger.exception("the jitter of the back-off raised; the socket ends")
+        except Exception as error:
+            self._journal.fault("the jitter of the back-off raised; the socket ends", error)
             return False
         self._states.change(Waiting(delay, because))
         self._event.set_result(delay)
@@ -84,7 +83,7 @@ class Reconnector:
 
     def _delay(self, because: Exception) -> float:
         delay = self._backoff.delay(max(self._attempt - 1, 0), because)
-        logger.info("%s; another attempt in %.1f s", because, delay)
+        self._journal.waiting(delay, because)
         return delay
 
     def _announce(self, because: Exception) -> float:
@@ -144,8 +143,8 @@ class Reconnector:
             return True
         try:
             return self._backoff.final(because)
-        except Exception:
-            logger.exception("the rule for what is final raised; this is")
+        except Exception as error:
+            self._journal.fault("the rule for what is final raised; this is", error)
             return True
 
     def _rotate_in_time(self) -> None:

@@ -111,6 +111,7 @@ class WebSocket(Generic[In, Out]):
             buffered_bytes=weight,
             dropped=life.outgoing.dropped_count,
             rtt=self.rtt,
+            duration=life.counters.duration,
         )
 
     def close(self, code: int = 1000, reason: str = "") -> None:

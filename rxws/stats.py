@@ -1,8 +1,20 @@
-"""What went through a socket, counted."""
+"""What went through a socket, and through all of a hub's, counted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import Final
+
+MAX_KINDS: Final = 64
+"""Kinds that are counted apart."""
+
+OTHER: Final = "_OTHER"
+"""What the kinds beyond are counted under; OpenTelemetry's word for it."""
+
+DURATIONS: Final = (0.1, 1.0, 10.0, 60.0, 300.0, 1800.0, 3600.0, 10800.0, 43200.0, 86400.0)
+"""Seconds: the upper bounds, inclusive, between which the durations of sockets are counted; from a blink to a day."""
 
 
 @dataclass(slots=True)
@@ -13,6 +25,15 @@ class Counters:
     received_bytes: int = 0
     sent: int = 0
     sent_bytes: int = 0
+    opened: float | None = None
+    """When it opened first, by `time.monotonic`."""
+    ended: float | None = None
+    """When it ended."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the opening to the end, or to now; 0 before."""
+        return 0.0 if self.opened is None else (self.ended or time.monotonic()) - self.opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +56,58 @@ class Stats:
     """Messages the overflow policy has dropped."""
     rtt: float | None
     """Round trip in seconds, of the last answered ping."""
+    duration: float
+    """Seconds from the opening to the end, or to now."""
+
+
+@dataclass(slots=True)
+class HubStats:
+    """What went through all sockets of a hub so far, the open and the closed ones."""
+
+    received: int = 0
+    """Messages received."""
+    received_bytes: int = 0
+    """Bytes of their payloads."""
+    sent: int = 0
+    """Messages handed to the transports."""
+    sent_bytes: int = 0
+    """Bytes of their payloads."""
+    dropped: int = 0
+    """Messages the overflow policies have dropped."""
+    buffered: int = 0
+    """Messages waiting now in the `outgoing` of the open sockets."""
+    buffered_bytes: int = 0
+    """Their weight as `max_buffered` counts it."""
+    held: int = 0
+    """Open sockets from which nothing is read now, since their own side is busy."""
+    durations: list[int] = field(default_factory=lambda: [0] * (len(DURATIONS) + 1))
+    """Closed sockets by how long they were open: up to each of the seconds in `DURATIONS`, and longer."""
+    duration: float = 0.0
+    """Seconds that the closed sockets were open, together."""
+
+    def add(self, counters: Counters, dropped: int) -> None:
+        """Add what went through one socket."""
+        self.received += counters.received
+        self.received_bytes += counters.received_bytes
+        self.sent += counters.sent
+        self.sent_bytes += counters.sent_bytes
+        self.dropped += dropped
+
+    def add_duration(self, seconds: float) -> None:
+        """Count a socket that has closed."""
+        self.durations[bisect_left(DURATIONS, seconds)] += 1
+        self.duration += seconds
+
+
+def tally(totals: dict[str, int], kind: str) -> None:
+    """Count one of a kind; the kinds beyond 64, which somebody may make up, are one.
+
+    >>> totals = {}
+    >>> for kind in ("a", "b", "a"):
+    ...     tally(totals, kind)
+    >>> totals
+    {'a': 2, 'b': 1}
+    """
+    if kind not in totals and len(totals) >= MAX_KINDS:
+        kind = OTHER
+    totals[kind] = totals.get(kind, 0) + 1

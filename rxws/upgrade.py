@@ -13,13 +13,13 @@ from aiohttp import hdrs, web
 
 from rxws.aiohttp_wire import Response, open_wire
 from rxws.hub import Hub
+from rxws.journal import SERVER, Journal
 from rxws.lifecycle import Lifecycle
 from rxws.options import Settings
 from rxws.origins import admits
 from rxws.socket import WebSocket
 
 HUB = web.AppKey("rxws_hub", Hub)
-logger = logging.getLogger("rxws")
 _warned = weakref.WeakSet[web.Application]()
 
 
@@ -27,12 +27,17 @@ class Upgrade:
     """One request on its way to become a socket."""
 
     def __init__(self, request: web.Request, settings: Settings) -> None:
-        check_handshake(request)
-        if not admits(request.headers.get(hdrs.ORIGIN), request.host, settings.origins):
-            raise web.HTTPForbidden(text=f"Origin {request.headers[hdrs.ORIGIN]!r} is not allowed here\n")
         self._request = request
         self._hub = hub_of(request)
-        self.life = Lifecycle(settings, negotiate(request, settings.protocols))
+        journal = journal_of(request, self._hub)
+        try:
+            check_handshake(request)
+            check_origin(request, settings)
+        except web.HTTPException as refusal:
+            if self._hub is not None:
+                self._hub.refuse("origin" if isinstance(refusal, web.HTTPForbidden) else "handshake", journal)
+            raise
+        self.life = Lifecycle(settings, negotiate(request, settings.protocols), journal=journal)
         if self._hub is not None and not self._hub.admit(self.life):
             raise web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
         self.response = Response(settings)
@@ -51,7 +56,9 @@ class Upgrade:
         if task is not None:
             _, pending = await asyncio.wait({task}, timeout=self.life.settings.close_timeout)
             if pending:
-                logger.error("%s ignores its cancellation: its socket is closed", task.get_name())
+                self.life.journal.write(
+                    logging.ERROR, "stuck", "%s ignores its cancellation: its socket is closed", task.get_name()
+                )
 
 
 def check_handshake(request: web.Request) -> None:
@@ -74,6 +81,12 @@ def check_handshake(request: web.Request) -> None:
         raise web.HTTPBadRequest(text="Sec-WebSocket-Key must be 16 bytes in base64\n")
 
 
+def check_origin(request: web.Request, settings: Settings) -> None:
+    """Raise 403 for a page that browsers may not connect from."""
+    if not admits(request.headers.get(hdrs.ORIGIN), request.host, settings.origins):
+        raise web.HTTPForbidden(text=f"Origin {request.headers[hdrs.ORIGIN]!r} is not allowed here\n")
+
+
 def negotiate(request: web.Request, protocols: tuple[str, ...]) -> str | None:
     """Choose the subprotocol as aiohttp will: the first of the client's that the server knows."""
     offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
@@ -85,7 +98,14 @@ def hub_of(request: web.Request) -> Hub | None:
     hub = request.config_dict.get(HUB)
     if hub is None and request.app not in _warned:
         _warned.add(request.app)
-        logger.warning(
-            "rxws.setup(app) is missing: sockets will not be closed with 1001 at shutdown, limited, or counted"
+        SERVER.warning(
+            "rxws.setup(app) is missing: sockets will not be closed with 1001 at shutdown, limited, or counted",
+            extra={"ws_event": "setup"},
         )
     return hub
+
+
+def journal_of(request: web.Request, hub: Hub | None) -> Journal:
+    """Make the journal of a request's socket."""
+    errors = None if hub is None else hub.errors_total
+    return Journal(SERVER, remote=request.remote, path=request.rel_url.raw_path, errors=errors)

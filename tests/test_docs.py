@@ -12,12 +12,14 @@ import asyncio
 import doctest
 import importlib
 import inspect
+import logging
 import pkgutil
 import re
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +55,16 @@ def place(block: Block) -> str:
     return f"{block.document.name}:{block.line}"
 
 
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    logger = logging.getLogger("rxws.server")
+    level, handlers = logger.level, logger.handlers.copy()
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("logging_as_it_was")
 @pytest.mark.parametrize("block", [b for b in blocks() if b.language == "python" and not b.role], ids=place)
 async def test_a_block_runs_on_its_own(block: Block) -> None:
     source = "\n" * block.line + block.text

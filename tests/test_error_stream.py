@@ -73,7 +73,7 @@ async def test_unobserved_it_closes_with_its_code_and_is_logged_once_with_its_tr
     assert (await ended(socket)).code == source.code
     assert peer.close_sent == rxws.Close(source.code, "Invalid Message" if source.code == 1007 else "Unexpected Error")
     (record,) = caplog.records
-    assert (record.name, record.levelno) == ("rxws", source.level)
+    assert (record.name, record.levelno) == ("rxws.server", source.level)
     assert record.exc_info is not None
     assert record.exc_info[0] is source.kind
     assert "Traceback" in caplog.text
@@ -128,7 +128,7 @@ async def test_an_error_pushed_after_the_end_is_logged_not_swallowed(caplog: pyt
     peer.close()
     await ended(socket)
     socket.errors.on_next(ValueError("late"))
-    assert [record.getMessage() for record in caplog.records] == ["ValueError('late'), which nobody observed"]
+    assert [record.getMessage() for record in caplog.records] == ["ValueError('late'), which nobody observed (memory)"]
 
 
 async def test_an_error_of_a_thread_that_runs_ahead_is_logged_not_swallowed(caplog: pytest.LogCaptureFixture) -> None:

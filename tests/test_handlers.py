@@ -360,7 +360,9 @@ async def test_a_clean_up_that_raises_is_logged_once(caplog: pytest.LogCaptureFi
     peer.drop()
     await ended(socket)
     await turns()
-    assert [record.getMessage() for record in caplog.records] == ["ValueError('clean-up'), which nobody observed"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "ValueError('clean-up'), which nobody observed (memory)"
+    ]
 
 
 async def test_an_async_def_nobody_else_holds_is_not_collected_while_it_runs() -> None:

@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 import rxws
@@ -36,7 +38,7 @@ async def test_a_hub_refuses_what_is_beyond_its_limit_until_a_place_is_free() ->
     hub = Hub(1, 1001)
     first = member(hub)
     assert first is not None
-    assert (member(hub), hub.refused_total) == (None, 1)
+    assert (member(hub), hub.refused_total) == (None, {"limit": 1})
     first[1].drop()
     await ended(first[0])
     assert member(hub) is not None
@@ -71,3 +73,54 @@ async def test_a_subscriber_of_opened_that_raises_is_logged(caplog: pytest.LogCa
     assert "a subscriber of hub.opened raised ZeroDivisionError" in caplog.text
     await hub.shut_down()
     await turns()
+
+
+async def test_closed_emits_every_socket_with_its_end_known_and_completes_after_the_shutdown() -> None:
+    hub = Hub(None, 1001)
+    log = watch(closed=hub.closed)
+    first, second = member(hub), member(hub)
+    assert first is not None
+    assert second is not None
+    hub.closed.subscribe(lambda socket: log.append((len(hub), socket.stats.duration > 0)))
+    first[1].drop()
+    await ended(first[0])
+    assert log == [("closed", first[0]), (1, True)]
+    await hub.shut_down()
+    assert log[2:] == [("closed", second[0]), (0, True), "closed|"]
+
+
+async def test_a_subscriber_of_closed_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    hub = Hub(None, 1001)
+    hub.closed.subscribe(lambda _: 1 / 0)
+    assert member(hub) is not None
+    await hub.shut_down()
+    assert [record.name for record in caplog.records] == ["rxws.server"]
+    assert "a subscriber of hub.closed raised ZeroDivisionError" in caplog.text
+    assert hub.closed_total == {1001: 1}
+
+
+async def test_a_thread_that_reads_while_sockets_come_and_go_never_sees_a_counter_fall() -> None:
+    hub = Hub(None, 1001)
+    seen: list[int] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append(hub.stats.received)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        for _ in range(300):
+            pair = member(hub)
+            assert pair is not None
+            pair[0].incoming.subscribe()
+            pair[1].send("a")
+            await turns(3)
+            pair[1].drop()
+            await ended(pair[0])
+    finally:
+        done.set()
+        reader.join()
+    assert seen == sorted(seen)
+    assert hub.stats.received == 300

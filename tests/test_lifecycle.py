@@ -415,7 +415,7 @@ async def test_an_error_nobody_observes_is_logged_once_with_its_traceback(caplog
     peer.send("a")
     await ended(socket)
     (record,) = caplog.records
-    assert (record.name, record.levelno) == ("rxws", logging.ERROR)
+    assert (record.name, record.levelno) == ("rxws.server", logging.ERROR)
     assert record.exc_info is not None
     assert record.exc_info[2] is not None
 

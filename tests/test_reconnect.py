@@ -7,7 +7,6 @@ import pytest
 from reactivex import operators as ops
 
 import rxws
-from rxws.reconnect import logger
 from rxws.testing import MemoryDialer, connect
 from tests.streams import ended, turns, watch
 
@@ -445,7 +444,7 @@ async def test_the_codec_follows_the_subprotocol() -> None:
 
 
 async def test_a_wait_is_logged_at_info(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", logger.name)
+    caplog.set_level("INFO", "rxws.client")
     dialer = MemoryDialer()
     dialer.refusals.append(OSError("no route"))
     async with connect(dialer, quick()) as socket:

@@ -20,6 +20,8 @@ class MemoryDialer:
         """The peers' ends of the connections so far."""
         self.refusals: deque[Exception] = deque()
         """What the next attempts meet."""
+        self.target: str | None = None
+        """What the log calls it."""
         self.attempts = 0
         self.protocol: str | None = None
         """The subprotocol that is negotiated."""

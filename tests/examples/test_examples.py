@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 import websockets
+from prometheus_client.parser import text_string_to_metric_families as parse_metrics
 from websockets.asyncio.client import ClientConnection
 
 from tests.integration.server import running
@@ -238,3 +239,20 @@ def test_the_real_samples_are_of_this_machine(example: ModuleType) -> None:
     sample = example.measure()
     assert 0 <= sample["cpu"] <= 100
     assert 0 < sample["memory"] < 100
+
+
+@pytest.mark.example("metrics.py")
+async def test_metrics_are_there_to_scrape_beside_the_sockets(example: ModuleType) -> None:
+    async with running(example.make_app()) as server, aiohttp.ClientSession() as session:
+        async with websockets.connect(f"{server.url}shout") as client:
+            await client.send("hello")
+            assert await client.recv() == "HELLO"
+        async with session.get(f"{server.http}metrics") as response:
+            families = {family.name: family for family in parse_metrics(await response.text())}
+            assert response.headers["Content-Type"].startswith("text/plain; version=")
+        sent = {"network_io_direction": "transmit"}
+        assert sent in [sample.labels for sample in families["rxws_server_messages"].samples if sample.value == 1]
+        assert families["process_resident_memory_bytes"].samples[0].value > 0
+        openmetrics = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        async with session.get(f"{server.http}metrics", headers=openmetrics) as response:
+            assert (await response.text()).endswith("# EOF\n")

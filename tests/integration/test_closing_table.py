@@ -208,7 +208,10 @@ async def test_an_error_is_1011_unexpected_error_and_tells_the_client_no_more(
     handler: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert await close_seen(handler, "a") == (1011, "Unexpected Error", [])
-    assert len([record for record in caplog.records if record.name == "rxws" and "secret" in str(record.exc_info)]) == 1
+    assert (
+        len([record for record in caplog.records if record.name == "rxws.server" and "secret" in str(record.exc_info)])
+        == 1
+    )
 
 
 async def test_an_error_s_class_may_have_a_code_of_its_own() -> None:

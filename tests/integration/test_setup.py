@@ -35,7 +35,7 @@ async def test_connections_beyond_the_limit_get_503_and_a_place_comes_back(event
             await eventually(lambda: len(hub) == 2)
             with pytest.raises(aiohttp.WSServerHandshakeError) as error:
                 await session.ws_connect(server.url)
-            assert (error.value.status, hub.refused_total) == (503, 1)
+            assert (error.value.status, hub.refused_total) == (503, {"limit": 1})
             first.reset()
             await eventually(lambda: len(hub) == 1)
             async with websockets.connect(server.url) as client:

@@ -1,0 +1,105 @@
+import pytest
+
+import rxws
+from rxws.hub import Hub
+from rxws.instruments import INSTRUMENTS, Instrument
+from rxws.journal import SERVER, Journal
+from rxws.lifecycle import Lifecycle
+from rxws.options import check
+from rxws.stats import DURATIONS, MAX_KINDS, OTHER, HubStats, tally
+from rxws.testing import MemoryWire
+from tests.streams import ended, turns
+
+CODES = {str(code): 0 for code in (1000, 1001, 1002, 1006, 1007, 1008, 1009, 1011, 1013)}
+
+
+def read(hub: Hub) -> dict[str, dict[str, int]]:
+    stats = hub.stats
+    return {
+        instrument.name.removeprefix("rxws.server."): dict(instrument.read(hub, stats)) for instrument in INSTRUMENTS
+    }
+
+
+def member(hub: Hub, **options: object) -> tuple[rxws.WebSocket[str, str], MemoryWire]:
+    life, wire = Lifecycle(check(options), journal=Journal(SERVER, errors=hub.errors_total)), MemoryWire()
+    assert hub.admit(life)
+    socket: rxws.WebSocket[str, str] = rxws.WebSocket(life)
+    life.open(wire)
+    hub.add(socket, life)
+    return socket, wire
+
+
+async def test_what_is_counted_is_of_the_open_and_of_the_closed_sockets() -> None:
+    hub = Hub(None, 1001)
+    (first, peer), (second, other) = member(hub), member(hub, overflow="drop_newest", max_buffered=100)
+    first.incoming.subscribe()
+    first.errors.subscribe()
+    peer.send("ab", "é")
+    other.congested = True
+    for _ in range(3):
+        second.outgoing.on_next("abcde")
+    first.outgoing.on_next("xyz")
+    first.errors.on_next(ValueError())
+    await turns()
+    expected: dict[str, dict[str, int]] = {
+        "active_connections": {"": 2},
+        "held_connections": {"": 1},
+        "opened_connections": {"": 2},
+        "closed_connections": CODES,
+        "refused_connections": {"handshake": 0, "origin": 0, "limit": 0, "shutdown": 0},
+        "messages": {"receive": 2, "transmit": 1},
+        "io": {"receive": 4, "transmit": 3},
+        "dropped_messages": {"": 2},
+        "buffered": {"": 69},
+        "errors": {"ValueError": 1},
+    }
+    assert read(hub) == expected
+    first.close(4001)
+    await ended(first)
+    expected |= {"active_connections": {"": 1}, "closed_connections": {**CODES, "4001": 1}}
+    assert read(hub) == expected
+    await hub.shut_down()
+    expected |= {name: {"": 0} for name in ("active_connections", "held_connections", "buffered")}
+    expected |= {"closed_connections": {**CODES, "4001": 1, "1001": 1}}
+    assert read(hub) == expected
+
+
+def test_codes_that_peers_make_up_do_not_make_series_without_end() -> None:
+    hub = Hub(None, 1001)
+    hub.closed_total |= {3000 + number: 1 for number in range(2000)}
+    codes = read(hub)["closed_connections"]
+    assert len(codes) == MAX_KINDS + 1
+    assert (codes["3000"], codes[OTHER], sum(codes.values())) == (1, 2000 + len(CODES) - MAX_KINDS, 2000)
+
+
+def test_kinds_beyond_the_limit_are_counted_together() -> None:
+    totals: dict[str, int] = {}
+    for number in range(100):
+        tally(totals, f"Error{number}")
+    tally(totals, "Error0")
+    assert (len(totals), totals["Error0"], totals[OTHER]) == (MAX_KINDS + 1, 2, 100 - MAX_KINDS)
+
+
+@pytest.mark.parametrize(("seconds", "bucket"), [(0.0, 0), (0.1, 0), (0.11, 1), (86400.0, 9), (1e9, 10)])
+def test_durations_are_counted_up_to_and_with_their_bounds(seconds: float, bucket: int) -> None:
+    stats = HubStats()
+    stats.add_duration(seconds)
+    assert stats.durations == [int(number == bucket) for number in range(len(DURATIONS) + 1)]
+    assert stats.duration == seconds
+
+
+async def test_a_snapshot_stays_what_it_is() -> None:
+    hub = Hub(None, 1001)
+    before = hub.stats
+    socket, _ = member(hub)
+    socket.dispose()
+    await ended(socket)
+    assert (before, sum(hub.stats.durations)) == (HubStats(), 1)
+
+
+@pytest.mark.parametrize("instrument", INSTRUMENTS, ids=lambda instrument: instrument.name)
+def test_names_and_units_keep_to_the_conventions(instrument: Instrument) -> None:
+    assert instrument.name.startswith("rxws.server.")
+    assert instrument.unit == "By" or (instrument.unit[0], instrument.unit[-1]) == ("{", "}")
+    assert instrument.description[0].isupper()
+    assert not instrument.description.endswith(".")
