@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from rxws import codecs
 from rxws.closing import Close
@@ -14,10 +14,15 @@ from rxws.incoming import Incoming
 from rxws.options import Settings
 from rxws.origin import origin
 from rxws.outgoing import Outgoing
+from rxws.patience import Patience
 from rxws.rate import Rate
 from rxws.receipts import Receipts
 from rxws.stats import Counters
 from rxws.wire import Frame, Ping, Wire
+
+
+PINGS: Final = 1000.0
+"""Pings and pongs of the peer's a second, with a burst of as many; nobody needs more, and each costs as much as a message."""
 
 
 class Owner(Protocol):
@@ -86,6 +91,9 @@ class Connection:
         self._next_item = owner.outgoing.next_item
         self._loop = asyncio.get_running_loop()
         self._rate = Rate(settings.message_rate) if settings.message_rate else None
+        self._pings = Rate(PINGS)
+        limit = settings.message_timeout
+        self._patience = None if limit is None else Patience(self._loop, limit, wire, self._lost_patience)
         self._listening = True
         self._answer: Close | None = None
         self._ping: bytes | None = None
@@ -119,6 +127,8 @@ class Connection:
         self.sending, self._listening = flush, listening
         if self.heartbeat is not None:
             self.heartbeat.stop()
+        if self._patience is not None:
+            self._patience.stop()
         self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort)
         self.wire.wake()
         return True
@@ -177,13 +187,25 @@ class Connection:
         self._emit(data)
         origin.set(None)
 
+    def part_received(self) -> None:
+        """Note that the peer lives, and for how long it has been sending a message."""
+        self.sign_of_life()
+        if self._patience is not None and self.cause is None:
+            self._patience.part_received()
+
     def sign_of_life(self) -> None:
         """Note that the peer lives."""
         if self.heartbeat is not None:
             self.heartbeat.alive()
 
+    def ping_received(self) -> None:
+        """Note that the peer lives, unless it floods."""
+        self.sign_of_life()
+        self._count_ping()
+
     def pong_received(self, data: bytes) -> None:
         """Note a pong."""
+        self._count_ping()
         if self.heartbeat is not None:
             self.heartbeat.pong(data)
         if self.receipts is not None and self.receipts.pong(data):
@@ -217,6 +239,14 @@ class Connection:
             self._owner.lost(error)
         if self.finish(Close.received(1006), None, flush=False):
             self._owner.ending(self, error)
+
+    def _count_ping(self) -> None:
+        if self.cause is None and not self._pings.admits(self._loop.time()):
+            self.protocol_violated(ValueError(f"more than {PINGS:g} pings a second"), Close(1008, "Too Many Pings"))
+
+    def _lost_patience(self) -> None:
+        limit = self._settings.message_timeout
+        self.protocol_violated(TimeoutError(f"a message took more than {limit:g} s"), Close(1008, "Message Unfinished"))
 
     def _missed_heartbeat(self) -> None:
         self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))

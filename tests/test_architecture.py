@@ -13,7 +13,7 @@ LAYERS = [
     {"states", "operators"},
     {"overflow", "backoff", "encoding"},
     {"options", "receipts", "undelivered", "keeping"},
-    {"incoming", "outgoing", "error_stream", "heartbeat"},
+    {"incoming", "outgoing", "error_stream", "heartbeat", "patience"},
     {"connection"},
     {"lifecycle"},
     {"socket", "block", "reconnect", "multiplex", "request"},

@@ -19,7 +19,7 @@ def member(hub: Hub) -> tuple[rxws.WebSocket[object, object], MemoryWire] | None
 
 
 async def test_a_hub_knows_its_open_sockets_and_counts_the_others() -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     log = watch(opened=hub.opened)
     members = [member(hub) for _ in range(3)]
     sockets = [pair[0] for pair in members if pair]
@@ -33,7 +33,7 @@ async def test_a_hub_knows_its_open_sockets_and_counts_the_others() -> None:
 
 
 async def test_a_hub_refuses_what_is_beyond_its_limit_until_a_place_is_free() -> None:
-    hub = Hub(1, 1001)
+    hub = Hub(1, 1001, 1)
     first = member(hub)
     assert first is not None
     assert (member(hub), hub.refused_total) == (None, 1)
@@ -44,7 +44,7 @@ async def test_a_hub_refuses_what_is_beyond_its_limit_until_a_place_is_free() ->
 
 
 async def test_a_hub_that_shuts_down_refuses_all_and_closes_who_was_on_the_way() -> None:
-    hub = Hub(None, 1012)
+    hub = Hub(None, 1012, 1)
     life, wire = Lifecycle(check({})), MemoryWire()
     assert hub.admit(life)
     await hub.shut_down()
@@ -55,7 +55,7 @@ async def test_a_hub_that_shuts_down_refuses_all_and_closes_who_was_on_the_way()
 
 
 async def test_a_socket_whose_handshake_fails_gives_its_place_back() -> None:
-    hub = Hub(1, 1001)
+    hub = Hub(1, 1001, 1)
     life = Lifecycle(check({}))
     assert hub.admit(life)
     life.abandon()
@@ -65,7 +65,7 @@ async def test_a_socket_whose_handshake_fails_gives_its_place_back() -> None:
 
 
 async def test_a_subscriber_of_opened_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     hub.opened.subscribe(lambda _: 1 / 0)
     assert member(hub) is not None
     assert "a subscriber of hub.opened raised ZeroDivisionError" in caplog.text

@@ -28,6 +28,7 @@ class MemoryWire:
         self.mute = False
         self.pongs = False
         """Whether the peer answers pings by itself."""
+        self.unfinished: float | None = None
         self.fresh = False
         self.sent: list[str | bytes] = []
         """The messages the peer has got."""
@@ -47,8 +48,19 @@ class MemoryWire:
 
     def send(self, *messages: str | bytes) -> None:
         """Let messages of the peer's arrive; during a hold they wait."""
+        self.unfinished = None
         self._arrived.extend(messages)
         self._deliver()
+
+    def send_part(self) -> None:
+        """Let bytes arrive of a message that is whole with the next `send`."""
+        self.unfinished = self.unfinished or asyncio.get_running_loop().time()
+        self._peer().part_received()
+
+    def ping(self, number: int = 1) -> None:
+        """Let pings of the peer's arrive."""
+        for _ in range(number):
+            self._peer().ping_received()
 
     def close(self, close: Close | None = None) -> None:
         """Let a close frame of the peer's arrive; without a code if `None`. It is `mute` no more."""
