@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 
 
 def descriptors() -> int:
@@ -11,10 +12,18 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def resident() -> int:
-    """Bytes of this process that are in memory."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+def memory(name: str = "VmRSS") -> int:
+    """Bytes of this process that are in memory; the most that were, of `VmHWM`."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
+
+
+def growing() -> Callable[[], int]:
+    """Begin to watch, and give a function that tells by how many bytes memory has been above what it is now."""
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak begins anew
+    before = memory()
+    return lambda: memory("VmHWM") - before
 
 
 def objects() -> int:
