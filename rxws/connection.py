@@ -170,6 +170,7 @@ class Connection:
         if self.heartbeat is not None:
             self.heartbeat.alive()
         if self._rate is not None and not self._rate.admits(self._loop.time()):
+            self.wire.ignore()
             self._owner.close(Close(1008, "Message Rate Exceeded"))
             return
         if self._decode is not None:
@@ -218,11 +219,9 @@ class Connection:
 
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
-        if self.finish(close, close, flush=False):
-            violation = ProtocolError(str(error), close.code)
-            violation.__cause__ = error
-            self._owner.ending(self, violation)
-            self._owner.note(violation)
+        violation = ProtocolError(str(error), close.code)
+        violation.__cause__ = error
+        self._fail(violation, close)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End."""
@@ -242,11 +241,20 @@ class Connection:
 
     def _count_ping(self) -> None:
         if self.cause is None and not self._pings.admits(self._loop.time()):
-            self.protocol_violated(ValueError(f"more than {PINGS:g} pings a second"), Close(1008, "Too Many Pings"))
+            self._refuse(f"more than {PINGS:g} pings a second", "Too Many Pings")
 
     def _lost_patience(self) -> None:
-        limit = self._settings.message_timeout
-        self.protocol_violated(TimeoutError(f"a message took more than {limit:g} s"), Close(1008, "Message Unfinished"))
+        self._refuse(f"a message took more than {self._settings.message_timeout:g} s", "Message Unfinished")
+
+    def _refuse(self, why: str, reason: str) -> None:
+        """Fail the connection of a peer that takes too much."""
+        self.wire.ignore()
+        self._fail(ProtocolError(why, 1008), Close(1008, reason))
+
+    def _fail(self, violation: ProtocolError, close: Close) -> None:
+        if self.finish(close, close, flush=False):
+            self._owner.ending(self, violation)
+            self._owner.note(violation)
 
     def _missed_heartbeat(self) -> None:
         self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))

@@ -150,6 +150,10 @@ class Wire(Protocol):
         """End a hold."""
         ...
 
+    def ignore(self) -> None:
+        """Drop what the peer sends from now on; after the close frame, wait for it to leave."""
+        ...
+
     def abort(self) -> None:
         """Drop the connection at once, with all that was not sent; `connection_lost` follows soon."""
         ...

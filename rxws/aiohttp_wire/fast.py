@@ -114,6 +114,11 @@ class FastWire(asyncio.BufferedProtocol):
             self._watch.excuse()
         self._continue_soon()
 
+    def ignore(self) -> None:
+        """Read only to see the peer leave."""
+        self._deaf = self._violated = True
+        self._read_on()
+
     def abort(self) -> None:
         """Drop the connection."""
         self._transport.abort()
@@ -130,6 +135,13 @@ class FastWire(asyncio.BufferedProtocol):
         """Parse a chunk, and hand on its messages."""
         if self._deaf:
             return
+        self._take_in(nbytes)
+        if nbytes == SLICE and not self._paused:
+            self._lent = self._view
+        if self._watch.frames > SLICE // 8:  # of those, no larger chunk: fragments of nothing cost, too
+            self._lent = self._view[:SLICE]
+
+    def _take_in(self, nbytes: int) -> None:
         tap, outlet = self._tap, self._outlet
         if tap is None or tap.receive is None:
             self._feed(bytes(self._view[:nbytes]))
@@ -139,15 +151,11 @@ class FastWire(asyncio.BufferedProtocol):
             self._feed(bytes(self._view[:nbytes]))
             outlet.busy = False
             if tap.receive is not None and tap.exception() is None:
-                if nbytes == SLICE:
-                    self._lent = self._view
                 if outlet.awake:
                     outlet.write_soon()
                 return
         if not self._scheduled:
             self._dispatch()
-        if nbytes == SLICE and not self._paused:
-            self._lent = self._view
 
     def _continue_soon(self) -> None:
         if not self._scheduled and self._started:

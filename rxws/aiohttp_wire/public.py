@@ -92,6 +92,11 @@ class PublicWire:
             self._watch.excuse()
         asyncio.get_running_loop().call_soon(self._deliver)
 
+    def ignore(self) -> None:
+        """Read only to see the peer leave."""
+        self._violated = True
+        self._watch.ignore()
+
     def abort(self) -> None:
         """Drop the connection."""
         self._transport.abort()

@@ -12,23 +12,28 @@ class Watch:
     Memory: a header that is not whole yet, at most 13 bytes.
     """
 
-    __slots__ = ("_header", "_left", "_open", "_parser", "_time", "on_part", "since")
+    __slots__ = ("_header", "_ignoring", "_left", "_open", "_parser", "_time", "frames", "on_part", "since")
 
     def __init__(self, parser: Any, time: Callable[[], float], arrived: bytes = b"") -> None:
         """Watch from the first byte on; `arrived` is what the parser has been given already."""
         self.since: float | None = None
         """Since when a message is on its way that is not whole, while there is one."""
+        self.frames = 0
+        """The frames that began in the last chunk."""
         self.on_part: Callable[[], object] | None = None
         """Called after each chunk that ends within a message."""
         self._parser = parser
         self._time = time
         self._header = b""
+        self._ignoring = False
         self._left = 0  # bytes of the present frame that are to come
         self._open = False  # fragments have come, but not the last one
         self._follow(arrived)
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Parse a chunk."""
+        if self._ignoring:
+            return False, b""
         self._follow(data)
         result: tuple[bool, bytes] = self._parser.feed_data(data)
         if self.since is not None and self.on_part is not None:
@@ -49,6 +54,10 @@ class Watch:
         """Tell no more."""
         self.on_part = None
 
+    def ignore(self) -> None:
+        """Keep from the parser what comes from now on."""
+        self._ignoring = True
+
     def excuse(self) -> None:
         """Count anew: the peer was kept from going on."""
         if self.since is not None:
@@ -56,7 +65,7 @@ class Watch:
 
     def _follow(self, data: bytes) -> None:
         data, self._header = self._header + data, b""
-        size, at, since, fragmented = len(data), self._left, self.since, self._open
+        size, at, since, fragmented, frames = len(data), self._left, self.since, self._open, 0
         while at < size:
             if at and not fragmented:
                 since = None  # all that came before is whole
@@ -74,10 +83,11 @@ class Watch:
             if first & 8 == 0:  # a control frame may come between fragments
                 fragmented = first < 0x80
             at += header + length
+            frames += 1
         if at < size:
             self._header, self._left, whole = data[at:], 0, False
         else:
             self._left = at - size
             whole = at == size and not fragmented
-        self._open = fragmented
+        self._open, self.frames = fragmented, frames
         self.since = None if whole else self._time() if since is None else since

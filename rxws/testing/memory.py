@@ -37,6 +37,8 @@ class MemoryWire:
         self.close_sent: Close | None = None
         """The close frame the peer has got."""
         self.aborted = False
+        self.ignored = False
+        """Whether what the peer sends is dropped."""
         self._congested = False
         self._held = False
         self._started = False
@@ -49,7 +51,8 @@ class MemoryWire:
     def send(self, *messages: str | bytes) -> None:
         """Let messages of the peer's arrive; during a hold they wait."""
         self.unfinished = None
-        self._arrived.extend(messages)
+        if not self.ignored:
+            self._arrived.extend(messages)
         self._deliver()
 
     def send_part(self) -> None:
@@ -119,6 +122,10 @@ class MemoryWire:
         """Deliver soon what waits."""
         self._held = False
         self._soon(self._deliver)
+
+    def ignore(self) -> None:
+        """Drop what arrives."""
+        self.ignored = True
 
     def abort(self) -> None:
         """Drop the connection soon."""

@@ -1,4 +1,4 @@
-"""Peers that misbehave from a process of their own, so that only the server's own work counts; and one that listens."""
+"""A server of WebSockets that does what a test says, frame by frame."""
 
 from __future__ import annotations
 
@@ -6,38 +6,12 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from rxws.aiohttp_wire.framing import plain
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
-
-@asynccontextmanager
-async def program(name: str, *arguments: object) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program of `tests.faults.programs` until the block is left."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"tests.faults.programs.{name}", *map(str, arguments), stdout=asyncio.subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-async def said(process: asyncio.subprocess.Process, timeout: float = 30) -> Any:
-    """Wait for the next line that a program prints, as JSON."""
-    assert process.stdout is not None
-    async with asyncio.timeout(timeout):
-        line = await process.stdout.readline()
-    assert line, "the program ended"
-    return json.loads(line)
 
 
 Script = Callable[["Listening"], Awaitable[object]]
