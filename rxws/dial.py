@@ -194,7 +194,7 @@ def _refusal(error: Exception, body: bytes) -> ConnectError:
         return ConnectError(message, "http", status=error.status, body=text, retry_after=_retry_after(error.headers))
     if isinstance(error, aiohttp.ClientHttpProxyError):
         retry_after = _retry_after(error.headers)
-        message = f"the proxy answered {error.status} {error.message}"
+        message = f"the proxy answered {error.status} {error.message!r}"
         return ConnectError(message, "proxy", status=error.status, retry_after=retry_after)
     if isinstance(error, aiohttp.TooManyRedirects):
         status = error.history[0].status
