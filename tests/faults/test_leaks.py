@@ -34,7 +34,7 @@ async def rounds(server: Server, number: int) -> None:
 
 
 async def test_given_connections_ended_in_every_way_when_hundreds_have_gone_then_tasks_descriptors_and_memory_are_flat(
-    eventually: Eventually,
+    eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with everything() as server:
         await rounds(server, 3)
@@ -47,6 +47,7 @@ async def test_given_connections_ended_in_every_way_when_hundreds_have_gone_then
         assert server.hub is not None
         assert server.hub.opened_total == sum(server.hub.closed_total.values()) > 10 * len(WAYS)
         assert set(server.hub.closed_total) >= {1000, 1002, 1005, 1006, 1007, 1008, 1009, 1011, 1013, 4001}
+        assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_given_sockets_in_memory_when_a_thousand_have_ended_in_every_way_then_tasks_and_memory_are_flat() -> None:

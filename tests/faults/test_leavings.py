@@ -116,17 +116,3 @@ async def test_given_a_client_when_the_peer_s_close_has_a_code_that_no_frame_may
     async with listening(close) as url, rxws.connect(url) as client:
         assert (await ended(client)).code == 1002
     assert answers == [(CLOSE, struct.pack("!H", 1002))]
-
-
-async def test_given_a_connection_just_dropped_when_it_and_a_neighbour_are_sent_to_then_nothing_is_raised(
-    eventually: Eventually,
-) -> None:
-    room = Subject[str]()
-    async with serving(rxws.websocket(lambda: room)) as server, raw(server.port), raw(server.port) as neighbour:
-        await eventually(lambda: len(room.observers) == 2)
-        server.sockets[0]._life.give_up()
-        for _ in range(3):
-            room.on_next("news")
-        server.sockets[0].close()
-        assert [await neighbour.receive() for _ in range(3)] == [(TEXT, b"news")] * 3
-        assert await ended(server.sockets[0]) == rxws.Close.received(1006)
