@@ -71,3 +71,13 @@ async def test_a_subscriber_of_opened_that_raises_is_logged(caplog: pytest.LogCa
     assert "a subscriber of hub.opened raised ZeroDivisionError" in caplog.text
     await hub.shut_down()
     await turns()
+
+
+async def test_a_shutdown_gives_up_on_peers_that_do_not_answer() -> None:
+    hub = Hub(None, 1001, 0.05)
+    (mute, wire), (polite, _) = members = [pair for pair in (member(hub), member(hub)) if pair]
+    wire.mute = True
+    await hub.shut_down()
+    assert len(members) == 2
+    assert (await ended(mute)).code == (await ended(polite)).code == 1001
+    assert wire.aborted
