@@ -14,7 +14,7 @@ from rxws.socket import WebSocket
 from rxws.upgrade import hub_of
 
 DECIDED: Final = ("protocols", "origins", "max_msg_size", "message_timeout", "compress", "offline")
-"""Options that the handshake has decided already, or that need its first bytes, and that of a socket that comes back."""
+"""Options that the handshake has decided, or that need all since then, and that of a socket that comes back."""
 
 
 def attach(

@@ -20,9 +20,8 @@ from rxws.receipts import Receipts
 from rxws.stats import Counters
 from rxws.wire import Frame, Ping, Wire
 
-
 PINGS: Final = 1000.0
-"""Pings and pongs of the peer's a second, with a burst of as many; nobody needs more, and each costs as much as a message."""
+"""Pings and pongs of the peer's a second, with a burst of as many; each costs about as much as a message."""
 
 
 class Owner(Protocol):

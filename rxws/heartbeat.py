@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 GRACE: Final = 0.1
-"""The share of the interval between two looks for a pong: when the event loop itself is late, its bytes may be waiting."""
+"""The share of the interval between two looks for a pong: when the event loop itself was late, it may be waiting."""
 
 
 class Heartbeat:

@@ -82,7 +82,7 @@ class Settings:
     """Incoming messages per second, with a burst of as many; beyond, the socket closes with 1008."""
 
     message_timeout: float | None = 60.0
-    """Seconds that an incoming message may take from its first byte to its last; beyond, the socket closes with 1008."""
+    """Seconds that an incoming message may take, from its first byte to its last; beyond, 1008."""
 
     close_timeout: float = 5.0
     """Seconds that flushing, the closing handshake and the handler's clean-up may take; then abort."""

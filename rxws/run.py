@@ -15,9 +15,9 @@ def run(app: web.Application, *, keepalive_timeout: float = 20.0, **options: Any
     been answered its next: a peer that dribbles headers is dropped then. aiohttp's own default is up to an hour. Behind
     a proxy that keeps its connections, choose more than the proxy does.
 
-    The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on. uvloop
-    comes with the extra `fast`: `pip install "rxws[fast]"`. Raises what `run_app` raises, `OSError` for a port in use,
-    say.
+    The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
+    uvloop comes with the extra `fast`: `pip install "rxws[fast]"`. Raises what `run_app` raises, `OSError` for a port
+    in use, say.
     """
     loop = new_event_loop()
     try:

@@ -18,7 +18,9 @@ LONG, HUGE = plain(2, bytes(300)), plain(2, bytes(70_000))
 
 def watch() -> tuple[Watch, list[bytes]]:
     fed: list[bytes] = []
-    parser = SimpleNamespace(feed_data=lambda data: (fed.append(data), (False, b""))[1], feed_eof=lambda: fed.append(b"|"))
+    parser = SimpleNamespace(
+        feed_data=lambda data: (fed.append(data), (False, b""))[1], feed_eof=lambda: fed.append(b"|")
+    )
     clock = itertools.count(1)
     return Watch(parser, lambda: next(clock)), fed
 
@@ -72,7 +74,9 @@ def test_what_has_arrived_before_counts() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_any_cut_of_any_frames_comes_to_the_same(seed: int) -> None:
     choose = random.Random(seed)
-    whole = b"".join(choose.choice([EMPTY, PING, LONG, HUGE, FRAGMENT + PING + LAST, masked(1, b"x")]) for _ in range(30))
+    whole = b"".join(
+        choose.choice([EMPTY, PING, LONG, HUGE, FRAGMENT + PING + LAST, masked(1, b"x")]) for _ in range(30)
+    )
     one, _ = watch()
     at = 0
     while at < len(whole):

@@ -24,10 +24,10 @@ class Watch:
         """Called after each chunk that ends within a message."""
         self._parser = parser
         self._time = time
-        self._header = b""
+        self._header: bytes = b""
         self._ignoring = False
-        self._left = 0  # bytes of the present frame that are to come
-        self._open = False  # fragments have come, but not the last one
+        self._left: int = 0  # bytes of the present frame that are to come
+        self._open: bool = False  # fragments have come, but not the last one
         self._follow(arrived)
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:

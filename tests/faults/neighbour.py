@@ -1,8 +1,8 @@
 """A quiet client in a process of its own: `python -m tests.faults.neighbour PORT PID WINDOWS TRIPS`.
 
-Sends a message, waits for the answer, and so on; prints the 99th percentile of the round trips of each window, in seconds.
-What the server's thread and this process waited for a processor meanwhile does not count: other work on the machine is not
-the server's.
+Sends a message, waits for the answer, and so on; prints the 99th percentile of the round trips of each window, in
+seconds. What the server's thread and this process waited for a processor meanwhile does not count: other work on the
+machine is not the server's.
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ async def listening(script: Script, *, with_handshake: bytes = b"") -> AsyncIter
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             request = await reader.readuntil(b"\r\n\r\n")
-            key = next(line[19:].strip() for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key"))
+            key = next(
+                line[19:].strip() for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
+            )
             accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
             writer.write(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -54,7 +54,7 @@ async def flooded(port: int, opcode: int, size: int) -> AsyncIterator[None]:
 async def test_given_a_flood_when_a_neighbour_asks_then_the_99th_percentile_of_its_answers_is_under_50_ms(
     what: str, eventually: Eventually
 ) -> None:
-    """The flooder and the neighbour are processes of their own, and it does not count what the server waited for a processor.
+    """Flooder and neighbour are processes of their own; what the server waited for a processor does not count.
 
     The median of three windows, the best of three tries.
     """
@@ -73,7 +73,6 @@ async def test_given_a_flood_when_a_neighbour_asks_then_the_99th_percentile_of_i
 @pytest.mark.parametrize("opcode", [PING, PONG])
 async def test_given_a_million_pings_when_they_are_more_than_1000_a_second_then_1008(opcode: int) -> None:
     async with serving(rxws.websocket(echo)) as server, raw(server.port) as peer:
-
         peer.writer.write(frame(opcode) * 1_000_000)
         assert await peer.receive_close() == (1008, "Too Many Pings")
         peer.writer.transport.abort()

@@ -15,7 +15,9 @@ BOTH_LOOPS = True
 Eventually = Callable[..., Any]
 
 
-async def test_given_a_foreign_origin_with_a_cookie_when_it_asks_for_a_socket_then_403_and_the_handler_never_runs() -> None:
+async def test_given_a_foreign_origin_with_a_cookie_when_it_asks_for_a_socket_then_403_and_the_handler_never_runs() -> (
+    None
+):
     ran: list[int] = []
     handler = rxws.websocket(lambda: ran.append(1))
     async with serving(handler) as server, aiohttp.ClientSession(cookies={"session": "stolen"}) as session:

@@ -71,8 +71,9 @@ async def test_given_a_neighbour_when_a_handler_or_operator_or_subscriber_raises
         assert await neighbour.receive() == (TEXT, b"alive")
 
 
-async def test_given_siblings_and_observed_errors_when_one_subscriber_raises_then_the_others_get_the_item_and_it_stays_open(
-) -> None:
+async def test_given_observed_errors_when_a_subscriber_raises_then_its_siblings_get_the_item_and_it_stays_open() -> (
+    None
+):
     errors_seen: list[Exception] = []
     seen: list[str] = []
 
@@ -140,7 +141,10 @@ async def receive_all(peer: Raw, number: int) -> list[str]:
 async def test_given_four_threads_on_one_sink_when_they_send_then_all_arrives_in_each_thread_s_order(
     eventually: Eventually,
 ) -> None:
-    async with serving(rxws.websocket(max_buffered=2**23)(lambda incoming: incoming)) as server, raw(server.port) as peer:
+    async with (
+        serving(rxws.websocket(max_buffered=2**23)(lambda incoming: incoming)) as server,
+        raw(server.port) as peer,
+    ):
         await eventually(lambda: server.sockets)
         outgoing = server.sockets[0].outgoing
 

@@ -82,7 +82,9 @@ async def test_given_a_gigabyte_in_fragments_when_max_msg_size_is_passed_then_10
 
 
 @pytest.mark.parametrize("exponent", [40, 62])
-async def test_given_a_declared_length_of_2_to_the_40_when_its_header_arrives_then_1009_unbuffered(exponent: int) -> None:
+async def test_given_a_declared_length_of_2_to_the_40_when_its_header_arrives_then_1009_unbuffered(
+    exponent: int,
+) -> None:
     async with serving(rxws.websocket(echo)) as server, raw(server.port) as peer:
         tracemalloc.start()
         try:
@@ -133,9 +135,13 @@ async def pings_within(peer: Raw) -> None:
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("dribble", [fragments, payload, header, silence_within, pings_within], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "dribble", [fragments, payload, header, silence_within, pings_within], ids=lambda f: f.__name__
+)
 @pytest.mark.parametrize("compress", [False, True])
-async def test_given_a_message_when_it_is_never_finished_then_1008_at_the_deadline(dribble: Any, compress: bool) -> None:
+async def test_given_a_message_when_it_is_never_finished_then_1008_at_the_deadline(
+    dribble: Any, compress: bool
+) -> None:
     errors: list[Exception] = []
 
     @rxws.websocket(message_timeout=0.4, compress=compress)
@@ -186,7 +192,10 @@ async def test_given_a_slow_honest_upload_of_max_msg_size_when_it_takes_longer_t
             whole = frame(BINARY, bytes(size))
             parts = [whole[at : at + 1001] for at in range(0, len(whole), 1001)]
         else:
-            parts = [frame(CONTINUATION if at else BINARY, bytes(size // pieces), fin=at == pieces - 1) for at in range(pieces)]
+            parts = [
+                frame(CONTINUATION if at else BINARY, bytes(size // pieces), fin=at == pieces - 1)
+                for at in range(pieces)
+            ]
         began = time.monotonic()
         for part in parts:
             peer.writer.write(part)
@@ -229,10 +238,12 @@ async def test_given_a_client_when_a_server_s_message_is_never_finished_then_100
             peer.writer.write(b"\x01\x02pa")
         codes.append(await peer.receive())
 
-    async with listening(never, with_handshake=with_handshake) as url:
-        async with rxws.connect(url, message_timeout=0.3, close_timeout=1) as client:
-            client.errors.subscribe()
-            assert (await ended(client, 3)).code == 1008
+    async with (
+        listening(never, with_handshake=with_handshake) as url,
+        rxws.connect(url, message_timeout=0.3, close_timeout=1) as client,
+    ):
+        client.errors.subscribe()
+        assert (await ended(client, 3)).code == 1008
     assert codes == [(8, struct.pack("!H", 1008) + b"Message Unfinished")]
 
 
@@ -247,8 +258,10 @@ async def test_given_a_client_when_frames_come_with_the_handshake_then_whole_one
         await peer.receive()
 
     seen: list[Any] = []
-    async with listening(rest, with_handshake=frames[:split]) as url:
-        async with rxws.connect(url, message_timeout=0.3) as client:
-            client.incoming.subscribe(seen.append)
-            assert await ended(client) == rxws.Close()
+    async with (
+        listening(rest, with_handshake=frames[:split]) as url,
+        rxws.connect(url, message_timeout=0.3) as client,
+    ):
+        client.incoming.subscribe(seen.append)
+        assert await ended(client) == rxws.Close()
     assert seen == ["hi", "ho", "end"]

@@ -99,8 +99,8 @@ def test_given_rxws_run_when_nothing_is_said_then_the_deadline_of_headers_is_20_
     assert (told["keepalive_timeout"], told["port"]) == (20.0, 8080)
 
 
-async def test_given_rxws_run_when_it_is_terminated_among_peers_that_stall_dribble_or_are_mute_then_it_ends_in_2_seconds(
-    tmp_path: Path
+async def test_given_rxws_run_among_stalled_and_mute_peers_when_it_is_terminated_then_it_ends_in_2_seconds(
+    tmp_path: Path,
 ) -> None:
     async with running(tmp_path / "server.py") as (port, process):
         _, dribbler = await asyncio.open_connection("127.0.0.1", port)

@@ -21,7 +21,7 @@ MESSAGE = bytes(100_000)
 
 
 async def push_a_gigabyte(server: Server, eventually: Eventually) -> rxws.WebSocket[Any, Any]:
-    """Push until it is done, or the socket takes no more; each message is bytes of its own, as if they were different."""
+    """Push a copy of the message again and again, whether or not the socket takes it."""
     await eventually(lambda: server.sockets)
     outgoing = server.sockets[0].outgoing
     for number in range(10_000):
@@ -36,7 +36,7 @@ async def push_a_gigabyte(server: Server, eventually: Eventually) -> rxws.WebSoc
 async def test_given_a_peer_that_never_reads_when_a_gigabyte_is_pushed_then_memory_is_bounded_and_the_policy_fires(
     policy: Any, heartbeat: float | None, eventually: Eventually
 ) -> None:
-    """With the policy `close` it is gone by the deadline; with the others as soon as a heartbeat is missed, or we close."""
+    """With `close` it is gone by the deadline; with the others when a heartbeat is missed, or we close."""
     handler = rxws.websocket(overflow=policy, heartbeat=heartbeat, close_timeout=0.5)(lambda: Subject[Any]())
     async with serving(handler) as server:
         files = descriptors()
@@ -67,14 +67,14 @@ async def stall(server: Server, eventually: Eventually) -> rxws.WebSocket[Any, A
 async def test_given_a_stalled_peer_when_we_close_or_dispose_then_it_returns_at_once_and_ends_in_time(
     act: str, eventually: Eventually
 ) -> None:
-    async with serving(rxws.websocket(close_timeout=0.3)(lambda: Subject[Any]())) as server:
-        async with raw(server.port, receive_buffer=4096):
-            socket = await stall(server, eventually)
-            began = time.monotonic()
-            {"close": socket.close, "dispose": socket.dispose, "complete": socket.outgoing.on_completed}[act]()
-            assert time.monotonic() - began < 0.1
-            assert (await ended(socket, 2)).code == 1000
-            assert time.monotonic() - began < 1.5
+    handler = rxws.websocket(close_timeout=0.3)(lambda: Subject[Any]())
+    async with serving(handler) as server, raw(server.port, receive_buffer=4096):
+        socket = await stall(server, eventually)
+        began = time.monotonic()
+        {"close": socket.close, "dispose": socket.dispose, "complete": socket.outgoing.on_completed}[act]()
+        assert time.monotonic() - began < 0.1
+        assert (await ended(socket, 2)).code == 1000
+        assert time.monotonic() - began < 1.5
 
 
 async def test_given_two_senders_that_wait_for_room_when_one_is_abandoned_then_the_other_sends_on(

@@ -69,7 +69,9 @@ class Raw:
 
 
 @asynccontextmanager
-async def raw(port: int, path: str = "/", *, headers: str = "", receive_buffer: int | None = None) -> AsyncIterator[Raw]:
+async def raw(
+    port: int, path: str = "/", *, headers: str = "", receive_buffer: int | None = None
+) -> AsyncIterator[Raw]:
     """Connect, shake hands, and yield the connection; a small `receive_buffer` makes stalling quick."""
     sock = socket.socket()
     sock.setblocking(False)
