@@ -30,7 +30,7 @@ from tests.integration.server import Server
 
 TOTAL = 100_000
 AT_ONCE = 50
-BATCH = 200
+BATCH = 100
 MIB = 1024 * 1024
 
 
@@ -86,10 +86,10 @@ class Soak:
 
     async def steady(self, port: int) -> None:
         """A client that never leaves, and gets an answer to all it sends."""
-        async with rxws.connect(f"ws://127.0.0.1:{port}/echo") as client:
+        async with rxws.connect(f"ws://127.0.0.1:{port}/echo", open_timeout=60) as client:
             for number in itertools.count():
                 text = f"message {number}"
-                await client.request(text, matches=lambda m, text=text: m == text)
+                await client.request(text, matches=lambda m, text=text: m == text, timeout=60)
                 self.echoed += 1
                 await asyncio.sleep(0.05)
 
@@ -124,9 +124,10 @@ class Soak:
         """Soak, and give the samples."""
         began = time.monotonic()
         async with everything() as server, proxying(server.port) as proxy, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self.real(server, seed)) for seed in range(AT_ONCE)]
-            tasks += [group.create_task(self.steady(server.port)) for _ in range(16)]
+            tasks = [group.create_task(self.steady(server.port)) for _ in range(16)]
             tasks += [group.create_task(self.comes_back(proxy.url)) for _ in range(8)]
+            await asyncio.sleep(2)
+            tasks += [group.create_task(self.real(server, seed)) for seed in range(AT_ONCE)]
             tasks += [group.create_task(self.in_memory()), group.create_task(break_things(proxy))]
             samples: list[Sample] = []
             try:
