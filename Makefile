@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint coverage bench clean
+.PHONY: demo test test-all lint coverage bench soak clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxws demo
@@ -28,6 +28,9 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run $(ARGS)
+
+soak: $(VENV)/.test
+	$(BIN)/python -W ignore -m tests.faults.soak $(ARGS)
 
 clean:
 	rm -rf .venv* tests/npm/node_modules .coverage .pytest_cache .mypy_cache .ruff_cache dist

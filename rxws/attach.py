@@ -14,8 +14,8 @@ from rxws.options import check
 from rxws.socket import WebSocket
 from rxws.upgrade import hub_of, journal_of
 
-DECIDED: Final = ("protocols", "origins", "max_msg_size", "compress", "offline")
-"""Options that the handshake has decided already, and that of a socket that comes back."""
+DECIDED: Final = ("protocols", "origins", "max_msg_size", "message_timeout", "compress", "offline")
+"""Options that the handshake has decided, or that need all since then, and that of a socket that comes back."""
 
 
 def attach(
@@ -37,7 +37,7 @@ def attach(
     makes room for the one here. The handler awaits
     `socket.closed` and returns `ws`. The hub of `rxws.setup` has it and closes it at shutdown, but does not count it
     against `max_connections`. Options as for `websocket`, but for those that the handshake has decided:
-    `protocols`, `origins`, `max_msg_size`, `compress`.
+    `protocols`, `origins`, `max_msg_size`, `compress`; and for `message_timeout`, which needs the first byte on.
 
     Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared, is
     closed or is rxws's already. Memory as `websocket`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from rxws import codecs
 from rxws.closing import Close
@@ -14,10 +14,14 @@ from rxws.incoming import Incoming
 from rxws.options import Settings
 from rxws.origin import origin
 from rxws.outgoing import Outgoing
+from rxws.patience import Patience
 from rxws.rate import Rate
 from rxws.receipts import Receipts
 from rxws.stats import Counters
 from rxws.wire import Frame, Ping, Wire
+
+PINGS: Final = 1000.0
+"""Pings and pongs of the peer's a second, with a burst of as many; each costs about as much as a message."""
 
 
 class Owner(Protocol):
@@ -88,6 +92,9 @@ class Connection:
         self._next_item = owner.outgoing.next_item
         self._loop = asyncio.get_running_loop()
         self._rate = Rate(settings.message_rate) if settings.message_rate else None
+        self._pings = Rate(PINGS)
+        limit = settings.message_timeout
+        self._patience = None if limit is None else Patience(self._loop, limit, wire, self._lost_patience)
         self._listening = True
         self._answer: Close | None = None
         self._ping: bytes | None = None
@@ -121,6 +128,8 @@ class Connection:
         self.sending, self._listening = flush, listening
         if self.heartbeat is not None:
             self.heartbeat.stop()
+        if self._patience is not None:
+            self._patience.stop()
         self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort)
         self.wire.wake()
         return True
@@ -162,6 +171,7 @@ class Connection:
         if self.heartbeat is not None:
             self.heartbeat.alive()
         if self._rate is not None and not self._rate.admits(self._loop.time()):
+            self.wire.ignore()
             self._owner.close(Close(1008, "Message Rate Exceeded"))
             return
         if self._decode is not None:
@@ -179,13 +189,25 @@ class Connection:
         self._emit(data)
         origin.set(None)
 
+    def part_received(self) -> None:
+        """Note that the peer lives, and for how long it has been sending a message."""
+        self.sign_of_life()
+        if self._patience is not None and self.cause is None:
+            self._patience.part_received()
+
     def sign_of_life(self) -> None:
         """Note that the peer lives."""
         if self.heartbeat is not None:
             self.heartbeat.alive()
 
+    def ping_received(self) -> None:
+        """Note that the peer lives, unless it floods."""
+        self.sign_of_life()
+        self._count_ping()
+
     def pong_received(self, data: bytes) -> None:
         """Note a pong."""
+        self._count_ping()
         if self.heartbeat is not None:
             self.heartbeat.pong(data)
         if self.receipts is not None and self.receipts.pong(data):
@@ -199,11 +221,9 @@ class Connection:
 
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
-        if self.finish(close, close, flush=False):
-            violation = ProtocolError(str(error), close.code)
-            violation.__cause__ = error
-            self._owner.ending(self, violation)
-            self._owner.note(violation)
+        violation = ProtocolError(str(error), close.code)
+        violation.__cause__ = error
+        self._fail(violation, close)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End."""
@@ -220,6 +240,23 @@ class Connection:
             self._owner.lost(error)
         if self.finish(Close.received(1006), None, flush=False):
             self._owner.ending(self, error)
+
+    def _count_ping(self) -> None:
+        if self.cause is None and not self._pings.admits(self._loop.time()):
+            self._refuse(f"more than {PINGS:g} pings a second", "Too Many Pings")
+
+    def _lost_patience(self) -> None:
+        self._refuse(f"a message took more than {self._settings.message_timeout:g} s", "Message Unfinished")
+
+    def _refuse(self, why: str, reason: str) -> None:
+        """Fail the connection of a peer that takes too much."""
+        self.wire.ignore()
+        self._fail(ProtocolError(why, 1008), Close(1008, reason))
+
+    def _fail(self, violation: ProtocolError, close: Close) -> None:
+        if self.finish(close, close, flush=False):
+            self._owner.ending(self, violation)
+            self._owner.note(violation)
 
     def _missed_heartbeat(self) -> None:
         self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))

@@ -26,7 +26,7 @@ from aiohttp import (
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from rxws.aiohttp_wire import frame_limit, open_wire
+from rxws.aiohttp_wire import arrived_with, frame_limit, open_wire
 from rxws.errors import ConnectError, Stage
 from rxws.options import Settings
 from rxws.wire import Wire
@@ -43,7 +43,16 @@ BODY: Final = 1024
 BODY_TIMEOUT: Final = 1.0
 """Seconds that reading them may take."""
 
-_body = ContextVar[list[bytes] | None]("rxws_body", default=None)
+
+class _Answer:
+    """What aiohttp drops of the answer to a handshake: the body of a refusal; what frames came with an upgrade."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.arrived: bytes | None = None
+
+
+_answer = ContextVar[_Answer | None]("rxws_answer", default=None)
 
 
 class Dialer:
@@ -81,26 +90,26 @@ class Dialer:
 
         What a function that makes the URL or headers raises is raised on, unless it is an error of aiohttp's.
         """
-        body: list[bytes] = []
-        token = _body.set(body)
+        answer = _Answer()
+        token = _answer.set(answer)
         limit = asyncio.timeout(self._open_timeout)
         try:
             async with limit:
-                return await self._open()
+                return await self._open(answer)
         except TimeoutError as error:
             within = f"within {self._open_timeout:g} s" if limit.expired() else "in the time that the session gives"
             raise ConnectError(f"no connection {within}", "timeout") from error
         except (aiohttp.ClientError, OSError) as error:
-            raise _refusal(error, b"".join(body)) from error
+            raise _refusal(error, answer.body) from error
         finally:
-            _body.reset(token)
+            _answer.reset(token)
 
     async def close(self) -> None:
         """Close the session, if it is not shared."""
         if self._own is not None:
             await self._own.close()
 
-    async def _open(self) -> tuple[Wire, str | None]:
+    async def _open(self, answer: _Answer) -> tuple[Wire, str | None]:
         try:
             url = await _resolve(self._url)
             headers = None if self._headers is None else await _resolve(self._headers)
@@ -108,7 +117,7 @@ class Dialer:
             raise ConnectError(f"the URL or headers could not be made: {error}", "request") from error
         settings = self._settings
         session = self._shared or self._session()
-        with _noting_refusals(session):
+        with _noting_answers(session):
             ws: ClientWebSocketResponse = await session.ws_connect(
                 check_url(url),
                 headers=headers,
@@ -121,7 +130,7 @@ class Dialer:
                 ssl=self._ssl,
                 proxy=self._proxy,
             )
-        return open_wire(ws, settings.close_timeout), ws.protocol
+        return open_wire(ws, settings.close_timeout, answer.arrived), ws.protocol
 
     def _session(self) -> ClientSession:
         if self._own is None:
@@ -155,16 +164,20 @@ def _ws_timeout(close_timeout: float) -> aiohttp.ClientWSTimeout:
 
 
 @contextlib.contextmanager
-def _noting_refusals(session: ClientSession) -> Any:
-    """Read the beginning of a body that comes in place of an upgrade: aiohttp drops it, but lets tracers see it."""
+def _noting_answers(session: ClientSession) -> Any:
+    """Note what comes with an upgrade, or in its place: aiohttp drops it, but lets tracers see it."""
 
     async def note(_: ClientSession, __: SimpleNamespace, params: TraceRequestEndParams) -> None:
-        body, response = _body.get(), params.response
-        if body is not None and response.status != 101:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                async with asyncio.timeout(BODY_TIMEOUT):
-                    while (size := sum(map(len, body))) < BODY and (chunk := await response.content.read(BODY - size)):
-                        body.append(chunk)
+        answer, response = _answer.get(), params.response
+        if answer is None:
+            return
+        if response.status == 101:
+            answer.arrived = arrived_with(response)
+            return
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(BODY_TIMEOUT):
+                while chunk := await response.content.read(BODY - len(answer.body)):
+                    answer.body += chunk
 
     tracer = TraceConfig()
     tracer.on_request_end.append(note)
@@ -188,7 +201,7 @@ def _refusal(error: Exception, body: bytes) -> ConnectError:
         return ConnectError(message, "http", status=error.status, body=text, retry_after=_retry_after(error.headers))
     if isinstance(error, aiohttp.ClientHttpProxyError):
         retry_after = _retry_after(error.headers)
-        message = f"the proxy answered {error.status} {error.message}"
+        message = f"the proxy answered {error.status} {error.message!r}"
         return ConnectError(message, "proxy", status=error.status, retry_after=retry_after)
     if isinstance(error, aiohttp.TooManyRedirects):
         status = error.history[0].status

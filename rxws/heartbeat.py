@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 GRACE: Final = 0.1
-"""The share of the interval that a late pong gets when the event loop itself was late: its bytes may be waiting."""
+"""The share of the interval between two looks for a pong: when the event loop itself was late, it may be waiting."""
 
 
 class Heartbeat:
@@ -37,7 +37,7 @@ class Heartbeat:
         self._pinged = 0
         self._sent: float | None = None
         self._due = False
-        self._timer = loop.call_later(interval, self._beat)
+        self._timer = loop.call_later(interval, self._send)
 
     def ping_taken(self) -> None:
         """Start the clock: the ping goes on the wire now."""
@@ -61,11 +61,8 @@ class Heartbeat:
     def _payload(self) -> bytes:
         return self._pinged.to_bytes(4, "big")
 
-    def _beat(self) -> None:
-        if self._due:
-            self._timer = self._loop.call_later(self._interval * GRACE, self._judge)
-        else:
-            self._send()
+    def _look(self) -> None:
+        self._timer = self._loop.call_later(self._interval * GRACE, self._judge if self._due else self._send)
 
     def _judge(self) -> None:
         sent = self._sent is not None
@@ -79,4 +76,4 @@ class Heartbeat:
         self._sent = None
         self._due = True
         self._ping(self._payload())
-        self._timer = self._loop.call_later(self._interval, self._beat)
+        self._timer = self._loop.call_later(self._interval * (1 - GRACE), self._look)

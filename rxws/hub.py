@@ -24,7 +24,7 @@ class Hub:
     `len(hub)` and iteration give the open sockets. The counters may be read from any thread.
     """
 
-    def __init__(self, max_connections: int | None, shutdown_code: int) -> None:
+    def __init__(self, max_connections: int | None, shutdown_code: int, shutdown_timeout: float) -> None:
         self.max_connections = max_connections
         """The sockets that may be open at once; `None` for no limit."""
         self.opened_total = 0
@@ -36,6 +36,7 @@ class Hub:
         self.errors_total: dict[str, int] = {}
         """Errors that `errors` of some socket emitted, or would have, so far; by the name of their class."""
         self._shutdown_close = Close(shutdown_code)
+        self._shutdown_timeout = shutdown_timeout
         self._sockets: dict[WebSocket[Any, Any], Lifecycle] = {}
         self._past = HubStats()  # of the closed sockets
         self._lock = Lock()  # a socket is among the open ones or in the past, for readers in other threads too
@@ -99,18 +100,22 @@ class Hub:
         self.opened_total += 1
         life.closed.subscribe(lambda close: self._remove(socket, close))
         if self._shutting_down:
-            life.close(self._shutdown_close)
+            self._shut(life)
         self._opened.emit(socket)
 
     async def shut_down(self) -> None:
-        """Refuse new sockets, close the open ones, and wait for their ends; `close_timeout` bounds each."""
+        """Refuse new sockets, close the open ones, and wait for their ends; `shutdown_timeout` bounds them all."""
         self._shutting_down = True
         self._opened.end()
         lives = list(self._sockets.values())
         for life in lives:
-            life.close(self._shutdown_close)
+            self._shut(life)
         await asyncio.gather(*(_ended(life) for life in lives))
         self._closed.end()
+
+    def _shut(self, life: Lifecycle) -> None:
+        life.close(self._shutdown_close)
+        life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.give_up).cancel)
 
     def _free(self) -> None:
         self._taken -= 1

@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     max_buffered: int
     overflow: Overflow
     message_rate: float | None
+    message_timeout: float | None
     close_timeout: float
 
 
@@ -79,6 +80,9 @@ class Settings:
 
     message_rate: float | None = None
     """Incoming messages per second, with a burst of as many; beyond, the socket closes with 1008."""
+
+    message_timeout: float | None = 60.0
+    """Seconds that an incoming message may take, from its first byte to its last; beyond, 1008."""
 
     close_timeout: float = 5.0
     """Seconds that flushing, the closing handshake and the handler's clean-up may take; then abort."""
@@ -149,7 +153,8 @@ def _origins(name: str, value: Any) -> tuple[str, ...] | None:
     return tuple(origin.lower() for origin in origins)
 
 
-def _number(name: str, value: Any) -> float:
+def number(name: str, value: Any) -> float:
+    """Check a positive number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number, not {value!r}")
     if not 0 < value < float("inf"):
@@ -168,7 +173,7 @@ def _integer(name: str, value: Any) -> int:
 def _optional_number(name: str, value: Any) -> float | None:
     if value == 0:
         raise ValueError(f"{name} must be positive, or None for off, not {value!r}")
-    return None if value is None else _number(name, value)
+    return None if value is None else number(name, value)
 
 
 def _optional_integer(name: str, value: Any) -> int | None:
@@ -207,6 +212,7 @@ _CHECKS = {
     "max_buffered": _integer,
     "overflow": _overflow,
     "message_rate": _optional_number,
-    "close_timeout": _number,
+    "message_timeout": _optional_number,
+    "close_timeout": number,
     "offline": _offline,
 }

@@ -8,16 +8,20 @@ from typing import Any
 from aiohttp import web
 
 
-def run(app: web.Application, **options: Any) -> None:
+def run(app: web.Application, *, keepalive_timeout: float = 20.0, **options: Any) -> None:
     """Serve an application until it is interrupted: aiohttp's `run_app`, on uvloop's event loop where it is installed.
 
-    `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on. uvloop
-    comes with the extra `fast`: `pip install "rxws[fast]"`. Raises what `run_app` raises, `OSError` for a port in use,
-    say.
+    `keepalive_timeout` is the seconds within which a new connection must have sent its whole request, and one that has
+    been answered its next: a peer that dribbles headers is dropped then. aiohttp's own default is up to an hour. Behind
+    a proxy that keeps its connections, choose more than the proxy does.
+
+    The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
+    uvloop comes with the extra `fast`: `pip install "rxws[fast]"`. Raises what `run_app` raises, `OSError` for a port
+    in use, say.
     """
     loop = new_event_loop()
     try:
-        web.run_app(app, loop=loop, **options)
+        web.run_app(app, loop=loop, keepalive_timeout=keepalive_timeout, **options)
     finally:
         if not loop.is_closed():
             loop.close()

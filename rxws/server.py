@@ -13,7 +13,7 @@ from rxws import codecs
 from rxws.block import block
 from rxws.handlers import Handler
 from rxws.hub import Hub
-from rxws.options import ServerOptions, Settings, check
+from rxws.options import ServerOptions, Settings, check, number
 from rxws.socket import WebSocket
 from rxws.upgrade import HUB, Upgrade
 
@@ -101,12 +101,19 @@ async def _accept(request: web.Request, settings: Settings) -> AsyncGenerator[We
         upgrade.life.give_up()
 
 
-def setup(app: web.Application, *, max_connections: int | None = None, shutdown_code: int = 1001) -> Hub:
+def setup(
+    app: web.Application,
+    *,
+    max_connections: int | None = None,
+    shutdown_code: int = 1001,
+    shutdown_timeout: float = 1.0,
+) -> Hub:
     """Give an application what belongs to all its sockets, and return its `Hub`.
 
-    When the application shuts down, every socket is closed with `shutdown_code`, and new ones get 503. So do
-    those beyond `max_connections` at a time (`None`: no limit). Sub-applications share the hub of the one that was
-    set up. Call it before the application runs.
+    When the application shuts down, every socket is closed with `shutdown_code`, and new ones get 503. What was queued
+    is sent first; after `shutdown_timeout` seconds the connections are aborted of peers that do not read or answer,
+    even if their `close_timeout` is longer. 503 is also for those beyond `max_connections` at a time (`None`: no
+    limit). Sub-applications share the hub of the one that was set up. Call it before the application runs.
 
     Raises `RuntimeError` on an application that runs or has a hub already, `TypeError` or `ValueError` for a wrong
     option.
@@ -126,7 +133,7 @@ def setup(app: web.Application, *, max_connections: int | None = None, shutdown_
             raise TypeError(f"max_connections must be an int or None, not {max_connections!r}")
         if max_connections < 1:
             raise ValueError(f"max_connections must be positive, or None for no limit, not {max_connections}")
-    hub = app[HUB] = Hub(max_connections, shutdown_code)
+    hub = app[HUB] = Hub(max_connections, shutdown_code, number("shutdown_timeout", shutdown_timeout))
 
     async def shut_down(_: web.Application) -> None:
         await hub.shut_down()

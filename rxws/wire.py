@@ -79,8 +79,16 @@ class Endpoint(Protocol):
         """Take a whole data message: `str` of a text one, `bytes` of a binary one."""
         ...
 
+    def part_received(self) -> None:
+        """Take note that bytes have come of a message that is not whole; `unfinished` tells since when."""
+        ...
+
     def sign_of_life(self) -> None:
-        """Take note of a ping of the peer's, or that a congested transport has room again."""
+        """Take note that a congested transport has room again."""
+        ...
+
+    def ping_received(self) -> None:
+        """Take note of a ping of the peer's; the wire answers it."""
         ...
 
     def pong_received(self, data: bytes) -> None:
@@ -118,6 +126,14 @@ class Wire(Protocol):
         """Whether a hold keeps the wire from seeing control frames: it has read ahead as far as it may."""
         ...
 
+    @property
+    def unfinished(self) -> float | None:
+        """Since when, in the event loop's time, a message is on its way that is not whole; `None` if none is.
+
+        Time in which the wire is `blind` does not count.
+        """
+        ...
+
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Begin to read and write. With `fresh`, keep as little as possible between `take` and the peer."""
         ...
@@ -132,6 +148,10 @@ class Wire(Protocol):
 
     def resume(self) -> None:
         """End a hold."""
+        ...
+
+    def ignore(self) -> None:
+        """Drop what the peer sends from now on; after the close frame, wait for it to leave."""
         ...
 
     def abort(self) -> None:

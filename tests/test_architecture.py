@@ -13,7 +13,7 @@ LAYERS = [
     {"states", "operators"},
     {"overflow", "backoff", "encoding"},
     {"options", "receipts", "undelivered", "keeping"},
-    {"incoming", "outgoing", "error_stream", "heartbeat", "journal"},
+    {"incoming", "outgoing", "error_stream", "heartbeat", "journal", "patience"},
     {"connection"},
     {"lifecycle"},
     {"socket", "block", "reconnect", "multiplex", "request"},

@@ -28,7 +28,7 @@ import pytest
 import rxws
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?:<!-- (file|run-with): (\S+) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 
 
@@ -128,3 +128,27 @@ MODULES = [module.name for module in pkgutil.walk_packages(rxws.__path__, "rxws.
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_s_docstrings_are_true(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_the_tests_that_a_document_names_exist(document: Path) -> None:
+    for path, name in NAMED.findall(document.read_text()):
+        names = {node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if hasattr(node, "name")}
+        assert name in names, f"{path}::{name}"
+
+
+def test_each_fault_of_the_tables_names_its_test() -> None:
+    tables = (ROOT / "docs" / "reliability.md").read_text().partition("## The defaults")[0]
+    rows = [line for line in tables.splitlines() if line.startswith("| ") and not line.startswith("| fault")]
+    assert len(rows) > 30
+    assert [row for row in rows if not NAMED.search(row)] == []
+    named = {name for _, name in NAMED.findall(tables)}
+    given = {
+        name
+        for file in (ROOT / "tests" / "faults").glob("test_*.py")
+        for name in re.findall(r"test_given\w+", file.read_text())
+    }
+    assert len(given & named) > 25

@@ -21,7 +21,7 @@ def member(hub: Hub) -> tuple[rxws.WebSocket[object, object], MemoryWire] | None
 
 
 async def test_a_hub_knows_its_open_sockets_and_counts_the_others() -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     log = watch(opened=hub.opened)
     members = [member(hub) for _ in range(3)]
     sockets = [pair[0] for pair in members if pair]
@@ -35,7 +35,7 @@ async def test_a_hub_knows_its_open_sockets_and_counts_the_others() -> None:
 
 
 async def test_a_hub_refuses_what_is_beyond_its_limit_until_a_place_is_free() -> None:
-    hub = Hub(1, 1001)
+    hub = Hub(1, 1001, 1)
     first = member(hub)
     assert first is not None
     assert (member(hub), hub.refused_total) == (None, {"limit": 1})
@@ -46,7 +46,7 @@ async def test_a_hub_refuses_what_is_beyond_its_limit_until_a_place_is_free() ->
 
 
 async def test_a_hub_that_shuts_down_refuses_all_and_closes_who_was_on_the_way() -> None:
-    hub = Hub(None, 1012)
+    hub = Hub(None, 1012, 1)
     life, wire = Lifecycle(check({})), MemoryWire()
     assert hub.admit(life)
     await hub.shut_down()
@@ -57,7 +57,7 @@ async def test_a_hub_that_shuts_down_refuses_all_and_closes_who_was_on_the_way()
 
 
 async def test_a_socket_whose_handshake_fails_gives_its_place_back() -> None:
-    hub = Hub(1, 1001)
+    hub = Hub(1, 1001, 1)
     life = Lifecycle(check({}))
     assert hub.admit(life)
     life.abandon()
@@ -67,7 +67,7 @@ async def test_a_socket_whose_handshake_fails_gives_its_place_back() -> None:
 
 
 async def test_a_subscriber_of_opened_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     hub.opened.subscribe(lambda _: 1 / 0)
     assert member(hub) is not None
     assert "a subscriber of hub.opened raised ZeroDivisionError" in caplog.text
@@ -76,7 +76,7 @@ async def test_a_subscriber_of_opened_that_raises_is_logged(caplog: pytest.LogCa
 
 
 async def test_closed_emits_every_socket_with_its_end_known_and_completes_after_the_shutdown() -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     log = watch(closed=hub.closed)
     first, second = member(hub), member(hub)
     assert first is not None
@@ -90,7 +90,7 @@ async def test_closed_emits_every_socket_with_its_end_known_and_completes_after_
 
 
 async def test_a_subscriber_of_closed_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     hub.closed.subscribe(lambda _: 1 / 0)
     assert member(hub) is not None
     await hub.shut_down()
@@ -100,7 +100,7 @@ async def test_a_subscriber_of_closed_that_raises_is_logged(caplog: pytest.LogCa
 
 
 async def test_a_thread_that_reads_while_sockets_come_and_go_never_sees_a_counter_fall() -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     seen: list[int] = []
     done = threading.Event()
 
@@ -124,3 +124,13 @@ async def test_a_thread_that_reads_while_sockets_come_and_go_never_sees_a_counte
         reader.join()
     assert seen == sorted(seen)
     assert hub.stats.received == 300
+
+
+async def test_a_shutdown_gives_up_on_peers_that_do_not_answer() -> None:
+    hub = Hub(None, 1001, 0.05)
+    (mute, wire), (polite, _) = members = [pair for pair in (member(hub), member(hub)) if pair]
+    wire.mute = True
+    await hub.shut_down()
+    assert len(members) == 2
+    assert (await ended(mute)).code == (await ended(polite)).code == 1001
+    assert wire.aborted

@@ -30,7 +30,7 @@ def member(hub: Hub, **options: object) -> tuple[rxws.WebSocket[str, str], Memor
 
 
 async def test_what_is_counted_is_of_the_open_and_of_the_closed_sockets() -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     (first, peer), (second, other) = member(hub), member(hub, overflow="drop_newest", max_buffered=100)
     first.incoming.subscribe()
     first.errors.subscribe()
@@ -65,7 +65,7 @@ async def test_what_is_counted_is_of_the_open_and_of_the_closed_sockets() -> Non
 
 
 def test_codes_that_peers_make_up_do_not_make_series_without_end() -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     hub.closed_total |= {3000 + number: 1 for number in range(2000)}
     codes = read(hub)["closed_connections"]
     assert len(codes) == MAX_KINDS + 1
@@ -89,7 +89,7 @@ def test_durations_are_counted_up_to_and_with_their_bounds(seconds: float, bucke
 
 
 async def test_a_snapshot_stays_what_it_is() -> None:
-    hub = Hub(None, 1001)
+    hub = Hub(None, 1001, 1)
     before = hub.stats
     socket, _ = member(hub)
     socket.dispose()

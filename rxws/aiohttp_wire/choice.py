@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 from rxws.aiohttp_wire.objects import AnyWebSocket, protocol_of
 from rxws.aiohttp_wire.public import PublicWire
+from rxws.aiohttp_wire.watch import Watch
 from rxws.wire import Wire
 
 
@@ -34,14 +36,18 @@ wire_mode: Literal["fast", "public"] = _probe()
 """Which wire runs in this process: `fast`, or `public` where aiohttp's inside is not what the fast one needs."""
 
 
-def open_wire(ws: AnyWebSocket, close_timeout: float) -> Wire:
-    """Make the wire of a prepared WebSocket."""
-    parser = getattr(protocol_of(ws), "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
+def open_wire(ws: AnyWebSocket, close_timeout: float, arrived: bytes | None = None) -> Wire:
+    """Make the wire of a prepared WebSocket; `arrived` is what its parser has been given so far, if that is known."""
+    protocol = protocol_of(ws)
+    if arrived is not None:
+        put_watch(protocol, arrived)
+    parser = getattr(protocol, "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
+    watch = parser if isinstance(parser, Watch) else Watch(parser, asyncio.get_running_loop().time)  # that sees nothing
     if wire_mode == "public" or ws.compress or parser is None:
-        return PublicWire(ws, close_timeout)
+        return PublicWire(ws, watch, close_timeout)
     from rxws.aiohttp_wire.fast import FastWire
 
-    return FastWire(ws, parser, close_timeout)
+    return FastWire(ws, parser, watch, close_timeout)
 
 
 def put_tap(ws: Any, protocol: Any, max_msg_size: int) -> None:
@@ -51,3 +57,10 @@ def put_tap(ws: Any, protocol: Any, max_msg_size: int) -> None:
 
         ws._reader = Tap(protocol, 2**16, loop=ws._loop)
         ws._parser = protocol._payload_parser = make_parser(ws._reader, max_msg_size)
+
+
+def put_watch(protocol: Any, arrived: bytes = b"") -> None:
+    """Put a watch before the parser of aiohttp's protocol, which has been given `arrived`."""
+    parser = getattr(protocol, "_payload_parser", None)
+    if parser is not None:
+        protocol._payload_parser = Watch(parser, asyncio.get_running_loop().time, arrived)

@@ -19,6 +19,7 @@ from rxws.aiohttp_wire.outlet import Outlet
 from rxws.aiohttp_wire.received import close_received
 from rxws.aiohttp_wire.tap import BINARY, TEXT, Tap, next_message
 from rxws.aiohttp_wire.turns import Turns
+from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
 from rxws.wire import Endpoint
 
@@ -43,12 +44,13 @@ class FastWire(asyncio.BufferedProtocol):
     _endpoint: Endpoint
     _receive: Callable[[str | bytes], None]
 
-    def __init__(self, ws: AnyWebSocket, parser: Any, close_timeout: float) -> None:
+    def __init__(self, ws: AnyWebSocket, parser: Any, watch: Watch, close_timeout: float) -> None:
         take_over(ws)
         self._ws = ws
         self._transport = transport_of(ws)
         self._aiohttp = protocol_of(ws)
         self._feed = parser.feed_data
+        self._watch = watch
         self._queue: Any = cast("Any", ws)._reader
         self._tap = self._queue if isinstance(self._queue, Tap) else None
         self._close_timeout = close_timeout
@@ -80,6 +82,11 @@ class FastWire(asyncio.BufferedProtocol):
         """Whether the kernel has refused bytes."""
         return self._outlet.congested
 
+    @property
+    def unfinished(self) -> float | None:
+        """Since when a message is on its way."""
+        return self._watch.since
+
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Take the place of aiohttp's protocol; what that has read comes soon."""
         self._endpoint, self._receive = endpoint, endpoint.message_received
@@ -87,6 +94,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._started = True
         if fresh:
             keep_fresh(self._ws)
+        self._watch.begin(endpoint.part_received)
         if self._aiohttp.connected:
             self._transport.set_protocol(self)
             self._continue_soon()
@@ -102,7 +110,14 @@ class FastWire(asyncio.BufferedProtocol):
     def resume(self) -> None:
         """Deliver what was parked, soon."""
         self._held = False
+        if self.blind:
+            self._watch.excuse()
         self._continue_soon()
+
+    def ignore(self) -> None:
+        """Read only to see the peer leave."""
+        self._deaf = self._violated = True
+        self._read_on()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -120,6 +135,13 @@ class FastWire(asyncio.BufferedProtocol):
         """Parse a chunk, and hand on its messages."""
         if self._deaf:
             return
+        self._take_in(nbytes)
+        if nbytes == SLICE and not self._paused:
+            self._lent = self._view
+        if self._watch.frames > SLICE // 8:  # of those, no larger chunk: fragments of nothing cost, too
+            self._lent = self._view[:SLICE]
+
+    def _take_in(self, nbytes: int) -> None:
         tap, outlet = self._tap, self._outlet
         if tap is None or tap.receive is None:
             self._feed(bytes(self._view[:nbytes]))
@@ -129,15 +151,11 @@ class FastWire(asyncio.BufferedProtocol):
             self._feed(bytes(self._view[:nbytes]))
             outlet.busy = False
             if tap.receive is not None and tap.exception() is None:
-                if nbytes == SLICE:
-                    self._lent = self._view
                 if outlet.awake:
                     outlet.write_soon()
                 return
         if not self._scheduled:
             self._dispatch()
-        if nbytes == SLICE and not self._paused:
-            self._lent = self._view
 
     def _continue_soon(self) -> None:
         if not self._scheduled and self._started:
@@ -198,7 +216,7 @@ class FastWire(asyncio.BufferedProtocol):
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
         if kind is WSMsgType.PING:
             self._outlet.pongs.append(bytes(data))
-            self._endpoint.sign_of_life()
+            self._endpoint.ping_received()
         elif kind is not WSMsgType.CLOSE:
             self._endpoint.pong_received(bytes(data))
         else:
@@ -248,6 +266,7 @@ class FastWire(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End, after what was parked."""
         self._aiohttp.connection_lost(exc)
+        self._watch.end()
         self._deaf = True
         self._outlet.busy = False  # which a handler that raised a BaseException has left behind
         self._ended(exc)

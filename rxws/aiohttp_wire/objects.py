@@ -6,6 +6,7 @@ import asyncio
 import socket as sockets
 from typing import Any, Final, cast
 
+import aiohttp
 from aiohttp import ClientWebSocketResponse, web
 
 NOT_SENT: Final = 4096
@@ -42,6 +43,12 @@ def release(ws: AnyWebSocket) -> None:
     cast("Any", ws)._closed = True
     if isinstance(ws, ClientWebSocketResponse):
         cast("Any", ws)._response.close()
+
+
+def arrived_with(response: aiohttp.ClientResponse) -> bytes | None:
+    """Give the bytes of frames that came with the answer to a client's handshake, if it can be known."""
+    protocol = None if response.connection is None else response.connection.protocol
+    return getattr(protocol, "_tail", None)
 
 
 def remote_of(ws: AnyWebSocket) -> str | None:

@@ -73,7 +73,7 @@ class Outlet:
         """Write all that the transport takes."""
         self.awake = False
         take = self._take
-        if take is None:
+        if take is None or self._transport.is_closing():  # uvloop's raises then, where asyncio's does nothing
             return
         pieces: list[bytes] = []
         size = 0
@@ -96,9 +96,10 @@ class Outlet:
                 size = 0
         if pieces:
             self._write(pieces)
-        if self.closing:
+        if self.closing and not self._transport.is_closing():
             self._on_close()
 
     def _write(self, pieces: list[bytes]) -> None:
-        self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if not self._transport.is_closing():
+            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         pieces.clear()

@@ -12,6 +12,7 @@ from aiohttp import WebSocketError, WSMsgType
 
 from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
 from rxws.aiohttp_wire.received import close_received
+from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
 from rxws.wire import Endpoint, Frame
 
@@ -28,9 +29,10 @@ LINGER: Final = 0.02
 class PublicWire:
     """A prepared aiohttp WebSocket, of either side."""
 
-    def __init__(self, ws: AnyWebSocket, close_timeout: float) -> None:
+    def __init__(self, ws: AnyWebSocket, watch: Watch, close_timeout: float) -> None:
         take_over(ws)
         self._ws = ws
+        self._watch = watch
         self._close_timeout = close_timeout
         self._transport = transport_of(ws)
         self._aiohttp_protocol = protocol_of(ws)
@@ -60,10 +62,16 @@ class PublicWire:
         """Whether the kernel has refused bytes."""
         return self._aiohttp_protocol.writing_paused
 
+    @property
+    def unfinished(self) -> float | None:
+        """Since when a message is on its way."""
+        return self._watch.since
+
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Start the two tasks."""
         self._endpoint = endpoint
         self._started = True
+        self._watch.begin(endpoint.part_received)
         if fresh:
             keep_fresh(self._ws)
         self._reader = asyncio.create_task(self._run(self._read()))
@@ -80,7 +88,14 @@ class PublicWire:
     def resume(self) -> None:
         """Deliver what was parked, soon."""
         self._held = False
+        if self.blind:
+            self._watch.excuse()
         asyncio.get_running_loop().call_soon(self._deliver)
+
+    def ignore(self) -> None:
+        """Read only to see the peer leave."""
+        self._violated = True
+        self._watch.ignore()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -99,7 +114,7 @@ class PublicWire:
                 case WSMsgType.PING:
                     self._pongs.append(bytes(frame.data))
                     self._work.set()
-                    self._endpoint.sign_of_life()
+                    self._endpoint.ping_received()
                 case WSMsgType.PONG:
                     self._endpoint.pong_received(bytes(frame.data))
                 case WSMsgType.CLOSE if not self._closing:
@@ -228,6 +243,7 @@ class PublicWire:
         if self._ended:
             return
         self._ended = True
+        self._watch.end()
         for task in (self._reader, self._writer):
             if task is not None:
                 task.cancel()

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from rxws.aiohttp_wire.choice import put_tap
+from rxws.aiohttp_wire.choice import put_tap, put_watch
 from rxws.options import Settings
 
 
@@ -36,6 +36,7 @@ class Response(web.WebSocketResponse):
         arrived, connection._message_tail = connection._message_tail, b""
         super()._post_start(request, protocol, writer)
         put_tap(self, connection, cast("Any", self)._max_msg_size)
+        put_watch(connection)
         if arrived:
             connection.data_received(arrived)
 

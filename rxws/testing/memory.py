@@ -28,6 +28,7 @@ class MemoryWire:
         self.mute = False
         self.pongs = False
         """Whether the peer answers pings by itself."""
+        self.unfinished: float | None = None
         self.fresh = False
         self.sent: list[str | bytes] = []
         """The messages the peer has got."""
@@ -36,6 +37,8 @@ class MemoryWire:
         self.close_sent: Close | None = None
         """The close frame the peer has got."""
         self.aborted = False
+        self.ignored = False
+        """Whether what the peer sends is dropped."""
         self._congested = False
         self._held = False
         self._started = False
@@ -47,8 +50,20 @@ class MemoryWire:
 
     def send(self, *messages: str | bytes) -> None:
         """Let messages of the peer's arrive; during a hold they wait."""
-        self._arrived.extend(messages)
+        self.unfinished = None
+        if not self.ignored:
+            self._arrived.extend(messages)
         self._deliver()
+
+    def send_part(self) -> None:
+        """Let bytes arrive of a message that is whole with the next `send`."""
+        self.unfinished = self.unfinished or asyncio.get_running_loop().time()
+        self._peer().part_received()
+
+    def ping(self, number: int = 1) -> None:
+        """Let pings of the peer's arrive."""
+        for _ in range(number):
+            self._peer().ping_received()
 
     def close(self, close: Close | None = None) -> None:
         """Let a close frame of the peer's arrive; without a code if `None`. It is `mute` no more."""
@@ -107,6 +122,10 @@ class MemoryWire:
         """Deliver soon what waits."""
         self._held = False
         self._soon(self._deliver)
+
+    def ignore(self) -> None:
+        """Drop what arrives."""
+        self.ignored = True
 
     def abort(self) -> None:
         """Drop the connection soon."""

@@ -116,7 +116,7 @@ class Proxy:
                 passed += len(chunk)
                 writer.write(chunk)
                 await writer.drain()
-        except ConnectionError:
+        except (ConnectionError, RuntimeError):  # uvloop's, of a closed transport
             pass
         if silent.is_set():
             return

@@ -69,7 +69,9 @@ class Raw:
 
 
 @asynccontextmanager
-async def raw(port: int, *, headers: str = "", receive_buffer: int | None = None) -> AsyncIterator[Raw]:
+async def raw(
+    port: int, path: str = "/", *, headers: str = "", receive_buffer: int | None = None
+) -> AsyncIterator[Raw]:
     """Connect, shake hands, and yield the connection; a small `receive_buffer` makes stalling quick."""
     sock = socket.socket()
     sock.setblocking(False)
@@ -79,7 +81,7 @@ async def raw(port: int, *, headers: str = "", receive_buffer: int | None = None
     reader, writer = await asyncio.open_connection(sock=sock, limit=2**16 if receive_buffer is None else 1024)
     key = base64.b64encode(os.urandom(16)).decode()
     writer.write(
-        f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n".encode()
     )
     try:

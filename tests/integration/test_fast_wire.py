@@ -99,6 +99,9 @@ class Recorder:
         self._write = write
         self._writes = writes
 
+    def is_closing(self) -> bool:
+        return False
+
     def write(self, data: bytes) -> None:
         self._writes.append(len(data))
         self._write(data)

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -12,10 +10,8 @@ import pytest
 import websockets
 from aiohttp import web
 from reactivex import Observable
-from reactivex.subject import Subject
 
 import rxws
-from tests.integration.raw import raw
 from tests.integration.server import serving
 
 BOTH_LOOPS = True
@@ -25,49 +21,6 @@ Eventually = Callable[..., Any]
 @rxws.websocket
 def echo(incoming: Observable[str]) -> Observable[str]:
     return incoming
-
-
-async def test_connections_beyond_the_limit_get_503_and_a_place_comes_back(eventually: Eventually) -> None:
-    async with serving(echo, max_connections=2) as server, aiohttp.ClientSession() as session:
-        hub = server.hub
-        assert hub is not None
-        async with raw(server.port) as first, raw(server.port):
-            await eventually(lambda: len(hub) == 2)
-            with pytest.raises(aiohttp.WSServerHandshakeError) as error:
-                await session.ws_connect(server.url)
-            assert (error.value.status, hub.refused_total) == (503, {"limit": 1})
-            first.reset()
-            await eventually(lambda: len(hub) == 1)
-            async with websockets.connect(server.url) as client:
-                await client.send("a")
-                assert await client.recv() == "a"
-        await eventually(lambda: len(hub) == 0)
-        assert (hub.opened_total, hub.closed_total) == (3, {1006: 2, 1000: 1})
-
-
-async def test_a_shutdown_closes_a_hundred_sockets_1001_even_if_some_are_stalled_or_mute(
-    eventually: Eventually,
-) -> None:
-    room = Subject[bytes]()
-    handler = rxws.websocket(close_timeout=1, max_buffered=10_000_000)(lambda: room)
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(serving(handler))
-        stalled = [await stack.enter_async_context(raw(server.port, receive_buffer=4096)) for _ in range(5)]
-        room_is_full = [room.on_next(bytes(1_000_000)) for _ in range(5)]
-        readers = [await stack.enter_async_context(websockets.connect(server.url, max_size=None)) for _ in range(95)]
-        await eventually(lambda: len(server.sockets) == 100)
-        began = time.monotonic()
-        await server.runner.cleanup()
-        assert time.monotonic() - began < 4
-        codes = []
-        for reader in readers:
-            await reader.wait_closed()
-            codes.append(reader.close_code)
-        assert codes == [1001] * 95
-        assert server.hub is not None
-        assert (len(server.hub), server.hub.closed_total) == (0, {1001: 100})
-        assert len(stalled) == len(room_is_full)
-    assert room.observers == []
 
 
 async def test_shutdown_code_can_be_another_one() -> None:

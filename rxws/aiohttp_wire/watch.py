@@ -1,0 +1,93 @@
+"""Watching a message arrive: aiohttp's parser does not tell that one has begun, only when it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class Watch:
+    """Stands before aiohttp's parser, and follows the peer's frames by their headers (RFC 6455, section 5.2).
+
+    Memory: a header that is not whole yet, at most 13 bytes.
+    """
+
+    __slots__ = ("_header", "_ignoring", "_left", "_open", "_parser", "_time", "frames", "on_part", "since")
+
+    def __init__(self, parser: Any, time: Callable[[], float], arrived: bytes = b"") -> None:
+        """Watch from the first byte on; `arrived` is what the parser has been given already."""
+        self.since: float | None = None
+        """Since when a message is on its way that is not whole, while there is one."""
+        self.frames = 0
+        """The frames that began in the last chunk."""
+        self.on_part: Callable[[], object] | None = None
+        """Called after each chunk that ends within a message."""
+        self._parser = parser
+        self._time = time
+        self._header: bytes = b""
+        self._ignoring = False
+        self._left: int = 0  # bytes of the present frame that are to come
+        self._open: bool = False  # fragments have come, but not the last one
+        self._follow(arrived)
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Parse a chunk."""
+        if self._ignoring:
+            return False, b""
+        self._follow(data)
+        result: tuple[bool, bytes] = self._parser.feed_data(data)
+        if self.since is not None and self.on_part is not None:
+            self.on_part()
+        return result
+
+    def feed_eof(self) -> None:
+        """Parse the end."""
+        self._parser.feed_eof()
+
+    def begin(self, on_part: Callable[[], object]) -> None:
+        """Tell from now on, and of what has come already."""
+        self.on_part = on_part
+        if self.since is not None:
+            on_part()
+
+    def end(self) -> None:
+        """Tell no more."""
+        self.on_part = None
+
+    def ignore(self) -> None:
+        """Keep from the parser what comes from now on."""
+        self._ignoring = True
+
+    def excuse(self) -> None:
+        """Count anew: the peer was kept from going on."""
+        if self.since is not None:
+            self.since = self._time()
+
+    def _follow(self, data: bytes) -> None:
+        data, self._header = self._header + data, b""
+        size, at, since, fragmented, frames = len(data), self._left, self.since, self._open, 0
+        while at < size:
+            if at and not fragmented:
+                since = None  # all that came before is whole
+            if size - at < 2:
+                break
+            first, length = data[at], data[at + 1]
+            header = 6 if length & 0x80 else 2
+            length &= 0x7F
+            if length > 125:
+                wide = 2 if length == 126 else 8
+                if size - at < 2 + wide:
+                    break
+                length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
+                header += wide
+            if first & 8 == 0:  # a control frame may come between fragments
+                fragmented = first < 0x80
+            at += header + length
+            frames += 1
+        if at < size:
+            self._header, self._left, whole = data[at:], 0, False
+        else:
+            self._left = at - size
+            whole = at == size and not fragmented
+        self._open, self.frames = fragmented, frames
+        self.since = None if whole else self._time() if since is None else since

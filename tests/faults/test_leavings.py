@@ -1,0 +1,118 @@
+"""Peers that leave, each in its own way."""
+
+import asyncio
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from reactivex.subject import Subject
+
+import rxws
+from tests.faults.peers import Listening, listening
+from tests.integration.raw import CLOSE, TEXT, Raw, raw
+from tests.integration.server import serving
+from tests.streams import ended, watch
+
+BOTH_LOOPS = True
+Eventually = Callable[..., Any]
+
+
+async def test_given_a_push_only_handler_when_its_peer_leaves_then_it_is_disposed_within_a_second(
+    eventually: Eventually,
+) -> None:
+    room = Subject[str]()
+    async with serving(rxws.websocket(lambda: room)) as server:
+        for _ in range(20):
+            async with raw(server.port) as peer:
+                await eventually(lambda: room.observers)
+                peer.send(TEXT, b"never wanted")
+        await eventually(lambda: room.observers == [], 1)
+
+
+def reset(peer: Raw) -> None:
+    peer.reset()
+
+
+def end_of_file(peer: Raw) -> None:
+    peer.writer.close()
+
+
+@pytest.mark.parametrize("leave", [reset, end_of_file], ids=lambda f: f.__name__)
+async def test_given_a_peer_in_mid_message_when_it_leaves_then_one_terminal_event_with_the_real_cause(
+    leave: Callable[[Raw], None], eventually: Eventually
+) -> None:
+    logs: list[list[Any]] = []
+    room = Subject[str]()
+
+    @rxws.websocket
+    def handler(incoming: Any, errors: Any, socket: Any) -> Any:
+        logs.append(watch(incoming=incoming, errors=errors, closed=socket.closed))
+        return room
+
+    async with serving(handler) as server, raw(server.port) as peer:
+        await eventually(lambda: logs and server.sockets)
+        peer.writer.write(b"\x81\xff\x00\x00\x00\x00\x00\x00\xff\xff1234begin")
+        await asyncio.sleep(0.05)
+        leave(peer)
+        await ended(server.sockets[0], 2)
+        room.on_next("too late")
+        await asyncio.sleep(0.05)
+    (kind, error), *rest = logs[0]
+    assert rest == ["incoming|", "errors|", ("closed", rxws.Close.received(1006)), "closed|"]
+    assert kind == "errors"
+    assert type(error) is rxws.ConnectionLost
+    if leave is reset and rxws.wire_mode == "fast":  # aiohttp's public methods do not tell
+        assert isinstance(error.__cause__, ConnectionResetError)
+        assert "closing transport" not in str(error.__cause__)
+
+
+async def test_given_a_server_when_the_peer_s_close_is_empty_then_1005_at_once(eventually: Eventually) -> None:
+    async with serving(rxws.websocket(lambda incoming: incoming)) as server, raw(server.port) as peer:
+        await eventually(lambda: server.sockets)
+        began = time.monotonic()
+        peer.send_close(None)
+        assert await peer.receive_close() == (1000, "")
+        assert await ended(server.sockets[0]) == rxws.Close.received(1005)
+        assert time.monotonic() - began < 1
+
+
+async def test_given_a_client_when_the_peer_s_close_is_empty_then_1005_at_once() -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    async def close(peer: Listening) -> None:
+        peer.send(CLOSE)
+        answers.append(await peer.receive())
+
+    async with listening(close) as url:
+        began = time.monotonic()
+        async with rxws.connect(url) as client:
+            assert await ended(client) == rxws.Close.received(1005)
+        assert time.monotonic() - began < 1
+    assert answers == [(CLOSE, struct.pack("!H", 1000))]
+
+
+CODES = [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65535]
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_given_a_server_when_the_peer_s_close_has_a_code_that_no_frame_may_carry_then_1002(code: int) -> None:
+    async with serving(rxws.websocket(lambda incoming: incoming)) as server, raw(server.port) as peer:
+        peer.send_close(code)
+        assert await peer.receive_close() == (1002, "")
+        peer.writer.close()
+        assert (await ended(server.sockets[0])).code == 1002
+
+
+@pytest.mark.parametrize("code", CODES)
+async def test_given_a_client_when_the_peer_s_close_has_a_code_that_no_frame_may_carry_then_1002(code: int) -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    async def close(peer: Listening) -> None:
+        peer.send(CLOSE, struct.pack("!H", code))
+        answers.append(await peer.receive())
+
+    async with listening(close) as url, rxws.connect(url) as client:
+        assert (await ended(client)).code == 1002
+    assert answers == [(CLOSE, struct.pack("!H", 1002))]

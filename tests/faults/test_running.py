@@ -1,0 +1,124 @@
+"""`rxws.run`, in a process of its own, among peers that never finish anything."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+from aiohttp import web
+
+import rxws
+from tests.integration.raw import raw
+
+PROGRAM = """
+import rxws
+from aiohttp import web
+
+@rxws.websocket
+def echo(incoming):
+    return incoming
+
+app = web.Application()
+app.router.add_get("/", echo)
+rxws.setup(app)
+{run}
+"""
+RUN = "rxws.run(app, host='127.0.0.1', port={port}, print=None{options})"
+
+
+@asynccontextmanager
+async def running(program: Path, options: str = "") -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
+    """Run a server in a process of its own; gives its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    program.write_text(PROGRAM.format(run=RUN.format(port=port, options=options)))
+    process = await asyncio.create_subprocess_exec(sys.executable, program)
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    (await asyncio.open_connection("127.0.0.1", port))[1].close()
+                    break
+                except OSError:
+                    await asyncio.sleep(0.05)
+        yield port, process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def dribble(writer: asyncio.StreamWriter) -> None:
+    """Send the headers of a handshake a byte at a time, and never the last one."""
+    text = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nX-Padding: "
+    for byte in text:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.01)
+    while True:
+        writer.write(b"x")
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("before", ["nothing", "a request"])
+async def test_given_rxws_run_when_headers_are_dribbled_then_the_connection_is_closed_at_the_deadline(
+    before: str, tmp_path: Path
+) -> None:
+    async with running(tmp_path / "server.py", ", keepalive_timeout=1") as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        if before == "a request":
+            writer.write(b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            await reader.readuntil(b"404: Not Found")
+        began = time.monotonic()
+        dribbling = asyncio.create_task(dribble(writer))
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(1), 10)
+        assert 0.8 < time.monotonic() - began < 4
+        await asyncio.wait({dribbling}, timeout=0.1)
+        dribbling.cancel()
+        async with websockets.connect(f"ws://127.0.0.1:{port}/") as client, asyncio.timeout(5):
+            await asyncio.sleep(1.2)
+            await client.send("an open socket does not mind")
+            assert await client.recv() == "an open socket does not mind"
+        writer.close()
+
+
+def test_given_rxws_run_when_nothing_is_said_then_the_deadline_of_headers_is_20_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(web, "run_app", lambda app, **options: told.update(options))
+    rxws.run(web.Application(), port=8080)
+    assert (told["keepalive_timeout"], told["port"]) == (20.0, 8080)
+
+
+async def test_given_rxws_run_among_stalled_and_mute_peers_when_it_is_terminated_then_it_ends_in_2_seconds(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "server.py") as (port, process):
+        _, dribbler = await asyncio.open_connection("127.0.0.1", port)
+        dribbler.write(b"GET / HTTP/1.1\r\nHost: ")
+        _, idle = await asyncio.open_connection("127.0.0.1", port)
+        idle.write(b"GET /nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        url = f"ws://127.0.0.1:{port}/"
+        async with raw(port) as mute, raw(port, receive_buffer=4096) as stalled, websockets.connect(url) as polite:
+            for _ in range(100):
+                stalled.send(1, b"x" * 50_000)
+            await polite.send("there?")
+            await polite.recv()
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), 10)
+            assert time.monotonic() - began < 2
+            assert (await mute.receive_close())[0] == 1001
+            await polite.wait_closed()
+            assert polite.close_code == 1001
+        dribbler.close()
+        idle.close()

@@ -1,0 +1,104 @@
+"""The application's end, whatever its peers do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import websockets
+from aiohttp import web
+from reactivex import operators as ops
+from reactivex.subject import Subject
+
+import rxws
+from tests.faults.measures import descriptors
+from tests.integration.raw import TEXT, raw
+from tests.integration.server import serving
+
+BOTH_LOOPS = True
+Eventually = Callable[..., Any]
+
+
+async def test_given_a_hundred_sockets_some_stalled_some_mute_when_it_shuts_down_then_1001_within_2_seconds(
+    eventually: Eventually,
+) -> None:
+    """With every default: `close_timeout` would be five seconds."""
+    room = Subject[bytes]()
+    handler = rxws.websocket(max_buffered=10_000_000)(lambda: room)
+    files = descriptors()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serving(handler))
+        stalled = [await stack.enter_async_context(raw(server.port, receive_buffer=4096)) for _ in range(5)]
+        for _ in range(5):
+            room.on_next(bytes(1_000_000))
+        mute = [await stack.enter_async_context(raw(server.port)) for _ in range(5)]
+        readers = [await stack.enter_async_context(websockets.connect(server.url, max_size=None)) for _ in range(90)]
+        await eventually(lambda: len(server.sockets) == 100)
+        began = time.monotonic()
+        await server.runner.cleanup()
+        assert time.monotonic() - began < 2
+        codes = []
+        for reader in readers:
+            await reader.wait_closed()
+            codes.append(reader.close_code)
+        assert codes == [1001] * 90
+        assert [(await peer.receive_close())[0] for peer in mute] == [1001] * 5
+        assert server.hub is not None
+        assert (len(server.hub), server.hub.closed_total) == (0, {1001: 100})
+        assert all([await socket.undelivered.pipe(ops.count()) for socket in server.sockets[:5]])
+        assert len(stalled) == 5
+    assert room.observers == []
+    await eventually(lambda: descriptors() <= files + 5)  # the event loop has some of its own
+
+
+@pytest.mark.parametrize("before", ["a message is on its way", "the handler works", "a close has begun"])
+async def test_given_a_socket_in_the_middle_of_something_when_it_shuts_down_then_it_ends_in_time(
+    before: str, eventually: Eventually
+) -> None:
+    async def busy(incoming: Any) -> None:
+        await asyncio.sleep(60)
+
+    handler = busy if before == "the handler works" else lambda incoming: incoming
+    async with serving(rxws.websocket(handler)) as server, raw(server.port) as peer:
+        await eventually(lambda: server.sockets)
+        match before:
+            case "a message is on its way":
+                peer.send(TEXT, b"begin", fin=False)
+            case "a close has begun":
+                server.sockets[0].close(4001)
+            case _:
+                pass
+        began = time.monotonic()
+        await server.runner.cleanup()
+        assert time.monotonic() - began < 2
+
+
+async def test_given_a_shutdown_timeout_when_peers_need_longer_then_they_get_it(eventually: Eventually) -> None:
+    room = Subject[bytes]()
+    handler = rxws.websocket(max_buffered=10_000_000)(lambda: room)
+    async with serving(handler, shutdown_timeout=10) as server, raw(server.port, receive_buffer=4096) as peer:
+        await eventually(lambda: room.observers)
+        for _ in range(50):
+            room.on_next(bytes(100_000))
+        closing = asyncio.create_task(server.runner.cleanup())
+        await asyncio.sleep(1.5)
+        assert not closing.done()
+        seen = 0
+        while (await asyncio.wait_for(peer.receive(), 10))[0] == 2:
+            seen += 1
+        assert seen == 50
+        peer.send_close(1001)
+        await closing
+
+
+@pytest.mark.parametrize(
+    ("timeout", "kind", "message"),
+    [(0, ValueError, "shutdown_timeout must be positive"), ("1", TypeError, "shutdown_timeout must be a number")],
+)
+async def test_given_a_wrong_shutdown_timeout_when_it_is_set_up_then_the_error_says_so(
+    timeout: Any, kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        rxws.setup(web.Application(), shutdown_timeout=timeout)

@@ -1,0 +1,154 @@
+"""Peers that do not read, do not answer, or only seem not to."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from reactivex.subject import Subject
+
+import rxws
+from tests.faults.measures import descriptors, growing
+from tests.integration.raw import PING, PONG, Raw, raw
+from tests.integration.server import Server, serving
+from tests.streams import ended
+
+BOTH_LOOPS = True
+Eventually = Callable[..., Any]
+MIB = 1024 * 1024
+MESSAGE = bytes(100_000)
+
+
+async def push_a_gigabyte(server: Server, eventually: Eventually) -> rxws.WebSocket[Any, Any]:
+    """Push a copy of the message again and again, whether or not the socket takes it."""
+    await eventually(lambda: server.sockets)
+    outgoing = server.sockets[0].outgoing
+    for number in range(10_000):
+        outgoing.on_next(bytearray(MESSAGE))
+        if number % 50 == 0:
+            await asyncio.sleep(0)
+    return server.sockets[0]
+
+
+@pytest.mark.parametrize("policy", ["close", "drop_oldest", "drop_newest", "latest"])
+@pytest.mark.parametrize("heartbeat", [None, 0.2])
+async def test_given_a_peer_that_never_reads_when_a_gigabyte_is_pushed_then_memory_is_bounded_and_the_policy_fires(
+    policy: Any, heartbeat: float | None, eventually: Eventually
+) -> None:
+    """With `close` it is gone by the deadline; with the others when a heartbeat is missed, or we close."""
+    handler = rxws.websocket(overflow=policy, heartbeat=heartbeat, close_timeout=0.5)(lambda: Subject[Any]())
+    async with serving(handler) as server:
+        files = descriptors()
+        async with raw(server.port, receive_buffer=4096) as peer:
+            growth = growing()
+            socket = await push_a_gigabyte(server, eventually)
+            assert growth() < 20 * MIB
+            if policy != "close":
+                assert socket.stats.dropped > 5000 or heartbeat
+                if heartbeat is None:
+                    socket.close()
+            code = (await ended(socket, 3)).code
+            assert code in {"close": (1013,)}.get(policy, (1000,) if heartbeat is None else (1006,))
+            await eventually(lambda: descriptors() <= files + 1, 1)  # that of the peer itself
+            del peer
+
+
+async def stall(server: Server, eventually: Eventually) -> rxws.WebSocket[Any, Any]:
+    await eventually(lambda: server.sockets)
+    socket = server.sockets[0]
+    while not socket.stats.buffered:
+        socket.outgoing.on_next(MESSAGE)
+        await asyncio.sleep(0)
+    return socket
+
+
+@pytest.mark.parametrize("act", ["close", "dispose", "complete"])
+async def test_given_a_stalled_peer_when_we_close_or_dispose_then_it_returns_at_once_and_ends_in_time(
+    act: str, eventually: Eventually
+) -> None:
+    handler = rxws.websocket(close_timeout=0.3)(lambda: Subject[Any]())
+    async with serving(handler) as server, raw(server.port, receive_buffer=4096):
+        socket = await stall(server, eventually)
+        began = time.monotonic()
+        {"close": socket.close, "dispose": socket.dispose, "complete": socket.outgoing.on_completed}[act]()
+        assert time.monotonic() - began < 0.1
+        assert (await ended(socket, 2)).code == 1000
+        assert time.monotonic() - began < 1.5
+
+
+async def test_given_two_senders_that_wait_for_room_when_one_is_abandoned_then_the_other_sends_on(
+    eventually: Eventually,
+) -> None:
+    sent: dict[str, int] = {"a": 0, "b": 0}
+
+    async def ticks(name: str) -> AsyncIterator[bytes]:
+        while True:
+            sent[name] += 1
+            yield name.encode() * 50_000
+
+    @rxws.websocket
+    async def handler(outgoing: Any, incoming: Any) -> None:
+        async def send(name: str) -> None:
+            async for tick in ticks(name):
+                outgoing.on_next(tick)
+                while not outgoing.has_room:
+                    await room(outgoing)
+
+        senders.extend(asyncio.ensure_future(send(name)) for name in "ab")
+        await asyncio.wait(senders)
+
+    async def room(outgoing: Any) -> None:
+        free = asyncio.get_running_loop().create_future()
+        outgoing.when_room(lambda: free.done() or free.set_result(None))
+        await free
+
+    senders: list[asyncio.Future[None]] = []
+    async with serving(handler) as server, raw(server.port, receive_buffer=4096) as peer:
+        await eventually(lambda: senders and server.sockets[0].stats.buffered)
+        await asyncio.sleep(0.1)
+        before = dict(sent)
+        senders[0].cancel()
+        seen = [(await asyncio.wait_for(peer.receive(), 5))[1] for _ in range(before["a"] + before["b"] + 100)]
+        assert sent["a"] == before["a"]
+        assert {len(message) for message in seen} == {50_000}
+        assert {message[:1] for message in seen[-50:]} == {b"b"}
+        senders[1].cancel()
+
+
+async def test_given_a_mute_peer_when_two_heartbeats_have_passed_then_it_is_found(eventually: Eventually) -> None:
+    async with serving(rxws.websocket(heartbeat=0.5)(lambda incoming: incoming)) as server, raw(server.port) as peer:
+        await eventually(lambda: server.sockets)
+        began = time.monotonic()
+        errors: list[Exception] = []
+        server.sockets[0].errors.subscribe(errors.append)
+        assert await ended(server.sockets[0]) == rxws.Close.received(1006)
+        assert 0.9 < time.monotonic() - began < 1.5
+        assert [type(error) for error in errors] == [rxws.HeartbeatTimeout]
+        assert (await peer.receive())[0] == PING
+
+
+async def answer(peer: Raw) -> None:
+    while True:
+        opcode, data = await peer.receive()
+        if opcode == PING:
+            peer.send(PONG, data)
+
+
+async def test_given_a_loop_blocked_longer_than_the_heartbeat_when_a_pong_waits_then_the_peer_survives(
+    eventually: Eventually,
+) -> None:
+    beat = 0.2
+    async with serving(rxws.websocket(heartbeat=beat)(lambda incoming: incoming)) as server, raw(server.port) as peer:
+        for _ in range(3):
+            _, data = await peer.receive()
+            peer.send(PONG, data)
+            time.sleep(beat * 2.5)
+            await asyncio.sleep(0)
+        answering = asyncio.create_task(answer(peer))
+        await asyncio.sleep(beat * 3)
+        assert len(server.sockets) == 1
+        assert server.sockets[0].stats.rtt is not None
+        assert server.hub is not None
+        assert len(server.hub) == 1
+        answering.cancel()

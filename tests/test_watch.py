@@ -1,0 +1,86 @@
+"""The watch knows of each message whether it is whole, however its frames are cut."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from rxws.aiohttp_wire.framing import masked, plain
+from rxws.aiohttp_wire.watch import Watch
+
+EMPTY, FRAGMENT, LAST, PING = b"\x81\x00", b"\x01\x03abc", b"\x80\x01d", b"\x89\x02hi"
+LONG, HUGE = plain(2, bytes(300)), plain(2, bytes(70_000))
+
+
+def watch() -> tuple[Watch, list[bytes]]:
+    fed: list[bytes] = []
+    parser = SimpleNamespace(
+        feed_data=lambda data: (fed.append(data), (False, b""))[1], feed_eof=lambda: fed.append(b"|")
+    )
+    clock = itertools.count(1)
+    return Watch(parser, lambda: next(clock)), fed
+
+
+@pytest.mark.parametrize("whole", [EMPTY, PING, masked(1, b"abc"), LONG, masked(2, bytes(300)), HUGE, FRAGMENT + LAST])
+def test_a_message_is_whole_with_its_last_byte_and_no_earlier(whole: bytes) -> None:
+    one, _ = watch()
+    for at in range(len(whole) - 1):
+        one.feed_data(whole[at : at + 1])
+        assert one.since == 1
+    one.feed_data(whole[-1:])
+    assert one.since is None
+
+
+def test_since_is_when_the_message_began_not_its_frame() -> None:
+    one, _ = watch()
+    one.feed_data(EMPTY + FRAGMENT)
+    assert one.since == 1
+    one.feed_data(PING)
+    one.feed_data(b"\x00\x00")
+    one.feed_data(PING + b"\x00")
+    assert one.since == 1
+    one.feed_data(b"\x00" + LAST + FRAGMENT)
+    assert one.since == 2
+    one.feed_data(LAST)
+    assert one.since is None
+
+
+def test_it_feeds_the_parser_and_tells_of_parts_from_the_beginning_to_the_end() -> None:
+    one, fed = watch()
+    told: list[Any] = []
+    one.feed_data(FRAGMENT)
+    one.begin(lambda: told.append(one.since))
+    one.feed_data(PING)
+    one.excuse()
+    one.feed_data(PING)
+    one.feed_data(LAST)
+    one.excuse()
+    one.end()
+    one.feed_data(FRAGMENT)
+    one.feed_eof()
+    assert told == [1, 1, 2]
+    assert fed == [FRAGMENT, PING, PING, LAST, FRAGMENT, b"|"]
+
+
+def test_what_has_arrived_before_counts() -> None:
+    assert Watch(None, lambda: 7.0, FRAGMENT[:1]).since == 7
+    assert Watch(None, lambda: 7.0, EMPTY).since is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_cut_of_any_frames_comes_to_the_same(seed: int) -> None:
+    choose = random.Random(seed)
+    whole = b"".join(
+        choose.choice([EMPTY, PING, LONG, HUGE, FRAGMENT + PING + LAST, masked(1, b"x")]) for _ in range(30)
+    )
+    one, _ = watch()
+    at = 0
+    while at < len(whole):
+        size = choose.choice([1, 2, 3, 100, 5000])
+        one.feed_data(whole[at : at + size])
+        at += size
+    assert one.since is None
