@@ -82,7 +82,7 @@ async def test_pings_and_pongs_beyond_a_thousand_a_second_are_1008() -> None:
         else:
             for _ in range(number):
                 peer.pong(b"unasked")
-        assert await ended(socket, 1) == rxws.Close(1008, "Too Many Pings") == peer.close_sent
+        assert await ended(socket) == rxws.Close(1008, "Too Many Pings") == peer.close_sent
         assert peer.ignored
 
 
