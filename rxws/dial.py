@@ -130,7 +130,8 @@ class Dialer:
                 ssl=self._ssl,
                 proxy=self._proxy,
             )
-        return open_wire(ws, settings.close_timeout, answer.arrived), ws.protocol
+        limit = frame_limit(settings.max_msg_size)
+        return open_wire(ws, settings.close_timeout, limit=limit, arrived=answer.arrived), ws.protocol
 
     def _session(self) -> ClientSession:
         if self._own is None:

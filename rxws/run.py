@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
+from rxws.aiohttp_wire import bound_first_request
+
 
 def run(app: web.Application, *, keepalive_timeout: float = 20.0, **options: Any) -> None:
     """Serve an application until it is interrupted: aiohttp's `run_app`, on uvloop's event loop where it is installed.
@@ -19,6 +21,7 @@ def run(app: web.Application, *, keepalive_timeout: float = 20.0, **options: Any
     uvloop comes with the extra `fast`: `pip install "rxws[fast]"`. Raises what `run_app` raises, `OSError` for a port
     in use, say.
     """
+    bound_first_request(app, keepalive_timeout)
     loop = new_event_loop()
     try:
         web.run_app(app, loop=loop, keepalive_timeout=keepalive_timeout, **options)

@@ -146,9 +146,6 @@ def test_each_fault_of_the_tables_names_its_test() -> None:
     assert len(rows) > 30
     assert [row for row in rows if not NAMED.search(row)] == []
     named = {name for _, name in NAMED.findall(tables)}
-    given = {
-        name
-        for file in (ROOT / "tests" / "faults").glob("test_*.py")
-        for name in re.findall(r"test_given\w+", file.read_text())
-    }
+    sources = [path.read_text() for path in (ROOT / "tests" / "faults").glob("test_*.py")]
+    given = {name for source in sources for name in re.findall(r"test_given\w+", source)}
     assert len(given & named) > 25

@@ -22,7 +22,7 @@ def watch() -> tuple[Watch, list[bytes]]:
         feed_data=lambda data: (fed.append(data), (False, b""))[1], feed_eof=lambda: fed.append(b"|")
     )
     clock = itertools.count(1)
-    return Watch(parser, lambda: next(clock)), fed
+    return Watch(parser, None, lambda: next(clock)), fed
 
 
 @pytest.mark.parametrize("whole", [EMPTY, PING, masked(1, b"abc"), LONG, masked(2, bytes(300)), HUGE, FRAGMENT + LAST])
@@ -67,8 +67,8 @@ def test_it_feeds_the_parser_and_tells_of_parts_from_the_beginning_to_the_end() 
 
 
 def test_what_has_arrived_before_counts() -> None:
-    assert Watch(None, lambda: 7.0, FRAGMENT[:1]).since == 7
-    assert Watch(None, lambda: 7.0, EMPTY).since is None
+    assert Watch(None, None, lambda: 7.0, arrived=FRAGMENT[:1]).since == 7
+    assert Watch(None, None, lambda: 7.0, arrived=EMPTY).since is None
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -84,3 +84,22 @@ def test_any_cut_of_any_frames_comes_to_the_same(seed: int) -> None:
         one.feed_data(whole[at : at + size])
         at += size
     assert one.since is None
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2, 5, 9])
+@pytest.mark.parametrize("size", [100, 999, 1000, 70_000, 2**40])
+def test_a_frame_of_the_limit_is_an_error_when_its_header_is_there_and_what_came_before_is_parsed(
+    size: int, cut: int
+) -> None:
+    fed: list[bytes] = []
+    errors: list[Any] = []
+    parser = SimpleNamespace(feed_data=lambda data: (fed.append(data), (False, b""))[1])
+    one = Watch(parser, SimpleNamespace(set_exception=errors.append), lambda: 1.0, limit=1000)
+    header = plain(2, bytes(size))[:10] if size < 2**20 else b"\x82\x7f" + size.to_bytes(8, "big")
+    one.feed_data(EMPTY + header[:cut])
+    one.feed_data(header[cut:] + b"more")
+    assert [error.code for error in errors] == ([1009] if size >= 1000 else [])
+    if errors:
+        known = 4 if size < 65536 else 10
+        assert b"".join(fed) == EMPTY + (header[:cut] if cut < known else b"")
+        assert one.feed_data(b"yet more") == (False, b"")

@@ -6,7 +6,8 @@ over where the inside of aiohttp is not what it was, where messages are compress
 """
 
 from rxws.aiohttp_wire.choice import open_wire, wire_mode
+from rxws.aiohttp_wire.first_request import bound_first_request
 from rxws.aiohttp_wire.objects import arrived_with
 from rxws.aiohttp_wire.response import Response, frame_limit
 
-__all__ = ["Response", "arrived_with", "frame_limit", "open_wire", "wire_mode"]
+__all__ = ["Response", "arrived_with", "bound_first_request", "frame_limit", "open_wire", "wire_mode"]

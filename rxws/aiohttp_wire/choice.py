@@ -36,13 +36,14 @@ wire_mode: Literal["fast", "public"] = _probe()
 """Which wire runs in this process: `fast`, or `public` where aiohttp's inside is not what the fast one needs."""
 
 
-def open_wire(ws: AnyWebSocket, close_timeout: float, arrived: bytes | None = None) -> Wire:
+def open_wire(ws: AnyWebSocket, close_timeout: float, *, limit: int = 0, arrived: bytes | None = None) -> Wire:
     """Make the wire of a prepared WebSocket; `arrived` is what its parser has been given so far, if that is known."""
     protocol = protocol_of(ws)
     if arrived is not None:
-        put_watch(protocol, arrived)
+        put_watch(ws, protocol, limit, arrived)
     parser = getattr(protocol, "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
-    watch = parser if isinstance(parser, Watch) else Watch(parser, asyncio.get_running_loop().time)  # that sees nothing
+    time = asyncio.get_running_loop().time
+    watch = parser if isinstance(parser, Watch) else Watch(parser, None, time)  # that sees nothing
     if wire_mode == "public" or ws.compress or parser is None:
         return PublicWire(ws, watch, close_timeout)
     from rxws.aiohttp_wire.fast import FastWire
@@ -59,8 +60,9 @@ def put_tap(ws: Any, protocol: Any, max_msg_size: int) -> None:
         ws._parser = protocol._payload_parser = make_parser(ws._reader, max_msg_size)
 
 
-def put_watch(protocol: Any, arrived: bytes = b"") -> None:
+def put_watch(ws: Any, protocol: Any, limit: int, arrived: bytes = b"") -> None:
     """Put a watch before the parser of aiohttp's protocol, which has been given `arrived`."""
     parser = getattr(protocol, "_payload_parser", None)
     if parser is not None:
-        protocol._payload_parser = Watch(parser, asyncio.get_running_loop().time, arrived)
+        time = asyncio.get_running_loop().time
+        protocol._payload_parser = Watch(parser, ws._reader, time, limit=limit, arrived=arrived)

@@ -35,8 +35,9 @@ class Response(web.WebSocketResponse):
         connection = request.protocol
         arrived, connection._message_tail = connection._message_tail, b""
         super()._post_start(request, protocol, writer)
-        put_tap(self, connection, cast("Any", self)._max_msg_size)
-        put_watch(connection)
+        limit: int = cast("Any", self)._max_msg_size
+        put_tap(self, connection, limit)
+        put_watch(self, connection, limit)
         if arrived:
             connection.data_received(arrived)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from aiohttp import WebSocketError, WSCloseCode
+
 
 class Watch:
     """Stands before aiohttp's parser, and follows the peer's frames by their headers (RFC 6455, section 5.2).
@@ -12,10 +14,28 @@ class Watch:
     Memory: a header that is not whole yet, at most 13 bytes.
     """
 
-    __slots__ = ("_header", "_ignoring", "_left", "_open", "_parser", "_time", "frames", "on_part", "since")
+    __slots__ = (
+        "_header",
+        "_ignoring",
+        "_left",
+        "_limit",
+        "_open",
+        "_parser",
+        "_queue",
+        "_time",
+        "frames",
+        "on_part",
+        "since",
+    )
 
-    def __init__(self, parser: Any, time: Callable[[], float], arrived: bytes = b"") -> None:
-        """Watch from the first byte on; `arrived` is what the parser has been given already."""
+    def __init__(
+        self, parser: Any, queue: Any, time: Callable[[], float], *, limit: int = 0, arrived: bytes = b""
+    ) -> None:
+        """Watch from the first byte on; `arrived` is what the parser has been given already.
+
+        A frame of `limit` bytes or more, if that is not 0, is an error of the `queue` when its header is there: older
+        parsers would collect it first.
+        """
         self.since: float | None = None
         """Since when a message is on its way that is not whole, while there is one."""
         self.frames = 0
@@ -23,19 +43,25 @@ class Watch:
         self.on_part: Callable[[], object] | None = None
         """Called after each chunk that ends within a message."""
         self._parser = parser
+        self._queue = queue
+        self._limit = limit
         self._time = time
         self._header: bytes = b""
         self._ignoring = False
         self._left: int = 0  # bytes of the present frame that are to come
         self._open: bool = False  # fragments have come, but not the last one
-        self._follow(arrived)
+        if self._follow(arrived) >= 0:
+            self._refuse()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Parse a chunk."""
         if self._ignoring:
             return False, b""
-        self._follow(data)
-        result: tuple[bool, bytes] = self._parser.feed_data(data)
+        known = self._follow(data)
+        result: tuple[bool, bytes] = self._parser.feed_data(data if known < 0 else data[:known])
+        if known >= 0:
+            self._refuse()
+            return True, b""
         if self.since is not None and self.on_part is not None:
             self.on_part()
         return result
@@ -63,7 +89,14 @@ class Watch:
         if self.since is not None:
             self.since = self._time()
 
-    def _follow(self, data: bytes) -> None:
+    def _refuse(self) -> None:
+        self._ignoring = True
+        error = WebSocketError(WSCloseCode.MESSAGE_TOO_BIG, f"a frame of {self._limit} bytes or more")
+        self._queue.set_exception(error)
+
+    def _follow(self, data: bytes) -> int:
+        """Follow a chunk; return where the frame begins in it that is too big, or -1."""
+        carried = len(self._header)
         data, self._header = self._header + data, b""
         size, at, since, fragmented, frames = len(data), self._left, self.since, self._open, 0
         while at < size:
@@ -80,6 +113,8 @@ class Watch:
                     break
                 length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
                 header += wide
+            if self._limit and length >= self._limit:
+                return max(0, at - carried)
             if first & 8 == 0:  # a control frame may come between fragments
                 fragmented = first < 0x80
             at += header + length
@@ -91,3 +126,4 @@ class Watch:
             whole = at == size and not fragmented
         self._open, self.frames = fragmented, frames
         self.since = None if whole else self._time() if since is None else since
+        return -1
