@@ -18,7 +18,8 @@ AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
 def transport_of(ws: AnyWebSocket) -> asyncio.Transport:
     """Give the transport, which then keeps no bytes of its own that the kernel does not take."""
     transport: asyncio.Transport = cast("Any", ws)._writer.transport
-    transport.set_write_buffer_limits(high=1)  # at 0, asyncio's TLS pauses an empty transport
+    if not transport.is_closing():  # uvloop's would raise
+        transport.set_write_buffer_limits(high=1)  # at 0, asyncio's TLS pauses an empty transport
     return transport
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import zlib
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, cast
 
 from aiohttp import WebSocketError, WSMsgType
@@ -74,8 +75,8 @@ class PublicWire:
         self._watch.begin(endpoint.part_received)
         if fresh:
             keep_fresh(self._ws)
-        self._reader = asyncio.create_task(self._run(self._read()))
-        self._writer = asyncio.create_task(self._run(self._write()))
+        self._reader = asyncio.create_task(self._run(self._read))
+        self._writer = asyncio.create_task(self._run(self._write))
 
     def wake(self) -> None:
         """Wake the writer."""
@@ -124,10 +125,10 @@ class PublicWire:
                 case _ if self._closing:
                     await self._delivered()
                     return
-                case WSMsgType.ERROR if isinstance(frame.data, WebSocketError):
+                case WSMsgType.ERROR if isinstance(frame.data, (WebSocketError, zlib.error)):
                     await self._delivered()
                     self._violated = True
-                    self._endpoint.protocol_violated(frame.data, Close(int(frame.data.code)))
+                    self._endpoint.protocol_violated(frame.data, Close(int(getattr(frame.data, "code", 1002))))
                     return
                 case WSMsgType.CLOSING:
                     self._endpoint.close_received(Close())  # whoever made the object closes it
@@ -220,9 +221,9 @@ class PublicWire:
 
     # Ending
 
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()  # not made before: the end may come before a task begins
         except Exception as error:
             self._failed(error)
         except BaseException:

@@ -1,6 +1,7 @@
 """Subjects of one's own on WebSockets that aiohttp has opened."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,7 @@ from reactivex import operators as ops
 from reactivex.subject import BehaviorSubject, ReplaySubject, Subject
 
 import rxws
+from tests.integration.raw import raw
 from tests.integration.server import serving
 from tests.streams import ended, watch
 
@@ -74,6 +76,27 @@ async def test_a_client_that_aiohttp_closes_ends_its_streams() -> None:
         await ended(socket)
         assert (await ended(server.sockets[0])).code == 1000
     assert log == ["incoming|", ("closed", rxws.Close()), "closed|"]
+
+
+async def test_a_websocket_whose_peer_has_gone_already_ends_at_once_and_leaves_nothing(
+    collected: Callable[[], None], eventually: Callable[..., Any]
+) -> None:
+    sockets: list[rxws.WebSocket[Any, Any]] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        await eventually(lambda: request.transport is None)
+        sockets.append(rxws.attach(ws, Subject(), Subject()))
+        assert (await ended(sockets[0])).code == 1006
+        return ws
+
+    async with serving(handler) as server:
+        async with raw(server.port):
+            pass
+        await eventually(lambda: sockets)
+        await ended(sockets[0])
+        collected()  # a coroutine that was never awaited would be warned of, which is an error here
 
 
 async def test_without_errors_the_first_one_closes_the_socket() -> None:

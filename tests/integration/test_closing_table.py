@@ -319,6 +319,16 @@ async def test_a_protocol_violation_closes_with_its_code(violation: str) -> None
     assert [type(error) for error in errors] == [rxws.ProtocolError]
 
 
+async def test_a_message_that_does_not_decompress_is_1002() -> None:
+    handler = rxws.websocket(compress=True)(lambda incoming: incoming)
+    offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    async with serving(handler) as server, raw(server.port, headers=offer) as peer:
+        peer.send(TEXT, b"\xff\xff\xff", rsv=0x40)
+        assert await peer.receive_close() == (1002, "")
+        peer.writer.close()
+        assert await ended(server.sockets[0]) == rxws.Close(1002)
+
+
 async def test_a_fragmented_message_arrives_whole() -> None:
     handler = rxws.websocket(lambda incoming: incoming)
     async with serving(handler) as server, raw(server.port) as peer:
