@@ -1,0 +1,89 @@
+"""The real wires, fed with whatever a peer may send, cut anywhere: each socket ends once, and both wires agree."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
+
+import rxws
+from tests.fuzzing.frames import CLOSE, PONG, Sequence, chunked, sequences, spoilt
+from tests.fuzzing.peers import Outcome, Stage, stage
+from tests.fuzzing.profiles import few
+
+ROLES = ("server", "client")
+WIRES = ("fast", "public")
+ENDS = st.sampled_from(["end", "abort", "end", "abort", "we close, the peer is mute"])
+
+
+class Theatre:
+    """A stage that is set up once for all examples."""
+
+    def __init__(self, runner: asyncio.Runner, stage: Stage) -> None:
+        self._runner = runner
+        self._stage = stage
+
+    def play(self, role: str, chunks: list[bytes], end: str) -> Outcome:
+        """Play on both wires, and check what holds of every ending."""
+        fast, public = (self._runner.run(self._stage.play(wire, role, chunks, end)) for wire in WIRES)
+        for outcome in (fast, public):
+            ends = [entry for entry in outcome.notifications if isinstance(entry, str)]
+            assert ends == ["incoming|", "errors|", "closed|"], outcome
+            assert outcome.notifications.index("incoming|") >= len(outcome.messages)
+        assert (fast.messages, fast.close, fast.errors) == (public.messages, public.close, public.errors)
+        return fast
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def theatre(request: Any, tmp_path: Path) -> Iterator[Theatre]:
+    with asyncio.Runner(loop_factory=request.param) as runner:
+        context = stage(tmp_path)
+        yield Theatre(runner, runner.run(context.__aenter__()))
+        runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_valid_sequence_delivers_exactly_its_messages_wherever_it_is_cut(theatre: Theatre, role: str) -> None:
+    @few(25)
+    @given(data=st.data(), said=sequences(masked=role == "server"), end=ENDS)
+    def check(data: st.DataObject, said: Sequence, end: str) -> None:
+        outcome = theatre.play(role, data.draw(chunked(said.data)), end)
+        assert outcome.messages == said.messages
+        if said.close is not None:
+            assert outcome.close == rxws.Close.received(*said.close)
+            assert outcome.errors == []
+        if said.close is not None and end == "end":
+            code = 1000 if said.close[0] == 1005 else said.close[0]
+            assert outcome.answers[-1] == (CLOSE, code.to_bytes(2, "big") + said.close[1].encode())
+        if said.close is None and end == "we close, the peer is mute":
+            assert [data for opcode, data in outcome.answers if opcode == PONG] == said.pings
+            echoed = [data.decode() if opcode == 1 else data for opcode, data in outcome.answers if opcode in (1, 2)]
+            assert echoed == said.messages
+
+    check()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_spoilt_sequence_ends_the_socket_once_and_alike_on_both_wires(theatre: Theatre, role: str) -> None:
+    @few(40)
+    @given(data=st.data(), said=spoilt(masked=role == "server"), end=ENDS)
+    def check(data: st.DataObject, said: bytes, end: str) -> None:
+        theatre.play(role, data.draw(chunked(said)), end)
+
+    check()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_any_bytes_end_the_socket_once_and_alike_on_both_wires(theatre: Theatre, role: str) -> None:
+    @few(25)
+    @given(data=st.data(), said=st.binary(max_size=300), end=ENDS)
+    def check(data: st.DataObject, said: bytes, end: str) -> None:
+        theatre.play(role, data.draw(chunked(said)), end)
+
+    check()
