@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint coverage bench soak clean
+.PHONY: demo test test-all lint coverage conformance fuzz bench soak clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxws demo
@@ -18,7 +18,13 @@ test-all:
 	$(MAKE) test PYTHON="$$(sh tests/python.sh 3.11)" VENV=.venv-lowest CONSTRAINT="-c tests/lowest.txt"
 
 coverage: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --cov-report=term tests --ignore=tests/integration --ignore=tests/examples
+	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration examples conformance fuzzing)
+
+conformance: $(VENV)/.test
+	$(BIN)/python -m tests.conformance
+
+fuzz: $(VENV)/.test
+	FUZZ=$(or $(FUZZ),100) $(BIN)/python -m pytest tests/fuzzing $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -1,0 +1,70 @@
+"""The peer that Autobahn's cases are run against: an echo on rxws, as a server or as a client, in a process of its own.
+
+`python -m tests.conformance.echo server` prints its port and serves until its input ends;
+`python -m tests.conformance.echo client URL` runs all cases of the fuzzing server there. `--compress` is for
+permessage-deflate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from typing import Any
+
+from aiohttp import web
+from reactivex import operators as ops
+
+import rxws
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes of the largest message of the cases."""
+
+
+async def serve(options: dict[str, Any]) -> None:
+    app = web.Application()
+    app.router.add_get("/", rxws.websocket(**options)(lambda incoming: incoming))
+    rxws.setup(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(runner.addresses[0][1], flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+    await runner.cleanup()
+
+
+async def run_cases(url: str, at_once: int, options: dict[str, Any]) -> None:
+    places = asyncio.Semaphore(at_once)
+
+    async def run(number: int) -> None:
+        async with places:
+            socket = await rxws.connect(f"{url}/runCase?case={number}&agent=rxws", **options)
+            socket.incoming.subscribe(socket.outgoing)
+            await socket.closed
+
+    async with rxws.connect(f"{url}/getCaseCount") as socket:
+        cases = int(await socket.incoming.pipe(ops.first()))
+    await asyncio.gather(*map(run, range(1, cases + 1)))
+    async with rxws.connect(f"{url}/updateReports?agent=rxws") as socket:
+        socket.incoming.subscribe()
+        await socket.closed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("role", choices=("server", "client"))
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--at-once", type=int, default=1)
+    parser.add_argument("--compress", action="store_true")
+    arguments = parser.parse_args()
+    logging.getLogger("rxws").setLevel(logging.CRITICAL)  # violations, of which the cases are full, are logged
+    options = {"max_msg_size": LARGEST, "heartbeat": None, "compress": arguments.compress}
+    if arguments.role == "server":
+        asyncio.run(serve(options))
+    else:
+        asyncio.run(run_cases(arguments.url, arguments.at_once, options))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Autobahn's cases of the protocol itself, as a server and as a client, on the wire that the suite runs on.
+
+The cases of compression take minutes: `make conformance`.
+"""
+
+import asyncio
+from importlib.metadata import version
+
+import pytest
+
+import rxws
+from tests.conformance.autobahn import BASIC, COMPRESSION, Verdict, verdicts
+from tests.conformance.report import COLUMNS, GROUPS, OLDER, PAGE, Column, aiohttp_of, count, fails, read, render
+
+COUNTS, VERDICTS = read(PAGE.read_text())
+
+
+async def test_no_case_fails_and_the_page_of_results_is_true() -> None:
+    columns = [column for column in COLUMNS if column.wire == rxws.wire_mode]
+    release = tuple(map(int, version("aiohttp").split(".")))
+    may_fail = OLDER if release < aiohttp_of(PAGE.read_text()) else set()
+    results = await asyncio.gather(*(verdicts(rxws.wire_mode, column.role, BASIC, timeout=120) for column in columns))
+    for column, found in zip(columns, results, strict=True):
+        found = [verdict for verdict in found if verdict.case not in may_fail]
+        assert [verdict for verdict in found if fails(verdict)] == []
+        worse = [case for case, verdict in found if verdict not in ("OK", VERDICTS.get((case, column)))]
+        assert worse == [], f"not what docs/conformance.md says of the {column}: make conformance"
+        for group in BASIC:
+            excepted = sum(case.startswith(f"{group}.") for case in may_fail)
+            assert sum(verdict.group == group for verdict in found) == cases(group, column) - excepted
+
+
+def cases(group: int, column: Column) -> int:
+    return sum(map(int, COUNTS[group, column].split(" / ")))
+
+
+def test_the_page_has_every_case_of_every_group_and_explains_each_that_is_not_strictly_ok() -> None:
+    assert list(GROUPS) == [*BASIC, *COMPRESSION]
+    for column in COLUMNS:
+        assert sum(cases(group, column) for group in BASIC) == 301
+        assert sum(cases(group, column) for group in GROUPS) == 517
+        for group in GROUPS:
+            listed = [Verdict(case, verdict) for (case, where), verdict in VERDICTS.items() if where == column]
+            rest = [verdict for verdict in listed if verdict.group == group and verdict.verdict != "OK"]
+            assert count(rest).split(" / ")[1:] == COUNTS[group, column].split(" / ")[1:]
+    assert not any(line.endswith("|  |") for line in PAGE.read_text().splitlines())
+
+
+def test_a_failed_case_is_never_written_to_the_page() -> None:
+    results = {column: [Verdict("1.1.1", "OK")] for column in COLUMNS}
+    results[COLUMNS[2]] = [Verdict("1.1.1", "OK, closing WRONG CODE: ...")]
+    with pytest.raises(ValueError, match=r"client.*1\.1\.1.*WRONG CODE"):
+        render(results)
