@@ -17,6 +17,8 @@ LAYERS = [
     {"connection"},
     {"lifecycle"},
     {"socket", "block", "reconnect", "multiplex", "request"},
+    {"recording"},
+    {"marbles"},
     {"handlers", "hub", "client_socket"},
     {"connecting"},
     {"testing", "aiohttp_wire"},
