@@ -20,6 +20,7 @@ async def block(life: Lifecycle) -> AsyncGenerator[None, None]:
         except Close as close:
             life.close(close)
         except Exception as error:
+            life.news.emit(("error", error))
             life.errors.emit(error)
             life.close(close_for(error))
             await life.closed

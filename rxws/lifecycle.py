@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from reactivex import Observable, abc
 
-from rxws.broadcast import Outcome
+from rxws.broadcast import Broadcast, Outcome
 from rxws.closing import Close
 from rxws.connection import Connection
 from rxws.disposal import watch
@@ -25,6 +25,9 @@ from rxws.undelivered import Undelivered
 from rxws.wire import Wire
 
 logger = logging.getLogger("rxws")
+
+News = tuple[Literal["open"], str | None] | tuple[Literal["close"], Close] | tuple[Literal["error"], Exception]
+"""A connection opens, with its subprotocol; one closes and another follows; an error is reported, observed or not."""
 
 
 class Renewal(Protocol):
@@ -51,6 +54,8 @@ class Lifecycle:
         self.errors = Errors(self.thread, _log, self.report)
         self.closed = Outcome[Close](_log)
         self.undelivered = Undelivered(settings.max_buffered, _log)
+        self.news = Broadcast[News](_log)
+        """What else happens: for those who watch, and count as nobody."""
         self.counters = Counters()
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""
@@ -78,6 +83,7 @@ class Lifecycle:
         self._opening = False
         if self.close_cause is not None:
             connection.finish(self.close_cause, self._answer, flush=True)
+        self.news.emit(("open", protocol))
         connection.start(held=self._holds > 0)
         return connection
 
@@ -157,7 +163,9 @@ class Lifecycle:
         """Emit an error that a socket survives if anyone observes `errors`; if nobody does, log it and close."""
         if isinstance(error, Close):
             self.close(error)
-        elif self.errors.observed:
+            return
+        self.news.emit(("error", error))
+        if self.errors.observed:
             self.errors.emit(error)
         else:
             _log(error)
@@ -209,6 +217,7 @@ class Lifecycle:
 
     def violated(self, error: ProtocolError) -> None:
         """Report what the peer did."""
+        self.news.emit(("error", error))
         if self.errors.observed:
             self.errors.emit(error)
         else:
@@ -217,6 +226,7 @@ class Lifecycle:
     def lost(self, error: ConnectionLost) -> None:
         """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
         if self.close_cause is None:
+            self.news.emit(("error", error))
             if self.errors.observed:
                 self.errors.emit(error)
             else:
@@ -245,6 +255,9 @@ class Lifecycle:
             self.undelivered.report(*connection.receipts.unconfirmed())
         if self.close_cause is not None and not self._connections and not (self._opening and self._deadline):
             self._end()
+        else:
+            assert connection.cause is not None
+            self.news.emit(("close", connection.cause))
 
 
 def _call(function: Callable[[], object]) -> None:

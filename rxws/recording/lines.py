@@ -2,8 +2,8 @@
 
 The header is `{"recording": 1, "start": ..., "lanes": [...], "about": {...}}`, where 1 is the format's version. An
 event is `{"time": seconds, "lane": ..., "kind": ...}` and what it carries: `data` (text or another JSON value),
-`base64` (bytes), `error` (`type`, `text`, and the undecodable `message` or `message_base64`), `code` and `reason` (a close), or
-`repr` (what JSON cannot say).
+`base64` (bytes), `error` (`type`, `text`, and the undecodable `message` or `message_base64`), `code` and `reason` (a
+close), or `repr` (what JSON cannot say).
 """
 
 from __future__ import annotations
