@@ -17,6 +17,9 @@ from rxws.socket import WebSocket
 
 NAMES: Final = ("request", "incoming", "outgoing", "errors", "socket")
 
+OPTIONS: Final = "__rxws_options__"
+"""The attribute of an aiohttp handler that has the options it was decorated with; `__wrapped__` is the function."""
+
 TURN: Final = 64
 """Values that a generator may yield before the event loop's other business gets its turn."""
 

@@ -54,6 +54,11 @@ class Heartbeat:
             self.rtt = self._loop.time() - self._sent
             self._sent = None
 
+    def beat(self) -> None:
+        """Ping now; the next ping comes an interval later."""
+        self._timer.cancel()
+        self._send()
+
     def stop(self) -> None:
         """End."""
         self._timer.cancel()

@@ -26,8 +26,9 @@ from rxws.wire import Wire
 
 logger = logging.getLogger("rxws")
 
-News = tuple[Literal["open"], str | None] | tuple[Literal["close"], Close] | tuple[Literal["error"], Exception]
-"""A connection opens, with its subprotocol; one closes and another follows; an error is reported, observed or not."""
+News = tuple[Literal["open"], str | None] | tuple[Literal["leave", "close"], Close] | tuple[Literal["error"], Exception]
+"""A connection opens, with its subprotocol; the peer's close frame comes; a connection has closed and another one
+follows; an error is reported, observed or not."""
 
 
 class Renewal(Protocol):
@@ -236,6 +237,8 @@ class Lifecycle:
         """End the socket with its connection, unless another one follows."""
         if connection is not self.connection or self.close_cause is not None:
             return
+        if isinstance(because, Close):
+            self.news.emit(("leave", because))
         if self._renewal is not None:
             self.connection, self._opening = None, True
             self.outgoing.disconnected(connection)

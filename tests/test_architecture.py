@@ -26,10 +26,10 @@ LAYERS = [
     {"attach"},
     {"server", "client", "run"},
     {"__init__"},
-    {"cli"},
+    {"cli", "pytest"},
     {"__main__"},
 ]
-AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "dial", "client", "run", "cli"}
+AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "dial", "client", "run", "cli", "pytest"}
 """The modules that may import aiohttp; all others are the core and its tests' wire."""
 
 

@@ -26,7 +26,8 @@ class Event:
     lane: str
     """`incoming`, `outgoing`, `errors` or `socket` of a socket; the caller's name of an Observable."""
     kind: Kind
-    """`next`, and the ends `error` and `completed`; of the lane `socket`, `open` and `close`."""
+    """`next`, and the ends `error` and `completed`; a connection's `open` and `close` on the lane `socket`, and on
+    `incoming` the `close` frame of a peer that is the first to close."""
     data: Any = None
     """The item of a `next` (an exception, on the lane `errors`), the exception of an `error`, the `Close` of a `close`,
     the subprotocol of an `open`."""

@@ -66,11 +66,13 @@ class Recorder(Disposable):
 
     def _watch_socket(self, life: Lifecycle) -> None:
         def tell(news: News) -> None:
-            kind, data = news
-            if kind == "error":
-                self.note("errors", "next", data)
-            else:
-                self.note("socket", kind, data)
+            match news:
+                case "error", error:
+                    self.note("errors", "next", error)
+                case "leave", close:
+                    self.note("incoming", "close", close)
+                case kind, data:
+                    self.note("socket", kind, data)
 
         def end(close: Close) -> None:
             self.note("errors", "completed")
