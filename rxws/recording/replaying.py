@@ -10,6 +10,7 @@ from typing import Any, Final, overload
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SerialDisposable
 from reactivex.scheduler import TimeoutScheduler
+from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxws.recording.event import Event, Recording
 from rxws.scheduling import LoopScheduler
@@ -42,7 +43,7 @@ def replay(recording: Recording, lane: str | None = None, *, speed: float = 1.0)
         raise ValueError(f"speed must be positive, not {speed!r}")
 
     def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        player = _Player(recording, speed, scheduler or _scheduler(), _hand_on(lane, observer), observer)
+        player = _Player(recording, speed, _clocked(scheduler), _hand_on(lane, observer), observer)
         player.go_on()
         return Disposable(player.stop)
 
@@ -126,8 +127,11 @@ def _hand_on(lane: str | None, observer: abc.ObserverBase[Any]) -> Callable[[Eve
     return whole if lane is None else item
 
 
-def _scheduler() -> abc.SchedulerBase:
+def _clocked(scheduler: abc.SchedulerBase | None) -> abc.SchedulerBase:
+    """Choose a scheduler: on an event loop one that goes by its clock, also where `await` gives another."""
+    if scheduler is not None and not isinstance(scheduler, AsyncIOScheduler):
+        return scheduler
     try:
         return LoopScheduler(asyncio.get_running_loop())
     except RuntimeError:
-        return TimeoutScheduler.singleton()
+        return scheduler or TimeoutScheduler.singleton()

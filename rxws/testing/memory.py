@@ -78,6 +78,11 @@ class MemoryWire:
         self._at_last(lambda: self._lose(error))
 
     @property
+    def ended(self) -> bool:
+        """Whether the connection is gone."""
+        return self._ended
+
+    @property
     def congested(self) -> bool:
         """Whether the peer has stopped reading; set it to `False` and it reads on."""
         return self._congested

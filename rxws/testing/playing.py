@@ -30,7 +30,10 @@ def congest(wire: MemoryWire, events: Iterable[Event]) -> None:
     """Let the peer stop reading at `[`, and read on at `]`."""
     loop = asyncio.get_running_loop()
     for event in events:
-        loop.call_at(loop.time() + event.time, setattr, wire, "congested", event.data == "[")
+        if event.time:
+            loop.call_at(loop.time() + event.time, setattr, wire, "congested", event.data == "[")
+        else:
+            wire.congested = event.data == "["
 
 
 def _happen(wire: MemoryWire, events: Iterable[Event], codec: Codec[Any, Any]) -> None:
@@ -79,6 +82,5 @@ class ScriptedDialer(MemoryDialer):
             self.refusals.append(script)
             return await super().dial()
         wire, protocol = await super().dial()
-        last = not self._scripts
-        play(wire, script, self._codec, self._then if last else lambda: None)
+        play(wire, script, self._codec, lambda: None if self._scripts or wire.ended else self._then())
         return wire, protocol

@@ -168,7 +168,8 @@ class _Stage:
 
     def _note(self, lane: str, kind: Kind, data: Any) -> None:
         now = asyncio.get_running_loop().time()
-        self.events[lane].append(Event(now, lane, kind, None if kind == "completed" else data))
+        if not self.kept.is_disposed:
+            self.events[lane].append(Event(now, lane, kind, None if kind == "completed" else data))
 
 
 async def _until(socket: WebSocket[Any, Any]) -> Close:

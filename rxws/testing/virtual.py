@@ -65,6 +65,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._worked)
         return future
 
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        """Wait for the threads, while time stands still."""
+        self._jumps.working += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._jumps.working -= 1
+
     def _worked(self, future: asyncio.Future[Any]) -> None:
         self._jumps.working -= 1
 
@@ -83,9 +91,7 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             return runner.run(main)
 
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if asyncio._get_running_loop() is None:
         return run()
     outcome: list[T | BaseException] = []
 
