@@ -252,8 +252,6 @@ def test_a_feed_is_recorded_until_enough_has_come(rxws_cli: Cli, server: str, tm
 def test_a_recording_ends_after_some_seconds_or_with_ctrl_c_and_is_whole(
     rxws_cli: Cli, server: str, tmp_path: Path
 ) -> None:
-    rxws_cli: Cli, server: str, tmp_path: Path
-) -> None:
     result = rxws_cli("record", f"{server}/feed", "--seconds", "0.3")
     assert result.returncode == 0
     lines = [json.loads(line) for line in result.stdout.splitlines()]
