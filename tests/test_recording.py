@@ -399,6 +399,7 @@ def test_a_disk_that_is_full_at_the_end_is_logged_too(tmp_path: Path, caplog: py
 
 RECORDING = Recording(
     [
+        Event(0.0, "a", "open"),
         Event(1.0, "a", "next", 1),
         Event(2.0, "b", "next", "x"),
         Event(4.0, "a", "next", 2),
@@ -410,7 +411,7 @@ RECORDING = Recording(
 
 
 @pytest.mark.parametrize(
-    ("speed", "times"), [(1.0, [1, 2, 4, 4, 5]), (2.0, [0.5, 1, 2, 2, 2.5]), (float("inf"), [0] * 5)]
+    ("speed", "times"), [(1.0, [0, 1, 2, 4, 4, 5]), (2.0, [0, 0.5, 1, 2, 2, 2.5]), (float("inf"), [0] * 6)]
 )
 @virtual_time
 async def test_events_come_when_they_came_or_faster(speed: float, times: list[float]) -> None:

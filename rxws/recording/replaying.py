@@ -120,8 +120,10 @@ def _hand_on(lane: str | None, observer: abc.ObserverBase[Any]) -> Callable[[Eve
                 observer.on_completed()
             case "error":
                 observer.on_error(event.data)
-            case _:
+            case "next":
                 observer.on_next(event.data)
+            case "open" | "close":
+                pass
         return event.kind not in ("completed", "error")
 
     return whole if lane is None else item
