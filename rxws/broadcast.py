@@ -68,13 +68,13 @@ class Broadcast(Generic[T]):
         if not self._busy:
             self._finish()
 
-    def subscribe(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
-        """Add an observer; after the end it gets just that."""
+    def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
+        """Add an observer, before the others if `first`; after the end it gets just that."""
         if self.stopped:
             self._end_of(observer)
             return Disposable()
         with _lock:
-            self.observers = (*self.observers, observer)
+            self.observers = (observer, *self.observers) if first else (*self.observers, observer)
         return Disposable(lambda: self._remove(observer))
 
     def _remove(self, observer: abc.ObserverBase[T]) -> None:
@@ -105,6 +105,10 @@ class Hot(Observable[T]):
         self._broadcast = Broadcast[T](on_raise)
         self.emit = self._broadcast.emit
         self.end = self._broadcast.end
+
+    def watch(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+        """Let somebody see, before the others, who does not count as a subscriber."""
+        return self._broadcast.subscribe(observer, first=True)
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None

@@ -17,6 +17,9 @@ from rxws.socket import WebSocket
 
 NAMES: Final = ("request", "incoming", "outgoing", "errors", "socket")
 
+OPTIONS: Final = "__rxws_options__"
+"""The attribute of an aiohttp handler that has the options it was decorated with; `__wrapped__` is the function."""
+
 TURN: Final = 64
 """Values that a generator may yield before the event loop's other business gets its turn."""
 
@@ -138,7 +141,7 @@ class Handler:
                 life.outgoing.on_next(value)
                 values += 1
                 if life.close_cause is None and not life.outgoing.has_room:
-                    await _room(life)
+                    await room(life)
                 elif values % TURN == 0:
                     await asyncio.sleep(0)
                 if life.close_cause is not None:
@@ -146,10 +149,11 @@ class Handler:
         life.close(Close())
 
 
-async def _room(life: Lifecycle) -> None:
-    room = life.thread.loop.create_future()
-    life.outgoing.when_room(lambda: room.done() or room.set_result(None))
-    await room
+async def room(life: Lifecycle) -> None:
+    """Wait until `outgoing` has room, or takes nothing more."""
+    free = life.thread.loop.create_future()
+    life.outgoing.when_room(lambda: free.done() or free.set_result(None))
+    await free
 
 
 def _are_disposables(result: Any) -> bool:

@@ -17,7 +17,19 @@ class Heartbeat:
     ping condemns nobody, unless the ping itself could not be sent.
     """
 
-    __slots__ = ("_blind", "_due", "_interval", "_loop", "_on_timeout", "_ping", "_pinged", "_sent", "_timer", "rtt")
+    __slots__ = (
+        "_asked",
+        "_blind",
+        "_due",
+        "_interval",
+        "_loop",
+        "_on_timeout",
+        "_ping",
+        "_pinged",
+        "_sent",
+        "_timer",
+        "rtt",
+    )
 
     def __init__(
         self,
@@ -36,6 +48,7 @@ class Heartbeat:
         self._on_timeout = on_timeout
         self._pinged = 0
         self._sent: float | None = None
+        self._asked: asyncio.Future[float] | None = None
         self._due = False
         self._timer = loop.call_later(interval, self._send)
 
@@ -53,6 +66,15 @@ class Heartbeat:
         if self._sent is not None and data == self._payload():
             self.rtt = self._loop.time() - self._sent
             self._sent = None
+            if self._asked is not None and not self._asked.done():
+                self._asked.set_result(self.rtt)
+
+    def beat(self) -> asyncio.Future[float]:
+        """Ping now, and promise the round trip; the next ping comes an interval later."""
+        self._timer.cancel()
+        self._asked = self._loop.create_future()
+        self._send()
+        return self._asked
 
     def stop(self) -> None:
         """End."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from reactivex import Observable, abc
 
-from rxws.broadcast import Outcome
+from rxws.broadcast import Broadcast, Outcome
 from rxws.closing import Close
 from rxws.connection import Connection
 from rxws.disposal import watch
@@ -24,6 +24,10 @@ from rxws.stats import Counters
 from rxws.threads import LoopThread
 from rxws.undelivered import Undelivered
 from rxws.wire import Wire
+
+News = tuple[Literal["open"], str | None] | tuple[Literal["leave", "close"], Close] | tuple[Literal["error"], Exception]
+"""A connection opens, with its subprotocol; the peer's close frame comes; a connection has closed and another one
+follows; an error is reported, observed or not."""
 
 
 class Renewal(Protocol):
@@ -59,6 +63,8 @@ class Lifecycle:
         self.errors = Errors(self.thread, self._note, self.report)
         self.closed = Outcome[Close](self.journal.unobserved)
         self.undelivered = Undelivered(settings.max_buffered, self._note)
+        self.news = Broadcast[News](self.journal.unobserved)
+        """What else happens: for those who watch, and count as nobody."""
         self.counters = Counters()
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""
@@ -88,6 +94,7 @@ class Lifecycle:
         self.journal.opened(protocol, wire.remote)
         if self.close_cause is not None:
             connection.finish(self.close_cause, self._answer, flush=True)
+        self.news.emit(("open", protocol))
         connection.start(held=self.held and self.close_cause is None)
         return connection
 
@@ -175,11 +182,12 @@ class Lifecycle:
         elif self.errors.observed:
             self.show(error)
         else:
-            self.journal.unobserved(error)
+            self.note(error)
             self.close(close_for(error))
 
     def show(self, error: Exception) -> None:
         """Emit an error, to those who observe `errors`."""
+        self.news.emit(("error", error))
         self.journal.count(error)
         self.errors.emit(error)
 
@@ -249,6 +257,7 @@ class Lifecycle:
         if self.errors.observed:
             self.show(error)
         else:
+            self.news.emit(("error", error))
             self.journal.unobserved(error)
 
     def lost(self, error: ConnectionLost) -> None:
@@ -257,12 +266,15 @@ class Lifecycle:
             if self.errors.observed:
                 self.show(error)
             else:
+                self.news.emit(("error", error))
                 self.journal.lost(error)
 
     def ending(self, connection: Connection, because: Exception) -> None:
         """End the socket with its connection, unless another one follows."""
         if connection is not self.connection or self.close_cause is not None:
             return
+        if isinstance(because, Close):
+            self.news.emit(("leave", because))
         if self._renewal is not None:
             self.connection, self._opening = None, True
             self.outgoing.disconnected(connection)
@@ -282,3 +294,6 @@ class Lifecycle:
             self.undelivered.report(*connection.receipts.unconfirmed())
         if self.close_cause is not None and not self._connections and not (self._opening and self._deadline):
             self._end()
+        else:
+            assert connection.cause is not None
+            self.news.emit(("close", connection.cause))

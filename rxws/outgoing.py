@@ -157,6 +157,10 @@ class Outgoing(Subject[T]):
     ) -> abc.DisposableBase:
         return self._broadcast.subscribe(observer)
 
+    def watch(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+        """Let somebody see, before the others, what is sent."""
+        return self._broadcast.subscribe(observer, first=True)
+
     def send_on(self, connection: object, value: Any) -> None:
         """Send a message on this connection or not at all."""
         self._accept(value, connection)

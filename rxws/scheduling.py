@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, TypeVar
 
 from reactivex import abc, typing
@@ -34,6 +35,12 @@ class LoopScheduler(AsyncIOScheduler):
         super().__init__(loop)
         self._ident = threading.get_ident()
         self._at_once = 0
+        self._virtual_now: Callable[[], datetime] | None = getattr(loop, "now", None)
+
+    @property
+    def now(self) -> datetime:
+        """The wall clock's time, or the loop's own where that is virtual: such a loop has a `now`."""
+        return super().now if self._virtual_now is None else self._virtual_now()
 
     def schedule(self, action: typing.ScheduledAction[T], state: T | None = None) -> abc.DisposableBase:
         """Run an action at once, after those that run already; or soon, if it is one too many."""

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from rxws import codecs
 from rxws.block import block
-from rxws.handlers import Handler
+from rxws.handlers import OPTIONS, Handler
 from rxws.hub import Hub
 from rxws.options import ServerOptions, Settings, check, number
 from rxws.socket import WebSocket
@@ -66,7 +66,9 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
                 upgrade.life.give_up()
             return upgrade.response
 
-        return functools.update_wrapper(handle, function)
+        functools.update_wrapper(handle, function)
+        setattr(handle, OPTIONS, options)
+        return handle
 
     return decorate if handler is None else decorate(handler)
 

@@ -17,6 +17,8 @@ LAYERS = [
     {"connection"},
     {"lifecycle"},
     {"socket", "block", "reconnect", "multiplex", "request"},
+    {"recording"},
+    {"marbles"},
     {"handlers", "hub", "client_socket"},
     {"connecting", "instruments"},
     {"testing", "aiohttp_wire"},
@@ -24,10 +26,10 @@ LAYERS = [
     {"attach"},
     {"server", "client", "run", "prometheus", "opentelemetry"},
     {"__init__"},
-    {"cli"},
+    {"cli", "pytest"},
     {"__main__"},
 ]
-AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "dial", "client", "run", "cli"}
+AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "dial", "client", "run", "cli", "pytest"}
 """The modules that may import aiohttp; all others are the core and its tests' wire."""
 
 

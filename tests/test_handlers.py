@@ -28,7 +28,7 @@ import rxws
 from rxws.handlers import Handler
 from rxws.lifecycle import Lifecycle
 from rxws.options import check
-from rxws.testing import serve
+from rxws.testing import run, serve
 from tests.streams import ended, turns, watch
 
 BOTH_LOOPS = True
@@ -46,16 +46,12 @@ async def test_a_def_returns_an_observable_and_the_client_receives_it() -> None:
     assert socket.subscription is not None
 
 
-async def test_its_completion_closes_1000() -> None:
-    socket, peer = serve(lambda incoming: incoming.pipe(ops.take(1)))
-    peer.send("a", "b")
-    assert await ended(socket) == rxws.Close() == peer.close_sent
-    assert peer.sent == ["a"]
+def test_its_completion_closes_1000() -> None:
+    assert run(lambda incoming: incoming.pipe(ops.take(1)), "-(ab)") == "-(a close 1000)"
 
 
-async def test_its_failure_closes_1011() -> None:
-    socket, peer = serve(lambda: reactivex.throw(ValueError("no")))
-    assert await ended(socket) == rxws.Close(1011, "Unexpected Error") == peer.close_sent
+def test_its_failure_closes_1011() -> None:
+    assert run(lambda: reactivex.throw(ValueError("no"))) == "(close 1011 Unexpected Error)"
 
 
 async def test_disposing_socket_subscription_closes_1000() -> None:
@@ -77,16 +73,13 @@ async def test_its_time_operators_run_on_the_event_loop() -> None:
     assert set(threads) == {threading.get_ident()}
 
 
-async def test_branches_behind_start_with_do_not_miss_the_first_message() -> None:
+def test_branches_behind_start_with_do_not_miss_the_first_message() -> None:
     def handler(incoming: Observable[str]) -> Observable[str]:
         shared = incoming.pipe(ops.share())
-        late = shared.pipe(ops.start_with("start"), ops.start_with("very start"))
+        late = shared.pipe(ops.start_with("2"), ops.start_with("1"))
         return reactivex.merge(shared.pipe(ops.map(str.upper)), late)
 
-    _, peer = serve(handler)
-    peer.send("a")
-    await turns()
-    assert sorted(peer.sent) == ["A", "a", "start", "very start"]
+    assert run(handler, "-a") == "(12)(Aa)"
 
 
 async def test_a_synchronous_source_without_end_does_not_stop_the_event_loop() -> None:
@@ -208,16 +201,12 @@ async def test_a_disposable_disposed_before_it_is_returned_closes_1000() -> None
 # A def that returns None
 
 
-async def test_none_leaves_the_socket_open_until_either_side_closes_it() -> None:
+def test_none_leaves_the_socket_open_until_either_side_closes_it() -> None:
     def handler(incoming: Observable[str], outgoing: Subject[str]) -> None:
         incoming.pipe(ops.map(str.upper)).subscribe(outgoing.on_next)
 
-    socket, peer = serve(handler)
-    peer.send("a")
-    await turns()
-    assert (peer.sent, peer.close_sent) == (["A"], None)
-    peer.close(rxws.Close(4001))
-    assert (await ended(socket)).code == 4001
+    assert run(handler, "-a-") == "-A"
+    assert run(handler, "-a-(close 4001)") == "-A-(close 4001)"
 
 
 async def test_a_def_that_does_not_subscribe_drops_what_comes() -> None:
@@ -234,25 +223,19 @@ async def test_a_def_that_does_not_subscribe_drops_what_comes() -> None:
 # An async def
 
 
-async def test_an_async_def_lives_as_long_as_the_socket_and_none_closes_1000() -> None:
+def test_an_async_def_lives_as_long_as_the_socket_and_none_closes_1000() -> None:
     async def handler(incoming: Observable[str], outgoing: Subject[str]) -> None:
         outgoing.on_next("hello " + await incoming.pipe(ops.first()))
 
-    socket, peer = serve(handler)
-    peer.send("you")
-    assert await ended(socket) == rxws.Close() == peer.close_sent
-    assert peer.sent == ["hello you"]
+    assert run(handler, "-a") == '-("hello a" close 1000)'
 
 
-async def test_frames_wait_until_an_async_def_subscribes() -> None:
+def test_frames_wait_until_an_async_def_subscribes() -> None:
     async def handler(incoming: Observable[str]) -> Observable[str]:
-        await turns(50)
+        await asyncio.sleep(0.3)
         return incoming.pipe(ops.take(2))
 
-    socket, peer = serve(handler)
-    peer.send("a", "b")
-    await ended(socket)
-    assert peer.sent == ["a", "b"]
+    assert run(handler, "ab----") == "---(ab close 1000)"
 
 
 async def test_an_async_def_that_cannot_subscribe_drops_what_comes() -> None:
@@ -305,15 +288,15 @@ async def test_its_result_follows_the_rows_of_def() -> None:
     assert await ended(socket) == rxws.Close()
 
 
-async def test_what_an_async_def_raises_closes_1011_or_with_its_close() -> None:
+def test_what_an_async_def_raises_closes_1011_or_with_its_close() -> None:
     async def fails() -> None:
         raise ValueError("no")
 
     async def closes() -> None:
         raise rxws.Close(4001, "bye")
 
-    assert await ended(serve(fails)[0]) == rxws.Close(1011, "Unexpected Error")
-    assert await ended(serve(closes)[0]) == rxws.Close(4001, "bye")
+    assert run(fails) == "(close 1011 Unexpected Error)"
+    assert run(closes) == "(close 4001 bye)"
 
 
 async def test_an_async_def_that_somebody_cancels_closes_1000() -> None:
@@ -376,7 +359,7 @@ async def test_an_async_def_nobody_else_holds_is_not_collected_while_it_runs() -
     assert peer.sent == ["alive"]
 
 
-async def test_an_async_def_may_raise_an_error_of_its_own_code() -> None:
+def test_an_async_def_may_raise_an_error_of_its_own_code() -> None:
     class Teapot(Exception):
         close_code = 4018
         close_reason = "short and stout"
@@ -384,7 +367,7 @@ async def test_an_async_def_may_raise_an_error_of_its_own_code() -> None:
     async def handler() -> None:
         raise Teapot
 
-    assert await ended(serve(handler)[0]) == rxws.Close(4018, "short and stout")
+    assert run(handler) == "(close 4018 short and stout)"
 
 
 async def test_an_async_def_that_raises_an_error_whose_reason_is_too_long_closes_with_its_code() -> None:
@@ -401,14 +384,12 @@ async def test_an_async_def_that_raises_an_error_whose_reason_is_too_long_closes
 # An async def with yield
 
 
-async def test_each_yielded_value_is_sent_and_the_end_closes_1000() -> None:
+def test_each_yielded_value_is_sent_and_the_end_closes_1000() -> None:
     async def handler() -> AsyncIterator[str]:
         yield "a"
         yield "b"
 
-    socket, peer = serve(handler)
-    assert await ended(socket) == rxws.Close()
-    assert peer.sent == ["a", "b"]
+    assert run(handler) == "(ab close 1000)"
 
 
 async def test_a_generator_is_resumed_only_when_there_is_room(eventually: Eventually) -> None:
@@ -458,14 +439,12 @@ async def test_a_generator_is_closed_when_the_socket_is() -> None:
     assert (peer.sent, steps) == (["a"], ["closed"])
 
 
-async def test_what_a_generator_raises_closes_1011() -> None:
+def test_what_a_generator_raises_closes_1011() -> None:
     async def handler() -> AsyncIterator[str]:
         yield "a"
         raise ValueError
 
-    socket, peer = serve(handler)
-    assert (await ended(socket)).code == 1011
-    assert peer.sent == ["a"]
+    assert run(handler) == "(a close 1011)"
 
 
 @pytest.mark.parametrize("end", ["the peer closes", "the peer is gone", "an overflow closes"])
@@ -514,7 +493,7 @@ async def test_a_generator_that_waits_for_room_may_be_closed_with_a_flush() -> N
     assert len(peer.sent) == 5
 
 
-async def test_a_close_that_a_generator_raises_or_yields_closes_with_its_code() -> None:
+def test_a_close_that_a_generator_raises_or_yields_closes_with_its_code() -> None:
     async def raises() -> AsyncIterator[str]:
         yield "a"
         raise rxws.Close(4001, "bye")
@@ -524,10 +503,8 @@ async def test_a_close_that_a_generator_raises_or_yields_closes_with_its_code() 
         yield rxws.Close(4001, "bye")
         yield "lost"
 
-    for handler in (raises, yields):
-        socket, peer = serve(handler)
-        assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
-        assert peer.sent == ["a"]
+    assert run(raises) == "(a close 4001 bye)"
+    assert run(yields) == "(a close 4001 bye)"
 
 
 async def test_a_generator_that_waits_when_the_peer_leaves_is_cancelled_and_cleans_up() -> None:
@@ -605,37 +582,27 @@ def with_more(incoming: Observable[str], suffix: str) -> Observable[str]:
         (positional, "hi"),
     ],
 )
-async def test_methods_partials_and_callable_objects_work(handler: Any, reply: str) -> None:
-    _, peer = serve(handler)
-    peer.send("hi")
-    await turns()
-    assert peer.sent == [reply]
+def test_methods_partials_and_callable_objects_work(handler: Any, reply: str) -> None:
+    assert run(handler, '-"hi"').sent == [reply]
 
 
-async def test_an_object_with_an_async_call_is_an_async_def() -> None:
-    socket, peer = serve(AsyncCall())
-    assert await ended(socket) == rxws.Close()
-    assert peer.sent == ["called"]
+def test_an_object_with_an_async_call_is_an_async_def() -> None:
+    assert run(AsyncCall()) == '("called" close 1000)'
 
 
-async def test_a_partial_of_an_object_with_an_async_call_is_an_async_def() -> None:
+def test_a_partial_of_an_object_with_an_async_call_is_an_async_def() -> None:
     class Greeting:
         async def __call__(self, outgoing: Subject[str], name: str) -> None:
             outgoing.on_next(f"hello {name}")
 
-    socket, peer = serve(functools.partial(functools.partial(Greeting(), name="you")))
-    assert await ended(socket) == rxws.Close()
-    assert peer.sent == ["hello you"]
+    assert run(functools.partial(functools.partial(Greeting(), name="you"))) == '("hello you" close 1000)'
 
 
-async def test_a_partial_may_bind_one_of_the_five_names_itself() -> None:
+def test_a_partial_may_bind_one_of_the_five_names_itself() -> None:
     def handler(incoming: Observable[str], request: str) -> Observable[str]:
         return incoming.pipe(ops.map(lambda message: message + request))
 
-    _, peer = serve(functools.partial(handler, request="!"))
-    peer.send("hi")
-    await turns()
-    assert peer.sent == ["hi!"]
+    assert run(functools.partial(handler, request="!"), "-a") == '-"a!"'
 
 
 async def test_a_function_of_a_class_body_gets_its_self_first() -> None:
@@ -725,18 +692,16 @@ async def test_a_disposable_that_cannot_be_watched_fails_and_says_how_to_wrap_it
     assert "reactivex.disposable.Disposable(yours.dispose)" in caplog.text
 
 
-async def test_what_a_def_raises_closes_1011_or_with_its_close_when_the_socket_is_open() -> None:
+def test_what_a_def_raises_closes_1011_or_with_its_close_when_the_socket_is_open() -> None:
     def fails() -> None:
         raise ValueError("no")
 
     def closes(outgoing: Subject[str]) -> None:
-        outgoing.on_next("first")
+        outgoing.on_next("a")
         raise rxws.Close(4001, "bye")
 
-    assert await ended(serve(fails)[0]) == rxws.Close(1011, "Unexpected Error")
-    socket, peer = serve(closes)
-    assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
-    assert peer.sent == ["first"]
+    assert run(fails) == "(close 1011 Unexpected Error)"
+    assert run(closes) == "(a close 4001 bye)"
 
 
 async def test_what_is_let_through_is_raised_before_the_socket_is_open() -> None:

@@ -118,7 +118,8 @@ async def test_the_peer_s_close_within_a_message_comes_after_it_for_all() -> Non
     socket.incoming.subscribe(lambda _: peer.close(rxws.Close(4003)))
     log = watch(incoming=socket.incoming)
     await turns()
-    peer.send("a", "b")
+    peer.send("a")
+    peer.send("b")
     assert (await ended(socket)).code == 4003
     assert log == [("incoming", "a"), "incoming|"]
 

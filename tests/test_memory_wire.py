@@ -7,6 +7,7 @@ import pytest
 from reactivex.subject import Subject
 
 import rxws
+from rxws import operators as rxops
 from rxws.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.testing import MemoryWire, serve
@@ -46,15 +47,30 @@ async def test_a_hold_lets_control_frames_and_the_end_through() -> None:
     async def handler(socket: Any) -> None:
         await asyncio.sleep(60)
 
-    socket, peer = serve(handler, heartbeat=0.01)
+    socket, peer = serve(handler, heartbeat=0.01, close_timeout=0.03)
+    peer.pongs = True
     await turns()
     peer.send("held")
-    while not peer.pings:
+    while socket.rtt is None:
         await asyncio.sleep(0.002)
-    peer.pong(peer.pings[-1])
-    assert socket.rtt is not None
     peer.close(rxws.Close(4001))
+    await turns()
+    assert peer.close_sent is None
     assert (await ended(socket)).code == 4001
+    assert socket.stats.received == 0
+
+
+async def test_the_peer_s_close_and_end_do_not_overtake_what_waits() -> None:
+    async def slow(message: str) -> str:
+        await asyncio.sleep(0.005)
+        return message.upper()
+
+    for end in ("close", "drop"):
+        socket, peer = serve(lambda incoming: incoming.pipe(rxops.map_async(slow)))
+        peer.send("a", "b", "c")
+        getattr(peer, end)()
+        await ended(socket)
+        assert (socket.stats.received, peer.sent) == (3, ["A", "B"])
 
 
 async def test_a_congested_peer_takes_nothing_and_all_of_it_when_it_reads_on() -> None:

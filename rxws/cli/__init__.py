@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from rxws.cli import demo
+from rxws.cli import connect, demo, marbles, record, replay
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m rxws", description="Reactive WebSockets.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    demo.add_to(commands)
+    for command in (demo, connect, record, replay, marbles):
+        command.add_to(commands)
     options = parser.parse_args(arguments)
     return options.run(options)

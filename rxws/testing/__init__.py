@@ -1,6 +1,25 @@
-"""Sockets without a network."""
+"""Sockets without a network, and time that does not pass."""
 
 from rxws.testing.dialing import MemoryDialer, connect
+from rxws.testing.marbles import Marbles
 from rxws.testing.memory import MemoryWire, serve
+from rxws.testing.notation import parse, write
+from rxws.testing.replaying import replay
+from rxws.testing.running import Run, run
+from rxws.testing.virtual import VirtualLoop, run_virtually, virtual_time
 
-__all__ = ["MemoryDialer", "MemoryWire", "connect", "serve"]
+__all__ = [
+    "Marbles",
+    "MemoryDialer",
+    "MemoryWire",
+    "Run",
+    "VirtualLoop",
+    "connect",
+    "parse",
+    "replay",
+    "run",
+    "run_virtually",
+    "serve",
+    "virtual_time",
+    "write",
+]

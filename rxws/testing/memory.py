@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, cast
 
 from rxws.closing import Close
-from rxws.handlers import Handler
+from rxws.handlers import OPTIONS, Handler
 from rxws.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.socket import WebSocket
 from rxws.wire import Endpoint, Frame, Ping, Text
 
+Seen = Literal["message", "close", "hold", "resume"]
+
 
 class MemoryWire:
     """A wire that ends in a peer which a test plays; what the socket sends is in `sent`.
 
-    The peer reads at once, unless `congested` is set. It answers a close frame, unless `mute` is set.
+    The peer reads at once, unless `congested` is set. It answers a close frame, unless `mute` is set. As on a real
+    wire, its close, and its end, do not overtake messages that wait during a hold; they wait with them at most
+    `close_timeout` seconds.
     """
 
     remote: str | None = "memory"
 
-    def __init__(self) -> None:
+    def __init__(self, close_timeout: float = 5.0) -> None:
         self.blind = False
         self.mute = False
         self.pongs = False
@@ -39,11 +43,16 @@ class MemoryWire:
         self.aborted = False
         self.ignored = False
         """Whether what the peer sends is dropped."""
+        self.log: list[tuple[float, Seen, Any]] = []
+        """What has reached the peer and when, by the event loop's clock, and when reading was held."""
+        self._close_timeout = close_timeout
         self._congested = False
         self._held = False
         self._started = False
         self._ended = False
         self._arrived: deque[str | bytes] = deque()
+        self._last: list[Callable[[], object]] = []  # what is done when all that has arrived is delivered
+        self._deadline: asyncio.TimerHandle | None = None
         self._endpoint: Endpoint | None = None
 
     # The peer
@@ -67,10 +76,8 @@ class MemoryWire:
 
     def close(self, close: Close | None = None) -> None:
         """Let a close frame of the peer's arrive; without a code if `None`. It is `mute` no more."""
-        self.mute = False
-        self._peer().close_received(close or Close.received(1005))
-        if self.close_sent is not None:
-            self._soon(self.drop)
+        self._peer()
+        self._at_last(lambda: self._close(close or Close.received(1005)))
 
     def violate(self, code: int = 1002) -> None:
         """Let the peer break the protocol."""
@@ -83,10 +90,12 @@ class MemoryWire:
 
     def drop(self, error: BaseException | None = None) -> None:
         """Lose the connection."""
-        if not self._ended:
-            self._ended = True
-            if self._endpoint is not None:
-                self._endpoint.connection_lost(error)
+        self._at_last(lambda: self._lose(error))
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection is gone."""
+        return self._ended
 
     @property
     def congested(self) -> bool:
@@ -117,9 +126,12 @@ class MemoryWire:
     def hold(self) -> None:
         """Let what arrives wait."""
         self._held = True
+        self._note("hold")
 
     def resume(self) -> None:
         """Deliver soon what waits."""
+        if self._held:
+            self._note("resume")
         self._held = False
         self._soon(self._deliver)
 
@@ -130,7 +142,7 @@ class MemoryWire:
     def abort(self) -> None:
         """Drop the connection soon."""
         self.aborted = True
-        self._soon(self.drop)
+        self._soon(lambda: self._lose(None))
 
     def _take(self) -> None:
         while not self._congested and not self._ended and self.close_sent is None:
@@ -142,16 +154,49 @@ class MemoryWire:
                         self._soon(lambda data=data: self.pong(data))
                 case Frame(data):
                     self.sent.append(data.decode() if frame.opcode == Text.opcode else data)
+                    self._note("message", self.sent[-1])
                 case Close():
                     self.close_sent = frame
+                    self._note("close", frame)
                     if not self.mute:
-                        self._soon(self.drop)
+                        self._soon(lambda: self._lose(None))
                 case None:
                     return
 
     def _deliver(self) -> None:
         while self._started and self._arrived and not self._held and not self._ended:
             self._peer().message_received(self._arrived.popleft())
+        if not self._arrived:
+            self._finish()
+
+    def _at_last(self, action: Callable[[], object]) -> None:
+        self._last.append(action)
+        if not self._arrived or self._ended:
+            self._finish()
+        elif self._deadline is None:
+            self._deadline = asyncio.get_running_loop().call_later(self._close_timeout, self._finish)
+
+    def _finish(self) -> None:
+        actions, self._last = self._last, []
+        for action in actions:
+            action()
+
+    def _close(self, close: Close) -> None:
+        self.mute = False
+        self._peer().close_received(close)
+        if self.close_sent is not None:
+            self._soon(lambda: self._lose(None))
+
+    def _lose(self, error: BaseException | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if not self._ended:
+            self._ended = True
+            if self._endpoint is not None:
+                self._endpoint.connection_lost(error)
+
+    def _note(self, seen: Seen, data: Any = None) -> None:
+        self.log.append((asyncio.get_running_loop().time(), seen, data))
 
     def _peer(self) -> Endpoint:
         assert self._endpoint is not None, "the wire is not started"
@@ -162,13 +207,36 @@ class MemoryWire:
 
 
 def serve(
-    handler: Callable[..., Any], *, protocol: str | None = None, **options: Any
+    handler: Callable[..., Any],
+    *,
+    protocol: str | None = None,
+    request: Any = None,
+    watch: Callable[[WebSocket[Any, Any]], object] = lambda socket: None,
+    **options: Any,
 ) -> tuple[WebSocket[Any, Any], MemoryWire]:
-    """Run a handler on an in-memory wire, and return its socket and the peer's end. Needs a running event loop."""
-    life = Lifecycle(check(options), protocol)
-    socket = WebSocket[Any, Any](life)
-    wire = MemoryWire()
-    start = Handler(handler).compose(life, socket)
+    """Run a handler on an in-memory wire, and return its socket and the peer's end. Needs a running event loop.
+
+    `protocol` is the subprotocol that was negotiated, `request` what the handler gets by that name. `watch` gets the
+    socket before the handler runs: to record it, say. Options as of `rxws.websocket`, in place of those that the
+    handler was decorated with.
+    """
+    function, options = undecorated(handler, options)
+    settings = check(options)
+    life = Lifecycle(settings, protocol)
+    socket = WebSocket[Any, Any](life, request=request)
+    wire = MemoryWire(settings.close_timeout)
+    watch(socket)
+    start = Handler(function).compose(life, socket)
     life.open(wire, protocol)
     start()
     return socket, wire
+
+
+def undecorated(handler: Callable[..., Any], options: Mapping[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Give the function within a handler decorated with `rxws.websocket`, and its options, changed by `options`."""
+    decorated_with: Mapping[str, Any] | None = getattr(handler, OPTIONS, None)
+    if decorated_with is None:
+        return handler, dict(options)
+    function: Any = cast("Any", handler).__wrapped__
+    instance = getattr(handler, "__self__", None)
+    return function if instance is None else function.__get__(instance), {**decorated_with, **options}

@@ -1,0 +1,61 @@
+"""`python -m rxws marbles FILE`: what was recorded, as a picture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from rxws import marbles
+from rxws.cli.opening import fail
+from rxws.cli.terminal import terminal_width
+from rxws.recording import Event, Recording, read
+
+EVERY: Final = 50_000
+"""Events between two tellings."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "marbles", help="draw a recording", description="Draw a recording as a marble diagram: in text, or as SVG."
+    )
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--svg", metavar="FILE", help="write an SVG picture; - for stdout")
+    parser.add_argument("--width", type=int, help="pixels, or columns (default: 840, or what the terminal has)")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        recording = read(options.file)
+        if sys.stderr.isatty():
+            recording = replace(recording, events=_Told(recording))
+        if options.svg is None:
+            print(marbles.ascii(recording, width=options.width or terminal_width()))
+        elif options.svg == "-":
+            print(marbles.svg(recording, width=options.width or 840), end="")
+        else:
+            Path(options.svg).write_text(marbles.svg(recording, width=options.width or 840), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        return fail(error)
+    return 0
+
+
+class _Told:
+    """Events, and how many have been read so far."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+
+    def __iter__(self) -> Iterator[Event]:
+        number = 0
+        for number, event in enumerate(self._recording, 1):
+            if number % EVERY == 0:
+                print(f"\r{number:,} events ", end="", file=sys.stderr, flush=True)
+            yield event
+        if number >= EVERY:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

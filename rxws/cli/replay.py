@@ -1,0 +1,125 @@
+"""`python -m rxws replay FILE`: what was recorded, again: in the terminal, or as a server."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from typing import Any
+
+from aiohttp import web
+from reactivex import Observable
+from reactivex import operators as ops
+
+import rxws
+from rxws import codecs
+from rxws.cli.opening import fail, run
+from rxws.cli.terminal import Paint, pretty, printable
+from rxws.recording import Event, Recording, read, replay
+from rxws.recording.plain import as_sent
+
+
+def add_to(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "replay",
+        help="play a recording again",
+        description="Print what was recorded when it happened; or serve it, from its start, to whoever connects.",
+    )
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--serve", metavar="[HOST]:PORT", type=_address, help="serve the messages on a WebSocket")
+    parser.add_argument("--speed", type=_speed, default=1.0, help="how many times as fast; inf (default: %(default)s)")
+    parser.add_argument("--lane", default="incoming", help="the lane that is served (default: %(default)s)")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        recording = read(options.file)
+    except (OSError, ValueError) as error:
+        return fail(error)
+    return run(_print(recording, options.speed) if options.serve is None else _serve(recording, options))
+
+
+async def _print(recording: Recording, speed: float) -> int:
+    paint = Paint(sys.stdout)
+    margin = max(map(len, recording.lanes), default=0)
+
+    def show(event: Event) -> None:
+        lane = paint(f"{event.lane:>{margin}}", "blue")
+        print(f"{event.time:>10.3f}  {lane}  {_shown(event, paint)}", flush=True)
+
+    try:
+        await replay(recording, speed=speed).pipe(ops.do_action(show), ops.count())
+    except ValueError as error:
+        return fail(error)
+    return 0
+
+
+def _shown(event: Event, paint: Paint) -> str:
+    match event:
+        case Event(kind="next", data=str() | bytes() as data):
+            return pretty(data, paint)
+        case Event(data=rxws.Close(code=code, reason=reason)):
+            return paint(printable(f"close {code} {reason}".rstrip()), "bold")
+        case Event(data=Exception() as error):
+            return paint(printable(repr(error)), "red")
+        case Event(kind="next", data=data):
+            return pretty(codecs.json.encode(data), paint)
+        case _:
+            return paint(event.kind, "dim")
+
+
+async def _serve(recording: Recording, options: argparse.Namespace) -> int:
+    @rxws.websocket(origins="*")
+    def play(incoming: Observable[Any]) -> Observable[Any]:
+        return _messages(recording, options.lane, options.speed)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", play)
+    rxws.setup(app)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        host, port = options.serve
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        place = ":".join(map(str, runner.addresses[0][:2]))
+        print(f"replaying {options.file} at ws://{place}/, Ctrl-C to stop", flush=True)
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await runner.cleanup()
+    return 0
+
+
+def _messages(recording: Recording, lane: str, speed: float) -> Observable[Any]:
+    """Make the messages of a lane, and the close: the recorded one, as far as it may be sent."""
+
+    def message(event: Event) -> Any:
+        if not isinstance(event.data, rxws.Close):
+            return as_sent(codecs.text, event.data)
+        code, reason = event.data.code, event.data.reason
+        return rxws.Close(code, reason) if code not in (1005, 1006) else rxws.Close(1000 if code == 1005 else 1011)
+
+    return replay(recording, speed=speed).pipe(
+        ops.filter(
+            lambda event: (
+                (event.lane == lane and event.kind == "next") or (event.lane == "socket" and event.kind == "close")
+            )
+        ),
+        ops.map(message),
+    )
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"an address is like :8080 or 0.0.0.0:8080, not {text!r}")
+    return host or "127.0.0.1", int(port)
+
+
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not speed > 0:
+        raise argparse.ArgumentTypeError(f"a speed is positive, not {text}")
+    return speed

@@ -1,0 +1,98 @@
+"""A socket and somebody who types."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+import rxws
+from rxws.cli.terminal import Paint, pretty, printable, terminal_width
+from rxws.client_socket import ClientWebSocket
+
+COMMANDS: Final = "/ping  /close [CODE [REASON]]  /help  //text sends /text  Ctrl-D closes"
+
+PATIENCE: Final = 10.0
+"""Seconds that a pong is waited for."""
+
+
+class Talk:
+    """Shows what happens on a socket, and does what is typed."""
+
+    def __init__(self, socket: ClientWebSocket[Any, Any], show: Callable[[str], object]) -> None:
+        self.show = show
+        self.closing = False
+        """Whether the one who types has closed."""
+        self._socket = socket
+        self._paint = Paint(sys.stdout)
+        self._pinging: asyncio.Task[None] | None = None
+
+    def say(self, text: str, colour: str) -> None:
+        """Show a remark."""
+        self.show(self._paint(printable(text), colour))
+
+    def message(self, message: str | bytes) -> None:
+        """Show what came."""
+        self.show(f"{self._paint('<', 'green')} {pretty(message, self._paint, terminal_width() - 2)}")
+
+    def error(self, error: Exception) -> None:
+        """Show what went wrong."""
+        self.say(f"{type(error).__name__}: {error}", "red")
+
+    def state(self, state: object) -> None:
+        """Show what becomes of the connection."""
+        match state:
+            case rxws.Open(protocol=protocol):
+                self.say(f"connected{f', protocol {protocol}' if protocol else ''}", "dim")
+            case rxws.Waiting(delay=delay, because=because):
+                self.say(f"{because}; another attempt in {delay:.1f} s", "yellow")
+            case rxws.Closed(close=close):
+                self.say(f"closed {close.code} {close.reason}".rstrip(), "bold")
+            case _:
+                pass
+
+    def enter(self, text: str) -> None:
+        """Send a line, or do what it commands."""
+        command, _, rest = text.partition(" ")
+        match command:
+            case "":
+                pass
+            case "/ping":
+                self._pinging = asyncio.create_task(self._ping())
+            case "/close":
+                self.end(*rest.split(" ", 1))
+            case "/help":
+                self.say(COMMANDS, "dim")
+            case _ if text.startswith("/") and not text.startswith("//"):
+                self.say(f"{command} is no command: {COMMANDS}", "red")
+            case _:
+                message = text[1:] if text.startswith("//") else text
+                self.say(f"> {message}", "blue")
+                self._socket.outgoing.on_next(message)
+
+    def end(self, code: str = "", reason: str = "") -> None:
+        """Close."""
+        try:
+            self._socket.close(int(code or 1000), reason)
+            self.closing = True
+        except ValueError as error:
+            self.say(str(error), "red")
+
+    def stop(self) -> None:
+        """Wait for nothing any more."""
+        if self._pinging is not None:
+            self._pinging.cancel()
+
+    async def _ping(self) -> None:
+        connection = self._socket._life.connection  # pyright: ignore[reportPrivateUsage]
+        heartbeat = None if connection is None else connection.heartbeat
+        if heartbeat is None:
+            self.say("there is no connection to ping", "red")
+            return
+        try:
+            rtt = await asyncio.wait_for(heartbeat.beat(), PATIENCE)
+        except TimeoutError:
+            self.say(f"no pong within {PATIENCE:g} s", "red")
+        else:
+            self.say(f"pong after {rtt * 1000:.1f} ms", "dim")

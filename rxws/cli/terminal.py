@@ -1,0 +1,74 @@
+"""What a terminal shows: colours where they are wanted, JSON spread out, nothing that commands it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import Final, TextIO
+
+COLOURS: Final = {"dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "36", "bold": "1"}
+
+EXCERPT: Final = 64
+"""Bytes of a binary message that are shown."""
+
+
+class Paint:
+    """Colours a text, if the stream is a terminal and nobody said `NO_COLOR`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._on = stream.isatty() and not os.environ.get("NO_COLOR")
+
+    def __call__(self, text: str, colour: str) -> str:
+        """Colour a text."""
+        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self._on else text
+
+
+def printable(text: str) -> str:
+    r"""Show what a peer sends without letting it command the terminal: control characters but for line ends and tabs.
+
+    >>> printable("red: \x1b[31m")
+    'red: \\x1b[31m'
+    """
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text
+    )
+
+
+def terminal_width(stream: TextIO = sys.stdout) -> int:
+    """Tell how many columns a terminal has: 80 if it is none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
+def pretty(message: str | bytes, paint: Paint, room: int | None = None) -> str:
+    """Show a message: JSON over several lines if it is longer than the room, the beginning of bytes in hexadecimal.
+
+    >>> print(pretty('{"a": 1, "b": [1, 2]}', Paint(sys.stdout), 10))
+    {
+      "a": 1,
+      "b": [
+        1,
+        2
+      ]
+    }
+    """
+    if isinstance(message, bytes):
+        more = f" … {len(message)} bytes" if len(message) > EXCERPT else ""
+        return f"{message[:EXCERPT].hex(' ')}{more}"
+    if message[:1] in ("{", "["):
+        try:
+            value = json.loads(message)
+        except ValueError:
+            return printable(message)
+        text = json.dumps(value, ensure_ascii=False)
+        if room is not None and len(text) > room:
+            text = json.dumps(value, ensure_ascii=False, indent=2)
+        return _KEY.sub(lambda match: paint(match[1], "blue") + ":", printable(text))
+    return printable(message)
+
+
+_KEY: Final = re.compile(r'("(?:[^"\\]|\\.)*"):')

@@ -1,0 +1,184 @@
+"""Where the marbles of a recording go: the same for a picture and for text."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rxws.closing import Close
+from rxws.recording.event import Event, RecordedError
+
+LABEL: Final = 14
+"""Columns of a label at most."""
+
+
+@dataclass(slots=True)
+class Marble:
+    """One event, or a burst of them that would overlap."""
+
+    event: Event
+    """The newest of them."""
+    label: str
+    first: float
+    """Where the first of them is."""
+    last: float
+    half: float
+    """Half its width."""
+    count: int = 1
+
+    @property
+    def x(self) -> float:
+        """The middle."""
+        return (self.first + self.last) / 2
+
+    @property
+    def right(self) -> float:
+        """Where it ends."""
+        return self.x + self.half
+
+
+@dataclass(slots=True)
+class Lane:
+    """A row of marbles, and how it ends."""
+
+    name: str
+    marbles: list[Marble] = field(default_factory=list[Marble])
+    ends: list[tuple[float, Event]] = field(default_factory=list[tuple[float, Event]])
+    """Completion or error; several where the lane was subscribed again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a recording becomes rows: in pixels, or in characters."""
+
+    place: Callable[[float], float]
+    """From seconds to where that is."""
+    half: Callable[[str], float]
+    """Half the width of a marble with this label."""
+    gap: float
+    """Room between marbles; those that come nearer become one."""
+    slot: float
+    """From the first to the last of a burst at most."""
+
+    def arrange(self, lanes: Iterable[str], events: Iterable[Event]) -> list[Lane]:
+        """Put events on their lanes. Memory: what fits in the width, whatever the number of events."""
+        rows = {name: Lane(name) for name in lanes}
+        for event in events:
+            row = rows.setdefault(event.lane, Lane(event.lane))
+            at, before = self.place(event.time), row.marbles[-1] if row.marbles else None
+            if event.kind in ("error", "completed"):
+                row.ends.append((at if before is None else max(at, before.right + self.gap), event))
+            elif before is not None and _alike(before.event, event) and self._near(before, event, at):
+                self._merge(before, event, at)
+            else:
+                label = label_of(event)
+                half = self.half(label)
+                x = at if before is None else max(at, before.right + self.gap + half)
+                row.marbles.append(Marble(event, label, x, x, half))
+        return list(rows.values())
+
+    def _near(self, before: Marble, event: Event, at: float) -> bool:
+        return at - before.first <= self.slot and at - self.half(label_of(event)) < before.right + self.gap
+
+    def _merge(self, marble: Marble, event: Event, at: float) -> None:
+        marble.count += 1
+        marble.event, marble.label, marble.last = event, f"×{marble.count}", max(at, marble.last)
+        marble.half = max(self.half(marble.label), (marble.last - marble.first) / 2 + self.half(""))
+
+
+def label_of(event: Event) -> str:
+    """Say in a few characters what an event carries.
+
+    >>> label_of(Event(0, "in", "next", {"a": [1, 2]})), label_of(Event(0, "in", "next", ValueError("no")))
+    ('{"a":[1,2]}', 'ValueError')
+    """
+    match event.kind, event.data:
+        case "open", protocol:
+            return "open" if protocol is None else shorten(str(protocol))
+        case _, Close(code=code):
+            return str(code)
+        case _, RecordedError(type=name):
+            return shorten(name)
+        case _, BaseException() as error:
+            return shorten(type(error).__name__)
+        case _, data:
+            return shorten(text_of(data))
+
+
+def text_of(data: Any) -> str:
+    """Show an item whole, on one line."""
+    if isinstance(data, str):
+        text = data
+    elif isinstance(data, float):
+        text = f"{data:.6g}"
+    else:
+        try:
+            text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        except (TypeError, ValueError, RecursionError):
+            text = repr(data)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def shorten(text: str, columns: int = LABEL) -> str:
+    """Cut a text that needs more than so many columns.
+
+    >>> shorten("a long story, told again")
+    'a long story,…'
+    """
+    if columns_of(text) <= columns:
+        return text
+    while columns_of(text) > columns - 1:
+        text = text[: min(len(text) - 1, columns)]
+    return text + "…"
+
+
+def columns_of(text: str) -> int:
+    """Count the columns that a text needs in a font of one width.
+
+    >>> columns_of("abc"), columns_of("日本")
+    (3, 4)
+    """
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
+
+
+def ticks(duration: float, number: int) -> list[float]:
+    """Choose round times from 0 to the duration, at most so many after 0.
+
+    >>> ticks(1.1, 5)
+    [0.0, 0.5, 1.0]
+    """
+    step = 10.0**-6
+    for factor in _cycle():
+        if duration / step <= number:
+            break
+        step *= factor
+    return [round(step * tick, 9) for tick in range(int(duration / step + 1e-9) + 1)]
+
+
+def time_of(seconds: float) -> str:
+    """Write a time shortly.
+
+    >>> [time_of(seconds) for seconds in (0, 0.0005, 0.25, 1.5, 90, 7200)]
+    ['0', '0.5 ms', '250 ms', '1.5 s', '1.5 min', '2 h']
+    """
+    if not seconds:
+        return "0"
+    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0)):
+        if seconds >= size:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds * 1000:g} ms"
+
+
+def _cycle() -> Iterable[float]:
+    while True:
+        yield from (2.0, 2.5, 2.0)
+
+
+def _alike(one: Event, other: Event) -> bool:
+    """Tell whether two may be counted as one: data with data, errors with errors; a close or an open stands alone."""
+    return one.kind == other.kind == "next" and isinstance(one.data, BaseException) == isinstance(
+        other.data, BaseException
+    )

@@ -1,0 +1,209 @@
+"""A recording as an SVG picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from html import escape
+from typing import Final
+
+from rxws.closing import Close
+from rxws.marbles.layout import Lane, Layout, Marble, columns_of, shorten, text_of, ticks, time_of
+from rxws.recording.event import Event, Recording
+
+ROW: Final = 64
+"""Pixels from lane to lane."""
+RADIUS: Final = 19
+CHARACTER: Final = 9.03
+"""Pixels of a character of the font, which has one width."""
+NORMAL: Final = (1000, 1001, 1005)
+"""Codes of closes that are no trouble."""
+TOLD: Final = 8
+"""Events of a lane that the text alternative tells one by one."""
+
+LIGHT: Final = {
+    "text": "font:600 15px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#1c2330",
+    ".name": "font-weight:500;fill:#5b6575;text-anchor:end",
+    ".time": "font-weight:500;font-size:12px;fill:#5b6575;text-anchor:middle",
+    ".why": "font-size:12px;fill:#c6293f;text-anchor:end",
+    ".optext": "text-anchor:middle",
+    ".value": "text-anchor:middle;fill:#10151d",
+    ".axis": "fill:none;stroke:#8a94a6;stroke-width:2",
+    ".tick,.drop": "fill:none;stroke:#8a94a6;stroke-width:1.5",
+    ".end": "stroke:#1c2330;stroke-width:3",
+    ".cross": "fill:none;stroke:#c6293f;stroke-width:3.5",
+    ".op": "fill:#eef2f8;stroke:#c3ccda;stroke-width:1.5",
+    ".m rect": "fill:#fff;stroke:#1c233033;stroke-width:1.5",
+    ".l0 rect": "fill:#8fd3ff",
+    ".l1 rect": "fill:#ffd580",
+    ".l2 rect": "fill:#c9b8ff",
+    ".l3 rect,.good rect": "fill:#9be3b8",
+    ".l4 rect": "fill:#ffc2e2",
+    ".bad rect": "fill:#ffa6b5",
+    ".burst rect": "stroke:#1c2330;stroke-dasharray:3 3",
+}
+DARK: Final = {
+    "text": "fill:#e6ebf3",
+    ".name,.time": "fill:#98a3b5",
+    ".why": "fill:#ff7d8f",
+    ".value": "fill:#10151d",
+    ".end": "stroke:#e6ebf3",
+    ".cross": "stroke:#ff7d8f",
+    ".op": "fill:#1d2532;stroke:#3a4659",
+}
+
+
+def _css(rules: Mapping[str, str]) -> str:
+    """Write rules that stay within the picture when it stands in a page."""
+    return "".join(
+        f"{','.join(f'.rxws-marbles {selector}' for selector in selectors.split(','))}{{{declarations}}}\n"
+        for selectors, declarations in rules.items()
+    )
+
+
+STYLE: Final = f"{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{_css(DARK)}}}\n"
+
+
+def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, width: int = 840) -> str:
+    """Draw a recording as a marble diagram: a lane each, the time from left to right.
+
+    Values are in the marbles; those that would overlap become a counted pill. A bar is a completion, a cross an error,
+    a code a close. `operators` puts a box with a text above a lane: what makes it of the lane before.
+
+    The SVG stands alone, is good in light and dark, says in its `aria-label` what it shows, and shows a marble's whole
+    value where the mouse is. Memory: what fits in the width, whatever the length of the recording.
+
+    >>> svg(Recording([Event(0.1, "a", "next", "hello")]))[:44]
+    '<svg xmlns="http://www.w3.org/2000/svg" clas'
+    """
+    operators = operators or {}
+    duration = _duration(recording)
+    told = _Told(recording)
+    names = list(dict.fromkeys([*recording.lanes, *told.lanes]))
+    left = max([columns_of(shorten(name, 20)) for name in names], default=0) * CHARACTER + 32
+    begin, end = left + 36, width - 90
+
+    def place(time: float) -> float:
+        return begin + (end - begin) * time / duration
+
+    layout = Layout(place, lambda label: max(RADIUS, columns_of(label) * CHARACTER / 2 + 11), gap=4, slot=56)
+    lanes = layout.arrange(names, recording)
+    parts: list[str] = []
+    y = 36.0
+    for number, lane in enumerate(lanes):
+        if lane.name in operators:
+            parts += _operator(lanes[number - 1] if number else None, lane, operators[lane.name], left, width, y)
+            y += 86
+        parts += _lane(lane, number, left, width, y)
+        y += ROW
+    parts += _axis(place, duration, y - 14)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles" viewBox="0 0 {width} {y + 20:g}" role="img" '
+        f'aria-label="{escape(str(told))}">\n<style>\n{STYLE}</style>{"".join(parts)}</svg>\n'
+    )
+
+
+def _lane(lane: Lane, number: int, left: float, width: int, y: float) -> list[str]:
+    right = width - 18
+    parts = [
+        f'<text class="name" x="{left - 16:.0f}" y="{y + 5:g}">{escape(shorten(lane.name, 20))}</text>'
+        f'<path class="axis" d="M{left:.0f} {y:g}H{right}m-9 -6l9 6l-9 6"/>'
+    ]
+    parts += [_marble(marble, number, y) for marble in lane.marbles]
+    for x, event in lane.ends:
+        if event.kind == "completed":
+            parts.append(f'<path class="end" d="M{x:.1f} {y - 20:g}v40"/>')
+        else:
+            why = escape(shorten(text_of(event.data), 24))
+            parts.append(
+                f'<path class="cross" d="M{x:.1f} {y - 9:g}l18 18m0 -18l-18 18"/>'
+                f'<text class="why" x="{min(x + 18, right):.1f}" y="{y + 32:g}">{why}</text>'
+            )
+    return parts
+
+
+def _marble(marble: Marble, lane: int, y: float) -> str:
+    event = marble.event
+    whole = f"{marble.count} items, the last: " if marble.count > 1 else ""
+    title = f"{time_of(round(event.time, 6))}: {whole}{shorten(text_of(event.data), 200)}"
+    return (
+        f'<g class="m {_kind(marble, lane)}"><title>{escape(title)}</title>'
+        f'<rect x="{marble.x - marble.half:.1f}" y="{y - RADIUS:g}" width="{2 * marble.half:.1f}" '
+        f'height="{2 * RADIUS}" rx="{RADIUS}"/>'
+        f'<text class="value" x="{marble.x:.1f}" y="{y + 5:g}">{escape(marble.label)}</text></g>'
+    )
+
+
+def _kind(marble: Marble, lane: int) -> str:
+    match marble.event:
+        case Event(kind="open"):
+            return "open"
+        case Event(data=Close(code=code)):
+            return "good" if code in NORMAL else "bad"
+        case Event(data=BaseException()):
+            return "bad burst" if marble.count > 1 else "bad"
+        case _:
+            return f"l{lane % 5} burst" if marble.count > 1 else f"l{lane % 5}"
+
+
+def _operator(above: Lane | None, below: Lane, text: str, left: float, width: int, y: float) -> list[str]:
+    """A box, and arrows: from the marbles above into it, from it to the marbles below."""
+    room = width - 50 - left
+    top = y - 16
+    parts = [
+        f'<rect class="op" x="{left:.0f}" y="{top:g}" width="{room:.0f}" height="54" rx="10"/>'
+        f'<text class="optext" x="{left + room / 2:.0f}" y="{top + 33:g}">'
+        f"{escape(shorten(text, int(room / CHARACTER) - 2))}</text>"
+    ]
+    arrows = [(marble.x, top - 24) for marble in (above.marbles if above else [])]
+    arrows += [(marble.x, top + 56) for marble in below.marbles]
+    parts += [f'<path class="drop" d="M{x:.1f} {start:g}v22m-4 -6l4 6l4 -6"/>' for x, start in arrows]
+    return parts
+
+
+def _axis(place: Callable[[float], float], duration: float, y: float) -> list[str]:
+    return [
+        f'<path class="tick" d="M{place(time):.1f} {y - 14:g}v6"/>'
+        f'<text class="time" x="{place(time):.1f}" y="{y + 6:g}">{time_of(time)}</text>'
+        for time in ticks(duration, 8)
+    ]
+
+
+def _duration(events: Iterable[Event]) -> float:
+    """Find the time of the last event; one second if there is none after the start."""
+    return max((event.time for event in events), default=0.0) or 1.0
+
+
+class _Told:
+    """The text alternative: the first events of each lane, and how many more."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.lanes: dict[str, list[str]] = {name: [] for name in recording.lanes}
+        self._more = dict.fromkeys(self.lanes, 0)
+        for event in recording:
+            told = self.lanes.setdefault(event.lane, [])
+            if len(told) < TOLD or event.kind in ("error", "completed", "close"):
+                told.append(_tell(event))
+            else:
+                self._more[event.lane] = self._more.get(event.lane, 0) + 1
+
+    def __str__(self) -> str:
+        sentences = [
+            f"{name}: {', '.join(told) or 'nothing'}{f', and {more} more' if (more := self._more.get(name)) else ''}."
+            for name, told in self.lanes.items()
+        ]
+        return " ".join(["Marble diagram.", *sentences])
+
+
+def _tell(event: Event) -> str:
+    at = f"at {time_of(round(event.time, 4))}"
+    match event:
+        case Event(kind="completed"):
+            return f"completes {at}"
+        case Event(kind="error", data=error):
+            return f"fails with {shorten(text_of(error), 40)} {at}"
+        case Event(kind="open"):
+            return f"opens {at}"
+        case Event(data=Close(code=code, reason=reason)):
+            return f"closes with {code}{' ' if reason else ''}{reason} {at}"
+        case Event(data=data):
+            return f"{shorten(text_of(data), 40)} {at}"

@@ -1,0 +1,176 @@
+"""Recordings as JSON lines: a header, then a line for each event.
+
+The header is `{"recording": 1, "start": ..., "lanes": [...], "about": {...}}`, where 1 is the format's version. An
+event is `{"time": seconds, "lane": ..., "kind": ...}` and what it carries: `data` (text or another JSON value),
+`base64` (bytes), `error` (`type`, `text`, and the undecodable `message` or `message_base64`), `code` and `reason` (a
+close), or `repr` (what JSON cannot say).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, cast
+
+from rxws.closing import Close
+from rxws.errors import DecodeError
+from rxws.recording.event import Event, RecordedError, Recording, Unreadable
+
+VERSION: Final = 1
+
+MAX_HEADER: Final = 1024 * 1024
+"""Bytes of a first line that are read: what is no recording may have no lines at all."""
+
+_dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_dumps_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def header_line(recording: Recording) -> str:
+    """Write what a recording is of.
+
+    >>> header_line(Recording([], lanes=("ticks",), about={"url": "ws://localhost/feed"}))
+    '{"recording":1,"start":null,"lanes":["ticks"],"about":{"url":"ws://localhost/feed"}}'
+    """
+    start = None if recording.start is None else recording.start.isoformat()
+    return _line({"recording": VERSION, "start": start, "lanes": recording.lanes, "about": dict(recording.about)})
+
+
+def line(event: Event) -> str:
+    """Write an event.
+
+    >>> line(Event(0.5, "incoming", "next", {"a": 1}))
+    '{"time":0.5,"lane":"incoming","kind":"next","data":{"a":1}}'
+    >>> line(Event(0.5, "incoming", "next", b"hi"))
+    '{"time":0.5,"lane":"incoming","kind":"next","base64":"aGk="}'
+    >>> line(Event(1.0, "socket", "close", Close(4001, "bye")))
+    '{"time":1.0,"lane":"socket","kind":"close","code":4001,"reason":"bye"}'
+    """
+    fields: dict[str, Any] = {"time": round(event.time, 6), "lane": event.lane, "kind": event.kind}
+    match event.data:
+        case None if event.kind != "next":
+            return _line(fields)
+        case Close(code=code, reason=reason):
+            return _line({**fields, "code": code, "reason": reason})
+        case Exception() as error:
+            return _line({**fields, "error": _error(error)})
+        case bytes(data):
+            return _line({**fields, "base64": base64.b64encode(data).decode()})
+        case Unreadable(text):
+            return _line({**fields, "repr": text})
+        case data:
+            try:
+                return _line({**fields, "data": data})
+            except (TypeError, ValueError, RecursionError):
+                return _line({**fields, "repr": repr(data)})
+
+
+def event_of(text: str) -> Event:
+    """Read an event; raises `ValueError` for what is none.
+
+    >>> event_of('{"time":0.5,"lane":"errors","kind":"next","error":{"type":"KeyError","text":"no"}}').data
+    KeyError('no')
+    """
+    match json.loads(text):
+        case {"time": int() | float() as time, "lane": str(lane), "kind": str(kind), **rest} if kind in _KINDS:
+            return Event(float(time), lane, cast("Any", kind), _data(rest))
+        case _:
+            raise ValueError("expected an object with a time, a lane and a kind")
+
+
+def write(recording: Recording, file: str | Path) -> None:
+    """Write a recording to a file."""
+    with Path(file).open("w", encoding="utf-8", newline="\n") as lines:
+        lines.write(header_line(recording) + "\n")
+        lines.writelines(line(event) + "\n" for event in recording)
+
+
+def read(file: str | Path) -> Recording:
+    """Open a recording. Its events are read from the file whenever it is iterated over. Memory: one line.
+
+    Raises `OSError` if there is no such file, `ValueError` if it is no recording or of a newer version; iterating
+    raises `ValueError` at a line that is no event. A last line that is not whole, where a recorder was
+    killed, is ignored.
+    """
+    path = Path(file)
+    with path.open("rb") as lines:
+        first = lines.readline(MAX_HEADER)
+    try:
+        header: Any = json.loads(first)
+    except ValueError:
+        header = None
+    match header:
+        case {"recording": int(version)} if version > VERSION:
+            raise ValueError(f"{path} has version {version} of the format; this rxws reads {VERSION}: update it")
+        case {"recording": int(), "start": None | str() as start, "lanes": [*lanes], "about": {**about}}:
+            began = None if start is None else datetime.fromisoformat(start)
+            return Recording(_Lines(path), tuple(map(str, lanes)), began, about)
+        case _:
+            raise ValueError(f'{path} is no recording: its first line should be like {{"recording": 1, ...}}')
+
+
+class _Lines:
+    """The events of a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[Event]:
+        with self._path.open("rb") as lines:
+            next(lines)
+            for number, text in enumerate(lines, 2):
+                try:
+                    event = event_of(text.decode())
+                except ValueError as error:
+                    if not text.endswith(b"\n"):
+                        return
+                    raise ValueError(f"{self._path}, line {number}: no event: {error}") from error
+                yield event
+
+    def __repr__(self) -> str:
+        return f"<events of {self._path}>"
+
+
+_KINDS: Final = ("next", "error", "completed", "open", "close")
+
+
+def _line(fields: dict[str, Any]) -> str:
+    text = _dumps(fields)
+    return text if _is_utf8(text) else _dumps_ascii(fields)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _error(error: Exception) -> dict[str, str]:
+    name = error.type if isinstance(error, RecordedError) else type(error).__name__
+    fields = {"type": name, "text": str(error)}
+    message = error.message if isinstance(error, (DecodeError, RecordedError)) else None
+    if isinstance(message, str):
+        fields["message"] = message
+    elif message is not None:
+        fields["message_base64"] = base64.b64encode(message).decode()
+    return fields
+
+
+def _data(rest: dict[str, Any]) -> Any:
+    match rest:
+        case {"code": int(code), "reason": str(reason)}:
+            return Close.received(code, reason)
+        case {"error": {"type": str(name), "text": str(text), **more}}:
+            encoded = more.get("message_base64")
+            message = more.get("message") if encoded is None else base64.b64decode(encoded, validate=True)
+            return RecordedError(name, text, message)
+        case {"base64": str(encoded)}:
+            return base64.b64decode(encoded, validate=True)
+        case {"repr": str(text)}:
+            return Unreadable(text)
+        case _:
+            return rest.get("data")

@@ -1,0 +1,204 @@
+"""Watching a socket or Observables, and noting what happens."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any, Protocol, cast
+
+from reactivex import Observable, Observer, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from rxws.closing import Close
+from rxws.lifecycle import Lifecycle, News
+from rxws.recording.event import SOCKET_LANES, Event, Kind, Recording
+from rxws.recording.pen import Pen
+from rxws.recording.plain import plainly
+from rxws.scheduling import LoopScheduler
+from rxws.socket import WebSocket
+
+Source = WebSocket[Any, Any] | Mapping[str, Observable[Any]]
+"""A socket, or Observables with the names of their lanes."""
+
+
+class Sink(Protocol):
+    """Where events go."""
+
+    def put(self, event: Event) -> bool:
+        """Take an event; `False` if no more are taken."""
+        ...
+
+    def close(self) -> None:
+        """Take note that no more come."""
+        ...
+
+
+class Recorder(Disposable):
+    """A recording that is being made; it ends with its source, or when it is disposed."""
+
+    def __init__(self, source: Source, about: Mapping[str, Any], sink_of: Callable[[Recording], Sink]) -> None:
+        super().__init__(self._stop)
+        socket = source if isinstance(source, WebSocket) else None
+        lanes = SOCKET_LANES if socket is not None else tuple(cast("Mapping[str, Any]", source))
+        self._recording = Recording((), lanes, datetime.now(UTC), {**(_about(socket) if socket else {}), **about})
+        self._sink = sink_of(self._recording)
+        self._clock = _clock()
+        self._began = self._clock()
+        self._noting = Lock()
+        self._left = len(lanes)
+        self._subscriptions = CompositeDisposable()
+        if socket is not None:
+            self._watch_socket(socket._life)  # pyright: ignore[reportPrivateUsage]
+        else:
+            self._watch_observables(cast("Mapping[str, Observable[Any]]", source))
+
+    def note(self, lane: str, kind: Kind, data: Any = None) -> None:
+        """Note that something happens now; from any thread, ignored after the end."""
+        with self._noting:
+            if self.is_disposed or self._sink.put(Event(round(self._clock() - self._began, 6), lane, kind, data)):
+                return
+        self.dispose()
+
+    def _watch_socket(self, life: Lifecycle) -> None:
+        def tell(news: News) -> None:
+            match news:
+                case "error", error:
+                    self.note("errors", "next", error)
+                case "leave", close:
+                    self.note("incoming", "close", close)
+                case kind, data:
+                    self.note("socket", kind, data)
+
+        def end(close: Close) -> None:
+            self.note("errors", "completed")
+            self.note("socket", "close", close)
+            self.note("socket", "completed")
+            self.dispose()
+
+        if life.connection is not None:
+            self.note("socket", "open", life.protocol)
+        subscriptions = self._subscriptions
+        subscriptions.add(life.incoming.watch(self._observer("incoming")))
+        subscriptions.add(life.outgoing.watch(self._observer("outgoing")))
+        subscriptions.add(life.news.subscribe(Observer(tell)))
+        subscriptions.add(life.closed.subscribe(end))
+
+    def _watch_observables(self, sources: Mapping[str, Observable[Any]]) -> None:
+        for lane, source in sources.items():
+            self._subscriptions.add(source.subscribe(self._observer(lane, self._ended), scheduler=_scheduler()))
+
+    def _observer(self, lane: str, then: Callable[[], object] = lambda: None) -> abc.ObserverBase[Any]:
+        def fail(error: Exception) -> None:
+            self.note(lane, "error", error)
+            then()
+
+        def complete() -> None:
+            self.note(lane, "completed")
+            then()
+
+        return Observer(lambda item: self.note(lane, "next", item), fail, complete)
+
+    def _ended(self) -> None:
+        with self._noting:
+            self._left -= 1
+        if not self._left:
+            self.dispose()
+
+    def _stop(self) -> None:
+        self._subscriptions.dispose()
+        with self._noting:
+            self._sink.close()
+
+
+class Kept(Recorder):
+    """A recording in memory."""
+
+    def __init__(self, source: Source, max_events: int) -> None:
+        self._events = _Newest(max_events)
+        super().__init__(source, {}, lambda recording: self._events)
+
+    @property
+    def recording(self) -> Recording:
+        """What has happened so far, as it is now."""
+        made = self._recording
+        return Recording(tuple(self._events), made.lanes, made.start, made.about)
+
+
+def record(
+    source: Source, file: str | Path, *, about: Mapping[str, Any] | None = None, max_bytes: int = 2**30
+) -> Recorder:
+    """Write what happens on a socket, or on Observables, to a file of JSON lines, until they end or it is disposed.
+
+    `record(socket, "session.jsonl")` writes the messages as they are decoded, or before they are encoded. It changes
+    nothing for the socket: it starts no reading, and counts neither as a subscriber nor as an observer of errors.
+    `record({"ticks": ticks}, file)` subscribes to the Observables; `share` those that must not run twice. `about` goes
+    into the header, besides what is known of the socket.
+
+    Times are the event loop's where one runs, so virtual ones in tests. A thread of its own writes and flushes what
+    is there, so a slow disk stalls no socket. Memory: at most 8 MiB of lines wait; what does not fit is counted in
+    the file, on the lane `recording`. At `max_bytes` the recording ends, and says so there too.
+
+    Raises `OSError` if the file cannot be made.
+    """
+    plain = plainly(source._life.outgoing.codec) if isinstance(source, WebSocket) else _as_it_is  # pyright: ignore
+    return Recorder(source, about or {}, lambda recording: Pen(recording, file, max_bytes, plain))
+
+
+def keep(source: Source, *, max_events: int = 10_000) -> Kept:
+    """Keep what happens on a socket, or on Observables, in memory: as `record`, but for the file.
+
+    Memory: the newest `max_events` events.
+
+    >>> import reactivex
+    >>> kept = keep({"letters": reactivex.of("a", "b")})
+    >>> [(event.kind, event.data) for event in kept.recording]
+    [('next', 'a'), ('next', 'b'), ('completed', None)]
+    """
+    if max_events < 1:
+        raise ValueError(f"max_events must be positive, not {max_events!r}")
+    return Kept(source, max_events)
+
+
+class _Newest:
+    """The newest events."""
+
+    def __init__(self, number: int) -> None:
+        self._events = deque[Event](maxlen=number)
+
+    def put(self, event: Event) -> bool:
+        self._events.append(event)
+        return True
+
+    def close(self) -> None:
+        """They stay."""
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events.copy())
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
+
+
+def _about(socket: WebSocket[Any, Any]) -> dict[str, Any]:
+    about = {"remote": socket.remote, "protocol": socket.protocol}
+    return {name: value for name, value in about.items() if value is not None}
+
+
+def _clock() -> Callable[[], float]:
+    try:
+        return asyncio.get_running_loop().time
+    except RuntimeError:
+        return time.monotonic
+
+
+def _scheduler() -> abc.SchedulerBase | None:
+    try:
+        return LoopScheduler(asyncio.get_running_loop())
+    except RuntimeError:
+        return None

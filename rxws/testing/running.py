@@ -1,0 +1,230 @@
+"""Run a handler, or a client, against a scripted peer under virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, cast
+
+from rxws import codecs
+from rxws.backoff import Backoff
+from rxws.closing import Close
+from rxws.codecs import Codec
+from rxws.connecting import Connect
+from rxws.handlers import Handler
+from rxws.options import check
+from rxws.recording import Event, Kept, Recording, keep
+from rxws.recording.event import Kind
+from rxws.socket import WebSocket
+from rxws.states import State
+from rxws.testing.marbles import Marbles
+from rxws.testing.memory import MemoryWire, serve, undecorated
+from rxws.testing.notation import FRAME, Script, parse
+from rxws.testing.playing import ScriptedDialer, congest, play
+from rxws.testing.virtual import run_virtually
+
+LONGEST: Final = 60.0
+"""Seconds, virtual ones, that a run takes at most if its peer has no script."""
+
+SPANS: Final = {"[": "[", "]": "]"}
+"""The marks of a diagram of spans."""
+
+STATES: Final = {"C": "Connecting", "O": "Open", "W": "Waiting"}
+"""The letters of a diagram of states; the end is a completion."""
+
+Peer = str | Script | Exception
+
+
+class Run(Marbles):
+    """What the peer got, and the end of the socket, as a marble diagram; and what else there was to see."""
+
+    errors: Marbles
+    """What went wrong, observed or not: `--(# DecodeError)`."""
+    held: Marbles
+    """When reading was held, from `[` to `]`: `-[---]`."""
+    dropped: Marbles
+    """The messages that the overflow policy dropped."""
+    states: Marbles
+    """The states of a client: `C` connecting, `O` open, `W` waiting, `|` closed."""
+    recording: Recording
+    """All of it: to draw it, to keep it."""
+    sent: list[str | bytes]
+    """The messages as the peer got them."""
+    close: Close | None
+    """How the socket ended, if it did."""
+
+
+def run(
+    handler: Callable[..., Any],
+    incoming: Peer | Sequence[Peer] | None = None,
+    *,
+    congested: str = "",
+    frame: float = FRAME,
+    values: Mapping[str, Any] | None = None,
+    protocol: str | None = None,
+    request: Any = None,
+    reconnect: Backoff | None = None,
+    **options: Any,
+) -> Run:
+    """Run a handler under virtual time, and return what its peer got, to compare with a marble diagram.
+
+    `incoming` is what the peer does. A list is what the peers of a client do, one connection after the other; an
+    exception in it refuses a connection. With `reconnect`, the function is a client's, whose socket comes back.
+    `congested` says when the peer does not read, from `[` to `]`. `values` says what messages single characters stand
+    for; they are written with the `codec`, if there is one. `protocol` and `request` as of `serve`. Other options as of
+    `rxws.websocket`, in place of those that the handler was decorated with, or of `rxws.connect`.
+
+    It ends with the socket; if that stays open, at the end of the diagram, or after 60 s if there is none. May be
+    called from an `async def` too. Raises `ValueError` for a diagram that makes no sense, `TypeError` for a wrong
+    option.
+
+    >>> from reactivex import operators as ops
+    >>> def shout(incoming):
+    ...     return incoming.pipe(ops.debounce(0.2), ops.map(str.upper))
+    >>> run(shout, "-a-bc---d|") == "------C--(close 1000)"
+    True
+    """
+    handler, options = undecorated(handler, options)
+    codec = check(options).codec_for(protocol)
+    several = reconnect is not None or isinstance(incoming, (list, tuple))
+    peers: Sequence[Any] = incoming if isinstance(incoming, (list, tuple)) else [incoming]
+    scripts = [_script(peer, frame, values) for peer in peers]
+    spans = parse(congested, frame=frame, values=SPANS).events
+    stage = _Stage(handler, scripts, spans, codec)
+    work = stage.connect(reconnect, protocol, options) if several else stage.serve(protocol, request, options)
+    run_virtually(stage.run(work))
+    before: dict[str, Any] = {f"peer {n}": s.events for n, s in enumerate(scripts, 1) if isinstance(s, Script)}
+    if not several:
+        before = {"incoming": before["peer 1"]} if incoming is not None else {}
+    return _result(stage, frame, dict(values or {}), before)
+
+
+class _Stage:
+    """A socket and its peers, and what is seen of them."""
+
+    socket: WebSocket[Any, Any]
+    kept: Kept
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        scripts: list[Script | Exception],
+        spans: tuple[Event, ...],
+        codec: Codec[Any, Any],
+    ) -> None:
+        self.codec = codec
+        self.wires: list[MemoryWire] = []
+        self.events: dict[str, list[Event]] = {"dropped": [], "states": []}
+        self._handler = handler
+        self._scripts = scripts
+        self._spans = spans
+        self._played = asyncio.Event()
+
+    async def run(self, work: Any) -> None:
+        """Run until the socket has closed, or the peer has nothing more to do."""
+        await work
+        life = self.socket._life  # pyright: ignore[reportPrivateUsage]
+        closed = asyncio.ensure_future(cast("Any", _until(self.socket)))
+        played = asyncio.create_task(self._played.wait())
+        await asyncio.wait({closed, played}, return_when=asyncio.FIRST_COMPLETED)
+        if life.close_cause is not None:
+            await closed
+        self.recording = self.kept.recording
+        closed.cancel()
+        self.close = life.close_cause
+        self.kept.dispose()
+        life.give_up()
+        await asyncio.sleep(0)
+
+    async def serve(self, protocol: str | None, request: Any, options: Mapping[str, Any]) -> None:
+        """Run a handler."""
+        _, wire = serve(self._handler, protocol=protocol, request=request, watch=self._watch, **options)
+        wire.pongs = True
+        self.wires.append(wire)
+        script = self._scripts[0]
+        assert isinstance(script, Script)
+        play(wire, script, self.codec, self._played.set)
+        congest(wire, self._spans)
+
+    async def connect(self, reconnect: Backoff | None, protocol: str | None, options: Mapping[str, Any]) -> None:
+        """Run a client."""
+        dialer = ScriptedDialer(self._scripts, self.codec, self._played.set)
+        dialer.protocol, dialer.wires = protocol, self.wires
+        socket = await Connect[Any, Any](dialer, check(options), reconnect)
+        self._watch(socket)
+        socket.states.subscribe(self._note_state)
+        life = socket._life  # pyright: ignore[reportPrivateUsage]
+        Handler(self._handler).compose(life, socket)()
+
+    def _watch(self, socket: WebSocket[Any, Any]) -> None:
+        self.socket = socket
+        self.kept = keep(socket, max_events=1_000_000)
+        socket.dropped.subscribe(lambda item: self._note("dropped", "next", item))
+
+    def _note_state(self, state: State) -> None:
+        name = type(state).__name__
+        self._note("states", "completed" if name == "Closed" else "next", name)
+
+    def _note(self, lane: str, kind: Kind, data: Any) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self.kept.is_disposed:
+            self.events[lane].append(Event(now, lane, kind, None if kind == "completed" else data))
+
+
+async def _until(socket: WebSocket[Any, Any]) -> Close:
+    return await socket.closed
+
+
+def _script(peer: Peer | None, frame: float, values: Mapping[str, Any] | None) -> Script | Exception:
+    match peer:
+        case None:
+            return Script((), LONGEST)
+        case str(text):
+            return parse(text, lane="incoming", frame=frame, values=values)
+        case _:
+            return peer
+
+
+def _result(stage: _Stage, frame: float, values: dict[str, Any], before: dict[str, Any]) -> Run:
+    recording = stage.recording
+    log = sorted((entry for wire in stage.wires for entry in wire.log), key=lambda entry: entry[0])
+    got = [Event(time, "outgoing", "next", _read(stage.codec, data)) for time, seen, data in log if seen == "message"]
+    ends = [event for event in recording if event.lane == "socket" and event.kind == "close"]
+    result = Run(got + ends[-1:] * (stage.close is not None), frame=frame, values=values, before=before)
+
+    def diagram(events: Sequence[Event], values: Mapping[str, Any] = values) -> Marbles:
+        return Marbles(events, frame=frame, values=values)
+
+    result.recording = recording
+    result.errors = diagram([event for event in recording.lane("errors") if event.kind != "completed"])
+    result.held = diagram(_spans(log), SPANS)
+    result.dropped = diagram(stage.events["dropped"])
+    result.states = diagram(stage.events["states"], STATES)
+    result.sent = [data for _, seen, data in log if seen == "message"]
+    result.close = stage.close
+    return result
+
+
+def _spans(log: list[tuple[float, Any, Any]]) -> list[Event]:
+    """Make a diagram of when reading was held; what took no time is not in it."""
+    events: list[Event] = []
+    for time, seen, _ in log:
+        if seen == "hold":
+            events.append(Event(time, "held", "next", "["))
+        elif seen == "resume":
+            if events[-1].time == time:
+                events.pop()
+            else:
+                events.append(Event(time, "held", "next", "]"))
+    return events
+
+
+def _read(codec: Codec[Any, Any], data: str | bytes) -> Any:
+    """Read a message that was sent: JSON if there is a codec and it is that."""
+    if codec is codecs.text or isinstance(data, bytes):
+        return data
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data

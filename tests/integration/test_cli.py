@@ -1,0 +1,347 @@
+"""`python -m rxws connect`, `record`, `replay`, `marbles`, in pipes and in a real terminal."""
+
+import asyncio
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import pytest
+import reactivex
+from aiohttp import web
+from reactivex import operators as ops
+
+import rxws
+from rxws.cli import main
+from rxws.recording import Event, Recording, read, write
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Serve, in a thread of its own."""
+    seen: list[Any] = []
+    started, stop = threading.Event(), None
+
+    @rxws.websocket
+    def shout(incoming: Any) -> Any:
+        return incoming.pipe(ops.take_while(lambda message: message != "bye"), ops.map(str.upper))
+
+    @rxws.websocket(protocols=["chat"])
+    def greet(request: Any, incoming: Any) -> Any:
+        hello = request.headers.get("X-Hello", "hello")
+        return incoming.pipe(ops.map(str.upper), ops.start_with(hello))
+
+    @rxws.websocket
+    def rude(incoming: Any) -> Any:
+        return incoming.pipe(ops.map(lambda message: rxws.Close(4001, "go away")))
+
+    @rxws.websocket
+    def feed(incoming: Any) -> Any:
+        incoming.subscribe(seen.append)
+        ticks = reactivex.interval(0.02)
+        return ticks.pipe(ops.map(lambda n: json.dumps({"n": n, "levels": ["a long level"] * 9})))
+
+    async def main() -> None:
+        nonlocal stop
+        app = web.Application()
+        for name, handler in (("shout", shout), ("greet", greet), ("rude", rude), ("feed", feed)):
+            app.router.add_get(f"/{name}", handler)
+        rxws.setup(app)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        seen.append(runner.addresses[0][1])
+        loop, end = asyncio.get_running_loop(), asyncio.Event()
+        stop = lambda: loop.call_soon_threadsafe(end.set)  # noqa: E731
+        started.set()
+        await end.wait()
+        await runner.cleanup()
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    assert started.wait(10)
+    yield f"ws://127.0.0.1:{seen[0]}"
+    assert stop is not None
+    stop()
+    thread.join(20)
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def rxws_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Cli]:
+    """Run a command in this process, with a pipe for its input."""
+    with ExitStack() as stack:
+
+        def run(*arguments: str, stdin: str = "") -> Result:
+            reading, writing = os.pipe()
+            os.write(writing, stdin.encode())
+            os.close(writing)
+            monkeypatch.setattr(sys, "stdin", stack.enter_context(os.fdopen(reading)))
+            try:
+                status = main(arguments)
+            except SystemExit as stop:
+                status = int(stop.code or 0)
+            return Result(status, *capsys.readouterr())
+
+        yield run
+
+
+# Pipes
+
+
+def test_lines_from_a_pipe_are_sent_and_answers_alone_are_printed(rxws_cli: Cli, server: str) -> None:
+    result = rxws_cli("connect", f"{server}/shout", "--linger", "0.5", stdin="hello\n/ping\n{}\n")
+    assert (result.returncode, result.stdout) == (0, "HELLO\n/PING\n{}\n")
+    assert result.stderr == "connected\nclosed 1000\n"
+
+
+def test_headers_protocols_and_first_messages_are_sent(rxws_cli: Cli, server: str) -> None:
+    arguments = ["-H", "X-Hello: from a header", "-p", "chat", "-s", "first"]
+    result = rxws_cli("connect", f"{server}/greet", *arguments, "--linger", "0.5")
+    assert (result.returncode, result.stdout) == (0, "from a header\nFIRST\n")
+    assert result.stderr == "connected, protocol chat\nclosed 1000\n"
+
+
+def test_the_exit_status_tells_how_it_ended(rxws_cli: Cli, server: str) -> None:
+    closed = rxws_cli("connect", f"{server}/rude", stdin="x\n")
+    assert (closed.returncode, closed.stderr.splitlines()[-1]) == (3, "closed 4001 go away")
+    assert rxws_cli("connect", f"{server}/shout", stdin="bye\n").returncode == 0
+    nobody = rxws_cli("connect", f"{server}/nowhere")
+    assert (nobody.returncode, nobody.stdout) == (1, "")
+    assert nobody.stderr.startswith("rxws: no connection: the server answered 404 in place of 101")
+    wrong = rxws_cli("connect", "localhost/feed")
+    assert (wrong.returncode, "is no WebSocket URL: expected ws://host/path" in wrong.stderr) == (2, True)
+    assert "a header is like 'Name: value', not 'x'" in rxws_cli("connect", server, "-H", "x").stderr
+
+
+def test_a_large_file_is_sent_no_faster_than_it_is_taken(server: str, tmp_path: Path) -> None:
+    (tmp_path / "lines").write_text(("x" * 1000 + "\n") * 3000)
+    with (tmp_path / "lines").open() as lines:
+        command = [sys.executable, "-m", "rxws", "connect", f"{server}/shout", "--linger", "0.5"]
+        result = subprocess.run(command, stdin=lines, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, len(result.stdout.splitlines())) == (0, 3000)
+
+
+def test_jsonl_prints_a_recording_and_nothing_else(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
+    result = rxws_cli("connect", f"{server}/shout", "--jsonl", "--linger", "0.3", stdin="hello\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    (tmp_path / "r.jsonl").write_text(result.stdout)
+    recording = read(tmp_path / "r.jsonl")
+    assert recording.about["url"] == f"{server}/shout"
+    assert [(e.lane, e.data) for e in recording if e.kind == "next"] == [("outgoing", "hello"), ("incoming", "HELLO")]
+    assert recording.lane("socket")[-2].data == rxws.Close()
+
+
+# A terminal
+
+
+class Terminal:
+    """A program in a pseudo-terminal."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.screen = ""
+        self.pid, self.fd = pty.fork()
+        if not self.pid:
+            os.environ["TERM"] = "xterm"
+            os.execv(sys.executable, [sys.executable, "-m", "rxws", *arguments])
+
+    def type(self, keys: str) -> None:
+        os.write(self.fd, keys.encode())
+
+    def until(self, pattern: str, timeout: float = 20) -> str:
+        """Wait for a text to appear, and return what is on the screen from where it was looked for last."""
+        end = time.monotonic() + timeout
+        os.set_blocking(self.fd, False)
+        while not (found := re.search(pattern, self.screen)):
+            assert time.monotonic() < end, f"{pattern!r} is not in {self.screen!r}"
+            try:
+                self.screen += os.read(self.fd, 65536).decode()
+            except BlockingIOError:
+                time.sleep(0.01)
+            except OSError:
+                time.sleep(0.01)  # the program is gone
+        before, self.screen = self.screen[: found.end()], self.screen[found.end() :]
+        return before
+
+    def wait(self) -> int:
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.fd)
+        return status
+
+
+def test_a_line_is_edited_sent_and_answered_in_colour_with_rtt_and_the_close(server: str) -> None:
+    terminal = Terminal("connect", f"{server}/shout")
+    terminal.until("connected")
+    terminal.until("/ping .*Ctrl-D closes")
+    terminal.type("helo\x1b[Dl\x01\x05 x\x17w\x15hello é\x7f\x7f\r")
+    terminal.until(re.escape("\x1b[36m> hello\x1b[0m"))
+    terminal.until(re.escape("\x1b[32m<\x1b[0m HELLO"))
+    terminal.type("/ping\r")
+    terminal.until(r"pong after \d+\.\d ms")
+    terminal.until(r"\d+\.\d ms > ")
+    terminal.type("/nope\r")
+    terminal.until("/nope is no command")
+    terminal.type("/close 99\r")
+    terminal.until("close code 99 may not be sent")
+    terminal.type("//ping\r/help\r")
+    terminal.until("< ?\x1b\\[0m /PING|/PING")
+    terminal.type("\x1b[A\x1b[A\x1b[A\x1b[A\x1b[A\x1b[A\x1b[B\x1b[A")
+    terminal.until("> hello")
+    terminal.type("\x04\x15\x0b\x04")
+    terminal.until("closed 1000")
+    assert terminal.wait() == 0
+
+
+def test_closing_with_a_code(server: str) -> None:
+    terminal = Terminal("connect", f"{server}/shout")
+    terminal.until("connected")
+    terminal.type("/close 4000 had enough\r")
+    terminal.until("closed 4000 had enough")
+    assert terminal.wait() == 0
+
+
+def test_what_is_typed_stays_whole_while_messages_come_and_the_terminal_is_given_back(server: str) -> None:
+    terminal = Terminal("connect", f"{server}/feed")
+    before = termios.tcgetattr(terminal.fd)[3]
+    terminal.until("connected")
+    terminal.type("half a line")
+    terminal.until("half a line")
+    screen = terminal.until(r"(?s)\"n\".*\"n\".*> half a line")
+    assert '\x1b[36m"n"\x1b[0m: ' in screen
+    assert '\r\n  \x1b[36m"levels"\x1b[0m: [\r\n    "a long level",' in screen
+    terminal.type("\x03")
+    terminal.until("closed 1000")
+    status = terminal.wait()
+    assert (status, bool(before & termios.ICANON)) == (0, True)
+
+
+# Recordings
+
+
+def test_a_feed_is_recorded_until_enough_has_come(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
+    file = str(tmp_path / "feed.jsonl")
+    result = rxws_cli("record", f"{server}/feed", "-o", file, "--messages", "5", "--send", "subscribe")
+    assert (result.returncode, result.stdout) == (0, "")
+    assert re.fullmatch(r"5 messages in, 0\.0 MB; 1 out; closed 1000\n", result.stderr)
+    recording = read(file)
+    assert [json.loads(event.data)["n"] for event in recording.lane("incoming") if event.kind == "next"] == list(
+        range(5)
+    )
+    assert recording.lane("outgoing")[0].data == "subscribe"
+
+
+def test_a_recording_ends_after_some_seconds_or_with_ctrl_c_and_is_whole(
+    rxws_cli: Cli, server: str, tmp_path: Path
+) -> None:
+    result = rxws_cli("record", f"{server}/feed", "--seconds", "0.3")
+    assert result.returncode == 0
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert lines[-2]["code"] == 1000
+    terminal = Terminal("record", f"{server}/feed", "-o", str(tmp_path / "r.jsonl"))
+    terminal.until(r"\r\x1b\[K[1-9]\d* messages in, \d+\.\d MB; 0 out")
+    terminal.type("\x03")
+    terminal.until("; closed 1000")
+    assert terminal.wait() == 0
+    assert read(tmp_path / "r.jsonl").lane("socket")[-1].kind == "completed"
+
+
+def test_a_reader_that_goes_away_ends_the_printing_quietly(server: str) -> None:
+    command = f"{sys.executable} -m rxws record {server}/feed --seconds 1 | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30)
+    assert '{"recording":1' in result.stdout
+    assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    made = Recording(
+        [
+            Event(0.0, "socket", "open"),
+            Event(0.1, "incoming", "next", "a"),
+            Event(0.2, "incoming", "next", {"price": 1}),
+            Event(0.2, "errors", "next", ValueError("no")),
+            Event(0.3, "incoming", "next", b"\x01\x02"),
+            Event(0.4, "socket", "close", rxws.Close(4001, "bye")),
+        ],
+        ("incoming", "errors", "socket"),
+    )
+    write(made, tmp_path / "made.jsonl")
+    return str(tmp_path / "made.jsonl")
+
+
+def test_a_recording_is_printed_when_it_happened(rxws_cli: Cli, file: str) -> None:
+    result = rxws_cli("replay", file, "--speed", "inf")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "     0.000    socket  open",
+        "     0.100  incoming  a",
+        '     0.200  incoming  {"price": 1}',
+        "     0.200    errors  ValueError('no')",
+        "     0.300  incoming  01 02",
+        "     0.400    socket  close 4001 bye",
+    ]
+
+
+def test_a_recording_is_served_from_its_start_to_each_who_connects(rxws_cli: Cli, file: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rxws", "replay", file, "--serve", ":0", "--speed", "2"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"ws://127\.0\.0\.1:\d+/", line)
+        assert found, line
+        for _ in range(2):
+            result = rxws_cli("connect", found[0])
+            assert (result.returncode, result.stdout) == (3, 'a\n{"price":1}\n\x01\x02')
+            assert result.stderr.endswith("closed 4001 bye\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_recording_is_drawn_as_text_and_as_a_picture(rxws_cli: Cli, file: str, tmp_path: Path) -> None:
+    text = rxws_cli("marbles", file, "--width", "60").stdout
+    assert text.startswith("incoming  ----------a-----{")
+    assert rxws_cli("marbles", file, "--svg", str(tmp_path / "m.svg")).returncode == 0
+    picture = rxws_cli("marbles", file, "--svg", "-").stdout
+    assert picture == (tmp_path / "m.svg").read_text()
+    ElementTree.fromstring(picture)
+
+
+@pytest.mark.parametrize("command", ["replay", "marbles"])
+def test_what_is_no_recording_is_one_clear_line(rxws_cli: Cli, command: str, file: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.jsonl").write_text(Path(file).read_text() + "bad\n")
+    for name, said in (
+        (__file__, "is no recording: its first line should be like"),
+        ("/nowhere.jsonl", "No such file"),
+        (str(tmp_path / "bad.jsonl"), "line 8: no event"),
+    ):
+        result = rxws_cli(command, name)
+        assert (result.returncode, said in result.stderr) == (1, True), result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert rxws_cli("replay", file, "--serve", "nowhere").returncode == 2
+    assert rxws_cli("replay", file, "--speed", "0").returncode == 2
