@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -47,7 +48,8 @@ def test_it_starts_listens_and_stops_on_ctrl_c(program: os.PathLike[str]) -> Non
 def test_a_client_runs_to_its_end(program: os.PathLike[str]) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", program]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    assert finished.stderr == ""
+    slow_machine = re.compile("^Executing <.*> took .* seconds\n", re.MULTILINE)
+    assert slow_machine.sub("", finished.stderr) == ""
     assert len(finished.stdout.splitlines()) >= 2
 
 

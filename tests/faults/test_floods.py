@@ -22,6 +22,7 @@ Eventually = Callable[..., Any]
 FLOODS = {
     "tiny messages": (TEXT, 1, {}),
     "empty messages": (TEXT, 0, {}),
+    "short messages": (TEXT, 100, {}),
     "pings": (PING, 0, {}),
     "tiny messages beyond the rate": (TEXT, 1, {"message_rate": 1000}),
     "empty fragments": (CONTINUATION, 0, {}),

@@ -17,8 +17,8 @@ import rxws
 from tests.integration.proxy import Fault, How, Proxy, Side, proxying
 from tests.integration.server import running
 
-CLIENTS = 100
-FAULTS = 10  # of each client: a thousand together
+CLIENTS = {"asyncio": 100, "uvloop": 20}
+FAULTS = 10  # of each client: a thousand together, and two hundred on uvloop
 BOTH_LOOPS = True
 OPTIONS: dict[str, Any] = {
     "reconnect": rxws.Backoff(initial=0.001, maximum=0.001),
@@ -91,6 +91,7 @@ class Client:
 async def test_a_thousand_faults_lose_nothing_that_is_not_reported(
     eventually: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
+    number_of_clients = CLIENTS[type(asyncio.get_running_loop()).__module__.partition(".")[0]]
     caplog.set_level(logging.CRITICAL, "aiohttp.server")  # a record keeps all that is in its traceback
     received: defaultdict[int, list[int]] = defaultdict(list)
     sessions = 0
@@ -115,7 +116,7 @@ async def test_a_thousand_faults_lose_nothing_that_is_not_reported(
     app.router.add_get("/", serve)
     hub = rxws.setup(app)
     async with running(app) as server, AsyncExitStack() as stack:
-        proxies = [await stack.enter_async_context(proxying(server.port)) for _ in range(CLIENTS)]
+        proxies = [await stack.enter_async_context(proxying(server.port)) for _ in range(number_of_clients)]
         async with AsyncExitStack() as sockets:
             clients = [
                 Client(
@@ -127,19 +128,19 @@ async def test_a_thousand_faults_lose_nothing_that_is_not_reported(
             ]
 
             def quiet() -> bool:
-                return len(hub) == CLIENTS and all(client.open for client in clients)
+                return len(hub) == number_of_clients and all(client.open for client in clients)
 
             await eventually(quiet, timeout=30)
             for client in clients:
                 client.send()
             await eventually(lambda: all(client.pushed for client in clients), timeout=30)
             before = population() + Counter(tasks=len(asyncio.all_tasks()), files=descriptors())
-            await asyncio.wait_for(asyncio.gather(*(client.meet(faults(client.number)) for client in clients)), 120)
+            await asyncio.wait_for(asyncio.gather(*(client.meet(faults(client.number)) for client in clients)), 240)
             await eventually(quiet, timeout=30)
 
             def grown() -> dict[str, int]:
                 now = population() + Counter(tasks=len(asyncio.all_tasks()), files=descriptors())
-                return {kind: number for kind, number in now.items() if number > before[kind] + CLIENTS}
+                return {kind: number for kind, number in now.items() if number > before[kind] + number_of_clients}
 
             for _ in range(20):  # what the last faults left has its deadlines
                 if not grown():
@@ -148,8 +149,8 @@ async def test_a_thousand_faults_lose_nothing_that_is_not_reported(
             assert grown() == {}
     await asyncio.sleep(0.1)
 
-    assert sum(proxy.connections for proxy in proxies) > CLIENTS * FAULTS
-    assert sessions > CLIENTS * FAULTS // 4, "most faults have to come after the handshake"
+    assert sum(proxy.connections for proxy in proxies) > number_of_clients * FAULTS
+    assert sessions > number_of_clients * FAULTS // 4, "most faults have to come after the handshake"
     for client in clients:
         arrived = received[client.number]
         assert arrived == sorted(set(arrived)), "something came twice, or out of order"
@@ -160,6 +161,6 @@ async def test_a_thousand_faults_lose_nothing_that_is_not_reported(
         assert client.dropped == []
     errors = sum((client.errors for client in clients), Counter[str]())
     assert errors["HeartbeatTimeout"] > 0, "stalled and half open connections have to be met"
-    assert errors["ConnectionLost"] > CLIENTS
+    assert errors["ConnectionLost"] > number_of_clients
     assert sum(map(len, received.values())) > sum(client.sent for client in clients) // 10
     await eventually(lambda: len(asyncio.all_tasks()) <= tasks and descriptors() <= files + 2)

@@ -42,7 +42,8 @@ def test_the_environment_chooses_the_wire(variable: str, mode: str) -> None:
     environment = {**os.environ, "RXWS_WIRE": variable}
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", ECHO]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
-    assert (run.stdout, run.stderr) == (f"{mode} hello\n", "")
+    assert run.stdout == f"{mode} hello\n"
+    assert [line for line in run.stderr.splitlines() if not line.startswith("Executing <")] == []  # a slow machine's
 
 
 def test_a_parser_that_is_not_what_it_was_leaves_the_public_wire() -> None:
