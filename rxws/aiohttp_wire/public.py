@@ -17,6 +17,9 @@ from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
 from rxws.wire import Endpoint, Frame
 
+CHUNK: Final = 64 * 1024
+"""Bytes that asyncio's transport reads at once: four times as many fragments of nothing would stop the event loop."""
+
 READ_AHEAD: Final = 64 * 1024
 """Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
 
@@ -36,6 +39,8 @@ class PublicWire:
         self._watch = watch
         self._close_timeout = close_timeout
         self._transport = transport_of(ws)
+        if hasattr(self._transport, "max_size"):
+            cast("Any", self._transport).max_size = CHUNK
         self._aiohttp_protocol = protocol_of(ws)
         self._pongs: deque[bytes] = deque(maxlen=TURN)
         self._parked: deque[str | bytes] = deque()
