@@ -112,6 +112,24 @@ async def test_without_a_heartbeat_there_are_no_pings() -> None:
 
 
 @virtual_time
+async def test_a_ping_that_somebody_asks_for_gives_the_round_trip() -> None:
+    socket, peer = serve(idle, heartbeat=BEAT)
+    await asyncio.sleep(BEAT / 2)
+    heartbeat = socket._life.connection.heartbeat  # type: ignore[union-attr]
+    asked = heartbeat.beat()  # type: ignore[union-attr]
+    await asyncio.sleep(BEAT / 5)
+    peer.pong(peer.pings[0])
+    assert await asked == socket.rtt == pytest.approx(BEAT / 5)
+    assert asyncio.get_running_loop().time() == pytest.approx(0.7 * BEAT)
+    await asyncio.sleep(0.8 * BEAT)
+    assert len(peer.pings) == 2
+    peer.pong(peer.pings[1])
+    assert await asked == pytest.approx(BEAT / 5)
+    peer.drop()
+    peer.pong(b"late")
+
+
+@virtual_time
 async def test_no_ping_follows_a_close() -> None:
     socket, peer = serve(idle, heartbeat=BEAT, close_timeout=BEAT * 3)
     peer.mute = True

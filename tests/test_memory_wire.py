@@ -112,6 +112,20 @@ async def test_a_mute_peer_answers_a_close_when_the_test_does() -> None:
     assert not peer.aborted
 
 
+async def test_a_close_and_the_end_wait_for_each_other_during_a_hold() -> None:
+    async def handler(socket: Any) -> None:
+        await asyncio.sleep(60)
+
+    socket, peer = serve(handler, close_timeout=0.03)
+    peer.send("held")
+    peer.close(rxws.Close(4001))
+    peer.drop()
+    await turns()
+    assert not peer.ended
+    assert (await ended(socket)).code == 4001
+    assert peer.ended
+
+
 @pytest.mark.parametrize("end", ["close", "violate", "drop"])
 async def test_the_connection_is_lost_once(end: str) -> None:
     socket, peer = serve(idle)

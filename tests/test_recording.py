@@ -440,6 +440,13 @@ def test_a_virtual_scheduler_plays_too_and_disposing_stops() -> None:
     assert log == [1, -1, 2]
 
 
+def test_without_an_event_loop_it_plays_on_a_thread() -> None:
+    log, done = list[int](), threading.Event()
+    replay(RECORDING, "a", speed=1000).subscribe(log.append, on_completed=done.set)
+    assert done.wait(10)
+    assert log == [1, 2]
+
+
 @virtual_time
 async def test_many_events_at_once_leave_others_their_turn() -> None:
     done: list[int] = []

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from socket import socketpair
 from typing import Any
 
 import pytest
@@ -63,6 +64,18 @@ def test_closes_and_errors_have_codes_reasons_and_names() -> None:
     assert (close.data, lost.data.code) == (rxws.Close(4001, "see you"), 1006)
     assert (repr(error.data), error.kind, repr(plain.data)) == ("KeyError('')", "error", "('')")
     assert write([close, lost, error, plain]) == "-(close 4001 see you)(close 1006)(# KeyError)#"
+
+
+def test_what_happened_is_written_whatever_it_was() -> None:
+    events = [
+        Event(0.0, "", "error"),
+        Event(0.5, "", "next", KeyError("no")),
+        Event(0.55, "", "next", "a"),
+        Event(0.55, "", "completed"),
+        Event(0.75, "", "next", "b"),
+        Event(0.75, "", "error", ValueError("no")),
+    ]
+    assert write(events) == "#----(# KeyError 50ms a|)-(b # ValueError)"
 
 
 def test_frames_may_last_as_long_as_one_likes_and_values_have_names() -> None:
@@ -196,6 +209,7 @@ def test_a_loop_of_virtual_time_can_be_used_as_any_other() -> None:
         (shout, "-a-#", "-A-(close 1006)"),
         (shout, "-a-(close 4001 bye)", "-A-(close 4001 bye)"),
         (shout, "-(close 1005)", "-(close 1005)"),
+        (shout, "-(close 1006)", "-(close 1006)"),
         (lambda incoming: incoming.pipe(ops.take(2)), "-a-b-c", "-a-(b close 1000)"),
         (lambda incoming: incoming.pipe(ops.map(int), ops.map(str)), "-1-x", "-1-(close 1011)"),
         (lambda incoming: incoming.pipe(ops.debounce(0.2)), "-a-bc---d|", "------c--(close 1000)"),
@@ -317,6 +331,23 @@ def test_wrong_options_and_diagrams_are_errors() -> None:
         run(lambda room: None, "-a")
 
 
+def test_a_loop_of_virtual_time_reads_and_writes_what_is_there() -> None:
+    async def main() -> bytes:
+        reader, writer = await asyncio.open_connection(sock=ours)
+        theirs.sendall(b"hello")
+        answer = await reader.readexactly(5)
+        writer.write(b"x" * 5_000_000)
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(lambda: [theirs.recv(1_000_000) for _ in range(3)])
+        writer.transport.abort()
+        assert loop.time() == 0
+        return answer
+
+    ours, theirs = socketpair()
+    with theirs:
+        assert run_virtually(main()) == b"hello"
+
+
 # Clients
 
 
@@ -408,6 +439,7 @@ def test_a_missing_message_and_one_too_many_are_marked() -> None:
     marbles = Marbles(parse("-a---c").events)
     assert marbles.difference("-a-b").splitlines() == ["expected  -a-b", "     got  -a---c", "             ^ ^"]
     assert repr(marbles) == "<-a---c>"
+    assert marbles.difference(Marbles(parse("-a").events)).splitlines()[0] == "expected  -a"
 
 
 # Recordings as tests

@@ -6,6 +6,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, Final
 
 from rxws.closing import Close
@@ -104,8 +105,8 @@ def label_of(event: Event) -> str:
             return shorten(name)
         case _, BaseException() as error:
             return shorten(type(error).__name__)
-        case _, data:
-            return shorten(text_of(data))
+        case _:
+            return shorten(text_of(event.data))
 
 
 def text_of(data: Any) -> str:
@@ -150,11 +151,9 @@ def ticks(duration: float, number: int) -> list[float]:
     >>> ticks(1.1, 5)
     [0.0, 0.5, 1.0]
     """
-    step = 10.0**-6
-    for factor in _cycle():
-        if duration / step <= number:
-            break
-        step *= factor
+    step, factors = 10.0**-6, cycle((2.0, 2.5, 2.0))
+    while duration / step > number:
+        step *= next(factors)
     return [round(step * tick, 9) for tick in range(int(duration / step + 1e-9) + 1)]
 
 
@@ -170,11 +169,6 @@ def time_of(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:g} {unit}"
     return f"{seconds * 1000:g} ms"
-
-
-def _cycle() -> Iterable[float]:
-    while True:
-        yield from (2.0, 2.5, 2.0)
 
 
 def _alike(one: Event, other: Event) -> bool:

@@ -205,5 +205,5 @@ def _tell(event: Event) -> str:
             return f"opens {at}"
         case Event(data=Close(code=code, reason=reason)):
             return f"closes with {code}{' ' if reason else ''}{reason} {at}"
-        case Event(data=data):
-            return f"{shorten(text_of(data), 40)} {at}"
+        case _:
+            return f"{shorten(text_of(event.data), 40)} {at}"

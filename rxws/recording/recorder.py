@@ -71,8 +71,8 @@ class Recorder(Disposable):
                     self.note("errors", "next", error)
                 case "leave", close:
                     self.note("incoming", "close", close)
-                case kind, data:
-                    self.note("socket", kind, data)
+                case _:
+                    self.note("socket", *news)
 
         def end(close: Close) -> None:
             self.note("errors", "completed")

@@ -122,7 +122,7 @@ def _hand_on(lane: str | None, observer: abc.ObserverBase[Any]) -> Callable[[Eve
                 observer.on_error(event.data)
             case "next":
                 observer.on_next(event.data)
-            case "open" | "close":
+            case _:
                 pass
         return event.kind not in ("completed", "error")
 

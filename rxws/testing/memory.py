@@ -160,7 +160,7 @@ class MemoryWire:
                     self._note("close", frame)
                     if not self.mute:
                         self._soon(lambda: self._lose(None))
-                case None:
+                case _:
                     return
 
     def _deliver(self) -> None:

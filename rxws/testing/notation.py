@@ -129,8 +129,8 @@ def event_text(event: Event, values: Mapping[str, Any]) -> str:
             return "|"
         case "error", _:
             return "#"
-        case _, data:
-            return value_text(data, values)
+        case _:
+            return value_text(event.data, values)
 
 
 def value_text(data: Any, values: Mapping[str, Any]) -> str:

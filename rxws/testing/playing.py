@@ -57,8 +57,8 @@ def _happens(wire: MemoryWire, event: Event, codec: Codec[Any, Any]) -> None:
             wire.drop()
         case "close", close:
             wire.close(close)
-        case _, message:
-            wire.send(as_sent(codec, message))
+        case _:
+            wire.send(as_sent(codec, event.data))
 
 
 class ScriptedDialer(MemoryDialer):
