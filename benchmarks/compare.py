@@ -63,26 +63,34 @@ def running(peer: Peer) -> Iterator[tuple[int, int]]:
             process.kill()
 
 
-def measure(peer: Peer, cell: Cell, seconds: int = 2) -> Measurement:
+def measure(peer: Peer, cell: Cell, seconds: float = 1) -> Measurement:
     """Measure a peer once, in processes of its own."""
-    with running(peer) as (port, pid):
-        url = f"ws://127.0.0.1:{port}{cell.path}"
-        numbers = [*map(str, cell.numbers), *([str(seconds)] if cell.kind == "echo" else [])]
-        command = [sys.executable, "-m", "benchmarks.load", cell.kind, url, str(pid), *numbers]
-        output = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        if output.returncode:
-            raise RuntimeError(f"{peer.label}, {cell.label}: {output.stderr[-2000:]}")
-        seen = json.loads(output.stdout)
+    with running(peer) as server:
+        return load(peer, server, cell, seconds)
+
+
+def load(peer: Peer, server: tuple[int, int], cell: Cell, seconds: float) -> Measurement:
+    """Measure a peer that runs, with a load in a process of its own."""
+    port, pid = server
+    url = f"ws://127.0.0.1:{port}{cell.path}"
+    numbers = [*map(str, cell.numbers), *([str(seconds)] if cell.kind == "echo" else [])]
+    command = [sys.executable, "-m", "benchmarks.load", cell.kind, url, str(pid), *numbers]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    if output.returncode:
+        raise RuntimeError(f"{peer.label}, {cell.label}: {output.stderr[-2000:]}")
+    seen = json.loads(output.stdout)
     messages = max(seen["messages"], 1)
     return Measurement(messages / seen["seconds"], seen["cpu"] / messages * 1e6)
 
 
-def compare(cell: Cell, peers: list[Peer], rounds: int = 3, seconds: int = 2) -> dict[Peer, list[Measurement]]:
-    """Measure peers in turn, so that a noisy minute is everybody's."""
+def compare(cell: Cell, peers: list[Peer], rounds: int, seconds: float) -> dict[Peer, list[Measurement]]:
+    """Measure peers in turn, there and back, so that a noisy minute is everybody's."""
     results: dict[Peer, list[Measurement]] = {peer: [] for peer in peers}
-    for _ in range(rounds):
-        for peer in peers:
-            results[peer].append(measure(peer, cell, seconds))
+    with contextlib.ExitStack() as stack:
+        servers = {peer: stack.enter_context(running(peer)) for peer in peers}
+        for number in range(rounds):
+            for peer in peers if number % 2 == 0 else reversed(peers):
+                results[peer].append(load(peer, servers[peer], cell, seconds))
     return results
 
 

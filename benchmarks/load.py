@@ -99,7 +99,11 @@ async def broadcast(url: str, pid: int, members: int, size: int, times: int, bur
 
 async def main() -> None:
     kind, url, pid, *numbers = sys.argv[1:]
-    result = await (echo if kind == "echo" else broadcast)(url, int(pid), *(int(n) for n in numbers))  # type: ignore[operator]
+    if kind == "echo":
+        *shape, seconds = numbers
+        result = await echo(url, int(pid), *map(int, shape), float(seconds))
+    else:
+        result = await broadcast(url, int(pid), *map(int, numbers))
     print(json.dumps(result))
 
 

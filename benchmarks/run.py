@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib
 import platform
 import resource
@@ -20,13 +21,14 @@ from pathlib import Path
 from benchmarks.chart import draw
 from benchmarks.compare import Cell, Measurement, Peer, compare, median
 from benchmarks.idle import measure as measure_idle
+from benchmarks.idle import set_up
 
 RESULTS = Path(__file__).parent / "results"
 FIRST = "aiohttp_loop"
 ECHO_PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "starlette_uvicorn", "picows_listener", "floor")
 ROOM_PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener", "floor")
 SHAPES = ((1, 1, 64), (1, 64, 64), (20, 16, 64), (50, 1, 64), (1000, 1, 64), (20, 4, 16384), (4, 1, 1048576))
-ROOMS = ((1, 20_000), (100, 400), (1000, 40), (5000, 8))
+ROOMS = ((1, 40_000), (100, 800), (1000, 80), (5000, 16))
 GROWTH = (1, 10, 100, 1000, 5000, 10_000)
 
 
@@ -42,7 +44,7 @@ def row(peer: Peer, seen: list[Measurement], first: Measurement) -> str:
     )
 
 
-def table(title: str, cell: Cell, peers: list[Peer], rounds: int, seconds: int) -> Iterator[str]:
+def table(title: str, cell: Cell, peers: list[Peer], rounds: int, seconds: float) -> Iterator[str]:
     yield f"\n### {title}\n"
     yield "| peer | messages/s | ratio | server CPU, µs/message | ratio | spread of it |"
     yield "|---|---:|---:|---:|---:|---|"
@@ -52,7 +54,7 @@ def table(title: str, cell: Cell, peers: list[Peer], rounds: int, seconds: int) 
         yield row(peer, seen, first)
 
 
-def echo(rounds: int, seconds: int) -> Iterator[str]:
+def echo(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## Echo through one operator\n\nConnections × messages in flight × bytes."
     for shape in SHAPES:
         for loop in ("asyncio", "uvloop"):
@@ -61,14 +63,14 @@ def echo(rounds: int, seconds: int) -> Iterator[str]:
             yield from table(f"{cell.label}, {loop}", cell, peers, rounds, seconds)
 
 
-def ticks(rounds: int, seconds: int) -> Iterator[str]:
+def ticks(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## JSON in, a typed object through three operators, JSON out"
     for loop in ("asyncio", "uvloop"):
         peers = [Peer(module, loop) for module in (FIRST, "rxws_pipeline")]
         yield from table(f"20×16, {loop}", Cell("echo", "/ticks", (20, 16, 0)), peers, rounds, seconds)
 
 
-def broadcast(rounds: int, seconds: int) -> Iterator[str]:
+def broadcast(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## Broadcast of 64 bytes\n\nSingle messages, and bursts of ten in one turn of the event loop."
     for members, times in ROOMS:
         for burst in (1, 10):
@@ -77,10 +79,10 @@ def broadcast(rounds: int, seconds: int) -> Iterator[str]:
             yield from table(title, cell, [Peer(module) for module in ROOM_PEERS], rounds, seconds)
 
 
-def idle(rounds: int, seconds: int) -> Iterator[str]:
+def idle(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## What a connection costs\n"
-    yield "| peer | connections | memory of an idle one, KiB | ratio | connects/s |"
-    yield "|---|---:|---:|---:|---:|"
+    yield "| peer | connections | memory of an idle one, KiB | ratio | connects/s | server CPU of one, µs |"
+    yield "|---|---:|---:|---:|---:|---:|"
     for connections in (1000, 10_000):
         first = 0.0
         for module in (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener"):
@@ -88,11 +90,19 @@ def idle(rounds: int, seconds: int) -> Iterator[str]:
             memory = statistics.median(one["bytes"] for one in seen)
             first = first or memory
             connects = statistics.median(one["connects"] for one in seen)
-            ratio = memory / first
-            yield f"| {name(Peer(module))} | {connections:,} | {memory / 1024:.1f} | {ratio:.2f} | {connects:,.0f} |"
+            cpu = statistics.median(one["cpu"] for one in seen)
+            yield (
+                f"| {name(Peer(module))} | {connections:,} | {memory / 1024:.1f} | {memory / first:.2f} | "
+                f"{connects:,.0f} | {cpu:,.0f} |"
+            )
+    found = asyncio.run(set_up())
+    yield (
+        f"\nSetting up a pipeline of one operator takes {found['rxws']:.0f} µs on a socket without a handshake, "
+        f"of which RxPY's part is {found['RxPY']:.0f} µs."
+    )
 
 
-def growth(rounds: int, seconds: int) -> Iterator[str]:
+def growth(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## CPU per message as connections grow\n\n![The same as a chart](growth.svg)\n"
     peers = [Peer(module) for module in (FIRST, "rxws_pipeline", "picows_listener", "floor")]
     yield "| connections | " + " | ".join(map(name, peers)) + " |"
@@ -119,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="rxws and its peers, side by side")
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="all of them by default")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=1)
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     RESULTS.mkdir(exist_ok=True)
@@ -128,7 +138,7 @@ def main() -> None:
         with (RESULTS / f"{workload}.md").open("w") as file:
             head = (
                 f"# {workload}\n\n{date.today()}, Python {platform.python_version()}, {packages}; "
-                f"{options.rounds} rounds of {options.seconds} s, medians; ratios to the first row."
+                f"{options.rounds} rounds of {options.seconds:g} s, medians; ratios to the first row."
             )
             for line in chain([head], WORKLOADS[workload](options.rounds, options.seconds)):
                 print(line, file=file, flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from rxws import codecs
@@ -89,7 +90,7 @@ class Connection:
         self._decode = None if codec is codecs.text else codec.decode
         self._counters = owner.counters
         self._emit = owner.incoming.emit
-        self._next_item = owner.outgoing.next_item
+        self._next_items = owner.outgoing.next_items
         self._loop = asyncio.get_running_loop()
         self._rate = Rate(settings.message_rate) if settings.message_rate else None
         self._pings = Rate(PINGS)
@@ -136,28 +137,32 @@ class Connection:
 
     # The endpoint of the wire
 
-    def take(self) -> Frame | Close | None:
-        """Give the wire the next frame: a ping, what is queued, the close."""
+    def take(self, limit: int) -> Sequence[Frame] | Close:
+        """Give the wire the next frames: a ping, what is queued, the close."""
         receipts = self.receipts
         if self._ping is not None and self.heartbeat is not None and self.cause is None:
             data, self._ping = self._ping, None
             self.heartbeat.ping_taken()
-            return Ping(data)
+            self.wire.wake()
+            return (Ping(data),)
         if receipts is not None:
             if (data := receipts.ping()) is not None:
-                return Ping(data)
+                self.wire.wake()
+                return (Ping(data),)
             if self.sending and receipts.full:
-                return None
-        item = self._next_item() if self.sending else None
-        if item is not None:
-            counters = self._counters
-            counters.sent += 1
-            counters.sent_bytes += len(item.data)
+                return ()
+            limit = 0  # one at a time, since a ping may be due after each
+        if self.sending and (items := self._next_items(limit)):
             if receipts is not None:
-                receipts.sent(item)
-            return item
-        if self._answer is not None and receipts is not None and (data := receipts.last_ping()) is not None:
-            return Ping(data)
+                receipts.sent(items[0])
+            if receipts is not None or self._answer is not None:
+                self.wire.wake()
+            return items
+        if self._answer is None:
+            return ()
+        if receipts is not None and (data := receipts.last_ping()) is not None:
+            self.wire.wake()
+            return (Ping(data),)
         answer, self._answer = self._answer, None
         return answer
 
@@ -167,9 +172,9 @@ class Connection:
             return
         counters = self._counters
         counters.received += 1
-        counters.received_bytes += len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+        counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
         if self.heartbeat is not None:
-            self.heartbeat.alive()
+            self.heartbeat.due = False
         if self._rate is not None and not self._rate.admits(self._loop.time()):
             self.wire.ignore()
             self._owner.close(Close(1008, "Message Rate Exceeded"))
@@ -198,7 +203,7 @@ class Connection:
     def sign_of_life(self) -> None:
         """Note that the peer lives."""
         if self.heartbeat is not None:
-            self.heartbeat.alive()
+            self.heartbeat.due = False
 
     def ping_received(self) -> None:
         """Note that the peer lives, unless it floods."""

@@ -20,7 +20,6 @@ class Heartbeat:
     __slots__ = (
         "_asked",
         "_blind",
-        "_due",
         "_interval",
         "_loop",
         "_on_timeout",
@@ -28,6 +27,7 @@ class Heartbeat:
         "_pinged",
         "_sent",
         "_timer",
+        "due",
         "rtt",
     )
 
@@ -49,20 +49,17 @@ class Heartbeat:
         self._pinged = 0
         self._sent: float | None = None
         self._asked: asyncio.Future[float] | None = None
-        self._due = False
+        self.due = False
+        """Whether a sign of life of the peer's is due; who sees one says so."""
         self._timer = loop.call_later(interval, self._send)
 
     def ping_taken(self) -> None:
         """Start the clock: the ping goes on the wire now."""
         self._sent = self._loop.time()
 
-    def alive(self) -> None:
-        """Note a sign of life."""
-        self._due = False
-
     def pong(self, data: bytes) -> None:
         """Note a pong, and measure with it if it answers the last ping."""
-        self._due = False
+        self.due = False
         if self._sent is not None and data == self._payload():
             self.rtt = self._loop.time() - self._sent
             self._sent = None
@@ -84,11 +81,11 @@ class Heartbeat:
         return self._pinged.to_bytes(4, "big")
 
     def _look(self) -> None:
-        self._timer = self._loop.call_later(self._interval * GRACE, self._judge if self._due else self._send)
+        self._timer = self._loop.call_later(self._interval * GRACE, self._judge if self.due else self._send)
 
     def _judge(self) -> None:
         sent = self._sent is not None
-        if self._due and not (sent and self._blind()):
+        if self.due and not (sent and self._blind()):
             self._on_timeout()
         else:
             self._send()
@@ -96,6 +93,6 @@ class Heartbeat:
     def _send(self) -> None:
         self._pinged = (self._pinged + 1) % 2**32
         self._sent = None
-        self._due = True
+        self.due = True
         self._ping(self._payload())
         self._timer = self._loop.call_later(self._interval * (1 - GRACE), self._look)

@@ -34,6 +34,8 @@ class Keeping:
         self._drop = drop
         self._newest: Frame | None = None  # of those with the policy "latest"
         self._first_expiry = NEVER  # of what waits, or earlier
+        self.may_expire = False
+        """Whether any message was given a limit of its age."""
 
     def keep(self, item: Frame) -> Frame | None:
         """Give what shall wait for a message, or drop it; raises what the policy does, or `ValueError`."""
@@ -47,6 +49,7 @@ class Keeping:
                 for older in self._buffer.remove(lambda other: other is before):
                     self._drop(older)
             case Expire(seconds):
+                self.may_expire = True
                 item = Limited(item, expires=self._loop.time() + seconds)
                 self._first_expiry = min(self._first_expiry, self._loop.time() + seconds)
             case _:
@@ -57,17 +60,27 @@ class Keeping:
                 self._drop(older)
         return item
 
-    def has_expired(self, item: Frame) -> bool:
-        """Tell whether a message is too old to be sent."""
-        return item.expires is not None and item.expires < self._loop.time()
+    def fresh(self, items: list[Frame]) -> list[Frame]:
+        """Drop the messages that are too old to be sent, and give the others."""
+        fresh: list[Frame] = []
+        for item in items:
+            if _is_over(item.expires, self._loop.time()):
+                self._drop(item)
+            else:
+                fresh.append(item)
+        return fresh
 
     def forget(self) -> None:
         """Take note that a connection has come or gone: "latest" is of one absence."""
         self._newest = None
 
     def _has_expired(self, item: Frame) -> bool:
-        if self.has_expired(item):
+        if _is_over(item.expires, self._loop.time()):
             return True
         if item.expires is not None:
             self._first_expiry = min(self._first_expiry, item.expires)
         return False
+
+
+def _is_over(expires: float | None, now: float) -> bool:
+    return expires is not None and expires < now

@@ -57,15 +57,15 @@ class Lifecycle:
         self.protocol = protocol
         self.journal = journal or Journal(SERVER)
         self.thread = LoopThread(asyncio.get_running_loop())
+        self.counters = Counters()
         self.incoming = Incoming[Any](self.report, self._first_subscriber)
-        likely = protocol if renewal is None else next(iter(settings.protocols), None)
-        self.outgoing = Outgoing[Any](self, self.thread, settings, settings.codec_for(likely), self.report)
+        codec = settings.codec_for(protocol if renewal is None else next(iter(settings.protocols), None))
+        self.outgoing = Outgoing[Any](self, self.thread, settings, codec, self.counters, self.report)
         self.errors = Errors(self.thread, self._note, self.report)
         self.closed = Outcome[Close](self.journal.unobserved)
         self.undelivered = Undelivered(settings.max_buffered, self._note)
         self.news = Broadcast[News](self.journal.unobserved)
         """What else happens: for those who watch, and count as nobody."""
-        self.counters = Counters()
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""
         self.close_cause: Close | None = None
@@ -86,7 +86,7 @@ class Lifecycle:
         """Begin on a wire whose handshake is done. What was sent or closed before follows now."""
         codec = self.settings.codec_for(protocol)
         connection = Connection(self, wire, self.settings, codec, confirmed=self._renewal is not None)
-        self.outgoing.connected(codec, wire.wake)
+        self.outgoing.connected(codec, wire, confirmed=connection.receipts is not None)
         self.protocol, self.connection = protocol, connection
         self._connections.add(connection)
         self._opening = False

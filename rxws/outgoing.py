@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock, get_ident
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from reactivex import abc
 from reactivex.subject import Subject
@@ -16,9 +16,10 @@ from rxws.encoding import encode
 from rxws.errors import EncodeError
 from rxws.keeping import Keeping
 from rxws.options import Settings
-from rxws.overflow import Full, make_buffer
+from rxws.overflow import Full, LatestBy, make_buffer
+from rxws.stats import Counters
 from rxws.threads import MAX_HANDED_OVER, LoopThread
-from rxws.wire import Binary, Frame, Limited, Text
+from rxws.wire import Binary, Frame, Limited, Text, Wire
 
 T = TypeVar("T")
 _counting = Lock()
@@ -76,22 +77,24 @@ class Outgoing(Subject[T]):
         thread: LoopThread,
         settings: Settings,
         codec: Codec[Any, Any],
+        counters: Counters,
         on_raise: Callable[[Exception], object],
     ) -> None:
         super().__init__()
         self.dropped = Hot[Any](on_raise)
         self.dropped_count = 0
         self.codec = codec
-        self.wake: Callable[[], object] | None = None
-        """Tells the present connection, if there is one, that a frame waits."""
+        self._wire: Wire | None = None  # of the present connection
+        self._offer: Callable[[Frame], bool] | None = None  # to it, what need not wait
         self.offline = False
         """Whether there is no connection, and another one will come."""
         self._conflates = not isinstance(settings.overflow, str) or settings.overflow == "latest"
         self._owner = owner
+        self._counters = counters
         self._thread = thread
+        self._ident = thread.ident
         self._policy = settings.overflow
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
-        self._pop = self._buffer.pop
         self._keeping = Keeping(settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop)
         self._high_water = min(settings.high_water, settings.max_buffered)
         self._holding = False
@@ -100,10 +103,28 @@ class Outgoing(Subject[T]):
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
-        if get_ident() == self._thread.ident:
-            self._accept(value)
-        elif not self._thread.hand_over(self._accept, value, limit=MAX_HANDED_OVER):
-            self._refuse(value)
+        if get_ident() != self._ident:
+            if not self._thread.hand_over(self.on_next, value, limit=MAX_HANDED_OVER):
+                self._refuse(value)
+            return
+        if self.is_stopped:
+            return
+        if isinstance(value, Close):
+            self._owner.close(value)
+            return
+        try:
+            item = encode(self.codec, value)
+            if self._offer is not None and not self._buffer.weight and self._offer(item):
+                counters = self._counters
+                counters.sent += 1
+                counters.sent_bytes += len(item.data)
+            elif not self._let_wait(item):
+                return
+        except Exception as error:
+            self._owner.report(error)
+            return
+        if self._broadcast.observers:
+            self._broadcast.emit(cast("T", value))
 
     def on_error(self, error: Exception) -> None:
         """Close with the error's code: 1011 unless it is a `Close` or has a `close_code` of its own."""
@@ -131,15 +152,20 @@ class Outgoing(Subject[T]):
         """Call back once when there is room again."""
         self._on_room.append(callback)
 
-    def next_item(self) -> Frame | None:
-        """Give up the next message."""
-        item = self._pop()
-        while item is not None and item.expires is not None and self._keeping.has_expired(item):
-            self._drop(item)
-            item = self._pop()
+    def next_items(self, limit: int) -> list[Frame]:
+        """Give up the next messages: they weigh `limit` at most, or are one."""
+        items = self._buffer.pop(limit)
+        while items and self._keeping.may_expire and not (items := self._keeping.fresh(items)):
+            items = self._buffer.pop(limit)
+        counters = self._counters
+        for item in items:
+            counters.sent += 1
+            counters.sent_bytes += len(item.data)
+        if self._buffer.weight and self._wire is not None:
+            self._wire.wake()
         if self._holding:
             self._look_for_room()
-        return item
+        return items
 
     def stop(self, error: Exception | None = None) -> None:
         """Take nothing more; what waits may still be taken."""
@@ -148,7 +174,7 @@ class Outgoing(Subject[T]):
 
     def discard(self) -> list[Frame]:
         """Give up what waits."""
-        items = list(iter(self._buffer.pop, None))
+        items = self._buffer.pop(self._buffer.weight)
         self._release()
         return items
 
@@ -163,11 +189,23 @@ class Outgoing(Subject[T]):
 
     def send_on(self, connection: object, value: Any) -> None:
         """Send a message on this connection or not at all."""
-        self._accept(value, connection)
+        if self.is_stopped:
+            return
+        try:
+            waits = self._let_wait(Limited(encode(self.codec, value), connection=connection))
+        except Exception as error:
+            self._owner.report(error)
+            return
+        if waits:
+            self._broadcast.emit(value)
 
-    def connected(self, codec: Codec[Any, Any], wake: Callable[[], object]) -> None:
-        """Take note of a new connection; what was for the one before alone is forgotten."""
-        before, self.codec, self.wake, self.offline = self.codec, codec, wake, False
+    def connected(self, codec: Codec[Any, Any], wire: Wire, *, confirmed: bool) -> None:
+        """Take note of a new connection; what was for the one before alone is forgotten.
+
+        If messages are `confirmed`, or a key function is to see all of them, none goes past the buffer.
+        """
+        before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
+        self._offer = None if confirmed or isinstance(self._policy, LatestBy) else wire.offer
         self._buffer.remove(lambda item: item.connection is not None)
         self._keeping.forget()
         if codec is not before:
@@ -175,7 +213,7 @@ class Outgoing(Subject[T]):
 
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
-        self.wake, self.offline = None, True
+        self._wire, self._offer, self.offline = None, None, True
         self._buffer.remove(lambda item: item.connection is connection)
         self._look_for_room()
         self._keeping.forget()
@@ -184,49 +222,49 @@ class Outgoing(Subject[T]):
         """Make a frame of a message, one for all that are sent the very same; raises `EncodeError`."""
         return encode(self.codec, value)
 
-    def _accept(self, value: Any, connection: object | None = None) -> None:
-        if self.is_stopped:
-            return
-        if isinstance(value, Close):
-            self._owner.close(value)
-            return
+    def _let_wait(self, item: Frame) -> bool:
+        """Put a message into the buffer, and wake the connection; tell whether the policies let it wait.
+
+        Raises what the key function of `latest_by` or the offline policy raises.
+        """
+        buffer = self._buffer
+        others = buffer.weight
+        if self.offline and item.connection is None:
+            kept = self._keeping.keep(item)
+            if kept is None:
+                return False
+            item = kept
         try:
-            item: Frame | None = encode(self.codec, value)
-            if connection is not None:
-                item = Limited(item, connection=connection)
-            elif self.offline and (item := self._keeping.keep(item)) is None:
-                return
-            congested = self._conflates and self._owner.congested
-            dropped = self._buffer.push(item, congested=congested, patient=self.offline)
-        except Full as full:
-            self._drop(full.item)
+            dropped = buffer.push(item, self._conflates and self._owner.congested, self.offline)
+        except Full:
+            self._drop(item)
             self._owner.overflow()
-            return
-        except Exception as error:  # of the codec, the key function of latest_by, the offline policy
-            self._owner.report(error)
-            return
+            return False
         if dropped is None:
             self._drop(item)
-            return
+            return False
         for loser in dropped:
             self._drop(loser)
-        if self._buffer.weight > self._high_water and not self._holding:
-            self._holding = True
-            self._owner.hold()
-        if self.wake is not None:
-            self.wake()
-        if self._broadcast.observers:
-            self._broadcast.emit(value)
+        wire = self._wire
+        if wire is not None and not others:
+            wire.wake()
+        if buffer.weight > self._high_water and not self._holding:
+            if wire is not None:
+                wire.flush()
+            if buffer.weight > self._high_water:
+                self._holding = True
+                self._owner.hold()
+        return True
 
     def _encode_again(self) -> None:
         """Encode what waits with the codec that was negotiated now."""
-        for item in list(iter(self._pop, None)):
+        for item in self._buffer.pop(self._buffer.weight):
             try:
                 again = Limited(self.encode(item.message), expires=item.expires)
             except EncodeError as error:
                 self._owner.report(error)
             else:
-                self._buffer.push(again, congested=False, patient=True)
+                self._buffer.push(again, False, True)
 
     def _drop(self, item: Frame) -> None:
         self._count_dropped()

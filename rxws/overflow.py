@@ -55,12 +55,12 @@ class Buffer(Protocol):
         """Count the messages."""
         ...
 
-    def push(self, item: Frame, *, congested: bool, patient: bool = False) -> list[Frame] | None:
+    def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame] | None:
         """Append, and return what was dropped for it, or `None` if it was refused; raises `Full` unless `patient`."""
         ...
 
-    def pop(self) -> Frame | None:
-        """Take the first."""
+    def pop(self, limit: int) -> list[Frame]:
+        """Take the first ones: they weigh `limit` at most, or are one."""
         ...
 
     def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
@@ -91,22 +91,31 @@ class QueueBuffer:
     def __len__(self) -> int:
         return len(self._items)
 
-    def push(self, item: Frame, *, congested: bool, patient: bool = False) -> list[Frame] | None:
+    def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame] | None:
         """Append; at the limit the policy decides who goes."""
         weight = self.weight + item.weight
         if weight > self._limit and self._items:
-            return self._push_over_limit(item, patient=patient)
+            return self._push_over_limit(item, patient)
         self._items.append(item)
         self.weight = weight
         return NONE
 
-    def pop(self) -> Frame | None:
-        """Take the oldest."""
-        if not self._items:
-            return None
-        item = self._items.popleft()
-        self.weight -= item.weight
-        return item
+    def pop(self, limit: int) -> list[Frame]:
+        """Take the oldest: they weigh `limit` at most, or are one."""
+        items = self._items
+        if len(items) > 1 and self.weight > limit:
+            taken = [self._pop_oldest()]
+            limit -= taken[0].weight
+            while items and items[0].weight <= limit:
+                taken.append(self._pop_oldest())
+                limit -= taken[-1].weight
+            return taken
+        self.weight = 0
+        if len(items) == 1:
+            return [items.popleft()]
+        taken = list(items)
+        items.clear()
+        return taken
 
     def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
         """Take out some, wherever they are."""
@@ -116,17 +125,22 @@ class QueueBuffer:
             self.weight -= sum(item.weight for item in removed)
         return removed
 
-    def _push_over_limit(self, item: Frame, *, patient: bool) -> list[Frame] | None:
+    def _push_over_limit(self, item: Frame, patient: bool) -> list[Frame] | None:
         if self._overflow == "drop_newest" or (self._overflow == "close" and patient):
             return None
         if self._overflow == "close":
             raise Full(item)
         dropped: list[Frame] = []
-        while self.weight + item.weight > self._limit and (oldest := self.pop()) is not None:
-            dropped.append(oldest)
+        while self._items and self.weight + item.weight > self._limit:
+            dropped.append(self._pop_oldest())
         self._items.append(item)
         self.weight += item.weight
         return dropped
+
+    def _pop_oldest(self) -> Frame:
+        item = self._items.popleft()
+        self.weight -= item.weight
+        return item
 
 
 class ConflatingBuffer:
@@ -145,7 +159,7 @@ class ConflatingBuffer:
     def __len__(self) -> int:
         return len(self._items)
 
-    def push(self, item: Frame, *, congested: bool, patient: bool = False) -> list[Frame]:
+    def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame]:
         """Append, or take the place of what waits under the same key; at the limit the oldest goes."""
         key = self._key(item.message)
         dropped: list[Frame] = []
@@ -162,9 +176,16 @@ class ConflatingBuffer:
             dropped.append(self._remove(oldest))
         return dropped
 
-    def pop(self) -> Frame | None:
-        """Take the one whose turn it is."""
-        return self._remove(next(iter(self._items))) if self._items else None
+    def pop(self, limit: int) -> list[Frame]:
+        """Take those whose turn it is: they weigh `limit` at most, or are one."""
+        taken: list[Frame] = []
+        while self._items:
+            place, (_, item) = next(iter(self._items.items()))
+            if taken and item.weight > limit:
+                break
+            taken.append(self._remove(place))
+            limit -= item.weight
+        return taken
 
     def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
         """Take out some, wherever they are."""

@@ -7,6 +7,7 @@ The socket never awaits its wire and the wire never buffers messages: the wire *
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from rxws.closing import Close
@@ -71,8 +72,11 @@ class Ping(Frame):
 class Endpoint(Protocol):
     """The socket, as its wire sees it. All calls come from the event loop's thread."""
 
-    def take(self) -> Frame | Close | None:
-        """Give up the next frame to write, or `None` if there is none now; nothing follows a `Close`."""
+    def take(self, limit: int) -> Sequence[Frame] | Close:
+        """Give up the next frames to write: they weigh `limit` at most, or are one, or there are none now.
+
+        Wakes the wire if more waits. Nothing follows a `Close`.
+        """
         ...
 
     def message_received(self, data: str | bytes) -> None:
@@ -140,6 +144,14 @@ class Wire(Protocol):
 
     def wake(self) -> None:
         """Say that `take` has something; the wire takes it as soon as the transport has room, which may be at once."""
+        ...
+
+    def offer(self, frame: Frame) -> bool:
+        """Write a message at once, and say so; or refuse it, since the wire is not idle."""
+        ...
+
+    def flush(self) -> None:
+        """Take now what would have been taken soon, if the transport has room."""
         ...
 
     def hold(self) -> None:

@@ -11,7 +11,10 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import threads
-from rxws.testing import serve
+from rxws.lifecycle import Lifecycle
+from rxws.options import check
+from rxws.testing import MemoryWire, serve
+from rxws.wire import Frame
 from tests.streams import ended, turns, watch
 
 Eventually = Callable[..., Any]
@@ -308,3 +311,87 @@ async def test_the_very_same_message_may_wait_many_times() -> None:
     assert peer.sent == [same] * 3
     assert [name for name, _ in log] == ["outgoing"] * 3 + ["dropped", "outgoing"] * 2
     peer.drop()
+
+
+class EagerWire(MemoryWire):
+    """A wire that writes at once when it is idle, as the one over aiohttp does."""
+
+    offered = 0
+
+    def offer(self, frame: Frame) -> bool:
+        if self.congested:
+            return False
+        self.offered += 1
+        self.sent.append(frame.data.decode())
+        return True
+
+    def flush(self) -> None:
+        self._take()
+
+
+async def eager(**options: Any) -> tuple[rxws.WebSocket[Any, Any], EagerWire]:
+    life, wire = Lifecycle(check(options)), EagerWire()
+    life.open(wire)
+    life.incoming.want()
+    await turns()
+    return rxws.WebSocket(life), wire
+
+
+async def test_a_message_for_an_idle_wire_does_not_wait_and_is_counted_and_shown() -> None:
+    socket, wire = await eager()
+    log = watch(outgoing=socket.outgoing)
+    socket.outgoing.on_next("at once")
+    assert (wire.sent, wire.offered, log) == (["at once"], 1, [("outgoing", "at once")])
+    assert (socket.stats.sent, socket.stats.sent_bytes, socket.stats.buffered) == (1, 7, 0)
+    wire.drop()
+
+
+async def test_no_message_passes_one_that_waits() -> None:
+    socket, wire = await eager()
+    wire.congested = True
+    socket.outgoing.on_next("first")
+    wire._congested = False  # it has room, and has not been told
+    socket.outgoing.on_next("second")
+    assert wire.sent == []
+    await turns()
+    assert (wire.sent, wire.offered) == (["first", "second"], 0)
+    wire.drop()
+
+
+async def test_a_key_function_sees_every_message() -> None:
+    seen: list[str] = []
+    socket, wire = await eager(overflow=rxws.latest_by(seen.append))
+    socket.outgoing.on_next("a")
+    await turns()
+    assert (seen, wire.sent, wire.offered) == (["a"], ["a"], 0)
+    wire.drop()
+
+
+async def test_reading_is_held_only_if_the_wire_does_not_take_what_is_above_high_water() -> None:
+    socket, wire = await eager(high_water=100, overflow=rxws.latest_by(len))
+    socket.outgoing.on_next("x" * 1000)
+    assert (len(wire.sent), wire._held) == (1, False)
+    wire.congested = True
+    socket.outgoing.on_next("x" * 1000)
+    assert (len(wire.sent), wire._held) == (1, True)
+    wire.drop()
+
+
+async def test_what_is_for_one_connection_alone_is_checked_like_any_message() -> None:
+    complaints: list[Exception] = []
+    socket, peer = serve(
+        lambda errors: errors.subscribe(complaints.append), max_buffered=100, high_water=100, overflow="drop_newest"
+    )
+    peer.congested = True
+    log = watch(outgoing=socket.outgoing, dropped=socket.dropped)
+    outgoing = socket._life.outgoing
+    outgoing.send_on(object(), object())
+    assert isinstance(complaints[0], rxws.EncodeError)
+    outgoing.send_on(object(), "a")
+    outgoing.send_on(object(), "one too many")
+    assert log == [("outgoing", "a"), ("dropped", "one too many")]
+    outgoing.on_completed()
+    outgoing.send_on(object(), "too late")
+    peer.congested = False
+    await ended(socket)
+    assert peer.sent == ["a"]

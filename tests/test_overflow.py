@@ -13,14 +13,14 @@ def item(message: str) -> Frame:
 def fill(buffer: Buffer, *messages: str, congested: bool = True) -> list[str]:
     lost: list[str] = []
     for message in messages:
-        dropped = buffer.push(item(message), congested=congested)
+        dropped = buffer.push(item(message), congested)
         lost += [message] if dropped is None else [one.message for one in dropped]
     return lost
 
 
 def rest(buffer: Buffer) -> str:
-    found = "".join(waiting.message for waiting in iter(buffer.pop, None))
-    assert (buffer.weight, len(buffer), buffer.pop()) == (0, 0, None)
+    found = "".join(waiting.message for waiting in buffer.pop(buffer.weight))
+    assert (buffer.weight, len(buffer), buffer.pop(1)) == (0, 0, [])
     return found
 
 
@@ -90,3 +90,12 @@ def test_empty_messages_are_bounded_too(policy: str) -> None:
     buffer = make_buffer(policy, 100 * MESSAGE_WEIGHT)  # type: ignore[arg-type]
     fill(buffer, *[""] * 1000, congested=False)
     assert len(buffer) == 100
+
+
+@pytest.mark.parametrize("policy", ["close", "latest"])
+def test_as_many_are_taken_at_once_as_weigh_a_limit_but_one_at_the_least(policy: str) -> None:
+    buffer = make_buffer(policy, 10_000)  # type: ignore[arg-type]
+    fill(buffer, "a", "b", "c", "d" * 100, "e", congested=False)
+    taken = [[one.message for one in buffer.pop(2 * (MESSAGE_WEIGHT + 1))] for _ in range(4)]
+    assert taken == [["a", "b"], ["c"], ["d" * 100], ["e"]]
+    assert (buffer.weight, buffer.pop(1)) == (0, [])

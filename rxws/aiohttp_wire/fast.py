@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
+from rxws.aiohttp_wire.intake import CHUNK, MANY, SLICE, Intake
 from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
 from rxws.aiohttp_wire.outlet import Outlet
 from rxws.aiohttp_wire.received import close_received
@@ -23,11 +24,8 @@ from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
 from rxws.wire import Endpoint
 
-CHUNK: Final = 256 * 1024
-"""Bytes read at once, into a buffer that the connections of an event loop share."""
-
-SLICE: Final = 16 * 1024
-"""Bytes read at once from a peer whose messages may be tiny: parsing thousands of them would stop the event loop."""
+MUCH: Final = 8 * 1024
+"""Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
 
 READ_AHEAD: Final = 64 * 1024
 """Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
@@ -50,6 +48,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._transport = transport_of(ws)
         self._aiohttp = protocol_of(ws)
         self._feed = parser.feed_data
+        self._parse = watch.parser.feed_data
         self._watch = watch
         self._queue: Any = cast("Any", ws)._reader
         self._tap = self._queue if isinstance(self._queue, Tap) else None
@@ -58,10 +57,11 @@ class FastWire(asyncio.BufferedProtocol):
         if self._loop not in _shared:
             _shared[self._loop] = memoryview(bytearray(CHUNK)), Turns()
         self._view, turns = _shared[self._loop]
-        self._lent = self._view[:SLICE]
-        self._paused = False  # reading, since more has come than a turn of the event loop may have
+        self._intake = Intake(self._transport, self._view)
         self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
         self.wake = self._outlet.wake
+        self.offer = self._outlet.offer
+        self.flush = self._outlet.flush
         self._parked: deque[str | bytes] = deque()
         self._parked_weight = 0
         self._last: list[Callable[[], object]] = []  # what is done when all that is parked has been delivered
@@ -117,7 +117,7 @@ class FastWire(asyncio.BufferedProtocol):
     def ignore(self) -> None:
         """Read only to see the peer leave."""
         self._deaf = self._violated = True
-        self._read_on()
+        self._intake.resume()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -129,33 +129,35 @@ class FastWire(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the buffer: what comes is used up before anybody else asks for it."""
-        return self._lent
+        return self._intake.lent
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse a chunk, and hand on its messages."""
         if self._deaf:
             return
-        self._take_in(nbytes)
-        if nbytes == SLICE and not self._paused:
-            self._lent = self._view
-        if self._watch.frames > SLICE // 8:  # of those, no larger chunk: fragments of nothing cost, too
-            self._lent = self._view[:SLICE]
-
-    def _take_in(self, nbytes: int) -> None:
-        tap, outlet = self._tap, self._outlet
+        tap, outlet, watch = self._tap, self._outlet, self._watch
+        data = self._view[:nbytes].tobytes()
+        passing = False
         if tap is None or tap.receive is None:
-            self._feed(bytes(self._view[:nbytes]))
+            self._feed(data)
         else:
-            tap.left = TURN
+            tap.left, tap.weight = TURN, 0
             outlet.busy = True
-            self._feed(bytes(self._view[:nbytes]))
+            self._parse(data)
             outlet.busy = False
-            if tap.receive is not None and tap.exception() is None:
-                if outlet.awake:
-                    outlet.write_soon()
-                return
-        if not self._scheduled:
-            self._dispatch()
+            if tap.weight != nbytes or watch.since is not None:  # more than whole messages, or longer ones
+                watch.parsed(data)
+            passing = tap.receive is not None
+        if not passing:
+            if not self._scheduled:
+                self._dispatch()
+        elif outlet.awake:
+            if nbytes < MUCH:
+                outlet.write_soon()
+            else:
+                outlet.flush()
+        if nbytes == SLICE or watch.frames > MANY:
+            self._intake.learn(watch.frames)
 
     def _continue_soon(self) -> None:
         if not self._scheduled and self._started:
@@ -190,28 +192,16 @@ class FastWire(asyncio.BufferedProtocol):
             self.blind = self._parked_weight > READ_AHEAD
         else:
             if arrived:
-                self._pause()
+                self._intake.pause()
             self._continue_soon()
         outlet.busy = False
         if not arrived:
-            self._read_on()
+            self._intake.resume()
             self._look_for_the_end()
         if self._tap is not None and not (arrived or parked or self._held or self._deaf):
             self._tap.receive = self._receive
         if outlet.awake or outlet.pongs:
             outlet.write_soon()
-
-    def _pause(self) -> None:
-        """Read no more until what is there is dealt with, and then less at once."""
-        self._lent = self._view[:SLICE]
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def _read_on(self) -> None:
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
 
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
         if kind is WSMsgType.PING:

@@ -12,8 +12,6 @@ OPCODES: Final = range(16)
 SHORT: Final = [[bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES]
 MEDIUM: Final = struct.Struct("!BBH").pack
 LONG: Final = struct.Struct("!BBQ").pack
-LARGE: Final = 64 * 1024
-"""Bytes above which a payload is not copied behind its header."""
 
 
 def plain(opcode: int, data: bytes) -> bytes:
@@ -23,9 +21,14 @@ def plain(opcode: int, data: bytes) -> bytes:
     '81 05 48 65 6c 6c 6f'
     """
     size = len(data)
+    return (SHORT[opcode][size] if size < 126 else head(opcode, size)) + data
+
+
+def head(opcode: int, size: int) -> bytes:
+    """Make what comes before the payload of a server's frame."""
     if size < 126:
-        return SHORT[opcode][size] + data
-    return (MEDIUM(0x80 | opcode, 126, size) if size < 65536 else LONG(0x80 | opcode, 127, size)) + data
+        return SHORT[opcode][size]
+    return MEDIUM(0x80 | opcode, 126, size) if size < 65536 else LONG(0x80 | opcode, 127, size)
 
 
 def masked(opcode: int, data: bytes) -> bytes:

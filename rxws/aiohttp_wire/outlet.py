@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rxws.aiohttp_wire import framing
+from rxws.aiohttp_wire.framing import SHORT
 from rxws.aiohttp_wire.turns import Turns
 from rxws.closing import Close
 from rxws.wire import Frame
 
 BATCH: Final = 64 * 1024
-"""Bytes that leave in one write, at least; a larger frame leaves without being copied."""
+"""Bytes that leave in one write, at most; a frame that is larger leaves alone, without being copied."""
 
 PONGS: Final = 256
 """Pongs that wait; a peer that sends more pings than it reads pongs misses the oldest."""
 
 CLOSE, PONG = 8, 10
-Take = Callable[[], Frame | Close | None]
+Take = Callable[[int], Sequence[Frame] | Close]
 
 
 class Outlet:
     """Writes frames to a transport: the first one at once, what follows in the same turn of the event loop together."""
+
+    __slots__ = (
+        *("_masks", "_on_close", "_take", "_transport", "_turns", "_wrote_in"),
+        *("awake", "busy", "closing", "congested", "pongs"),
+    )
 
     def __init__(self, transport: asyncio.Transport, turns: Turns, *, masks: bool) -> None:
         self.congested = False
@@ -37,69 +43,91 @@ class Outlet:
         """Whether the endpoint has something to write."""
         self._take: Take | None = None
         self._on_close: Callable[[], object] = transport.close
-        self._wrote = False  # in this turn of the event loop
+        self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
         self._transport = transport
         self._turns = turns
         self._masks = masks
-        self._pack = framing.masked if masks else framing.plain
 
     def start(self, take: Take, on_close: Callable[[], object]) -> None:
         """Begin; `on_close` is called when our close frame is written."""
         self._take = take
         self._on_close = on_close
+        self.awake = False
+
+    def offer(self, frame: Frame) -> bool:
+        """Write a message at once, if nothing is to go before it, and it is the first one in this turn."""
+        turns = self._turns
+        if self.busy or self.awake or self.congested or self._take is None or self._wrote_in == turns.number:
+            return False
+        if not turns.counting:
+            turns.count()
+        self._wrote_in = turns.number
+        if self._masks or frame.weight > BATCH:
+            self._write((frame,))
+        else:
+            self._transport.write(frame.packed or _packed(frame))
+        return True
 
     def wake(self) -> None:
         """Write at once, but once in a turn of the event loop; within a chunk when it is done."""
-        self.awake = True
-        if not (self.busy or self._wrote or self.congested or self._take is None):
+        if self.busy or self.awake or self.congested or self._take is None:
+            self.awake = True
+        elif self._wrote_in == self._turns.number:
+            self.write_soon()
+        else:
+            if not self._turns.counting:
+                self._turns.count()
+            self._wrote_in = self._turns.number
             self.flush()
-            self._wrote = True
-            self._turns.wrote(self)
 
     def write_soon(self) -> None:
         """Write when the turn ends, as all do that have read in it: the peers' process then wakes up once."""
         self.awake = True
-        if not self._wrote:
-            self._wrote = True
-            self._turns.wrote(self)
-
-    def turn_ended(self) -> None:
-        """Write what has come since the first write of this turn."""
-        self._wrote = False
-        if self.awake:
-            self.flush()
+        turns = self._turns
+        turns.waiting.append(self)
+        if not turns.counting:
+            turns.count()
 
     def flush(self) -> None:
         """Write all that the transport takes."""
-        self.awake = False
         take = self._take
         if take is None or self._transport.is_closing():  # uvloop's raises then, where asyncio's does nothing
             return
-        pieces: list[bytes] = []
-        size = 0
-        while not (self.congested or self.closing):
-            if self.pongs:
-                packed = self._pack(PONG, self.pongs.popleft())
-            elif (frame := take()) is None:
-                break
-            elif isinstance(frame, Close):
-                self.closing = True
-                packed = self._pack(CLOSE, frame.code.to_bytes(2, "big") + frame.reason.encode())
-            elif self._masks:
-                packed = self._pack(frame.opcode, frame.data)
-            elif (packed := frame.packed) is None:
-                packed = frame.packed = self._pack(frame.opcode, frame.data)
-            pieces.append(packed)
-            size += len(packed)
-            if size >= BATCH:
-                self._write(pieces)
-                size = 0
-        if pieces:
-            self._write(pieces)
-        if self.closing and not self._transport.is_closing():
+        if self.pongs and not (self.congested or self.closing):
+            self._transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
+            self.pongs.clear()
+        busy, self.busy = self.busy, True  # what wakes us now waits for the next round
+        self.awake = True
+        while self.awake and not (self.congested or self.closing):
+            self.awake = False
+            if frames := take(BATCH):
+                self._write(frames)
+        self.busy = busy
+        if self.closing:
             self._on_close()
 
-    def _write(self, pieces: list[bytes]) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
-        pieces.clear()
+    def _write(self, frames: Sequence[Frame] | Close) -> None:
+        """Write frames that weigh `BATCH` together at most, or are one."""
+        if isinstance(frames, Close):
+            self.closing = True
+            data = self._pack(CLOSE, frames.code.to_bytes(2, "big") + frames.reason.encode())
+        elif self._masks:
+            data = b"".join([framing.masked(frame.opcode, frame.data) for frame in frames])
+        elif len(frames) > 1:
+            data = b"".join([frame.packed or _packed(frame) for frame in frames])
+        elif (first := frames[0]).weight > BATCH:
+            self._transport.write(framing.head(first.opcode, len(first.data)))
+            data = first.data
+        else:
+            data = first.packed or _packed(first)
+        self._transport.write(data)
+
+    def _pack(self, opcode: int, data: bytes) -> bytes:
+        return (framing.masked if self._masks else framing.plain)(opcode, data)
+
+
+def _packed(frame: Frame) -> bytes:
+    """Make a server's frame, and keep it for the next one who sends the same."""
+    data, size = frame.data, len(frame.data)
+    packed = frame.packed = (SHORT[frame.opcode][size] if size < 126 else framing.head(frame.opcode, size)) + data
+    return packed

@@ -87,6 +87,13 @@ class PublicWire:
         """Wake the writer."""
         self._work.set()
 
+    def offer(self, frame: Frame) -> bool:
+        """Refuse it: the writer writes all."""
+        return False
+
+    def flush(self) -> None:
+        """Do nothing: the writer has its turn soon."""
+
     def hold(self) -> None:
         """Park what comes, and stop reading when the read-ahead is used up."""
         self._held = True
@@ -181,13 +188,13 @@ class PublicWire:
         while True:
             while self._pongs:
                 await self._ws.pong(self._pongs.popleft())
-            match self._endpoint.take():
-                case Frame() as frame:
+            match self._endpoint.take(0):
+                case [Frame() as frame]:
                     await self._send(frame.data, WSMsgType(frame.opcode))
                 case Close() as close:
                     await self._close(close)
                     return
-                case None:
+                case _:
                     await self._work.wait()
                     self._work.clear()
             frames += 1

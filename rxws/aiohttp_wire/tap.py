@@ -27,15 +27,23 @@ class Tap(WebSocketDataQueue):
     receive: Callable[[Any], object] | None = None
     left = 0
     """Messages that may still pass in this turn of the event loop."""
+    weight = 0
+    """Bytes on the wire of the messages that have passed, if each was a short masked frame; else less than that."""
 
     def feed_data(self, data: Any, size: int) -> None:
         """Hand on a message, or queue it."""
         if self.receive is not None and self.left and (data[0] is TEXT or data[0] is BINARY):
             self.left -= 1
+            self.weight += size + 6
             self.receive(data[1])
         else:
             self.receive = None
             super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, *args: Any, **kwargs: Any) -> None:
+        """Take note of what the peer did wrong; nothing passes any more."""
+        self.receive = None
+        super().set_exception(exc, *args, **kwargs)
 
 
 def make_parser(queue: WebSocketDataQueue, max_msg_size: int) -> Any:

@@ -7,28 +7,36 @@ from typing import Protocol
 
 
 class Writing(Protocol):
-    """A wire that has written in this turn."""
+    """Somebody who may have more to write in a turn."""
 
-    def turn_ended(self) -> None:
-        """Write what has come since."""
+    awake: bool
+
+    def flush(self) -> None:
+        """Write it."""
         ...
 
 
 class Turns:
-    """Tells those who have written when a turn ends, with one callback for all of them."""
+    """Counts the turns in which something is written, and tells those who wait when one ends."""
 
-    __slots__ = ("_wires",)
+    __slots__ = ("counting", "number", "waiting")
 
     def __init__(self) -> None:
-        self._wires: list[Writing] = []
+        self.number = 0
+        self.counting = False
+        """Whether the end of this turn will be noticed."""
+        self.waiting: list[Writing] = []
+        """Who will write when it ends, if still awake."""
 
-    def wrote(self, wire: Writing) -> None:
-        """Tell this one, too."""
-        if not self._wires:
-            asyncio.get_running_loop().call_soon(self._end)
-        self._wires.append(wire)
+    def count(self) -> None:
+        """Notice the end of this turn."""
+        self.counting = True
+        asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
-        wires, self._wires = self._wires, []
-        for wire in wires:
-            wire.turn_ended()
+        self.counting = False
+        self.number += 1
+        waiting, self.waiting = self.waiting, []
+        for one in waiting:
+            if one.awake:
+                one.flush()

@@ -20,11 +20,11 @@ class Watch:
         "_left",
         "_limit",
         "_open",
-        "_parser",
         "_queue",
         "_time",
         "frames",
         "on_part",
+        "parser",
         "since",
     )
 
@@ -42,7 +42,8 @@ class Watch:
         """The frames that began in the last chunk."""
         self.on_part: Callable[[], object] | None = None
         """Called after each chunk that ends within a message."""
-        self._parser = parser
+        self.parser = parser
+        """What it stands before."""
         self._queue = queue
         self._limit = limit
         self._time = time
@@ -58,7 +59,7 @@ class Watch:
         if self._ignoring:
             return False, b""
         known = self._follow(data)
-        result: tuple[bool, bytes] = self._parser.feed_data(data if known < 0 else data[:known])
+        result: tuple[bool, bytes] = self.parser.feed_data(data if known < 0 else data[:known])
         if known >= 0:
             self._refuse()
             return True, b""
@@ -66,9 +67,16 @@ class Watch:
             self.on_part()
         return result
 
+    def parsed(self, data: bytes) -> None:
+        """Follow a chunk that the parser has been given already."""
+        if self._follow(data) >= 0:
+            self._refuse()
+        elif self.since is not None and self.on_part is not None:
+            self.on_part()
+
     def feed_eof(self) -> None:
         """Parse the end."""
-        self._parser.feed_eof()
+        self.parser.feed_eof()
 
     def begin(self, on_part: Callable[[], object]) -> None:
         """Tell from now on, and of what has come already."""

@@ -123,6 +123,13 @@ class MemoryWire:
         """Take soon what waits."""
         self._soon(self._take)
 
+    def offer(self, frame: Frame) -> bool:
+        """Refuse it: what is sent is taken soon."""
+        return False
+
+    def flush(self) -> None:
+        """Do nothing: what is sent is taken soon."""
+
     def hold(self) -> None:
         """Let what arrives wait."""
         self._held = True
@@ -146,18 +153,17 @@ class MemoryWire:
 
     def _take(self) -> None:
         while not self._congested and not self._ended and self.close_sent is None:
-            frame = self._peer().take()
-            match frame:
-                case Ping(data):
+            match self._peer().take(0):
+                case [Ping(data)]:
                     self.pings.append(data)
                     if self.pongs:
                         self._soon(lambda data=data: self.pong(data))
-                case Frame(data):
+                case [Frame(data) as frame]:
                     self.sent.append(data.decode() if frame.opcode == Text.opcode else data)
                     self._note("message", self.sent[-1])
-                case Close():
-                    self.close_sent = frame
-                    self._note("close", frame)
+                case Close() as close:
+                    self.close_sent = close
+                    self._note("close", close)
                     if not self.mute:
                         self._soon(lambda: self._lose(None))
                 case _:

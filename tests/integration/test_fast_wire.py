@@ -23,6 +23,7 @@ def echo(incoming):
     return incoming
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 10  # the machine may be busy
     app = web.Application()
     app.router.add_get("/", echo)
     rxws.setup(app)

@@ -1,0 +1,52 @@
+"""How much of a connection is read at once, and whether any more is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+CHUNK: Final = 120 * 1024
+"""Bytes read at once, into a buffer that the connections of an event loop share; copies of 128 KiB are slower.
+
+From there on, the C library takes memory from the kernel for each.
+"""
+
+SLICE: Final = 16 * 1024
+"""Bytes read at once from a peer whose messages may be tiny: parsing thousands of them would stop the event loop."""
+
+MANY: Final = SLICE // 8
+"""Frames in a chunk that cost too much for it to be larger than a slice: fragments of nothing, say."""
+
+
+class Intake:
+    """Lends the shared buffer to a transport: a slice, until its peer fills that with larger messages."""
+
+    __slots__ = ("_buffer", "_transport", "lent", "paused")
+
+    def __init__(self, transport: asyncio.Transport, buffer: memoryview) -> None:
+        self.lent = buffer[:SLICE]
+        """What the transport may read into."""
+        self.paused = False
+        """Whether nothing is read, since more has come than a turn of the event loop may have."""
+        self._buffer = buffer
+        self._transport = transport
+
+    def learn(self, frames: int) -> None:
+        """Lend more to a peer that has filled its slice, and less to one that sends `MANY` frames in it."""
+        if frames > MANY:
+            self.lent = self._buffer[:SLICE]
+        elif not self.paused:
+            self.lent = self._buffer
+
+    def pause(self) -> None:
+        """Read no more until what is there is dealt with, and then less at once."""
+        self.lent = self._buffer[:SLICE]
+        if not self.paused:
+            self.paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self.paused:
+            self.paused = False
+            self._transport.resume_reading()
