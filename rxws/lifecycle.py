@@ -58,13 +58,13 @@ class Lifecycle:
         self.journal = journal or Journal(SERVER)
         self.thread = LoopThread(asyncio.get_running_loop())
         self.counters = Counters()
-        self.incoming = Incoming[Any](self.report, self._first_subscriber)
+        self.incoming: Incoming[Any] = Incoming(self.report, self._first_subscriber)
         codec = settings.codec_for(protocol if renewal is None else next(iter(settings.protocols), None))
-        self.outgoing = Outgoing[Any](self, self.thread, settings, codec, self.counters, self.report)
+        self.outgoing: Outgoing[Any] = Outgoing(self, self.thread, settings, codec, self.counters, self.report)
         self.errors = Errors(self.thread, self._note, self.report)
-        self.closed = Outcome[Close](self.journal.unobserved)
+        self.closed: Outcome[Close] = Outcome(self.journal.unobserved)
         self.undelivered = Undelivered(settings.max_buffered, self._note)
-        self.news = Broadcast[News](self.journal.unobserved)
+        self.news: Broadcast[News] = Broadcast(self.journal.unobserved)
         """What else happens: for those who watch, and count as nobody."""
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""

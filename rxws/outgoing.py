@@ -81,7 +81,7 @@ class Outgoing(Subject[T]):
         on_raise: Callable[[Exception], object],
     ) -> None:
         super().__init__()
-        self.dropped = Hot[Any](on_raise)
+        self.dropped: Hot[Any] = Hot(on_raise)
         self.dropped_count = 0
         self.codec = codec
         self._wire: Wire | None = None  # of the present connection
@@ -99,7 +99,8 @@ class Outgoing(Subject[T]):
         self._high_water = min(settings.high_water, settings.max_buffered)
         self._holding = False
         self._on_room: list[Callable[[], object]] = []
-        self._broadcast = Broadcast[T](on_raise)
+        self._broadcast: Broadcast[T] = Broadcast(on_raise)
+        self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
@@ -123,7 +124,7 @@ class Outgoing(Subject[T]):
         except Exception as error:
             self._owner.report(error)
             return
-        if self._broadcast.observers:
+        if self._watched:
             self._broadcast.emit(cast("T", value))
 
     def on_error(self, error: Exception) -> None:
@@ -181,10 +182,12 @@ class Outgoing(Subject[T]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
+        self._watched = True
         return self._broadcast.subscribe(observer)
 
     def watch(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Let somebody see, before the others, what is sent."""
+        self._watched = True
         return self._broadcast.subscribe(observer, first=True)
 
     def send_on(self, connection: object, value: Any) -> None:

@@ -55,7 +55,7 @@ class States(Observable[State]):
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         super().__init__()
         self.present: State = Connecting(1)
-        self._broadcast = Broadcast[State](on_raise)
+        self._broadcast: Broadcast[State] = Broadcast(on_raise)
 
     def change(self, state: State) -> None:
         """Emit a new state."""

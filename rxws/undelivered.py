@@ -21,8 +21,8 @@ class Undelivered(Observable[Any]):
     def __init__(self, limit: int, on_raise: Callable[[Exception], object]) -> None:
         super().__init__()
         self._limit = limit
-        self._broadcast = Broadcast[Any](on_raise)
-        self._reported: deque[Frame] = deque()
+        self._broadcast: Broadcast[Any] = Broadcast(on_raise)
+        self._reported: deque[Frame] | None = None
         self._weight = 0
 
     def report(self, *items: Frame) -> None:
@@ -30,10 +30,11 @@ class Undelivered(Observable[Any]):
         for item in items:
             if item.connection is not None:
                 continue
-            self._reported.append(item)
+            reported = self._reported = self._reported or deque()
+            reported.append(item)
             self._weight += item.weight
-            while self._weight > self._limit and len(self._reported) > 1:
-                self._weight -= self._reported.popleft().weight
+            while self._weight > self._limit and len(reported) > 1:
+                self._weight -= reported.popleft().weight
             self._broadcast.emit(item.message)
 
     def end(self) -> None:
@@ -43,6 +44,6 @@ class Undelivered(Observable[Any]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        for item in tuple(self._reported):
+        for item in tuple(self._reported or ()):
             observer.on_next(item.message)
         return self._broadcast.subscribe(observer)

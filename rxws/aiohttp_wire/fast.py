@@ -33,7 +33,7 @@ READ_AHEAD: Final = 64 * 1024
 TURN: Final = 256
 """Frames after which the event loop's other business gets its turn."""
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[memoryview, Turns]] = WeakKeyDictionary()
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[memoryview, memoryview], Turns]] = WeakKeyDictionary()
 
 
 class FastWire(asyncio.BufferedProtocol):
@@ -55,14 +55,16 @@ class FastWire(asyncio.BufferedProtocol):
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         if self._loop not in _shared:
-            _shared[self._loop] = memoryview(bytearray(CHUNK)), Turns()
-        self._view, turns = _shared[self._loop]
-        self._intake = Intake(self._transport, self._view)
+            whole = memoryview(bytearray(CHUNK))
+            _shared[self._loop] = (whole[:SLICE], whole), Turns()
+        buffers, turns = _shared[self._loop]
+        self._view = buffers[1]
+        self._intake = Intake(self._transport, *buffers)
         self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
         self.wake = self._outlet.wake
         self.offer = self._outlet.offer
         self.flush = self._outlet.flush
-        self._parked: deque[str | bytes] = deque()
+        self._parked: deque[str | bytes] | None = None
         self._parked_weight = 0
         self._last: list[Callable[[], object]] = []  # what is done when all that is parked has been delivered
         self._deadline: asyncio.TimerHandle | None = None
@@ -183,6 +185,7 @@ class FastWire(asyncio.BufferedProtocol):
                 if kind is not TEXT and kind is not BINARY:
                     self._control(kind, data, extra)
                 elif self._held or parked:
+                    parked = self._parked = parked or deque()
                     parked.append(data)
                     self._parked_weight += len(data)
                 else:
@@ -205,7 +208,7 @@ class FastWire(asyncio.BufferedProtocol):
 
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
         if kind is WSMsgType.PING:
-            self._outlet.pongs.append(bytes(data))
+            self._outlet.pong(bytes(data))
             self._endpoint.ping_received()
         elif kind is not WSMsgType.CLOSE:
             self._endpoint.pong_received(bytes(data))

@@ -21,26 +21,27 @@ MANY: Final = SLICE // 8
 class Intake:
     """Lends the shared buffer to a transport: a slice, until its peer fills that with larger messages."""
 
-    __slots__ = ("_buffer", "_transport", "lent", "paused")
+    __slots__ = ("_slice", "_transport", "_whole", "lent", "paused")
 
-    def __init__(self, transport: asyncio.Transport, buffer: memoryview) -> None:
-        self.lent = buffer[:SLICE]
+    def __init__(self, transport: asyncio.Transport, part: memoryview, whole: memoryview) -> None:
+        self.lent = part
         """What the transport may read into."""
         self.paused = False
         """Whether nothing is read, since more has come than a turn of the event loop may have."""
-        self._buffer = buffer
+        self._slice = part
+        self._whole = whole
         self._transport = transport
 
     def learn(self, frames: int) -> None:
         """Lend more to a peer that has filled its slice, and less to one that sends `MANY` frames in it."""
         if frames > MANY:
-            self.lent = self._buffer[:SLICE]
+            self.lent = self._slice
         elif not self.paused:
-            self.lent = self._buffer
+            self.lent = self._whole
 
     def pause(self) -> None:
         """Read no more until what is there is dealt with, and then less at once."""
-        self.lent = self._buffer[:SLICE]
+        self.lent = self._slice
         if not self.paused:
             self.paused = True
             self._transport.pause_reading()

@@ -38,7 +38,8 @@ class Outlet:
         """Whether a chunk is being read, whose answers are to leave together."""
         self.closing = False
         """Whether our close frame is written."""
-        self.pongs: deque[bytes] = deque(maxlen=PONGS)
+        self.pongs: deque[bytes] | None = None
+        """What is to be answered to pings."""
         self.awake = False
         """Whether the endpoint has something to write."""
         self._take: Take | None = None
@@ -58,6 +59,8 @@ class Outlet:
         """Write a message at once, if nothing is to go before it, and it is the first one in this turn."""
         turns = self._turns
         if self.busy or self.awake or self.congested or self._take is None or self._wrote_in == turns.number:
+            return False
+        if self._transport.is_closing():
             return False
         if not turns.counting:
             turns.count()
@@ -80,6 +83,11 @@ class Outlet:
             self._wrote_in = self._turns.number
             self.flush()
 
+    def pong(self, data: bytes) -> None:
+        """Answer a ping with the next write."""
+        self.pongs = self.pongs or deque(maxlen=PONGS)
+        self.pongs.append(data)
+
     def write_soon(self) -> None:
         """Write when the turn ends, as all do that have read in it: the peers' process then wakes up once."""
         self.awake = True
@@ -91,19 +99,20 @@ class Outlet:
     def flush(self) -> None:
         """Write all that the transport takes."""
         take = self._take
-        if take is None or self._transport.is_closing():  # uvloop's raises then, where asyncio's does nothing
+        transport = self._transport  # uvloop's raises when it is closing, where asyncio's does nothing
+        if take is None or transport.is_closing():
             return
         if self.pongs and not (self.congested or self.closing):
             self._transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
-            self.pongs.clear()
+            self.pongs = None
         busy, self.busy = self.busy, True  # what wakes us now waits for the next round
         self.awake = True
-        while self.awake and not (self.congested or self.closing):
+        while self.awake and not (self.congested or self.closing or transport.is_closing()):
             self.awake = False
             if frames := take(BATCH):
                 self._write(frames)
         self.busy = busy
-        if self.closing:
+        if self.closing and not transport.is_closing():
             self._on_close()
 
     def _write(self, frames: Sequence[Frame] | Close) -> None:
