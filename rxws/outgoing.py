@@ -17,6 +17,7 @@ from rxws.errors import EncodeError
 from rxws.keeping import Keeping
 from rxws.options import Settings
 from rxws.overflow import Full, LatestBy, make_buffer
+from rxws.room import Filling, Room
 from rxws.stats import Counters
 from rxws.threads import MAX_HANDED_OVER, LoopThread
 from rxws.wire import Binary, Frame, Limited, Text, Wire
@@ -25,20 +26,12 @@ T = TypeVar("T")
 _counting = Lock()
 
 
-class Owner(Protocol):
+class Owner(Filling, Protocol):
     """What `outgoing` asks of its socket."""
 
     @property
     def congested(self) -> bool:
         """Whether the transport takes no more for now."""
-        ...
-
-    def hold(self) -> None:
-        """Hold reading."""
-        ...
-
-    def release(self) -> None:
-        """End that hold."""
         ...
 
     def report(self, error: Exception) -> None:
@@ -96,9 +89,7 @@ class Outgoing(Subject[T]):
         self._policy = settings.overflow
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._keeping = Keeping(settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop)
-        self._high_water = min(settings.high_water, settings.max_buffered)
-        self._holding = False
-        self._on_room: list[Callable[[], object]] = []
+        self._room = Room(self._buffer, min(settings.high_water, settings.max_buffered), owner)
         self._broadcast: Broadcast[T] = Broadcast(on_raise)
         self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
 
@@ -147,11 +138,11 @@ class Outgoing(Subject[T]):
     @property
     def has_room(self) -> bool:
         """Whether less waits than the high-water mark, or the socket takes nothing more anyway."""
-        return not self._holding
+        return not self._room.holding
 
     def when_room(self, callback: Callable[[], object]) -> None:
         """Call back once when there is room again."""
-        self._on_room.append(callback)
+        self._room.when(callback)
 
     def next_items(self, limit: int) -> list[Frame]:
         """Give up the next messages: they weigh `limit` at most, or are one."""
@@ -164,8 +155,8 @@ class Outgoing(Subject[T]):
             counters.sent_bytes += len(item.data)
         if self._buffer.weight and self._wire is not None:
             self._wire.wake()
-        if self._holding:
-            self._look_for_room()
+        if self._room.holding:
+            self._room.look()
         return items
 
     def stop(self, error: Exception | None = None) -> None:
@@ -176,7 +167,7 @@ class Outgoing(Subject[T]):
     def discard(self) -> list[Frame]:
         """Give up what waits."""
         items = self._buffer.pop(self._buffer.weight)
-        self._release()
+        self._room.release()
         return items
 
     def _subscribe_core(
@@ -218,7 +209,7 @@ class Outgoing(Subject[T]):
         """Forget what was for this connection alone; another one will come."""
         self._wire, self._offer, self.offline = None, None, True
         self._buffer.remove(lambda item: item.connection is connection)
-        self._look_for_room()
+        self._room.look()
         self._keeping.forget()
 
     def encode(self, value: Any) -> Text | Binary:
@@ -251,12 +242,11 @@ class Outgoing(Subject[T]):
         wire = self._wire
         if wire is not None and not others:
             wire.wake()
-        if buffer.weight > self._high_water and not self._holding:
+        if self._room.exceeded and not self._room.holding:
             if wire is not None:
                 wire.flush()
-            if buffer.weight > self._high_water:
-                self._holding = True
-                self._owner.hold()
+            if self._room.exceeded:
+                self._room.hold()
         return True
 
     def _encode_again(self) -> None:
@@ -289,15 +279,3 @@ class Outgoing(Subject[T]):
     def _count_dropped(self) -> None:
         with _counting:
             self.dropped_count += 1
-
-    def _look_for_room(self) -> None:
-        if self._buffer.weight <= self._high_water // 4:
-            self._release()
-
-    def _release(self) -> None:
-        if self._holding:
-            self._holding = False
-            self._owner.release()
-        callbacks, self._on_room = self._on_room, []
-        for callback in callbacks:
-            callback()

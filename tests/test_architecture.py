@@ -12,7 +12,7 @@ LAYERS = [
     {"wire", "broadcast", "origin"},
     {"states", "operators"},
     {"overflow", "backoff", "encoding"},
-    {"options", "receipts", "undelivered", "keeping"},
+    {"options", "receipts", "undelivered", "keeping", "room"},
     {"incoming", "outgoing", "error_stream", "heartbeat", "journal", "patience"},
     {"connection"},
     {"lifecycle"},
