@@ -60,7 +60,10 @@ def _css(rules: Mapping[str, str]) -> str:
     )
 
 
-STYLE: Final = f"{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{_css(DARK)}}}\n"
+GROUND: Final = ".rxws-marbles.ground{{border-radius:10px;background:{}}}\n".format
+STYLE: Final = (
+    f"{GROUND('#fff')}{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{GROUND('#10151d')}{_css(DARK)}}}\n"
+)
 
 
 def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, width: int = 840) -> str:
@@ -101,8 +104,8 @@ class Sheet:
         """Make what puts events on this sheet."""
         return Layout(self.place, lambda label: max(RADIUS, columns_of(label) * CHARACTER / 2 + 11), gap=4, slot=56)
 
-    def draw(self, lanes: Sequence[Lane], told: str, operators: Mapping[str, str]) -> str:
-        """Draw lanes that are laid out, with a text alternative."""
+    def draw(self, lanes: Sequence[Lane], told: str, operators: Mapping[str, str], *, ground: bool = False) -> str:
+        """Draw lanes that are laid out, with a text alternative; on a `ground`, for pages of whatever colour."""
         parts: list[str] = []
         left, width, y = self.left, self.width, 36.0
         for number, lane in enumerate(lanes):
@@ -114,8 +117,8 @@ class Sheet:
         for time in ticks(self._begin, self._end, 8):
             parts.append(_tick(self.place(time), time_of(time), y - 14))
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles" viewBox="0 0 {width} {y + 20:g}" '
-            f'role="img" aria-label="{escape(told)}">\n<style>\n{STYLE}</style>{"".join(parts)}</svg>\n'
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles{" ground" * ground}" '
+            f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(told)}">\n<style>\n{STYLE}</style>{"".join(parts)}</svg>\n'
         )
 
 
