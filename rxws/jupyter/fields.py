@@ -31,7 +31,7 @@ def name_of(field: Field) -> str:
     >>> name_of("price"), name_of(len)
     ('price', 'len')
     """
-    return getattr(field, "__name__", str(field)) if callable(field) else str(field)
+    return getattr(field, "__name__", "value").strip("<>") if callable(field) else str(field)
 
 
 def fields_of(item: Any) -> dict[str, Any]:

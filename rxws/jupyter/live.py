@@ -143,8 +143,8 @@ class Live:
                     self._store()
                     stored = began
                 await self._soon(max(self._picture.interval, BUSY * took))
-                if self._picture.settled():
-                    self._changed.clear()
+                self._changed.clear()
+                if self._picture.settled() and not self._ended.is_set():
                     await self._changed.wait()
         except Exception as error:
             show_exception(error)

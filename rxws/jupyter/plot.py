@@ -24,15 +24,15 @@ DPI: Final = 100
 def plot(
     observable: Observable[Any],
     *,
-    y: Field | Sequence[Field],
     x: Field | None = None,
+    y: Field | Sequence[Field] | None = None,
     window: float = 60.0,
     title: str = "",
 ) -> Live:
     """Show numbers of an Observable's items as a live line: `plot(trades, y="price")`.
 
-    `y` is a field's name or a function of the item, or several of them, a line each; `x` is one too, and by default the
-    seconds since the beginning at which items come. The picture shows the last `window` units of x. An item whose `y`
+    `y` is a field's name or a function of the item, or several of them, a line each, and by default the item itself; `x`
+    is one too, and by default the seconds since the beginning at which items come. The picture shows the last `window` units of x. An item whose `y`
     is `None` has no point. Subscribes at once. Drawn by matplotlib, outside the event loop's thread, at most ten times
     a second. Memory: four points for each pixel of the width, whatever comes.
 
@@ -41,8 +41,15 @@ def plot(
     """
     if not window > 0:
         raise ValueError(f"window must be positive, not {window!r}")
+    if y is None:
+        y = value
     fields = list(y) if isinstance(y, Sequence) and not isinstance(y, str) else [y]
     return Live(Plot(observable, x, fields, window, title))
+
+
+def value(item: Any) -> Any:
+    """Give the item itself."""
+    return item
 
 
 class Plot:
