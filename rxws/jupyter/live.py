@@ -92,6 +92,7 @@ class Live:
             pass
         self.stop()
         await asyncio.wait({self._task})
+        self._store()  # in the name of this cell: executors of notebooks ignore what comes in that of an earlier one
 
     def stop(self) -> None:
         """Stop watching; the last picture stays. Idempotent."""
