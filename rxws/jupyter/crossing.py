@@ -56,7 +56,8 @@ class Crossing(abc.ObserverBase[Any]):
         self._stopped = False
         self._holds = Holds()
         self._holding = False
-        self._remote: _Remote | None = None
+        self._held = 0  # by operators here
+        self._source: Source | None = None  # of the newest item that was handed on
 
     # In the source's thread
 
@@ -92,7 +93,7 @@ class Crossing(abc.ObserverBase[Any]):
     def _look_for_progress(self, before: int) -> None:
         if not self._holding:
             return
-        if self._progress == before:
+        if self._progress == before and not self._held:
             self._blocked = True
             self._release()
         else:
@@ -126,7 +127,7 @@ class Crossing(abc.ObserverBase[Any]):
     def _hand_on(self) -> None:
         for _turn in range(TURN):
             with self._changing:
-                if not self._waiting:
+                if not self._waiting or self._held:
                     self._coming = False
                     break
                 kind, value, source = self._waiting.popleft()
@@ -143,7 +144,8 @@ class Crossing(abc.ObserverBase[Any]):
 
     def _notify(self, kind: Kind, value: Any, source: Source | None) -> None:
         if kind == "next":
-            token = origin.set(self._remote_of(source))
+            self._source = source
+            token = origin.set(None if source is None else self)
             self._observer.on_next(value)
             origin.reset(token)
         elif kind == "error":
@@ -151,29 +153,21 @@ class Crossing(abc.ObserverBase[Any]):
         else:
             self._observer.on_completed()
 
-    def _remote_of(self, source: Source | None) -> Source | None:
-        if source is None:
-            return None
-        if self._remote is None or self._remote.source is not source:
-            self._remote = _Remote(source, self._home)
-        return self._remote
-
-
-class _Remote:
-    """A source in another thread, for operators in this one."""
-
-    def __init__(self, source: Source, home: LoopThread) -> None:
-        self.source = source
-        self._home = home
+    # The source of what it hands on
 
     def hold(self) -> None:
-        """Emit no more, soon."""
-        self._home.run(self.source.hold)
+        """Hand on no more; what waits then holds the source."""
+        self._held += 1
 
     def release(self) -> None:
         """End one hold."""
-        self._home.run(self.source.release)
+        self._held -= 1
+        with self._changing:
+            coming, self._coming = self._coming, True
+        if not coming:
+            self._here.call_soon(self._hand_on)
 
     def report(self, error: Exception) -> None:
-        """Take what a subscriber has raised."""
-        self._home.run(self.source.report, error)
+        """Let the source have what a subscriber has raised."""
+        if self._source is not None:
+            self._home.run(self._source.report, error)
