@@ -71,15 +71,25 @@ class Live:
     """
 
     def __init__(self, picture: Picture) -> None:
-        self._picture = picture
+        self.picture = picture
+        """What is shown."""
+        try:
+            self._loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError("a live picture needs a running event loop, as notebooks have one") from None
         self._name = secrets.token_hex(4)
-        self._frames = Frames(name=self._name)
+        self.frames = Frames(name=self._name)
+        """The widget."""
         self._still: Any = None  # the handle of what is stored
         self._ended = asyncio.Event()
         self._changed = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
         self._task = self._loop.create_task(self._go_on(), name="rxws picture")
         picture.start(self._on_change, self._on_end)
+
+    @property
+    def html(self) -> str:
+        """The newest frame."""
+        return self.frames.html
 
     async def done(self, timeout: float | None = None) -> None:
         """Show it, wait until all it shows has ended, or for `timeout` seconds, and stop it."""
@@ -105,22 +115,22 @@ class Live:
         if shell is None:
             marimo = sys.modules.get("marimo")
             if marimo is not None and marimo.running_in_notebook():
-                marimo.output.append(self._frames)
+                marimo.output.append(self.frames)
             return
         from IPython.display import display
 
         self._still = display(self._stored(), raw=True, display_id=True)
-        display({VIEW: {"version_major": 2, "version_minor": 0, "model_id": self._frames.model_id}}, raw=True)
+        display({VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.frames.model_id}}, raw=True)
 
     def _ipython_display_(self) -> None:
         self.show()
 
     def _display_(self) -> Any:
         """What marimo shows."""
-        return self._frames
+        return self.frames
 
     def __repr__(self) -> str:
-        return f"<{type(self._picture).__name__} {'ended' if self._ended.is_set() else 'live'}>"
+        return f"<{type(self.picture).__name__} {'ended' if self._ended.is_set() else 'live'}>"
 
     def _on_change(self) -> None:
         if not self._changed.is_set():
@@ -143,16 +153,16 @@ class Live:
                 if began - stored >= STILL:
                     self._store()
                     stored = began
-                await self._soon(max(self._picture.interval, BUSY * took))
+                await self._soon(max(self.picture.interval, BUSY * took))
                 self._changed.clear()
-                if self._picture.settled() and not self._ended.is_set():
+                if self.picture.settled() and not self._ended.is_set():
                     await self._changed.wait()
         except Exception as error:
             show_exception(error)
         finally:
-            self._picture.stop()
+            self.picture.stop()
             await self._draw()
-            self._frames.live = False
+            self.frames.live = False
             self._store()
 
     async def _soon(self, seconds: float) -> None:
@@ -163,15 +173,15 @@ class Live:
             pass
 
     async def _draw(self) -> None:
-        self._frames.html = await self._picture.draw()
+        self.frames.html = await self.picture.draw()
 
     def _store(self) -> None:
         if self._still is not None:
             self._still.update(self._stored(), raw=True)
 
     def _stored(self) -> dict[str, str]:
-        html = f'<div class="rxws-still-{self._name}">{self._picture.still()}</div>'
-        return {"text/html": html, "text/plain": self._picture.text()}
+        html = f'<div class="rxws-still-{self._name}">{self.picture.still()}</div>'
+        return {"text/html": html, "text/plain": self.picture.text()}
 
 
 def image(svg: str, alternative: str) -> str:
