@@ -109,11 +109,11 @@ class Lanes:
 
     def _shifted(self, shift: float) -> list[Lane]:
         """Copy what is in the window, and forget what is not."""
-        edge = self._sheet.left + shift
+        edge = self._sheet.place(0.0) + shift
         with self._changing:
             for row in self._rows.values():
                 gone = 0
-                while gone < len(row.marbles) and row.marbles[gone].x - row.marbles[gone].half < edge:
+                while gone < len(row.marbles) and row.marbles[gone].x < edge:
                     gone += 1
                 del row.marbles[:gone]
                 while row.ends and row.ends[0][0] < edge:

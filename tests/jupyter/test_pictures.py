@@ -72,6 +72,12 @@ async def test_memory_is_what_fits_in_the_width() -> None:
     assert lanes.counts == {"a": 25_000}
 
 
+async def test_a_long_value_at_the_beginning_is_shown() -> None:
+    lanes = Lanes(Recording((), ("a",)), 20.0, lambda: None, lambda: None)
+    lanes.put(Event(0.0, "a", "next", "a long value, which is wide"))
+    assert ">a long value,…<" in lanes.svg()
+
+
 async def test_what_has_left_the_window_is_forgotten() -> None:
     lanes = Lanes(Recording((), ("a", "b")), 2.0, lambda: None, lambda: None)
     lanes.put(Event(0.1, "a", "next", "old"))
