@@ -3,10 +3,10 @@
 Importing it lets every `WebSocket` show itself. Needs the extra `jupyter`.
 """
 
-try:
-    import anywidget as _anywidget  # noqa: F401
-except ImportError as error:
-    raise ImportError('rxws.jupyter needs anywidget: pip install "rxws[jupyter]"') from error
+from importlib.util import find_spec
+
+if find_spec("anywidget") is None:
+    raise ImportError('rxws.jupyter needs anywidget: pip install "rxws[jupyter]"')
 
 from rxws.jupyter.connect import connect
 from rxws.jupyter.live import Live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from rxws.marbles.layout import text_of
 
@@ -22,7 +22,11 @@ def getter(field: Field) -> Callable[[Any], Any]:
         return field
     if isinstance(field, int):
         return lambda item: item[field]
-    return lambda item: item[field] if isinstance(item, Mapping) else getattr(item, field)
+
+    def get(item: Any) -> Any:
+        return cast("Any", item)[field] if isinstance(item, Mapping) else getattr(item, field)
+
+    return get
 
 
 def name_of(field: Field) -> str:
@@ -41,7 +45,7 @@ def fields_of(item: Any) -> dict[str, Any]:
     ({'a': 1}, {'value': 1.5})
     """
     if isinstance(item, Mapping):
-        return {str(name): value for name, value in item.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {str(name): value for name, value in cast("Mapping[Any, Any]", item).items()}
     if dataclasses.is_dataclass(item):
         names = [field.name for field in dataclasses.fields(item)]
     else:

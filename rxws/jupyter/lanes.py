@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock
@@ -24,7 +23,9 @@ class Lanes:
     width of the picture, whatever comes.
     """
 
-    def __init__(self, recording: Recording, window: float, changed: Callable[[], object], end: Callable[[], object]) -> None:
+    def __init__(
+        self, recording: Recording, window: float, changed: Callable[[], object], end: Callable[[], object]
+    ) -> None:
         self.names: Sequence[str] = recording.lanes
         self.window = window
         self.counts = dict.fromkeys(self.names, 0)
@@ -65,7 +66,7 @@ class Lanes:
 
     def svg(self) -> str:
         """Draw the window."""
-        begin, now = self._span()
+        begin, _ = self._span()
         sheet = Sheet(self.names, begin, begin + self.window, WIDTH)
         shift = self._sheet.scale * begin
         return sheet.draw(self._shifted(shift), self.told(), {}, ground=True)

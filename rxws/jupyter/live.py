@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import anywidget
 import traitlets
@@ -66,8 +66,8 @@ class Frames(anywidget.AnyWidget):
 class Live:
     """A picture that goes on: the last line of a cell, or `await picture.done(timeout=...)`.
 
-    It is drawn on the notebook's event loop, at most 20 times a second, and again after the page was loaded again. Beside
-    it, a still picture is kept in the notebook for where scripts do not run, every two seconds and at the end.
+    It is drawn on the notebook's event loop, at most 20 times a second, and after the page was loaded again. Beside it,
+    a still picture is kept in the notebook for where scripts do not run, every two seconds and at the end.
     """
 
     def __init__(self, picture: Picture) -> None:
@@ -91,7 +91,7 @@ class Live:
         """The newest frame."""
         return self.frames.html
 
-    async def done(self, timeout: float | None = None) -> None:
+    async def done(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the end is no error
         """Show it, wait until all it shows has ended, or for `timeout` seconds, and stop it."""
         if self._still is None:
             self.show()
@@ -117,8 +117,9 @@ class Live:
             if marimo is not None and marimo.running_in_notebook():
                 marimo.output.append(self.frames)
             return
-        from IPython.display import display
+        import IPython.display
 
+        display = cast("Any", IPython.display).display
         self._still = display(self._stored(), raw=True, display_id=True)
         display({VIEW: {"version_major": 2, "version_minor": 0, "model_id": self.frames.model_id}}, raw=True)
 

@@ -31,9 +31,10 @@ def plot(
 ) -> Live:
     """Show numbers of an Observable's items as a live line: `plot(trades, y="price")`.
 
-    `y` is a field's name or a function of the item, or several of them, a line each, and by default the item itself; `x`
-    is one too, and by default the seconds since the beginning at which items come. The picture shows the last `window` units of x. An item whose `y`
-    is `None` has no point. Subscribes at once. Drawn by matplotlib, outside the event loop's thread, at most ten times
+    `y` is a field's name or a function of the item, or several of them, a line each, and by default the item itself;
+    `x` is one too, and by default the seconds since the beginning at which items come. The picture shows the last
+    `window` units of x. An item whose `y` is `None` has no point. Subscribes at once. Drawn by matplotlib, outside the
+    event loop's thread, at most ten times
     a second. Memory: four points for each pixel of the width, whatever comes.
 
     What `x` and `y` raise ends it, and is shown. Raises `TypeError` for what is no Observable, `ValueError` for a
@@ -43,7 +44,7 @@ def plot(
         raise ValueError(f"window must be positive, not {window!r}")
     if y is None:
         y = value
-    fields = list(y) if isinstance(y, Sequence) and not isinstance(y, str) else [y]
+    fields = [y] if isinstance(y, (str, int)) or callable(y) else list(y)
     return Live(Plot(observable, x, fields, window, title))
 
 
@@ -64,8 +65,10 @@ class Plot:
             import matplotlib.figure as figures
         except ImportError as error:
             raise ImportError('plot needs matplotlib: pip install "rxws[jupyter]"') from error
-        self._figure: Any = figures.Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, layout="constrained")
-        self._axes = self._figure.add_subplot()
+        self._figure: Any = figures.Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
+        self._axes = self._figure.add_axes((0.09, 0.19, 0.89, 0.7))
+        self._axes.grid(alpha=0.3)
+        self._axes.spines[["top", "right"]].set_visible(False)
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._x = self._seconds if x is None else getter(x)
@@ -122,16 +125,20 @@ class Plot:
 
     def _paint(self, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> str:
         axes = self._axes
-        axes.clear()
-        for name, points in lines:
-            axes.plot([x for x, _ in points], [y for _, y in points], label=name, linewidth=1.4)
+        if not axes.lines:
+            for name, _ in lines:
+                axes.plot([], [], label=name, linewidth=1.4)
+            axes.set_xlabel(self._x_name)
+            axes.legend(loc="upper left", frameon=False, fontsize=9)
+        for line, (_, points) in zip(axes.lines, lines, strict=True):
+            line.set_data([x for x, _ in points], [y for _, y in points])
         newest = max((points[-1][0] for _, points in lines if points), default=self._window)
-        axes.set_xlim(max(newest - self._window, min((p[0][0] for _, p in lines if p), default=0.0)), newest)
-        axes.set_xlabel(self._x_name)
+        oldest = min((points[0][0] for _, points in lines if points), default=newest - self._window)
+        if newest > oldest:
+            axes.set_xlim(max(newest - self._window, oldest), newest)
+        axes.relim()
+        axes.autoscale_view(scalex=False)
         axes.set_title(f"{self._title}{self._source.ending()}".removeprefix("; "), loc="left", fontsize=10)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="upper left", frameon=False, fontsize=9)
         file = io.BytesIO()
         self._figure.savefig(file, format="png")
         return base64.b64encode(file.getvalue()).decode()

@@ -137,5 +137,12 @@ def _bytes(number: float) -> str:
 
 def install() -> None:
     """Let every WebSocket show itself where it is the last line of a cell: in IPython, and in marimo."""
-    setattr(WebSocket, "_ipython_display_", lambda socket: show(socket).show())  # noqa: B010
-    setattr(WebSocket, "_display_", lambda socket: show(socket)._display_())  # noqa: B010
+
+    def in_ipython(socket: WebSocket[Any, Any]) -> None:
+        show(socket).show()
+
+    def in_marimo(socket: WebSocket[Any, Any]) -> Any:
+        return show(socket).frames
+
+    setattr(WebSocket, "_ipython_display_", in_ipython)  # noqa: B010
+    setattr(WebSocket, "_display_", in_marimo)  # noqa: B010

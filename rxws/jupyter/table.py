@@ -63,16 +63,16 @@ class Table:
         names = self._names()
         head = "".join(f"<th>{escape(name)}</th>" for name in names)
         body = "".join(f"<tr>{self._cells(row, names)}</tr>" for row in self._rows.values())
-        return (
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(self._caption())}</p>"
-        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(self._caption())}</p>"
 
     def text(self) -> str:
         """Write it."""
         names = self._names()
         lines = [names, *([shown(row.get(name, "")) for name in names] for row in self._rows.values())]
         widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
-        rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+        rows = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        ]
         return "\n".join([*rows, self._caption()])
 
     def settled(self) -> bool:

@@ -11,9 +11,9 @@ Point = tuple[float, float]
 class Thinned:
     """The points of the last `window` units of x, thinned to what a line of `columns` pixels shows.
 
-    Of the points in one column the first, the lowest, the highest and the last are kept, so that no spike is lost and the
-    line looks as that of all of them. Points may come late; where x goes back by more than the window, the line begins
-    anew. Memory: four points a column, of twice as many columns at most.
+    Of the points in one column the first, the lowest, the highest and the last are kept, so that no spike is lost and
+    the line looks as that of all of them. Points may come late; where x goes back by more than the window, the line
+    begins anew. Memory: four points a column, of twice as many columns at most.
 
     >>> line = Thinned(window=10, columns=2)
     >>> for x, y in [(0, 1), (1, 9), (2, 5), (3, 0), (6, 7), (4, 2)]:

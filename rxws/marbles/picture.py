@@ -61,9 +61,7 @@ def _css(rules: Mapping[str, str]) -> str:
 
 
 GROUND: Final = ".rxws-marbles.ground{{border-radius:10px;background:{}}}\n".format
-STYLE: Final = (
-    f"{GROUND('#fff')}{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{GROUND('#10151d')}{_css(DARK)}}}\n"
-)
+STYLE: Final = f"{GROUND('#fff')}{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{GROUND('#10151d')}{_css(DARK)}}}\n"
 
 
 def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, width: int = 840) -> str:
@@ -118,7 +116,8 @@ class Sheet:
             parts.append(_tick(self.place(time), time_of(time), y - 14))
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles{" ground" * ground}" '
-            f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(told)}">\n<style>\n{STYLE}</style>{"".join(parts)}</svg>\n'
+            f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(told)}">\n'
+            f"<style>\n{STYLE}</style>{''.join(parts)}</svg>\n"
         )
 
 
@@ -181,9 +180,8 @@ def _operator(above: Lane | None, below: Lane, text: str, left: float, width: in
 
 
 def _tick(x: float, time: str, y: float) -> str:
-    return (
-        f'<path class="tick" d="M{x:.1f} {y - 14:g}v6"/><text class="time" x="{x:.1f}" y="{y + 6:g}">{escape(time)}</text>'
-    )
+    text = f'<text class="time" x="{x:.1f}" y="{y + 6:g}">{escape(time)}</text>'
+    return f'<path class="tick" d="M{x:.1f} {y - 14:g}v6"/>{text}'
 
 
 def _duration(events: Iterable[Event]) -> float:

@@ -2,8 +2,8 @@
 
     python -m tests.jupyter.lab [directory for screenshots]
 
-10,000 events a second are watched in each; the page's frames are counted, with and without. In JupyterLab the page is loaded
-again, the notebook is opened without its kernel, untrusted, and under a policy that forbids the script.
+10,000 events a second are watched in each; the page's frames are counted. In JupyterLab the page is loaded again, and
+the notebook is opened without its kernel, untrusted, and under a policy that forbids the script.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import nbformat
 from playwright.async_api import Browser, Page, async_playwright
 
-CODE = '''import asyncio, reactivex, rxws.jupyter
+CODE = """import asyncio, reactivex, rxws.jupyter
 from reactivex import operators as ops
 from reactivex.subject import Subject
 
@@ -41,7 +41,7 @@ task = asyncio.create_task(feed())
 spikes = trades.pipe(ops.filter(lambda t: t["price"] % 14_000 == 0), ops.map(lambda t: t["price"] // 14_000))
 orders = spikes.pipe(ops.take(4))
 failing = spikes.pipe(ops.map(lambda n: 6 // (3 - n)))
-rxws.jupyter.watch(trades=trades, spikes=spikes, orders=orders, failing=failing, window=12)'''
+rxws.jupyter.watch(trades=trades, spikes=spikes, orders=orders, failing=failing, window=12)"""
 STRICT = (
     "default-src 'self'; script-src 'self' 'unsafe-eval' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self' ws:; font-src 'self' data:"
@@ -49,7 +49,8 @@ STRICT = (
 FRAMES = """ms => new Promise(done => {
   let frames = 0;
   const start = performance.now();
-  const next = () => performance.now() - start < ms ? (frames++, requestAnimationFrame(next)) : done(1000 * frames / ms);
+  const next = () => performance.now() - start < ms
+    ? (frames++, requestAnimationFrame(next)) : done(1000 * frames / ms);
   requestAnimationFrame(next);
 })"""
 PICTURE = ".rxws-live svg.rxws-marbles"
@@ -102,7 +103,9 @@ async def measured(page: Page, where: str, pictures: Path) -> None:
     await page.wait_for_timeout(500)
     moves = before != await page.inner_html(".rxws-live")
     await page.screenshot(path=pictures / f"{where}.png")
-    print(f"{where}: {frames[1]:.0f} frames/s at 10,000 events/s (of three: {frames[0]:.0f}-{frames[2]:.0f})", flush=True)
+    print(
+        f"{where}: {frames[1]:.0f} frames/s at 10,000 events/s (of three: {frames[0]:.0f}-{frames[2]:.0f})", flush=True
+    )
     assert moves, "the picture stands still"
 
 
@@ -126,7 +129,7 @@ async def in_jupyter(browser: Browser, directory: Path, pictures: Path) -> None:
     saved = nbformat.read(directory / "feed.ipynb", as_version=4)
     saved.cells[0].source += "\n# somebody else's"
     nbformat.write(saved, directory / "untrusted.ipynb")
-    strict = '--ServerApp.tornado_settings={"headers":{"Content-Security-Policy":"%s"}}' % STRICT
+    strict = '--ServerApp.tornado_settings={"headers":{"Content-Security-Policy":"' + STRICT + '"}}'
     with server(jupyter("lab", 18_872, directory, strict), 18_872, directory) as url:
         for name, run in (("untrusted", False), ("feed", True)):
             page = await browser.new_page(viewport={"width": 1200, "height": 1000})
@@ -139,7 +142,10 @@ async def in_jupyter(browser: Browser, directory: Path, pictures: Path) -> None:
             await page.wait_for_timeout(4000)
             moves = before != await page.get_attribute(STILL, "src")
             assert moves == run, name
-            print(f"{'under a strict policy' if run else name}: the stored picture shows, {'drawn again' * moves}", flush=True)
+            print(
+                f"{'under a strict policy' if run else name}: the stored picture shows, {'drawn again' * moves}",
+                flush=True,
+            )
             await page.close()
 
 

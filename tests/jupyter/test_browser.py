@@ -24,7 +24,8 @@ window.show = async (source, name) => {
 window.frames_in = ms => new Promise(done => {
   let frames = 0;
   const start = performance.now();
-  const next = () => performance.now() - start < ms ? (frames++, requestAnimationFrame(next)) : done(1000 * frames / ms);
+  const next = () => performance.now() - start < ms
+    ? (frames++, requestAnimationFrame(next)) : done(1000 * frames / ms);
   requestAnimationFrame(next);
 });
 """

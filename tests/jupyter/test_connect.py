@@ -133,7 +133,8 @@ async def test_run_blocks_until_the_answer_is_there(serve: Serve) -> None:
         for message in ("a", "b", "c"):
             socket.outgoing.on_next(message)
             time.sleep(0.02)  # it may be there by the time it is asked for
-            assert socket.incoming.pipe(ops.first(lambda m, wanted=message.upper(): m == wanted)).run()
+            answers = socket.incoming.pipe(ops.filter(lambda answer, asked=message: answer == asked.upper()))
+            assert answers.pipe(ops.first()).run() == message.upper()
 
 
 async def test_what_a_subscriber_raises_is_shown_and_the_socket_stays_open(
@@ -189,11 +190,17 @@ async def test_leaving_the_block_by_an_error_closes_with_its_code(serve: Serve) 
         socket.closed.subscribe(closes.append)
 
     server = serve(handler)
-    with pytest.raises(KeyError):
+    sockets: list[Any] = []
+
+    async def cell() -> None:
         async with connect(server.url()) as socket:
+            sockets.append(socket)
             socket.incoming.subscribe()
             raise KeyError("oops")
-    assert await socket.closed == rxws.Close(1011, "Unexpected Error")
+
+    with pytest.raises(KeyError):
+        await cell()
+    assert await sockets[0].closed == rxws.Close(1011, "Unexpected Error")
     assert [close.code for close in closes] == [1011]
 
 

@@ -25,7 +25,9 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, A
     copies = [Path(shutil.copy(path, tmp_path_factory.mktemp(path.stem))) for path in NOTEBOOKS]
     with ThreadPoolExecutor(len(copies)) as pool:
         results = list(pool.map(lambda copy: store.run([copy]), copies))
-    return {copy.stem: (result, nbformat.read(copy, as_version=4)) for copy, result in zip(copies, results, strict=True)}
+    return {
+        copy.stem: (result, nbformat.read(copy, as_version=4)) for copy, result in zip(copies, results, strict=True)
+    }
 
 
 def texts(cell: Any) -> str:
@@ -70,7 +72,9 @@ def test_its_pictures_show_where_no_script_runs(path: Path, executed: dict[str, 
     for picture in pictures:
         assert picture["text/plain"].strip()
         assert "<script" not in picture["text/html"]
-        assert re.search(r"<img alt=\"[^\"]{20,}\" src=\"data:image/(png|svg\+xml);base64,|<table>", picture["text/html"])
+        assert re.search(
+            r"<img alt=\"[^\"]{20,}\" src=\"data:image/(png|svg\+xml);base64,|<table>", picture["text/html"]
+        )
         assert "Plot of 0 items" not in picture["text/plain"]
 
 

@@ -41,7 +41,9 @@ async def test_a_marble_diagram_shows_values_ends_and_errors() -> None:
     assert "<one>" not in live.html
     assert "letters: 1 items so far, the last a; it completed." in live.html
     assert re.search(r"letters +-a-\|", live.picture.text())
-    assert "svg" not in live.picture.still().split("base64,")[0].replace("image/svg+xml", "")  # not inline: it is stripped
+    assert "svg" not in live.picture.still().split("base64,")[0].replace(
+        "image/svg+xml", ""
+    )  # not inline: it is stripped
 
 
 async def test_a_burst_is_one_pill_with_its_count() -> None:
