@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint coverage conformance fuzz bench soak clean
+.PHONY: demo test test-all lint coverage conformance fuzz bench soak notebooks lab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxws demo
@@ -18,7 +18,7 @@ test-all:
 	$(MAKE) test PYTHON="$$(sh tests/python.sh 3.11)" VENV=.venv-lowest CONSTRAINT="-c tests/lowest.txt"
 
 coverage: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration examples conformance fuzzing)
+	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration examples conformance fuzzing jupyter)
 
 conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance
@@ -37,6 +37,13 @@ bench: $(VENV)/.bench
 
 soak: $(VENV)/.test
 	$(BIN)/python -W ignore -m tests.faults.soak $(ARGS)
+
+notebooks: $(VENV)/.test
+	$(BIN)/python notebooks/store.py
+
+lab: browser
+	$(MAKE) .venv-lab/.lab VENV=.venv-lab
+	.venv-lab/bin/python -m tests.jupyter.lab $(ARGS)
 
 clean:
 	rm -rf .venv* tests/npm/node_modules .coverage .pytest_cache .mypy_cache .ruff_cache dist

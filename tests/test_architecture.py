@@ -26,10 +26,10 @@ LAYERS = [
     {"attach"},
     {"server", "client", "run", "prometheus", "opentelemetry"},
     {"__init__"},
-    {"cli", "pytest"},
+    {"cli", "pytest", "jupyter"},
     {"__main__"},
 ]
-AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "dial", "client", "run", "cli", "pytest"}
+AIOHTTP = {"aiohttp_wire", "upgrade", "attach", "server", "dial", "client", "run", "cli", "pytest", "jupyter"}
 """The modules that may import aiohttp; all others are the core and its tests' wire."""
 
 

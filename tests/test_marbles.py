@@ -138,7 +138,9 @@ def test_a_picture_has_colours_for_light_and_dark_that_stay_its_own() -> None:
     assert style
     selectors = re.findall(r"([^{},]+)(?=[,{][^{}]*\})", style[1].replace("@media(prefers-color-scheme:dark){", ""))
     assert selectors
-    assert all(selector.strip().startswith(".rxws-marbles ") for selector in selectors if "." in selector)
+    assert all(
+        selector.strip().startswith((".rxws-marbles ", ".rxws-marbles.")) for selector in selectors if "." in selector
+    )
 
 
 @pytest.mark.parametrize("recording", [Recording([]), Recording([], ("a",)), Recording(numbers(0.0), ("a",))])

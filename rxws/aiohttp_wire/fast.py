@@ -251,8 +251,8 @@ class FastWire(asyncio.BufferedProtocol):
         if self._violated:
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-        elif self._deaf:
-            self._transport.close()
+        elif self._deaf:  # not at once: asyncio's transport may be about to say that it has written all
+            self._loop.call_soon(self._transport.close)
 
     # Ending
 

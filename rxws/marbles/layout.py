@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -68,24 +69,30 @@ class Layout:
         """Put events on their lanes. Memory: what fits in the width, whatever the number of events."""
         rows = {name: Lane(name) for name in lanes}
         for event in events:
-            row = rows.setdefault(event.lane, Lane(event.lane))
-            at, before = self.place(event.time), row.marbles[-1] if row.marbles else None
-            if event.kind in ("error", "completed"):
-                row.ends.append((at if before is None else max(at, before.right + self.gap), event))
-            elif before is not None and _alike(before.event, event) and self._near(before, event, at):
-                self._merge(before, event, at)
-            else:
-                label = label_of(event)
-                half = self.half(label)
-                x = at if before is None else max(at, before.right + self.gap + half)
-                row.marbles.append(Marble(event, label, x, x, half))
+            self.add(rows.setdefault(event.lane, Lane(event.lane)), event)
         return list(rows.values())
 
-    def _near(self, before: Marble, event: Event, at: float) -> bool:
-        return at - before.first <= self.slot and at - self.half(label_of(event)) < before.right + self.gap
+    def add(self, row: Lane, event: Event, count: int = 1) -> None:
+        """Put one more event, or a burst of which it is the newest, on its lane; the marbles before the last stay."""
+        at, before = self.place(event.time), row.marbles[-1] if row.marbles else None
+        if event.kind in ("error", "completed"):
+            row.ends.append((at if before is None else max(at, before.right + self.gap), event))
+        elif before is not None and _alike(before.event, event) and self._near(before, event, at):
+            self._merge(before, event, at, count)
+        else:
+            label = label_of(event) if count == 1 else f"×{count}"
+            half = self.half(label)
+            x = at if before is None else max(at, before.right + self.gap + half)
+            row.marbles.append(Marble(event, label, x, x, half, count))
 
-    def _merge(self, marble: Marble, event: Event, at: float) -> None:
-        marble.count += 1
+    def _near(self, before: Marble, event: Event, at: float) -> bool:
+        if at - before.first > self.slot:
+            return False
+        edge = before.right + self.gap
+        return at - self.half("") < edge or at - self.half(label_of(event)) < edge
+
+    def _merge(self, marble: Marble, event: Event, at: float, count: int) -> None:
+        marble.count += count
         marble.event, marble.label, marble.last = event, f"×{marble.count}", max(at, marble.last)
         marble.half = max(self.half(marble.label), (marble.last - marble.first) / 2 + self.half(""))
 
@@ -145,16 +152,16 @@ def columns_of(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
-def ticks(duration: float, number: int) -> list[float]:
-    """Choose round times from 0 to the duration, at most so many after 0.
+def ticks(begin: float, end: float, number: int) -> list[float]:
+    """Choose round times from begin to end, at most so many besides the first.
 
-    >>> ticks(1.1, 5)
-    [0.0, 0.5, 1.0]
+    >>> ticks(0, 1.1, 5), ticks(61.3, 81.3, 5)
+    ([0.0, 0.5, 1.0], [65.0, 70.0, 75.0, 80.0])
     """
     step, factors = 10.0**-6, cycle((2.0, 2.5, 2.0))
-    while duration / step > number:
+    while (end - begin) / step > number:
         step *= next(factors)
-    return [round(step * tick, 9) for tick in range(int(duration / step + 1e-9) + 1)]
+    return [round(step * tick, 9) for tick in range(math.ceil(begin / step - 1e-9), int(end / step + 1e-9) + 1)]
 
 
 def time_of(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -60,7 +60,8 @@ def _css(rules: Mapping[str, str]) -> str:
     )
 
 
-STYLE: Final = f"{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{_css(DARK)}}}\n"
+GROUND: Final = ".rxws-marbles.ground{{border-radius:10px;background:{}}}\n".format
+STYLE: Final = f"{GROUND('#fff')}{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{GROUND('#10151d')}{_css(DARK)}}}\n"
 
 
 def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, width: int = 840) -> str:
@@ -75,31 +76,49 @@ def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, wid
     >>> svg(Recording([Event(0.1, "a", "next", "hello")]))[:44]
     '<svg xmlns="http://www.w3.org/2000/svg" clas'
     """
-    operators = operators or {}
-    duration = _duration(recording)
     told = _Told(recording)
-    names = list(dict.fromkeys([*recording.lanes, *told.lanes]))
-    left = max([columns_of(shorten(name, 20)) for name in names], default=0) * CHARACTER + 32
-    begin, end = left + 36, width - 90
+    sheet = Sheet(list(dict.fromkeys([*recording.lanes, *told.lanes])), 0.0, _duration(recording), width)
+    return sheet.draw(sheet.layout().arrange(sheet.names, recording), str(told), operators or {})
 
-    def place(time: float) -> float:
-        return begin + (end - begin) * time / duration
 
-    layout = Layout(place, lambda label: max(RADIUS, columns_of(label) * CHARACTER / 2 + 11), gap=4, slot=56)
-    lanes = layout.arrange(names, recording)
-    parts: list[str] = []
-    y = 36.0
-    for number, lane in enumerate(lanes):
-        if lane.name in operators:
-            parts += _operator(lanes[number - 1] if number else None, lane, operators[lane.name], left, width, y)
-            y += 86
-        parts += _lane(lane, number, left, width, y)
-        y += ROW
-    parts += _axis(place, duration, y - 14)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles" viewBox="0 0 {width} {y + 20:g}" role="img" '
-        f'aria-label="{escape(str(told))}">\n<style>\n{STYLE}</style>{"".join(parts)}</svg>\n'
-    )
+class Sheet:
+    """The paper of a diagram: the lanes' names on the left, then the time from `begin` to `end`, in seconds."""
+
+    def __init__(self, names: Sequence[str], begin: float, end: float, width: int) -> None:
+        self.names = names
+        self.width = width
+        self.left = max([columns_of(shorten(name, 20)) for name in names], default=0) * CHARACTER + 32
+        """Where the lanes begin."""
+        self.scale = (width - 90 - self.left - 36) / (end - begin)
+        """Pixels of a second."""
+        self._begin = begin
+        self._end = end
+
+    def place(self, time: float) -> float:
+        """Give the place of a time."""
+        return self.left + 36 + self.scale * (time - self._begin)
+
+    def layout(self) -> Layout:
+        """Make what puts events on this sheet."""
+        return Layout(self.place, lambda label: max(RADIUS, columns_of(label) * CHARACTER / 2 + 11), gap=4, slot=56)
+
+    def draw(self, lanes: Sequence[Lane], told: str, operators: Mapping[str, str], *, ground: bool = False) -> str:
+        """Draw lanes that are laid out, with a text alternative; on a `ground`, for pages of whatever colour."""
+        parts: list[str] = []
+        left, width, y = self.left, self.width, 36.0
+        for number, lane in enumerate(lanes):
+            if lane.name in operators:
+                parts += _operator(lanes[number - 1] if number else None, lane, operators[lane.name], left, width, y)
+                y += 86
+            parts += _lane(lane, number, left, width, y)
+            y += ROW
+        for time in ticks(self._begin, self._end, 8):
+            parts.append(_tick(self.place(time), time_of(time), y - 14))
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles{" ground" * ground}" '
+            f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(told)}">\n'
+            f"<style>\n{STYLE}</style>{''.join(parts)}</svg>\n"
+        )
 
 
 def _lane(lane: Lane, number: int, left: float, width: int, y: float) -> list[str]:
@@ -160,12 +179,9 @@ def _operator(above: Lane | None, below: Lane, text: str, left: float, width: in
     return parts
 
 
-def _axis(place: Callable[[float], float], duration: float, y: float) -> list[str]:
-    return [
-        f'<path class="tick" d="M{place(time):.1f} {y - 14:g}v6"/>'
-        f'<text class="time" x="{place(time):.1f}" y="{y + 6:g}">{time_of(time)}</text>'
-        for time in ticks(duration, 8)
-    ]
+def _tick(x: float, time: str, y: float) -> str:
+    text = f'<text class="time" x="{x:.1f}" y="{y + 6:g}">{escape(time)}</text>'
+    return f'<path class="tick" d="M{x:.1f} {y - 14:g}v6"/>{text}'
 
 
 def _duration(events: Iterable[Event]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rxws.closing import Close
 from rxws.marbles.layout import Lane, Layout, columns_of, label_of, shorten, ticks, time_of
 from rxws.recording.event import Recording
@@ -20,14 +22,36 @@ def ascii(recording: Recording, *, width: int = 80) -> str:
     """
     duration = max((event.time for event in recording), default=0.0) or 1.0
     names = list(dict.fromkeys([*recording.lanes, *(event.lane for event in recording)]))
-    indent = max((columns_of(shorten(name, 20)) for name in names), default=0) + 2
-    room = max(width - indent, 20)
+    strip = Strip(names, 0.0, duration, width)
+    return strip.write(strip.layout().arrange(names, recording))
 
-    def place(time: float) -> float:
-        return 1 + (room - 10) * time / duration
 
-    lanes = Layout(place, lambda label: columns_of(label) / 2, gap=1, slot=5).arrange(names, recording)
-    return "\n".join([*(_row(lane, indent, room) for lane in lanes), _times(duration, indent, room)])
+class Strip:
+    """The lines of a diagram: the lanes' names on the left, then the time from `begin` to `end`, in seconds."""
+
+    def __init__(self, names: Sequence[str], begin: float, end: float, width: int = 80) -> None:
+        self.names = names
+        self._begin = begin
+        self._end = end
+        self._indent = max((columns_of(shorten(name, 20)) for name in names), default=0) + 2
+        self._room = max(width - self._indent, 20)
+
+    def layout(self) -> Layout:
+        """Make what puts events on these lines."""
+        return Layout(self._place, lambda label: columns_of(label) / 2, gap=1, slot=5)
+
+    def write(self, lanes: Sequence[Lane]) -> str:
+        """Write lanes that are laid out."""
+        return "\n".join([*(_row(lane, self._indent, self._room) for lane in lanes), self._times()])
+
+    def _place(self, time: float) -> float:
+        return 1 + (self._room - 10) * (time - self._begin) / (self._end - self._begin)
+
+    def _times(self) -> str:
+        line = _Line(self._room, " ")
+        for time in ticks(self._begin, self._end, max(self._room // 16, 1)):
+            line.put(self._place(time), time_of(time))
+        return f"{' ' * self._indent}{line}".rstrip()
 
 
 def _row(lane: Lane, indent: int, room: int) -> str:
@@ -39,13 +63,6 @@ def _row(lane: Lane, indent: int, room: int) -> str:
         line.put(x, "|" if event.kind == "completed" else f"#{label_of(event)}")
     name = shorten(lane.name, 20)
     return name + " " * (indent - columns_of(name) - 1) + f" {line}"
-
-
-def _times(duration: float, indent: int, room: int) -> str:
-    line = _Line(room, " ")
-    for time in ticks(duration, max(room // 16, 1)):
-        line.put(1 + (room - 10) * time / duration, time_of(time))
-    return f"{' ' * indent}{line}".rstrip()
 
 
 class _Line:

@@ -1,0 +1,269 @@
+"""A connection on a thread of its own, used from this event loop."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from reactivex import operators as ops
+
+import rxws
+import rxws.jupyter
+from rxws import operators as rxops
+from rxws.jupyter import Server, connect, crossing
+from tests.streams import watch
+
+Serve = Callable[..., Server]
+
+
+def shout(incoming: Any) -> Any:
+    return incoming.pipe(ops.map(str.upper))
+
+
+def counting(number: int, pause_every: int = 0) -> Any:
+    async def count() -> Any:
+        for n in range(number):
+            yield str(n)
+            if pause_every and n % pause_every == 0:
+                await asyncio.sleep(0.001)
+
+    return count
+
+
+async def test_it_is_used_as_any_other(serve: Serve) -> None:
+    async with connect(serve(shout).url()) as socket:
+        incoming, outgoing, errors = socket
+        log = watch(incoming=incoming, outgoing=outgoing, errors=errors)
+        for message in ("a", "b"):
+            outgoing.on_next(message)
+            assert await incoming.pipe(ops.first()) == message.upper()  # never missed, though log had subscribed before
+        assert socket.stats.received == 2
+        assert isinstance(socket, rxws.ClientWebSocket)
+    assert await socket.closed == rxws.Close()
+    assert [item for item in log if item[0] == "incoming"] == [("incoming", "A"), ("incoming", "B")]
+    assert {"incoming|", "outgoing|", "errors|"} <= set(map(str, log))
+
+
+async def test_all_subscribers_are_called_in_the_thread_of_the_notebook(serve: Serve) -> None:
+    threads: set[int] = set()
+    async with connect(serve(shout).url()) as socket:
+        for stream in (socket.incoming, socket.outgoing, socket.states, socket.closed, socket.dropped):
+            stream.subscribe(lambda _: threads.add(threading.get_ident()))
+        socket.outgoing.on_next("a")
+        await socket.incoming.pipe(ops.first())
+    await socket.closed
+    assert threads == {threading.get_ident()}
+
+
+async def test_a_cell_that_blocks_does_not_lose_the_socket(serve: Serve) -> None:
+    async with connect(serve(shout, heartbeat=0.2).url(), heartbeat=0.2) as socket:
+        seen: list[Any] = []
+        socket.incoming.subscribe(seen.append)
+        socket.outgoing.on_next("a")
+        time.sleep(1.2)
+        assert seen == []
+        assert socket.stats.received == 1
+        socket.outgoing.on_next("b")
+        await socket.incoming.pipe(ops.first(lambda message: message == "B"))
+        assert seen == ["A", "B"]
+        assert socket.rtt is not None
+
+
+async def test_meanwhile_the_peer_is_slowed_down_and_nothing_is_lost(serve: Serve) -> None:
+    async with connect(serve(counting(60_000)).url()) as socket:
+        seen: list[int] = []
+        socket.incoming.pipe(ops.map(int)).subscribe(seen.append)
+        await socket.incoming.pipe(ops.first())
+        time.sleep(0.5)
+        assert socket.stats.received - len(seen) < 16_000  # 1,024, what was read ahead, and what one read holds
+        await socket.closed
+    assert seen == list(range(60_000))
+
+
+async def test_a_cell_that_blocks_for_long_loses_the_oldest_messages_and_says_so(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(crossing, "PATIENCE", 0.1)
+    monkeypatch.setattr(crossing, "HIGH", 16)
+    monkeypatch.setattr(crossing, "MAX_WAITING", 100)
+    async with connect(serve(counting(5000, pause_every=20)).url()) as socket:
+        seen: list[int] = []
+        socket.incoming.pipe(ops.map(int)).subscribe(seen.append)
+        await socket.incoming.pipe(ops.first())
+        time.sleep(1)
+        await socket.closed
+    assert seen[-1] == 4999
+    assert seen == sorted(seen)
+    assert len(seen) < 5000
+    missing = 5000 - len(seen)
+    assert f"OverflowError: {missing} items were dropped" in capsys.readouterr().err
+
+
+async def test_operators_here_hold_the_socket_there(serve: Serve) -> None:
+    async def work(message: str) -> str:
+        await asyncio.sleep(0.05)
+        return message
+
+    async with connect(serve(counting(100_000)).url()) as socket:
+        done: list[str] = []
+        socket.incoming.pipe(rxops.map_async(work), ops.take(5)).subscribe(done.append)
+        await asyncio.sleep(0.3)
+        assert socket.stats.received < 50_000
+        assert done[:3] == ["0", "1", "2"]
+
+
+async def test_iteration_and_requests_work_across(serve: Serve) -> None:
+    async with connect(serve(shout).url()) as socket:
+        assert await socket.request("question", matches=lambda answer: answer == "QUESTION") == "QUESTION"
+        topic = socket.multiplex(subscribe="topic", matches=lambda message: message == "TOPIC")
+        assert await topic.pipe(ops.first()) == "TOPIC"
+        socket.outgoing.on_next("one")
+        async for message in socket:
+            assert message == "ONE"
+            break
+
+
+async def test_run_blocks_until_the_answer_is_there(serve: Serve) -> None:
+    async with connect(serve(shout).url()) as socket:
+        socket.incoming.subscribe()
+        for message in ("a", "b", "c"):
+            socket.outgoing.on_next(message)
+            time.sleep(0.02)  # it may be there by the time it is asked for
+            answers = socket.incoming.pipe(ops.filter(lambda answer, asked=message: answer == asked.upper()))
+            assert answers.pipe(ops.first()).run() == message.upper()
+
+
+async def test_what_a_subscriber_raises_is_shown_and_the_socket_stays_open(
+    serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with connect(serve(shout).url()) as socket:
+        seen: list[Any] = []
+        socket.incoming.subscribe(lambda _: 1 // 0)  # type: ignore[arg-type]
+        socket.incoming.subscribe(seen.append)
+        socket.outgoing.on_next("a")
+        await socket.incoming.pipe(ops.first())
+        shown = capsys.readouterr().err
+        assert "ZeroDivisionError" in shown
+        assert "reactivex" not in shown
+        assert seen == ["A"]
+        errors: list[Any] = []
+        socket.errors.subscribe(errors.append)
+        socket.outgoing.on_next("b")
+        await socket.errors.pipe(ops.first())
+        assert "ZeroDivisionError" not in capsys.readouterr().err
+        assert isinstance(errors[0], ZeroDivisionError)
+
+
+async def test_a_close_that_a_subscriber_raises_closes(serve: Serve) -> None:
+    def leave(_: Any) -> None:
+        raise rxws.Close(4001, "enough")
+
+    async with connect(serve(shout).url()) as socket:
+        socket.incoming.subscribe(leave)
+        socket.outgoing.on_next("a")
+        assert await socket.closed == rxws.Close(4001, "enough")
+
+
+async def test_errors_of_the_socket_are_shown_unless_they_are_observed(
+    serve: Serve, capsys: pytest.CaptureFixture[str], eventually: Any
+) -> None:
+    async with connect(serve(shout).url(), codec=rxws.json) as socket:
+        socket.outgoing.on_next({1})
+        shown: list[str] = []
+        await eventually(lambda: shown.append(capsys.readouterr().err) or "EncodeError" in "".join(shown))
+        errors: list[Any] = []
+        socket.errors.subscribe(errors.append)
+        socket.outgoing.on_next({2})
+        await eventually(lambda: errors)
+        await asyncio.sleep(0.05)
+        assert capsys.readouterr().err == ""
+
+
+async def test_leaving_the_block_by_an_error_closes_with_its_code(serve: Serve) -> None:
+    closes: list[rxws.Close] = []
+
+    def handler(socket: rxws.WebSocket[Any, Any]) -> None:
+        socket.closed.subscribe(closes.append)
+
+    server = serve(handler)
+    sockets: list[Any] = []
+
+    async def cell() -> None:
+        async with connect(server.url()) as socket:
+            sockets.append(socket)
+            socket.incoming.subscribe()
+            raise KeyError("oops")
+
+    with pytest.raises(KeyError):
+        await cell()
+    assert await sockets[0].closed == rxws.Close(1011, "Unexpected Error")
+    assert [close.code for close in closes] == [1011]
+
+
+async def test_the_thread_ends_with_the_socket_and_late_subscribers_are_told(serve: Serve) -> None:
+    before = threading.active_count()
+    server = serve(shout)
+    socket = await connect(server.url())
+    assert threading.active_count() == before + 2
+    socket.close(4000, "done")
+    assert await socket.closed == rxws.Close(4000, "done")
+    for _ in range(200):
+        if threading.active_count() == before + 1:
+            break
+        await asyncio.sleep(0.01)
+    assert threading.active_count() == before + 1
+    assert await socket.closed == rxws.Close(4000, "done")
+    assert await socket.incoming.pipe(ops.to_list()) == []
+    assert isinstance(await socket.states, rxws.Closed)
+
+
+async def test_what_keeps_it_from_connecting_is_raised() -> None:
+    with pytest.raises(rxws.ConnectError):
+        await connect("ws://127.0.0.1:9/")
+    with pytest.raises(TypeError, match="makes its own"):
+        connect("ws://127.0.0.1:9/", session=None)
+    with pytest.raises(ValueError, match="is no WebSocket URL"):
+        connect("127.0.0.1:9")
+
+
+async def test_it_is_for_one_socket(serve: Serve) -> None:
+    connecting = connect(serve(shout).url())
+    async with connecting:
+        pass
+    with pytest.raises(RuntimeError, match="used before"):
+        await connecting
+
+
+def test_an_interpreter_that_ends_closes_its_sockets() -> None:
+    program = """
+import asyncio, rxws, rxws.jupyter
+from aiohttp import web
+
+@rxws.websocket
+def handler(socket):
+    socket.closed.subscribe(lambda close: print("server:", close.code, flush=True))
+
+async def main():
+    app = web.Application()
+    app.router.add_get("/", handler)
+    rxws.setup(app)
+    server = rxws.jupyter.serve(app)
+    socket = await rxws.jupyter.connect(server.url())
+    socket.incoming.subscribe()
+
+asyncio.run(main())
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+    assert result.stdout.strip() in ("server: 1000", "server: 1001")
+    assert result.returncode == 0
+
+
+def test_a_server_that_cannot_listen_says_so() -> None:
+    from aiohttp import web
+
+    with rxws.jupyter.serve(web.Application()) as server, pytest.raises(OSError, match="in use"):
+        rxws.jupyter.serve(web.Application(), port=server.port)

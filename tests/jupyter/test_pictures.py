@@ -1,0 +1,242 @@
+"""Live pictures, without a browser: what they draw, store and say."""
+
+import asyncio
+import base64
+import dataclasses
+import re
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import operators as ops
+from reactivex.subject import Subject
+
+import rxws
+import rxws.jupyter
+from rxws.jupyter import Live, Server, plot, show, table, watch
+from rxws.jupyter.lanes import Lanes
+from rxws.jupyter.thinning import Thinned
+from rxws.recording import Event, Recording
+from rxws.testing import serve as serve_in_memory
+
+Serve = Callable[..., Server]
+
+
+def stored(live: Live) -> str:
+    """The picture that is stored, whole: the SVG in its image, too."""
+    html = live.picture.still()
+    match = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
+    return html + (base64.b64decode(match[1]).decode() if match else "")
+
+
+async def test_a_marble_diagram_shows_values_ends_and_errors() -> None:
+    failing = reactivex.concat(reactivex.just("<one>"), reactivex.throw(ValueError("no more")))
+    live = watch(letters=reactivex.of("a"), failing=failing, window=5)
+    await live.done(timeout=5)
+    for part in ("letters", ">a<", 'class="end"', 'class="cross"', "no more", "&lt;one&gt;"):
+        assert part in live.html
+        assert part in stored(live)
+    assert "<one>" not in live.html
+    assert "letters: 1 items so far, the last a; it completed." in live.html
+    assert re.search(r"letters +-a-\|", live.picture.text())
+    assert "svg" not in live.picture.still().split("base64,")[0].replace(
+        "image/svg+xml", ""
+    )  # not inline: it is stripped
+
+
+async def test_a_burst_is_one_pill_with_its_count() -> None:
+    source = Subject[int]()
+    live = watch(numbers=source)
+    for number in range(1000):
+        source.on_next(number)
+    source.on_completed()
+    await live.done(timeout=5)
+    assert ">×1000<" in live.html
+    assert "1000 items, the last: 999" in live.html
+
+
+async def test_memory_is_what_fits_in_the_width() -> None:
+    lanes = Lanes(Recording((), ("a",)), 20.0, lambda: None, lambda: None)
+
+    def fill(begin: int, end: int) -> None:
+        for n in range(begin, end):
+            lanes.put(Event(n / 500, "a", "next", "x" * 200 + str(n)))
+
+    fill(0, 5_000)
+    lanes.svg()
+    tracemalloc.start()
+    fill(5_000, 25_000)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert grown < 100_000
+    assert lanes.counts == {"a": 25_000}
+
+
+async def test_a_long_value_at_the_beginning_is_shown() -> None:
+    lanes = Lanes(Recording((), ("a",)), 20.0, lambda: None, lambda: None)
+    lanes.put(Event(0.0, "a", "next", "a long value, which is wide"))
+    assert ">a long value,…<" in lanes.svg()
+
+
+async def test_what_has_left_the_window_is_forgotten() -> None:
+    lanes = Lanes(Recording((), ("a", "b")), 2.0, lambda: None, lambda: None)
+    lanes.put(Event(0.1, "a", "next", "old"))
+    lanes.put(Event(0.1, "b", "completed"))
+    lanes.put(Event(5.0, "a", "next", "new"))
+    lanes.close()
+    assert "old" not in lanes.svg()
+    assert "new" in lanes.svg()
+    assert 'class="end"' not in lanes.svg()
+    assert "4 s" in lanes.svg()
+
+
+async def test_it_is_drawn_at_most_twenty_times_a_second_however_much_comes() -> None:
+    source = Subject[int]()
+    live = watch(numbers=source)
+    frames: list[str] = []
+    live.frames.observe(lambda change: frames.append(change["new"]), "html")
+    began = asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() < began + 1:
+        for number in range(100):
+            source.on_next(number)
+        await asyncio.sleep(0.005)
+    await live.done(timeout=0)
+    assert 2 <= len(frames) <= 22
+
+
+async def test_nothing_is_drawn_while_nothing_moves() -> None:
+    source = Subject[int]()
+    live = table(source, key=lambda item: item)
+    frames: list[str] = []
+    live.frames.observe(lambda change: frames.append(change["new"]), "html")
+    await asyncio.sleep(0.5)
+    assert len(frames) == 1
+    source.on_next(7)
+    await asyncio.sleep(0.3)
+    assert len(frames) == 2
+    await live.done(timeout=0)
+
+
+async def test_done_stops_watching_at_its_timeout() -> None:
+    source = Subject[int]()
+    live = watch(numbers=source)
+    await live.done(timeout=0.1)
+    assert source.observers == []
+    assert live.frames.live is False
+    assert repr(live) == "<Marbles ended>"
+
+
+async def test_a_table_has_the_latest_item_of_each_key() -> None:
+    rows = [{"symbol": s, "price": p} for s, p in (("A", 1.0), ("B", 2.0), ("A", 3.0))] + [{"symbol": "<C>", "size": 5}]
+    live = table(reactivex.from_(rows), key="symbol")
+    await live.done(timeout=5)
+    assert live.picture.text().splitlines() == [
+        "symbol  price  size",
+        "A       3",
+        "B       2",
+        "<C>            5",
+        "3 keys, 4 items; completed",
+    ]
+    assert "<td>&lt;C&gt;</td><td></td><td>5</td>" in live.html == live.picture.still()
+
+
+async def test_a_table_keeps_the_keys_that_change() -> None:
+    live = table(reactivex.from_(["a", "b", "a", "c"]), key=lambda item: item, limit=2)
+    await live.done(timeout=5)
+    assert live.picture.text().splitlines()[1:3] == ["a", "c"]
+
+
+@dataclasses.dataclass
+class Tick:
+    price: float
+    at: float
+
+
+async def test_a_plot_draws_numbers_of_any_items() -> None:
+    ticks = reactivex.from_([Tick(2.0, 0.0), Tick(9.0, 1.0), Tick(5.0, 2.0)])
+    live = plot(ticks, x="at", y=["price", lambda tick: None if tick.at == 1 else 1], title="ticks")
+    await live.done(timeout=20)
+    png = base64.b64decode(live.html.split("base64,")[1].split('"')[0])
+    assert png.startswith(b"\x89PNG")
+    assert live.picture.text() == (
+        "Plot of 3 items; price: from 2 to 9, the last 5; lambda: from 1 to 1, the last 1; completed."
+    )
+
+
+async def test_a_plot_of_numbers_needs_no_fields() -> None:
+    live = plot(reactivex.of(1, 2))
+    await live.done(timeout=20)
+    assert "value: from 1 to 2, the last 2" in live.picture.text()
+
+
+@pytest.mark.parametrize("make", [lambda ticks: plot(ticks, y="prise"), lambda ticks: table(ticks, key="prise")])
+async def test_a_field_that_is_not_there_is_shown(make: Any) -> None:
+    live = make(reactivex.of({"price": 1}))
+    await live.done(timeout=20)
+    assert "failed: KeyError: 'prise'" in live.picture.text()
+    assert "failed: KeyError: &#x27;prise&#x27;" in live.html
+
+
+def test_a_line_is_thinned_to_its_first_lowest_highest_and_last_points() -> None:
+    line = Thinned(window=100, columns=10)
+    for n in range(100_000):
+        line.add(n / 1000, 50 if n == 12_345 else n % 7)
+    points = list(line)
+    assert len(points) <= 44
+    assert (12.345, 50) in points
+    line.add(0.0, 1)
+    line.add(float("nan"), 1)
+    line.add(1000.0, 2)
+    assert list(line) == [(1000.0, 2)]
+    line.add(1.0, 3)
+    assert list(line) == [(1.0, 3)]
+
+
+async def test_a_socket_shows_itself_without_changing_anything() -> None:
+    socket, wire = serve_in_memory(lambda incoming: incoming.pipe(ops.map(str.upper)), protocol="v1")
+    live = show(socket)
+    await asyncio.sleep(0.05)
+    wire.send("hello")
+    await asyncio.sleep(0.3)
+    for part in ("<td>open</td>", "<td>memory</td>", "<td>v1</td>", "1 messages, 5 B", ">hello<", ">HELLO<"):
+        assert part in live.html
+    assert not socket._life.errors.observed
+    wire.close(rxws.Close(4001, "bye"))
+    await live.done(timeout=5)
+    assert "closed Close(code=4001, reason=&#x27;bye&#x27;)" in live.html
+    assert "state: closed" in live.picture.text()
+
+
+async def test_a_socket_of_a_notebook_shows_itself_live(serve: Serve) -> None:
+    async with rxws.jupyter.connect(serve(lambda incoming: incoming).url()) as socket:
+        live = show(socket)
+        socket.outgoing.on_next("hello")
+        await socket.incoming.pipe(ops.first())
+        await asyncio.sleep(0.3)
+        assert live.html.count(">hello<") == 4  # a marble and a line, both ways
+    await live.done(timeout=5)
+    assert "closed" in live.html
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: watch(), ValueError, "needs Observables by name"),
+        (lambda: watch(a=1), TypeError, "a must be an Observable, not 1"),
+        (lambda: watch(a=reactivex.never(), window=0), ValueError, "window must be a positive"),
+        (lambda: plot(1), TypeError, "expected an Observable"),
+        (lambda: plot(reactivex.never(), window=-1), ValueError, "window must be positive"),
+        (lambda: table(1, key="a"), TypeError, "expected an Observable"),
+        (lambda: table(reactivex.never(), key="a", limit=0), ValueError, "limit must be positive"),
+    ],
+)
+async def test_a_wrong_call_is_an_error_at_once(call: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_without_an_event_loop_it_says_so() -> None:
+    with pytest.raises(RuntimeError, match="event loop"):
+        watch(a=reactivex.never())
