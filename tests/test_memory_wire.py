@@ -154,3 +154,13 @@ async def test_serve_takes_a_subprotocol_and_options_and_checks_them() -> None:
         serve(idle, hartbeat=1)
     with pytest.raises(TypeError, match="may be request, incoming"):
         serve(lambda room: None)
+
+
+async def test_what_a_peer_sends_to_a_socket_that_ignores_it_is_dropped() -> None:
+    socket, peer = serve(lambda incoming: incoming)
+    await turns()
+    peer.ignore()
+    peer.send("lost")
+    await turns()
+    assert (socket.stats.received, peer.sent) == (0, [])
+    peer.drop()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import pytest
 import reactivex
 from reactivex import Observable
 from reactivex import operators as ops
-from reactivex.scheduler import VirtualTimeScheduler
+from reactivex.disposable import Disposable
+from reactivex.scheduler import TimeoutScheduler, VirtualTimeScheduler
 from reactivex.subject import Subject
 
 import rxws
@@ -443,6 +445,29 @@ def test_a_virtual_scheduler_plays_too_and_disposing_stops() -> None:
 def test_without_an_event_loop_it_plays_on_a_thread() -> None:
     log, done = list[int](), threading.Event()
     replay(RECORDING, "a", speed=1000).subscribe(log.append, on_completed=done.set)
+    assert done.wait(10)
+    assert log == [1, 2]
+
+
+class Hasty(TimeoutScheduler):
+    """Fires its first timer, in another thread, before it is given back."""
+
+    hasty = True
+
+    def schedule_relative(self, duetime: Any, action: Any, state: Any = None) -> Any:
+        if not self.hasty:
+            return super().schedule_relative(duetime, action, state)
+        self.hasty = False
+        time.sleep(0.05)
+        thread = threading.Thread(target=action, args=(self, state))
+        thread.start()
+        thread.join()
+        return Disposable()
+
+
+def test_a_timer_that_fires_before_it_is_held_does_not_stop_it() -> None:
+    log, done = list[int](), threading.Event()
+    replay(RECORDING, "a", speed=40).subscribe(log.append, on_completed=done.set, scheduler=Hasty())
     assert done.wait(10)
     assert log == [1, 2]
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, overload
 
 from reactivex import Observable, abc
-from reactivex.disposable import Disposable, SerialDisposable
+from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentDisposable
 from reactivex.scheduler import TimeoutScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
@@ -79,18 +79,23 @@ class _Player:
             assert self._next is not None
             wait = self._start + timedelta(seconds=self._next.time / self._speed) - self._scheduler.now
             if wait > timedelta(0):
-                self._timer.disposable = self._scheduler.schedule_relative(wait, self.go_on)
+                self._come_again(wait)
                 return
             event, self._next = self._next, None
             if not self._hand_on(event):
                 self.stop()
                 return
-        self._timer.disposable = self._scheduler.schedule_relative(0, self.go_on)
+        self._come_again(timedelta(0))
 
     def stop(self) -> None:
         """End, without a word."""
         self.stopped = True
         self._timer.dispose()
+
+    def _come_again(self, wait: timedelta) -> None:
+        timer = SingleAssignmentDisposable()
+        self._timer.disposable = timer  # before it may fire, in another thread
+        timer.disposable = self._scheduler.schedule_relative(wait, self.go_on)
 
     def _has_next(self) -> bool:
         try:
