@@ -18,7 +18,7 @@ test-all:
 	$(MAKE) test PYTHON="$$(sh tests/python.sh 3.11)" VENV=.venv-lowest CONSTRAINT="-c tests/lowest.txt"
 
 coverage: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration examples conformance fuzzing jupyter)
+	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration faults examples conformance fuzzing jupyter)
 
 conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance
