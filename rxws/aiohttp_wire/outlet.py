@@ -126,6 +126,8 @@ class Outlet:
             data = b"".join([frame.packed or _packed(frame) for frame in frames])
         elif (first := frames[0]).weight > BATCH:
             self._transport.write(framing.head(first.opcode, len(first.data)))
+            if self._transport.is_closing():
+                return
             data = first.data
         else:
             data = first.packed or _packed(first)
