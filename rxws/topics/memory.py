@@ -97,9 +97,12 @@ class MemoryEngine:
             records = records[-start.count :]
         elif start.position is not None:
             since = start.position
-            if (why := self._missing(topics, since)) is not None:
-                reading.batch([Gap(pattern, str(since), why)])
-            records = [record for record in records if record.position > since]
+            if since.epoch != self._epoch or since.number > self._published:
+                reading.batch([Gap(pattern, str(since), "the process has restarted since", anew=True)])
+            else:
+                if since.number < self._last_discarded(topics):
+                    reading.batch([Gap(pattern, str(since), "they are no longer kept")])
+                records = [record for record in records if record.position > since]
         reading.batch(records)
         reading.caught_up()
         return Disposable()
@@ -112,11 +115,8 @@ class MemoryEngine:
         for following in followings:
             following.take(record)
 
-    def _missing(self, topics: list[str], since: Position) -> str | None:
-        if since.epoch != self._epoch or since.number > self._published:
-            return "the process has restarted since"
-        discarded = max(self._forgotten, *(self._discarded.get(topic, 0) for topic in topics), 0)
-        return "they are no longer kept" if since.number < discarded else None
+    def _last_discarded(self, topics: list[str]) -> int:
+        return max(self._forgotten, *(self._discarded.get(topic, 0) for topic in topics), 0)
 
     def _keep(self, record: Record) -> None:
         kept = _Kept(record, float("inf") if self._limits.age is None else self._clock() + self._limits.age)

@@ -62,10 +62,12 @@ class Gap(RxwsError):
     nothing is missing.
     """
 
-    def __init__(self, topic: str, since: str, why: str) -> None:
+    def __init__(self, topic: str, since: str, why: str, *, anew: bool = False) -> None:
         super().__init__(f"messages of {topic!r} after position {since} may be missing: {why}")
         self.topic = topic
         self.since = since
+        self.anew = anew
+        """Whether positions have begun anew, so that what follows may be known already."""
 
 
 class TopicsError(RxwsError):

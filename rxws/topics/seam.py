@@ -39,6 +39,8 @@ class Seam(Generic[T]):
     ) -> None:
         self.cursor: Position | None = None
         """The position of the last message emitted, or the one to read on from."""
+        self.floor = BEGINNING
+        """Where to read on from while there is none."""
         self._emit = emit
         self._read = read
         self._pending: deque[T | Gap] | None = None
@@ -54,7 +56,7 @@ class Seam(Generic[T]):
     def doubt(self) -> None:
         """Take note that live messages may have been lost: read what there is after the last one."""
         if self._pending is None:
-            self._start(Since(self.cursor or BEGINNING))
+            self._start(Since(self.cursor or self.floor))
         else:
             self._again = True
 
@@ -69,14 +71,16 @@ class Seam(Generic[T]):
             self._again = True
 
     def batch(self, items: Sequence[T | Gap]) -> None:
-        """Take some that were kept."""
+        """Take some that were kept; live ones that came before the first of them go first."""
         for item in items:
+            if self.cursor is None and not isinstance(item, Gap):
+                self._pass_on_before(item.position)
             self._pass_on(item)
 
     def caught_up(self) -> None:
         """Go on live."""
         if self._again:
-            self._start(Since(self.cursor or BEGINNING))
+            self._start(Since(self.cursor or self.floor))
             return
         while self._pending:
             self._pass_on(self._pending.popleft())
@@ -94,8 +98,14 @@ class Seam(Generic[T]):
         self._reading.dispose()
         self._reading = self._read(start, self)
 
+    def _pass_on_before(self, position: Position) -> None:
+        while self._pending and not isinstance(first := self._pending[0], Gap) and first.position < position:
+            self._pass_on(self._pending.popleft())
+
     def _pass_on(self, item: T | Gap) -> None:
         if isinstance(item, Gap):
+            if item.anew:
+                self.cursor = None
             self._emit(item)
         elif self.cursor is None or item.position > self.cursor:
             self.cursor = item.position

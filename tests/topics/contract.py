@@ -243,6 +243,7 @@ class Contract:
         for number in range(10):
             topics[f"a.{number % 3}"].on_next(number)
             topics["b"].on_next("another")
+        await positions(topics, "a.*", 10)
         log, last = values(topics["a.*"].history()), values(topics["a.*"].history(last=4))
         await eventually(lambda: log == [*range(10)])
         await eventually(lambda: last == [6, 7, 8, 9])

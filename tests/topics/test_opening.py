@@ -23,6 +23,10 @@ def test_rxws_topics_is_the_package_and_the_function() -> None:
     [
         ({"url": None}, TypeError, "topics have a URL, such as 'memory://' or 'nats://localhost:4222', not None"),
         ({"url": "redis://localhost"}, ValueError, "topics have a URL such as"),
+        ({"url": "nats://"}, ValueError, "topics have a URL such as"),
+        ({"url": "nats://localhost/a.b"}, ValueError, "names a stream"),
+        ({"overflow": "close"}, ValueError, "overflow must be 'drop_oldest' or 'drop_newest', not 'close'"),
+        ({"max_buffered": 0}, ValueError, "max_buffered must be positive"),
         ({"url": "memory://name"}, ValueError, "topics have a URL such as"),
         ({"codec": None}, TypeError, "codec must have encode and decode"),
         ({"max_messages": 0}, ValueError, "max_messages must be positive, not 0"),
@@ -66,3 +70,15 @@ def test_topics_that_never_began_report_on_the_log_and_close(caplog: pytest.LogC
     topics["a"].on_error(ValueError("early"))
     asyncio.run(topics.close())
     assert "ValueError('early'), which nobody observed" in caplog.text
+
+
+def test_without_nats_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.startswith("rxws.topics.nats")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "nats", None)
+    with pytest.raises(ImportError, match=r'topics over NATS need nats-py: pip install "rxws\[nats\]"'):
+        rxws.topics("nats://localhost")
+
+
+def test_a_url_of_nats_may_name_several_servers_and_a_stream() -> None:
+    assert isinstance(rxws.topics("nats://one:4222,two:4222/chat"), rxws.topics.Topics)

@@ -97,7 +97,9 @@ def test_gaps_pass_in_their_place_and_a_new_epoch_goes_on() -> None:
     script.seam.batch([item(7), Gap("a", "1-7", "why")])
     script.seam.caught_up()
     script.seam.take(Item(Position(2, 1)))
-    assert script.emitted == [7, "gap", 1]
+    script.seam.take(Gap("a", "2-1", "why", anew=True))
+    script.seam.take(Item(Position(1, 1)))
+    assert script.emitted == [7, "gap", 1, "gap", 1]
 
 
 def test_after_it_is_disposed_nothing_is_emitted() -> None:
@@ -108,3 +110,13 @@ def test_after_it_is_disposed_nothing_is_emitted() -> None:
     script.seam.caught_up()
     script.seam.take(item(2))
     assert (script.emitted, script.disposed) == ([], 1)
+
+
+def test_live_ones_that_are_older_than_the_last_that_were_kept_are_not_lost() -> None:
+    script = Script()
+    script.seam.begin(Last(1))
+    for number in (1, 2, 3):
+        script.seam.take(item(number))
+    script.seam.batch([item(3)])
+    script.seam.caught_up()
+    assert script.emitted == [1, 2, 3]
