@@ -10,9 +10,21 @@ from rxws.topics.exchange import Topics
 from rxws.topics.message import Gap, Message, TopicsError, Unpublished
 from rxws.topics.names import token
 from rxws.topics.opening import open_topics
+from rxws.topics.publishing import Publisher, publisher
 from rxws.topics.topic import Messages, Topic
 
-__all__ = ["Gap", "Message", "Messages", "Topic", "Topics", "TopicsError", "Unpublished", "token"]
+__all__ = [
+    "Gap",
+    "Message",
+    "Messages",
+    "Publisher",
+    "Topic",
+    "Topics",
+    "TopicsError",
+    "Unpublished",
+    "publisher",
+    "token",
+]
 
 
 class TopicsPackage(ModuleType):
@@ -21,10 +33,12 @@ class TopicsPackage(ModuleType):
     Gap = Gap
     Message = Message
     Messages = Messages
+    Publisher = Publisher
     Topic = Topic
     Topics = Topics
     TopicsError = TopicsError
     Unpublished = Unpublished
+    publisher = staticmethod(publisher)
     token = staticmethod(token)
     __call__ = staticmethod(open_topics)
 

@@ -85,6 +85,10 @@ class Engine(Protocol):
         """Hand over what is kept, at once or soon."""
         ...
 
+    async def confirmed(self) -> None:
+        """Wait until all that was published is kept, or was reported."""
+        ...
+
     async def close(self) -> None:
         """End; what could not be published is reported."""
         ...

@@ -66,6 +66,11 @@ class Topics(Generic[T]):
         """End."""
         await self.close()
 
+    async def confirmed(self) -> None:
+        """Wait until the broker has all that was published, however long it is away; at once with `memory://`."""
+        self._begun()
+        await self._engine.confirmed()
+
     async def close(self) -> None:
         """Publish what waits, within a deadline; complete all subscriptions, then `errors`."""
         if self._closed:

@@ -54,6 +54,9 @@ class MemoryEngine:
         """Begin."""
         self._report = report
 
+    async def confirmed(self) -> None:
+        """Return: all is kept."""
+
     async def close(self) -> None:
         """End."""
 

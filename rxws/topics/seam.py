@@ -40,7 +40,7 @@ class Seam(Generic[T]):
         self.cursor: Position | None = None
         """The position of the last message emitted, or the one to read on from."""
         self.floor = BEGINNING
-        """Where to read on from while there is none."""
+        """Where to read on from while there is none; what was kept up to here has been emitted."""
         self._emit = emit
         self._read = read
         self._pending: deque[T | Gap] | None = None
@@ -79,8 +79,9 @@ class Seam(Generic[T]):
 
     def caught_up(self) -> None:
         """Go on live."""
+        self.floor = self.cursor or self.floor
         if self._again:
-            self._start(Since(self.cursor or self.floor))
+            self._start(Since(self.floor))
             return
         while self._pending:
             self._pass_on(self._pending.popleft())

@@ -70,9 +70,13 @@ class Topic(Subject[T]):
 
     def on_next(self, value: T) -> None:
         """Publish a value."""
+        self.check_one()
+        self._exchange.publish(self.name, value)
+
+    def check_one(self) -> None:
+        """Raise `ValueError` if this is a pattern, which cannot be published to."""
         if self._is_pattern:
             raise ValueError(f"{self.name!r} stands for many topics: subscribe to it, publish to one of them")
-        self._exchange.publish(self.name, value)
 
     def on_error(self, error: Exception) -> None:
         """Report an error of a publisher on `topics.errors`."""

@@ -19,7 +19,7 @@ from rxws.topics.nats import link
 from rxws.topics.nats.stream import _config
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
-from tests.topics.contract import values
+from tests.topics.contract import ready, values
 
 Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]
@@ -44,13 +44,6 @@ async def open_topics(broker: Broker) -> AsyncIterator[Open]:
 
     yield open_topics
     await asyncio.gather(*(topics.close() for topics in opened))
-
-
-async def ready(topics: Topics[Any], eventually: Eventually) -> None:
-    """Wait until what is subscribed now has begun at the broker."""
-    seen = values(topics["ready.x"])
-    topics["ready.x"].on_next(1)
-    await eventually(lambda: seen)
 
 
 async def publish(topic: Any, numbers: range, rate: float) -> None:

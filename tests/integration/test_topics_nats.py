@@ -16,7 +16,7 @@ from rxws.testing import serve
 from rxws.topics import Topics, seam
 from rxws.topics.nats import follower, link
 from tests.integration.broker import Broker
-from tests.topics.contract import LIMIT, Contract, values
+from tests.topics.contract import LIMIT, Contract, ready, values
 
 Eventually = Callable[..., Any]
 
@@ -141,6 +141,7 @@ async def test_what_the_client_library_drops_is_read_again(
 
     monkeypatch.setattr(seam.Seam, "doubt", count)
     live, history = values(reader["a"].messages), values(reader["*"].messages.history())
+    await ready(reader, eventually)
     writer["a"].on_next(0)
     await eventually(lambda: live == history == [0])
     for number in range(1, 3000):

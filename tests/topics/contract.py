@@ -47,6 +47,13 @@ async def positions(topics: Topics[Any], name: str, count: int) -> list[str]:
     return found
 
 
+async def ready(topics: Topics[Any], eventually: Eventually) -> None:
+    """Wait until what is subscribed now has begun at the broker."""
+    seen = values(topics["ready.x"])
+    topics["ready.x"].on_next(1)
+    await eventually(lambda: seen)
+
+
 class Contract:
     """The suite."""
 
@@ -150,6 +157,13 @@ class Contract:
         publish(topics["b"], [3])
         await eventually(lambda: other == [3])
         assert log == [1]
+
+    async def test_what_is_confirmed_is_kept(self, topics: Topics[Any], eventually: Eventually) -> None:
+        publish(topics["a"], range(10))
+        await topics.confirmed()
+        log = values(topics["a"].history(last=10))
+        await eventually(lambda: len(log) == 10)
+        assert log == [*range(10)]
 
     # Errors
 

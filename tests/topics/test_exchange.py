@@ -42,6 +42,8 @@ class Script:
         self.readings.append(reading)
         return Disposable()
 
+    async def confirmed(self) -> None: ...
+
     async def close(self) -> None:
         self.closed += 1
 

@@ -43,6 +43,7 @@ class NatsEngine:
         self._followers: dict[Following, Follower] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stream: Stream | None = None
+        self._closing = False
 
     def start(self, report: Callable[[Exception], object]) -> None:
         """Begin to connect."""
@@ -53,13 +54,19 @@ class NatsEngine:
         self._spawn(self._outbox.run())
         self._spawn(self._connect())
 
+    async def confirmed(self) -> None:
+        """Wait until the stream has all that was published."""
+        await self._outbox.confirmed()
+
     async def close(self) -> None:
         """Wait until what was published is confirmed, within 5 s, and disconnect."""
         await self._outbox.flush()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._closing = True
+        while self._tasks:
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.1)  # the client library swallows a cancellation now and then
 
     def publish(self, topic: str, frame: Text | Binary) -> None:
         """Publish as soon as the server takes it."""
@@ -90,7 +97,7 @@ class NatsEngine:
 
     async def _connect(self) -> None:
         failures = 0
-        while True:
+        while not self._closing:
             link = Link()
             error: Exception | None = None
             try:

@@ -63,6 +63,8 @@ class Follower:
         headers = message.headers or {}
         record = stream.record(headers, message.data)
         before, known = int(headers["Nats-Last-Sequence"]), self._seen.pop(record.topic, None)
+        if known is None and self._seam.floor.epoch == stream.epoch:
+            known = self._seam.floor.number
         self._seen[record.topic] = record.position.number
         if len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]

@@ -102,6 +102,10 @@ class Outbox:
                     else:
                         stream.link.lost.set()
 
+    async def confirmed(self) -> None:
+        """Wait until all is confirmed, or dropped."""
+        await self._empty.wait()
+
     async def flush(self) -> None:
         """Wait until all is confirmed, within a deadline; report what is not."""
         try:
