@@ -24,6 +24,7 @@ from rxws.run import run
 from rxws.server import accept, setup, websocket
 from rxws.socket import WebSocket
 from rxws.states import Closed, Connecting, Open, Waiting
+from rxws.topics import topics
 
 __all__ = [
     "Backoff",
@@ -52,6 +53,7 @@ __all__ = [
     "operators",
     "run",
     "setup",
+    "topics",
     "websocket",
     "wire_mode",
 ]

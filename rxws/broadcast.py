@@ -125,6 +125,11 @@ class Hot(Observable[T]):
         """Let somebody see, before the others, who does not count as a subscriber."""
         return self._broadcast.subscribe(observer, first=True)
 
+    @property
+    def observed(self) -> bool:
+        """Whether anyone is subscribed, or watches."""
+        return bool(self._broadcast.observers)
+
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:

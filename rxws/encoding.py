@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from rxws.closing import Close
@@ -15,15 +17,21 @@ IMMUTABLE: Final = (str, bytes, int, float)
 _last: tuple[Any, Any, Text | Binary] = None, None, Text(b"")
 """The last message that cannot have changed since, its codec, and its frame."""
 
+_shared = _last
+"""The message that is being handed to many, its codec, and its frame."""
+
 
 def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     """Encode a message; raises `EncodeError`, or a `Close` of the codec's.
 
-    The frame of the last message is used again for the very same object.
+    The frame of the last immutable message is used again for the very same object; so is that of a shared one.
     """
     global _last
     last_message, last_codec, frame = _last
     if message is last_message and codec is last_codec:
+        return frame
+    shared_message, shared_codec, frame = _shared
+    if message is shared_message and codec is shared_codec:
         return frame
     try:
         data = message if codec is text and type(message) is str else codec.encode(message)
@@ -40,3 +48,20 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     if type(message) in IMMUTABLE:
         _last = message, codec, frame
     return frame
+
+
+@contextmanager
+def sharing(message: Any, codec: Codec[Any, Any], frame: Text | Binary) -> Generator[None]:
+    """Use this frame for this very object within the block, in which nobody changes it.
+
+    >>> from rxws.codecs import json
+    >>> with sharing(news := {"a": 1}, json, Text(b'{"a":1}')) as _:
+    ...     encode(json, news) is encode(json, news)
+    True
+    """
+    global _shared
+    before, _shared = _shared, (message, codec, frame)
+    try:
+        yield
+    finally:
+        _shared = before

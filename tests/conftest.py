@@ -35,7 +35,7 @@ async def no_task_is_left() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
     left: set[asyncio.Task[object]] = set()
-    for _ in range(50):
+    for _ in range(250):
         left = asyncio.all_tasks() - before - {asyncio.current_task()}  # type: ignore[arg-type]
         if not left:
             return

@@ -13,7 +13,7 @@ LAYERS = [
     {"states", "operators"},
     {"overflow", "backoff", "encoding"},
     {"options", "receipts", "undelivered", "keeping", "room"},
-    {"incoming", "outgoing", "error_stream", "heartbeat", "journal", "patience"},
+    {"incoming", "outgoing", "error_stream", "heartbeat", "journal", "patience", "topics"},
     {"connection"},
     {"lifecycle"},
     {"socket", "block", "reconnect", "multiplex", "request"},

@@ -5,7 +5,8 @@ import rxws
 EXPORTS = [
     "Backoff", "ClientWebSocket", "Close", "Closed", "ConnectError", "Connecting", "ConnectionLost", "DecodeError",
     "EncodeError", "HeartbeatTimeout", "Hub", "Open", "ProtocolError", "RxwsError", "Waiting", "WebSocket", "accept",
-    "attach", "codecs", "connect", "expire", "json", "latest_by", "operators", "run", "setup", "websocket", "wire_mode",
+    "attach", "codecs", "connect", "expire", "json", "latest_by", "operators", "run", "setup", "topics",
+    "websocket", "wire_mode",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 def test_the_lowest_versions_tested_are_the_lowest_versions_allowed() -> None:
     extras = PROJECT["optional-dependencies"]
-    named = [item for extra in ("msgspec", "demo", "prometheus", "opentelemetry") for item in extras[extra]]
+    named = [item for extra in ("msgspec", "nats", "demo", "prometheus", "opentelemetry") for item in extras[extra]]
     allowed = dict(item.split(">=") for item in [*PROJECT["dependencies"], *named])
     tested = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "tests/lowest.txt").read_text(), re.MULTILINE))
     assert tested == allowed

@@ -13,6 +13,7 @@ from reactivex import operators as ops
 from reactivex.subject import ReplaySubject, Subject
 
 import rxws
+from rxws.topics import Topics
 
 routes = web.RouteTableDef()
 
@@ -109,3 +110,13 @@ def wrong() -> None:
     rxws.connect("ws://localhost", reconnect=True)  # type: ignore[call-overload]
     rxws.connect("ws://localhost", offline="burn")  # type: ignore[call-overload]
     rxws.connect("ws://localhost", origins="*")  # type: ignore[call-overload]
+
+
+async def across_processes() -> None:
+    async with rxws.topics("memory://", codec=rxws.json, max_age=60) as topics:
+        assert_type(topics, Topics[Any])
+        topic = topics[f"room.{rxws.topics.token('tea')}"]
+        topic.messages.history(since="1-1").subscribe(
+            lambda item: print(item.since if isinstance(item, rxws.topics.Gap) else item.position)
+        )
+        topic.latest().pipe(ops.map(str)).subscribe(topic)

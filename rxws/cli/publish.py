@@ -1,0 +1,48 @@
+"""`python -m rxws publish URL SUBJECT`: what is on the standard input, a message a line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rxws.topics.publishing import publisher
+
+
+def add_to(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "publish",
+        help="publish the lines of the standard input to a topic",
+        description="Publish each line of the standard input to a topic, and wait until the broker has confirmed it. "
+        "The status is 0 if it has confirmed all, else 1.",
+    )
+    parser.add_argument("url", metavar="URL", help="of the broker, such as nats://localhost:4222")
+    parser.add_argument("subject", metavar="SUBJECT", help="the topic, such as room.tea")
+    parser.add_argument("--text", action="store_true", help="lines are texts; without it, each is a JSON value")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Publish until the input ends."""
+    failures: list[str] = []
+    try:
+        with publisher(options.url) as broker:
+            broker.errors.subscribe(lambda error: _tell(str(error), failures))
+            topic = broker[options.subject]
+            for number, line in enumerate(sys.stdin, 1):
+                text = line.rstrip("\n")
+                try:
+                    topic.on_next(text if options.text else json.loads(text))
+                except ValueError as error:
+                    _tell(f"line {number} is no JSON ({error}): use --text for texts", failures)
+    except (ValueError, ImportError) as error:
+        _tell(str(error), failures)
+        return 2
+    return 1 if failures else 0
+
+
+def _tell(what: str, failures: list[str]) -> None:
+    failures.append(what)
+    print(what, file=sys.stderr)

@@ -1,0 +1,48 @@
+"""Topics: Subjects that span processes. `rxws.topics` is this package, and may be called: `rxws.topics(url)`."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Final, cast
+
+from rxws.topics.exchange import Topics
+from rxws.topics.message import Gap, Message, TopicsError, Unpublished
+from rxws.topics.names import token
+from rxws.topics.opening import open_topics
+from rxws.topics.publishing import Publisher, publisher
+from rxws.topics.topic import Messages, Topic
+
+__all__ = [
+    "Gap",
+    "Message",
+    "Messages",
+    "Publisher",
+    "Topic",
+    "Topics",
+    "TopicsError",
+    "Unpublished",
+    "publisher",
+    "token",
+]
+
+
+class TopicsPackage(ModuleType):
+    """A package that may be called."""
+
+    Gap = Gap
+    Message = Message
+    Messages = Messages
+    Publisher = Publisher
+    Topic = Topic
+    Topics = Topics
+    TopicsError = TopicsError
+    Unpublished = Unpublished
+    publisher = staticmethod(publisher)
+    token = staticmethod(token)
+    __call__ = staticmethod(open_topics)
+
+
+sys.modules[__name__].__class__ = TopicsPackage
+topics: Final = cast(TopicsPackage, sys.modules[__name__])
+"""This package, for type checkers: `from rxws.topics import topics`."""

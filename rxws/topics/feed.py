@@ -1,0 +1,81 @@
+"""One subscription a topic and process, shared by all its local subscribers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reactivex import abc
+
+from rxws.broadcast import Broadcast
+from rxws.codecs import Codec
+from rxws.encoding import sharing
+from rxws.errors import DecodeError
+from rxws.origin import origin
+from rxws.topics.engine import Item
+from rxws.topics.message import Gap, Message, Position, Record
+from rxws.wire import Binary, Text
+
+
+class Arrival:
+    """A message that has come, decoded: once for all who get it."""
+
+    __slots__ = ("_message", "frame", "position", "topic", "value")
+
+    def __init__(self, codec: Codec[Any, Any], record: Record) -> None:
+        try:
+            self.value: Any = codec.decode(record.data if record.is_binary else record.data.decode())
+        except Exception as cause:
+            raise DecodeError(record.data) from cause
+        self.topic = record.topic
+        self.position: Position = record.position
+        self.frame: Text | Binary = record.frame(self.value)
+        self._message: Message[Any] | None = None
+
+    @property
+    def message(self) -> Message[Any]:
+        """The public face, made when it is asked for."""
+        if self._message is None:
+            self._message = Message(self.topic, str(self.position), self.value)
+        return self._message
+
+
+class Feed:
+    """What a topic or a pattern brings, handed on to all its subscribers in this process; framed once."""
+
+    def __init__(self, pattern: str, codec: Codec[Any, Any], report: Callable[[Exception], object]) -> None:
+        self.pattern = pattern
+        self._codec = codec
+        self._report = report
+        self._broadcast = Broadcast[Arrival | Gap](report)
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether nobody is subscribed."""
+        return not self._broadcast.observers
+
+    def subscribe(self, observer: abc.ObserverBase[Arrival | Gap]) -> abc.DisposableBase:
+        """Hand on what comes from now on."""
+        return self._broadcast.subscribe(observer)
+
+    def take(self, item: Item) -> None:
+        """Hand on an item of the engine's, in nobody's name: a subscriber that is busy holds no publisher."""
+        if isinstance(item, Gap):
+            self._report(item)
+            self._broadcast.emit(item)
+            return
+        try:
+            arrival = Arrival(self._codec, item)
+        except DecodeError as error:
+            self._report(error)
+            return
+        token = origin.set(None)
+        try:
+            with sharing(arrival.value, self._codec, arrival.frame):
+                self._broadcast.emit(arrival)
+        finally:
+            origin.reset(token)
+
+    def end(self) -> None:
+        """Complete."""
+        self._broadcast.end()

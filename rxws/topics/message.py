@@ -1,0 +1,96 @@
+"""What topics carry: messages, each with its position, and gaps between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from rxws.errors import RxwsError
+from rxws.wire import Binary, Text
+
+T = TypeVar("T")
+
+
+class Position(NamedTuple):
+    """Where a message is among all that were published; a later one is greater.
+
+    >>> Position.parse("18f-a") == (0x18f, 10), str(Position(0x18f, 10))
+    (True, '18f-a')
+    """
+
+    epoch: int
+    """When the counting began: it begins anew when what was kept is lost."""
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch:x}-{self.number:x}"
+
+    @classmethod
+    def parse(cls, text: object) -> Position:
+        """Read a message's `position`; raises `TypeError` or `ValueError` for what is none."""
+        if not isinstance(text, str):
+            raise TypeError(f"a position is the str that a message has as its position, not {text!r}")
+        epoch, _, number = text.partition("-")
+        try:
+            return cls(_hexadecimal(epoch), _hexadecimal(number))
+        except ValueError:
+            raise ValueError(f"a position is what a message has as its position, not {text[:80]!r}") from None
+
+
+def _hexadecimal(digits: str) -> int:
+    if not digits or len(digits) > 16 or not set(digits) <= set("0123456789abcdef"):
+        raise ValueError(digits)
+    return int(digits, 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Message(Generic[T]):
+    """A message as `topic.messages` emits it."""
+
+    topic: str
+    """The topic it was published to."""
+    position: str
+    """To come back with: `topic.messages.history(since=position)`. Each message has another one."""
+    value: T
+    """What was published. All subscribers get the same object: do not change it."""
+
+
+class Gap(RxwsError):
+    """Messages may be missing here: what followed `since` is not kept any more, or never was.
+
+    `topic.messages` emits it, as a value, where the messages would have been; `topics.errors` emits it too. Without one
+    nothing is missing.
+    """
+
+    def __init__(self, topic: str, since: str, why: str, *, anew: bool = False) -> None:
+        super().__init__(f"messages of {topic!r} after position {since} may be missing: {why}")
+        self.topic = topic
+        self.since = since
+        self.anew = anew
+        """Whether positions have begun anew, so that what follows may be known already."""
+
+
+class TopicsError(RxwsError):
+    """What `topics.errors` emits when the broker is away or does not do what it should; `__cause__` may say more."""
+
+
+class Unpublished(TopicsError):
+    """A message was not published, or it is not known whether it was."""
+
+    def __init__(self, topic: str, value: Any, why: str) -> None:
+        super().__init__(f"a message to {topic!r} was not published: {why}")
+        self.topic = topic
+        self.value = value
+
+
+class Record(NamedTuple):
+    """A message as it is kept: encoded."""
+
+    topic: str
+    position: Position
+    data: bytes
+    is_binary: bool = False
+
+    def frame(self, message: Any) -> Text | Binary:
+        """Make the frame that sockets with the same codec send."""
+        return (Binary if self.is_binary else Text)(self.data, message)

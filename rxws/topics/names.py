@@ -1,0 +1,74 @@
+"""Names of topics, as NATS has them: tokens between dots; `*` stands for one token, `>` for the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+LONGEST: Final = 255
+"""Characters of a name."""
+
+_SAFE: Final = re.compile(r"[\w=-]", re.ASCII)
+
+
+def token(text: str) -> str:
+    """Make one token of any text: what has a meaning in names, or none in ASCII, becomes `%` and hexadecimal digits.
+
+    A room whose name a client chooses belongs into a topic's name like this, or `*` would be all rooms.
+
+    >>> token("tea"), token("*"), token("a.b c")
+    ('tea', '%2A', 'a%2Eb%20c')
+    """
+    if not text:
+        raise ValueError("a token has one character at least")
+    return "".join(
+        character if _SAFE.match(character) else "".join(f"%{byte:02X}" for byte in character.encode())
+        for character in text
+    )
+
+
+def check(name: object) -> str:
+    """Return a name; raises `TypeError` or `ValueError` for what is none, and says why.
+
+    >>> check("room.*"), check("room.>")
+    ('room.*', 'room.>')
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"a topic's name is a str, such as 'room.tea', not {name!r}")
+    if not 0 < len(name) <= LONGEST:
+        raise ValueError(f"a topic's name has 1 to {LONGEST} characters, not {len(name)}")
+    tokens = name.split(".")
+    for number, part in enumerate(tokens):
+        if not part:
+            raise ValueError(f"{name!r} has an empty token: a topic's name is tokens with dots between, 'room.tea'")
+        if part == ">" and number + 1 != len(tokens):
+            raise ValueError(f"{name!r} goes on after '>', which stands for all the rest")
+        if part not in ("*", ">") and any(not one.isprintable() or one in "*> " for one in part):
+            raise ValueError(
+                f"{name!r} has a wildcard within a token, a blank or a control character: "
+                "rxws.topics.token(text) makes a token of any text"
+            )
+    return name
+
+
+def is_pattern(name: str) -> bool:
+    """Tell whether a name stands for several topics.
+
+    >>> is_pattern("room.*"), is_pattern("room.tea")
+    (True, False)
+    """
+    return name.endswith(">") or "*" in name
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """Make a function that tells whether a pattern stands for a topic.
+
+    >>> [matcher("room.*")(name) for name in ("room.tea", "room.tea.left", "room", "hall.tea")]
+    [True, False, False, False]
+    >>> [matcher("room.>")(name) for name in ("room.tea", "room.tea.left", "room")]
+    [True, True, False]
+    """
+    parts = {"*": r"[^.]+", ">": r".+"}
+    expression = re.compile(r"\.".join(parts.get(part) or re.escape(part) for part in pattern.split(".")))
+    return lambda name: expression.fullmatch(name) is not None

@@ -1,0 +1,142 @@
+"""One connection to a NATS server. It does not come back: the engine makes another one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from rxws.topics.message import TopicsError
+
+DEADLINE: Final = 5.0
+"""Seconds for each answer of the server's."""
+PING_INTERVAL: Final = 2
+"""Seconds between pings; a server that has answered none of three is gone: a partition is seen within 8 s."""
+PENDING: Final = 65_536
+"""Messages of one subscription that wait in the client library; beyond, they are read from the stream again."""
+ANSWERS: Final = 65_536
+"""Answers that wait there; no more than a tenth of it is asked for at a time."""
+PENDING_BYTES: Final = 64 * 1024 * 1024
+
+
+class Refused(TopicsError):
+    """The server understood, and said no."""
+
+    def __init__(self, subject: str, error: dict[str, Any]) -> None:
+        super().__init__(f"NATS refused {subject}: {error.get('description') or error}")
+        self.code = error.get("err_code")
+
+
+class Link:
+    """A connection, from its handshake to its loss."""
+
+    def __init__(self) -> None:
+        self.client = Client()
+        self.lost = asyncio.Event()
+        self.why: Exception | None = None
+        """Why it was lost."""
+        self._slow: dict[Subscription, Callable[[], object]] = {}
+        self._answers: dict[str, asyncio.Queue[Msg]] = {}
+        self._asked = 0
+        self._inbox = ""
+
+    async def open(self, servers: Sequence[str]) -> None:
+        """Connect; raises what the client library raises, `OSError` say."""
+        try:
+            await self.client.connect(
+                list(servers),
+                name="rxws",
+                allow_reconnect=False,
+                connect_timeout=int(DEADLINE),
+                ping_interval=PING_INTERVAL,
+                max_outstanding_pings=3,
+                error_cb=self._note,
+                closed_cb=self._closed,
+                max_reconnect_attempts=1,
+            )
+            self._inbox = self.client.new_inbox()
+            await self.subscribe(f"{self._inbox}.*", self._answered)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Disconnect."""
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self.client.close()
+        except (errors.Error, OSError, TimeoutError) as error:
+            self.why = self.why or error
+        self.lost.set()
+
+    async def subscribe(
+        self, subject: str, take: Callable[[Msg], object], on_slow: Callable[[], object] | None = None
+    ) -> Subscription:
+        """Hand on messages; `on_slow` is called when the client library had to drop one."""
+
+        async def hand_on(message: Msg) -> None:
+            take(message)
+
+        subscription = await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
+            subject,
+            cb=hand_on,
+            pending_msgs_limit=ANSWERS if on_slow is None else PENDING,
+            pending_bytes_limit=PENDING_BYTES,
+        )
+        if on_slow is not None:
+            self._slow[subscription] = on_slow
+        return subscription
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Stop that."""
+        self._slow.pop(subscription, None)
+        await subscription.unsubscribe()
+
+    async def ask(self, subject: str, question: dict[str, Any]) -> dict[str, Any]:
+        """Ask the JetStream API; raises `Refused`, or `TopicsError` if nobody answers."""
+        (answer,) = await self.ask_many(subject, question, lambda message: True)
+        if answer.headers is not None and answer.headers.get("Status") == "503":
+            raise TopicsError("the NATS server has no JetStream: start it with -js")
+        content: dict[str, Any] = json.loads(answer.data)
+        if "error" in content:
+            raise Refused(subject, content["error"])
+        return content
+
+    async def ask_many(self, subject: str, question: dict[str, Any], is_last: Callable[[Msg], bool]) -> list[Msg]:
+        """Ask, and wait for all answers; raises `TopicsError` if one is late."""
+        self._asked += 1
+        name = str(self._asked)
+        answers = self._answers[name] = asyncio.Queue[Msg]()
+        found: list[Msg] = []
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await self.client.publish(subject, json.dumps(question).encode(), reply=f"{self._inbox}.{name}")
+                while not found or not is_last(found[-1]):
+                    found.append(await answers.get())
+        except TimeoutError as error:
+            raise TopicsError(f"NATS did not answer {subject} within {DEADLINE} s") from error
+        finally:
+            del self._answers[name]
+        return found
+
+    def _answered(self, message: Msg) -> None:
+        answers = self._answers.get(message.subject.rpartition(".")[2])
+        if answers is not None:
+            answers.put_nowait(message)
+
+    async def _note(self, error: Exception) -> None:
+        if isinstance(error, errors.SlowConsumerError):
+            on_slow = self._slow.get(error.sub)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            if on_slow is not None:
+                on_slow()
+        else:
+            self.why = error
+
+    async def _closed(self) -> None:
+        self.lost.set()

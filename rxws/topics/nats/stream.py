@@ -1,0 +1,163 @@
+"""The JetStream stream that keeps all topics: its limits, and reading it without a consumer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from nats.aio.msg import Msg
+
+from rxws.topics.engine import Limits
+from rxws.topics.message import Gap, Position, Record, TopicsError
+from rxws.topics.nats.link import Link, Refused
+
+BATCH: Final = 256
+"""Messages of one answer."""
+BATCH_BYTES: Final = 1024 * 1024
+DUPLICATES: Final = 120
+"""Seconds within which a message that is sent again is recognised."""
+FULL_TOPICS: Final = 64
+"""Topics of a pattern at their limit whose beginnings are looked up; with more of them there may be a gap."""
+
+NOT_FOUND: Final = 10059
+IN_USE: Final = 10058
+"""Error codes of JetStream's."""
+
+BINARY: Final = "Rxws-Binary"
+SECOND: Final = 10**9
+
+
+class Stream:
+    """The stream, as found on one connection."""
+
+    def __init__(self, link: Link, name: str, info: dict[str, Any]) -> None:
+        self.link = link
+        self.name = name
+        self.epoch = _epoch(info["created"])
+        self.max_bytes: int = info["config"]["max_bytes"]
+        self._max_messages: int = info["config"]["max_msgs_per_subject"]
+        self._prefix = f"{name}.in."
+
+    @classmethod
+    async def find(cls, link: Link, name: str, limits: Limits) -> Stream:
+        """Find the stream, or make it; raises `TopicsError` for one that does not do."""
+        wanted = _config(name, limits)
+        try:
+            info = await link.ask(f"$JS.API.STREAM.INFO.{name}", {})
+        except Refused as refusal:
+            if refusal.code != NOT_FOUND:
+                raise
+            try:
+                await link.ask(f"$JS.API.STREAM.CREATE.{name}", wanted)
+            except Refused as refusal:
+                if refusal.code != IN_USE:  # another process, with other limits, was quicker
+                    raise
+            info = await link.ask(f"$JS.API.STREAM.INFO.{name}", {})
+        config = info["config"]
+        for key in ("subjects", "republish", "allow_direct", "discard", "retention"):
+            if config.get(key) != wanted[key]:
+                raise TopicsError(f"the stream {name!r} has {key} {config.get(key)!r}: topics need {wanted[key]!r}")
+        return cls(link, name, info)
+
+    @property
+    def live(self) -> str:
+        """The prefix of the subjects that live messages come on."""
+        return f"{self.name}.live."
+
+    def subject(self, topic: str) -> str:
+        """The subject to publish to."""
+        return self._prefix + topic
+
+    def record(self, headers: Mapping[str, str], data: bytes) -> Record:
+        """Make a record of a message that came with the stream's headers."""
+        topic = headers["Nats-Subject"].removeprefix(self._prefix)
+        return Record(topic, Position(self.epoch, int(headers["Nats-Sequence"])), data, BINARY in headers)
+
+    async def newest(self) -> Position:
+        """Tell the position of the newest message of all topics."""
+        info = await self.link.ask(f"$JS.API.STREAM.INFO.{self.name}", {})
+        return Position(self.epoch, info["state"]["last_seq"])
+
+    async def after(self, pattern: str, number: int, count: int = BATCH) -> tuple[list[Record], int]:
+        """Read messages after a number, and tell how many follow those."""
+        question = {
+            "seq": number + 1,
+            "next_by_subj": self.subject(pattern),
+            "batch": count,
+            "max_bytes": BATCH_BYTES,
+        }
+        *found, end = await self.link.ask_many(f"$JS.API.DIRECT.GET.{self.name}", question, _is_end)
+        headers = end.headers or {}
+        if headers["Status"] == "404":
+            return [], 0
+        if headers["Status"] != "204":
+            raise TopicsError(f"NATS does not give what stream {self.name!r} keeps: {headers}")
+        return [self.record(one.headers or {}, one.data) for one in found], int(headers["Nats-Num-Pending"])
+
+    async def before_last(self, pattern: str, count: int) -> int:
+        """Find the number after which there are just so many messages, or the beginning if there are not more."""
+        low, high = 0, (await self.newest()).number
+        first, pending = await self.after(pattern, 0, 1)
+        if not first or pending + 1 <= count:
+            return 0
+        while low + 1 < high:
+            middle = (low + high) // 2
+            found, pending = await self.after(pattern, middle, 1)
+            if len(found) + pending > count:
+                low = middle
+            elif len(found) + pending == count:
+                return middle
+            else:
+                high = middle
+        return low
+
+    async def gap(self, pattern: str, since: Position) -> Gap | None:
+        """Tell whether messages after a position may be missing, of those that have been read until now."""
+        info = await self.link.ask(f"$JS.API.STREAM.INFO.{self.name}", {"subjects_filter": self.subject(pattern)})
+        state = info["state"]
+        if since.epoch != self.epoch or since.number > state["last_seq"]:
+            return Gap(pattern, str(since), "the stream is another one since", anew=True)
+        if state["first_seq"] > since.number + 1 or await self._discarded(pattern, since, state.get("subjects") or {}):
+            return Gap(pattern, str(since), "they are no longer kept")
+        return None
+
+    async def _discarded(self, pattern: str, since: Position, counts: Mapping[str, int]) -> bool:
+        """Tell whether a topic that is full begins after a position."""
+        full = [subject for subject, count in counts.items() if count >= self._max_messages > 0]
+        if len(full) > FULL_TOPICS:
+            return True
+        for subject in full:
+            first, _ = await self.after(subject.removeprefix(self._prefix), 0, 1)
+            if not first or first[0].position.number > since.number:
+                return True
+        return False
+
+
+def _config(name: str, limits: Limits) -> dict[str, Any]:
+    return {
+        "name": name,
+        "subjects": [f"{name}.in.>"],
+        "retention": "limits",
+        "discard": "old",
+        "storage": "file",
+        "num_replicas": 1,
+        "max_msgs_per_subject": limits.count,
+        "max_bytes": limits.size,
+        "max_age": int((limits.age or 0) * SECOND),
+        "duplicate_window": int(min(DUPLICATES, limits.age or DUPLICATES) * SECOND),
+        "allow_direct": True,
+        "republish": {"src": f"{name}.in.>", "dest": f"{name}.live.>"},
+    }
+
+
+def _is_end(message: Msg) -> bool:
+    return "Status" in (message.headers or {})
+
+
+def _epoch(created: str) -> int:
+    """Read when the stream was made, in microseconds."""
+    seconds, _, fraction = created.rstrip("Z").partition(".")
+    moment = datetime.fromisoformat(f"{seconds}+00:00")
+    return int(moment.timestamp()) * 1_000_000 + int(re.sub(r"\D.*", "", fraction)[:6].ljust(6, "0"))

@@ -1,0 +1,85 @@
+"""From a URL to topics."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from rxws.codecs import Codec, json
+from rxws.topics.engine import Engine, Limits
+from rxws.topics.exchange import Topics
+from rxws.topics.memory import MemoryEngine
+
+EXAMPLES: Final = "'memory://' or 'nats://localhost:4222'"
+Overflow = Literal["drop_oldest", "drop_newest"]
+
+
+def open_topics(
+    url: str,
+    *,
+    codec: Codec[Any, Any] = json,
+    max_messages: int = 1000,
+    max_bytes: int = 64 * 1024 * 1024,
+    max_age: float | None = None,
+    max_buffered: int = 4 * 1024 * 1024,
+    overflow: Overflow = "drop_newest",
+) -> Topics[Any]:
+    """Make topics: `topics[name]` is a Subject that spans all processes with the same URL.
+
+    `memory://` is this process alone, and topics of its own for each call. `nats://host:4222/name` is a NATS server
+    with JetStream, `nats://one:4222,two:4222/name` any of several, `tls://` the same over TLS; needs the extra `nats`.
+    `name` is that of the stream which keeps the messages, `rxws` if there is none; who comes first makes it.
+
+    `codec` makes bytes of values; sockets with the same one send those very bytes. For `latest` and `history` the last
+    `max_messages` of each topic are kept, `max_bytes` of all of them together, and none for longer than `max_age`
+    seconds; beyond a limit the oldest go. What is published to NATS waits until it is confirmed: `max_buffered` bytes
+    at most, 64 for each message included; beyond, `overflow` says which are dropped, and `topics.errors` emits an
+    `Unpublished` for each.
+
+    Raises `TypeError` or `ValueError` for a wrong URL or option, `ImportError` without the extra.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     async with open_topics("memory://") as topics:
+    ...         topics["room.*"].subscribe(print)
+    ...         topics["room.tea"].on_next("hello")
+    >>> asyncio.run(main())
+    hello
+    """
+    if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"topics have a URL, such as {EXAMPLES}, not {url!r}")
+    for name, number in (("max_messages", max_messages), ("max_bytes", max_bytes), ("max_buffered", max_buffered)):
+        _check_positive(name, number, int, "an int")
+    if max_age is not None:
+        _check_positive("max_age", max_age, (int, float), "a number of seconds, or None for no limit")
+    if overflow not in ("drop_oldest", "drop_newest"):
+        raise ValueError(f"overflow must be 'drop_oldest' or 'drop_newest', not {overflow!r}")
+    for method in ("encode", "decode"):
+        if not callable(getattr(codec, method, None)):
+            raise TypeError(f"codec must have encode and decode, as rxws.json has, but {codec!r} has no {method}")
+    limits = Limits(max_messages, max_bytes, max_age)
+    engine = MemoryEngine(limits) if url == "memory://" else _nats(url, limits, max_buffered, overflow)
+    return Topics(engine, codec)
+
+
+def _nats(url: str, limits: Limits, max_buffered: int, overflow: Overflow) -> Engine:
+    parts = urlsplit(url)
+    if parts.scheme not in ("nats", "tls") or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError(f"topics have a URL such as {EXAMPLES}, not {url!r}")
+    name = parts.path.strip("/") or "rxws"
+    if not re.fullmatch(r"[\w-]{1,64}", name, re.ASCII):
+        raise ValueError(f"the path of {url!r} names a stream: 1 to 64 letters, digits, '-' and '_'")
+    try:
+        from rxws.topics.nats import NatsEngine
+    except ImportError as error:
+        raise ImportError('topics over NATS need nats-py: pip install "rxws[nats]"') from error
+    servers = [f"{parts.scheme}://{server}" for server in parts.netloc.split(",")]
+    return NatsEngine(servers, name, limits, max_buffered, overflow)
+
+
+def _check_positive(name: str, value: object, kind: type | tuple[type, ...], says: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        raise TypeError(f"{name} must be {says}, not {value!r}")
+    if not 0 < value < float("inf"):  # type: ignore[operator] # pyright: ignore
+        raise ValueError(f"{name} must be positive, not {value!r}")

@@ -1,0 +1,117 @@
+"""Publishing from a program that has no event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from types import TracebackType
+from typing import Any, Final, Self
+
+from reactivex import Observable, abc
+
+from rxws.codecs import Codec, json
+from rxws.topics.exchange import Topics
+from rxws.topics.opening import Overflow, open_topics
+
+AHEAD: Final = 256
+"""Messages after which a publisher waits for the broker."""
+PATIENCE: Final = 5.0
+"""Seconds it waits."""
+
+
+def publisher(
+    url: str,
+    *,
+    codec: Codec[Any, Any] = json,
+    max_buffered: int = 4 * 1024 * 1024,
+    overflow: Overflow = "drop_newest",
+) -> Publisher:
+    """Make a publisher for a worker or a script that only emits: no event loop is needed, and any thread may publish.
+
+    ::
+
+        with rxws.topics.publisher("nats://localhost:4222") as publisher:
+            publisher["prices.EURUSD"].on_next(1.07)
+
+    Leaving the block waits until all is confirmed, 5 s at most. `url` is a broker's; options and errors as of
+    `rxws.topics(url)`.
+    """
+    if url == "memory://":
+        raise ValueError("a publisher needs a broker, such as 'nats://localhost:4222': nobody else hears memory://")
+    return Publisher(open_topics(url, codec=codec, max_buffered=max_buffered, overflow=overflow))
+
+
+class Publisher:
+    """Publishes through an event loop in a thread of its own; made by `rxws.topics.publisher(url)`."""
+
+    def __init__(self, topics: Topics[Any]) -> None:
+        self._topics = topics
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rxws publisher", daemon=True)
+        self._published = 0
+        self._counting = threading.Lock()
+
+    def __getitem__(self, name: str) -> abc.ObserverBase[Any]:
+        """Name a topic, to publish to; errors as `topics[name]`, and `ValueError` for a pattern.
+
+        `on_next` takes calls from any thread. After each 256 messages it blocks until the broker has confirmed
+        them, 5 s at most, so that a loop without an end does not run away from the broker.
+        """
+        topic = self._topics[name]
+        topic.check_one()
+        return _Emitter(self, topic.name)
+
+    @property
+    def errors(self) -> Observable[Exception]:
+        """As `topics.errors`; emits in the publisher's own thread."""
+        return self._topics.errors
+
+    def __enter__(self) -> Self:
+        """Begin to connect."""
+        self._thread.start()
+        self._wait(self._topics.__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait until all is confirmed, 5 s at most; what is not is reported on `errors`."""
+        self._wait(self._topics.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def publish(self, name: str, value: Any) -> None:
+        """Publish, and wait if it is time to."""
+        if not self._thread.is_alive():
+            raise RuntimeError("publish within the block: with rxws.topics.publisher(url) as publisher")
+        self._topics.publish(name, value)
+        with self._counting:
+            self._published += 1
+            is_time = self._published % AHEAD == 0
+        if is_time:
+            with contextlib.suppress(TimeoutError):
+                self._wait(asyncio.wait_for(self._topics.confirmed(), PATIENCE))
+
+    def report(self, error: Exception) -> None:
+        """Report an error of an Observable that publishes."""
+        self._topics.report(error)
+
+    def _wait(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+class _Emitter(abc.ObserverBase[Any]):
+    def __init__(self, publisher: Publisher, name: str) -> None:
+        self._publisher = publisher
+        self._name = name
+
+    def on_next(self, value: Any) -> None:
+        self._publisher.publish(self._name, value)
+
+    def on_error(self, error: Exception) -> None:
+        self._publisher.report(error)
+
+    def on_completed(self) -> None:
+        """Do nothing: others publish too."""

@@ -1,0 +1,117 @@
+"""Where what was kept meets what is live: each message once, in order, and nothing in between is lost."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, Protocol, TypeVar
+
+from reactivex import abc
+from reactivex.disposable import Disposable
+
+from rxws.topics.engine import Last, Since
+from rxws.topics.message import Gap, Position
+
+PENDING: Final = 1024
+"""Live messages that wait while older ones are read; beyond, reading goes on for those too."""
+
+BEGINNING: Final = Position(0, 0)
+"""Before all messages, and so long ago that there is a gap."""
+
+
+class Placed(Protocol):
+    """What has a position."""
+
+    @property
+    def position(self) -> Position:
+        """Where it is."""
+        ...
+
+
+T = TypeVar("T", bound=Placed)
+
+
+class Seam(Generic[T]):
+    """Emits what is read and what comes live, by their positions."""
+
+    def __init__(
+        self, emit: Callable[[T | Gap], object], read: Callable[[Last | Since, Seam[T]], abc.DisposableBase]
+    ) -> None:
+        self.cursor: Position | None = None
+        """The position of the last message emitted, or the one to read on from."""
+        self.floor = BEGINNING
+        """Where to read on from while there is none; what was kept up to here has been emitted."""
+        self._emit = emit
+        self._read = read
+        self._pending: deque[T | Gap] | None = None
+        self._again = False
+        self._reading: abc.DisposableBase = Disposable()
+
+    def begin(self, start: Last | Since) -> None:
+        """Read what is kept; what comes live meanwhile waits."""
+        if isinstance(start, Since):
+            self.cursor = start.position
+        self._start(start)
+
+    def doubt(self) -> None:
+        """Take note that live messages may have been lost: read what there is after the last one."""
+        if self._pending is None:
+            self._start(Since(self.cursor or self.floor))
+        else:
+            self._again = True
+
+    def take(self, item: T | Gap) -> None:
+        """Take a live one."""
+        if self._pending is None:
+            self._pass_on(item)
+        elif len(self._pending) < PENDING:
+            self._pending.append(item)
+        else:
+            self._pending.clear()
+            self._again = True
+
+    def batch(self, items: Sequence[T | Gap]) -> None:
+        """Take some that were kept; live ones that came before the first of them go first."""
+        for item in items:
+            if self.cursor is None and not isinstance(item, Gap):
+                self._pass_on_before(item.position)
+            self._pass_on(item)
+
+    def caught_up(self) -> None:
+        """Go on live."""
+        self.floor = self.cursor or self.floor
+        if self._again:
+            self._start(Since(self.floor))
+            return
+        while self._pending:
+            self._pass_on(self._pending.popleft())
+        self._pending = None
+
+    def dispose(self) -> None:
+        """Emit nothing more."""
+        self._emit = _ignore
+        self._reading.dispose()
+
+    def _start(self, start: Last | Since) -> None:
+        if self._pending is None:
+            self._pending = deque()
+        self._again = False
+        self._reading.dispose()
+        self._reading = self._read(start, self)
+
+    def _pass_on_before(self, position: Position) -> None:
+        while self._pending and not isinstance(first := self._pending[0], Gap) and first.position < position:
+            self._pass_on(self._pending.popleft())
+
+    def _pass_on(self, item: T | Gap) -> None:
+        if isinstance(item, Gap):
+            if item.anew:
+                self.cursor = None
+            self._emit(item)
+        elif self.cursor is None or item.position > self.cursor:
+            self.cursor = item.position
+            self._emit(item)
+
+
+def _ignore(item: object) -> None:
+    """Take an item for one who has left."""

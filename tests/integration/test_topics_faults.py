@@ -1,0 +1,244 @@
+"""Topics when things break: each message is delivered, or reported as missed; none twice; in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+
+import rxws
+from rxws.topics import Gap, Topics, TopicsError, Unpublished
+from rxws.topics.engine import Limits
+from rxws.topics.nats import link
+from rxws.topics.nats.stream import _config
+from tests.integration.broker import Broker
+from tests.integration.proxy import Fault, proxying
+from tests.topics.contract import ready, values
+
+Eventually = Callable[..., Any]
+Open = Callable[..., Topics[Any]]
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
+    broker = Broker(tmp_path, "max_file_store: 8MB")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+async def open_topics(broker: Broker) -> AsyncIterator[Open]:
+    opened: list[Topics[Any]] = []
+
+    def open_topics(url: str | None = None, **options: Any) -> Topics[Any]:
+        topics = rxws.topics(url or broker.url, **{"max_bytes": 4_000_000, "max_messages": 10_000, **options})
+        opened.append(topics)
+        return topics
+
+    yield open_topics
+    await asyncio.gather(*(topics.close() for topics in opened))
+
+
+async def publish(topic: Any, numbers: range, rate: float) -> None:
+    """Publish numbers at a rate, whatever the event loop has to do besides."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for done, number in enumerate(numbers):
+        await asyncio.sleep(max(0.0, began + done / rate - loop.time()))
+        topic.on_next(number)
+
+
+async def test_a_broker_killed_for_two_seconds_under_300_messages_a_second_loses_nothing(
+    broker: Broker, open_topics: Open, eventually: Eventually
+) -> None:
+    publisher, one, two = open_topics(), open_topics(), open_topics()
+    live, pattern = values(one["a"].messages), values(two["*"].messages)
+    history = values(two["a"].messages.history())
+    errors = {name: values(topics.errors) for name, topics in (("publisher", publisher), ("one", one), ("two", two))}
+    await asyncio.gather(ready(one, eventually), ready(two, eventually))
+    publisher["a"].on_next(0)
+    await eventually(lambda: live == pattern == history == [0])
+    publishing = asyncio.ensure_future(publish(publisher["a"], range(1, 1200), 300))
+    await asyncio.sleep(1)
+    await broker.restart(away=2)
+    late = values(one["a"].messages.history())
+    await publishing
+    await eventually(lambda: all(log[-1:] == [1199] for log in (live, pattern, history, late)), timeout=15)
+    assert live == pattern == history == late == [*range(1200)]
+    for seen in errors.values():
+        assert seen
+        assert {type(error) for error in seen} == {TopicsError}
+
+
+@pytest.mark.parametrize(("overflow", "kept"), [("drop_oldest", range(150, 200)), ("drop_newest", range(50))])
+async def test_publishers_keep_so_much_while_the_broker_is_away_and_report_the_rest(
+    broker: Broker, open_topics: Open, eventually: Eventually, overflow: str, kept: range
+) -> None:
+    subscriber = open_topics()
+    topics = open_topics(max_buffered=50 * (3 + 64), overflow=overflow)
+    errors: list[Any] = []
+    topics.errors.subscribe(errors.append)
+    log = values(subscriber["a"])
+    await ready(subscriber, eventually)
+    topics["a"].on_next("first")
+    await eventually(lambda: log == ["first"])
+    broker.stop()
+    await eventually(lambda: errors)
+    for number in range(200):
+        topics["a"].on_next(number + 100)
+    await asyncio.to_thread(broker.start)
+    await eventually(lambda: len(log) == 51, timeout=15)
+    unpublished = [error.value - 100 for error in errors if isinstance(error, Unpublished)]
+    assert log == ["first", *(number + 100 for number in kept)]
+    assert unpublished == [number for number in range(200) if number not in kept]
+
+
+async def test_topics_may_begin_before_their_broker(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
+    broker.stop()
+    topics = open_topics()
+    live, history = values(topics["a"]), values(topics["a"].history())
+    for number in range(10):
+        topics["a"].on_next(number)
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(broker.start)
+    await eventually(lambda: live == history == [*range(10)], timeout=15)
+
+
+async def test_what_was_not_confirmed_at_the_end_is_reported(
+    broker: Broker, open_topics: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.2)
+    broker.stop()
+    topics = open_topics()
+    errors: list[Any] = []
+    topics.errors.subscribe(errors.append)
+    topics["a"].on_next(1)
+    topics["a"].on_next(2)
+    await topics.close()
+    assert [error.value for error in errors if isinstance(error, Unpublished)] == [1, 2]
+
+
+async def test_a_broker_that_has_lost_everything_is_a_gap_and_then_goes_on(
+    broker: Broker, open_topics: Open, eventually: Eventually
+) -> None:
+    topics = open_topics()
+    errors = values(topics.errors)
+    live, history = values(topics["a"].messages), values(topics["a"].messages.history())
+    for number in range(10):
+        topics["a"].on_next(number)
+    await eventually(lambda: live == history == [*range(10)])
+    broker.stop()
+    shutil.rmtree(broker.directory / "store")
+    await asyncio.to_thread(broker.start)
+    topics["a"].on_next("new")
+    await eventually(lambda: live[-1:] == history[-1:] == ["new"], timeout=15)
+    assert live == history == [*range(10), "gap", "new"]
+    assert "gap" in errors
+
+
+async def test_a_partition_is_noticed_and_what_came_meanwhile_is_delivered(
+    broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "PING_INTERVAL", 0.1)
+    publisher = open_topics()
+    async with proxying(broker.port) as proxy:
+        proxy.faults.append(Fault("half_open", after=40_000, side="down"))
+        subscriber = open_topics(f"nats://127.0.0.1:{proxy.port}")
+        errors = values(subscriber.errors)
+        live = values(subscriber["a"].messages)
+        kept = values(subscriber["a"].messages.history())
+        await publish(publisher["a"], range(600), 300)
+        await eventually(lambda: kept[-1:] == live[-1:] == [599], timeout=15)
+        assert kept == [*range(600)]
+        assert live == [*range(live[0], 600)]
+        assert len(errors) >= 1
+        assert proxy.connections >= 2
+        await subscriber.close()
+
+
+async def test_what_a_limit_took_while_a_subscriber_was_away_is_a_gap_and_no_more(
+    broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link, "PING_INTERVAL", 0.1)
+    publisher = open_topics(max_messages=100)
+    async with proxying(broker.port) as proxy:
+        proxy.faults.append(Fault("half_open", after=20_000, side="down"))
+        subscriber = open_topics(f"nats://127.0.0.1:{proxy.port}", max_messages=100)
+        errors: list[Any] = []
+        subscriber.errors.subscribe(errors.append)
+        log = values(subscriber["a"].messages.history())
+        publisher["a"].on_next(0)
+        await eventually(lambda: log == [0])
+        for number in range(1, 1000):
+            publisher["a"].on_next(number)
+        await eventually(lambda: log[-1:] == [999], timeout=15)
+        received = log.index("gap")
+        assert log == [*range(received), "gap", *range(900, 1000)]
+        assert len([error for error in errors if isinstance(error, Gap)]) == 1
+        await subscriber.close()
+
+
+async def test_a_broker_that_has_no_room_for_the_stream_is_reported(
+    broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.2)
+    topics = open_topics(max_bytes=100_000_000)
+    errors: list[Any] = []
+    topics.errors.subscribe(errors.append)
+    topics["a"].on_next(1)
+    await eventually(lambda: errors)
+    assert "insufficient storage resources available" in str(errors[0])
+    await topics.close()
+    assert [error.value for error in errors if isinstance(error, Unpublished)] == [1]
+
+
+async def test_a_message_that_the_stream_refuses_is_reported_and_the_others_go_on(
+    broker: Broker, open_topics: Open, eventually: Eventually
+) -> None:
+    client = await nats.connect(broker.url)
+    config = {**_config("rxws", Limits(100, 4_000_000, None)), "max_msg_size": 100}
+    await client.request("$JS.API.STREAM.CREATE.rxws", json.dumps(config).encode())
+    await client.close()
+    topics = open_topics()
+    errors: list[Any] = []
+    topics.errors.subscribe(errors.append)
+    log = values(topics["a"])
+    for value in (1, "x" * 200, 2):
+        topics["a"].on_next(value)
+    await eventually(lambda: log == [1, 2])
+    assert [(type(error), error.value) for error in errors] == [(Unpublished, "x" * 200)]
+    assert "message size exceeds maximum allowed" in str(errors[0])
+
+
+async def test_a_client_moved_between_processes_in_mid_stream_misses_nothing(
+    broker: Broker, open_topics: Open, eventually: Eventually
+) -> None:
+    publisher, *processes = (open_topics() for _ in range(4))
+    publisher["a"].on_next(-1)
+    publishing = asyncio.ensure_future(publish(publisher["a"], range(600), 300))
+    received: list[Any] = []
+    position: list[str | None] = [None]
+
+    def take(item: Any) -> None:
+        assert not isinstance(item, Gap)
+        received.append(item.value)
+        position[0] = item.position
+
+    for move in range(12):
+        messages = processes[move % 3]["a"].messages
+        enough = len(received) + 20
+        subscription = messages.history(since=position[0]).subscribe(take)
+        await eventually(lambda enough=enough: len(received) >= enough or received[-1:] == [599])
+        subscription.dispose()
+        await asyncio.sleep(0.05)
+    await publishing
+    messages.history(since=position[0]).subscribe(take)
+    await eventually(lambda: received[-1:] == [599])
+    assert received == [*range(-1, 600)]

@@ -1,0 +1,211 @@
+"""Topics over a real NATS server: the contract of all engines, and what is NATS's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import nats
+import pytest
+
+import rxws
+from rxws.testing import serve
+from rxws.topics import Topics, seam
+from rxws.topics.nats import follower, link
+from tests.integration.broker import Broker
+from tests.topics.contract import LIMIT, Contract, ready, values
+
+Eventually = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    broker = Broker(tmp_path_factory.mktemp("nats"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+async def open_topics(broker: Broker) -> AsyncIterator[Callable[..., Topics[Any]]]:
+    opened: list[Topics[Any]] = []
+
+    def open_topics(url: str | None = None, **options: Any) -> Topics[Any]:
+        topics = rxws.topics(url or broker.fresh(), **options)
+        opened.append(topics)
+        return topics
+
+    yield open_topics
+    for topics in opened:
+        await topics.close()
+
+
+@pytest.fixture
+def topics(open_topics: Callable[..., Topics[Any]]) -> Topics[Any]:
+    return open_topics(max_messages=LIMIT)
+
+
+class TestContract(Contract):
+    """What every engine promises."""
+
+
+async def test_all_local_sockets_share_one_subscription_at_the_broker(
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
+) -> None:
+    topics = open_topics(url := broker.fresh())
+    name = url.rpartition("/")[2]
+
+    async def subjects() -> list[str]:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{broker.monitor}/connz?subs=1") as answer,
+        ):
+            connections = (await answer.json())["connections"]
+        everything = [subject for connection in connections for subject in connection.get("subscriptions_list", [])]
+        return [subject for subject in everything if subject.startswith(f"{name}.live.")]
+
+    def room(incoming: Any) -> Any:
+        incoming.subscribe(topics["room"])
+        return topics["room"]
+
+    peers = [serve(room, codec=rxws.json)[1] for _ in range(20)]
+    await asyncio.sleep(0)
+    peers[0].send("1")
+    await eventually(lambda: all(peer.sent == ["1"] for peer in peers))
+    late = values(topics["room"].history())
+    await eventually(lambda: late == [1])
+    assert await subjects() == [f"{name}.live.room"]
+    for peer in peers[1:]:
+        peer.drop()
+    peers[0].send("2")
+    await eventually(lambda: peers[0].sent == ["1", "2"])
+    assert await subjects() == [f"{name}.live.room"]
+
+
+async def test_nobody_listens_at_the_broker_when_the_last_one_has_left(
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
+) -> None:
+    topics = open_topics(url := broker.fresh())
+    subscription = topics["a"].subscribe()
+    topics["b"].latest().subscribe()
+    seen = values(topics["b"])
+    subscription.dispose()
+    topics["b"].on_next(1)
+    await eventually(lambda: seen == [1])
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{broker.monitor}/connz?subs=1") as answer,
+    ):
+        text = await answer.text()
+    name = url.rpartition("/")[2]
+    assert f"{name}.live.b" in text
+    assert f"{name}.live.a" not in text
+
+
+async def test_any_program_may_publish_and_listen_with_a_client_of_its_own(
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
+) -> None:
+    topics = open_topics(url := broker.fresh())
+    name = url.rpartition("/")[2]
+    log = values(topics["a"])
+    topics["a"].on_next({"from": "rxws"})
+    await eventually(lambda: len(log) == 1)
+    client = await nats.connect(broker.url)
+    heard = await client.subscribe(f"{name}.live.a")
+    await client.publish(f"{name}.in.a", b'{"from": "another"}')
+    message = await heard.next_msg(5)
+    await client.close()
+    await eventually(lambda: log == [{"from": "rxws"}, {"from": "another"}])
+    assert message.data == b'{"from": "another"}'
+
+
+async def test_what_the_client_library_drops_is_read_again(
+    broker: Broker,
+    open_topics: Callable[..., Topics[Any]],
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(link, "PENDING", 5)
+    url = broker.fresh()
+    reader, writer = (open_topics(url, max_messages=10_000) for _ in range(2))
+    doubts = 0
+    doubt = seam.Seam.doubt
+
+    def count(self: Any) -> None:
+        nonlocal doubts
+        doubts += 1
+        doubt(self)
+
+    monkeypatch.setattr(seam.Seam, "doubt", count)
+    live, history = values(reader["a"].messages), values(reader["*"].messages.history())
+    await ready(reader, eventually)
+    writer["a"].on_next(0)
+    await eventually(lambda: live == history == [0])
+    for number in range(1, 3000):
+        writer["a"].on_next(number)
+    await eventually(lambda: len(live) >= 3000 and len(history) >= 3000, timeout=20)
+    assert live == history == [*range(3000)]
+    assert doubts > 0
+
+
+async def test_what_is_lost_on_the_way_is_noticed_and_read_again(
+    broker: Broker,
+    open_topics: Callable[..., Topics[Any]],
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = 0
+    take = follower.Follower._take
+
+    def lossy(self: Any, stream: Any, message: Any) -> None:
+        nonlocal taken
+        taken += 1
+        if taken % 7:
+            take(self, stream, message)
+
+    monkeypatch.setattr(follower.Follower, "_take", lossy)
+    topics = open_topics()
+    logs = [values(topics[name].messages) for name in ("a", "*")]
+    for number in range(200):
+        topics["a"].on_next(number)
+        await asyncio.sleep(0.001)
+    for number in range(200, 202):  # so that the last one to be lost has a successor
+        await asyncio.sleep(0.1)
+        topics["a"].on_next(number)
+    await eventually(lambda: all(200 in log for log in logs))
+    for log in logs:
+        assert log[: log.index(200) + 1] == [*range(201)]
+
+
+async def test_a_stream_that_does_not_do_is_reported_clearly(
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
+) -> None:
+    client = await nats.connect(broker.url)
+    await client.jetstream().add_stream(name="foreign", subjects=["foreign.in.>"])
+    await client.close()
+    topics = open_topics(f"{broker.url}/foreign")
+    errors: list[Exception] = []
+    topics.errors.subscribe(errors.append)
+    topics["a"].subscribe()
+    await eventually(lambda: errors)
+    assert "the stream 'foreign' has republish None: topics need {'src': 'foreign.in.>'" in str(errors[0])
+
+
+async def test_a_server_without_jetstream_is_reported_clearly(
+    tmp_path: Path, open_topics: Callable[..., Topics[Any]], eventually: Eventually
+) -> None:
+    plain = Broker(tmp_path, jetstream=False)
+    plain.start()
+    try:
+        topics = open_topics(plain.url)
+        errors: list[Exception] = []
+        topics.errors.subscribe(errors.append)
+        topics["a"].subscribe()
+        await eventually(lambda: errors)
+        assert "the NATS server has no JetStream: start it with -js" in str(errors[0])
+        await topics.close()
+    finally:
+        plain.stop()

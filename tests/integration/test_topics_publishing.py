@@ -1,0 +1,84 @@
+"""Publishing from programs without an event loop, to a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import rxws
+from tests.integration.broker import Broker
+from tests.topics.contract import values
+
+Eventually = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    broker = Broker(tmp_path_factory.mktemp("nats"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+def command(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "rxws", "publish", *arguments], input=text, capture_output=True, text=True, timeout=60
+    )
+
+
+async def test_a_script_publishes_and_what_it_published_is_kept(broker: Broker, eventually: Eventually) -> None:
+    url = broker.fresh()
+
+    def script() -> None:
+        with rxws.topics.publisher(url) as publisher:
+            for number in range(1000):
+                publisher["a"].on_next(number)
+
+    await asyncio.to_thread(script)
+    async with rxws.topics(url) as topics:
+        log = values(topics["a"].history())
+        await eventually(lambda: len(log) == 1000)
+        assert log == [*range(1000)]
+
+
+async def test_the_command_publishes_lines_and_its_status_says_whether_all_are_confirmed(
+    broker: Broker, eventually: Eventually
+) -> None:
+    url = broker.fresh()
+    async with rxws.topics(url) as topics:
+        log = values(topics["room.tea"].history())
+        good = await asyncio.to_thread(command, url, "room.tea", text='{"a": 1}\n[2]\n')
+        texts = await asyncio.to_thread(command, "--text", url, "room.tea", text="hello you\n")
+        bad = await asyncio.to_thread(command, url, "room.tea", text="3\nhello\n4\n")
+        await eventually(lambda: log == [{"a": 1}, [2], "hello you", 3, 4])
+    assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
+    assert (texts.returncode, bad.returncode) == (0, 1)
+    assert bad.stderr.startswith("line 2 is no JSON")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("memory://", "a"), "a publisher needs a broker"),
+        (("http://localhost", "a"), "topics have a URL such as"),
+        (("nats://127.0.0.1:1", "a.*"), "'a.*' stands for many topics"),
+        (("nats://127.0.0.1:1", "a b"), "'a b' has a wildcard within a token, a blank"),
+    ],
+)
+def test_wrong_arguments_of_the_command_are_clear_errors(arguments: tuple[str, ...], says: str) -> None:
+    finished = command(*arguments, text="")
+    assert finished.returncode == 2
+    assert says in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_without_a_broker_the_command_says_so_and_fails() -> None:
+    finished = command("nats://127.0.0.1:1", "a", text="1\n")
+    assert finished.returncode == 1
+    assert "NATS at nats://127.0.0.1:1 is away" in finished.stderr
+    assert "a message to 'a' was not published" in finished.stderr

@@ -1,0 +1,150 @@
+"""What is between topics and engines, where an engine of one process would not show it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from reactivex import abc
+from reactivex.disposable import Disposable
+
+import rxws
+from rxws.topics import Gap, Topics, Unpublished
+from rxws.topics.engine import Following, Last, Reading, Since
+from rxws.topics.message import Position, Record
+from rxws.wire import Binary, Text
+from tests.streams import watch
+from tests.topics.contract import values
+
+
+class Script:
+    """An engine that does what a test says."""
+
+    def __init__(self) -> None:
+        self.followings: list[Following] = []
+        self.readings: list[Reading] = []
+        self.closed = 0
+
+    def start(self, report: Callable[[Exception], object]) -> None: ...
+
+    def publish(self, topic: str, frame: Text | Binary) -> None: ...
+
+    def follow(self, following: Following) -> None:
+        self.followings.append(following)
+
+    def unfollow(self, following: Following) -> None:
+        self.followings.remove(following)
+
+    def read(self, pattern: str, start: Last | Since, reading: Reading) -> abc.DisposableBase:
+        self.readings.append(reading)
+        return Disposable()
+
+    async def confirmed(self) -> None: ...
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+def record(number: int, data: bytes = b"1") -> Record:
+    return Record("a", Position(1, number), data)
+
+
+async def test_a_topic_has_one_subscription_a_process_while_it_has_subscribers() -> None:
+    engine = Script()
+    topics = Topics[Any](engine, rxws.json)
+    subscriptions = [observable.subscribe() for _ in range(3) for observable in (topics["a"], topics["a"].latest())]
+    assert [following.pattern for following in engine.followings] == ["a"]
+    other = topics["b"].messages.subscribe()
+    for subscription in subscriptions:
+        assert len(engine.followings) == 2
+        subscription.dispose()
+    assert [following.pattern for following in engine.followings] == ["b"]
+    other.dispose()
+    other.dispose()
+    assert engine.followings == []
+    topics["a"].subscribe()
+    assert len(engine.followings) == 1
+    await topics.close()
+    assert engine.closed == 1
+
+
+async def test_a_gap_of_a_live_subscription_comes_in_its_place_and_is_reported() -> None:
+    engine = Script()
+    topics = Topics[Any](engine, rxws.json)
+    log = watch(plain=topics["a"], placed=topics["a"].messages, kept=topics["a"].history(), errors=topics.errors)
+    engine.readings[0].batch([record(1)])
+    engine.readings[0].caught_up()
+    gap = Gap("a", "1-1", "the broker was away")
+    engine.followings[0].take(gap)
+    engine.followings[0].take(record(5))
+    streams = {name: [item for stream, item in log if stream == name] for name in ("plain", "kept", "errors")}
+    assert streams == {"plain": [1], "kept": [1, 1], "errors": [gap]}
+    placed = [item for name, item in log if name == "placed"]
+    assert placed[0] is gap
+    assert (placed[1].value, placed[1].position) == (1, "1-5")
+    await topics.close()
+
+
+async def test_reading_and_live_messages_meet_without_a_gap_or_a_double() -> None:
+    engine = Script()
+    topics = Topics[Any](engine, rxws.json)
+    log = values(topics["a"].history())
+    for number in (3, 4):
+        engine.followings[0].take(record(number, b"%d" % number))
+    engine.readings[0].batch([record(number, b"%d" % number) for number in (1, 2, 3)])
+    assert log == [1, 2, 3]
+    engine.readings[0].caught_up()
+    assert log == [1, 2, 3, 4]
+    await topics.close()
+
+
+async def test_what_nobody_observes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    topics = Topics[Any](Script(), rxws.json)
+    topics["a"].subscribe()
+    topics["a"].on_error(Gap("a", "1-1", "the broker was away"))
+    topics["a"].on_error(KeyError("x"))
+    topics["a"].on_next(object())
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR", "ERROR"]
+    assert "messages of 'a' after position 1-1 may be missing: the broker was away" in caplog.text
+    await topics.close()
+
+
+async def test_what_a_codec_raises_while_encoding_is_an_encode_error() -> None:
+    class Closing:
+        def encode(self, message: Any) -> str:
+            raise rxws.Close(4000)
+
+        def decode(self, data: str | bytes) -> Any: ...
+
+    topics = Topics[Any](Script(), Closing())
+    errors = values(topics.errors)
+    topics["a"].on_next(1)
+    assert isinstance(errors[0], rxws.EncodeError)
+    await topics.close()
+
+
+async def test_a_thread_that_runs_ahead_of_the_event_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rxws.topics.exchange.MAX_HANDED_OVER", 10)
+    async with rxws.topics("memory://") as topics:
+        log, errors = values(topics["a"]), values(topics.errors)
+        thread = threading.Thread(target=lambda: [topics["a"].on_next(number) for number in range(15)])
+        thread.start()
+        thread.join()
+        await asyncio.sleep(0.01)
+        assert log == [*range(10)]
+        assert [error.value for error in errors] == [*range(10, 15)]
+        assert {type(error) for error in errors} == {Unpublished}
+
+
+async def test_a_subscription_of_another_thread_may_be_disposed_before_it_begins() -> None:
+    async with rxws.topics("memory://") as topics:
+        log: list[Any] = []
+        thread = threading.Thread(target=lambda: topics["a"].subscribe(log.append).dispose())
+        thread.start()
+        thread.join()
+        await asyncio.sleep(0.01)
+        topics["a"].on_next(1)
+        assert log == []

@@ -1,0 +1,90 @@
+"""The engine of one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+import rxws
+from rxws.topics import Topics
+from rxws.topics.engine import Limits, Since
+from rxws.topics.memory import MemoryEngine
+from rxws.wire import Text
+from tests.topics.contract import LIMIT, Contract, positions, values
+
+
+@pytest.fixture
+async def open_topics() -> AsyncIterator[Callable[..., Topics[Any]]]:
+    opened: list[Topics[Any]] = []
+
+    def open_topics(**options: Any) -> Topics[Any]:
+        topics = rxws.topics("memory://", **options)
+        opened.append(topics)
+        return topics
+
+    yield open_topics
+    for topics in opened:
+        await topics.close()
+
+
+@pytest.fixture
+def topics(open_topics: Callable[..., Topics[Any]]) -> Topics[Any]:
+    return open_topics(max_messages=LIMIT)
+
+
+class TestContract(Contract):
+    """What every engine promises."""
+
+
+async def test_each_call_makes_topics_of_its_own(open_topics: Callable[..., Topics[Any]]) -> None:
+    first, second = open_topics(), open_topics()
+    log = values(second["a"])
+    first["a"].on_next(1)
+    assert log == []
+
+
+async def test_what_has_been_forgotten_altogether_is_a_gap_too(open_topics: Callable[..., Topics[Any]]) -> None:
+    topics = open_topics(max_bytes=500)
+    topics["a"].on_next(1)
+    topics["a"].on_next(2)
+    known = await positions(topics, "a", 2)
+    topics["b"].on_next("x" * 400)
+    assert values(topics["*"].history()) == ["x" * 400]
+    assert [values(topics["a"].messages.history(since=position)) for position in known] == [["gap"], []]
+
+
+def test_memory_is_flat_whatever_is_published() -> None:
+    engine = MemoryEngine(Limits(count=10, size=5000, age=None))
+    for number in range(2000):
+        engine.publish(f"t{number % 700}", Text(b"x" * (number % 300)))
+    inside = vars(engine)
+    assert inside["_weight"] == sum(kept.weight for kept in inside["_kept"].values()) <= 5000
+    assert sum(map(len, inside["_by_topic"].values())) == len(inside["_kept"])
+    assert set(inside["_discarded"]) <= set(inside["_by_topic"])
+
+
+def test_age_ends_at_the_clock_s_time_not_before() -> None:
+    now = [0.0]
+    engine = MemoryEngine(Limits(count=10, size=5000, age=5.0), clock=lambda: now[0])
+    engine.publish("a", Text(b"1"))
+    now[0] = 3.0
+    engine.publish("a", Text(b"2"))
+
+    class Reading:
+        def __init__(self) -> None:
+            self.items: list[Any] = []
+            self.caught_up = lambda: None
+            self.batch = self.items.extend
+
+    def kept() -> list[bytes]:
+        reading = Reading()
+        engine.read("a", Since(None), reading)
+        return [record.data for record in reading.items]
+
+    found = []
+    for time in (4.9, 5.0, 7.9, 8.0):
+        now[0] = time
+        found.append(kept())
+    assert found == [[b"1", b"2"], [b"2"], [b"2"], []]

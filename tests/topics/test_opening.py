@@ -1,0 +1,84 @@
+"""`rxws.topics` is a package and may be called."""
+
+import asyncio
+import importlib
+import sys
+from typing import Any
+
+import pytest
+
+import rxws
+from rxws.topics.memory import MemoryEngine
+
+
+def test_rxws_topics_is_the_package_and_the_function() -> None:
+    assert rxws.topics is sys.modules["rxws.topics"]
+    assert rxws.topics.memory.MemoryEngine is MemoryEngine  # type: ignore[attr-defined]
+    assert importlib.import_module("rxws.topics").token("*") == "%2A"
+    assert isinstance(rxws.topics("memory://"), rxws.topics.Topics)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "says"),
+    [
+        ({"url": None}, TypeError, "topics have a URL, such as 'memory://' or 'nats://localhost:4222', not None"),
+        ({"url": "redis://localhost"}, ValueError, "topics have a URL such as"),
+        ({"url": "nats://"}, ValueError, "topics have a URL such as"),
+        ({"url": "nats://localhost/a.b"}, ValueError, "names a stream"),
+        ({"overflow": "close"}, ValueError, "overflow must be 'drop_oldest' or 'drop_newest', not 'close'"),
+        ({"max_buffered": 0}, ValueError, "max_buffered must be positive"),
+        ({"url": "memory://name"}, ValueError, "topics have a URL such as"),
+        ({"codec": None}, TypeError, "codec must have encode and decode"),
+        ({"max_messages": 0}, ValueError, "max_messages must be positive, not 0"),
+        ({"max_messages": True}, TypeError, "max_messages must be an int, not True"),
+        ({"max_bytes": "1"}, TypeError, "max_bytes must be an int"),
+        ({"max_age": 0}, ValueError, "max_age must be positive"),
+        ({"max_age": "1"}, TypeError, "max_age must be a number of seconds"),
+    ],
+)
+def test_bad_arguments_are_clear_errors(arguments: dict[str, Any], kind: type[Exception], says: str) -> None:
+    with pytest.raises(kind, match=says):
+        rxws.topics(**{"url": "memory://", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "says"),
+    [
+        ({"last": 1, "since": "1-1"}, TypeError, "last or since, not both"),
+        ({"last": 0}, ValueError, "last must be positive"),
+        ({"last": True}, TypeError, "last must be a number of messages"),
+        ({"since": 3}, TypeError, "a position is the str"),
+        ({"since": "3"}, ValueError, "a position is what a message has"),
+    ],
+)
+def test_bad_arguments_of_history_are_clear_errors(arguments: dict[str, Any], kind: type[Exception], says: str) -> None:
+    topic = rxws.topics("memory://")["a"]
+    for make in (topic.history, topic.messages.history):
+        with pytest.raises(kind, match=says):
+            make(**arguments)
+
+
+def test_topics_begin_within_an_event_loop() -> None:
+    topics = rxws.topics("memory://")
+    for use in (topics["a"].subscribe, lambda: topics["a"].on_next(1)):
+        with pytest.raises(RuntimeError, match="topics belong to an event loop: subscribe or publish within it first"):
+            use()
+
+
+def test_topics_that_never_began_report_on_the_log_and_close(caplog: pytest.LogCaptureFixture) -> None:
+    topics = rxws.topics("memory://")
+    topics["a"].on_error(ValueError("early"))
+    asyncio.run(topics.close())
+    assert "ValueError('early'), which nobody observed" in caplog.text
+
+
+def test_without_nats_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.startswith("rxws.topics.nats")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "nats", None)
+    with pytest.raises(ImportError, match=r'topics over NATS need nats-py: pip install "rxws\[nats\]"'):
+        rxws.topics("nats://localhost")
+
+
+def test_a_url_of_nats_may_name_several_servers_and_a_stream() -> None:
+    assert isinstance(rxws.topics("nats://one:4222,two:4222/chat"), rxws.topics.Topics)

@@ -1,0 +1,57 @@
+"""A publisher without an event loop, on an engine of one process, so that the core's coverage needs no network."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+import reactivex
+
+import rxws
+from rxws.topics.publishing import AHEAD, Publisher
+
+
+def test_it_publishes_from_any_thread_and_reports_errors() -> None:
+    topics = rxws.topics("memory://")
+    log: list[Any] = []
+    errors: list[Any] = []
+    with Publisher(topics) as publisher:
+        publisher.errors.subscribe(errors.append)
+        topics["a"].subscribe(log.append)
+        reactivex.range(AHEAD + 1).subscribe(publisher["a"])
+        thread = threading.Thread(target=publisher["a"].on_next, args=("thread",))
+        thread.start()
+        thread.join()
+        error = ValueError("a source's")
+        publisher["a"].on_error(error)
+        publisher["a"].on_next(object())
+    assert log == [*range(AHEAD + 1), "thread"]
+    assert errors[0] is error
+    assert isinstance(errors[1], rxws.EncodeError)
+
+
+def test_it_goes_on_when_the_broker_does_not_confirm(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(self: Any) -> None:
+        await reactivex.never()
+
+    monkeypatch.setattr("rxws.topics.publishing.PATIENCE", 0.01)
+    monkeypatch.setattr("rxws.topics.memory.MemoryEngine.confirmed", never)
+    topics = rxws.topics("memory://")
+    log: list[Any] = []
+    with Publisher(topics) as publisher:
+        topics["a"].subscribe(log.append)
+        for number in range(AHEAD + 1):
+            publisher["a"].on_next(number)
+    assert log == [*range(AHEAD + 1)]
+
+
+def test_what_makes_no_sense_is_a_clear_error() -> None:
+    with pytest.raises(ValueError, match="a publisher needs a broker, such as 'nats://localhost:4222'"):
+        rxws.topics.publisher("memory://")
+    publisher = rxws.topics.publisher("nats://localhost:4222")
+    with pytest.raises(ValueError, match="stands for many topics"):
+        publisher["a.*"]
+    with pytest.raises(RuntimeError, match="publish within the block"):
+        publisher["a"].on_next(1)
+    publisher._loop.close()

@@ -1,0 +1,122 @@
+"""The seam, with an engine that reads as slowly as a test wants."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from reactivex import abc
+from reactivex.disposable import Disposable
+
+from rxws.topics.engine import Last, Since
+from rxws.topics.message import Gap, Position
+from rxws.topics.seam import BEGINNING, PENDING, Seam
+
+
+class Item(NamedTuple):
+    position: Position
+
+
+def item(number: int) -> Item:
+    return Item(Position(1, number))
+
+
+class Script:
+    """A seam, what was asked of its engine, and what it has emitted."""
+
+    def __init__(self) -> None:
+        self.asked: list[Last | Since] = []
+        self.emitted: list[Any] = []
+        self.disposed = 0
+        self.seam = Seam[Item](self.emit, self.read)
+
+    def emit(self, item: Item | Gap) -> None:
+        self.emitted.append("gap" if isinstance(item, Gap) else item.position.number)
+
+    def read(self, start: Last | Since, seam: Seam[Item]) -> abc.DisposableBase:
+        self.asked.append(start)
+        return Disposable(self.count)
+
+    def count(self) -> None:
+        self.disposed += 1
+
+
+def test_live_ones_wait_for_those_that_were_kept_and_doubles_are_dropped() -> None:
+    script = Script()
+    script.seam.begin(Last(3))
+    for number in (3, 4, 5):
+        script.seam.take(item(number))
+    script.seam.batch([item(2), item(3)])
+    assert script.emitted == [2, 3]
+    script.seam.batch([item(4)])
+    script.seam.caught_up()
+    script.seam.take(item(6))
+    script.seam.take(item(6))
+    assert (script.emitted, script.asked) == ([2, 3, 4, 5, 6], [Last(3)])
+
+
+def test_too_many_that_wait_are_read_again_and_none_is_lost() -> None:
+    script = Script()
+    script.seam.begin(Since(Position(1, 1)))
+    for number in range(2, PENDING + 10):
+        script.seam.take(item(number))
+    script.seam.batch([item(2)])
+    script.seam.caught_up()
+    assert script.asked[1:] == [Since(Position(1, 2))]
+    script.seam.batch([item(number) for number in range(3, PENDING + 10)])
+    script.seam.caught_up()
+    assert script.emitted == [*range(2, PENDING + 10)]
+
+
+def test_too_many_that_wait_before_anything_was_read_may_be_a_gap() -> None:
+    script = Script()
+    script.seam.begin(Last(1))
+    for number in range(PENDING + 1):
+        script.seam.take(item(number))
+    script.seam.caught_up()
+    assert script.asked == [Last(1), Since(BEGINNING)]
+
+
+def test_a_doubt_is_resolved_by_reading_on() -> None:
+    script = Script()
+    script.seam.doubt()
+    script.seam.caught_up()
+    script.seam.take(item(1))
+    script.seam.doubt()
+    script.seam.take(item(3))
+    script.seam.doubt()
+    script.seam.batch([item(2)])
+    script.seam.caught_up()
+    script.seam.caught_up()
+    assert script.asked == [Since(BEGINNING), Since(Position(1, 1)), Since(Position(1, 2))]
+    assert script.emitted == [1, 2, 3]
+
+
+def test_gaps_pass_in_their_place_and_a_new_epoch_goes_on() -> None:
+    script = Script()
+    script.seam.begin(Since(None))
+    script.seam.batch([item(7), Gap("a", "1-7", "why")])
+    script.seam.caught_up()
+    script.seam.take(Item(Position(2, 1)))
+    script.seam.take(Gap("a", "2-1", "why", anew=True))
+    script.seam.take(Item(Position(1, 1)))
+    assert script.emitted == [7, "gap", 1, "gap", 1]
+
+
+def test_after_it_is_disposed_nothing_is_emitted() -> None:
+    script = Script()
+    script.seam.begin(Since(None))
+    script.seam.take(item(1))
+    script.seam.dispose()
+    script.seam.caught_up()
+    script.seam.take(item(2))
+    assert (script.emitted, script.disposed) == ([], 1)
+
+
+def test_live_ones_that_are_older_than_the_last_that_were_kept_are_not_lost() -> None:
+    script = Script()
+    script.seam.begin(Last(1))
+    for number in (1, 2, 3):
+        script.seam.take(item(number))
+    script.seam.batch([item(3)])
+    script.seam.caught_up()
+    assert script.emitted == [1, 2, 3]
