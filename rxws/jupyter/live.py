@@ -19,7 +19,7 @@ from rxws.jupyter.errors import show_exception
 STILL: Final = 2.0
 """Seconds between two pictures that are stored in the notebook while it goes on."""
 VIEW: Final = "application/vnd.jupyter.widget-view+json"
-BUSY: Final = 3
+BUSY: Final = 1
 """Times as long as a picture takes to draw, at least, until the next one."""
 
 

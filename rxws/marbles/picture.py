@@ -60,8 +60,11 @@ def _css(rules: Mapping[str, str]) -> str:
     )
 
 
-GROUND: Final = ".rxws-marbles.ground{{border-radius:10px;background:{}}}\n".format
-STYLE: Final = f"{GROUND('#fff')}{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{GROUND('#10151d')}{_css(DARK)}}}\n"
+STYLE: Final = f"{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{_css(DARK)}}}\n"
+GROUND: Final = (
+    ".rxws-marbles{border-radius:10px;background:#fff}\n"
+    "@media(prefers-color-scheme:dark){.rxws-marbles{background:#10151d}}\n"
+)
 
 
 def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, width: int = 840) -> str:
@@ -115,9 +118,9 @@ class Sheet:
         for time in ticks(self._begin, self._end, 8):
             parts.append(_tick(self.place(time), time_of(time), y - 14))
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles{" ground" * ground}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles" '
             f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(told)}">\n'
-            f"<style>\n{STYLE}</style>{''.join(parts)}</svg>\n"
+            f"<style>\n{STYLE}{GROUND * ground}</style>{''.join(parts)}</svg>\n"
         )
 
 
