@@ -11,6 +11,8 @@ import pytest
 
 from rxws import Close
 from rxws.marbles import ascii, svg
+from rxws.marbles.layout import Lane, ticks
+from rxws.marbles.picture import Sheet
 from rxws.recording import SOCKET_LANES, Event, RecordedError, Recording
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -174,3 +176,23 @@ def test_pictures_need_nothing_but_the_standard_library_and_rx() -> None:
     assert {name.split(".")[0] for name in re.findall(r"'([\w.]+)'", printed)} <= {"rxws", "html", "_strptime"} | set(
         sys.stdlib_module_names
     )
+
+
+def test_a_sheet_takes_events_as_they_come_and_shows_any_stretch_of_time() -> None:
+    sheet = Sheet(["a"], 60.0, 80.0, 840)
+    lane, layout = Lane("a"), sheet.layout()
+    layout.add(lane, Event(61.0, "a", "next", "one"))
+    layout.add(lane, Event(70.0, "a", "next", "many"), count=500)
+    layout.add(lane, Event(70.1, "a", "next", "more"), count=20)
+    drawn = sheet.draw([lane], "told", {}, ground=True)
+    assert [marble.label for marble in lane.marbles] == ["one", "×520"]
+    assert all(part in drawn for part in (">one<", ">×520<", "1.25 min", 'aria-label="told"', "background:#10151d"))
+    assert "background" not in sheet.draw([lane], "told", {})
+
+
+@pytest.mark.parametrize(("end", "number"), [(1.1, 5), (20.0, 8), (0.0003, 3)])
+def test_times_are_round_and_few_wherever_they_begin(end: float, number: int) -> None:
+    for begin in (0.0, 0.4 * end, 1000.0):
+        times = ticks(begin, begin + end, number)
+        assert 1 <= len(times) <= number + 1
+        assert all(begin - 1e-9 <= time <= begin + end + 1e-9 for time in times)
