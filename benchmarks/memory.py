@@ -1,6 +1,6 @@
 """Memory under a peer that is too slow, or too fast: naive glue and rxws, side by side, as a picture.
 
-`python -m benchmarks.memory` runs each for 60 seconds, all at the same time, and draws `results/memory.svg`: a server
+`python -m benchmarks.memory` runs each for 60 seconds, all at the same time, and draws `docs/pictures/memory.svg`: a server
 that pushes 4 MB a second to a client that reads 20 kB a second, and a client that pushes up to 4 MB a second to a
 handler that takes a hundred messages a second.
 """
@@ -31,7 +31,7 @@ from rxws import operators as rxops
 SECONDS = 60
 MESSAGE = "x" * 4000
 POLICIES = ("close", "drop_oldest", "drop_newest", "latest")
-PICTURE = Path(__file__).parent / "results" / "memory.svg"
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "memory.svg"
 
 
 def feed() -> reactivex.Observable[str]:
@@ -146,7 +146,6 @@ async def main() -> None:
         axes.legend(frameon=False)
     both[0].set_ylabel("server memory, MB")
     figure.tight_layout()
-    PICTURE.parent.mkdir(exist_ok=True)
     figure.savefig(PICTURE, metadata={"Date": None})
     for (side, variant), values in seen.items():
         print(

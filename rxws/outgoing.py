@@ -73,25 +73,26 @@ class Outgoing(Subject[T]):
         counters: Counters,
         on_raise: Callable[[Exception], object],
     ) -> None:
+        self.is_stopped = False  # these first: what every message needs lies together in memory
+        self._ident = thread.ident
+        self.codec = codec
+        self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
+        self._buffer = make_buffer(settings.overflow, settings.max_buffered)
+        self._counters = counters
+        self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
         super().__init__()
         self.dropped: Hot[Any] = Hot(on_raise)
         self.dropped_count = 0
-        self.codec = codec
         self._wire: Wire | None = None  # of the present connection
-        self._offer: Callable[[Frame], bool] | None = None  # to it, what need not wait
         self.offline = False
         """Whether there is no connection, and another one will come."""
         self._conflates = not isinstance(settings.overflow, str) or settings.overflow == "latest"
         self._owner = owner
-        self._counters = counters
         self._thread = thread
-        self._ident = thread.ident
         self._policy = settings.overflow
-        self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._keeping = Keeping(settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop)
         self._room = Room(self._buffer, min(settings.high_water, settings.max_buffered), owner)
         self._broadcast: Broadcast[T] = Broadcast(on_raise)
-        self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""

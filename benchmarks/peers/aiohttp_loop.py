@@ -52,6 +52,7 @@ async def publish(text: str, burst: int) -> None:
     for _ in range(burst):
         for ws in tuple(members):
             await ws.send_str(text)
+    await asyncio.sleep(0)
 
 
 async def serve() -> int:

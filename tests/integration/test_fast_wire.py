@@ -9,10 +9,14 @@ import weakref
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
 from tests.integration.server import serving
+from tests.streams import ended
+
+BOTH_LOOPS = True
 
 ECHO = """
 import asyncio, rxws
@@ -77,14 +81,7 @@ async def test_messages_of_one_turn_leave_together_but_the_first_at_once(monkeyp
     async with serving(rxws.websocket(lambda: news)) as server, rxws.connect(server.url) as client:
         got: list[Any] = []
         client.incoming.subscribe(got.append)
-        transport = server.sockets[0].response._writer.transport
-        writes: list[int] = []
-        write = transport.write
-        monkeypatch.setattr(
-            server.sockets[0]._life.connection.wire._outlet,
-            "_transport",
-            Recorder(write, writes),  # type: ignore[union-attr]
-        )
+        writes = recorded(server.sockets[0], monkeypatch)
         for number in range(10):
             news.on_next(str(number))
         assert len(writes) == 1
@@ -94,18 +91,50 @@ async def test_messages_of_one_turn_leave_together_but_the_first_at_once(monkeyp
         assert len(writes) == 2
 
 
+async def test_a_large_message_is_not_copied_behind_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    if rxws.wire_mode == "public":
+        return  # aiohttp's affair
+    news: Subject[bytes] = Subject()
+    message = bytes(200_000)
+    async with serving(rxws.websocket(lambda: news)) as server, rxws.connect(server.url) as client:
+        writes = recorded(server.sockets[0], monkeypatch)
+        news.on_next(message)
+        assert await asyncio.wait_for(client.incoming.pipe(ops.first()), 10) == message
+        assert [len(data) for data in writes] == [10, 200_000]
+        assert writes[1] is message
+
+
+async def test_what_is_sent_into_a_transport_that_is_closing_is_reported() -> None:
+    news: Subject[str] = Subject()
+    async with serving(rxws.websocket(lambda: news)) as server, rxws.connect(server.url):
+        socket = server.sockets[0]
+        undelivered: list[str] = []
+        socket.undelivered.subscribe(undelivered.append)
+        socket._life.connection.wire.abort()  # type: ignore[union-attr]
+        for message in ("a", "b"):
+            news.on_next(message)
+        assert (await ended(socket)).code == 1006
+        assert (undelivered, socket.stats.sent) == (["a", "b"], 0)
+
+
+def recorded(socket: rxws.WebSocket[Any, Any], monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Note what a socket writes."""
+    outlet: Any = socket._life.connection.wire._outlet  # type: ignore[union-attr]
+    writes: list[bytes] = []
+    monkeypatch.setattr(outlet, "_transport", Recorder(outlet._transport, writes))
+    return writes
+
+
 class Recorder:
     """A transport that notes its writes."""
 
-    def __init__(self, write: Any, writes: list[int]) -> None:
-        self._write = write
+    def __init__(self, transport: asyncio.Transport, writes: list[bytes]) -> None:
+        self.is_closing = transport.is_closing
+        self._write = transport.write
         self._writes = writes
 
-    def is_closing(self) -> bool:
-        return False
-
     def write(self, data: bytes) -> None:
-        self._writes.append(len(data))
+        self._writes.append(data)
         self._write(data)
 
 
