@@ -128,8 +128,6 @@ class Outlet:
             self._transport.write(framing.head(first.opcode, len(first.data)))
             if self._transport.is_closing():
                 return
-            if self._transport.is_closing():
-                return
             data = first.data
         else:
             data = first.packed or _packed(first)
