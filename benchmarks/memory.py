@@ -1,8 +1,8 @@
 """Memory under a peer that is too slow, or too fast: naive glue and rxws, side by side, as a picture.
 
 `python -m benchmarks.memory` runs each for 60 seconds, all at the same time, and draws `docs/pictures/memory.svg`: a
-server that pushes 4 MB a second to a client that reads 20 kB a second, and a client that pushes up to 4 MB a second to a
-handler that takes a hundred messages a second.
+server that pushes 4 MB a second to a client that reads 20 kB a second, and a client that pushes up to 4 MB a second to
+a handler that takes a hundred messages a second.
 """
 
 from __future__ import annotations
