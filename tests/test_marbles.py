@@ -185,7 +185,8 @@ def test_a_sheet_takes_events_as_they_come_and_shows_any_stretch_of_time() -> No
     layout.add(lane, Event(70.0, "a", "next", "many"), count=500)
     layout.add(lane, Event(70.1, "a", "next", "more"), count=20)
     drawn = sheet.draw([lane], "told", {}, ground=True)
-    assert [marble.label for marble in lane.marbles] == ["one", "×520"]
+    layout.add(lane, Event(75.0, "a", "next", RecordedError("KeyError", "no")))
+    assert [marble.label for marble in lane.marbles] == ["one", "×520", "KeyError"]
     assert all(part in drawn for part in (">one<", ">×520<", "1.25 min", 'aria-label="told"', "background:#10151d"))
     assert "background" not in sheet.draw([lane], "told", {})
 

@@ -155,3 +155,25 @@ async def test_the_cause_of_a_reset_is_told(eventually: Any) -> None:
         await eventually(lambda: errors)
     assert isinstance(errors[0], rxws.ConnectionLost)
     assert isinstance(errors[0].__cause__, ConnectionResetError)
+
+
+async def test_a_transport_is_not_closed_from_within_its_own_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio's says that there is room, and then that all is written: a close in between would come twice."""
+    async with serving(rxws.websocket(lambda incoming: incoming)) as server, rxws.connect(server.url) as socket:
+        await socket.request("hello", matches=lambda _: True)
+        wire: Any = server.sockets[0]._life.connection.wire  # type: ignore[union-attr]
+        if rxws.wire_mode == "public":
+            return
+        closes: list[None] = []
+
+        class Transport:
+            def close(self) -> None:
+                closes.append(None)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(wire, "_transport", Transport())
+            patch.setattr(wire, "_deaf", True)
+            wire._leave()
+            assert closes == []
+            await asyncio.sleep(0)
+            assert closes == [None]
