@@ -190,7 +190,7 @@ class Life(Machine):
 
     def offer(self, send: Callable[[Any], object]) -> None:
         message = f"out {next(self.numbers)}" + "." * 50
-        if self.life.close_cause is None:
+        if not self.socket.outgoing.is_stopped:
             self.offered.append(message)
         send(message)
 
