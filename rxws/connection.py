@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import copy_context
 from typing import Any, Final, Protocol
 
 from rxws import codecs
@@ -77,6 +78,7 @@ class Connection:
         self, owner: Owner, wire: Wire, settings: Settings, codec: Codec[Any, Any], *, confirmed: bool
     ) -> None:
         self.wire = wire
+        self.context = copy_context()
         self.cause: Close | None = None
         """Why it ends, once it does."""
         self.heartbeat: Heartbeat | None = None
@@ -86,6 +88,7 @@ class Connection:
         self.sending = True
         """Whether it takes messages from `outgoing`."""
         self._owner = owner
+        self.context.run(origin.set, owner)
         self._settings = settings
         self._decode = None if codec is codecs.text else codec.decode
         self._counters = owner.counters
@@ -104,12 +107,13 @@ class Connection:
 
     def start(self, *, held: bool) -> None:
         """Begin to read and write."""
-        wire, interval = self.wire, self._settings.heartbeat
+        wire, counters, interval = self.wire, self._counters, self._settings.heartbeat
         if self.cause is None and interval is not None:
             self.heartbeat = Heartbeat(
                 self._loop,
                 interval,
                 ping=self._send_ping,
+                received=lambda: counters.received,
                 blind=lambda: wire.blind,
                 on_timeout=self._missed_heartbeat,
             )
@@ -173,8 +177,6 @@ class Connection:
         counters = self._counters
         counters.received += 1
         counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
-        if self.heartbeat is not None:
-            self.heartbeat.due = False
         if self._rate is not None and not self._rate.admits(self._loop.time()):
             self.wire.ignore()
             self._owner.close(Close(1008, "Message Rate Exceeded"))
@@ -190,9 +192,12 @@ class Connection:
                 error.__cause__ = cause
                 self._owner.report(error)
                 return
-        origin.set(self._owner)
-        self._emit(data)
-        origin.set(None)
+        if origin.get() is self._owner:
+            self._emit(data)
+        else:
+            token = origin.set(self._owner)
+            self._emit(data)
+            origin.reset(token)
 
     def part_received(self) -> None:
         """Note that the peer lives, and for how long it has been sending a message."""
@@ -203,7 +208,7 @@ class Connection:
     def sign_of_life(self) -> None:
         """Note that the peer lives."""
         if self.heartbeat is not None:
-            self.heartbeat.due = False
+            self.heartbeat.unseen = False
 
     def ping_received(self) -> None:
         """Note that the peer lives, unless it floods."""

@@ -27,12 +27,10 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     The frame of the last immutable message is used again for the very same object; so is that of a shared one.
     """
     global _last
-    last_message, last_codec, frame = _last
-    if message is last_message and codec is last_codec:
-        return frame
-    shared_message, shared_codec, frame = _shared
-    if message is shared_message and codec is shared_codec:
-        return frame
+    if message is _last[0] and codec is _last[1]:
+        return _last[2]
+    if message is _shared[0] and codec is _shared[1]:
+        return _shared[2]
     try:
         data = message if codec is text and type(message) is str else codec.encode(message)
         if isinstance(data, str):

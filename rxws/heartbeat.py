@@ -13,7 +13,7 @@ GRACE: Final = 0.1
 class Heartbeat:
     """Pings every `interval` seconds, and gives up on a peer that shows no sign of life within `interval` after.
 
-    Any frame is a sign of life. While `blind()`, when reading is held and a pong may wait unread, an unanswered
+    Any frame is a sign of life: messages by their count, `received()`, others by being noted. While `blind()`, when reading is held and a pong may wait unread, an unanswered
     ping condemns nobody, unless the ping itself could not be sent.
     """
 
@@ -25,9 +25,11 @@ class Heartbeat:
         "_on_timeout",
         "_ping",
         "_pinged",
+        "_received",
+        "_seen",
         "_sent",
         "_timer",
-        "due",
+        "unseen",
         "rtt",
     )
 
@@ -37,6 +39,7 @@ class Heartbeat:
         interval: float,
         *,
         ping: Callable[[bytes], object],
+        received: Callable[[], int],
         blind: Callable[[], bool],
         on_timeout: Callable[[], object],
     ) -> None:
@@ -44,13 +47,15 @@ class Heartbeat:
         self._loop = loop
         self._interval = interval
         self._ping = ping
+        self._received = received
         self._blind = blind
         self._on_timeout = on_timeout
         self._pinged = 0
         self._sent: float | None = None
         self._asked: asyncio.Future[float] | None = None
-        self.due = False
-        """Whether a sign of life of the peer's is due; who sees one says so."""
+        self._seen = 0  # messages when the last ping was sent
+        self.unseen = False
+        """Whether no other sign of life was seen since; who sees one says so."""
         self._timer = loop.call_later(interval, self._send)
 
     def ping_taken(self) -> None:
@@ -59,7 +64,7 @@ class Heartbeat:
 
     def pong(self, data: bytes) -> None:
         """Note a pong, and measure with it if it answers the last ping."""
-        self.due = False
+        self.unseen = False
         if self._sent is not None and data == self._payload():
             self.rtt = self._loop.time() - self._sent
             self._sent = None
@@ -81,11 +86,14 @@ class Heartbeat:
         return self._pinged.to_bytes(4, "big")
 
     def _look(self) -> None:
-        self._timer = self._loop.call_later(self._interval * GRACE, self._judge if self.due else self._send)
+        self._timer = self._loop.call_later(self._interval * GRACE, self._judge if self._due() else self._send)
+
+    def _due(self) -> bool:
+        return self.unseen and self._received() == self._seen
 
     def _judge(self) -> None:
         sent = self._sent is not None
-        if self.due and not (sent and self._blind()):
+        if self._due() and not (sent and self._blind()):
             self._on_timeout()
         else:
             self._send()
@@ -93,6 +101,7 @@ class Heartbeat:
     def _send(self) -> None:
         self._pinged = (self._pinged + 1) % 2**32
         self._sent = None
-        self.due = True
+        self.unseen = True
+        self._seen = self._received()
         self._ping(self._payload())
         self._timer = self._loop.call_later(self._interval * (1 - GRACE), self._look)

@@ -106,8 +106,8 @@ class Outgoing(Subject[T]):
             self._owner.close(value)
             return
         try:
-            item = encode(self.codec, value)
-            if self._offer is not None and not self._buffer.weight and self._offer(item):
+            item, offer = encode(self.codec, value), self._offer
+            if offer is not None and not self._buffer.weight and offer(item):
                 counters = self._counters
                 counters.sent += 1
                 counters.sent_bytes += len(item.data)
@@ -167,9 +167,13 @@ class Outgoing(Subject[T]):
 
     def discard(self) -> list[Frame]:
         """Give up what waits."""
+        withdrawn = [] if self._wire is None else self._wire.withdraw()
+        for item in withdrawn:
+            self._counters.sent -= 1
+            self._counters.sent_bytes -= len(item.data)
         items = self._buffer.pop(self._buffer.weight)
         self._room.release()
-        return items
+        return withdrawn + items
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None

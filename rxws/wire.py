@@ -8,6 +8,7 @@ The socket never awaits its wire and the wire never buffers messages: the wire *
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import Context
 from typing import Any, Final, Protocol
 
 from rxws.closing import Close
@@ -71,6 +72,9 @@ class Ping(Frame):
 
 class Endpoint(Protocol):
     """The socket, as its wire sees it. All calls come from the event loop's thread."""
+
+    context: Context
+    """Where messages may be handed on: the socket is their origin in it."""
 
     def take(self, limit: int) -> Sequence[Frame] | Close:
         """Give up the next frames to write: they weigh `limit` at most, or are one, or there are none now.
@@ -147,7 +151,11 @@ class Wire(Protocol):
         ...
 
     def offer(self, frame: Frame) -> bool:
-        """Write a message at once, and say so; or refuse it, since the wire is not idle."""
+        """Take a message past `take`, and say so; or refuse it, since something is to go before it."""
+        ...
+
+    def withdraw(self) -> list[Frame]:
+        """Give back what `offer` has taken, and is not written yet."""
         ...
 
     def flush(self) -> None:

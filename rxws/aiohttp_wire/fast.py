@@ -64,6 +64,7 @@ class FastWire(asyncio.BufferedProtocol):
         self.wake = self._outlet.wake
         self.offer = self._outlet.offer
         self.flush = self._outlet.flush
+        self.withdraw = self._outlet.withdraw
         self._parked: deque[str | bytes] | None = None
         self._parked_weight = 0
         self._last: list[Callable[[], object]] = []  # what is done when all that is parked has been delivered
@@ -91,7 +92,7 @@ class FastWire(asyncio.BufferedProtocol):
 
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Take the place of aiohttp's protocol; what that has read comes soon."""
-        self._endpoint, self._receive = endpoint, endpoint.message_received
+        self._endpoint, self._receive, self._run = endpoint, endpoint.message_received, endpoint.context.run
         self._outlet.start(endpoint.take, self._leave)
         self._started = True
         if fresh:
@@ -145,7 +146,7 @@ class FastWire(asyncio.BufferedProtocol):
         else:
             tap.left, tap.weight = TURN, 0
             outlet.busy = True
-            self._parse(data)
+            self._run(self._parse, data)
             outlet.busy = False
             if tap.weight != nbytes or watch.since is not None:  # more than whole messages, or longer ones
                 watch.parsed(data)
@@ -153,11 +154,11 @@ class FastWire(asyncio.BufferedProtocol):
         if not passing:
             if not self._scheduled:
                 self._dispatch()
-        elif outlet.awake:
-            if nbytes < MUCH:
-                outlet.write_soon()
-            else:
+        elif outlet.taken or outlet.awake:
+            if nbytes > MUCH or outlet.alone:
                 outlet.flush()
+            else:
+                outlet.write_soon()
         if nbytes == SLICE or watch.frames > MANY:
             self._intake.learn(watch.frames)
 
@@ -203,7 +204,7 @@ class FastWire(asyncio.BufferedProtocol):
             self._look_for_the_end()
         if self._tap is not None and not (arrived or parked or self._held or self._deaf):
             self._tap.receive = self._receive
-        if outlet.awake or outlet.pongs:
+        if outlet.taken or outlet.awake or outlet.pongs:
             outlet.write_soon()
 
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:

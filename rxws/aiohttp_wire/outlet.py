@@ -24,30 +24,38 @@ Take = Callable[[int], Sequence[Frame] | Close]
 
 
 class Outlet:
-    """Writes frames to a transport: the first one at once, what follows in the same turn of the event loop together."""
+    """Writes frames to a transport: the first one at once, what follows in the same turn of the event loop together.
+
+    Memory: frames of `BATCH` bytes that leave when the turn ends.
+    """
 
     __slots__ = (
-        *("_masks", "_on_close", "_take", "_transport", "_turns", "_wrote_in"),
-        *("awake", "busy", "closing", "congested", "pongs"),
+        *("_left", "_masks", "_on_close", "_take", "_transport", "_turns", "_wrote_in"),
+        *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
 
     def __init__(self, transport: asyncio.Transport, turns: Turns, *, masks: bool) -> None:
+        self.awake = True
+        """Whether the endpoint has something to write, or is not there yet."""
         self.congested = False
         """Whether the kernel has refused bytes."""
         self.busy = False
         """Whether a chunk is being read, whose answers are to leave together."""
+        self.waits = False
+        """Whether it will write when the turn ends."""
+        self.taken: list[Frame] = []
+        """What leaves then, before what the endpoint has."""
+        self._left = BATCH  # bytes that may yet be taken until then
+        self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
+        self._turns = turns
+        self._masks = masks
+        self._transport = transport
         self.closing = False
         """Whether our close frame is written."""
         self.pongs: deque[bytes] | None = None
         """What is to be answered to pings."""
-        self.awake = False
-        """Whether the endpoint has something to write."""
         self._take: Take | None = None
         self._on_close: Callable[[], object] = transport.close
-        self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
-        self._transport = transport
-        self._turns = turns
-        self._masks = masks
 
     def start(self, take: Take, on_close: Callable[[], object]) -> None:
         """Begin; `on_close` is called when our close frame is written."""
@@ -56,26 +64,36 @@ class Outlet:
         self.awake = False
 
     def offer(self, frame: Frame) -> bool:
-        """Write a message at once, if nothing is to go before it, and it is the first one in this turn."""
-        turns = self._turns
-        if self.busy or self.awake or self.congested or self._take is None or self._wrote_in == turns.number:
+        """Take a message, if nothing is to go before it: the first one in a turn, but for answers, is written at once."""
+        if self.awake or self.congested:
             return False
-        if self._transport.is_closing():
-            return False
-        if not turns.counting:
-            turns.count()
-        self._wrote_in = turns.number
-        if self._masks or frame.weight > BATCH:
-            self._write((frame,))
-        else:
-            self._transport.write(frame.packed or _packed(frame))
+        if not (self.busy or self.taken):
+            if self._wrote_in != self._turns.number:
+                return self._write_at_once(frame)
+            self.write_soon()
+        self._left -= frame.weight
+        if self._left < 0:
+            return False  # and nothing is taken until what was is written, since the endpoint wakes us
+        self.taken.append(frame)
         return True
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else of late has written in a turn."""
+        return self._turns.alone == id(self)
+
+    def withdraw(self) -> list[Frame]:
+        """Give back what was taken, and is not written."""
+        taken, self.taken = self.taken, []
+        return taken
 
     def wake(self) -> None:
         """Write at once, but once in a turn of the event loop; within a chunk when it is done."""
-        if self.busy or self.awake or self.congested or self._take is None:
+        if self.busy or self.awake or self.congested:
             self.awake = True
-        elif self._wrote_in == self._turns.number:
+            return
+        self.awake = True
+        if self.taken or self._wrote_in == self._turns.number:
             self.write_soon()
         else:
             if not self._turns.counting:
@@ -90,30 +108,51 @@ class Outlet:
 
     def write_soon(self) -> None:
         """Write when the turn ends, as all do that have read in it: the peers' process then wakes up once."""
-        self.awake = True
-        turns = self._turns
-        turns.waiting.append(self)
-        if not turns.counting:
-            turns.count()
+        if not self.waits:
+            self.waits = True
+            turns = self._turns
+            turns.alone = 0
+            turns.waiting.append(self)
+            if not turns.counting:
+                turns.count()
 
     def flush(self) -> None:
         """Write all that the transport takes."""
-        take = self._take
-        transport = self._transport  # uvloop's raises when it is closing, where asyncio's does nothing
-        if take is None or transport.is_closing():
+        take, transport = self._take, self._transport
+        if take is None or transport.is_closing():  # uvloop's raises when it is closing, where asyncio's does nothing
             return
         if self.pongs and not (self.congested or self.closing):
-            self._transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
+            transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
             self.pongs = None
-        busy, self.busy = self.busy, True  # what wakes us now waits for the next round
-        self.awake = True
-        while self.awake and not (self.congested or self.closing or transport.is_closing()):
-            self.awake = False
-            if frames := take(BATCH):
+        busy, self.busy = self.busy, True  # what comes meanwhile waits for the next round
+        while not (self.congested or self.closing):
+            if self.taken:
+                frames, self.taken, self._left = self.taken, [], BATCH
+            elif self.awake:
+                self.awake = False
+                frames = take(BATCH)
+            else:
+                break
+            if frames:
                 self._write(frames)
+                if transport.is_closing():
+                    break
         self.busy = busy
         if self.closing and not transport.is_closing():
             self._on_close()
+
+    def _write_at_once(self, frame: Frame) -> bool:
+        if self._transport.is_closing():
+            return False
+        turns = self._turns
+        if not turns.counting:
+            turns.count()
+        self._wrote_in = turns.number
+        if self._masks or frame.weight > BATCH:
+            self._write((frame,))
+        else:
+            self._transport.write(frame.packed or _packed(frame))
+        return True
 
     def _write(self, frames: Sequence[Frame] | Close) -> None:
         """Write frames that weigh `BATCH` together at most, or are one."""

@@ -91,6 +91,10 @@ class PublicWire:
         """Refuse it: the writer writes all."""
         return False
 
+    def withdraw(self) -> list[Frame]:
+        """Give back nothing: nothing was taken."""
+        return []
+
     def flush(self) -> None:
         """Do nothing: the writer has its turn soon."""
 

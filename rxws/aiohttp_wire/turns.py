@@ -9,7 +9,7 @@ from typing import Protocol
 class Writing(Protocol):
     """Somebody who may have more to write in a turn."""
 
-    awake: bool
+    waits: bool
 
     def flush(self) -> None:
         """Write it."""
@@ -19,14 +19,16 @@ class Writing(Protocol):
 class Turns:
     """Counts the turns in which something is written, and tells those who wait when one ends."""
 
-    __slots__ = ("counting", "number", "waiting")
+    __slots__ = ("alone", "counting", "number", "waiting")
 
     def __init__(self) -> None:
         self.number = 0
         self.counting = False
         """Whether the end of this turn will be noticed."""
+        self.alone = 0
+        """The `id` of who was the only one to write in a turn, if nobody else has since; nothing here keeps it alive."""
         self.waiting: list[Writing] = []
-        """Who will write when it ends, if still awake."""
+        """Who will write when it ends."""
 
     def count(self) -> None:
         """Notice the end of this turn."""
@@ -37,6 +39,7 @@ class Turns:
         self.counting = False
         self.number += 1
         waiting, self.waiting = self.waiting, []
+        self.alone = id(waiting[0]) if len(waiting) == 1 else 0
         for one in waiting:
-            if one.awake:
-                one.flush()
+            one.waits = False
+            one.flush()

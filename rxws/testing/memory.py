@@ -127,6 +127,10 @@ class MemoryWire:
         """Refuse it: what is sent is taken soon."""
         return False
 
+    def withdraw(self) -> list[Frame]:
+        """Give back nothing: nothing was taken."""
+        return []
+
     def flush(self) -> None:
         """Do nothing: what is sent is taken soon."""
 
