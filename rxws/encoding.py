@@ -32,8 +32,9 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     if message is _shared[0] and codec is _shared[1]:
         return _shared[2]
     try:
-        data = message if codec is text and type(message) is str else codec.encode(message)
-        if isinstance(data, str):
+        if codec is text and type(message) is str:
+            frame = Text(message.encode(), message)
+        elif isinstance(data := codec.encode(message), str):
             frame = Text(data.encode(), message)
         elif isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             frame = Binary(bytes(data), message)

@@ -124,22 +124,28 @@ class Outlet:
         if self.pongs and not (self.congested or self.closing):
             transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
             self.pongs = None
-        busy, self.busy = self.busy, True  # what comes meanwhile waits for the next round
-        while not (self.congested or self.closing):
-            if self.taken:
-                frames, self.taken, self._left = self.taken, [], BATCH
-            elif self.awake:
-                self.awake = False
-                frames = take(BATCH)
-            else:
-                break
-            if frames:
+        if self.taken and not (self.congested or self.closing):
+            self._write_taken()
+        if self.awake:
+            self._pull(take)
+
+    def _pull(self, take: Take) -> None:
+        """Write what the endpoint has, and what it sends meanwhile."""
+        transport = self._transport
+        busy, self.busy = self.busy, True
+        while self.awake and not (self.congested or self.closing or transport.is_closing()):
+            self.awake = False
+            if frames := take(BATCH):
                 self._write(frames)
-                if transport.is_closing():
-                    break
+            if self.taken:
+                self._write_taken()
         self.busy = busy
         if self.closing and not transport.is_closing():
             self._on_close()
+
+    def _write_taken(self) -> None:
+        frames, self.taken, self._left = self.taken, [], BATCH
+        self._write(frames)
 
     def _write_at_once(self, frame: Frame) -> bool:
         if self._transport.is_closing():
