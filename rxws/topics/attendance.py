@@ -55,6 +55,7 @@ class Attendance:
         self._changed = False
         self._heard = False
         """Whether anything of what this process says has come back since the last beat."""
+        self._ended = False
 
     def begin(self) -> None:
         """Read what is kept, and follow."""
@@ -94,6 +95,7 @@ class Attendance:
 
     def end(self) -> None:
         """Say that nobody is here any more, and follow no longer."""
+        self._ended = True  # so that those whose subscriptions this completes leave together
         self.roster.end()
         if self._engine is not None:
             self._reading.dispose()
@@ -137,6 +139,8 @@ class Attendance:
                 self.roster.say(process, stays)
 
     def _change(self) -> None:
+        if self._ended:
+            return
         self.roster.say(self._me, self._here())
         self._changed = True
         self._announce()
