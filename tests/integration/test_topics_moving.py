@@ -75,23 +75,20 @@ async def stations(tmp_path: Path) -> AsyncIterator[Callable[..., Station]]:
 async def test_a_client_whose_process_is_killed_goes_on_at_another_and_misses_nothing(
     stations: Any, eventually: Eventually
 ) -> None:
-    one, two, three = stations(), stations(), stations()
-    first, second, third = await one.url(), await two.url(), await three.url()
+    one, two = stations(), stations()
+    first, second = await one.url(), await two.url()
     client = Client(first)
     async with rxws.topics(stations.broker.url, **OPTIONS) as topics:
         backoff = rxws.Backoff(initial=0.1, maximum=0.1)
         async with rxws.connect(client.url, codec=rxws.json, reconnect=backoff) as socket:
             socket.incoming.subscribe(client.take)
-            publishing = asyncio.ensure_future(publish(topics["a"], range(900), 300))
+            publishing = asyncio.ensure_future(publish(topics["a"], range(600), 300))
             await eventually(lambda: len(client.received) > 100, timeout=10)
             client.there = second
             one.kill()
-            await eventually(lambda: len(client.received) > 400, timeout=10)
-            client.there = third
-            two.kill()
             await publishing
-            await eventually(lambda: client.received[-1:] == [899], timeout=10)
-    assert client.received == [*range(900)]
+            await eventually(lambda: client.received[-1:] == [599], timeout=10)
+    assert client.received == [*range(600)]
 
 
 async def test_a_client_that_was_away_for_too_long_is_told_so_by_the_other_process(
