@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from reactivex import Observable
 from reactivex import operators as ops
@@ -13,7 +14,7 @@ import rxws
 from rxws import marbles
 from rxws import operators as rxops
 from rxws.recording import Event, Recording
-from rxws.testing import run
+from rxws.testing import run, run_virtually
 
 PLACE = Path(__file__).parent / "pictures"
 
@@ -57,7 +58,42 @@ def reconnect() -> str:
     return marbles.svg(Recording(events, ("incoming", "outgoing", "socket")))
 
 
-PICTURES = {"overview.svg": overview, "back-pressure.svg": back_pressure, "reconnect.svg": reconnect}
+def presence() -> str:
+    """Two who join a topic and leave it, and what a third one sees, who came between."""
+
+    async def scene() -> list[Event]:
+        events: list[Event] = []
+        loop = asyncio.get_running_loop()
+
+        def see(present: rxws.topics.Present) -> None:
+            events.append(Event(loop.time(), "presence", "next", ", ".join(present.members) or "nobody"))
+
+        async with rxws.topics("memory://") as topics:
+            presence = topics["room.tea"].presence
+            there: dict[str, Any] = {}
+            for who in ("ada", None, "bob", "ada", "bob"):
+                await asyncio.sleep(0.4)
+                if who is None:
+                    seeing = presence.subscribe(see)
+                elif who in there:
+                    events.append(Event(loop.time(), who, "completed"))
+                    there.pop(who).dispose()
+                else:
+                    events.append(Event(loop.time(), who, "next", "joins"))
+                    there[who] = presence.joining(who).subscribe()
+            await asyncio.sleep(0.2)
+            seeing.dispose()
+        return events
+
+    return marbles.svg(Recording(run_virtually(scene()), ("ada", "bob", "presence")))
+
+
+PICTURES = {
+    "overview.svg": overview,
+    "back-pressure.svg": back_pressure,
+    "reconnect.svg": reconnect,
+    "presence.svg": presence,
+}
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from rxws.topics.exchange import Topics
 from rxws.topics.message import Gap, Message, TopicsError, Unpublished
 from rxws.topics.names import token
 from rxws.topics.opening import open_topics
+from rxws.topics.presence import Presence, Present, TooManyMembers
 from rxws.topics.publishing import Publisher, publisher
 from rxws.topics.topic import Messages, Topic
 
@@ -17,7 +18,10 @@ __all__ = [
     "Gap",
     "Message",
     "Messages",
+    "Presence",
+    "Present",
     "Publisher",
+    "TooManyMembers",
     "Topic",
     "Topics",
     "TopicsError",
@@ -33,7 +37,10 @@ class TopicsPackage(ModuleType):
     Gap = Gap
     Message = Message
     Messages = Messages
+    Presence = Presence
+    Present = Present
     Publisher = Publisher
+    TooManyMembers = TooManyMembers
     Topic = Topic
     Topics = Topics
     TopicsError = TopicsError

@@ -65,6 +65,11 @@ class Following(Protocol):
 class Engine(Protocol):
     """Carries messages between processes with the same URL. All calls are in the loop's thread."""
 
+    @property
+    def is_up(self) -> bool:
+        """Whether the broker is there, as far as is known."""
+        ...
+
     def start(self, report: Callable[[Exception], object]) -> None:
         """Begin, within the running event loop; `report` takes what goes wrong."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -19,6 +20,8 @@ from rxws.topics.engine import Engine
 from rxws.topics.feed import Feed
 from rxws.topics.message import Gap, TopicsError, Unpublished
 from rxws.topics.names import check
+from rxws.topics.presence import Member, Present
+from rxws.topics.register import Register
 from rxws.topics.replay import replay
 from rxws.topics.topic import Start, Subscriber, Topic
 
@@ -33,8 +36,9 @@ class Topics(Generic[T]):
     Close them at the end: `async with rxws.topics(url) as topics`, or `await topics.close()`.
     """
 
-    def __init__(self, engine: Engine, codec: Codec[Any, Any]) -> None:
+    def __init__(self, engine: Engine, register: Register, codec: Codec[Any, Any]) -> None:
         self._engine = engine
+        self._register = register
         self._codec = codec
         self._feeds: dict[str, Feed] = {}
         self._thread: LoopThread | None = None
@@ -77,7 +81,7 @@ class Topics(Generic[T]):
             return
         self._closed = True
         if self._thread is not None:
-            await self._engine.close()
+            await asyncio.gather(self._engine.close(), self._register.close())
         feeds, self._feeds = self._feeds, {}
         for feed in feeds.values():
             feed.end()
@@ -95,14 +99,11 @@ class Topics(Generic[T]):
 
     def listen(self, name: str, start: Start, subscriber: Subscriber) -> abc.DisposableBase:
         """Subscribe; from any thread, once the topics have begun."""
-        thread = self._begun()
-        subscription = SingleAssignmentDisposable()
+        return self._in_the_loop(lambda: self._listen(name, start, subscriber))
 
-        def subscribe() -> None:
-            subscription.disposable = self._listen(name, start, subscriber)
-
-        thread.run(subscribe)
-        return Disposable(lambda: thread.run(subscription.dispose))
+    def attend(self, name: str, member: Member | None, observer: abc.ObserverBase[Present]) -> abc.DisposableBase:
+        """Tell an observer who is in a topic, where a member is until it leaves; from any thread likewise."""
+        return self._in_the_loop(lambda: self._attend(name, member, observer))
 
     def report(self, error: Exception) -> None:
         """Emit an error; from any thread."""
@@ -137,6 +138,22 @@ class Topics(Generic[T]):
                 subscriber, feed, start, read=self._engine.read, codec=self._codec, report=self._report
             )
         return CompositeDisposable(subscription, Disposable(lambda: self._leave(feed)))
+
+    def _attend(self, name: str, member: Member | None, observer: abc.ObserverBase[Present]) -> abc.DisposableBase:
+        if self._closed:
+            observer.on_completed()
+            return Disposable()
+        return self._register.attend(name, member, observer, self._report)
+
+    def _in_the_loop(self, subscribe: Callable[[], abc.DisposableBase]) -> abc.DisposableBase:
+        thread = self._begun()
+        subscription = SingleAssignmentDisposable()
+
+        def assign() -> None:
+            subscription.disposable = subscribe()
+
+        thread.run(assign)
+        return Disposable(lambda: thread.run(subscription.dispose))
 
     def _leave(self, feed: Feed) -> None:
         if feed.is_deserted and self._feeds.get(feed.pattern) is feed:

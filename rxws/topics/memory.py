@@ -50,6 +50,11 @@ class MemoryEngine:
         """What is published while a message is being handed on; it follows when all have had that one."""
         self._report: Callable[[Exception], object] = lambda error: None
 
+    @property
+    def is_up(self) -> bool:
+        """Always."""
+        return True
+
     def start(self, report: Callable[[Exception], object]) -> None:
         """Begin."""
         self._report = report

@@ -10,9 +10,12 @@ from rxws.codecs import Codec, json
 from rxws.topics.engine import Engine, Limits
 from rxws.topics.exchange import Topics
 from rxws.topics.memory import MemoryEngine
+from rxws.topics.register import TTL, Register
 
 EXAMPLES: Final = "'memory://' or 'nats://localhost:4222'"
 Overflow = Literal["drop_oldest", "drop_newest"]
+PRESENCE_BYTES: Final = 16 * 1024 * 1024
+"""What is kept of presence, of all topics and processes, at most."""
 
 
 def open_topics(
@@ -59,11 +62,12 @@ def open_topics(
         if not callable(getattr(codec, method, None)):
             raise TypeError(f"codec must have encode and decode, as rxws.json has, but {codec!r} has no {method}")
     limits = Limits(max_messages, max_bytes, max_age)
-    engine = MemoryEngine(limits) if url == "memory://" else _nats(url, limits, max_buffered, overflow)
-    return Topics(engine, codec)
+    if url == "memory://":
+        return Topics(MemoryEngine(limits), Register(None), codec)
+    return Topics(*_nats(url, limits, max_buffered, overflow), codec)
 
 
-def _nats(url: str, limits: Limits, max_buffered: int, overflow: Overflow) -> Engine:
+def _nats(url: str, limits: Limits, max_buffered: int, overflow: Overflow) -> tuple[Engine, Register]:
     parts = urlsplit(url)
     if parts.scheme not in ("nats", "tls") or not parts.netloc or parts.query or parts.fragment:
         raise ValueError(f"topics have a URL such as {EXAMPLES}, not {url!r}")
@@ -75,7 +79,11 @@ def _nats(url: str, limits: Limits, max_buffered: int, overflow: Overflow) -> En
     except ImportError as error:
         raise ImportError('topics over NATS need nats-py: pip install "rxws[nats]"') from error
     servers = [f"{parts.scheme}://{server}" for server in parts.netloc.split(",")]
-    return NatsEngine(servers, name, limits, max_buffered, overflow)
+    presence = Limits(1, min(limits.size, PRESENCE_BYTES), TTL)
+    return (
+        NatsEngine(servers, name, limits, max_buffered, overflow),
+        Register(NatsEngine(servers, f"{name}-presence", presence, max_buffered, overflow)),
+    )
 
 
 def _check_positive(name: str, value: object, kind: type | tuple[type, ...], says: str) -> None:

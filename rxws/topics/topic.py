@@ -11,13 +11,14 @@ from rxws.topics.engine import Last, Since
 from rxws.topics.feed import Arrival
 from rxws.topics.message import Gap, Message, Position
 from rxws.topics.names import is_pattern
+from rxws.topics.presence import Attending, Presence
 
 T = TypeVar("T")
 Start = Last | Since | None
 Subscriber = abc.ObserverBase[Arrival | Gap]
 
 
-class Exchange(Protocol):
+class Exchange(Attending, Protocol):
     """What a topic asks of those it belongs to."""
 
     def publish(self, name: str, value: Any) -> None:
@@ -55,6 +56,12 @@ class Topic(Subject[T]):
         """The same with positions: emits a `Message` for each value, and a `Gap` where messages may be missing."""
         return Messages(self._exchange, self.name)
 
+    @property
+    def presence(self) -> Presence:
+        """Who is in the topic, and how to be; a pattern's is a `ValueError`."""
+        self.check_one()
+        return Presence(self._exchange, self.name)
+
     def latest(self) -> Observable[T]:
         """Make an Observable like a BehaviorSubject: the newest value that is kept, if there is one, then live ones."""
         return self.history(last=1)
@@ -74,9 +81,9 @@ class Topic(Subject[T]):
         self._exchange.publish(self.name, value)
 
     def check_one(self) -> None:
-        """Raise `ValueError` if this is a pattern, which cannot be published to."""
+        """Raise `ValueError` if this is a pattern, which can be subscribed to and no more."""
         if self._is_pattern:
-            raise ValueError(f"{self.name!r} stands for many topics: subscribe to it, publish to one of them")
+            raise ValueError(f"{self.name!r} stands for many topics: subscribe to it, publish to or join one of them")
 
     def on_error(self, error: Exception) -> None:
         """Report an error of a publisher on `topics.errors`."""

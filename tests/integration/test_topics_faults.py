@@ -217,6 +217,40 @@ async def test_a_message_that_the_stream_refuses_is_reported_and_the_others_go_o
     assert "message size exceeds maximum allowed" in str(errors[0])
 
 
+async def test_a_disk_that_is_full_is_reported_for_each_message_and_then_it_goes_on(
+    tmp_path: Path, open_topics: Open, eventually: Eventually
+) -> None:
+    (tmp_path / "small").mkdir()
+    broker = Broker(tmp_path / "small", "max_file_store: 1MB")
+    broker.start()
+    try:
+        client = await nats.connect(broker.url)
+        config = _config("rxws", Limits(10_000, -1, None))  # without a limit of its own
+        await client.request("$JS.API.STREAM.CREATE.rxws", json.dumps(config).encode())
+        topics = open_topics(broker.url)
+        errors: list[Any] = []
+        topics.errors.subscribe(errors.append)
+        live = values(topics["a"])
+        for number in range(100):
+            topics["a"].on_next([number, "x" * 20_000])
+        await topics.confirmed()
+        await eventually(lambda: len(live) + len(errors) == 100, timeout=15)
+        assert {type(error) for error in errors} == {Unpublished}
+        assert "insufficient resources" in str(errors[0])
+        assert 40 < len(live) < 60
+        kept = values(topics["a"].history())
+        await eventually(lambda: len(kept) == len(live))
+        assert [number for number, _ in kept] == [number for number, _ in live] == [*range(len(live))]
+        assert [error.value[0] for error in errors] == [*range(len(live), 100)]
+        await client.request("$JS.API.STREAM.PURGE.rxws", b"")
+        await client.close()
+        topics["a"].on_next("room again")
+        await eventually(lambda: live[-1] == "room again")
+        await topics.close()
+    finally:
+        broker.stop()
+
+
 async def test_a_client_moved_between_processes_in_mid_stream_misses_nothing(
     broker: Broker, open_topics: Open, eventually: Eventually
 ) -> None:

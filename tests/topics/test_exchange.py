@@ -15,6 +15,7 @@ import rxws
 from rxws.topics import Gap, Topics, Unpublished
 from rxws.topics.engine import Following, Last, Reading, Since
 from rxws.topics.message import Position, Record
+from rxws.topics.register import Register
 from rxws.wire import Binary, Text
 from tests.streams import watch
 from tests.topics.contract import values
@@ -27,6 +28,8 @@ class Script:
         self.followings: list[Following] = []
         self.readings: list[Reading] = []
         self.closed = 0
+
+    is_up = True
 
     def start(self, report: Callable[[Exception], object]) -> None: ...
 
@@ -54,7 +57,7 @@ def record(number: int, data: bytes = b"1") -> Record:
 
 async def test_a_topic_has_one_subscription_a_process_while_it_has_subscribers() -> None:
     engine = Script()
-    topics = Topics[Any](engine, rxws.json)
+    topics = Topics[Any](engine, Register(None), rxws.json)
     subscriptions = [observable.subscribe() for _ in range(3) for observable in (topics["a"], topics["a"].latest())]
     assert [following.pattern for following in engine.followings] == ["a"]
     other = topics["b"].messages.subscribe()
@@ -73,7 +76,7 @@ async def test_a_topic_has_one_subscription_a_process_while_it_has_subscribers()
 
 async def test_a_gap_of_a_live_subscription_comes_in_its_place_and_is_reported() -> None:
     engine = Script()
-    topics = Topics[Any](engine, rxws.json)
+    topics = Topics[Any](engine, Register(None), rxws.json)
     log = watch(plain=topics["a"], placed=topics["a"].messages, kept=topics["a"].history(), errors=topics.errors)
     engine.readings[0].batch([record(1)])
     engine.readings[0].caught_up()
@@ -90,7 +93,7 @@ async def test_a_gap_of_a_live_subscription_comes_in_its_place_and_is_reported()
 
 async def test_reading_and_live_messages_meet_without_a_gap_or_a_double() -> None:
     engine = Script()
-    topics = Topics[Any](engine, rxws.json)
+    topics = Topics[Any](engine, Register(None), rxws.json)
     log = values(topics["a"].history())
     for number in (3, 4):
         engine.followings[0].take(record(number, b"%d" % number))
@@ -102,7 +105,7 @@ async def test_reading_and_live_messages_meet_without_a_gap_or_a_double() -> Non
 
 
 async def test_what_nobody_observes_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    topics = Topics[Any](Script(), rxws.json)
+    topics = Topics[Any](Script(), Register(None), rxws.json)
     topics["a"].subscribe()
     topics["a"].on_error(Gap("a", "1-1", "the broker was away"))
     topics["a"].on_error(KeyError("x"))
@@ -119,7 +122,7 @@ async def test_what_a_codec_raises_while_encoding_is_an_encode_error() -> None:
 
         def decode(self, data: str | bytes) -> Any: ...
 
-    topics = Topics[Any](Script(), Closing())
+    topics = Topics[Any](Script(), Register(None), Closing())
     errors = values(topics.errors)
     topics["a"].on_next(1)
     assert isinstance(errors[0], rxws.EncodeError)

@@ -57,6 +57,7 @@ async def test_what_has_been_forgotten_altogether_is_a_gap_too(open_topics: Call
 
 def test_memory_is_flat_whatever_is_published() -> None:
     engine = MemoryEngine(Limits(count=10, size=5000, age=None))
+    assert engine.is_up
     for number in range(2000):
         engine.publish(f"t{number % 700}", Text(b"x" * (number % 300)))
     inside = vars(engine)

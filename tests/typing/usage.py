@@ -13,7 +13,7 @@ from reactivex import operators as ops
 from reactivex.subject import ReplaySubject, Subject
 
 import rxws
-from rxws.topics import Topics
+from rxws.topics import Present, Topics
 
 routes = web.RouteTableDef()
 
@@ -119,4 +119,6 @@ async def across_processes() -> None:
         topic.messages.history(since="1-1").subscribe(
             lambda item: print(item.since if isinstance(item, rxws.topics.Gap) else item.position)
         )
+        assert_type(topic.presence.joining("ada", {"color": "red"}), Observable[Present])
+        topic.presence.subscribe(lambda present: print(*present.members))
         topic.latest().pipe(ops.map(str)).subscribe(topic)

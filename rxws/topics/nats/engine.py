@@ -45,6 +45,11 @@ class NatsEngine:
         self._stream: Stream | None = None
         self._closing = False
 
+    @property
+    def is_up(self) -> bool:
+        """Whether there is a connection that is set up."""
+        return self._stream is not None
+
     def start(self, report: Callable[[Exception], object]) -> None:
         """Begin to connect."""
         self._report = report

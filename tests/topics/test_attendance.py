@@ -1,0 +1,301 @@
+"""Presence between processes, over an engine that they share: here both are in this one, and time does not pass."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from reactivex import Observer
+
+import rxws
+from rxws.testing import virtual_time
+from rxws.topics import Gap, Present, Topics, Unpublished
+from rxws.topics.attendance import BEATS
+from rxws.topics.engine import Following, Limits, Reading, Since
+from rxws.topics.memory import MemoryEngine
+from rxws.topics.register import AT_ONCE, TTL, Register
+from rxws.topics.roster import Roster, Stay
+from rxws.wire import Binary, Text
+from tests.streams import turns, watch
+from tests.topics.presence_contract import changes
+
+
+class Broker(MemoryEngine):
+    """An engine that several processes share."""
+
+    def __init__(self) -> None:
+        self.now = asyncio.get_running_loop().time
+        super().__init__(Limits(1, 1_000_000, TTL), clock=self.now)
+        self.published: list[tuple[str, bytes]] = []
+
+    def publish(self, topic: str, frame: Text | Binary) -> None:
+        self.published.append((topic, frame.data))
+        super().publish(topic, frame)
+
+    def silent(self, seconds: float = TTL + 1) -> Any:
+        return asyncio.sleep(seconds)
+
+
+class Line(Broker):
+    """One process's way to it, which may be cut: then it hears nothing, and what it says is lost."""
+
+    def __init__(self, broker: Broker) -> None:
+        self.broker = broker
+        self.up = True
+        self.cut = False
+        self.starts = 0
+        self.closes = 0
+
+    @property
+    def is_up(self) -> bool:
+        return self.up
+
+    def start(self, report: Any) -> None:
+        self.starts += 1
+        self.report = report
+
+    async def close(self) -> None:
+        self.closes += 1
+
+    def publish(self, topic: str, frame: Text | Binary) -> None:
+        if not self.cut:
+            self.broker.publish(topic, frame)
+
+    def follow(self, following: Following) -> None:
+        take = following.take
+        following.take = lambda item: None if self.cut else take(item)  # type: ignore[method-assign]
+        self.broker._patterns[following] = lambda topic: topic.rpartition(".")[0] == following.pattern[:-2]
+
+    def unfollow(self, following: Following) -> None:
+        self.broker.unfollow(following)
+
+    def read(self, pattern: str, start: Any, reading: Reading) -> Any:
+        return self.broker.read(pattern, start, reading)
+
+
+@asynccontextmanager
+async def processes(number: int) -> AsyncIterator[tuple[Any, ...]]:
+    broker = Broker()
+    lines = [Line(broker) for _ in range(number)]
+    opened = [Topics[Any](MemoryEngine(Limits(1, 1000, None)), Register(line), rxws.json) for line in lines]
+    for topics in opened:
+        await topics.__aenter__()
+    yield broker, lines, opened
+    for topics in opened:
+        await topics.close()
+
+
+@virtual_time
+async def test_members_of_all_processes_are_seen_in_all() -> None:
+    async with processes(3) as (_, _, (one, two, three)):
+        early = changes(two["a"].presence)
+        ada = one["a"].presence.joining("ada", 1).subscribe()
+        bob = watch(bob=two["a"].presence.joining("bob"))
+        late = changes(three["a"].presence)
+        ada.dispose()
+        assert early == [":", "+ada:ada", "+bob:ada,bob", "-ada:bob"]
+        assert bob[0] == ("bob", Present({"ada": 1, "bob": None}))
+        assert late == [":ada,bob", "-ada:bob"]
+        await asyncio.sleep(TTL * 3)
+        assert late == [":ada,bob", "-ada:bob"]
+
+
+@virtual_time
+async def test_who_is_in_two_processes_is_one_member_and_the_newest_metadata_count_everywhere() -> None:
+    async with processes(3) as (_, _, (one, two, three)):
+        log = watch(a=three["a"].presence)
+        old = one["a"].presence.joining("ada", "old").subscribe()
+        time.sleep(0.001)
+        new = two["a"].presence.joining("ada", "new").subscribe()
+        seen = [watch(a=topics["a"].presence) for topics in (one, two)]
+        assert seen == [[("a", Present({"ada": "new"}))]] * 2
+        new.dispose()
+        old.dispose()
+        assert [present for _, present in log] == [
+            Present({}),
+            Present({"ada": "old"}, joined={"ada": "old"}),
+            Present({"ada": "new"}),
+            Present({"ada": "old"}),
+            Present({}, left={"ada": "old"}),
+        ]
+
+
+def test_of_several_stays_the_newest_counts_in_whatever_order_they_come() -> None:
+    for first, second, since in (("a", "b", 1), ("b", "a", 1), ("a", "b", 3), ("b", "a", 3)):
+        roster = Roster(print)
+        roster.say(first, {"ada": Stay(since, since)})
+        roster.say(second, {"ada": Stay(2, 2)})
+        roster.open()
+        shown: list[Present] = []
+        roster.subscribe(Observer(shown.append))
+        assert shown == [Present({"ada": max(since, 2)})]
+
+
+@virtual_time
+async def test_who_was_in_a_process_that_fell_silent_has_left_in_time_and_comes_back() -> None:
+    async with processes(2) as (broker, lines, (one, two)):
+        here, there = changes(one["a"].presence.joining("ada")), changes(two["a"].presence.joining("bob"))
+        await asyncio.sleep(TTL * 2)
+        assert (here, there) == ([":ada", "+bob:ada,bob"], [":ada,bob"])
+        lines[1].cut = True
+        await asyncio.sleep(TTL * (BEATS - 1) / BEATS - 0.1)
+        assert here == [":ada", "+bob:ada,bob"]
+        await asyncio.sleep(TTL / BEATS + 0.1)
+        assert here[2:] == ["-bob:ada"]
+        await asyncio.sleep(TTL * 5)
+        assert there == [":ada,bob"]  # who hears nothing, not even himself, judges nobody
+        lines[1].cut = False
+        await asyncio.sleep(TTL)
+        assert (here[3:], there) == (["+bob:ada,bob"], [":ada,bob"])
+
+
+@virtual_time
+async def test_while_the_broker_is_away_nobody_leaves_and_nothing_piles_up() -> None:
+    async with processes(2) as (broker, lines, (one, two)):
+        logs = [changes(one["a"].presence.joining("ada")), changes(two["a"].presence.joining("bob"))]
+        await asyncio.sleep(TTL)
+        for line in lines:
+            line.up = False
+        before = len(broker.published)
+        await asyncio.sleep(TTL * 5)
+        cleo = two["a"].presence.joining("cleo").subscribe()
+        assert len(broker.published) == before
+        assert (logs[0][2:], logs[1][1:]) == ([], ["+cleo:ada,bob,cleo"])
+        for line in lines:
+            line.up = True
+        await asyncio.sleep(TTL)
+        assert (logs[0][2:], logs[1][1:]) == (["+cleo:ada,bob,cleo"], ["+cleo:ada,bob,cleo"])
+        cleo.dispose()
+        assert logs[0][3:] == ["-cleo:ada,bob"]
+
+
+@virtual_time
+async def test_many_who_join_while_the_broker_answers_are_one_message() -> None:
+    async with processes(2) as (broker, lines, (one, two)):
+        log = changes(two["a"].presence)
+        held: list[Any] = []
+        publish = lines[0].publish
+        lines[0].publish = lambda *message: held.append(message)
+        for number in range(100):
+            one["a"].presence.joining(f"{number:02}").subscribe()
+        assert len(held) == 1
+        lines[0].publish = publish
+        publish(*held[0])
+        assert len(broker.published) == 2
+        assert [entry.count("+") for entry in log] == [0, 1, 99]
+
+
+@virtual_time
+async def test_who_leaves_while_the_broker_answers_has_left_for_the_others_too() -> None:
+    async with processes(2) as (_, lines, (one, two)):
+        log = changes(two["a"].presence)
+        held: list[Any] = []
+        publish = lines[0].publish
+        lines[0].publish = lambda *message: held.append(message)
+        one["a"].presence.joining("ada").subscribe().dispose()
+        for message in held:
+            publish(*message)
+        assert log == [":", "+ada:ada", "-ada:"]
+
+
+@virtual_time
+async def test_who_joined_before_there_was_a_broker_is_said_as_soon_as_there_is_one() -> None:
+    async with processes(1) as (broker, (line,), (one,)):
+        readings: list[Any] = []
+        line.read = lambda pattern, start, reading: (readings.append((pattern, start, reading)), broker)[1]
+        broker.dispose = lambda: None
+        line.up = False
+        log = changes(one["a"].presence.joining("ada"))
+        assert one["a"].presence.joining("bob").subscribe()
+        assert (log, broker.published) == ([], [])
+        line.up = True
+        broker.read(*readings[0])
+        readings[0][2].caught_up()
+        assert log == [":ada,bob"]
+        assert len(broker.published) == 1
+        assert readings[0][1] == Since(None)
+
+
+@virtual_time
+async def test_a_process_that_ends_properly_says_so_at_once() -> None:
+    async with processes(2) as (broker, lines, (one, two)):
+        log = changes(two["a"].presence)
+        ended = watch(a=one["a"].presence.joining("ada"))
+        one["a"].presence.joining("bob").subscribe()
+        await one.close()
+        assert log == [":", "+ada:ada", "+bob:ada,bob", "-ada-bob:"]
+        assert ended[-1] == "a|"
+        assert lines[0].closes == 1
+        before = len(broker.published)
+        await asyncio.sleep(TTL * 2)
+        assert len(broker.published) > before  # the other one's
+
+
+@virtual_time
+async def test_a_topic_that_nobody_asks_about_costs_nothing() -> None:
+    async with processes(1) as (broker, (line,), (one,)):
+        await asyncio.sleep(TTL)
+        assert line.starts == 0
+        one["a"].presence.subscribe().dispose()
+        one["a"].presence.joining("ada").subscribe().dispose()
+        assert line.starts == 1
+        assert broker._patterns == {}
+        assert [data for _, data in broker.published][-1] == b"{}"
+        before = len(broker.published)
+        await asyncio.sleep(TTL * 3)
+        assert len(broker.published) == before
+
+
+@virtual_time
+async def test_the_event_loop_turns_between_the_beats_of_many_topics() -> None:
+    async with processes(1) as (broker, _, (one,)):
+        stays = [one[f"a.{number}"].presence.subscribe() for number in range(AT_ONCE * 2)]
+        await asyncio.sleep(TTL / BEATS - 0.1)
+        before = len(broker.published)
+        await asyncio.sleep(0.1)
+        assert before < len(broker.published) < before + len(stays)
+        for stay in stays[AT_ONCE:]:
+            stay.dispose()
+        await turns()
+        assert len(broker.published) == before + AT_ONCE
+
+
+@virtual_time
+async def test_what_others_say_that_makes_no_sense_is_reported_and_skipped() -> None:
+    async with processes(1) as (broker, _, (one,)):
+        errors, log = watch(errors=one.errors), changes(one["a"].presence)
+        nonsense = [b"1", b'{"ada": 1}', b'{"ada": ["then", 1]}', b"\xff", b"["]
+        for data in nonsense:
+            broker.publish("a.other", Text(data))
+        broker.publish("a.other", Text(b'{"ada": [1, null]}'))
+        assert log == [":", "+ada:ada"]
+        assert [error.message for _, error in errors] == nonsense
+
+
+@virtual_time
+async def test_what_comes_late_and_gaps_change_nothing_and_what_is_said_again_is_no_loss() -> None:
+    async with processes(1) as (broker, (line,), (one,)):
+        errors, log = watch(errors=one.errors), changes(one["a"].presence)
+        (following,) = broker._patterns
+        taken: list[Any] = []
+        take = following.take
+        following.take = lambda item: (taken.append(item), take(item))
+        broker.publish("a.other", Text(b'{"ada": [1, null]}'))
+        broker.publish("a.other", Text(b"{}"))
+        take(taken[0])
+        take(Gap("a.*", "1-1", "a test"))
+        assert log == [":", "+ada:ada", "-ada:"]
+        line.report(Unpublished("a.x", None, "a test"))
+        assert errors == []
+        line.report(error := OSError("a test"))
+        assert errors == [("errors", error)]
+
+
+def test_a_member_fits_into_what_a_server_takes() -> None:
+    from rxws.topics.presence import MAX_MEMBER, MAX_MEMBERS
+
+    longest = {f"{number:0{MAX_MEMBER - 7 - 4}}": [time.time(), None] for number in range(MAX_MEMBERS)}
+    assert len(rxws.json.encode(longest)) < 1024 * 1024  # a NATS server's default
