@@ -138,7 +138,7 @@ async def answer(peer: Raw) -> None:
 async def test_given_a_loop_blocked_longer_than_the_heartbeat_when_a_pong_waits_then_the_peer_survives(
     eventually: Eventually,
 ) -> None:
-    beat = 0.2
+    beat = 0.1
     async with serving(rxws.websocket(heartbeat=beat)(lambda incoming: incoming)) as server, raw(server.port) as peer:
         for _ in range(3):
             _, data = await peer.receive()
