@@ -1,5 +1,6 @@
 """Recordings as pictures and as text."""
 
+import random
 import re
 import subprocess
 import sys
@@ -11,8 +12,9 @@ import pytest
 
 from rxws import Close
 from rxws.marbles import ascii, svg
-from rxws.marbles.layout import Lane, ticks
+from rxws.marbles.layout import Lane, Layout, ticks
 from rxws.marbles.picture import Sheet
+from rxws.marbles.text import Strip
 from rxws.recording import SOCKET_LANES, Event, RecordedError, Recording
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -56,6 +58,22 @@ def test_bursts_are_counted_pills_and_nothing_overlaps_or_leaves_the_picture() -
         assert after["left"] > before["right"]
     assert marbles[-1]["right"] <= 840
     assert marbles[-1]["title"].endswith(f"{counts[-1]} items, the last: {len(times) - 1}")
+
+
+@pytest.mark.parametrize("layout", [Sheet(["a"], 0.0, 1.0, 840).layout(), Strip(["a"], 0.0, 1.0).layout()])
+def test_whatever_comes_how_wide_and_how_densely_marbles_stand_apart_and_all_is_counted(layout: Layout) -> None:
+    choose = random.Random(1)
+    for _ in range(300):
+        lane, time, number = Lane("a"), 0.0, 0
+        for _ in range(60):
+            time += choose.choice((0.0, 0.001, 0.01, 0.1)) * choose.random()
+            data = choose.choice(("", "a", "日本語" * 3, "a long label, cut", Close(4001), ValueError("bad")))
+            count = choose.choice((1, 1, 1, 20, 100_000))
+            number += count
+            layout.add(lane, Event(time, "a", "close" if isinstance(data, Close) else "next", data), count)
+        assert sum(marble.count for marble in lane.marbles) == number
+        for before, after in pairwise(lane.marbles):
+            assert after.x - after.half >= before.right + layout.gap - 1e-9
 
 
 def test_a_picture_of_a_hundred_thousand_events_is_no_larger_than_one_of_a_thousand() -> None:

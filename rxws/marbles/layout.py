@@ -78,7 +78,7 @@ class Layout:
         if event.kind in ("error", "completed"):
             row.ends.append((at if before is None else max(at, before.right + self.gap), event))
         elif before is not None and _alike(before.event, event) and self._near(before, event, at):
-            self._merge(before, event, at, count)
+            self._merge(row, event, at, count)
         else:
             label = label_of(event) if count == 1 else f"×{count}"
             half = self.half(label)
@@ -91,10 +91,14 @@ class Layout:
         edge = before.right + self.gap
         return at - self.half("") < edge or at - self.half(label_of(event)) < edge
 
-    def _merge(self, marble: Marble, event: Event, at: float, count: int) -> None:
+    def _merge(self, row: Lane, event: Event, at: float, count: int) -> None:
+        *others, marble = row.marbles[-2:]
         marble.count += count
         marble.event, marble.label, marble.last = event, f"×{marble.count}", max(at, marble.last)
         marble.half = max(self.half(marble.label), (marble.last - marble.first) / 2 + self.half(""))
+        for other in others:  # a count may be wider than the label that stood here
+            missing = max(0.0, other.right + self.gap - (marble.x - marble.half))
+            marble.first, marble.last = marble.first + missing, marble.last + missing
 
 
 def label_of(event: Event) -> str:

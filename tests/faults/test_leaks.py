@@ -24,9 +24,9 @@ def _quiet() -> Iterator[None]:
 
 
 async def rounds(server: Server, number: int) -> None:
-    """Go through all ways at once, `number` times, to the end of each."""
+    """Go through all ways, twice at once, `number` times, to the end of each."""
     for _ in range(number):
-        await asyncio.gather(*(come_and_go(server, way) for way in range(ROUND)))
+        await asyncio.gather(*(come_and_go(server, way) for way in range(2 * ROUND)))
         async with asyncio.timeout(10):
             while server.hub and len(server.hub):
                 await asyncio.sleep(0.01)
@@ -37,10 +37,10 @@ async def test_given_connections_ended_in_every_way_when_hundreds_have_gone_then
     eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with everything() as server:
-        await rounds(server, 3)
+        await rounds(server, 2)
         await asyncio.sleep(0.3)
         tasks, files, before = len(asyncio.all_tasks()), descriptors(), objects()
-        await rounds(server, 8)
+        await rounds(server, 4)
         await eventually(lambda: len(asyncio.all_tasks()) <= tasks and descriptors() <= files)
         await asyncio.sleep(0.3)
         assert objects() - before < 8 * ROUND, "not one object for each connection"

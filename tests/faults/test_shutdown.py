@@ -61,7 +61,7 @@ async def test_given_a_socket_in_the_middle_of_something_when_it_shuts_down_then
         await asyncio.sleep(60)
 
     handler = busy if before == "the handler works" else lambda incoming: incoming
-    async with serving(rxws.websocket(handler)) as server, raw(server.port) as peer:
+    async with serving(rxws.websocket(handler), shutdown_timeout=0.3) as server, raw(server.port) as peer:
         await eventually(lambda: server.sockets)
         match before:
             case "a message is on its way":
@@ -90,6 +90,7 @@ async def test_given_a_shutdown_timeout_when_peers_need_longer_then_they_get_it(
             seen += 1
         assert seen == 50
         peer.send_close(1001)
+        peer.writer.close()
         await closing
 
 

@@ -343,11 +343,13 @@ async def test_a_retry_after_is_seconds_or_a_date(value: Any, seconds: float | N
 
 
 async def test_a_body_that_never_ends_does_not_delay_the_refusal() -> None:
+    refusal = asyncio.Event()
+
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=500)
         await response.prepare(request)
         await response.write(b"Sorry")
-        await asyncio.sleep(3)
+        await refusal.wait()
         return response
 
     app = web.Application()
@@ -355,7 +357,7 @@ async def test_a_body_that_never_ends_does_not_delay_the_refusal() -> None:
     async with running(app) as server:
         async with asyncio.timeout(2):
             assert (await refused(server.url)).body == "Sorry"
-        await asyncio.sleep(2)
+        refusal.set()
 
 
 async def raw_server(answer: bytes) -> asyncio.Server:

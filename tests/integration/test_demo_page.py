@@ -48,15 +48,15 @@ async def test_the_page_streams_telemetry_and_switches_it_live(page: Page) -> No
         await slide(page, "rate", 1)
         await page.wait_for_timeout(500)
         slow = await count(page)
-        await page.wait_for_timeout(2000)
+        await page.wait_for_timeout(1000)
         slow = await count(page) - slow
         await slide(page, "rate", 20)
         await page.wait_for_timeout(500)
         fast = await count(page)
-        await page.wait_for_timeout(2000)
+        await page.wait_for_timeout(1000)
         fast = await count(page) - fast
-        assert slow <= 4
-        assert fast >= 20
+        assert slow <= 3
+        assert fast >= 10
 
         await slide(page, "threshold", 1)
         await expect(page.locator("#alert")).to_contain_text("above 1 %", timeout=20_000)

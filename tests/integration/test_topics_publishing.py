@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import rxws
+from rxws.cli import main
 from tests.integration.broker import Broker
 from tests.topics.contract import values
 
@@ -77,8 +79,12 @@ def test_wrong_arguments_of_the_command_are_clear_errors(arguments: tuple[str, .
     assert "Traceback" not in finished.stderr
 
 
-def test_without_a_broker_the_command_says_so_and_fails() -> None:
-    finished = command("nats://127.0.0.1:1", "a", text="1\n")
-    assert finished.returncode == 1
-    assert "NATS at nats://127.0.0.1:1 is away" in finished.stderr
-    assert "a message to 'a' was not published" in finished.stderr
+def test_without_a_broker_the_command_says_so_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 3.0)
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
+    assert main(["publish", "nats://127.0.0.1:1", "a"]) == 1
+    said = capsys.readouterr().err
+    assert "NATS at nats://127.0.0.1:1 is away" in said
+    assert "a message to 'a' was not published" in said
