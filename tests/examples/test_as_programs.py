@@ -15,7 +15,7 @@ import pytest
 from tests.examples.conftest import EXAMPLES
 
 CLIENTS = sorted((EXAMPLES / "client").glob("*.py"))
-PROGRAMS = [*sorted(EXAMPLES.glob("*.py")), EXAMPLES / "chat" / "server.py"]
+PROGRAMS = [*sorted(EXAMPLES.glob("*.py")), EXAMPLES / "chat" / "server.py", EXAMPLES / "cluster" / "demo.py"]
 
 
 def free_port() -> int:

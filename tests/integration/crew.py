@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -41,7 +42,7 @@ class Crew:
         self.process = process
         self.port = 0
         self.all: set[psutil.Process] = set()
-        """All workers that there have been, as far as anybody asked."""
+        """All processes below it that there have been, as far as anybody asked."""
 
     @property
     def url(self) -> str:
@@ -51,16 +52,16 @@ class Crew:
     def workers(self) -> list[psutil.Process]:
         """The workers that run now."""
         try:
-            now = psutil.Process(self.process.pid).children()
+            program = psutil.Process(self.process.pid)
+            self.all.update(program.children(recursive=True))
+            return [worker for worker in program.children() if runs(worker)]
         except psutil.NoSuchProcess:
-            now = []
-        self.all.update(now)
-        return [worker for worker in now if _runs(worker)]
+            return []
 
     @property
     def left(self) -> list[psutil.Process]:
-        """Those of all workers that run still."""
-        return [worker for worker in self.all if _runs(worker)]
+        """Those of `all` that run still."""
+        return [worker for worker in self.all if runs(worker)]
 
     async def ready(self) -> None:
         """Wait until all workers serve."""
@@ -83,14 +84,24 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(
-    directory: Path, more: str = "", workers: int = 3, *, program: str = PROGRAM, ready: bool = True
-) -> AsyncIterator[Crew]:
-    """Run a program in a process group of its own; nothing of it is left afterwards, whatever it has done."""
+async def crew(directory: Path, more: str = "", workers: int = 3, *, ready: bool = True) -> AsyncIterator[Crew]:
+    """Run the program, with more in it."""
     file = directory / "program.py"
-    file.write_text(program.format(more=more, workers=workers))
+    file.write_text(PROGRAM.format(more=more, workers=workers))
+    async with started(file, ready=ready) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started(file: Path, *, ready: bool = True, **environment: str) -> AsyncIterator[Crew]:
+    """Run a program in a process group of its own; nothing of it is left afterwards, whatever it has done."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, file, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, process_group=0
+        sys.executable,
+        file,
+        env={**os.environ, **environment},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        process_group=0,
     )
     running = Crew(process)
     try:
@@ -98,7 +109,7 @@ async def crew(
             await running.ready()
         yield running
     finally:
-        for one in (*running.workers, *running.left):
+        for one in (*running.workers, *running.left):  # asked for its workers, it knows all
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
         with contextlib.suppress(ProcessLookupError):
@@ -106,7 +117,7 @@ async def crew(
         await process.communicate()
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
     try:
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
