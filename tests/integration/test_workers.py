@@ -37,7 +37,7 @@ class Client:
         self.socket = socket
         self.got: list[str] = []
         self.codes: list[int] = []
-        """How its connections have ended."""
+        """How its connections have ended; a worker that stops may still take a client of one that was faster."""
         socket.incoming.subscribe(self.got.append)
         socket.states.subscribe(self._note)
 
@@ -98,7 +98,7 @@ async def test_all_stop_together_and_their_clients_see_1001(tmp_path: Path, even
         assert running.process.returncode == 0
         assert output == "(Press CTRL+C to quit)\nover\n"
         assert errors == ""
-        await eventually(lambda: all(client.codes == [1001] for client in found))
+        await eventually(lambda: all(client.codes[:1] == [1001] for client in found))
         assert running.left == []
 
 
@@ -107,7 +107,7 @@ async def test_workers_stop_when_their_parent_is_killed(tmp_path: Path, eventual
         running.process.kill()
         await eventually(lambda: not running.left)
         assert len(running.all) == 3
-        await eventually(lambda: all(client.codes == [1001] for client in found))
+        await eventually(lambda: all(client.codes[:1] == [1001] for client in found))
 
 
 async def test_a_worker_that_is_stuck_does_not_outlive_its_killed_parent(
