@@ -1,12 +1,15 @@
-# make demo, make test; the rest is for those who change rxws
+# make demo, make demo-cluster, make test; the rest is for those who change rxws
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint coverage conformance fuzz bench soak notebooks lab clean
+.PHONY: demo demo-cluster test test-all lint coverage conformance fuzz bench soak notebooks lab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxws demo
+
+demo-cluster: $(VENV)/.cluster
+	$(BIN)/python examples/cluster/demo.py
 
 test: $(VENV)/.test tests/npm/node_modules browser
 	$(BIN)/python -m pytest $(ARGS)

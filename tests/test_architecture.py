@@ -8,13 +8,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = [
     {"closing", "codecs", "rate", "origins", "threads", "scheduling", "disposal", "stats", "offline"},
+    {"ports", "siblings", "worker"},
     {"errors"},
     {"wire", "broadcast", "origin"},
     {"states", "operators"},
     {"overflow", "backoff", "encoding"},
     {"options", "receipts", "undelivered", "keeping", "room"},
     {"incoming", "outgoing", "error_stream", "heartbeat", "journal", "patience", "topics"},
-    {"connection"},
+    {"connection", "workers"},
     {"lifecycle"},
     {"socket", "block", "reconnect", "multiplex", "request"},
     {"recording"},

@@ -4,12 +4,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
+from aiohttp import web
 
+import rxws
 from rxws.run import new_event_loop
 
 PROGRAM = """
@@ -63,3 +67,55 @@ async def ask(port: int) -> str:
     answer = await reader.read()
     writer.close()
     return answer.decode()
+
+
+@pytest.mark.parametrize(
+    ("workers", "options", "error", "says"),
+    [
+        (0, {}, ValueError, "workers must be positive"),
+        (-1, {}, ValueError, "workers must be positive"),
+        (True, {}, TypeError, "workers must be a number of processes"),
+        ("4", {}, TypeError, "workers must be a number of processes"),
+        (2, {"path": "/tmp/rxws.sock"}, ValueError, "path= is for one process: with workers= say host= and port="),
+        (2, {"sock": socket.socket}, ValueError, "sock= is for one process"),
+        (2, {"reuse_port": False}, ValueError, "reuse_port= is for one process"),
+        (2, {"handle_signals": False}, ValueError, "handle_signals= is for one process"),
+        (1, {"host": "192.0.2.1"}, OSError, "Cannot assign"),
+    ],
+)
+def test_what_makes_no_sense_with_workers_is_a_clear_error(
+    workers: Any, options: Any, error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        rxws.run(web.Application(), workers=workers, **options)
+
+
+def test_a_system_without_what_workers_need_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "SO_REUSEPORT")
+    with pytest.raises(RuntimeError, match="no fork or no SO_REUSEPORT"):
+        rxws.run(web.Application(), workers=2)
+
+
+async def test_workers_are_not_forked_beside_an_event_loop_or_from_a_thread() -> None:
+    with pytest.raises(RuntimeError, match="cannot within an event loop"):
+        rxws.run(web.Application(), workers=2)
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            rxws.run(web.Application(), workers=2)
+        except RuntimeError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert "must be called in the main thread" in str(errors[0])
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_port_in_use_is_an_error_at_once_even_if_it_could_be_shared(shared: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=shared) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"):
+            rxws.run(web.Application(), workers=2, host="127.0.0.1", port=port)

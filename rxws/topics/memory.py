@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -10,10 +11,13 @@ from typing import NamedTuple
 from reactivex import abc
 from reactivex.disposable import Disposable
 
+from rxws import siblings
 from rxws.topics.engine import Following, Last, Limits, Reading, Since
 from rxws.topics.message import Gap, Position, Record, Unpublished
 from rxws.topics.names import is_pattern, matcher
 from rxws.wire import MESSAGE_WEIGHT, Binary, Text
+
+logger = logging.getLogger("rxws")
 
 
 class _Kept(NamedTuple):
@@ -34,7 +38,7 @@ class MemoryEngine:
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._clock = clock
-        self._epoch = time.time_ns()
+        self._epoch = 0
         self._published = 0
         self._weight = 0
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
@@ -58,6 +62,9 @@ class MemoryEngine:
     def start(self, report: Callable[[Exception], object]) -> None:
         """Begin."""
         self._report = report
+        self._epoch = time.time_ns()  # now, since processes that were forked before have positions of their own
+        if siblings.count > 1:
+            logger.warning("memory:// is this process alone, one of %d: use topics over NATS for all", siblings.count)
 
     async def confirmed(self) -> None:
         """Return: all is kept."""

@@ -47,8 +47,7 @@ class Publisher:
 
     def __init__(self, topics: Topics[Any]) -> None:
         self._topics = topics
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="rxws publisher", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="rxws publisher", daemon=True)
         self._published = 0
         self._counting = threading.Lock()
 
@@ -69,6 +68,7 @@ class Publisher:
 
     def __enter__(self) -> Self:
         """Begin to connect."""
+        self._loop = asyncio.new_event_loop()  # not earlier: this process may have been forked since
         self._thread.start()
         self._wait(self._topics.__aenter__())
         return self
@@ -97,6 +97,9 @@ class Publisher:
     def report(self, error: Exception) -> None:
         """Report an error of an Observable that publishes."""
         self._topics.report(error)
+
+    def _run(self) -> None:
+        self._loop.run_forever()
 
     def _wait(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()

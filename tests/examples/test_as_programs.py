@@ -15,7 +15,9 @@ import pytest
 from tests.examples.conftest import EXAMPLES
 
 CLIENTS = sorted((EXAMPLES / "client").glob("*.py"))
-PROGRAMS = [*sorted(EXAMPLES.glob("*.py")), EXAMPLES / "chat" / "server.py", EXAMPLES / "tape" / "server.py"]
+PROGRAMS = [*sorted(EXAMPLES.glob("*.py"))] + [
+    EXAMPLES / name for name in ("chat/server.py", "cluster/demo.py", "tape/server.py")
+]
 
 
 def free_port() -> int:

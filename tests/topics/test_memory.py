@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -53,6 +54,29 @@ async def test_what_has_been_forgotten_altogether_is_a_gap_too(open_topics: Call
     topics["b"].on_next("x" * 400)
     assert values(topics["*"].history()) == ["x" * 400]
     assert [values(topics["a"].messages.history(since=position)) for position in known] == [["gap"], []]
+
+
+async def test_a_process_that_is_one_of_several_is_told_that_memory_is_its_own(
+    open_topics: Callable[..., Topics[Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_topics()["a"].on_next(1)
+    monkeypatch.setattr("rxws.siblings.count", 3)
+    topics = open_topics()
+    topics["a"].on_next(1)
+    topics["a"].on_next(2)
+    (record,) = caplog.records
+    assert record.getMessage() == "memory:// is this process alone, one of 3: use topics over NATS for all"
+
+
+async def test_positions_of_processes_that_were_forked_before_the_beginning_differ() -> None:
+    made = MemoryEngine(Limits(count=10, size=5000, age=None))
+    engines = [copy.deepcopy(made) for _ in range(2)]
+    for engine in engines:
+        engine.start(print)
+        engine.publish("a", Text(b"1"))
+    one, other = (record.position for engine in engines for record, _ in engine._kept.values())
+    assert one.epoch != other.epoch
+    assert one.number == other.number
 
 
 def test_memory_is_flat_whatever_is_published() -> None:

@@ -54,4 +54,3 @@ def test_what_makes_no_sense_is_a_clear_error() -> None:
         publisher["a.*"]
     with pytest.raises(RuntimeError, match="publish within the block"):
         publisher["a"].on_next(1)
-    publisher._loop.close()

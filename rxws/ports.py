@@ -1,0 +1,75 @@
+"""A port that several processes of ours listen on, and nobody else."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterable
+from typing import Any, Final
+
+NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+"""A machine without IPv6 has no `::1`, whatever its resolver says."""
+
+
+def reserve(host: str | Iterable[str] | None, port: int) -> list[socket.socket]:
+    """Bind a socket to each address of a host, or of this machine for `None`; port 0 is any free one, the same for all.
+
+    They do not listen, so the system gives them no connection: they keep the port while those made by `share` come and
+    go. Raises `OSError` for a port that somebody listens on already, even if it would let itself be shared.
+    """
+    hosts = [host] if host is None or isinstance(host, str) else list(host)
+    reserved: list[socket.socket] = []
+    missing: OSError | None = None
+    try:
+        for family, address in _addresses(hosts, port):
+            place = (address[0], reserved[0].getsockname()[1] if reserved else port, *address[2:])
+            try:
+                with _bind(family, place, shared=False) as probe:
+                    place = probe.getsockname()
+                reserved.append(_bind(family, place, shared=True))
+            except OSError as error:
+                if error.errno not in NOT_HERE:
+                    why = f"cannot listen on {place[0]} port {place[1]}: {error.strerror}"
+                    raise OSError(error.errno, why) from None
+                missing = error
+        if missing is not None and not reserved:
+            raise missing
+    except OSError:
+        close(reserved)
+        raise
+    return reserved
+
+
+def share(reserved: Iterable[socket.socket]) -> list[socket.socket]:
+    """Bind one more socket to each address that is reserved, for a process to listen on."""
+    return [_bind(one.family, one.getsockname(), shared=True) for one in reserved]
+
+
+def close(sockets: Iterable[socket.socket]) -> None:
+    """Give the port back."""
+    for one in sockets:
+        one.close()
+
+
+def _addresses(hosts: Iterable[str | None], port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
+    found = [
+        (family, address)
+        for host in hosts
+        for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _bind(family: int, address: tuple[Any, ...], *, shared: bool) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,283 @@
+"""`rxws.run(app, workers=N)`: real processes that are stopped, killed, or do not start, with clients."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rxws
+from tests.integration.broker import Broker
+from tests.integration.crew import Crew, crew
+
+Eventually = Callable[..., Any]
+
+STUCK = """
+async def stick(request):
+    time.sleep(60)
+
+app.router.add_get("/stick", stick)
+sys.modules["rxws.run"].CLEAN_UP = 0
+options["shutdown_timeout"] = 0.5
+"""
+
+
+class Client:
+    """A client that comes back, and what it has got; first on each connection the id of the process that serves it."""
+
+    def __init__(self, socket: rxws.ClientWebSocket[Any, Any]) -> None:
+        self.socket = socket
+        self.got: list[str] = []
+        self.codes: list[int] = []
+        """How its connections have ended; a worker that stops may still take a client of one that was faster."""
+        socket.incoming.subscribe(self.got.append)
+        socket.states.subscribe(self._note)
+
+    def _note(self, state: Any) -> None:
+        if isinstance(because := getattr(state, "because", None), rxws.Close):
+            self.codes.append(because.code)
+
+
+@asynccontextmanager
+async def clients(crew: Crew, count: int, eventually: Eventually) -> AsyncIterator[list[Client]]:
+    """Connect so many clients, more if all of them came to one process."""
+    backoff = rxws.Backoff(initial=0.05, maximum=0.2)
+    async with AsyncExitStack() as stack:
+        found: list[Client] = []
+        while len(found) < count or len(by_process(found)) < min(2, len(crew.workers)):
+            assert len(found) < 200
+            socket = await stack.enter_async_context(rxws.connect(crew.url, reconnect=backoff))
+            found.append(Client(socket))
+            await eventually(lambda: found[-1].got)
+        yield found
+
+
+def by_process(found: list[Client]) -> dict[int, list[Client]]:
+    served: dict[int, list[Client]] = defaultdict(list)
+    for client in found:
+        served[int(client.got[-1])].append(client)
+    return served
+
+
+async def test_a_worker_that_is_killed_is_started_again_and_its_clients_come_back(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    async with crew(tmp_path) as running, clients(running, 12, eventually) as found:
+        before = running.workers
+        assert len(before) == 3
+        assert set(by_process(found)) <= {worker.pid for worker in before}
+        victim, victims = next(iter(by_process(found).items()))
+        others = [client for client in found if client not in victims]
+        os.kill(victim, signal.SIGKILL)
+        await eventually(lambda: all(len(client.got) == 2 for client in victims), timeout=15)
+        await eventually(lambda: len(running.workers) == 3)
+        assert victim not in {int(client.got[-1]) for client in found}
+        assert len({*running.workers} - {*before}) == 1
+        assert all(len(client.got) == 1 for client in others)
+        _, errors = await running.terminate()
+        assert "a worker died of SIGKILL; another one starts in 0 s" in errors
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT to all", "SIGTERM to all"])
+async def test_all_stop_together_and_their_clients_see_1001(tmp_path: Path, eventually: Eventually, how: str) -> None:
+    """A terminal sends SIGINT to the whole group, a service manager SIGTERM; nobody is told twice."""
+    async with crew(tmp_path) as running, clients(running, 6, eventually) as found:
+        if how == "SIGTERM":
+            running.process.send_signal(signal.SIGTERM)
+        else:
+            os.killpg(running.process.pid, signal.Signals[how.split()[0]])
+        output, errors = await running.output()
+        assert running.process.returncode == 0
+        assert output == "(Press CTRL+C to quit)\nover\n"
+        assert errors == ""
+        await eventually(lambda: all(client.codes[:1] == [1001] for client in found))
+        assert running.left == []
+
+
+async def test_workers_stop_when_their_parent_is_killed(tmp_path: Path, eventually: Eventually) -> None:
+    async with crew(tmp_path) as running, clients(running, 6, eventually) as found:
+        running.process.kill()
+        await eventually(lambda: not running.left)
+        assert len(running.all) == 3
+        await eventually(lambda: all(client.codes[:1] == [1001] for client in found))
+
+
+async def test_a_worker_that_is_stuck_does_not_outlive_its_killed_parent(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    async with crew(tmp_path, STUCK, workers=1) as running:
+        await stick(running)
+        running.process.kill()
+        await eventually(lambda: not running.left)
+
+
+async def test_a_worker_that_is_stuck_is_killed_at_the_deadline(tmp_path: Path) -> None:
+    async with crew(tmp_path, STUCK, workers=2) as running:
+        await stick(running)
+        began = time.monotonic()
+        output, errors = await running.terminate()
+        assert time.monotonic() - began > 0.5
+        assert (running.process.returncode, output.splitlines()[-1]) == (0, "over")
+        assert "workers that have not stopped are killed" in errors
+        assert running.left == []
+
+
+async def test_a_second_signal_kills_at_once(tmp_path: Path, eventually: Eventually) -> None:
+    async with crew(tmp_path, STUCK.replace("0.5", "60"), workers=2) as running:
+        await stick(running)
+        running.process.send_signal(signal.SIGINT)
+        await eventually(lambda: len(running.workers) == 1)
+        await running.terminate(signal.SIGINT)
+        assert running.process.returncode == 0
+        assert running.left == []
+
+
+async def stick(running: Crew) -> None:
+    """Block the event loop of one worker."""
+    _, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(b"GET /stick HTTP/1.0\r\n\r\n")
+    await asyncio.sleep(0.3)
+    writer.close()
+
+
+async def test_a_worker_that_is_told_to_stop_closes_its_sockets_and_is_replaced(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    async with crew(tmp_path, workers=2) as running, clients(running, 6, eventually) as found:
+        pid, served = next(iter(by_process(found).items()))
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
+        await eventually(lambda: all(len(client.got) == 2 for client in served), timeout=15)
+        assert [client.codes for client in served] == [[1001]] * len(served)
+        _, errors = await running.terminate()
+        assert "a worker ended with status 0; another one starts in 0 s" in errors
+
+
+FAILS = """
+async def fail(app):
+    if {when}:
+        raise LookupError("no database at hand")
+app.on_startup.append(fail)
+with open("{log}", "a") as log:
+    pass
+async def note(app):
+    with open("{log}", "a") as log:
+        log.write("started\\n")
+app.on_startup.insert(0, note)
+"""
+
+
+async def test_a_worker_that_cannot_start_at_first_is_the_end_and_says_why(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    async with crew(tmp_path, FAILS.format(when="True", log=log), ready=False) as running:
+        output, errors = await running.output(20)
+        assert running.process.returncode == 1
+        assert output == ""
+        assert errors.endswith("RuntimeError: a worker failed to start: LookupError: no database at hand\n")
+        assert 1 <= len(log.read_text().splitlines()) <= 3
+        assert running.left == []
+
+
+async def test_a_worker_that_cannot_start_later_is_tried_again_less_and_less_while_the_others_serve(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    log, bad = tmp_path / "log", tmp_path / "bad"
+    when = f"os.path.exists('{bad}')"
+    async with crew(tmp_path, FAILS.format(when=when, log=log), workers=2) as running:
+        bad.touch()
+        victim = running.workers[0]
+        began = time.monotonic()
+        victim.kill()
+        await eventually(lambda: len(log.read_text().splitlines()) >= 4, timeout=15)
+        assert time.monotonic() - began > 0.45  # at once, then after 0.5 s
+        async with clients(running, 1, eventually) as found:
+            assert int(found[0].got[0]) != victim.pid
+        bad.unlink()
+        await eventually(lambda: len(running.workers) == 2, timeout=15)
+        _, errors = await running.terminate()
+        assert "a worker failed to start: LookupError: no database at hand; another one starts in 0.5 s" in errors
+
+
+ROOM = """
+from reactivex.operators import map
+
+topics = rxws.topics("{url}", max_messages=10_000, max_bytes=4_000_000)
+
+@rxws.websocket(codec=rxws.json)
+def room(request):
+    messages = topics["room"].messages.history(since=request.query.get("since"))
+    return messages.pipe(map(told))
+
+def told(item):
+    if isinstance(item, rxws.topics.Gap):
+        return ["gap", None, os.getpid()]
+    return [item.value, item.position, os.getpid()]
+
+app.router.add_get("/room", room)
+"""
+
+
+class Reader:
+    """A client that comes back with its position."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.position = ""
+        self.values: list[Any] = []
+        self.served: list[int] = []
+        backoff = rxws.Backoff(initial=0.05, maximum=0.2)
+        self.connecting = rxws.connect(self.where, codec=rxws.json, reconnect=backoff)
+
+    def where(self) -> str:
+        return f"{self.url}room?since={self.position}" if self.position else f"{self.url}room"
+
+    def take(self, item: Any) -> None:
+        value, position, pid = item
+        self.values.append(value)
+        self.position = position or self.position
+        if [pid] != self.served[-1:]:
+            self.served.append(pid)
+
+
+async def test_workers_are_killed_in_mid_stream_and_clients_miss_nothing(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    broker = Broker(tmp_path, "max_file_store: 8MB")
+    broker.start()
+    try:
+        topics = rxws.topics(broker.url, max_messages=10_000, max_bytes=4_000_000)
+        async with topics, crew(tmp_path, ROOM.format(url=broker.url)) as running, AsyncExitStack() as stack:
+            publishing = asyncio.create_task(publish(topics["room"], 900, 300))
+            readers = [Reader(running.url) for _ in range(9)]
+            for reader in readers:
+                (await stack.enter_async_context(reader.connecting)).incoming.subscribe(reader.take)
+            await eventually(lambda: all(reader.served for reader in readers))
+            for _ in range(3):
+                victim = readers[0].served[-1]
+                os.kill(victim, signal.SIGKILL)
+                await eventually(lambda victim=victim: readers[0].served[-1] != victim, timeout=10)
+                await asyncio.sleep(0.2)
+            await publishing
+            await eventually(lambda: all(reader.values[-1:] == [899] for reader in readers), timeout=15)
+            assert [reader.values for reader in readers] == [[*range(900)]] * len(readers)
+            assert len(readers[0].served) >= 4
+            await running.terminate()
+    finally:
+        broker.stop()
+
+
+async def publish(topic: Any, count: int, rate: float) -> None:
+    """Publish numbers at a rate, whatever the event loop has to do besides."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for number in range(count):
+        await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
+        topic.on_next(number)

@@ -1,0 +1,70 @@
+"""Processes that do the same, without a network: what they tell, and how they end before they begin."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+PROGRAM = """
+import os, signal, sys, time
+from rxws.workers import Workers
+
+def note(text):
+    print("ready:", len(text), end=" ")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def work(tell):
+    {work}
+
+handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)]
+print("before", end=" ")
+try:
+    Workers(3, work, patience=5, ready=note).run()
+finally:
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)]
+    print("after")
+"""
+
+
+def run(work: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", PROGRAM.format(work=work)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+
+
+def test_the_parent_hears_once_that_all_are_ready_and_nothing_is_printed_twice() -> None:
+    finished = run("""
+    done = []
+    signal.signal(signal.SIGTERM, lambda number, frame: done.append(number))
+    tell.ready("x" * 1000)
+    tell.ready("again")
+    while not done:
+        time.sleep(0.01)
+    """)
+    assert (finished.stdout, finished.stderr) == ("before ready: 499 after\n", "")
+
+
+def test_what_ends_before_it_is_ready_is_an_error_whatever_it_has_started() -> None:
+    """What it has started still could tell something."""
+    finished = run("""
+    started = os.fork()
+    if not started:
+        os.close(1)
+        os.close(2)
+        time.sleep(60)
+        os._exit(0)
+    print(f"<{started}>", flush=True)
+    os._exit(3)
+    """)
+    for started in re.findall(r"<(\d+)>", finished.stdout):
+        os.kill(int(started), signal.SIGKILL)
+    assert finished.returncode == 1
+    assert finished.stderr.endswith("RuntimeError: a worker failed to start: ended with status 3\n")
+
+
+def test_what_exits_says_why() -> None:
+    finished = run("sys.exit('no configuration')")
+    assert finished.returncode == 1
+    assert finished.stderr.endswith("RuntimeError: a worker failed to start: SystemExit: no configuration\n")
+    assert "after" in finished.stdout
