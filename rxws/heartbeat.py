@@ -13,7 +13,8 @@ GRACE: Final = 0.1
 class Heartbeat:
     """Pings every `interval` seconds, and gives up on a peer that shows no sign of life within `interval` after.
 
-    Any frame is a sign of life: messages by their count, `received()`, others by being noted. While `blind()`, when reading is held and a pong may wait unread, an unanswered
+    Any frame is a sign of life: messages by their count, `received()`, others by being noted. While `blind()`, when
+    reading is held and a pong may wait unread, an unanswered
     ping condemns nobody, unless the ping itself could not be sent.
     """
 
@@ -29,8 +30,8 @@ class Heartbeat:
         "_seen",
         "_sent",
         "_timer",
-        "unseen",
         "rtt",
+        "unseen",
     )
 
     def __init__(

@@ -64,7 +64,7 @@ class Outlet:
         self.awake = False
 
     def offer(self, frame: Frame) -> bool:
-        """Take a message, if nothing is to go before it: the first one in a turn, but for answers, is written at once."""
+        """Take a message, if nothing is to go before it: the first of a turn, but for answers, leaves at once."""
         if self.awake or self.congested:
             return False
         if not (self.busy or self.taken):

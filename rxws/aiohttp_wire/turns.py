@@ -26,7 +26,7 @@ class Turns:
         self.counting = False
         """Whether the end of this turn will be noticed."""
         self.alone = 0
-        """The `id` of who was the only one to write in a turn, if nobody else has since; nothing here keeps it alive."""
+        """The `id` of who was the only one to write in a turn, if nobody else has since; an `id` keeps nobody alive."""
         self.waiting: list[Writing] = []
         """Who will write when it ends."""
 
