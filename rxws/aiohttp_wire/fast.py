@@ -124,6 +124,7 @@ class FastWire(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Drop the connection."""
+        self._outlet.congested = True
         self._transport.abort()
         if not self._started:
             release(self._ws)
@@ -161,6 +162,10 @@ class FastWire(asyncio.BufferedProtocol):
                 outlet.write_soon()
         if nbytes == SLICE or watch.frames > MANY:
             self._intake.learn(watch.frames)
+
+    def eof_received(self) -> None:
+        """Take note that the peer has gone: the transport closes now."""
+        self._outlet.congested = True
 
     def _continue_soon(self) -> None:
         if not self._scheduled and self._started:

@@ -44,7 +44,7 @@ class Outlet:
         self.waits = False
         """Whether it will write when the turn ends."""
         self.taken: list[Frame] = []
-        """What leaves then, before what the endpoint has."""
+        """What leaves then, before what the endpoint has; empty unless it is busy or waits."""
         self._left = BATCH  # bytes that may yet be taken until then
         self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
         self._turns = turns
@@ -67,9 +67,17 @@ class Outlet:
         """Take a message, if nothing is to go before it: the first of a turn, but for answers, leaves at once."""
         if self.awake or self.congested:
             return False
-        if not (self.busy or self.taken):
-            if self._wrote_in != self._turns.number:
-                return self._write_at_once(frame)
+        if not (self.busy or self.waits):
+            turns = self._turns
+            if self._wrote_in != turns.number:
+                self._wrote_in = turns.number
+                if not turns.counting:
+                    turns.count()
+                if self._masks or frame.weight > BATCH:
+                    self._write((frame,))
+                else:
+                    self._transport.write(frame.packed or _packed(frame))
+                return True
             self.write_soon()
         self._left -= frame.weight
         if self._left < 0:
@@ -93,7 +101,7 @@ class Outlet:
             self.awake = True
             return
         self.awake = True
-        if self.taken or self._wrote_in == self._turns.number:
+        if self.waits or self._wrote_in == self._turns.number:
             self.write_soon()
         else:
             if not self._turns.counting:
@@ -146,19 +154,6 @@ class Outlet:
     def _write_taken(self) -> None:
         frames, self.taken, self._left = self.taken, [], BATCH
         self._write(frames)
-
-    def _write_at_once(self, frame: Frame) -> bool:
-        if self._transport.is_closing():
-            return False
-        turns = self._turns
-        if not turns.counting:
-            turns.count()
-        self._wrote_in = turns.number
-        if self._masks or frame.weight > BATCH:
-            self._write((frame,))
-        else:
-            self._transport.write(frame.packed or _packed(frame))
-        return True
 
     def _write(self, frames: Sequence[Frame] | Close) -> None:
         """Write frames that weigh `BATCH` together at most, or are one."""
