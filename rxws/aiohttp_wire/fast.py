@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from rxws.aiohttp_wire.intake import CHUNK, MANY, SLICE, Intake
+from rxws.aiohttp_wire.intake import CHUNK, MANY, PIECE, SLICE, Intake
 from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
 from rxws.aiohttp_wire.outlet import Outlet
 from rxws.aiohttp_wire.received import close_received
@@ -55,6 +55,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         if self._loop not in _shared:
+            bytes(PIECE)  # made and freed
             whole = memoryview(bytearray(CHUNK))
             _shared[self._loop] = (whole[:SLICE], whole), Turns()
         buffers, turns = _shared[self._loop]

@@ -17,6 +17,12 @@ SLICE: Final = 16 * 1024
 MANY: Final = SLICE // 8
 """Frames in a chunk that cost too much for it to be larger than a slice: fragments of nothing, say."""
 
+PIECE: Final = 8 * 1024 * 1024
+"""Bytes of memory that glibc shall keep for the next large message, in place of giving it back to the kernel each time.
+
+It keeps twice the largest piece of the kernel's that was freed (mallopt(3), M_MMAP_THRESHOLD).
+"""
+
 
 class Intake:
     """Lends the shared buffer to a transport: a slice, until its peer fills that with larger messages."""

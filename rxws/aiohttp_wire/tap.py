@@ -28,13 +28,13 @@ class Tap(WebSocketDataQueue):
     left = 0
     """Messages that may still pass in this turn of the event loop."""
     weight = 0
-    """Bytes on the wire of the messages that have passed, if each was a short masked frame; else less than that."""
+    """Bytes on the wire of the messages that have passed, if each was one masked frame below 64 KiB; else less."""
 
     def feed_data(self, data: Any, size: int) -> None:
         """Hand on a message, or queue it."""
         if self.receive is not None and self.left and (data[0] is TEXT or data[0] is BINARY):
             self.left -= 1
-            self.weight += size + 6
+            self.weight += size + 6 if size < 126 else size + 8
             self.receive(data[1])
         else:
             self.receive = None
