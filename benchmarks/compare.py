@@ -83,14 +83,23 @@ def load(peer: Peer, server: tuple[int, int], cell: Cell, seconds: float) -> Mea
     return Measurement(messages / seen["seconds"], seen["cpu"] / messages * 1e6)
 
 
-def compare(cell: Cell, peers: list[Peer], rounds: int, seconds: float) -> dict[Peer, list[Measurement]]:
-    """Measure peers in turn, there and back, so that a noisy minute is everybody's."""
+def compare(
+    cell: Cell, peers: list[Peer], rounds: int, seconds: float, *, fresh: bool = False
+) -> dict[Peer, list[Measurement]]:
+    """Measure peers in turn, there and back, so that a noisy minute is everybody's.
+
+    Their servers have done the same before, once, or are `fresh` in each round.
+    """
     results: dict[Peer, list[Measurement]] = {peer: [] for peer in peers}
     with contextlib.ExitStack() as stack:
-        servers = {peer: stack.enter_context(running(peer)) for peer in peers}
+        servers = {} if fresh else {peer: stack.enter_context(running(peer)) for peer in peers}
+        for peer, server in servers.items() if cell.kind == "echo" else ():
+            load(peer, server, cell, seconds / 4)
         for number in range(rounds):
             for peer in peers if number % 2 == 0 else reversed(peers):
-                results[peer].append(load(peer, servers[peer], cell, seconds))
+                results[peer].append(
+                    measure(peer, cell, seconds) if fresh else load(peer, servers[peer], cell, seconds)
+                )
     return results
 
 

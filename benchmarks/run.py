@@ -28,6 +28,7 @@ FIRST = "aiohttp_loop"
 ECHO_PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "starlette_uvicorn", "picows_listener", "floor")
 ROOM_PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener", "floor")
 SHAPES = ((1, 1, 64), (1, 64, 64), (20, 16, 64), (50, 1, 64), (1000, 1, 64), (20, 4, 16384), (4, 1, 1048576))
+JUST_STARTED = (50, 1, 64)
 ROOMS = ((1, 40_000), (100, 800), (1000, 80), (5000, 16))
 GROWTH = (1, 10, 100, 1000, 5000, 10_000)
 
@@ -44,11 +45,13 @@ def row(peer: Peer, seen: list[Measurement], first: Measurement) -> str:
     )
 
 
-def table(title: str, cell: Cell, peers: list[Peer], rounds: int, seconds: float) -> Iterator[str]:
+def table(
+    title: str, cell: Cell, peers: list[Peer], rounds: int, seconds: float, *, fresh: bool = False
+) -> Iterator[str]:
     yield f"\n### {title}\n"
     yield "| peer | messages/s | ratio | server CPU, µs/message | ratio | spread of it |"
     yield "|---|---:|---:|---:|---:|---|"
-    results = compare(cell, peers, rounds, seconds)
+    results = compare(cell, peers, rounds, seconds, fresh=fresh)
     first = median(results[peers[0]])
     for peer, seen in results.items():
         yield row(peer, seen, first)
@@ -61,6 +64,8 @@ def echo(rounds: int, seconds: float) -> Iterator[str]:
             peers = [Peer(module, loop) for module in ECHO_PEERS]
             cell = Cell("echo", f"/echo?size={shape[2]}", shape)
             yield from table(f"{cell.label}, {loop}", cell, peers, rounds, seconds)
+    peers, cell = [Peer(module) for module in ECHO_PEERS], Cell("echo", "/echo?size=64", JUST_STARTED)
+    yield from table(f"{cell.label}, asyncio, servers that have just started", cell, peers, rounds, seconds, fresh=True)
 
 
 def ticks(rounds: int, seconds: float) -> Iterator[str]:
