@@ -79,9 +79,10 @@ class Outlet:
                     self._transport.write(frame.packed or _packed(frame))
                 return True
             self.write_soon()
-        self._left -= frame.weight
-        if self._left < 0:
-            return False  # and nothing is taken until what was is written, since the endpoint wakes us
+        left = self._left - frame.weight
+        if left < 0:
+            return False  # nor is anything behind it taken, since the endpoint wakes us if it waits
+        self._left = left
         self.taken.append(frame)
         return True
 

@@ -6,15 +6,18 @@ import os
 import subprocess
 import sys
 import weakref
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
+import reactivex
 from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
+from rxws.origin import origin
 from tests.integration.server import serving
-from tests.streams import ended
+from tests.streams import ended, watch
 
 BOTH_LOOPS = True
 
@@ -177,3 +180,58 @@ async def test_a_transport_is_not_closed_from_within_its_own_calls(monkeypatch: 
             assert closes == []
             await asyncio.sleep(0)
             assert closes == [None]
+
+
+async def test_what_is_sent_within_a_chunk_leaves_in_order_whatever_its_size() -> None:
+    sizes = (10, 70_000, 10, 30_000, 30_000, 30_000, 10, 200_000, 1)
+
+    def handler(incoming: Any) -> Any:
+        return incoming.pipe(ops.flat_map(lambda _: reactivex.from_iterable([f"{n}:" + "x" * n for n in sizes])))
+
+    async with serving(rxws.websocket(handler)) as server, rxws.connect(server.url) as socket:
+        answers = aiter(socket)
+        for _ in range(3):
+            socket.outgoing.on_next("go")
+            for size in sizes:
+                assert len(await anext(answers)) == len(f"{size}:") + size
+
+
+async def test_what_was_taken_and_is_not_written_is_undelivered() -> None:
+    sockets: list[rxws.WebSocket[Any, Any]] = []
+
+    def handler(incoming: Any, outgoing: Any, socket: Any) -> None:
+        def answer(message: str) -> None:
+            outgoing.on_next("late")
+            socket._life.connection.wire.abort()
+
+        sockets.append(socket)
+        incoming.subscribe(answer)
+
+    async with serving(rxws.websocket(handler)) as server, rxws.connect(server.url) as client:
+        client.outgoing.on_next("go")
+        await ended(client)
+        await ended(sockets[0])
+        taken = [] if rxws.wire_mode == "public" else [("undelivered", "late")]  # aiohttp's methods have it by then
+        assert watch(undelivered=sockets[0].undelivered) == [*taken, "undelivered|"]
+        assert sockets[0].stats.sent == 1 - len(taken)
+
+
+async def test_the_handshake_s_context_is_the_messages_and_the_socket_is_their_origin() -> None:
+    who: ContextVar[str] = ContextVar("who")
+    seen: list[tuple[str, bool]] = []
+
+    def handler(request: Any, incoming: Any, socket: Any) -> None:
+        who.set(request.query["who"])
+        incoming.subscribe(lambda message: seen.append((who.get(), origin.get() is socket._life)))
+
+    async with (
+        serving(rxws.websocket(handler)) as server,
+        rxws.connect(f"{server.url}?who=a") as a,
+        rxws.connect(f"{server.url}?who=b") as b,
+    ):
+        for number, socket in enumerate((a, b, a), 1):
+            socket.outgoing.on_next("hello")
+            while len(seen) < number:
+                await asyncio.sleep(0.001)
+    assert seen == [("a", True), ("b", True), ("a", True)]
+    assert origin.get() is None
