@@ -49,9 +49,9 @@ class Measurement:
 
 
 @contextlib.contextmanager
-def running(peer: Peer) -> Iterator[tuple[int, int]]:
-    """Run a peer, and give its port and process number."""
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RXWS_WIRE": peer.wire}
+def running(peer: Peer, broker: str = "") -> Iterator[tuple[int, int]]:
+    """Run a peer, beside a broker if it needs one, and give its port and process number."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RXWS_WIRE": peer.wire, "BROKER": broker}
     command = [sys.executable, "-m", "benchmarks.serve", peer.module, peer.loop]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True

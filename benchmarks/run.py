@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.chart import draw
 from benchmarks.compare import Cell, Measurement, Peer, compare, median
+from benchmarks.fanout import fanout
 from benchmarks.idle import measure as measure_idle
 from benchmarks.idle import set_up
 
@@ -127,7 +128,7 @@ def growth(rounds: int, seconds: float) -> Iterator[str]:
     )
 
 
-WORKLOADS = {"echo": echo, "ticks": ticks, "broadcast": broadcast, "idle": idle, "growth": growth}
+WORKLOADS = {"echo": echo, "ticks": ticks, "broadcast": broadcast, "idle": idle, "growth": growth, "fanout": fanout}
 
 
 def main() -> None:

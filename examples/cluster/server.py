@@ -4,7 +4,8 @@
 
 or `make demo-cluster`, which brings its own NATS. A page shows which process serves it: kill that one with
 `kill -9`, and the page comes back to another, says the position of the last message it has, and gets what it missed;
-or is told that something may be missing, if more than the topic keeps has been said meanwhile.
+or is told that something may be missing, if more than the topic keeps has been said meanwhile. Who is here is the
+room's presence, over all processes.
 """
 
 import os
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import reactivex
 from aiohttp import web
 from reactivex import Observable
 from reactivex import operators as ops
@@ -42,13 +44,18 @@ def chat(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
         messages = room.messages.history(last=HISTORY) if since is None else room.messages.history(since=since)
     except ValueError as error:
         raise web.HTTPBadRequest(text=f"{error}\n") from error
-    return messages.pipe(ops.map(event), ops.start_with({"type": "served", "by": os.getpid()}))
+    here = room.presence.joining(nick).pipe(ops.map(present))
+    return reactivex.merge(messages.pipe(ops.map(event), ops.start_with({"type": "served", "by": os.getpid()})), here)
 
 
 def event(item: rxws.topics.Message[Event] | rxws.topics.Gap) -> Event:
     if isinstance(item, rxws.topics.Gap):
         return {"type": "gap"}
     return {**item.value, "position": item.position}
+
+
+def present(here: rxws.topics.Present) -> Event:
+    return {"type": "here", "nicks": sorted(here.members, key=str.casefold)}
 
 
 @routes.get("/")

@@ -29,7 +29,7 @@ class Register:
 
     def __init__(self, engine: Engine | None) -> None:
         self._engine = engine
-        self._me = secrets.token_hex(8)
+        self._me = ""
         self._attendances: dict[str, Attendance] = {}
         self._beating: asyncio.Task[None] | None = None
 
@@ -76,6 +76,7 @@ class Register:
             attendance.end()
 
     def _begin(self, report: Callable[[Exception], object]) -> None:
+        self._me = self._me or secrets.token_hex(8)  # not earlier, since processes that are forked are not the same
         if self._engine is not None and self._beating is None:
             self._engine.start(lambda error: isinstance(error, Unpublished) or report(error))
             self._beating = asyncio.get_running_loop().create_task(self._beat())

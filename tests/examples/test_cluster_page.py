@@ -50,6 +50,10 @@ def said(page: Page) -> Any:
     return page.locator(".said .text")
 
 
+def here(page: Page) -> Any:
+    return page.locator("#here li > span:last-child")
+
+
 async def test_pages_of_different_processes_talk_and_one_comes_back_when_its_process_dies(
     demo: Crew, browser: Browser, eventually: Callable[..., Any]
 ) -> None:
@@ -62,6 +66,8 @@ async def test_pages_of_different_processes_talk_and_one_comes_back_when_its_pro
         context, alan = await join(browser, demo, "Alan")
     victim = await process_of(ada)
     assert await process_of(alan) != victim
+    for page, names in ((ada, ["Ada you", "Alan"]), (alan, ["Ada", "Alan you"])):
+        await expect(here(page)).to_have_text(names)
     await say(ada, "Is anybody here?")
     await expect(said(alan)).to_have_text(["Is anybody here?"])
     await say(alan, "<b>me</b>")
@@ -79,6 +85,9 @@ async def test_pages_of_different_processes_talk_and_one_comes_back_when_its_pro
     await expect(said(alan)).to_have_text(everything)
     await expect(ada.locator(".said.mine")).to_have_count(2)
     assert await ada.locator(".notice", has_text="missing").count() == 0
+    await expect(here(ada)).to_have_text(["Ada you", "Alan"])
+    await context.close()
+    await expect(here(ada)).to_have_text(["Ada you"])
 
     os.killpg(demo.process.pid, signal.SIGINT)
     _, errors = await demo.output(15)

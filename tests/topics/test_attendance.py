@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -101,6 +102,17 @@ async def test_members_of_all_processes_are_seen_in_all() -> None:
         assert late == [":ada,bob", "-ada:bob"]
         await asyncio.sleep(TTL * 3)
         assert late == [":ada,bob", "-ada:bob"]
+
+
+@virtual_time
+async def test_processes_that_were_forked_before_the_beginning_are_not_taken_for_one() -> None:
+    broker = Broker()
+    made = Register(Line(broker))
+    registers = [copy.deepcopy(made, {id(broker): broker}) for _ in range(2)]
+    one, two = (Topics[Any](MemoryEngine(Limits(1, 1000, None)), register, rxws.json) for register in registers)
+    async with one, two:
+        ada, bob = changes(one["a"].presence.joining("ada")), changes(two["a"].presence.joining("bob"))
+        assert (ada, bob) == ([":ada", "+bob:ada,bob"], [":ada,bob"])
 
 
 @virtual_time
