@@ -377,6 +377,23 @@ async def test_reading_is_held_only_if_the_wire_does_not_take_what_is_above_high
     wire.drop()
 
 
+async def test_what_a_wire_has_taken_and_not_written_is_undelivered_before_what_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    socket, wire = await eager()
+    taken: list[Frame] = []
+    monkeypatch.setattr(wire, "withdraw", lambda: [taken.pop()] if taken else [])
+    socket.outgoing.on_next("taken")
+    taken.append(Frame(b"taken", "taken"))
+    wire.congested = True
+    socket.outgoing.on_next("waits")
+    log = watch(undelivered=socket.undelivered)
+    wire.drop()
+    await ended(socket)
+    assert log == [("undelivered", "taken"), ("undelivered", "waits"), "undelivered|"]
+    assert (socket.stats.sent, socket.stats.sent_bytes) == (0, 0)
+
+
 async def test_what_is_for_one_connection_alone_is_checked_like_any_message() -> None:
     complaints: list[Exception] = []
     socket, peer = serve(
