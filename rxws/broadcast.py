@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 from reactivex.internal import default_error, noop
+from reactivex.subject import Subject
 
 from rxws.errors import not_cancelled
 
@@ -164,6 +165,14 @@ class Source(Observable[T]):
     def lock(self) -> RLock:  # pyright: ignore
         """What operators take while they work on this source."""
         return vars(self).setdefault("_lock", RLock())
+
+
+class Sink(Source[T], Subject[T]):
+    """A Subject of rxws's, which says itself what it does with what it gets."""
+
+    is_disposed = False
+    exception = None
+    observers: tuple[()] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class Hot(Source[T]):

@@ -68,13 +68,14 @@ class Lifecycle(Reporting):
         self.counters = Counters()
         self.incoming: Incoming[Any] = Incoming(report, self._first_subscriber)
         codec = settings.codec_for(protocol if renewal is None else next(iter(settings.protocols), None))
-        self.outgoing: Outgoing[Any] = Outgoing(self, self.thread, settings, codec, self.counters, report)
+        self.outgoing: Outgoing[Any] = Outgoing(
+            self, self.thread, settings, codec, self.counters, report, returns=renewal is not None
+        )
         self.closed: Outcome[Close] = Outcome(journal.unobserved)
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""
         self.subscription: abc.DisposableBase | None = None
         self.registry: Registry | None = None
-        self.outgoing.offline = renewal is not None
         self._renewal = renewal
         self._answer: Close | None = None
         self._connections: tuple[Connection, ...] = ()
