@@ -41,7 +41,7 @@ class Upgrade:
         if self._hub is not None and not self._hub.admit(self.life):
             raise web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
         self.response = Response(settings)
-        self.socket = WebSocket[Any, Any](self.life, request=request, response=self.response)
+        self.socket: WebSocket[Any, Any] = WebSocket(self.life, request=request, response=self.response)
 
     async def open(self) -> None:
         """Answer the handshake."""
