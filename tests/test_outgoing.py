@@ -412,32 +412,3 @@ async def test_what_is_for_one_connection_alone_is_checked_like_any_message() ->
     peer.congested = False
     await ended(socket)
     assert peer.sent == ["a"]
-
-
-class Taking(MemoryWire):
-    """Takes what is offered, and writes it later than the test."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.taken: list[Frame] = []
-
-    def offer(self, frame: Frame) -> bool:
-        self.taken.append(frame)
-        return True
-
-    def withdraw(self) -> list[Frame]:
-        taken, self.taken = self.taken, []
-        return taken
-
-
-async def test_what_a_wire_took_and_did_not_write_is_undelivered_and_not_counted_as_sent() -> None:
-    life, wire = Lifecycle(check({})), Taking()
-    socket: rxws.WebSocket[Any, Any] = rxws.WebSocket(life)
-    life.open(wire)
-    socket.outgoing.on_next("a")
-    assert (socket.stats.sent, socket.stats.sent_bytes) == (1, 1)
-    log = watch(undelivered=socket.undelivered)
-    wire.drop()
-    await ended(socket)
-    assert log == [("undelivered", "a"), "undelivered|"]
-    assert (socket.stats.sent, socket.stats.sent_bytes) == (0, 0)
