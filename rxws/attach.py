@@ -66,7 +66,7 @@ def attach(
     if incoming is not None:
         life.incoming.subscribe(incoming)
     life.open(open_wire(ws, settings.close_timeout), life.protocol)
-    socket = WebSocket[Any, Any](life, request=request, response=None if request is None else ws)
+    socket: WebSocket[Any, Any] = WebSocket(life, request=request, response=None if request is None else ws)
     if hub is not None:
         hub.add(socket, life)
     if outgoing is not None:

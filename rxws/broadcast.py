@@ -5,11 +5,13 @@ from __future__ import annotations
 from asyncio import CancelledError, Future, get_running_loop
 from collections import deque
 from collections.abc import Callable, Generator
-from threading import Lock
-from typing import Any, Generic, TypeVar
+from threading import Lock, RLock
+from typing import Any, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
+from reactivex.internal import default_error, noop
+from reactivex.subject import Subject
 
 from rxws.errors import not_cancelled
 
@@ -112,14 +114,93 @@ class Subscription(abc.DisposableBase):
         self._broadcast.remove(self._observer)
 
 
-class Hot(Observable[T]):
+class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
+    """What a subscriber of a hot Observable is called by, and disposes; in RxPY four objects and two locks."""
+
+    __slots__ = ("__dict__", "_broadcast", "_on_completed", "_on_error", "on_next")  # watched, it gets one more
+
+    def __init__(
+        self,
+        broadcast: Broadcast[T],
+        on_next: abc.OnNext[T] | None,
+        on_error: abc.OnError | None,
+        on_completed: abc.OnCompleted | None,
+    ) -> None:
+        self._broadcast = broadcast
+        self.on_next: abc.OnNext[T] = on_next or noop  # pyright: ignore[reportIncompatibleMethodOverride]
+        self._on_error = on_error or default_error
+        self._on_completed = on_completed or noop
+
+    def on_error(self, error: Exception) -> None:
+        """Fail, once."""
+        on_error = self._on_error
+        self.dispose()
+        on_error(error)
+
+    def on_completed(self) -> None:
+        """Complete, once."""
+        on_completed = self._on_completed
+        self.dispose()
+        on_completed()
+
+    def dispose(self) -> None:
+        """End it, for the present notification, too; once more does nothing."""
+        self.on_next = self._on_error = self._on_completed = noop
+        self._broadcast.remove(self)
+
+
+class Source(Observable[T]):
+    """An Observable of rxws's: it is what its broadcast says.
+
+    RxPY's own has a lock, for operators such as `merge`; here it is made when one asks for it.
+    """
+
+    _subscribe = None
+    _broadcast: Broadcast[T]
+
+    def __init__(self) -> None:
+        """Do without RxPY's attributes."""
+
+    @property
+    def lock(self) -> RLock:  # pyright: ignore
+        """What operators take while they work on this source."""
+        return vars(self).setdefault("_lock", RLock())
+
+
+class Sink(Source[T], Subject[T]):
+    """A Subject of rxws's, which says itself what it does with what it gets."""
+
+    is_disposed = False
+    exception = None
+    observers: tuple[()] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class Hot(Source[T]):
     """A hot Observable: subscribers see what comes from then on."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
-        super().__init__()
-        self._broadcast: Broadcast[T] = Broadcast(on_raise)
+        self._broadcast = Broadcast(on_raise)
         self.emit = self._broadcast.emit
-        self.end = self._broadcast.end
+
+    def end(self, error: Exception | None = None) -> None:
+        """Complete, or fail."""
+        self._broadcast.end(error)
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """Subscribe an observer, or callbacks; what is returned ends it."""
+        if callable(getattr(on_next, "on_next", None)):
+            observer: Any = on_next
+            on_next, on_error, on_completed = observer.on_next, observer.on_error, observer.on_completed
+        subscriber = Subscriber(self._broadcast, cast("abc.OnNext[T]", on_next), on_error, on_completed)
+        self._subscribe_core(subscriber, scheduler)
+        return subscriber
 
     def watch(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Let somebody see, before the others, who does not count as a subscriber."""
@@ -136,14 +217,13 @@ class Hot(Observable[T]):
         return self._broadcast.subscribe(observer)
 
 
-class Outcome(Observable[T]):
+class Outcome(Source[T]):
     """One value at the end, for late subscribers too."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
-        super().__init__()
-        self._broadcast: Broadcast[T] = Broadcast(on_raise)
+        self._broadcast = Broadcast(on_raise)
         self._value: T | None = None
-        self._waiting: list[Future[T]] = []
+        self._waiting: tuple[Future[T], ...] = ()
 
     def settle(self, value: T) -> None:
         """Emit the value and complete."""
@@ -167,6 +247,5 @@ class Outcome(Observable[T]):
         if self._value is not None:
             future.set_result(self._value)
         else:
-            self._waiting.append(future)
-            future.add_done_callback(self._waiting.remove)
+            self._waiting = (*(other for other in self._waiting if not other.done()), future)
         return future.__await__()

@@ -72,6 +72,11 @@ class Connection:
     The first cause of the end wins: a close of ours, a close of the peer's, a violation, the connection's loss.
     """
 
+    __slots__ = (
+        *("_answer", "_counters", "_deadline", "_decode", "_emit", "_listening", "_loop", "_next_items", "_owner"),
+        *("_patience", "_ping", "_pings", "_rate", "_settings", "cause", "closed_by_peer", "context", "heartbeat"),
+        *("receipts", "sending", "wire"),
+    )
     _deadline: asyncio.TimerHandle
 
     def __init__(
@@ -96,9 +101,8 @@ class Connection:
         self._next_items = owner.outgoing.next_items
         self._loop = asyncio.get_running_loop()
         self._rate = Rate(settings.message_rate) if settings.message_rate else None
-        self._pings = Rate(PINGS)
-        limit = settings.message_timeout
-        self._patience = None if limit is None else Patience(self._loop, limit, wire, self._lost_patience)
+        self._pings: Rate | None = None  # as most peers send none
+        self._patience: Patience | None = None  # as most messages come whole
         self._listening = True
         self._answer: Close | None = None
         self._ping: bytes | None = None
@@ -107,16 +111,9 @@ class Connection:
 
     def start(self, *, held: bool) -> None:
         """Begin to read and write."""
-        wire, counters, interval = self.wire, self._counters, self._settings.heartbeat
+        wire, interval = self.wire, self._settings.heartbeat
         if self.cause is None and interval is not None:
-            self.heartbeat = Heartbeat(
-                self._loop,
-                interval,
-                ping=self._send_ping,
-                received=lambda: counters.received,
-                blind=lambda: wire.blind,
-                on_timeout=self._missed_heartbeat,
-            )
+            self.heartbeat = Heartbeat(self._loop, interval, self)
         if held:
             wire.hold()
         wire.start(self, fresh=self._settings.overflow not in ("close", "drop_oldest", "drop_newest"))
@@ -202,7 +199,10 @@ class Connection:
     def part_received(self) -> None:
         """Note that the peer lives, and for how long it has been sending a message."""
         self.sign_of_life()
-        if self._patience is not None and self.cause is None:
+        limit = self._settings.message_timeout
+        if limit is not None and self.cause is None:
+            if self._patience is None:
+                self._patience = Patience(self._loop, limit, self.wire, self._lost_patience)
             self._patience.part_received()
 
     def sign_of_life(self) -> None:
@@ -235,6 +235,30 @@ class Connection:
         violation.__cause__ = error
         self._fail(violation, close)
 
+    # What the heartbeat asks
+
+    @property
+    def received(self) -> int:
+        """Count the messages so far, over all connections."""
+        return self._counters.received
+
+    @property
+    def blind(self) -> bool:
+        """Whether a pong may wait unread."""
+        return self.wire.blind
+
+    def send_ping(self, data: bytes) -> None:
+        """Send a ping, before what is queued."""
+        self._ping = data
+        self.wire.wake()
+
+    def missed_heartbeat(self) -> None:
+        """End: the peer is gone."""
+        self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
+        self.wire.abort()
+
+    # The end
+
     def connection_lost(self, error: BaseException | None) -> None:
         """End."""
         lost = ConnectionLost("the connection ended without a close frame")
@@ -252,6 +276,8 @@ class Connection:
             self._owner.ending(self, error)
 
     def _count_ping(self) -> None:
+        if self._pings is None:
+            self._pings = Rate(PINGS)
         if self.cause is None and not self._pings.admits(self._loop.time()):
             self._refuse(f"more than {PINGS:g} pings a second", "Too Many Pings")
 
@@ -267,11 +293,3 @@ class Connection:
         if self.finish(close, close, flush=False):
             self._owner.ending(self, violation)
             self._owner.note(violation)
-
-    def _missed_heartbeat(self) -> None:
-        self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
-        self.wire.abort()
-
-    def _send_ping(self, data: bytes) -> None:
-        self._ping = data
-        self.wire.wake()

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reactivex import abc
-from reactivex.subject import Subject
 
-from rxws.broadcast import Broadcast
+from rxws.broadcast import Broadcast, Sink
 from rxws.threads import MAX_HANDED_OVER, LoopThread
 
 
-class Errors(Subject[Exception]):
+class Errors(Sink[Exception]):
     """Emits exceptions; completes when the socket closes, and never fails.
 
     A handler may push its own: `on_next(error)`, or `on_error(error)`, which does the same. `on_completed` is
@@ -22,11 +21,11 @@ class Errors(Subject[Exception]):
     def __init__(
         self, thread: LoopThread, log: Callable[[Exception], object], report: Callable[[Exception], object]
     ) -> None:
-        super().__init__()
+        self.is_stopped = False
         self._thread = thread
         self._log = log
         self._report = report
-        self._broadcast = Broadcast[Exception](log)
+        self._broadcast = Broadcast(log)
         self.emit = self._broadcast.emit
 
     @property

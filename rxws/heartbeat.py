@@ -3,30 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from contextvars import Context
+from typing import Final, Protocol
 
 GRACE: Final = 0.1
 """The share of the interval between two looks for a pong: when the event loop itself was late, it may be waiting."""
 
 
+class Beating(Protocol):
+    """A connection, as its heartbeat sees it."""
+
+    context: Context
+    """Where its timers run."""
+
+    @property
+    def received(self) -> int:
+        """Count the messages so far."""
+        ...
+
+    @property
+    def blind(self) -> bool:
+        """Whether a pong may wait unread."""
+        ...
+
+    def send_ping(self, data: bytes) -> None:
+        """Send a ping."""
+        ...
+
+    def missed_heartbeat(self) -> None:
+        """Take note that the peer gave no sign of life."""
+        ...
+
+
 class Heartbeat:
     """Pings every `interval` seconds, and gives up on a peer that shows no sign of life within `interval` after.
 
-    Any frame is a sign of life: messages by their count, `received()`, others by being noted. While `blind()`, when
+    Any frame is a sign of life: messages by their count, `received`, others by being noted. While `blind`, when
     reading is held and a pong may wait unread, an unanswered
     ping condemns nobody, unless the ping itself could not be sent.
     """
 
     __slots__ = (
         "_asked",
-        "_blind",
+        "_connection",
         "_interval",
         "_loop",
-        "_on_timeout",
-        "_ping",
         "_pinged",
-        "_received",
         "_seen",
         "_sent",
         "_timer",
@@ -34,30 +56,18 @@ class Heartbeat:
         "unseen",
     )
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        interval: float,
-        *,
-        ping: Callable[[bytes], object],
-        received: Callable[[], int],
-        blind: Callable[[], bool],
-        on_timeout: Callable[[], object],
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, interval: float, connection: Beating) -> None:
         self.rtt: float | None = None
         self._loop = loop
         self._interval = interval
-        self._ping = ping
-        self._received = received
-        self._blind = blind
-        self._on_timeout = on_timeout
+        self._connection = connection
         self._pinged = 0
         self._sent: float | None = None
         self._asked: asyncio.Future[float] | None = None
         self._seen = 0  # messages when the last ping was sent
         self.unseen = False
         """Whether no other sign of life was seen since; who sees one says so."""
-        self._timer = loop.call_later(interval, self._send)
+        self._timer = loop.call_later(interval, self._send, context=connection.context)
 
     def ping_taken(self) -> None:
         """Start the clock: the ping goes on the wire now."""
@@ -87,15 +97,16 @@ class Heartbeat:
         return self._pinged.to_bytes(4, "big")
 
     def _look(self) -> None:
-        self._timer = self._loop.call_later(self._interval * GRACE, self._judge if self._due() else self._send)
+        then = self._judge if self._due() else self._send
+        self._timer = self._loop.call_later(self._interval * GRACE, then, context=self._connection.context)
 
     def _due(self) -> bool:
-        return self.unseen and self._received() == self._seen
+        return self.unseen and self._connection.received == self._seen
 
     def _judge(self) -> None:
         sent = self._sent is not None
-        if self._due() and not (sent and self._blind()):
-            self._on_timeout()
+        if self._due() and not (sent and self._connection.blind):
+            self._connection.missed_heartbeat()
         else:
             self._send()
 
@@ -103,6 +114,7 @@ class Heartbeat:
         self._pinged = (self._pinged + 1) % 2**32
         self._sent = None
         self.unseen = True
-        self._seen = self._received()
-        self._ping(self._payload())
-        self._timer = self._loop.call_later(self._interval * (1 - GRACE), self._look)
+        self._seen = self._connection.received
+        self._connection.send_ping(self._payload())
+        delay = self._interval * (1 - GRACE)
+        self._timer = self._loop.call_later(delay, self._look, context=self._connection.context)

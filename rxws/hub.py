@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from copy import copy
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from reactivex import Observable
 
@@ -37,10 +37,10 @@ class Hub:
         """Errors that `errors` of some socket emitted, or would have, so far; by the name of their class."""
         self._shutdown_close = Close(shutdown_code)
         self._shutdown_timeout = shutdown_timeout
-        self._sockets: dict[WebSocket[Any, Any], Lifecycle] = {}
+        self._sockets: dict[Lifecycle, WebSocket[Any, Any]] = {}
         self._past = HubStats()  # of the closed sockets
         self._lock = Lock()  # a socket is among the open ones or in the past, for readers in other threads too
-        self._taken = 0
+        self._taken: set[Lifecycle] = set()
         self._shutting_down = False
         self._opened = Hot[WebSocket[Any, Any]](lambda error: _blame("opened", error))
         self._closed = Hot[WebSocket[Any, Any]](lambda error: _blame("closed", error))
@@ -59,7 +59,7 @@ class Hub:
     def stats(self) -> HubStats:
         """Sum up what went through the sockets; takes about a microsecond for each that is open."""
         with self._lock:
-            lives, total = tuple(self._sockets.values()), copy(self._past)
+            lives, total = tuple(self._sockets), copy(self._past)
             total.durations = total.durations.copy()
         for life in lives:
             total.add(life.counters, life.outgoing.dropped_count)
@@ -74,17 +74,17 @@ class Hub:
 
     def __iter__(self) -> Iterator[WebSocket[Any, Any]]:
         """Iterate over the sockets that are open now."""
-        return iter(tuple(self._sockets))
+        return iter(tuple(self._sockets.values()))
 
     def admit(self, life: Lifecycle) -> bool:
         """Take a place for a socket that is about to open, or refuse it; the place is free again at its end."""
         if self._shutting_down:
             self.refuse("shutdown", life.journal)
-        elif self.max_connections is not None and self._taken >= self.max_connections:
+        elif self.max_connections is not None and len(self._taken) >= self.max_connections:
             self.refuse("limit", life.journal)
         else:
-            self._taken += 1
-            life.at_end(self._free)
+            self._taken.add(life)
+            life.registry = self
             return True
         return False
 
@@ -96,18 +96,31 @@ class Hub:
     def add(self, socket: WebSocket[Any, Any], life: Lifecycle) -> None:
         """Count a socket as open, until it ends."""
         with self._lock:
-            self._sockets[socket] = life
+            self._sockets[life] = socket
         self.opened_total += 1
-        life.closed.subscribe(lambda close: self._remove(socket, close))
+        life.registry = self
         if self._shutting_down:
             self._shut(life)
         self._opened.emit(socket)
+
+    def remove(self, life: Lifecycle) -> None:
+        """Count a socket as closed; if it was admitted and did not open, just give its place back."""
+        self._taken.discard(life)
+        with self._lock:
+            socket = self._sockets.pop(life, None)
+            if socket is None:
+                return
+            self._past.add(life.counters, life.outgoing.dropped_count)
+            self._past.add_duration(life.counters.duration)
+        code = cast("Close", life.close_cause).code
+        self.closed_total[code] = self.closed_total.get(code, 0) + 1
+        self._closed.emit(socket)
 
     async def shut_down(self) -> None:
         """Refuse new sockets, close the open ones, and wait for their ends; `shutdown_timeout` bounds them all."""
         self._shutting_down = True
         self._opened.end()
-        lives = list(self._sockets.values())
+        lives = list(self._sockets)
         for life in lives:
             self._shut(life)
         await asyncio.gather(*(_ended(life) for life in lives))
@@ -116,17 +129,6 @@ class Hub:
     def _shut(self, life: Lifecycle) -> None:
         life.close(self._shutdown_close)
         life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.give_up).cancel)
-
-    def _free(self) -> None:
-        self._taken -= 1
-
-    def _remove(self, socket: WebSocket[Any, Any], close: Close) -> None:
-        with self._lock:
-            life = self._sockets.pop(socket)
-            self._past.add(life.counters, life.outgoing.dropped_count)
-            self._past.add_duration(life.counters.duration)
-        self.closed_total[close.code] = self.closed_total.get(close.code, 0) + 1
-        self._closed.emit(socket)
 
 
 async def _ended(life: Lifecycle) -> None:

@@ -5,29 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from reactivex import Observable, abc
 
-from rxws.broadcast import Broadcast, Outcome
+from rxws.broadcast import Outcome
 from rxws.closing import Close
 from rxws.connection import Connection
-from rxws.disposal import watch
-from rxws.error_stream import Errors
-from rxws.errors import ConnectionLost, close_for
+from rxws.disposal import Linked, watch
 from rxws.incoming import Incoming
 from rxws.journal import SERVER, Journal
 from rxws.options import Settings
 from rxws.outgoing import Outgoing
+from rxws.reporting import Reporting
 from rxws.scheduling import LoopScheduler
 from rxws.stats import Counters
 from rxws.threads import LoopThread
-from rxws.undelivered import Undelivered
 from rxws.wire import Wire
-
-News = tuple[Literal["open"], str | None] | tuple[Literal["leave", "close"], Close] | tuple[Literal["error"], Exception]
-"""A connection opens, with its subprotocol; the peer's close frame comes; a connection has closed and another one
-follows; an error is reported, observed or not."""
 
 
 class Renewal(Protocol):
@@ -38,12 +32,25 @@ class Renewal(Protocol):
         ...
 
 
-class Lifecycle:
+class Registry(Protocol):
+    """Who keeps a list of sockets."""
+
+    def remove(self, life: Lifecycle) -> None:
+        """Take a socket off it, since that has ended."""
+        ...
+
+
+class Lifecycle(Reporting):
     """Joins the three streams of a socket with its connection, and ends them, once and in order.
 
     A socket of a server has one connection. One with a `renewal` has one after the other; between them it is
     offline, and what is sent waits.
     """
+
+    __slots__ = (
+        *("_answer", "_at_end", "_connections", "_deadline", "_ended", "_holds", "_opening", "_renewal", "closed"),
+        *("connection", "counters", "incoming", "outgoing", "protocol", "registry", "settings", "subscription"),
+    )
 
     def __init__(
         self,
@@ -53,30 +60,28 @@ class Lifecycle:
         journal: Journal | None = None,
         renewal: Renewal | None = None,
     ) -> None:
+        journal = journal or Journal(SERVER)
+        super().__init__(LoopThread(asyncio.get_running_loop()), journal, settings.max_buffered)
+        report = self.report
         self.settings = settings
         self.protocol = protocol
-        self.journal = journal or Journal(SERVER)
-        self.thread = LoopThread(asyncio.get_running_loop())
         self.counters = Counters()
-        self.incoming: Incoming[Any] = Incoming(self.report, self._first_subscriber)
+        self.incoming: Incoming[Any] = Incoming(report, self._first_subscriber)
         codec = settings.codec_for(protocol if renewal is None else next(iter(settings.protocols), None))
-        self.outgoing: Outgoing[Any] = Outgoing(self, self.thread, settings, codec, self.counters, self.report)
-        self.errors = Errors(self.thread, self._note, self.report)
-        self.closed: Outcome[Close] = Outcome(self.journal.unobserved)
-        self.undelivered = Undelivered(settings.max_buffered, self._note)
-        self.news: Broadcast[News] = Broadcast(self.journal.unobserved)
-        """What else happens: for those who watch, and count as nobody."""
+        self.outgoing: Outgoing[Any] = Outgoing(
+            self, self.thread, settings, codec, self.counters, report, returns=renewal is not None
+        )
+        self.closed: Outcome[Close] = Outcome(journal.unobserved)
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""
-        self.close_cause: Close | None = None
         self.subscription: abc.DisposableBase | None = None
-        self.outgoing.offline = renewal is not None
+        self.registry: Registry | None = None
         self._renewal = renewal
         self._answer: Close | None = None
-        self._connections: set[Connection] = set()
+        self._connections: tuple[Connection, ...] = ()
         self._opening = True  # a connection is coming, if only to send what is queued
         self._holds = 1  # until the first subscriber
-        self._at_end: list[Callable[[], object]] = []
+        self._at_end: tuple[Callable[[], object], ...] = ()
         self._deadline: asyncio.TimerHandle | None = None
         self._ended = False
 
@@ -88,13 +93,13 @@ class Lifecycle:
         connection = Connection(self, wire, self.settings, codec, confirmed=self._renewal is not None)
         self.outgoing.connected(codec, wire, confirmed=connection.receipts is not None)
         self.protocol, self.connection = protocol, connection
-        self._connections.add(connection)
+        self._connections += (connection,)
         self._opening = False
         self.counters.opened = self.counters.opened or time.monotonic()
         self.journal.opened(protocol, wire.remote)
         if self.close_cause is not None:
             connection.finish(self.close_cause, self._answer, flush=True)
-        self.news.emit(("open", protocol))
+        self.tell(("open", protocol))
         connection.start(held=self.held and self.close_cause is None)
         return connection
 
@@ -113,15 +118,17 @@ class Lifecycle:
 
     def stream(self, observable: Observable[Any]) -> None:
         """Send what an Observable emits, on the event loop's scheduler; its end is the socket's."""
-        self.subscription = observable.subscribe(self.outgoing, scheduler=LoopScheduler(self.thread.loop))
-        self.own(self.subscription)
+        scheduler = LoopScheduler(self.thread.loop)
+        self.subscription = Linked(observable.subscribe(self.outgoing, scheduler=scheduler), self)
+        if self._ended:
+            self.subscription.dispose()
 
     def at_end(self, action: Callable[[], object]) -> None:
         """Run an action when the socket ends, just before `closed` tells; at once if it has."""
         if self._ended:
             action()
         else:
-            self._at_end.append(action)
+            self._at_end += (action,)
 
     # Holds
 
@@ -157,7 +164,7 @@ class Lifecycle:
         self.incoming.end()
         self.outgoing.stop()
         if not flush:
-            self.undelivered.report(*self.outgoing.discard())
+            self.give_back(self.outgoing.discard())
         for connection in self._connections:
             connection.finish(close, close, flush=flush and connection is self.connection)
             connection.wire.resume()
@@ -175,27 +182,6 @@ class Lifecycle:
         """Close with 1000; from any thread."""
         self.thread.run(self.close, Close())
 
-    def report(self, error: Exception) -> None:
-        """Emit an error that a socket survives if anyone observes `errors`; if nobody does, log it and close."""
-        if isinstance(error, Close):
-            self.close(error)
-        elif self.errors.observed:
-            self.show(error)
-        else:
-            self.note(error)
-            self.close(close_for(error))
-
-    def show(self, error: Exception) -> None:
-        """Emit an error, to those who observe `errors`."""
-        self.news.emit(("error", error))
-        self.journal.count(error)
-        self.errors.emit(error)
-
-    def fail(self, error: Exception) -> None:
-        """Report an error that no socket survives, and close with its code."""
-        self.report(error)
-        self.close(close_for(error))
-
     def overflow(self) -> None:
         """Close because the peer reads too slowly; what waits would only make it slower."""
         close = Close(1013, "Too Slow")
@@ -204,13 +190,6 @@ class Lifecycle:
         else:
             self.connection.finish(close, close, flush=False)
             self.ending(self.connection, close)
-
-    def _note(self, error: Exception) -> None:
-        """Log what cannot go to `errors`: what an observer of it raised, say; from any thread."""
-        if isinstance(error, Close):
-            self.thread.run(self.close, error)
-        else:
-            self.journal.unobserved(error)
 
     def give_up(self) -> None:
         """End at once what has not ended."""
@@ -229,14 +208,18 @@ class Lifecycle:
         self.outgoing.stop()
         self.errors.end()
         self.outgoing.dropped.end()
-        self.undelivered.report(*self.outgoing.discard())
+        self.give_back(self.outgoing.discard())
         self.undelivered.end()
-        actions, self._at_end = self._at_end, []
+        actions, self._at_end = self._at_end, ()
+        if self.subscription is not None:
+            self._call(self.subscription.dispose)
         for action in actions:
             self._call(action)
         self.counters.ended = time.monotonic()
         by_peer = self.connection is not None and self.connection.closed_by_peer
         self.journal.closed(self.close_cause, self.counters, dropped=self.outgoing.dropped_count, by_peer=by_peer)
+        if self.registry is not None:
+            self.registry.remove(self)
         self.closed.settle(self.close_cause)
 
     def _call(self, action: Callable[[], object]) -> None:
@@ -252,29 +235,12 @@ class Lifecycle:
         """Whether the peer reads slower than we write, or not at all for now."""
         return self.outgoing.offline if self.connection is None else self.connection.wire.congested
 
-    def note(self, error: Exception) -> None:
-        """Report an error that closes nothing, or not more than is closing already."""
-        if self.errors.observed:
-            self.show(error)
-        else:
-            self.news.emit(("error", error))
-            self.journal.unobserved(error)
-
-    def lost(self, error: ConnectionLost) -> None:
-        """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
-        if self.close_cause is None:
-            if self.errors.observed:
-                self.show(error)
-            else:
-                self.news.emit(("error", error))
-                self.journal.lost(error)
-
     def ending(self, connection: Connection, because: Exception) -> None:
         """End the socket with its connection, unless another one follows."""
         if connection is not self.connection or self.close_cause is not None:
             return
         if isinstance(because, Close):
-            self.news.emit(("leave", because))
+            self.tell(("leave", because))
         if self._renewal is not None:
             self.connection, self._opening = None, True
             self.outgoing.disconnected(connection)
@@ -284,16 +250,16 @@ class Lifecycle:
         self.close_cause = connection.cause
         self.incoming.end()
         self.outgoing.stop()
-        self.undelivered.report(*self.outgoing.discard())
+        self.give_back(self.outgoing.discard())
         connection.wire.resume()
 
     def ended(self, connection: Connection) -> None:
         """Report what may not have arrived; end with the last connection."""
-        self._connections.discard(connection)
+        self._connections = tuple(other for other in self._connections if other is not connection)
         if connection.receipts is not None:
-            self.undelivered.report(*connection.receipts.unconfirmed())
+            self.give_back(connection.receipts.unconfirmed())
         if self.close_cause is not None and not self._connections and not (self._opening and self._deadline):
             self._end()
         else:
             assert connection.cause is not None
-            self.news.emit(("close", connection.cause))
+            self.tell(("close", connection.cause))

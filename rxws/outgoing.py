@@ -7,9 +7,8 @@ from threading import Lock, get_ident
 from typing import Any, Protocol, TypeVar, cast
 
 from reactivex import abc
-from reactivex.subject import Subject
 
-from rxws.broadcast import Broadcast, Hot
+from rxws.broadcast import Broadcast, Hot, Sink
 from rxws.closing import Close
 from rxws.codecs import Codec
 from rxws.encoding import encode
@@ -23,7 +22,7 @@ from rxws.threads import MAX_HANDED_OVER, LoopThread
 from rxws.wire import Binary, Frame, Limited, Text, Wire
 
 T = TypeVar("T")
-_counting = Lock()
+_lock = Lock()
 
 
 class Owner(Filling, Protocol):
@@ -51,7 +50,7 @@ class Owner(Filling, Protocol):
         ...
 
 
-class Outgoing(Subject[T]):
+class Outgoing(Sink[T]):
     """Takes messages for the peer; subscribing to it shows what is sent.
 
     `on_next` never blocks and never raises for a bad value: that is an `EncodeError` on `errors`, and is
@@ -72,6 +71,8 @@ class Outgoing(Subject[T]):
         codec: Codec[Any, Any],
         counters: Counters,
         on_raise: Callable[[Exception], object],
+        *,
+        returns: bool,
     ) -> None:
         self.is_stopped = False  # these first: what every message needs lies together in memory
         self._ident = thread.ident
@@ -80,19 +81,20 @@ class Outgoing(Subject[T]):
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._counters = counters
         self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
-        super().__init__()
-        self.dropped: Hot[Any] = Hot(on_raise)
+        self._dropped: Hot[Any] | None = None
         self.dropped_count = 0
         self._wire: Wire | None = None  # of the present connection
-        self.offline = False
+        self.offline = returns
         """Whether there is no connection, and another one will come."""
         self._conflates = not isinstance(settings.overflow, str) or settings.overflow == "latest"
         self._owner = owner
         self._thread = thread
         self._policy = settings.overflow
-        self._keeping = Keeping(settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop)
+        self._keeping: Keeping | None = None
+        if returns:
+            self._keeping = Keeping(settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop)
         self._room = Room(self._buffer, min(settings.high_water, settings.max_buffered), owner)
-        self._broadcast: Broadcast[T] = Broadcast(on_raise)
+        self._broadcast = Broadcast(on_raise)
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
@@ -132,6 +134,14 @@ class Outgoing(Subject[T]):
         self.on_completed()
 
     @property
+    def dropped(self) -> Hot[Any]:
+        """The messages that the policies drop."""
+        if self._dropped is None:
+            with _lock:
+                self._dropped = self._dropped or Hot(self._owner.report)
+        return self._dropped
+
+    @property
     def buffered(self) -> tuple[int, int]:
         """The messages that wait, and their weight in bytes."""
         return len(self._buffer), self._buffer.weight
@@ -148,7 +158,8 @@ class Outgoing(Subject[T]):
     def next_items(self, limit: int) -> list[Frame]:
         """Give up the next messages: they weigh `limit` at most, or are one."""
         items = self._buffer.pop(limit)
-        while items and self._keeping.may_expire and not (items := self._keeping.fresh(items)):
+        keeping = self._keeping
+        while items and keeping is not None and keeping.may_expire and not (items := keeping.fresh(items)):
             items = self._buffer.pop(limit)
         counters = self._counters
         for item in items:
@@ -206,7 +217,8 @@ class Outgoing(Subject[T]):
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
         self._offer = None if confirmed or isinstance(self._policy, LatestBy) else wire.offer
         self._buffer.remove(lambda item: item.connection is not None)
-        self._keeping.forget()
+        if self._keeping is not None:
+            self._keeping.forget()
         if codec is not before:
             self._encode_again()
 
@@ -215,6 +227,7 @@ class Outgoing(Subject[T]):
         self._wire, self._offer, self.offline = None, None, True
         self._buffer.remove(lambda item: item.connection is connection)
         self._room.look()
+        assert self._keeping is not None
         self._keeping.forget()
 
     def encode(self, value: Any) -> Text | Binary:
@@ -228,7 +241,7 @@ class Outgoing(Subject[T]):
         """
         buffer = self._buffer
         others = buffer.weight
-        if self.offline and item.connection is None:
+        if self.offline and self._keeping is not None and item.connection is None:
             kept = self._keeping.keep(item)
             if kept is None:
                 return False
@@ -266,7 +279,8 @@ class Outgoing(Subject[T]):
 
     def _drop(self, item: Frame) -> None:
         self._count_dropped()
-        self.dropped.emit(item.message)
+        if self._dropped is not None:
+            self._dropped.emit(item.message)
 
     def _fail(self, error: Exception) -> None:
         if not self.is_stopped:
@@ -282,5 +296,5 @@ class Outgoing(Subject[T]):
             self._thread.hand_over(self.dropped.emit, value, limit=MAX_HANDED_OVER * 2)
 
     def _count_dropped(self) -> None:
-        with _counting:
+        with _lock:
             self.dropped_count += 1

@@ -86,28 +86,33 @@ class QueueBuffer:
         self.weight = 0
         self._limit = limit
         self._overflow = overflow
-        self._items: deque[Frame] = deque()
+        self._items: deque[Frame] | tuple[()] = ()  # until there is something: an empty deque is large
 
     def __len__(self) -> int:
         return len(self._items)
 
     def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame] | None:
         """Append; at the limit the policy decides who goes."""
+        items = self._items
+        if not isinstance(items, deque):
+            items = self._items = deque[Frame]()
         weight = self.weight + item.weight
-        if weight > self._limit and self._items:
-            return self._push_over_limit(item, patient)
-        self._items.append(item)
+        if weight > self._limit and items:
+            return self._push_over_limit(items, item, patient)
+        items.append(item)
         self.weight = weight
         return NONE
 
     def pop(self, limit: int) -> list[Frame]:
         """Take the oldest: they weigh `limit` at most, or are one."""
         items = self._items
+        if not items:
+            return []
         if len(items) > 1 and self.weight > limit:
-            taken = [self._pop_oldest()]
+            taken = [self._pop_oldest(items)]
             limit -= taken[0].weight
             while items and items[0].weight <= limit:
-                taken.append(self._pop_oldest())
+                taken.append(self._pop_oldest(items))
                 limit -= taken[-1].weight
             return taken
         self.weight = 0
@@ -125,20 +130,20 @@ class QueueBuffer:
             self.weight -= sum(item.weight for item in removed)
         return removed
 
-    def _push_over_limit(self, item: Frame, patient: bool) -> list[Frame] | None:
+    def _push_over_limit(self, items: deque[Frame], item: Frame, patient: bool) -> list[Frame] | None:
         if self._overflow == "drop_newest" or (self._overflow == "close" and patient):
             return None
         if self._overflow == "close":
             raise Full(item)
         dropped: list[Frame] = []
-        while self._items and self.weight + item.weight > self._limit:
-            dropped.append(self._pop_oldest())
-        self._items.append(item)
+        while items and self.weight + item.weight > self._limit:
+            dropped.append(self._pop_oldest(items))
+        items.append(item)
         self.weight += item.weight
         return dropped
 
-    def _pop_oldest(self) -> Frame:
-        item = self._items.popleft()
+    def _pop_oldest(self, items: deque[Frame]) -> Frame:
+        item = items.popleft()
         self.weight -= item.weight
         return item
 

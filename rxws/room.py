@@ -31,7 +31,7 @@ class Room:
         self._buffer = buffer
         self._high_water = high_water
         self._filling = filling
-        self._callbacks: list[Callable[[], object]] = []
+        self._callbacks: tuple[Callable[[], object], ...] = ()
 
     @property
     def exceeded(self) -> bool:
@@ -40,7 +40,7 @@ class Room:
 
     def when(self, callback: Callable[[], object]) -> None:
         """Call back once when there is room again."""
-        self._callbacks.append(callback)
+        self._callbacks = (*self._callbacks, callback)
 
     def hold(self) -> None:
         """There is none."""
@@ -57,6 +57,6 @@ class Room:
         if self.holding:
             self.holding = False
             self._filling.release()
-        callbacks, self._callbacks = self._callbacks, []
+        callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,9 +14,10 @@ from rxws import codecs
 from rxws.block import block
 from rxws.handlers import OPTIONS, Handler
 from rxws.hub import Hub
+from rxws.lifecycle import Lifecycle
 from rxws.options import ServerOptions, Settings, check, number
 from rxws.socket import WebSocket
-from rxws.upgrade import HUB, Upgrade
+from rxws.upgrade import HUB, Upgrade, cleaned_up
 
 In = TypeVar("In")
 Texts = WebSocket[str | bytes, str | bytes]
@@ -53,7 +55,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
     def decorate(function: Callable[..., Any]) -> AiohttpHandler:
         bound = Handler(function)
 
-        async def handle(*args: Any) -> web.StreamResponse:
+        async def begin(*args: Any) -> tuple[Lifecycle, web.StreamResponse, asyncio.Task[None] | None]:
             *first, request = args
             if isinstance(request, web.View):
                 first, request = list(args), request.request
@@ -61,10 +63,20 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
             try:
                 start = bound.compose(upgrade.life, upgrade.socket, tuple(first), (web.HTTPException,))
                 await upgrade.open()
-                await upgrade.ended(start())
-            finally:
+                return upgrade.life, upgrade.response, start()
+            except BaseException:
                 upgrade.life.give_up()
-            return upgrade.response
+                raise
+
+        async def handle(*args: Any) -> web.StreamResponse:
+            life, response, task = await begin(*args)  # what only the beginning needs is not kept
+            try:
+                await life.closed
+                if task is not None:
+                    await cleaned_up(life, task)
+            finally:
+                life.give_up()
+            return response
 
         functools.update_wrapper(handle, function)
         setattr(handle, OPTIONS, options)

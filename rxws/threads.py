@@ -11,17 +11,18 @@ from typing import Any, Final
 MAX_HANDED_OVER: Final = 16_384
 """Calls from other threads that may wait for the event loop of a socket."""
 
+_lock = threading.Lock()
+
 
 class LoopThread:
     """Runs calls in the thread of the event loop, in the order in which each other thread made them."""
 
-    __slots__ = ("_calls", "_lock", "ident", "loop")
+    __slots__ = ("_calls", "ident", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.ident = threading.get_ident()
-        self._lock = threading.Lock()
-        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = None
 
     def here(self) -> bool:
         """Tell whether the caller is in the loop's thread."""
@@ -36,11 +37,14 @@ class LoopThread:
 
     def hand_over(self, function: Callable[..., object], *args: Any, limit: int | None = None) -> bool:
         """Call `function` in the loop's thread soon; `False` and no call if more than `limit` wait already."""
-        with self._lock:
-            if limit is not None and len(self._calls) >= limit:
+        with _lock:
+            if self._calls is None:
+                self._calls = deque()
+            calls = self._calls
+            if limit is not None and len(calls) >= limit:
                 return False
-            self._calls.append((function, args))
-            on_its_way = len(self._calls) > 1
+            calls.append((function, args))
+            on_its_way = len(calls) > 1
         if not on_its_way:
             self._schedule()
         return True
@@ -49,17 +53,19 @@ class LoopThread:
         try:
             self.loop.call_soon_threadsafe(self._drain)
         except RuntimeError:  # the loop is closed, and with it the socket
-            self._calls.clear()
+            self._calls = None
 
     def _drain(self) -> None:
+        calls = self._calls
+        assert calls is not None
         try:
-            for _ in range(len(self._calls)):
-                function, args = self._calls[0]
+            for _ in range(len(calls)):
+                function, args = calls[0]
                 try:
                     function(*args)
                 finally:
-                    with self._lock:
-                        self._calls.popleft()
+                    with _lock:
+                        calls.popleft()
         finally:
-            if self._calls:
+            if calls:
                 self._schedule()

@@ -6,22 +6,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from reactivex import Observable, abc
+from reactivex import abc
 
-from rxws.broadcast import Broadcast
+from rxws.broadcast import Broadcast, Source
 from rxws.wire import Frame
 
 
-class Undelivered(Observable[Any]):
+class Undelivered(Source[Any]):
     """Emits messages when it is known that they were not delivered; completes when the socket closes.
 
     Late subscribers get those of before, too: the newest, as many as weigh `limit` bytes.
     """
 
     def __init__(self, limit: int, on_raise: Callable[[Exception], object]) -> None:
-        super().__init__()
         self._limit = limit
-        self._broadcast: Broadcast[Any] = Broadcast(on_raise)
+        self._broadcast = Broadcast(on_raise)
         self._reported: deque[Frame] | None = None
         self._weight = 0
 

@@ -41,7 +41,7 @@ class Upgrade:
         if self._hub is not None and not self._hub.admit(self.life):
             raise web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
         self.response = Response(settings)
-        self.socket = WebSocket[Any, Any](self.life, request=request, response=self.response)
+        self.socket: WebSocket[Any, Any] = WebSocket(self.life, request=request, response=self.response)
 
     async def open(self) -> None:
         """Answer the handshake."""
@@ -50,15 +50,12 @@ class Upgrade:
         if self._hub is not None:
             self._hub.add(self.socket, self.life)
 
-    async def ended(self, task: asyncio.Task[None] | None = None) -> None:
-        """Wait for the socket's end, and for the handler's clean-up."""
-        await self.life.closed
-        if task is not None:
-            _, pending = await asyncio.wait({task}, timeout=self.life.settings.close_timeout)
-            if pending:
-                self.life.journal.write(
-                    logging.ERROR, "stuck", "%s ignores its cancellation: its socket is closed", task.get_name()
-                )
+
+async def cleaned_up(life: Lifecycle, task: asyncio.Task[None]) -> None:
+    """Wait for the clean-up of a handler whose socket has ended."""
+    _, pending = await asyncio.wait({task}, timeout=life.settings.close_timeout)
+    if pending:
+        life.journal.write(logging.ERROR, "stuck", "%s ignores its cancellation: its socket is closed", task.get_name())
 
 
 def check_handshake(request: web.Request) -> None:

@@ -15,7 +15,7 @@ LAYERS = [
     {"overflow", "backoff", "encoding"},
     {"options", "receipts", "undelivered", "keeping", "room"},
     {"incoming", "outgoing", "error_stream", "heartbeat", "journal", "patience", "topics"},
-    {"connection", "workers"},
+    {"connection", "reporting", "workers"},
     {"lifecycle"},
     {"socket", "block", "reconnect", "multiplex", "request"},
     {"recording"},

@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 from reactivex.subject import Subject
 
 from rxws.broadcast import Hot, Outcome
@@ -159,3 +160,40 @@ def test_who_subscribes_to_an_outcome_while_it_is_told_gets_all_of_it_once() -> 
     outcome.subscribe(lambda value: log.append(watch(late=outcome)))
     outcome.settle(1)
     assert log == [[("late", 1), "late|"]]
+
+
+def test_operators_find_one_lock_of_a_hot_stream() -> None:
+    hot = Hot[int](print)
+    assert hot.lock is hot.lock
+    with hot.lock, hot.lock:
+        pass
+    log = watch(merged=hot.pipe(ops.merge(hot)))
+    hot.emit(1)
+    assert log == [("merged", 1), ("merged", 1)]
+
+
+def test_a_subscriber_that_is_disposed_within_a_notification_gets_nothing_more_of_it() -> None:
+    hot = Hot[int](print)
+    seen: list[str] = []
+
+    def first(value: int) -> None:
+        seen.append(f"first {value}")
+        second.dispose()
+        second.dispose()
+
+    hot.subscribe(first)
+    second = hot.subscribe(lambda value: seen.append(f"second {value}"), on_completed=lambda: seen.append("ended"))
+    hot.emit(1)
+    hot.end()
+    assert seen == ["first 1"]
+
+
+def test_a_subscriber_ends_once() -> None:
+    hot = Hot[int](print)
+    seen: list[str] = []
+    subscriber: Any = hot.subscribe(None, lambda error: seen.append(repr(error)), lambda: seen.append("completed"))
+    hot.emit(1)
+    hot.end(ValueError("lost"))
+    subscriber.on_completed()
+    subscriber.on_error(ValueError("again"))
+    assert seen == ["ValueError('lost')"]

@@ -2,7 +2,7 @@ import pytest
 from reactivex.abc import DisposableBase
 from reactivex.disposable import Disposable
 
-from rxws.disposal import watch
+from rxws.disposal import Linked, watch
 
 
 def test_a_watched_disposable_stays_what_it_is() -> None:
@@ -88,3 +88,18 @@ def test_a_class_is_extended_once_for_all_its_objects() -> None:
     watch(second, print)
     assert type(first) is type(second)
     assert type(unwatched) is Disposable
+
+
+def test_what_is_linked_is_disposed_once_with_its_owner_even_if_it_raises() -> None:
+    log: list[str] = []
+
+    def fail() -> None:
+        log.append("disposable")
+        raise ZeroDivisionError
+
+    linked = Linked(Disposable(fail), Disposable(lambda: log.append("owner")))
+    watch(linked, lambda: log.append("watcher"))
+    with pytest.raises(ZeroDivisionError):
+        linked.dispose()
+    linked.dispose()
+    assert (log, linked.is_disposed) == (["disposable", "owner", "watcher"], True)

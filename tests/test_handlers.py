@@ -724,3 +724,21 @@ async def test_an_error_of_a_def_goes_to_the_errors_it_subscribed() -> None:
     socket, _ = serve(handler)
     assert (await ended(socket)).code == 1011
     assert [str(entry) for entry in log[0]] == ["('errors', ValueError('no'))", "errors|"]
+
+
+async def test_an_observable_of_a_handler_that_outlives_its_socket_is_let_go_at_once() -> None:
+    log: list[str] = []
+
+    async def stubborn(incoming: Observable[Any]) -> Observable[Any]:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            log.append("cancelled")
+        return reactivex.create(lambda observer, scheduler: Disposable(lambda: log.append("disposed")))
+
+    socket, peer = serve(stubborn)
+    await turns()
+    peer.drop()
+    await ended(socket)
+    await turns()
+    assert log == ["cancelled", "disposed"]

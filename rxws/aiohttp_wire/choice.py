@@ -7,7 +7,7 @@ import os
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
-from rxws.aiohttp_wire.objects import AnyWebSocket, protocol_of
+from rxws.aiohttp_wire.objects import AnyWebSocket, let_go, protocol_of
 from rxws.aiohttp_wire.public import PublicWire
 from rxws.aiohttp_wire.watch import Watch
 from rxws.wire import Wire
@@ -52,12 +52,16 @@ def open_wire(ws: AnyWebSocket, close_timeout: float, *, limit: int = 0, arrived
 
 
 def put_tap(ws: Any, protocol: Any, max_msg_size: int) -> None:
-    """Put a tap in the place of the queue of a response that is being prepared, before anything was parsed."""
+    """Put a tap in the place of the queue of a response that is being prepared, before anything was parsed.
+
+    The response is then the fast wire's alone.
+    """
     if wire_mode == "fast" and not ws.compress:
         from rxws.aiohttp_wire.tap import Tap, make_parser
 
         ws._reader = Tap(protocol, 2**16, loop=ws._loop)
         ws._parser = protocol._payload_parser = make_parser(ws._reader, max_msg_size)
+        let_go(ws, protocol)
 
 
 def put_watch(ws: Any, protocol: Any, limit: int, arrived: bytes = b"") -> None:

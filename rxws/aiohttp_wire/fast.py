@@ -22,7 +22,7 @@ from rxws.aiohttp_wire.tap import BINARY, TEXT, Tap, next_message
 from rxws.aiohttp_wire.turns import Turns
 from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
-from rxws.wire import Endpoint
+from rxws.wire import Endpoint, Frame
 
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
@@ -39,8 +39,11 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[memoryview, me
 class FastWire(asyncio.BufferedProtocol):
     """A prepared aiohttp WebSocket, of either side, without compression."""
 
-    _endpoint: Endpoint
-    _receive: Callable[[str | bytes], None]
+    __slots__ = (  # a dictionary of so many would take 1.5 KiB
+        *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_endpoint", "_feed", "_held", "_intake", "_last"),
+        *("_loop", "_outlet", "_parked", "_parked_weight", "_parse", "_queue", "_receive", "_run", "_scheduled"),
+        *("_started", "_tap", "_transport", "_view", "_violated", "_watch", "_ws", "blind", "offer", "wake"),
+    )
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: Watch, close_timeout: float) -> None:
         take_over(ws)
@@ -64,8 +67,6 @@ class FastWire(asyncio.BufferedProtocol):
         self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
         self.wake = self._outlet.wake
         self.offer = self._outlet.offer
-        self.flush = self._outlet.flush
-        self.withdraw = self._outlet.withdraw
         self._parked: deque[str | bytes] | None = None
         self._parked_weight = 0
         self._last: list[Callable[[], object]] = []  # what is done when all that is parked has been delivered
@@ -73,8 +74,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._started = self._held = False
         self._scheduled = False  # messages that are there already will be handed on
         self._deaf = False  # nothing that the peer sends matters any more
-        self._violated = False
-        self.blind = False
+        self._violated = self.blind = False
 
     @property
     def remote(self) -> str | None:
@@ -239,6 +239,14 @@ class FastWire(asyncio.BufferedProtocol):
         self._endpoint.protocol_violated(error, Close(int(getattr(error, "code", 1002))))
 
     # Writing
+
+    def flush(self) -> None:
+        """Write what waits."""
+        self._outlet.flush()
+
+    def withdraw(self) -> list[Frame]:
+        """Give back what was taken, and is not written."""
+        return self._outlet.withdraw()
 
     def pause_writing(self) -> None:
         """Take note that the kernel has refused bytes."""

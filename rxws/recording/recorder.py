@@ -15,10 +15,11 @@ from reactivex import Observable, Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.closing import Close
-from rxws.lifecycle import Lifecycle, News
+from rxws.lifecycle import Lifecycle
 from rxws.recording.event import SOCKET_LANES, Event, Kind, Recording
 from rxws.recording.pen import Pen
 from rxws.recording.plain import plainly
+from rxws.reporting import News
 from rxws.scheduling import LoopScheduler
 from rxws.socket import WebSocket
 

@@ -45,6 +45,11 @@ asyncio.run(main())
 """
 
 
+@rxws.websocket
+def shout(incoming: Any) -> Any:
+    return incoming.pipe(ops.map(str.upper))
+
+
 @pytest.mark.parametrize(("variable", "mode"), [("", "fast"), ("public", "public")])
 def test_the_environment_chooses_the_wire(variable: str, mode: str) -> None:
     environment = {**os.environ, "RXWS_WIRE": variable}
@@ -235,3 +240,14 @@ async def test_the_handshake_s_context_is_the_messages_and_the_socket_is_their_o
                 await asyncio.sleep(0.001)
     assert seen == [("a", True), ("b", True), ("a", True)]
     assert origin.get() is None
+
+
+async def test_nobody_else_writes_between_its_frames() -> None:
+    if rxws.wire_mode == "public":
+        return  # that writes by aiohttp's means
+    async with serving(shout) as server, rxws.connect(server.url) as socket:
+        await socket.request("hello", matches=lambda _: True)
+        response = server.sockets[0].response
+        with pytest.raises(RuntimeError, match="send through the `outgoing` of its socket"):
+            await response.send_str("mine")
+        assert response.get_extra_info("peername")[0] == "127.0.0.1"
