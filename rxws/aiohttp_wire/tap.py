@@ -24,11 +24,15 @@ class Tap(WebSocketDataQueue):
     What else comes is queued, and closes the tap: nothing may overtake what is queued.
     """
 
-    receive: Callable[[Any], object] | None = None
-    left = 0
-    """Messages that may still pass in this turn of the event loop."""
-    weight = 0
-    """Bytes on the wire of the messages that have passed, if each was one masked frame below 64 KiB; else less."""
+    __slots__ = ("left", "receive", "weight")
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.receive: Callable[[Any], object] | None = None
+        self.left = 0
+        """Messages that may still pass in this turn of the event loop."""
+        self.weight = 0
+        """Bytes on the wire of the messages that have passed, if each was one masked frame below 64 KiB; else less."""
 
     def feed_data(self, data: Any, size: int) -> None:
         """Hand on a message, or queue it."""
