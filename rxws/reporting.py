@@ -25,7 +25,9 @@ _making = Lock()
 class Reporting:
     """Tells on streams, which are made when somebody asks for them, and in the journal what nobody observes.
 
-    `close` is called for an error that the socket does not survive. Memory: `undelivered` keeps what weighs at most `limit` bytes.
+    `close` is called for an error that the socket does not survive.
+
+    Memory: `undelivered` keeps what weighs at most `limit` bytes.
     """
 
     __slots__ = ("_close", "_errors", "_limit", "_news", "_thread", "_undelivered", "journal")
