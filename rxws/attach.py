@@ -62,7 +62,7 @@ def attach(
     else:
         life = Lifecycle(settings, ws.protocol, journal=Journal(CLIENT))
     if errors is not None:
-        life.errors.subscribe(errors)
+        life.reporting.errors.subscribe(errors)
     if incoming is not None:
         life.incoming.subscribe(incoming)
     life.open(open_wire(ws, settings.close_timeout), life.protocol)

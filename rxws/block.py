@@ -20,7 +20,7 @@ async def block(life: Lifecycle) -> AsyncGenerator[None, None]:
         except Close as close:
             life.close(close)
         except Exception as error:
-            life.show(error)
+            life.reporting.show(error)
             life.close(close_for(error))
             await life.closed
             raise

@@ -76,7 +76,7 @@ class Connect(Generic[In, Out]):
         journal = Journal(CLIENT, url=self._dialer.target)
         if self._backoff is None:
             life = Lifecycle(self._settings, journal=journal)
-            states = States(life.report)
+            states = States(life.reporting.report)
             try:
                 wire, protocol = await self._dialer.dial()
             except BaseException:
@@ -87,7 +87,7 @@ class Connect(Generic[In, Out]):
             life.open(wire, protocol)
             states.change(Open(protocol, 1))
         else:
-            states = States(lambda error: life.report(error))
+            states = States(lambda error: life.reporting.report(error))
             reconnector = Reconnector(self._dialer.dial, self._backoff, states, journal)
             life = Lifecycle(self._settings, journal=journal, renewal=reconnector)
         life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
@@ -113,6 +113,6 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await work
     except Exception as error:
-        life.note(error)
+        life.reporting.note(error)
     finally:
         work.cancel()

@@ -19,6 +19,7 @@ from rxws.outgoing import Outgoing
 from rxws.patience import Patience
 from rxws.rate import Rate
 from rxws.receipts import Receipts
+from rxws.reporting import Reporting
 from rxws.stats import Counters
 from rxws.wire import Frame, Ping, Wire
 
@@ -32,6 +33,7 @@ class Owner(Protocol):
     incoming: Incoming[Any]
     outgoing: Outgoing[Any]
     counters: Counters
+    reporting: Reporting
 
     def close(self, close: Close) -> None:
         """Close, since the peer exceeds what it may, or the codec says so."""
@@ -46,11 +48,7 @@ class Owner(Protocol):
         ...
 
     def report(self, error: Exception) -> None:
-        """Take an error that the socket may survive."""
-        ...
-
-    def note(self, error: Exception) -> None:
-        """Take an error that closes nothing, or not more than is closing already."""
+        """Take what a subscriber has raised."""
         ...
 
     def lost(self, error: ConnectionLost) -> None:
@@ -187,7 +185,7 @@ class Connection:
             except Exception as cause:
                 error = DecodeError(data)
                 error.__cause__ = cause
-                self._owner.report(error)
+                self._owner.reporting.report(error)
                 return
         if origin.get() is self._owner:
             self._emit(data)
@@ -292,4 +290,4 @@ class Connection:
     def _fail(self, violation: ProtocolError, close: Close) -> None:
         if self.finish(close, close, flush=False):
             self._owner.ending(self, violation)
-            self._owner.note(violation)
+            self._owner.reporting.note(violation)

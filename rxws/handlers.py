@@ -71,7 +71,7 @@ class Handler:
             raise
         except Exception as error:
             failure = error
-            return lambda: life.fail(failure)
+            return lambda: life.reporting.fail(failure)
         return lambda: self._begin(life, result)
 
     def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...]) -> Any:
@@ -100,7 +100,7 @@ class Handler:
         try:
             self._run(life, result)
         except Exception as error:
-            life.fail(error)
+            life.reporting.fail(error)
 
     def _run(self, life: Lifecycle, result: Any) -> None:
         """Do what the result asks for; after it, messages come whether or not they are wanted."""
@@ -124,7 +124,7 @@ class Handler:
         try:
             await work()  # not made before: a task may be cancelled before it begins
         except Exception as error:
-            life.fail(error)
+            life.reporting.fail(error)
 
     async def _live(self, life: Lifecycle, coroutine: Coroutine[Any, Any, Any]) -> None:
         result = await coroutine

@@ -79,9 +79,9 @@ class Hub:
     def admit(self, life: Lifecycle) -> bool:
         """Take a place for a socket that is about to open, or refuse it; the place is free again at its end."""
         if self._shutting_down:
-            self.refuse("shutdown", life.journal)
+            self.refuse("shutdown", life.reporting.journal)
         elif self.max_connections is not None and len(self._taken) >= self.max_connections:
-            self.refuse("limit", life.journal)
+            self.refuse("limit", life.reporting.journal)
         else:
             self._taken.add(life)
             life.registry = self

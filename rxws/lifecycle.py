@@ -13,6 +13,7 @@ from rxws.broadcast import Outcome
 from rxws.closing import Close
 from rxws.connection import Connection
 from rxws.disposal import Linked, watch
+from rxws.errors import ConnectionLost
 from rxws.incoming import Incoming
 from rxws.journal import SERVER, Journal
 from rxws.options import Settings
@@ -40,7 +41,7 @@ class Registry(Protocol):
         ...
 
 
-class Lifecycle(Reporting):
+class Lifecycle:
     """Joins the three streams of a socket with its connection, and ends them, once and in order.
 
     A socket of a server has one connection. One with a `renewal` has one after the other; between them it is
@@ -48,8 +49,9 @@ class Lifecycle(Reporting):
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_ended", "_holds", "_opening", "_renewal", "closed"),
-        *("connection", "counters", "incoming", "outgoing", "protocol", "registry", "settings", "subscription"),
+        *("_answer", "_at_end", "_connections", "_deadline", "_ended", "_holds", "_opening", "_renewal", "close_cause"),
+        *("closed", "connection", "counters", "incoming", "outgoing", "protocol", "registry", "reporting", "settings"),
+        *("subscription", "thread"),
     )
 
     def __init__(
@@ -61,8 +63,9 @@ class Lifecycle(Reporting):
         renewal: Renewal | None = None,
     ) -> None:
         journal = journal or Journal(SERVER)
-        super().__init__(LoopThread(asyncio.get_running_loop()), journal, settings.max_buffered)
-        report = self.report
+        self.thread = LoopThread(asyncio.get_running_loop())
+        self.reporting = Reporting(self.thread, journal, settings.max_buffered, self.close)
+        report = self.reporting.report
         self.settings = settings
         self.protocol = protocol
         self.counters = Counters()
@@ -72,6 +75,8 @@ class Lifecycle(Reporting):
             self, self.thread, settings, codec, self.counters, report, returns=renewal is not None
         )
         self.closed: Outcome[Close] = Outcome(journal.unobserved)
+        self.close_cause: Close | None = None
+        """Why the socket ends, once it does."""
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""
         self.subscription: abc.DisposableBase | None = None
@@ -96,10 +101,10 @@ class Lifecycle(Reporting):
         self._connections += (connection,)
         self._opening = False
         self.counters.opened = self.counters.opened or time.monotonic()
-        self.journal.opened(protocol, wire.remote)
+        self.reporting.journal.opened(protocol, wire.remote)
         if self.close_cause is not None:
             connection.finish(self.close_cause, self._answer, flush=True)
-        self.tell(("open", protocol))
+        self.reporting.tell(("open", protocol))
         connection.start(held=self.held and self.close_cause is None)
         return connection
 
@@ -164,7 +169,7 @@ class Lifecycle(Reporting):
         self.incoming.end()
         self.outgoing.stop()
         if not flush:
-            self.give_back(self.outgoing.discard())
+            self.reporting.give_back(self.outgoing.discard())
         for connection in self._connections:
             connection.finish(close, close, flush=flush and connection is self.connection)
             connection.wire.resume()
@@ -206,10 +211,10 @@ class Lifecycle(Reporting):
             self._deadline.cancel()
         self.incoming.end()
         self.outgoing.stop()
-        self.errors.end()
+        self.reporting.errors.end()
         self.outgoing.dropped.end()
-        self.give_back(self.outgoing.discard())
-        self.undelivered.end()
+        self.reporting.give_back(self.outgoing.discard())
+        self.reporting.undelivered.end()
         actions, self._at_end = self._at_end, ()
         if self.subscription is not None:
             self._call(self.subscription.dispose)
@@ -217,7 +222,9 @@ class Lifecycle(Reporting):
             self._call(action)
         self.counters.ended = time.monotonic()
         by_peer = self.connection is not None and self.connection.closed_by_peer
-        self.journal.closed(self.close_cause, self.counters, dropped=self.outgoing.dropped_count, by_peer=by_peer)
+        self.reporting.journal.closed(
+            self.close_cause, self.counters, dropped=self.outgoing.dropped_count, by_peer=by_peer
+        )
         if self.registry is not None:
             self.registry.remove(self)
         self.closed.settle(self.close_cause)
@@ -226,9 +233,18 @@ class Lifecycle(Reporting):
         try:
             action()
         except Exception as error:
-            self.journal.unobserved(error)
+            self.reporting.journal.unobserved(error)
 
-    # The owner of outgoing and of the connections
+    # The owner of outgoing and of the connections, and the source of what they emit
+
+    def report(self, error: Exception) -> None:
+        """Take what a subscriber has raised."""
+        self.reporting.report(error)
+
+    def lost(self, error: ConnectionLost) -> None:
+        """Take the error of a connection that is gone without a close frame."""
+        if self.close_cause is None:
+            self.reporting.lost(error)
 
     @property
     def congested(self) -> bool:
@@ -240,7 +256,7 @@ class Lifecycle(Reporting):
         if connection is not self.connection or self.close_cause is not None:
             return
         if isinstance(because, Close):
-            self.tell(("leave", because))
+            self.reporting.tell(("leave", because))
         if self._renewal is not None:
             self.connection, self._opening = None, True
             self.outgoing.disconnected(connection)
@@ -250,16 +266,16 @@ class Lifecycle(Reporting):
         self.close_cause = connection.cause
         self.incoming.end()
         self.outgoing.stop()
-        self.give_back(self.outgoing.discard())
+        self.reporting.give_back(self.outgoing.discard())
         connection.wire.resume()
 
     def ended(self, connection: Connection) -> None:
         """Report what may not have arrived; end with the last connection."""
         self._connections = tuple(other for other in self._connections if other is not connection)
         if connection.receipts is not None:
-            self.give_back(connection.receipts.unconfirmed())
+            self.reporting.give_back(connection.receipts.unconfirmed())
         if self.close_cause is not None and not self._connections and not (self._opening and self._deadline):
             self._end()
         else:
             assert connection.cause is not None
-            self.tell(("close", connection.cause))
+            self.reporting.tell(("close", connection.cause))

@@ -28,14 +28,14 @@ class Topic(Observable[T]):
         self._unsubscribe_message = unsubscribe
         self._matches = matches
         self._subscribers = 0
-        self._broadcast: Broadcast[T] = Broadcast(life.report)
+        self._broadcast: Broadcast[T] = Broadcast(life.reporting.report)
         self._upstream = CompositeDisposable()
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         if not self._subscribers:
-            self._broadcast: Broadcast[T] = Broadcast(self._life.report)
+            self._broadcast: Broadcast[T] = Broadcast(self._life.reporting.report)
         broadcast = self._broadcast
         subscription = broadcast.subscribe(observer)
         self._subscribers += 1
@@ -87,7 +87,7 @@ class Topic(Observable[T]):
             try:
                 self._send(self._unsubscribe_message)
             except Exception as error:
-                self._life.report(error)
+                self._life.reporting.report(error)
 
     def _send(self, message: Any) -> None:
         if message is not None:

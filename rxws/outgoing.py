@@ -16,6 +16,7 @@ from rxws.errors import EncodeError
 from rxws.keeping import Keeping
 from rxws.options import Settings
 from rxws.overflow import Full, LatestBy, make_buffer
+from rxws.reporting import Reporting
 from rxws.room import Filling, Room
 from rxws.stats import Counters
 from rxws.threads import MAX_HANDED_OVER, LoopThread
@@ -28,17 +29,11 @@ _lock = Lock()
 class Owner(Filling, Protocol):
     """What `outgoing` asks of its socket."""
 
+    reporting: Reporting
+
     @property
     def congested(self) -> bool:
         """Whether the transport takes no more for now."""
-        ...
-
-    def report(self, error: Exception) -> None:
-        """Take an error that the socket may survive."""
-        ...
-
-    def fail(self, error: Exception) -> None:
-        """Take an error that it does not."""
         ...
 
     def close(self, close: Close) -> None:
@@ -116,7 +111,7 @@ class Outgoing(Sink[T]):
             elif not self._let_wait(item):
                 return
         except Exception as error:
-            self._owner.report(error)
+            self._owner.reporting.report(error)
             return
         if self._watched:
             self._broadcast.emit(cast("T", value))
@@ -138,7 +133,7 @@ class Outgoing(Sink[T]):
         """The messages that the policies drop."""
         if self._dropped is None:
             with _lock:
-                self._dropped = self._dropped or Hot(self._owner.report)
+                self._dropped = self._dropped or Hot(self._owner.reporting.report)
         return self._dropped
 
     @property
@@ -204,7 +199,7 @@ class Outgoing(Sink[T]):
         try:
             waits = self._let_wait(Limited(encode(self.codec, value), connection=connection))
         except Exception as error:
-            self._owner.report(error)
+            self._owner.reporting.report(error)
             return
         if waits:
             self._broadcast.emit(value)
@@ -273,7 +268,7 @@ class Outgoing(Sink[T]):
             try:
                 again = Limited(self.encode(item.message), expires=item.expires)
             except EncodeError as error:
-                self._owner.report(error)
+                self._owner.reporting.report(error)
             else:
                 self._buffer.push(again, False, True)
 
@@ -285,7 +280,7 @@ class Outgoing(Sink[T]):
     def _fail(self, error: Exception) -> None:
         if not self.is_stopped:
             self.stop(error)
-            self._owner.fail(error)
+            self._owner.reporting.fail(error)
 
     def _refuse(self, value: Any) -> None:
         """Apply the policy to a message from a thread that has run ahead of the event loop."""

@@ -124,7 +124,7 @@ class Reconnector:
             old.finish(Close(), Close(), flush=False, listening=True)
         except Exception as error:
             self._rotate_in_time()
-            life.note(error)
+            life.reporting.note(error)
         finally:
             self._replacing = False
             if reach is not None:

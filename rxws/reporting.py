@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Literal
 
@@ -25,17 +25,18 @@ _making = Lock()
 class Reporting:
     """Tells on streams, which are made when somebody asks for them, and in the journal what nobody observes.
 
+    `close` is called for an error that the socket does not survive.
+
     Memory: `undelivered` keeps what weighs at most `limit` bytes.
     """
 
-    __slots__ = ("_errors", "_limit", "_news", "_undelivered", "close_cause", "journal", "thread")
+    __slots__ = ("_close", "_errors", "_limit", "_news", "_thread", "_undelivered", "journal")
 
-    def __init__(self, thread: LoopThread, journal: Journal, limit: int) -> None:
-        self.thread = thread
+    def __init__(self, thread: LoopThread, journal: Journal, limit: int, close: Callable[[Close], object]) -> None:
         self.journal = journal
-        self.close_cause: Close | None = None
-        """Why the socket ends, once it does."""
+        self._thread = thread
         self._limit = limit
+        self._close = close
         self._errors: Errors | None = None
         self._undelivered: Undelivered | None = None
         self._news: Broadcast[News] | None = None
@@ -45,7 +46,7 @@ class Reporting:
         """What goes wrong."""
         if self._errors is None:
             with _making:
-                self._errors = self._errors or Errors(self.thread, self._note, self.report)
+                self._errors = self._errors or Errors(self._thread, self._note, self.report)
         return self._errors
 
     @property
@@ -64,10 +65,6 @@ class Reporting:
                 self._news = self._news or Broadcast(self.journal.unobserved)
         return self._news
 
-    def close(self, close: Close, *, flush: bool = True) -> None:
-        """Begin to close, if nothing has yet."""
-        ...
-
     def tell(self, news: News) -> None:
         """Tell those who watch."""
         if self._news is not None:
@@ -81,12 +78,12 @@ class Reporting:
     def report(self, error: Exception) -> None:
         """Emit an error that a socket survives if anyone observes `errors`; if nobody does, log it and close."""
         if isinstance(error, Close):
-            self.close(error)
+            self._close(error)
         elif self._observed:
             self.show(error)
         else:
             self.note(error)
-            self.close(close_for(error))
+            self._close(close_for(error))
 
     def show(self, error: Exception) -> None:
         """Emit an error, to those who observe `errors`."""
@@ -97,7 +94,7 @@ class Reporting:
     def fail(self, error: Exception) -> None:
         """Report an error that no socket survives, and close with its code."""
         self.report(error)
-        self.close(close_for(error))
+        self._close(close_for(error))
 
     def note(self, error: Exception) -> None:
         """Report an error that closes nothing, or not more than is closing already."""
@@ -109,12 +106,11 @@ class Reporting:
 
     def lost(self, error: ConnectionLost) -> None:
         """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
-        if self.close_cause is None:
-            if self._observed:
-                self.show(error)
-            else:
-                self.tell(("error", error))
-                self.journal.lost(error)
+        if self._observed:
+            self.show(error)
+        else:
+            self.tell(("error", error))
+            self.journal.lost(error)
 
     @property
     def _observed(self) -> bool:
@@ -123,6 +119,6 @@ class Reporting:
     def _note(self, error: Exception) -> None:
         """Log what cannot go to `errors`: what an observer of it raised, say; from any thread."""
         if isinstance(error, Close):
-            self.thread.run(self.close, error)
+            self._thread.run(self._close, error)
         else:
             self.journal.unobserved(error)

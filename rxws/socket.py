@@ -42,7 +42,7 @@ class WebSocket(Generic[In, Out]):
     @property
     def errors(self) -> Subject[Exception]:
         """What goes wrong: decoding, encoding, subscribers that raise, the connection; completes, never fails."""
-        return self._life.errors
+        return self._life.reporting.errors
 
     @property
     def closed(self) -> Observable[Close]:
@@ -61,7 +61,7 @@ class WebSocket(Generic[In, Out]):
         On a client that comes back, also those that a broken connection was handed and that may not have arrived, as
         soon as it is known. For late subscribers too: the newest, of at most `max_buffered` bytes together.
         """
-        return self._life.undelivered
+        return self._life.reporting.undelivered
 
     @property
     def subscription(self) -> abc.DisposableBase | None:

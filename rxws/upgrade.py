@@ -55,7 +55,9 @@ async def cleaned_up(life: Lifecycle, task: asyncio.Task[None]) -> None:
     """Wait for the clean-up of a handler whose socket has ended."""
     _, pending = await asyncio.wait({task}, timeout=life.settings.close_timeout)
     if pending:
-        life.journal.write(logging.ERROR, "stuck", "%s ignores its cancellation: its socket is closed", task.get_name())
+        life.reporting.journal.write(
+            logging.ERROR, "stuck", "%s ignores its cancellation: its socket is closed", task.get_name()
+        )
 
 
 def check_handshake(request: web.Request) -> None:

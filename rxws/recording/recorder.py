@@ -86,7 +86,7 @@ class Recorder(Disposable):
         subscriptions = self._subscriptions
         subscriptions.add(life.incoming.watch(self._observer("incoming")))
         subscriptions.add(life.outgoing.watch(self._observer("outgoing")))
-        subscriptions.add(life.news.subscribe(Observer(tell)))
+        subscriptions.add(life.reporting.news.subscribe(Observer(tell)))
         subscriptions.add(life.closed.subscribe(end))
 
     def _watch_observables(self, sources: Mapping[str, Observable[Any]]) -> None:
