@@ -201,6 +201,9 @@ async def test_leaving_the_block_by_an_error_closes_with_its_code(serve: Serve) 
     with pytest.raises(KeyError):
         await cell()
     assert await sockets[0].closed == rxws.Close(1011, "Unexpected Error")
+    async with asyncio.timeout(5):
+        while not closes:  # the server's end of it comes in its own time
+            await asyncio.sleep(0.01)
     assert [close.code for close in closes] == [1011]
 
 
