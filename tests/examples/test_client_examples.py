@@ -74,7 +74,7 @@ async def test_the_best_of_two_feeds_is_of_those_that_are_there(example: ModuleT
     app.router.add_get("/south", south)
     rxws.setup(app)
     async with running(app) as server:
-        seen = await example.follow({name: f"{server.url}{name}" for name in example.EXCHANGES}, seconds=0.35)
+        seen = await example.follow({name: f"{server.url}{name}" for name in example.EXCHANGES}, seconds=1.0)
     assert ("north", 90) in seen
     assert seen[-1] in (("south", 100), ("north", 90))
     assert ("south", 100) in seen[seen.index(("north", 90)) :]
