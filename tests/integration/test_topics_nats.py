@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,6 @@ from tests.integration.broker import Broker
 from tests.topics.contract import LIMIT, Contract, ready, values
 
 Eventually = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = Broker(tmp_path_factory.mktemp("nats"))
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,6 @@ Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]
 TTL = 1.5
 """Seconds, in place of ten."""
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = Broker(tmp_path_factory.mktemp("nats"))
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 @pytest.fixture

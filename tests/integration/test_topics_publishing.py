@@ -6,7 +6,7 @@ import asyncio
 import io
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,14 +17,6 @@ from tests.integration.broker import Broker
 from tests.topics.contract import values
 
 Eventually = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = Broker(tmp_path_factory.mktemp("nats"))
-    broker.start()
-    yield broker
-    broker.stop()
 
 
 def command(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
