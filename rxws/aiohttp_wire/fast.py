@@ -161,8 +161,12 @@ class FastWire(asyncio.BufferedProtocol):
                 outlet.flush()
             else:
                 outlet.write_soon()
-        if nbytes == SLICE or watch.frames > MANY:
-            self._intake.learn(watch.frames)
+        if watch.frames > MANY:
+            watch.frames = 0
+            self._intake.distrust()
+            self._continue_soon()
+        elif nbytes == SLICE:
+            self._intake.trust()
 
     def eof_received(self) -> None:
         """Take note that the peer has gone: the transport closes now."""
@@ -171,14 +175,11 @@ class FastWire(asyncio.BufferedProtocol):
     def _continue_soon(self) -> None:
         if not self._scheduled and self._started:
             self._scheduled = True
-            self._loop.call_soon(self._continue)
-
-    def _continue(self) -> None:
-        self._scheduled = False
-        self._dispatch()
+            self._loop.call_soon(self._dispatch)
 
     def _dispatch(self) -> None:
         """Hand on what is queued and parked, as much as a turn of the event loop may have; then write."""
+        self._scheduled = False
         queue, parked, outlet = self._queue, self._parked, self._outlet
         arrived = queue._buffer
         outlet.busy = True
@@ -295,6 +296,5 @@ class FastWire(asyncio.BufferedProtocol):
     def _finish(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        actions, self._last = self._last, []
-        for action in actions:
-            action()
+        while self._last:
+            self._last.pop(0)()

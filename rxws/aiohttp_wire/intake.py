@@ -14,8 +14,8 @@ From there on, the C library takes memory from the kernel for each.
 SLICE: Final = 16 * 1024
 """Bytes read at once from a peer whose messages may be tiny: parsing thousands of them would stop the event loop."""
 
-MANY: Final = SLICE // 8
-"""Frames in a chunk that cost too much for it to be larger than a slice: fragments of nothing, say."""
+MANY: Final = 512
+"""Frames in a chunk after which the event loop gets its turn: fragments are no messages, but cost nearly as much."""
 
 PIECE: Final = 8 * 1024 * 1024
 """Bytes of memory that glibc shall keep for the next large message, in place of giving it back to the kernel each time.
@@ -38,12 +38,18 @@ class Intake:
         self._whole = whole
         self._transport = transport
 
-    def learn(self, frames: int) -> None:
-        """Lend more to a peer that has filled its slice, and less to one that sends `MANY` frames in it."""
-        if frames > MANY:
-            self.lent = self._slice
-        elif not self.paused:
+    def trust(self) -> None:
+        """Lend more to a peer that has filled its slice with few frames."""
+        if not self.paused:
             self.lent = self._whole
+
+    def distrust(self) -> None:
+        """Lend a peer that has sent `MANY` frames no more than a slice from now on, and that once in a turn.
+
+        uvloop reads up to 32 times in a turn, while what it lends is filled (libuv's uv__read).
+        """
+        self._whole = self._slice
+        self.pause()
 
     def pause(self) -> None:
         """Read no more until what is there is dealt with, and then less at once."""
