@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -29,21 +30,27 @@ def free_port() -> int:
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: str(path.relative_to(EXAMPLES)))
 def test_it_starts_listens_and_stops_on_ctrl_c(program: os.PathLike[str]) -> None:
     port = free_port()
+    running = f"Running on http://127.0.0.1:{port}"
+    command = [sys.executable, "-u", program]
     environment = {**os.environ, "PORT": str(port)}
-    with subprocess.Popen(
-        [sys.executable, program], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as output,
+        subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT) as process,
+    ):
+
+        def said() -> str:
+            return os.pread(output.fileno(), 2**20, 0).decode()
+
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        while running not in said() and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
+        with socket.socket() as probe:
+            answer = probe.connect_ex(("127.0.0.1", port))
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=10)
-    assert process.returncode == 0, output
-    assert f"Running on http://127.0.0.1:{port}" in output
-    assert "Traceback" not in output
+        assert process.wait(timeout=10) == 0, said()
+        assert running in said()
+        assert answer == 0
+        assert "Traceback" not in said()
 
 
 @pytest.mark.parametrize("program", CLIENTS, ids=lambda path: path.stem)

@@ -130,15 +130,15 @@ async def test_a_thousand_faults_lose_nothing_that_is_not_reported(
             def quiet() -> bool:
                 return len(hub) == number_of_clients and all(client.open for client in clients)
 
-            await eventually(quiet, timeout=30)
+            await eventually(quiet, timeout=90)
             for client in clients:
                 client.send()
-            await eventually(lambda: all(client.pushed for client in clients), timeout=30)
+            await eventually(lambda: all(client.pushed for client in clients), timeout=90)
             pinged = 2 * number_of_clients  # from where on each of them counts pings
-            await eventually(lambda: population()["Rate"] >= pinged, timeout=30)
+            await eventually(lambda: population()["Rate"] >= pinged, timeout=90)
             before = population() + Counter(tasks=len(asyncio.all_tasks()), files=descriptors())
             await asyncio.wait_for(asyncio.gather(*(client.meet(faults(client.number)) for client in clients)), 240)
-            await eventually(quiet, timeout=30)
+            await eventually(quiet, timeout=90)
 
             def grown() -> dict[str, int]:
                 now = population() + Counter(tasks=len(asyncio.all_tasks()), files=descriptors())
