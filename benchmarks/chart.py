@@ -1,4 +1,4 @@
-"""A line for each peer, as SVG."""
+"""A line, or a row of dots, for each peer, as SVG."""
 
 from __future__ import annotations
 
@@ -22,4 +22,22 @@ def draw(path: Path, x: Sequence[float], lines: dict[str, list[float]], across: 
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def draw_dots(path: Path, rows: dict[str, dict[str, float]], across: str) -> None:
+    """Draw a row for each cell, with a dot for each peer, over a logarithmic axis."""
+    figure, axes = pyplot.subplots(figsize=(8, 0.4 * len(rows) + 1.6))
+    places = range(len(rows))
+    for number, label in enumerate(next(iter(rows.values()))):
+        values = [row[label] for row in rows.values()]
+        axes.plot(values, places, "o", markersize=10 if number == 1 else 6, zorder=4 if number == 1 else 3, label=label)
+    axes.axvline(1, color="C0", linewidth=1)
+    axes.set(xscale="log", xlabel=across, yticks=places, yticklabels=rows)
+    axes.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
+    axes.minorticks_off()
+    axes.invert_yaxis()
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), frameon=False, ncols=4, loc="upper center", fontsize="small")
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.6 / figure.get_figheight()))
     figure.savefig(path, metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""`make bench`: every workload, every peer, as tables and a chart in `benchmarks/results/`.
+"""`make bench`: every workload, every peer, as tables and charts in `benchmarks/results/`.
 
 `python -m benchmarks.run --rounds 3 --seconds 1 echo broadcast` runs some of them.
 """
@@ -12,13 +12,13 @@ import platform
 import resource
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import date
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 
-from benchmarks.chart import draw
+from benchmarks.chart import draw, draw_dots
 from benchmarks.compare import Cell, Measurement, Peer, compare, median
 from benchmarks.fanout import fanout
 from benchmarks.idle import measure as measure_idle
@@ -48,7 +48,8 @@ def row(peer: Peer, seen: list[Measurement], first: Measurement) -> str:
 
 def table(
     title: str, cell: Cell, peers: list[Peer], rounds: int, seconds: float, *, fresh: bool = False
-) -> Iterator[str]:
+) -> Generator[str, None, dict[str, float]]:
+    """Give the lines of a table, and at its end each peer's throughput as a ratio to the first one's."""
     yield f"\n### {title}\n"
     yield "| peer | messages/s | ratio | server CPU, µs/message | ratio | spread of it |"
     yield "|---|---:|---:|---:|---:|---|"
@@ -56,17 +57,23 @@ def table(
     first = median(results[peers[0]])
     for peer, seen in results.items():
         yield row(peer, seen, first)
+    return {name(peer): median(seen).throughput / first.throughput for peer, seen in results.items()}
 
 
 def echo(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## Echo through one operator\n\nConnections × messages in flight × bytes."
+    yield "\n![The same as a chart](echo.svg)"
+    ratios: dict[str, dict[str, float]] = {}
     for shape in SHAPES:
         for loop in ("asyncio", "uvloop"):
             peers = [Peer(module, loop) for module in ECHO_PEERS]
             cell = Cell("echo", f"/echo?size={shape[2]}", shape)
-            yield from table(f"{cell.label}, {loop}", cell, peers, rounds, seconds)
+            title = f"{cell.label}, {loop}"
+            ratios[title] = yield from table(title, cell, peers, rounds, seconds)
     peers, cell = [Peer(module) for module in ECHO_PEERS], Cell("echo", "/echo?size=64", JUST_STARTED)
-    yield from table(f"{cell.label}, asyncio, servers that have just started", cell, peers, rounds, seconds, fresh=True)
+    title = f"{cell.label}, asyncio, servers that have just started"
+    ratios[title.replace("servers that have ", "")] = yield from table(title, cell, peers, rounds, seconds, fresh=True)
+    draw_dots(RESULTS / "echo.svg", ratios, "throughput, as a ratio to the hand-written loop's")
 
 
 def ticks(rounds: int, seconds: float) -> Iterator[str]:
