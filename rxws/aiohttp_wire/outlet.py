@@ -9,12 +9,13 @@ from typing import Final
 
 from rxws.aiohttp_wire import framing
 from rxws.aiohttp_wire.framing import SHORT
+from rxws.aiohttp_wire.intake import CHUNK
 from rxws.aiohttp_wire.turns import Turns
 from rxws.closing import Close
 from rxws.wire import Frame
 
-BATCH: Final = 64 * 1024
-"""Bytes that leave in one write, at most; a frame that is larger leaves alone, without being copied."""
+BATCH: Final = CHUNK
+"""Bytes that leave in one write, at most: the answers to one read. A frame that is larger is not copied."""
 
 PONGS: Final = 256
 """Pongs that wait; a peer that sends more pings than it reads pongs misses the oldest."""
