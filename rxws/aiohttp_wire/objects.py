@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import aiohttp
 from aiohttp import ClientWebSocketResponse, web
 
-NOT_SENT: Final = 4096
+NOT_SENT: Final = 1024
 """Bytes that the kernel may keep unsent when messages must be fresh (TCP_NOTSENT_LOWAT)."""
 
 AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
