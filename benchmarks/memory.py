@@ -30,7 +30,10 @@ from rxws import operators as rxops
 
 SECONDS = 60
 MESSAGE = "x" * 4000
-POLICIES = ("close", "drop_oldest", "drop_newest", "latest")
+POLICIES: dict[str, Any] = {
+    **{policy: policy for policy in ("close", "drop_oldest", "drop_newest", "latest")},
+    "latest_by": rxws.latest_by(lambda message: message[:9]),
+}
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "memory.svg"
 
 
@@ -76,7 +79,7 @@ def handler(side: str, variant: str) -> Any:
     if variant == "naive":
         return naive_push if side == "push" else naive_flood
     if side == "push":
-        return rxws.websocket(overflow=variant, heartbeat=None)(lambda: feed())
+        return rxws.websocket(overflow=POLICIES[variant], heartbeat=None)(lambda: feed())
     return rxws_flood
 
 
