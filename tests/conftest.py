@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import uvloop
 
+import rxws
+from rxws.topics import Topics
+
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
     """Modules that say `BOTH_LOOPS = True` run on asyncio's loop and on uvloop's."""
@@ -53,6 +56,20 @@ def eventually() -> Callable[..., object]:
                 await asyncio.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture
+async def open_topics() -> AsyncIterator[Callable[..., Topics[Any]]]:
+    """Open topics as `rxws.topics` does; all are closed after the test."""
+    opened: list[Topics[Any]] = []
+
+    def open_topics(url: str, **options: Any) -> Topics[Any]:
+        topics = rxws.topics(url, **options)
+        opened.append(topics)
+        return topics
+
+    yield open_topics
+    await asyncio.gather(*(topics.close() for topics in opened))
 
 
 @pytest.fixture

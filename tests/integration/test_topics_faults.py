@@ -12,7 +12,6 @@ from typing import Any
 import nats
 import pytest
 
-import rxws
 from rxws.topics import Gap, Topics, TopicsError, Unpublished
 from rxws.topics.engine import Limits
 from rxws.topics.nats import link
@@ -34,16 +33,9 @@ async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
 
 
 @pytest.fixture
-async def open_topics(broker: Broker) -> AsyncIterator[Open]:
-    opened: list[Topics[Any]] = []
-
-    def open_topics(url: str | None = None, **options: Any) -> Topics[Any]:
-        topics = rxws.topics(url or broker.url, **{"max_bytes": 4_000_000, "max_messages": 10_000, **options})
-        opened.append(topics)
-        return topics
-
-    yield open_topics
-    await asyncio.gather(*(topics.close() for topics in opened))
+def open_topics(broker: Broker, open_topics: Open) -> Open:
+    limits = {"max_bytes": 4_000_000, "max_messages": 10_000}
+    return lambda url=broker.url, **options: open_topics(url, **limits | options)
 
 
 async def publish(topic: Any, numbers: range, rate: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,8 @@ Eventually = Callable[..., Any]
 
 
 @pytest.fixture
-async def open_topics(broker: Broker) -> AsyncIterator[Callable[..., Topics[Any]]]:
-    opened: list[Topics[Any]] = []
-
-    def open_topics(url: str | None = None, **options: Any) -> Topics[Any]:
-        topics = rxws.topics(url or broker.fresh(), **options)
-        opened.append(topics)
-        return topics
-
-    yield open_topics
-    for topics in opened:
-        await topics.close()
+def open_topics(broker: Broker, open_topics: Callable[..., Topics[Any]]) -> Callable[..., Topics[Any]]:
+    return lambda url=None, **options: open_topics(url or broker.fresh(), **options)
 
 
 @pytest.fixture

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import rxws
 from rxws.backoff import Backoff
 from rxws.topics import Topics
 from rxws.topics.nats import engine, link
@@ -23,19 +22,6 @@ Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]
 TTL = 1.5
 """Seconds, in place of ten."""
-
-
-@pytest.fixture
-async def open_topics(broker: Broker) -> AsyncIterator[Open]:
-    opened: list[Topics[Any]] = []
-
-    def open_topics(url: str, **options: Any) -> Topics[Any]:
-        topics = rxws.topics(url, **options)
-        opened.append(topics)
-        return topics
-
-    yield open_topics
-    await asyncio.gather(*(topics.close() for topics in opened))
 
 
 @pytest.fixture

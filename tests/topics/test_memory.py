@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-import rxws
 from rxws.topics import Topics
 from rxws.topics.engine import Limits, Since
 from rxws.topics.memory import MemoryEngine
@@ -17,17 +17,8 @@ from tests.topics.contract import LIMIT, Contract, positions, values
 
 
 @pytest.fixture
-async def open_topics() -> AsyncIterator[Callable[..., Topics[Any]]]:
-    opened: list[Topics[Any]] = []
-
-    def open_topics(**options: Any) -> Topics[Any]:
-        topics = rxws.topics("memory://", **options)
-        opened.append(topics)
-        return topics
-
-    yield open_topics
-    for topics in opened:
-        await topics.close()
+def open_topics(open_topics: Callable[..., Topics[Any]]) -> Callable[..., Topics[Any]]:
+    return partial(open_topics, "memory://")
 
 
 @pytest.fixture
