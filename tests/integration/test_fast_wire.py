@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,7 +16,10 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
+from rxws.aiohttp_wire.fast import FastWire
+from rxws.aiohttp_wire.intake import SLICE
 from rxws.origin import origin
+from tests.integration.raw import CONTINUATION, TEXT, frame, raw
 from tests.integration.server import serving
 from tests.streams import ended, watch
 
@@ -251,3 +255,39 @@ async def test_nobody_else_writes_between_its_frames() -> None:
         with pytest.raises(RuntimeError, match="send through the `outgoing` of its socket"):
             await response.send_str("mine")
         assert response.get_extra_info("peername")[0] == "127.0.0.1"
+
+
+async def test_a_peer_that_sends_fragments_of_nothing_gets_one_read_in_a_turn(
+    monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
+) -> None:
+    if rxws.wire_mode == "public":
+        return  # aiohttp reads
+    number, whole = 50_000, frame(TEXT, b"whole")
+    turns: list[int] = []
+    turn = read = 0
+    update = FastWire.buffer_updated
+
+    def count() -> None:
+        nonlocal turn
+        turn += 1
+        handle[0] = loop.call_soon(count)
+
+    def buffer_updated(self: FastWire, nbytes: int) -> None:
+        nonlocal read
+        read += nbytes
+        turns.append(turn)
+        update(self, nbytes)
+
+    monkeypatch.setattr(FastWire, "buffer_updated", buffer_updated)
+    async with serving(shout) as server, raw(server.port) as peer:
+        peer.writer.write(whole)
+        assert await peer.receive() == (TEXT, b"WHOLE")
+        loop, turns[:], read = asyncio.get_running_loop(), [], 0
+        flood = frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * number + frame(CONTINUATION)
+        handle = [loop.call_soon(count)]
+        peer.writer.write(flood)
+        await eventually(lambda: read == len(flood))
+        handle[0].cancel()
+        assert await peer.receive() == (TEXT, b"")
+    assert len(turns) >= len(flood) // SLICE
+    assert len(set(turns)) == len(turns)
