@@ -90,7 +90,10 @@ def _serve(app: web.Application, loop: asyncio.AbstractEventLoop, *, keepalive_t
 
 
 def _loop_that_stops() -> asyncio.AbstractEventLoop:
-    """Make an event loop that SIGTERM stops as aiohttp does; once, since it may come from several sides."""
+    """Make an event loop that SIGTERM stops as aiohttp does; once, since it may come from several sides.
+
+    Until it runs, when nothing has begun yet, SIGTERM ends the process: uvloop forgets a signal that it gets before.
+    """
     loop = new_event_loop()
     stopping = False
 
@@ -100,7 +103,7 @@ def _loop_that_stops() -> asyncio.AbstractEventLoop:
             stopping = True
             raise web.GracefulExit
 
-    loop.add_signal_handler(signal.SIGTERM, stop)
+    loop.call_soon(loop.add_signal_handler, signal.SIGTERM, stop)
     return loop
 
 

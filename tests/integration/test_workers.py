@@ -157,6 +157,7 @@ async def test_a_worker_that_is_told_to_stop_closes_its_sockets_and_is_replaced(
         os.kill(pid, signal.SIGTERM)
         await eventually(lambda: all(len(client.got) == 2 for client in served), timeout=15)
         assert [client.codes for client in served] == [[1001]] * len(served)
+        await eventually(lambda: pid not in {worker.pid for worker in running.workers} and len(running.workers) == 2)
         _, errors = await running.terminate()
         assert "a worker ended with status 0; another one starts in 0 s" in errors
 
@@ -204,6 +205,32 @@ async def test_a_worker_that_cannot_start_later_is_tried_again_less_and_less_whi
         await eventually(lambda: len(running.workers) == 2, timeout=15)
         _, errors = await running.terminate()
         assert "a worker failed to start: LookupError: no database at hand; another one starts in 0.5 s" in errors
+
+
+EARLY = """
+begin = sys.modules["rxws.run"].bound_first_request
+def told(*arguments):
+    if os.path.exists("{flag}"):
+        with open("{flag}", "a") as file:
+            file.write("told\\n")
+        os.kill(os.getpid(), 15)
+    begin(*arguments)
+sys.modules["rxws.run"].bound_first_request = told
+"""
+
+
+async def test_a_worker_that_is_told_to_stop_before_its_event_loop_runs_does_not_run(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    flag = tmp_path / "flag"
+    async with crew(tmp_path, EARLY.format(flag=flag), workers=2) as running:
+        flag.touch()
+        running.workers[0].kill()
+        await eventually(lambda: len(flag.read_text().splitlines()) >= 2, timeout=15)
+        flag.unlink()
+        await eventually(lambda: len(running.workers) == 2, timeout=15)
+        _, errors = await running.terminate()
+        assert "a worker failed to start: died of SIGTERM; another one starts in" in errors
 
 
 ROOM = """
