@@ -177,6 +177,19 @@ async def test_a_stream_that_does_not_do_is_reported_clearly(
     assert "the stream 'foreign' has republish None: topics need {'src': 'foreign.in.>'" in str(errors[0])
 
 
+@pytest.mark.parametrize("steps", range(1, 6))
+async def test_closing_a_connection_leaves_no_task_although_it_is_cancelled(broker: Broker, steps: int) -> None:
+    connection = link.Link()
+    await connection.open([broker.url])
+    await connection.subscribe("a", print)
+    closing = asyncio.create_task(connection.close())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait({closing})
+    assert connection.client.is_closed
+
+
 async def test_a_server_without_jetstream_is_reported_clearly(
     tmp_path: Path, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:

@@ -67,13 +67,24 @@ class Link:
             raise
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Disconnect, even if cancelled meanwhile: the client library would leave tasks behind."""
+        closing = asyncio.ensure_future(self._close())
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.wait({closing})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        self.lost.set()
+        if cancelled is not None:
+            raise cancelled
+
+    async def _close(self) -> None:
         try:
             async with asyncio.timeout(DEADLINE):
                 await self.client.close()
         except (errors.Error, OSError, TimeoutError) as error:
             self.why = self.why or error
-        self.lost.set()
 
     async def subscribe(
         self, subject: str, take: Callable[[Msg], object], on_slow: Callable[[], object] | None = None
