@@ -63,7 +63,7 @@ class Proxy:
         fault = self.faults.popleft() if self.faults else None
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             writer.transport.abort()
             return
         both = writer, up_writer
