@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from rxws.aiohttp_wire.intake import CHUNK, MANY, PIECE, SLICE, Intake
+from rxws.aiohttp_wire.intake import CHUNK, PIECE, SLICE, TURN, Intake
 from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
 from rxws.aiohttp_wire.outlet import Outlet
 from rxws.aiohttp_wire.received import close_received
@@ -30,9 +30,6 @@ MUCH: Final = 8 * 1024
 READ_AHEAD: Final = 64 * 1024
 """Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
 
-TURN: Final = 256
-"""Frames after which the event loop's other business gets its turn."""
-
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[memoryview, memoryview], Turns]] = WeakKeyDictionary()
 
 
@@ -42,7 +39,7 @@ class FastWire(asyncio.BufferedProtocol):
     __slots__ = (  # a dictionary of so many would take 1.5 KiB
         *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_endpoint", "_feed", "_held", "_intake", "_last"),
         *("_loop", "_outlet", "_parked", "_parked_weight", "_parse", "_queue", "_receive", "_run", "_scheduled"),
-        *("_started", "_tap", "_transport", "_view", "_violated", "_watch", "_ws", "blind", "offer", "wake"),
+        *("_started", "_tap", "_transport", "_violated", "_watch", "_ws", "blind", "offer", "wake"),
     )
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: Watch, close_timeout: float) -> None:
@@ -62,7 +59,6 @@ class FastWire(asyncio.BufferedProtocol):
             whole = memoryview(bytearray(CHUNK))
             _shared[self._loop] = (whole[:SLICE], whole), Turns()
         buffers, turns = _shared[self._loop]
-        self._view = buffers[1]
         self._intake = Intake(self._transport, *buffers)
         self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
         self.wake = self._outlet.wake
@@ -121,6 +117,7 @@ class FastWire(asyncio.BufferedProtocol):
     def ignore(self) -> None:
         """Read only to see the peer leave."""
         self._deaf = self._violated = True
+        self._queue._buffer.clear()
         self._intake.resume()
 
     def abort(self) -> None:
@@ -140,8 +137,8 @@ class FastWire(asyncio.BufferedProtocol):
         """Parse a chunk, and hand on its messages."""
         if self._deaf:
             return
-        tap, outlet, watch = self._tap, self._outlet, self._watch
-        data = self._view[:nbytes].tobytes()
+        tap, outlet, watch, lent = self._tap, self._outlet, self._watch, self._intake.lent
+        data = lent[:nbytes].tobytes()
         passing = False
         if tap is None or tap.receive is None:
             self._feed(data)
@@ -161,12 +158,10 @@ class FastWire(asyncio.BufferedProtocol):
                 outlet.flush()
             else:
                 outlet.write_soon()
-        if watch.frames > MANY:
-            watch.frames = 0
-            self._intake.distrust()
-            self._continue_soon()
-        elif nbytes == SLICE:
-            self._intake.trust()
+        if nbytes == len(lent):
+            self._intake.filled(watch.frames if tap is None else max(watch.frames, TURN - tap.left))
+            if self._intake.paused:
+                self._continue_soon()
 
     def eof_received(self) -> None:
         """Take note that the peer has gone: the transport closes now."""

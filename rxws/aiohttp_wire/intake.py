@@ -14,8 +14,23 @@ From there on, the C library takes memory from the kernel for each.
 SLICE: Final = 16 * 1024
 """Bytes read at once from a peer whose messages may be tiny: parsing thousands of them would stop the event loop."""
 
+PINCH: Final = 2 * 1024
+"""Bytes read at once from a peer whose messages are tiny: few wait in a queue that Python's collector would walk."""
+
+TURN: Final = 256
+"""Messages after which the event loop's other business gets its turn."""
+
 MANY: Final = 512
-"""Frames in a chunk after which the event loop gets its turn: fragments are no messages, but cost nearly as much."""
+"""Frames in a chunk after which it does, too: fragments are no messages, but cost nearly as much."""
+
+FEW: Final = 32
+"""Frames in a chunk after which the peer has to wait for its next turn, if more has come.
+
+uvloop reads up to 32 times in a turn, while what it lends is filled (libuv's uv__read).
+"""
+
+LARGE: Final = 512
+"""Bytes of a frame, on the average, for whose sake larger chunks are read."""
 
 PIECE: Final = 8 * 1024 * 1024
 """Bytes of memory that glibc shall keep for the next large message, in place of giving it back to the kernel each time.
@@ -25,7 +40,10 @@ It keeps twice the largest piece of the kernel's that was freed (mallopt(3), M_M
 
 
 class Intake:
-    """Lends the shared buffer to a transport: a slice, until its peer fills that with larger messages."""
+    """Lends the shared buffer to a transport: a slice, or all of it to a peer that fills that with large messages.
+
+    A peer that fills it with tiny ones gets a pinch, and never more than a slice again.
+    """
 
     __slots__ = ("_slice", "_transport", "_whole", "lent", "paused")
 
@@ -38,28 +56,29 @@ class Intake:
         self._whole = whole
         self._transport = transport
 
-    def trust(self) -> None:
-        """Lend more to a peer that has filled its slice with few frames."""
-        if not self.paused:
-            self.lent = self._whole
-
-    def distrust(self) -> None:
-        """Lend a peer that has sent `MANY` frames no more than a slice from now on, and that once in a turn.
-
-        uvloop reads up to 32 times in a turn, while what it lends is filled (libuv's uv__read).
-        """
-        self._whole = self._slice
-        self.pause()
+    def filled(self, frames: int) -> None:
+        """Lend a peer more or less next time, that has filled what was lent with so many frames."""
+        if frames > MANY:
+            self._whole, self._slice = self._whole[:SLICE], self._slice[:PINCH]
+            self.pause()
+        elif not self.paused:
+            if frames * LARGE <= len(self.lent):
+                self.lent = self._whole
+            if frames > FEW:
+                self._stop()
 
     def pause(self) -> None:
         """Read no more until what is there is dealt with, and then less at once."""
         self.lent = self._slice
-        if not self.paused:
-            self.paused = True
-            self._transport.pause_reading()
+        self._stop()
 
     def resume(self) -> None:
         """Read on."""
         if self.paused:
             self.paused = False
             self._transport.resume_reading()
+
+    def _stop(self) -> None:
+        if not self.paused:
+            self.paused = True
+            self._transport.pause_reading()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from rxws.aiohttp_wire.choice import put_tap, put_watch
+from rxws.aiohttp_wire.intake import SLICE
+from rxws.aiohttp_wire.watch import Watch
 from rxws.options import Settings
 
 
@@ -31,14 +33,21 @@ class Response(web.WebSocketResponse):
         )
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
-        """Start as aiohttp does, but put a tap in the place of its queue before it parses anything."""
+        """Start as aiohttp does, but put a tap in the place of its queue before it parses anything.
+
+        A client has to wait for the answer (RFC 6455, section 4.1); a few frames of one that does not are let pass.
+        Many would all be parsed now, and stop the event loop.
+        """
         connection = request.protocol
         arrived, connection._message_tail = connection._message_tail, b""
         super()._post_start(request, protocol, writer)
         limit: int = cast("Any", self)._max_msg_size
         put_tap(self, connection, limit)
         put_watch(self, connection, limit)
-        if arrived:
+        if len(arrived) > SLICE:
+            watch: Watch = connection._payload_parser
+            watch.refuse(WSCloseCode.PROTOCOL_ERROR, f"more than {SLICE} bytes before the handshake's answer")
+        elif arrived:
             connection.data_received(arrived)
 
     async def close(self, **ignored: Any) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]

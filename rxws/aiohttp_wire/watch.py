@@ -52,7 +52,7 @@ class Watch:
         self._left: int = 0  # bytes of the present frame that are to come
         self._open: bool = False  # fragments have come, but not the last one
         if self._follow(arrived) >= 0:
-            self._refuse()
+            self._refuse_size()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Parse a chunk."""
@@ -61,7 +61,7 @@ class Watch:
         known = self._follow(data)
         result: tuple[bool, bytes] = self.parser.feed_data(data if known < 0 else data[:known])
         if known >= 0:
-            self._refuse()
+            self._refuse_size()
             return True, b""
         if self.since is not None and self.on_part is not None:
             self.on_part()
@@ -70,7 +70,7 @@ class Watch:
     def parsed(self, data: bytes) -> None:
         """Follow a chunk that the parser has been given already."""
         if self._follow(data) >= 0:
-            self._refuse()
+            self._refuse_size()
         elif self.since is not None and self.on_part is not None:
             self.on_part()
 
@@ -92,15 +92,18 @@ class Watch:
         """Keep from the parser what comes from now on."""
         self._ignoring = True
 
+    def refuse(self, code: int, why: str) -> None:
+        """Fail the connection, and keep from the parser what comes from now on."""
+        self._ignoring = True
+        self._queue.set_exception(WebSocketError(code, why))
+
     def excuse(self) -> None:
         """Count anew: the peer was kept from going on."""
         if self.since is not None:
             self.since = self._time()
 
-    def _refuse(self) -> None:
-        self._ignoring = True
-        error = WebSocketError(WSCloseCode.MESSAGE_TOO_BIG, f"a frame of {self._limit} bytes or more")
-        self._queue.set_exception(error)
+    def _refuse_size(self) -> None:
+        self.refuse(WSCloseCode.MESSAGE_TOO_BIG, f"a frame of {self._limit} bytes or more")
 
     def _follow(self, data: bytes) -> int:
         """Follow a chunk; return where the frame begins in it that is too big, or -1."""

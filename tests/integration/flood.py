@@ -1,14 +1,13 @@
 """A peer that sends as much as it can, in a process of its own: `python -m tests.integration.flood PORT OPCODE BYTES`.
 
-Continuations belong to a message that never ends.
+Continuations belong to a message that never ends. With `early` it does not wait for the handshake's answer.
 
-It stops when the connection ends, or after ten seconds.
+It stops when the connection ends, or after ten seconds; with `again` it comes back each time, until it is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
 import sys
@@ -23,32 +22,42 @@ HANDSHAKE = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 SECONDS = 10
+PAUSE = 0.1
+"""Seconds until it comes back."""
 
 
 def swallow(peer: socket.socket) -> None:
-    """Read what the server answers, so that it is not held."""
+    """Read what the server answers, so that it is not held; what is sent after it has ended fails."""
     with contextlib.suppress(OSError):
         while peer.recv(2**20):
             pass
-    os._exit(0)
+        peer.shutdown(socket.SHUT_RDWR)
 
 
-def main(port: int, opcode: int, size: int) -> None:
+def flood(port: int, opcode: int, size: int, *, early: bool) -> None:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as peer:
         peer.sendall(HANDSHAKE)
-        threading.Thread(target=swallow, args=(peer,), daemon=True).start()
+        if not early:
+            peer.recv(4096)
+        swallowing = threading.Thread(target=swallow, args=(peer,))
+        swallowing.start()
         if fragments := opcode == CONTINUATION:
             peer.sendall(frame(TEXT, fin=False))
         chunk = frame(opcode, b"x" * size, fin=not fragments) * 4000
         end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
-            peer.sendall(chunk)
+        try:
+            while time.monotonic() < end:
+                peer.sendall(chunk)
+        finally:
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)
+            swallowing.join()
 
 
 @contextlib.contextmanager
-def flooding(port: int, opcode: int, size: int) -> Iterator[subprocess.Popen[bytes]]:
+def flooding(port: int, opcode: int, size: int, *how: str) -> Iterator[subprocess.Popen[bytes]]:
     """Flood a server until the block is left."""
-    command = [sys.executable, "-m", "tests.integration.flood", str(port), str(opcode), str(size)]
+    command = [sys.executable, "-m", "tests.integration.flood", str(port), str(opcode), str(size), *how]
     with subprocess.Popen(command) as process:
         try:
             yield process
@@ -57,4 +66,8 @@ def flooding(port: int, opcode: int, size: int) -> Iterator[subprocess.Popen[byt
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    while True:
+        flood(*map(int, sys.argv[1:4]), early="early" in sys.argv)
+        if "again" not in sys.argv:
+            break
+        time.sleep(PAUSE)

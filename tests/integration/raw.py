@@ -70,9 +70,12 @@ class Raw:
 
 @asynccontextmanager
 async def raw(
-    port: int, path: str = "/", *, headers: str = "", receive_buffer: int | None = None
+    port: int, path: str = "/", *, headers: str = "", early: bytes = b"", receive_buffer: int | None = None
 ) -> AsyncIterator[Raw]:
-    """Connect, shake hands, and yield the connection; a small `receive_buffer` makes stalling quick."""
+    """Connect, shake hands, and yield the connection; a small `receive_buffer` makes stalling quick.
+
+    What is `early` goes out with the request.
+    """
     sock = socket.socket()
     sock.setblocking(False)
     if receive_buffer is not None:
@@ -83,6 +86,7 @@ async def raw(
     writer.write(
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{headers}\r\n".encode()
+        + early
     )
     try:
         answer = await reader.readuntil(b"\r\n\r\n")
