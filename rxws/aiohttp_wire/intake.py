@@ -23,7 +23,7 @@ TURN: Final = 256
 MANY: Final = 512
 """Frames in a chunk after which it does, too: fragments are no messages, but cost nearly as much."""
 
-FEW: Final = 32
+FEW: Final = 16
 """Frames in a chunk after which the peer has to wait for its next turn, if more has come.
 
 uvloop reads up to 32 times in a turn, while what it lends is filled (libuv's uv__read).
