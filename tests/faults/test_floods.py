@@ -35,6 +35,7 @@ def echo(incoming: Any) -> Any:
     return incoming.pipe(ops.map(str.upper))
 
 
+@pytest.mark.usefixtures("own_heap")
 @pytest.mark.parametrize("what", FLOODS)
 async def test_given_a_flood_when_a_neighbour_asks_then_the_99th_percentile_of_its_answers_is_under_50_ms(
     what: str, eventually: Eventually

@@ -88,6 +88,7 @@ class Client:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.usefixtures("own_heap")
 async def test_a_thousand_faults_lose_nothing_that_is_not_reported(
     eventually: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,7 +136,7 @@ async def test_a_thousand_faults_lose_nothing_that_is_not_reported(
                 client.send()
             await eventually(lambda: all(client.pushed for client in clients), timeout=90)
             pinged = 2 * number_of_clients  # from where on each of them counts pings
-            await eventually(lambda: population()["Rate"] >= pinged, timeout=90)
+            await eventually(lambda: population()["Rate"] >= pinged, timeout=90, every=0.5)
             before = population() + Counter(tasks=len(asyncio.all_tasks()), files=descriptors())
             await asyncio.wait_for(asyncio.gather(*(client.meet(faults(client.number)) for client in clients)), 240)
             await eventually(quiet, timeout=90)
