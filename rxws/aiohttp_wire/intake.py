@@ -21,7 +21,7 @@ TURN: Final = 256
 """Messages after which the event loop's other business gets its turn."""
 
 MANY: Final = 512
-"""Frames in a chunk after which it does, too: fragments are no messages, but cost nearly as much."""
+"""Frames in a chunk after which less is read at once: fragments are no messages, but cost nearly as much."""
 
 FEW: Final = 16
 """Frames in a chunk after which the peer has to wait for its next turn, if more has come.
