@@ -22,7 +22,7 @@ from rxws.aiohttp_wire.tap import BINARY, TEXT, Tap, next_message
 from rxws.aiohttp_wire.turns import Turns
 from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
-from rxws.wire import Endpoint, Frame
+from rxws.wire import MESSAGE_WEIGHT, Endpoint, Frame
 
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
@@ -181,7 +181,7 @@ class FastWire(asyncio.BufferedProtocol):
         for _ in range(TURN):
             if parked and not self._held:
                 data = parked.popleft()
-                self._parked_weight -= len(data)
+                self._parked_weight -= len(data) + MESSAGE_WEIGHT
                 self._receive(data)
             elif arrived and not self.blind:
                 kind, data, extra = next_message(queue)
@@ -190,7 +190,7 @@ class FastWire(asyncio.BufferedProtocol):
                 elif self._held or parked:
                     parked = self._parked = parked or deque()
                     parked.append(data)
-                    self._parked_weight += len(data)
+                    self._parked_weight += len(data) + MESSAGE_WEIGHT
                 else:
                     self._receive(data)
             else:
@@ -201,6 +201,8 @@ class FastWire(asyncio.BufferedProtocol):
                 self._intake.pause()
             self._continue_soon()
         outlet.busy = False
+        if self.blind:
+            self._intake.pause()
         if not arrived:
             self._intake.resume()
             self._look_for_the_end()

@@ -15,7 +15,7 @@ from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, rel
 from rxws.aiohttp_wire.received import close_received
 from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
-from rxws.wire import Endpoint, Frame
+from rxws.wire import MESSAGE_WEIGHT, Endpoint, Frame
 
 CHUNK: Final = 64 * 1024
 """Bytes that asyncio's transport reads at once: four times as many fragments of nothing would stop the event loop."""
@@ -162,18 +162,26 @@ class PublicWire:
             self._endpoint.message_received(data)
             return
         self._parked.append(data)
-        self._parked_weight += len(data)
+        self._parked_weight += len(data) + MESSAGE_WEIGHT
         if self._parked_weight > READ_AHEAD and self._cause is None:
             self.blind = True
             self._space.clear()
+            if not self._transport.is_closing():
+                self._transport.pause_reading()  # aiohttp would read on: empty messages weigh nothing in its queue
             await self._space.wait()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
             self.blind = False
 
     def _deliver(self) -> None:
-        while self._parked and not self._held and not self._ended:
+        for _ in range(TURN):
+            if not self._parked or self._held or self._ended:
+                break
             data = self._parked.popleft()
-            self._parked_weight -= len(data)
+            self._parked_weight -= len(data) + MESSAGE_WEIGHT
             self._endpoint.message_received(data)
+        else:
+            asyncio.get_running_loop().call_soon(self._deliver)
         if not self._parked:
             self._space.set()
 

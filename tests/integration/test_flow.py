@@ -1,6 +1,7 @@
 """Flow control over real sockets: holds that reach TCP, freshness, fairness."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from reactivex import operators as ops
 
 import rxws
 from rxws import operators as rxops
-from tests.integration.raw import PING, PONG, TEXT, raw
+from tests.integration.raw import PING, PONG, TEXT, frame, raw
 from tests.integration.server import serving
 from tests.streams import ended
 
@@ -55,6 +56,41 @@ async def test_a_busy_operator_stops_the_peer_s_sending_and_lets_it_go_on(eventu
         await eventually(lambda: len(done) == number, 30)
         assert done == list(range(number))
         answering.cancel()
+
+
+@pytest.mark.parametrize("size", [0, 1])
+async def test_empty_and_tiny_messages_in_a_hold_stop_the_peer_too_and_go_on_in_turns(
+    size: int, eventually: Eventually
+) -> None:
+    gate, waits = asyncio.Event(), list[float]()
+
+    @rxws.websocket(heartbeat=None)
+    async def handler(socket: rxws.WebSocket[str, str]) -> None:
+        await gate.wait()
+        socket.incoming.subscribe()
+        await asyncio.sleep(60)
+
+    async with serving(handler) as server, raw(server.port) as peer:
+        peer.writer.transport.set_write_buffer_limits(high=0)
+        chunk = frame(TEXT, b"x" * size) * 10_000
+
+        async def push() -> None:
+            for _ in range(300):
+                peer.writer.write(chunk)
+                await peer.writer.drain()
+
+        pushing = asyncio.create_task(push())
+        await asyncio.sleep(1)
+        assert not pushing.done(), "TCP has stopped the peer"
+        began = time.monotonic()
+        gate.set()
+        while server.sockets[0].stats.received < 50_000:
+            waits.append(-time.monotonic())
+            await asyncio.sleep(0)
+            waits[-1] += time.monotonic()
+            assert time.monotonic() - began < 10
+        pushing.cancel()
+        assert sorted(waits)[-3] < 0.2
 
 
 async def test_pings_are_answered_and_a_departure_is_seen_in_a_hold(eventually: Eventually) -> None:
