@@ -166,11 +166,9 @@ class PublicWire:
         if self._parked_weight > READ_AHEAD and self._cause is None:
             self.blind = True
             self._space.clear()
-            if not self._transport.is_closing():
-                self._transport.pause_reading()  # aiohttp would read on: empty messages weigh nothing in its queue
+            self._aiohttp_protocol.pause_reading()  # it would read on: empty messages weigh nothing in older queues
             await self._space.wait()
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._aiohttp_protocol.resume_reading()
             self.blind = False
 
     def _deliver(self) -> None:
