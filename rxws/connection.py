@@ -14,7 +14,7 @@ from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolE
 from rxws.heartbeat import Heartbeat
 from rxws.incoming import Incoming
 from rxws.options import Settings
-from rxws.origin import origin
+from rxws.origin import Source, origin
 from rxws.outgoing import Outgoing
 from rxws.patience import Patience
 from rxws.rate import Rate
@@ -27,7 +27,7 @@ PINGS: Final = 1000.0
 """Pings and pongs of the peer's a second, with a burst of as many; each costs about as much as a message."""
 
 
-class Owner(Protocol):
+class Owner(Source, Protocol):
     """What a connection asks of its socket."""
 
     incoming: Incoming[Any]
@@ -37,18 +37,6 @@ class Owner(Protocol):
 
     def close(self, close: Close) -> None:
         """Close, since the peer exceeds what it may, or the codec says so."""
-        ...
-
-    def hold(self) -> None:
-        """Hold reading."""
-        ...
-
-    def release(self) -> None:
-        """End that hold."""
-        ...
-
-    def report(self, error: Exception) -> None:
-        """Take what a subscriber has raised."""
         ...
 
     def lost(self, error: ConnectionLost) -> None:

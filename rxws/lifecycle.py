@@ -237,6 +237,11 @@ class Lifecycle:
 
     # The owner of outgoing and of the connections, and the source of what they emit
 
+    @property
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        return self._ended
+
     def report(self, error: Exception) -> None:
         """Take what a subscriber has raised."""
         self.reporting.report(error)

@@ -7,16 +7,15 @@ operators of RxPY's are in between. A task that is started meanwhile inherits it
 from __future__ import annotations
 
 from asyncio import CancelledError
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
-
-from reactivex import abc
 
 from rxws.errors import not_cancelled
 
 
-class Source(Protocol):
-    """Where an item comes from. It can be told to wait: as often held as released, it goes on."""
+class Stage(Protocol):
+    """Who emits. It can be told to wait: as often held as released, it goes on."""
 
     def hold(self) -> None:
         """Emit no more, as soon as possible."""
@@ -24,6 +23,15 @@ class Source(Protocol):
 
     def release(self) -> None:
         """End one hold."""
+        ...
+
+
+class Source(Stage, Protocol):
+    """Where an item comes from."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing more can come from there, held or not."""
         ...
 
     def report(self, error: Exception) -> None:
@@ -35,11 +43,39 @@ origin: Final = ContextVar[Source | None]("rxws_origin", default=None)
 """The source whose item is being handed on, if it can be held."""
 
 
-def hand_on(item: Any, source: Source | None, observer: abc.ObserverBase[Any]) -> None:
-    """Emit an item in the name of its source, later than that did; what the observer raises is for the source."""
+class Passed:
+    """The source of an item that a stage passes on: the stage is held, and who it came from is told of errors.
+
+    What one stage passes on has sources that are equal.
+    """
+
+    __slots__ = ("_source", "_stage", "hold", "release")
+    gone = False
+
+    def __init__(self, stage: Stage, source: Source | None) -> None:
+        self._stage = stage
+        self._source = source
+        self.hold = stage.hold
+        self.release = stage.release
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Passed) and self._stage is other._stage
+
+    def __hash__(self) -> int:
+        return id(self._stage)
+
+    def report(self, error: Exception) -> None:
+        """Let the source have it, or raise it when there is none."""
+        if self._source is None:
+            raise error
+        self._source.report(error)
+
+
+def hand_on(source: Source | None, notify: Callable[..., object], *item: Any) -> None:
+    """Notify in the name of a source, later than it emitted; what is raised meanwhile is for the source."""
     token = origin.set(source)
     try:
-        observer.on_next(item)
+        notify(*item)
     except (Exception, CancelledError) as error:
         if source is None:
             raise
@@ -54,11 +90,13 @@ class Holds:
     def __init__(self) -> None:
         self._held: set[Source] = set()
 
-    def hold(self, source: Source | None) -> None:
-        """Hold a source, once."""
-        if source is not None and source not in self._held:
-            self._held.add(source)
-            source.hold()
+    def hold(self, source: Source | None) -> bool:
+        """Hold a source, once; tell whether it was not held before, and is now."""
+        if source is None or source in self._held:
+            return False
+        self._held.add(source)
+        source.hold()
+        return True
 
     def release(self) -> None:
         """Release them all."""

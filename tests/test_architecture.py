@@ -11,6 +11,7 @@ LAYERS = [
     {"ports", "siblings", "worker"},
     {"errors"},
     {"wire", "broadcast", "origin"},
+    {"waiting"},
     {"states", "operators"},
     {"overflow", "backoff", "encoding"},
     {"options", "receipts", "undelivered", "keeping", "room", "error_stream", "journal"},

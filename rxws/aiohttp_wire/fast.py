@@ -152,7 +152,7 @@ class FastWire(asyncio.BufferedProtocol):
             passing = tap.receive is not None
         if not passing:
             if not self._scheduled:
-                self._dispatch()
+                self._run(self._dispatch)
         elif outlet.taken or outlet.awake:
             if nbytes > MUCH or outlet.alone:
                 outlet.flush()
@@ -170,7 +170,7 @@ class FastWire(asyncio.BufferedProtocol):
     def _continue_soon(self) -> None:
         if not self._scheduled and self._started:
             self._scheduled = True
-            self._loop.call_soon(self._dispatch)
+            self._loop.call_soon(self._dispatch, context=self._endpoint.context)
 
     def _dispatch(self) -> None:
         """Hand on what is queued and parked, as much as a turn of the event loop may have; then write."""

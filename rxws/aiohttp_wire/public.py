@@ -80,7 +80,7 @@ class PublicWire:
         self._watch.begin(endpoint.part_received)
         if fresh:
             keep_fresh(self._ws)
-        self._reader = asyncio.create_task(self._run(self._read))
+        self._reader = asyncio.create_task(self._run(self._read), context=endpoint.context)
         self._writer = asyncio.create_task(self._run(self._write))
 
     def wake(self) -> None:
@@ -107,7 +107,7 @@ class PublicWire:
         self._held = False
         if self.blind:
             self._watch.excuse()
-        asyncio.get_running_loop().call_soon(self._deliver)
+        self._deliver_soon()
 
     def ignore(self) -> None:
         """Read only to see the peer leave."""
@@ -171,6 +171,9 @@ class PublicWire:
             self._aiohttp_protocol.resume_reading()
             self.blind = False
 
+    def _deliver_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
+
     def _deliver(self) -> None:
         for _ in range(TURN):
             if not self._parked or self._held or self._ended:
@@ -179,7 +182,7 @@ class PublicWire:
             self._parked_weight -= len(data) + MESSAGE_WEIGHT
             self._endpoint.message_received(data)
         else:
-            asyncio.get_running_loop().call_soon(self._deliver)
+            self._deliver_soon()
         if not self._parked:
             self._space.set()
 

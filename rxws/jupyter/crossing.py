@@ -36,6 +36,8 @@ class Crossing(abc.ObserverBase[Any]):
     told how many, when it goes on. Operators behind can hold the source, from there.
     """
 
+    gone = False
+
     def __init__(
         self,
         observer: abc.ObserverBase[Any],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.origin import Holds, Source, hand_on, origin
+from rxws.origin import Holds, Passed, Source, hand_on, origin
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ def buffered(
     Emits at once while nobody behind it is busy. At the limit, sockets are held, and what comes from sources that
     cannot be held follows `overflow`: the result fails with `OverflowError`, or the oldest or newest item is dropped,
     and given to `dropped`. Completes when the source has and the buffer is empty; an error comes at once. Memory:
-    `limit` items.
+    `limit` items; with "fail", one more of each socket that is held then.
 
     Raises `ValueError` for a limit that is not positive or an unknown policy.
 
@@ -55,7 +56,7 @@ def buffered(
 
 
 class _Buffer(Generic[T]):
-    """One subscription; the origin of what it emits, so that those behind it can hold it."""
+    """One subscription; those behind it can hold it."""
 
     def __init__(
         self, observer: abc.ObserverBase[T], limit: int, overflow: BufferOverflow, dropped: Callable[[Any], object]
@@ -65,15 +66,15 @@ class _Buffer(Generic[T]):
         self._limit = limit
         self._overflow = overflow
         self._dropped = dropped
-        self._items: deque[tuple[T, Source | None]] = deque()
-        self._source: Source | None = None  # of the newest item that went on
+        self._items: deque[tuple[T, Source | None, Context]] = deque()
         self._holds = Holds()
         self._held = 0
         self._emitting = False
         self._completed = False
 
     def take(self, item: T) -> None:
-        if len(self._items) >= self._limit:
+        source = origin.get()
+        if len(self._items) >= self._limit and not (self._overflow == "fail" and self._holds.hold(source)):
             if self._overflow == "fail":
                 self.fail(OverflowError(f"{self._limit} items are buffered, and one more came"))
                 return
@@ -81,10 +82,10 @@ class _Buffer(Generic[T]):
                 self._dropped(item)
                 return
             self._dropped(self._items.popleft()[0])
-        self._items.append((item, origin.get()))
+        self._items.append((item, source, copy_context()))
         self._drain()
         if len(self._items) >= self._limit:
-            self._holds.hold(origin.get())
+            self._holds.hold(source)
 
     def complete(self) -> None:
         self._completed = True
@@ -109,26 +110,19 @@ class _Buffer(Generic[T]):
         self._held -= 1
         self._drain()
 
-    def report(self, error: Exception) -> None:
-        """Let the source have what those behind have raised."""
-        if self._source is None:
-            raise error
-        self._source.report(error)
-
     def _drain(self) -> None:
         if self._emitting:
             return
         self._emitting = True
-        while self._items and not self._held:
-            item, self._source = self._items.popleft()
-            try:
-                hand_on(item, self, self._observer)
-            except Exception:
-                self._emitting = False
-                raise
-        self._emitting = False
+        source: Source | None = None
+        try:
+            while self._items and not self._held:
+                item, source, context = self._items.popleft()
+                context.run(hand_on, Passed(self, source), self._observer.on_next, item)
+        finally:
+            self._emitting = False
         if len(self._items) < self._limit:
             self._holds.release()
         if self._completed and not self._items:
             self._completed = False
-            self._observer.on_completed()
+            hand_on(source, self._observer.on_completed)

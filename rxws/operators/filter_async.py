@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from reactivex import Observable
-from reactivex import operators as ops
 
-from rxws.operators.map_async import map_async
+from rxws.operators.map_async import NOTHING, map_async
 
 T = TypeVar("T")
 
@@ -27,6 +26,7 @@ def filter_async(
     Order, errors, holds, memory and disposal are those of `map_async`.
 
     >>> import asyncio, reactivex
+    >>> from reactivex import operators as ops
     >>> async def is_odd(number):
     ...     return number % 2 == 1
     >>> async def main():
@@ -35,14 +35,7 @@ def filter_async(
     [1, 3]
     """
 
-    async def judge(item: T) -> tuple[bool, T]:
-        return bool(await predicate(item)), item
+    async def judge(item: T) -> T:
+        return item if await predicate(item) else NOTHING
 
-    def operate(source: Observable[T]) -> Observable[T]:
-        return source.pipe(
-            map_async(judge, max_concurrent=max_concurrent, ordered=ordered),
-            ops.filter(lambda judged: judged[0]),
-            ops.map(lambda judged: judged[1]),
-        )
-
-    return operate
+    return map_async(judge, max_concurrent=max_concurrent, ordered=ordered)

@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxws.errors import not_cancelled
-from rxws.origin import hand_on
+from rxws.origin import Holds, hand_on, origin
 
 T = TypeVar("T")
 
@@ -28,8 +28,9 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
         result     --a--b--c--|
 
     Each subscription iterates in a task of its own; disposing cancels the task and closes a generator. The next item
-    is asked for when nobody behind it is busy: operators such as `map_async` hold it. Completes with the iterable, or
-    fails with what it raises. Memory: one item. Needs a running event loop when it is subscribed.
+    is asked for when nobody behind it is busy: operators such as `map_async` hold it, and with it the socket whose
+    message it was subscribed for, within `ops.concat_map` say. Completes with the iterable, or fails with what it
+    raises. Memory: one item. Needs a running event loop when it is subscribed.
 
     >>> from reactivex import operators as ops
     >>> async def count():
@@ -43,23 +44,22 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
 
     def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         iteration = _Iteration(observer)
-        task = asyncio.get_running_loop().create_task(iteration.run(aiter(iterable)))
-
-        def stop() -> None:
-            iteration.stopped = True
-            if task is not asyncio.current_task():
-                task.cancel()
-
-        return Disposable(stop)
+        iteration.task = asyncio.get_running_loop().create_task(iteration.run(aiter(iterable)))
+        return Disposable(iteration.stop)
 
     return Observable(subscribe)
 
 
 class _Iteration(Generic[T]):
-    """One subscription; the origin of what it emits, so that those behind it can hold it."""
+    """One subscription: the source of what it emits, so that those behind it can hold it."""
+
+    gone = False
 
     def __init__(self, observer: abc.ObserverBase[T]) -> None:
-        self.stopped = False
+        self.task: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._source = origin.get()
+        self._holds = Holds()
         self._observer = observer
         self._free = asyncio.Event()
         self._free.set()
@@ -69,36 +69,46 @@ class _Iteration(Generic[T]):
         turn = 0
         try:
             async for item in iterator:
-                hand_on(item, self, self._observer)
-                if self.stopped:
+                hand_on(self, self._observer.on_next, item)
+                if self._stopped:
                     return
                 await self._free.wait()
                 turn = (turn + 1) % TURN
                 if not turn:
                     await asyncio.sleep(0)
         except (Exception, asyncio.CancelledError) as error:
-            if self.stopped:
+            if self._stopped:
                 raise  # it was cancelled
-            self._observer.on_error(not_cancelled(error, "an iterable"))
+            hand_on(self._source, self._observer.on_error, not_cancelled(error, "an iterable"))
         else:
-            self._observer.on_completed()
+            hand_on(self._source, self._observer.on_completed)
         finally:
             close: Any = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
 
+    def stop(self) -> None:
+        self._stopped = True
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
+
     def hold(self) -> None:
         """Ask for no more items."""
         self._held += 1
         self._free.clear()
+        self._holds.hold(self._source)
 
     def release(self) -> None:
         """End one hold."""
         self._held -= 1
         if not self._held:
             self._free.set()
+            self._holds.release()
 
     def report(self, error: Exception) -> None:
-        """Let asyncio's exception handler have it, as what a task raises that nobody awaits."""
+        """Let the source have it, or asyncio's exception handler, as what a task raises that nobody awaits."""
+        if self._source is not None:
+            self._source.report(error)
+            return
         context = {"message": "a subscriber of an asynchronous iterable raised", "exception": error}
         asyncio.get_running_loop().call_exception_handler(context)

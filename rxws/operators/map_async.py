@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from typing import Any, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.errors import not_cancelled
-from rxws.origin import Holds, Source, hand_on, origin
+from rxws.origin import Holds, Passed, hand_on, origin
+from rxws.threads import LoopThread
+from rxws.waiting import MAX_WAITING, Waiting
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-MAX_WAITING: Final = 1024
-"""Items that wait for a slot although nobody could hold their source."""
+NOTHING: Final[Any] = object()
+"""A result that is not emitted."""
 
 
 def map_async(
@@ -32,14 +35,18 @@ def map_async(
         result     -----A-----B---C--------|      one at a time: c waits for b
 
     Emits the results, in the order of the items if `ordered`, else as they are ready. Completes when the source has
-    and all results are there; fails with the first error of the source or the function, which cancels the others.
-    Disposing cancels the tasks that run.
+    and all results are there; fails with the first error of the source or the function, which cancels the others; with
+    `skip_errors` right behind it goes on after those of the function. Disposing cancels the tasks that run.
 
-    While all slots are in use, the sockets that the items came from are held: nothing more is read from them. Memory:
-    `max_concurrent` items that run or wait for their turn to be emitted, and what a source that cannot be held emits
-    meanwhile, 1,024 items at most; beyond, the result fails with `OverflowError`.
+    Each item is worked on, and its result emitted, in the context (`ContextVar`) in which it came.
 
-    Needs a running event loop when it is subscribed. Raises `ValueError` if `max_concurrent` is not positive.
+    While all slots are in use, the sockets that the items came from are held: nothing more is read from them. While an
+    operator behind it is busy, results keep their slots. Memory: `max_concurrent` items and results, one item that
+    waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets that have left. Beyond,
+    the result fails with `OverflowError`; if it was a socket's item that went over, that is told, on its `errors`.
+
+    Needs a running event loop when it is subscribed; items may come from other threads. Raises `ValueError` if
+    `max_concurrent` is not positive.
 
     >>> import asyncio, reactivex
     >>> from reactivex import operators as ops
@@ -53,27 +60,47 @@ def map_async(
     """
     if max_concurrent < 1:
         raise ValueError(f"max_concurrent must be positive, not {max_concurrent!r}")
+    return lambda source: MapAsync(source, function, max_concurrent, ordered)
 
-    def operate(source: Observable[T]) -> Observable[R]:
-        def subscribe(observer: abc.ObserverBase[R], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            work = _Work(function, observer, max_concurrent, ordered=ordered)
-            upstream = source.subscribe(work.take, work.fail, work.source_completed, scheduler=scheduler)
-            work.upstream.add(upstream)
-            return Disposable(work.stop)
 
-        return Observable(subscribe)
+class MapAsync(Observable[R]):
+    """What `map_async` makes of a source."""
 
-    return operate
+    def __init__(
+        self,
+        source: Observable[Any],
+        function: Callable[[Any], Awaitable[R]],
+        slots: int,
+        ordered: bool,
+        into: abc.ObserverBase[Exception] | None = None,
+    ) -> None:
+        super().__init__()
+        self._source = source
+        self._work = function, slots, ordered
+        self._into = into
+
+    def skipping(self, into: abc.ObserverBase[Exception]) -> MapAsync[R]:
+        """The same, but errors of the function go to `into`, and it goes on."""
+        return MapAsync(self._source, *self._work, into)
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[R], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        work = _Work(observer, *self._work, self._into)
+        upstream = self._source.subscribe(work.take, work.fail, work.source_completed, scheduler=scheduler)
+        work.upstream.add(upstream)
+        return Disposable(work.stop)
 
 
 class _Job(Generic[T]):
-    """An item on its way: its source, its task, its result."""
+    """An item on its way: its source and context, its task, its result."""
 
-    __slots__ = ("done", "item", "result", "source", "task")
+    __slots__ = ("context", "done", "item", "result", "source", "task")
 
     def __init__(self, item: T) -> None:
         self.item = item
-        self.source: Source | None = origin.get()
+        self.source = origin.get()
+        self.context = copy_context()
         self.task: asyncio.Task[None] | None = None
         self.done = False
         self.result: Any = None
@@ -83,81 +110,138 @@ class _Work(Generic[T, R]):
     """One subscription: the slots, and who waits for one."""
 
     def __init__(
-        self, function: Callable[[T], Awaitable[R]], observer: abc.ObserverBase[R], slots: int, *, ordered: bool
+        self,
+        observer: abc.ObserverBase[R],
+        function: Callable[[T], Awaitable[R]],
+        slots: int,
+        ordered: bool,
+        into: abc.ObserverBase[Exception] | None,
     ) -> None:
         self.upstream = CompositeDisposable()
         self._function = function
         self._observer = observer
         self._slots = slots
         self._ordered = ordered
-        self._loop = asyncio.get_running_loop()
+        self._into = into
+        self._thread = LoopThread(asyncio.get_running_loop())
         self._running: deque[_Job[T]] = deque()
-        self._waiting: deque[_Job[T]] = deque()
+        self._waiting: Waiting[_Job[T]] = Waiting()
         self._holds = Holds()
-        self._completed = False
+        self._held = 0
+        self._draining = self._completed = self._stopped = False
+
+    # Before it
 
     def take(self, item: T) -> None:
-        job = _Job(item)
-        if len(self._running) < self._slots:
-            self._start(job)
-        elif len(self._waiting) < MAX_WAITING:
-            self._waiting.append(job)
-        else:
-            self.fail(OverflowError(f"{MAX_WAITING} items wait for map_async: put buffered(n, overflow=...) before it"))
-            return
-        if len(self._running) == self._slots:
-            self._holds.hold(job.source)
+        if self._thread.here():
+            self._take(item)
+        elif not self._thread.hand_over(self._take, item, limit=MAX_WAITING):
+            self.fail(self._overflow())
 
     def source_completed(self) -> None:
-        self._completed = True
-        self._complete_if_done()
+        self._thread.run(self._complete)
 
     def fail(self, error: Exception) -> None:
-        self.stop()
-        self._observer.on_error(error)
+        self._thread.run(self._fail, error)
 
     def stop(self) -> None:
         """Cancel what runs, and let the sources go."""
-        self.upstream.dispose()
-        self._waiting.clear()
-        running, self._running = self._running, deque()
-        for job in running:
-            if job.task is not None:
-                job.task.cancel()
-        self._holds.release()
+        self._thread.run(self._stop)
+
+    # Behind it
+
+    def hold(self) -> None:
+        """Emit no more: results keep their slots."""
+        self._held += 1
+
+    def release(self) -> None:
+        """End one hold."""
+        self._held -= 1
+        self._drain()
+
+    # At work
+
+    def _take(self, item: T) -> None:
+        if self._stopped:
+            return
+        job = _Job(item)
+        if len(self._running) < self._slots:
+            self._start(job)
+            if len(self._running) == self._slots:
+                self._holds.hold(job.source)
+        elif self._waiting.put(job, job.source if self._holds.hold(job.source) else None):
+            return
+        elif job.source is None:
+            self._fail(self._overflow())
+        else:
+            job.source.report(self._overflow())
+
+    def _overflow(self) -> OverflowError:
+        return OverflowError(f"{MAX_WAITING} items wait for map_async: put buffered(n, overflow=...) before it")
 
     def _start(self, job: _Job[T]) -> None:
         self._running.append(job)
-        token = origin.set(job.source)
-        job.task = self._loop.create_task(self._run(job))
-        origin.reset(token)
+        job.task = self._thread.loop.create_task(self._run(job), context=job.context)
 
     async def _run(self, job: _Job[T]) -> None:
         try:
             job.result = await self._function(job.item)
         except (Exception, asyncio.CancelledError) as error:
-            if job not in self._running:
+            if self._stopped:
                 raise  # it was cancelled
-            job.task = None
-            self.fail(not_cancelled(error, "a coroutine"))
-        else:
-            job.done, job.task = True, None
-            self._emit(job)
+            job.result = NOTHING
+            notify = self._fail if self._into is None else self._into.on_next
+            hand_on(job.source, notify, not_cancelled(error, "a coroutine"))
+        job.done = True
+        self._drain(job)
+
+    def _drain(self, current: _Job[T] | None = None) -> None:
+        """Emit what is done, and start what waits; `current` is the job in whose context this runs."""
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            while not self._held and (job := self._next_done()) is not None:
+                self._running.remove(job)
+                if job is current:
+                    self._emit(job)
+                else:
+                    job.context.run(self._emit, job)
+                while self._waiting and len(self._running) < self._slots:
+                    self._start(self._waiting.pop())
+                if len(self._running) < self._slots:
+                    self._holds.release()
+        finally:
+            self._draining = False
+
+    def _next_done(self) -> _Job[T] | None:
+        among = self._running if not self._ordered else [self._running[0]] if self._running else []
+        return next((job for job in among if job.done), None)
 
     def _emit(self, job: _Job[T]) -> None:
-        if not self._ordered:
-            self._running.remove(job)
-            hand_on(job.result, job.source, self._observer)
-        while self._ordered and self._running and self._running[0].done:
-            first = self._running.popleft()
-            hand_on(first.result, first.source, self._observer)
-        while self._waiting and len(self._running) < self._slots:
-            self._start(self._waiting.popleft())
-        if len(self._running) < self._slots:
-            self._holds.release()
+        if job.result is not NOTHING:
+            hand_on(Passed(self, job.source), self._observer.on_next, job.result)
+        hand_on(job.source, self._complete_if_done)
+
+    def _complete(self) -> None:
+        self._completed = True
         self._complete_if_done()
 
     def _complete_if_done(self) -> None:
-        if self._completed and not self._running and not self._waiting:
+        if self._completed and not (self._running or self._waiting or self._stopped):
             self._completed = False
             self._observer.on_completed()
+
+    def _fail(self, error: Exception) -> None:
+        self._stop()
+        self._observer.on_error(error)
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self.upstream.dispose()
+        self._waiting.clear()
+        running, self._running = self._running, deque()
+        for job in running:
+            if job.task is not None and not job.done:
+                job.task.cancel()
+        self._holds.release()

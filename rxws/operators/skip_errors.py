@@ -8,11 +8,13 @@ from typing import TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import SerialDisposable
 
+from rxws.operators.map_async import MapAsync
+
 T = TypeVar("T")
 
 
 def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]], Observable[T]]:
-    """Go on after an error: report it to `into`, a socket's `errors` say, and subscribe to the hot source again.
+    """Go on after an error: report it to `into`, a socket's `errors` say.
 
     ::
 
@@ -21,8 +23,11 @@ def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]
         result     --1.0-------0.5-----|
         errors     -------x-------------
 
-    The item that failed is skipped; operators that remember (`scan`, `buffer`) begin anew. An error that comes while
-    subscribing, as that of a cold source does, is passed on: the next attempt would only meet it again. Memory: none.
+    The item that failed is skipped. Right behind `map_async` or `filter_async`, an error of their function touches
+    nothing else. After any other error it subscribes to its source, which should be hot, again: what the operators
+    before it remember (`scan`), buffer or work on goes with the old subscription. So put it right behind the operator
+    that may fail. An error that comes while subscribing, as that of a cold source does, is passed on: the next attempt
+    would only meet it again. Memory: none.
 
     >>> from reactivex import Subject, operators as ops
     >>> numbers, errors = Subject(), Subject()
@@ -36,6 +41,9 @@ def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]
     """
 
     def operate(source: Observable[T]) -> Observable[T]:
+        if isinstance(source, MapAsync):
+            source = source.skipping(into)
+
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
             upstream = SerialDisposable()
             subscribing = False

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from reactivex import Observable
 
 from rxws.origin import Holds, origin
+from rxws.waiting import MAX_WAITING, Waiting
 
 T = TypeVar("T")
-
-MAX_WAITING: Final = 1024
-"""Items that wait although nobody could hold their source."""
 
 
 async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
@@ -28,8 +25,9 @@ async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
 
     Subscribes when the iteration begins; ends when the source completes, raises what it fails with. Leaving the loop,
     or `aclose()`, disposes. While an item waits, the socket that it came from is held, so a slow loop slows the peer.
-    Memory: one item of each socket, and what sources emit that cannot be held, 1,024 items at most; beyond, it raises
-    `OverflowError`.
+    Memory: one item that waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets
+    that have left. Beyond, it raises `OverflowError`; if it was a socket's item that went over, that is told, on its
+    `errors`.
 
     >>> import reactivex
     >>> async def main():
@@ -37,19 +35,22 @@ async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     >>> asyncio.run(main())
     [1, 2, 3]
     """
-    items: deque[T] = deque()
+    items: Waiting[T] = Waiting()
     holds = Holds()
     news = asyncio.Event()
     ended = False
     failure: Exception | None = None
 
     def take(item: T) -> None:
-        if len(items) >= MAX_WAITING:
-            fail(OverflowError(f"{MAX_WAITING} items wait for the loop: put buffered(n, overflow=...) before it"))
+        source = origin.get()
+        if items.put(item, source if holds.hold(source) else None):
+            news.set()
             return
-        items.append(item)
-        holds.hold(origin.get())
-        news.set()
+        overflow = OverflowError(f"{MAX_WAITING} items wait for the loop: put buffered(n, overflow=...) before it")
+        if source is None:
+            fail(overflow)
+        else:
+            source.report(overflow)
 
     def end() -> None:
         nonlocal ended
@@ -65,7 +66,7 @@ async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     try:
         while True:
             while items:
-                item = items.popleft()
+                item = items.pop()
                 yield item
             if failure is not None:
                 raise failure

@@ -175,7 +175,8 @@ class MemoryWire:
 
     def _deliver(self) -> None:
         while self._started and self._arrived and not self._held and not self._ended:
-            self._peer().message_received(self._arrived.popleft())
+            peer = self._peer()
+            peer.context.copy().run(peer.message_received, self._arrived.popleft())
         if not self._arrived:
             self._finish()
 

@@ -1,12 +1,15 @@
 """Flow control over real sockets: holds that reach TCP, freshness, fairness."""
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from reactivex import operators as ops
+from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
@@ -112,6 +115,35 @@ async def test_pings_are_answered_and_a_departure_is_seen_in_a_hold(eventually: 
         assert server.sockets[0].stats.received == 1
         peer.reset()
         assert await ended(server.sockets[0]) == rxws.Close.received(1006)
+
+
+async def test_what_a_hold_kept_back_comes_in_the_context_of_its_own_request(eventually: Eventually) -> None:
+    user = contextvars.ContextVar[str]("user")
+    room = Subject[str]()
+    seen: list[tuple[str, str]] = []
+
+    def note(message: str) -> None:
+        seen.append((message, user.get()))
+
+    async def work(message: str) -> str:
+        await asyncio.sleep(0)
+        note(message)
+        return message
+
+    @rxws.websocket
+    def handler(request: Any, incoming: Any) -> Any:
+        user.set(request.query["user"])
+        return incoming.pipe(ops.do_action(note)).subscribe(room.on_next)
+
+    room.pipe(rxops.map_async(work)).subscribe(note)
+    async with serving(handler) as server, AsyncExitStack() as stack:
+        names = ("alice", "bob", "carol")
+        peers = [await stack.enter_async_context(raw(server.port, f"/?user={name}")) for name in names]
+        for _ in range(20):
+            for name, peer in zip(names, peers, strict=True):
+                peer.send(TEXT, name.encode())
+        await eventually(lambda: len(seen) == 3 * 3 * 20)
+    assert all(message == name for message, name in seen)
 
 
 async def test_a_high_buffer_holds_reading(eventually: Eventually) -> None:

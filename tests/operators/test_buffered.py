@@ -112,3 +112,17 @@ async def test_what_a_subscriber_raises_goes_to_a_source_that_is_no_socket() -> 
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             source.on_next("a")
+
+
+async def test_a_full_buffer_has_room_for_one_more_of_each_socket_that_it_holds() -> None:
+    jobs, room = Jobs(), Subject[str]()
+    log = watch(r=room.pipe(rxops.buffered(2), rxops.map_async(jobs)))
+    peers = [serve(lambda incoming: incoming.subscribe(room.on_next))[1] for _ in range(8)]
+    for number, peer in enumerate(peers):
+        peer.send(str(number), str(number + 10))
+    await turns()
+    await finish(jobs)
+    assert {value for _, value in log} == {f"{number + ten}!" for number in range(8) for ten in (0, 10)}
+    for peer in peers:
+        peer.drop()
+    await turns()

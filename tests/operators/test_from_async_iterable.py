@@ -4,9 +4,11 @@ from typing import Any
 
 from reactivex import operators as ops
 
+import rxws
 from rxws import operators as rxops
+from rxws.testing import serve
 from tests.operators.jobs import Jobs, finish
-from tests.streams import turns, watch
+from tests.streams import ended, turns, watch
 
 
 async def count(log: list[Any], limit: int = 3, error: Exception | None = None) -> AsyncIterator[int]:
@@ -118,3 +120,43 @@ async def test_an_iterable_that_was_cancelled_by_somebody_else_is_an_error() -> 
     await turns()
     assert log[0] == ("r", 1)
     assert [type(entry[1]) for entry in log[1:]] == [RuntimeError]
+
+
+async def test_who_is_busy_with_what_came_of_a_message_holds_its_socket() -> None:
+    jobs = Jobs()
+
+    async def twice(message: str) -> AsyncIterator[str]:
+        yield message
+        yield message * 2
+
+    work = ops.concat_map(lambda message: rxops.from_async_iterable(twice(message))), rxops.map_async(jobs)
+    socket, peer = serve(lambda incoming: incoming.pipe(*work))
+    peer.send("a")
+    await turns()
+    peer.send("b", "c")
+    await turns()
+    assert (jobs.started, socket.stats.received) == (["a"], 1)
+    for item in ("a", "aa", "b", "bb", "c", "cc"):
+        await jobs.end(item)
+    assert peer.sent == ["a!", "aa!", "b!", "bb!", "c!", "cc!"]
+    peer.close(rxws.Close())
+    await ended(socket)
+
+
+async def test_what_a_subscriber_raises_is_an_error_of_the_socket_whose_message_it_was() -> None:
+    async def broken(message: str) -> AsyncIterator[str]:
+        yield message
+        raise LookupError(message)
+
+    def handler(incoming: Any, errors: Any) -> None:
+        errors.subscribe(seen.append)
+        work = ops.flat_map(lambda message: rxops.from_async_iterable(broken(message)))
+        incoming.pipe(work).subscribe(lambda message: 1 / 0)
+
+    seen: list[Exception] = []
+    socket, peer = serve(handler)
+    peer.send("a")
+    await turns()
+    assert [type(error) for error in seen] == [ZeroDivisionError, LookupError]
+    peer.close(rxws.Close())
+    await ended(socket)

@@ -1,5 +1,8 @@
 import asyncio
+import contextvars
 import gc
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -239,3 +242,188 @@ async def test_what_a_subscriber_raises_over_an_item_of_nobody_s_goes_to_asyncio
     await jobs.end("a")
     gc.collect()
     assert [type(error) for error in told] == [ZeroDivisionError]
+
+
+async def test_what_the_end_raises_is_an_error_of_the_socket() -> None:
+    """Of a hand-made subscription, whose errors nobody takes, say."""
+
+    async def fail(message: str) -> str:
+        raise LookupError(message)
+
+    async def same(message: str) -> str:
+        return message
+
+    def handler(incoming: Any, errors: Any) -> None:
+        errors.subscribe(seen.append)
+        incoming.pipe(rxops.map_async(fail)).subscribe()
+        incoming.pipe(rxops.filter_async(fail)).subscribe()
+        incoming.pipe(ops.take(1), rxops.map_async(same)).subscribe(on_completed=lambda: 1 // 0)
+
+    seen: list[Exception] = []
+    socket, peer = serve(handler)
+    peer.send("a", "b")
+    await turns(20)
+    assert [type(error) for error in seen] == [LookupError, LookupError, ZeroDivisionError]
+    unobserved, other = serve(lambda incoming: incoming.pipe(rxops.map_async(fail)).subscribe() and None)
+    other.send("a")
+    assert (await ended(unobserved)).code == 1011
+    peer.close(rxws.Close())
+    await ended(socket)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_each_item_is_worked_on_and_emitted_in_the_context_in_which_it_came(ordered: bool) -> None:
+    user = contextvars.ContextVar[str]("user")
+    room, seen = Subject[str](), list[tuple[str, str]]()
+
+    async def note(message: str) -> str:
+        seen.append((message, user.get()))
+        await asyncio.sleep(0)
+        seen.append((message, user.get()))
+        return message
+
+    def serve_for(name: str) -> Any:
+        user.set(name)
+        return serve(lambda incoming: incoming.subscribe(room.on_next))[1]
+
+    peers = [contextvars.copy_context().run(serve_for, name) for name in ("alice", "bob")]
+    work = rxops.map_async(note, max_concurrent=2, ordered=ordered), rxops.map_async(note), rxops.buffered(5)
+    room.pipe(*work, rxops.map_async(note)).subscribe(lambda message: seen.append((message, user.get())))
+    for _ in range(3):
+        peers[0].send("alice")
+        peers[1].send("bob")
+    await turns(100)
+    assert len(seen) == 6 * 7
+    assert all(message == name for message, name in seen)
+    for peer in peers:
+        peer.drop()
+    await turns()
+
+
+async def test_those_who_come_and_go_do_not_end_what_others_share_and_are_told_that_there_is_no_room() -> None:
+    jobs, room = Jobs(), Subject[str]()
+    log = watch(r=room.pipe(rxops.map_async(jobs)))
+    told: list[Exception] = []
+
+    def handler(incoming: Any, errors: Any) -> None:
+        errors.subscribe(told.append)
+        incoming.subscribe(room.on_next)
+
+    for number in range(1030):
+        socket, peer = serve(handler)
+        peer.send(str(number))
+        await turns(2)
+        peer.drop()
+        await ended(socket)
+    overflows = [str(error) for error in told if isinstance(error, OverflowError)]
+    assert len(overflows) == 5
+    assert overflows[0].startswith("1024 items wait for map_async")
+    await jobs.end("0")
+    assert log == [("r", "0!")]
+    assert jobs.started == ["0", "1"]
+    room.on_error(LookupError())
+    await turns()
+
+
+async def test_those_who_stay_may_be_as_many_as_they_like() -> None:
+    jobs, room = Jobs(), Subject[str]()
+    log = watch(r=room.pipe(rxops.map_async(jobs)))
+    peers = [serve(lambda incoming: incoming.subscribe(room.on_next))[1] for _ in range(2500)]
+    for number, peer in enumerate(peers):
+        peer.send(str(number), "more")
+    await turns()
+    await jobs.end("0")
+    assert log == [("r", "0!")]
+    room.on_error(LookupError())
+    for peer in peers:
+        peer.drop()
+    await turns()
+
+
+async def test_results_keep_their_slots_while_those_behind_are_busy() -> None:
+    slow = Jobs()
+
+    async def quick(item: str) -> str:
+        return item
+
+    socket, peer = serve(
+        lambda incoming: incoming.pipe(
+            rxops.map_async(quick, max_concurrent=2000), rxops.map_async(slow), ops.ignore_elements()
+        ),
+        close_timeout=0.05,
+    )
+    peer.send(*map(str, range(5000)))
+    await turns(50)
+    assert socket.stats.received in (2000, 2001)
+    for number in range(20):
+        await slow.end(str(number))
+    assert slow.started == [str(number) for number in range(21)]
+    peer.drop()
+    await ended(socket)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_function_that_returns_although_it_was_cancelled_is_ignored(ordered: bool) -> None:
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+
+    async def stubborn(item: str) -> str:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "cleaned up"
+        return item
+
+    source = Subject[str]()
+    log: list[str] = []
+    subscription = source.pipe(rxops.map_async(stubborn, ordered=ordered)).subscribe(log.append)
+    source.on_next("a")
+    await turns()
+    subscription.dispose()
+    source.on_next("b")
+    await turns()
+    gc.collect()
+    assert (log, told) == ([], [])
+
+
+async def test_items_and_the_end_may_come_from_other_threads() -> None:
+    jobs, source = Jobs(), Subject[str]()
+    log = watch(r=source.pipe(rxops.map_async(jobs)))
+    await asyncio.to_thread(source.on_next, "a")
+    await asyncio.to_thread(source.on_completed)
+    await turns()
+    await jobs.end("a")
+    assert log == [("r", "a!"), "r|"]
+
+
+async def test_what_other_threads_bring_is_bounded_too() -> None:
+    source = Subject[int]()
+    log = watch(r=source.pipe(rxops.map_async(Jobs())))
+    caller = threading.Thread(target=lambda: [source.on_next(number) for number in range(1025)])
+    caller.start()
+    caller.join()
+    await turns()
+    assert [type(entry[1]) for entry in log] == [OverflowError]
+
+
+async def test_tasks_may_be_eager() -> None:
+    if sys.version_info < (3, 12):
+        return  # there are none
+    loop, gate = asyncio.get_running_loop(), asyncio.Event()
+
+    async def same(number: int) -> int:
+        if not number:
+            await gate.wait()
+        return number
+
+    source = Subject[int]()
+    log = watch(r=source.pipe(rxops.map_async(same)))
+    loop.set_task_factory(asyncio.eager_task_factory)
+    try:
+        for number in range(1000):
+            source.on_next(number)
+        gate.set()
+        await turns()
+    finally:
+        loop.set_task_factory(None)
+    assert log == [("r", number) for number in range(1000)]

@@ -1,5 +1,7 @@
+import asyncio
 from typing import Any
 
+import pytest
 import reactivex
 from reactivex import operators as ops
 from reactivex.subject import Subject
@@ -40,3 +42,36 @@ async def test_a_pipeline_disposed_by_its_own_error_stays_so() -> None:
     errors.subscribe(lambda _: subscription.dispose())
     source.on_next(0)
     assert source.observers == []
+
+
+@pytest.mark.parametrize("before", [[], [rxops.buffered(20)]])
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("concurrent", [1, 4])
+async def test_an_error_of_an_asynchronous_function_touches_no_other_item(
+    before: list[Any], ordered: bool, concurrent: int
+) -> None:
+    async def look(message: str) -> str:
+        await asyncio.sleep(0)
+        if message in "25":
+            raise LookupError(message)
+        return message
+
+    async def found(message: str) -> bool:
+        return bool(await look(message))
+
+    def handler(incoming: Any, errors: Any) -> Any:
+        errors.subscribe(seen.append)
+        options: dict[str, Any] = {"max_concurrent": concurrent, "ordered": ordered}
+        return reactivex.merge(
+            incoming.pipe(*before, rxops.map_async(look, **options), rxops.skip_errors(into=errors)),
+            incoming.pipe(*before, rxops.filter_async(found, **options), rxops.skip_errors(into=errors)),
+        )
+
+    seen: list[Exception] = []
+    socket, peer = serve(handler)
+    peer.send(*"123456")
+    await turns(60)
+    assert sorted(peer.sent) == sorted("1346" * 2)
+    assert sorted(map(str, seen)) == ["2", "2", "5", "5"]
+    peer.close(rxws.Close())
+    await ended(socket)

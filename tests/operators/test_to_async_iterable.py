@@ -76,3 +76,25 @@ async def test_iterating_over_what_nobody_can_hold_is_bounded() -> None:
     with pytest.raises(OverflowError, match="1024 items wait for the loop"):
         async for _ in iterator:
             pass
+
+
+async def test_who_comes_and_goes_is_told_that_there_is_no_room() -> None:
+    room, told = Subject[str](), list[Exception]()
+
+    def handler(incoming: Any, errors: Any) -> None:
+        errors.subscribe(told.append)
+        incoming.subscribe(room.on_next)
+
+    iterator = rxops.to_async_iterable(room)
+    first = asyncio.ensure_future(anext(iterator))
+    await turns()
+    for number in range(1027):
+        socket, peer = serve(handler)
+        peer.send(str(number))
+        await turns(2)
+        peer.drop()
+        await ended(socket)
+    assert await first == "0"
+    assert len([error for error in told if isinstance(error, OverflowError)]) == 2
+    assert [await anext(iterator) for _ in range(1024)][-1] == "1024"
+    await iterator.aclose()
