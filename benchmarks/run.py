@@ -93,7 +93,7 @@ def broadcast(rounds: int, seconds: float) -> Iterator[str]:
 
 
 def idle(rounds: int, seconds: float) -> Iterator[str]:
-    yield "\n## What a connection costs\n"
+    yield "\n## What a connection costs\n\nTwo rounds at most, each as long as it takes.\n"
     yield "| peer | connections | memory of an idle one, KiB | ratio | connects/s | server CPU of one, µs |"
     yield "|---|---:|---:|---:|---:|---:|"
     for connections in (1000, 10_000):
