@@ -26,8 +26,7 @@ from benchmarks.idle import set_up
 
 RESULTS = Path(__file__).parent / "results"
 FIRST = "aiohttp_loop"
-ECHO_PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "starlette_uvicorn", "picows_listener", "floor")
-ROOM_PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener", "floor")
+PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "starlette_uvicorn", "picows_listener", "floor")
 SHAPES = ((1, 1, 64), (1, 64, 64), (20, 16, 64), (50, 1, 64), (1000, 1, 64), (20, 4, 16384), (4, 1, 1048576))
 JUST_STARTED = (50, 1, 64)
 ROOMS = ((1, 40_000), (100, 800), (1000, 80), (5000, 16))
@@ -66,11 +65,11 @@ def echo(rounds: int, seconds: float) -> Iterator[str]:
     ratios: dict[str, dict[str, float]] = {}
     for shape in SHAPES:
         for loop in ("asyncio", "uvloop"):
-            peers = [Peer(module, loop) for module in ECHO_PEERS]
+            peers = [Peer(module, loop) for module in PEERS]
             cell = Cell("echo", f"/echo?size={shape[2]}", shape)
             title = f"{cell.label}, {loop}"
             ratios[title] = yield from table(title, cell, peers, rounds, seconds)
-    peers, cell = [Peer(module) for module in ECHO_PEERS], Cell("echo", "/echo?size=64", JUST_STARTED)
+    peers, cell = [Peer(module) for module in PEERS], Cell("echo", "/echo?size=64", JUST_STARTED)
     title = f"{cell.label}, asyncio, servers that have just started"
     ratios[title.replace("servers that have ", "")] = yield from table(title, cell, peers, rounds, seconds, fresh=True)
     draw_dots(RESULTS / "echo.svg", ratios, "throughput, as a ratio to the hand-written loop's")
@@ -79,7 +78,7 @@ def echo(rounds: int, seconds: float) -> Iterator[str]:
 def ticks(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## JSON in, a typed object through three operators, JSON out"
     for loop in ("asyncio", "uvloop"):
-        peers = [Peer(module, loop) for module in (FIRST, "rxws_pipeline")]
+        peers = [Peer(module, loop) for module in PEERS if module != "floor"]
         yield from table(f"20×16, {loop}", Cell("echo", "/ticks", (20, 16, 0)), peers, rounds, seconds)
 
 
@@ -89,7 +88,7 @@ def broadcast(rounds: int, seconds: float) -> Iterator[str]:
         for burst in (1, 10):
             cell = Cell("broadcast", "/room", (members, 64, max(times // burst, 3), burst))
             title = f"to {members:,}, {'single messages' if burst == 1 else 'bursts of ten'}, asyncio"
-            yield from table(title, cell, [Peer(module) for module in ROOM_PEERS], rounds, seconds)
+            yield from table(title, cell, [Peer(module) for module in PEERS], rounds, seconds)
 
 
 def idle(rounds: int, seconds: float) -> Iterator[str]:

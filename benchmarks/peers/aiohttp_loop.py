@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 from aiohttp import WSMsgType, web
 
-from benchmarks.peers.common import Tick, listen, publishing, step
+from benchmarks.peers.common import Total, listen, publishing, step
 
 NAME = "aiohttp, by hand"
 
@@ -24,12 +23,10 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
 async def ticks(request: web.Request) -> web.WebSocketResponse:
     ws = web.WebSocketResponse(compress=False)
     await ws.prepare(request)
-    total = 0.0
+    total = Total()
     async for message in ws:
-        tick = Tick(**json.loads(message.data))
-        if tick.volume > 0:
-            total += tick.price * tick.volume
-            await ws.send_str(json.dumps({"symbol": tick.symbol, "total": total}, separators=(",", ":")))
+        if answer := total.take(message.data):
+            await ws.send_str(answer)
     return ws
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,21 @@ class Tick:
     symbol: str
     price: float
     volume: float
+
+
+class Total:
+    """The second workload by hand, for one connection."""
+
+    def __init__(self) -> None:
+        self._total = 0.0
+
+    def take(self, text: str) -> str | None:
+        """Give the answer to a message, if it deserves one."""
+        tick = Tick(**json.loads(text))
+        if tick.volume <= 0:
+            return None
+        self._total += tick.price * tick.volume
+        return json.dumps({"symbol": tick.symbol, "total": self._total}, separators=(",", ":"))
 
 
 def step(text: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from aiohttp import WSMsgType, web
 from reactivex import operators as ops
 from reactivex.subject import Subject
 
-from benchmarks.peers.common import listen, publishing, step
+from benchmarks.peers.common import Tick, listen, publishing, step
 
 NAME = "RxPY on aiohttp, naive"
 news: Subject[str] = Subject()
@@ -41,6 +42,18 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     return await glue(request, lambda incoming: incoming.pipe(ops.map(step)))
 
 
+async def ticks(request: web.Request) -> web.WebSocketResponse:
+    return await glue(
+        request,
+        lambda incoming: incoming.pipe(
+            ops.map(lambda text: Tick(**json.loads(text))),
+            ops.filter(lambda tick: tick.volume > 0),
+            ops.scan(lambda total, tick: (tick.symbol, total[1] + tick.price * tick.volume), ("", 0.0)),
+            ops.map(lambda total: json.dumps({"symbol": total[0], "total": total[1]}, separators=(",", ":"))),
+        ),
+    )
+
+
 async def room(request: web.Request) -> web.WebSocketResponse:
     def pipeline(incoming: Any) -> Any:
         incoming.subscribe(lambda order: asyncio.ensure_future(publishing(order, publish)))
@@ -58,5 +71,6 @@ async def publish(text: str, burst: int) -> None:
 async def serve() -> int:
     app = web.Application()
     app.router.add_get("/echo", echo)
+    app.router.add_get("/ticks", ticks)
     app.router.add_get("/room", room)
     return await listen(app)

@@ -6,7 +6,7 @@ import asyncio
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-from benchmarks.peers.common import publishing, step
+from benchmarks.peers.common import Total, publishing, step
 
 NAME = "picows"
 members: set[WSTransport] = set()
@@ -16,6 +16,18 @@ class Echo(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
             transport.send(WSMsgType.TEXT, step(frame.get_payload_as_utf8_text()).encode())
+        elif frame.msg_type == WSMsgType.CLOSE:
+            transport.disconnect()
+
+
+class Ticks(WSListener):
+    def __init__(self) -> None:
+        self._total = Total()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.TEXT:
+            if answer := self._total.take(frame.get_payload_as_utf8_text()):
+                transport.send(WSMsgType.TEXT, answer.encode())
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.disconnect()
 
@@ -42,7 +54,8 @@ async def publish(text: str, burst: int) -> None:
 
 async def serve() -> int:
     def choose(request: WSUpgradeRequest) -> WSListener:
-        return Room() if request.path.startswith(b"/room") else Echo()
+        path = request.path.partition(b"?")[0]
+        return {b"/room": Room, b"/ticks": Ticks, b"/echo": Echo}[path]()
 
     server = await ws_create_server(choose, "127.0.0.1", 0, max_frame_size=2**24, backlog=8192)
     return server.sockets[0].getsockname()[1]

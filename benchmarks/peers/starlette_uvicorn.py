@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from benchmarks.peers.common import step
+from benchmarks.peers.common import Total, publishing, step
 
 NAME = "Starlette on uvicorn"
 
@@ -24,9 +24,41 @@ async def echo(ws: WebSocket) -> None:
         pass
 
 
+async def ticks(ws: WebSocket) -> None:
+    await ws.accept()
+    total = Total()
+    try:
+        while True:
+            if answer := total.take(await ws.receive_text()):
+                await ws.send_text(answer)
+    except WebSocketDisconnect:
+        pass
+
+
+members: set[WebSocket] = set()
+
+
+async def room(ws: WebSocket) -> None:
+    await ws.accept()
+    members.add(ws)
+    try:
+        while True:
+            await publishing(await ws.receive_text(), publish)
+    except WebSocketDisconnect:
+        members.discard(ws)
+
+
+async def publish(text: str, burst: int) -> None:
+    for _ in range(burst):
+        for ws in tuple(members):
+            await ws.send_text(text)
+    await asyncio.sleep(0)
+
+
 async def serve() -> int:
     sock = socket.create_server(("127.0.0.1", 0), backlog=8192)
-    app = Starlette(routes=[WebSocketRoute("/echo", echo)])
+    routes = {"/echo": echo, "/ticks": ticks, "/room": room}
+    app = Starlette(routes=[WebSocketRoute(path, endpoint) for path, endpoint in routes.items()])
     config = uvicorn.Config(
         app, log_level="error", ws_per_message_deflate=False, ws_max_size=2**24, loop="none", lifespan="off"
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import websockets
 
-from benchmarks.peers.common import publishing, step
+from benchmarks.peers.common import Total, publishing, step
 
 NAME = "websockets"
 members: set[Any] = set()
@@ -19,6 +19,11 @@ async def handle(connection: Any) -> None:
         async for message in connection:
             await publishing(message, publish)
         members.discard(connection)
+    elif connection.request.path.startswith("/ticks"):
+        total = Total()
+        async for message in connection:
+            if answer := total.take(message):
+                await connection.send(answer)
     else:
         async for message in connection:
             await connection.send(step(message))
