@@ -12,6 +12,9 @@ from aiohttp import ClientWebSocketResponse, web
 NOT_SENT: Final = 1024
 """Bytes that the kernel may keep unsent when messages must be fresh (TCP_NOTSENT_LOWAT)."""
 
+NOT_READ: Final = 64 * 1024
+"""Bytes that the kernel may keep unread of a peer that floods (SO_RCVBUF): less than loopback's segments stalls it."""
+
 AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
 
 
@@ -80,6 +83,13 @@ def remote_of(ws: AnyWebSocket) -> str | None:
     """Give the peer's address."""
     peer: Any = ws.get_extra_info("peername")
     return peer[0] if isinstance(peer, tuple) else peer or None  # pyright: ignore[reportUnknownVariableType]
+
+
+def keep_little(ws: AnyWebSocket) -> None:
+    """Let the kernel keep little that has not been read, so that little is read at once."""
+    sock = ws.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, NOT_READ)
 
 
 def keep_fresh(ws: AnyWebSocket) -> None:

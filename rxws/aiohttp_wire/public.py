@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 from aiohttp import WebSocketError, WSMsgType
 
-from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
+from rxws.aiohttp_wire import objects
+from rxws.aiohttp_wire.objects import AnyWebSocket, protocol_of, release, remote_of, take_over, transport_of
 from rxws.aiohttp_wire.received import close_received
 from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
@@ -45,7 +46,8 @@ class PublicWire:
         self._pongs: deque[bytes] = deque(maxlen=TURN)
         self._parked: deque[str | bytes] = deque()
         self._parked_weight = 0
-        self._held = False
+        self._held = self._resting = False
+        self._taken = 0
         self.blind = False
         self._cause: BaseException | None = None
         self._violated = False
@@ -78,8 +80,9 @@ class PublicWire:
         self._endpoint = endpoint
         self._started = True
         self._watch.begin(endpoint.part_received)
+        self._watch.on_many = self._rest
         if fresh:
-            keep_fresh(self._ws)
+            objects.keep_fresh(self._ws)
         self._reader = asyncio.create_task(self._run(self._read), context=endpoint.context)
         self._writer = asyncio.create_task(self._run(self._write))
 
@@ -113,6 +116,8 @@ class PublicWire:
         """Read only to see the peer leave."""
         self._violated = True
         self._watch.ignore()
+        self._taken = self._watch.messages  # nothing waits any more
+        self._read_on()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -122,7 +127,6 @@ class PublicWire:
     # Reading
 
     async def _read(self) -> None:
-        frames = 0
         while True:
             frame = await self._ws.receive()
             match frame.type:
@@ -153,9 +157,24 @@ class PublicWire:
                     await self._delivered()
                     self._end(frame.data if isinstance(frame.data, BaseException) else self._cause)
                     return
-            frames += 1
-            if frames % TURN == 0:
+            self._taken += 1
+            self._read_on()
+            if self._taken % TURN == 0:
                 await asyncio.sleep(0)
+
+    def _rest(self) -> None:
+        """Read no more in this turn, nor while many messages wait: empty ones may weigh nothing in aiohttp's queue."""
+        if not self._transport.is_closing():
+            objects.keep_little(self._ws)  # uvloop reads up to 256 KiB at once
+            self._resting = True
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._resting and self._watch.messages - self._taken < TURN and not self._transport.is_closing():
+            self._resting = False
+            if not self._aiohttp_protocol._reading_paused:
+                self._transport.resume_reading()
 
     async def _message(self, data: str | bytes) -> None:
         if not self._held and not self._parked:

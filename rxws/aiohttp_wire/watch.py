@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import WebSocketError, WSCloseCode
 
+from rxws.aiohttp_wire.intake import MANY
+
 
 class Watch:
     """Stands before aiohttp's parser, and follows the peer's frames by their headers (RFC 6455, section 5.2).
@@ -23,6 +25,8 @@ class Watch:
         "_queue",
         "_time",
         "frames",
+        "messages",
+        "on_many",
         "on_part",
         "parser",
         "since",
@@ -40,6 +44,10 @@ class Watch:
         """Since when a message is on its way that is not whole, while there is one."""
         self.frames = 0
         """The frames that began in the last chunk."""
+        self.messages = 0
+        """The messages and control frames whose last frame has begun, so far."""
+        self.on_many: Callable[[], object] | None = None
+        """Called after each chunk of more than `MANY` frames."""
         self.on_part: Callable[[], object] | None = None
         """Called after each chunk that ends within a message."""
         self.parser = parser
@@ -65,6 +73,8 @@ class Watch:
             return True, b""
         if self.since is not None and self.on_part is not None:
             self.on_part()
+        if self.frames > MANY and self.on_many is not None:
+            self.on_many()
         return result
 
     def parsed(self, data: bytes) -> None:
@@ -86,7 +96,7 @@ class Watch:
 
     def end(self) -> None:
         """Tell no more."""
-        self.on_part = None
+        self.on_part = self.on_many = None
 
     def ignore(self) -> None:
         """Keep from the parser what comes from now on."""
@@ -110,6 +120,7 @@ class Watch:
         carried = len(self._header)
         data, self._header = self._header + data, b""
         size, at, since, fragmented, frames = len(data), self._left, self.since, self._open, 0
+        messages = self.messages
         while at < size:
             if at and not fragmented:
                 since = None  # all that came before is whole
@@ -130,11 +141,12 @@ class Watch:
                 fragmented = first < 0x80
             at += header + length
             frames += 1
+            messages += first >> 7
         if at < size:
             self._header, self._left, whole = data[at:], 0, False
         else:
             self._left = at - size
             whole = at == size and not fragmented
-        self._open, self.frames = fragmented, frames
+        self._open, self.frames, self.messages = fragmented, frames, messages
         self.since = None if whole else self._time() if since is None else since
         return -1
