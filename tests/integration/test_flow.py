@@ -99,6 +99,7 @@ async def test_empty_and_tiny_messages_in_a_hold_stop_the_peer_too_and_go_on_in_
             waits[-1] += time.monotonic()
             assert time.monotonic() - began < 10
         pushing.cancel()
+        await asyncio.wait({pushing})
         assert sorted(waits)[-3] < 0.2
 
 
