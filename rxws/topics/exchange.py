@@ -43,6 +43,7 @@ class Topics(Generic[T]):
         self._feeds: dict[str, Feed] = {}
         self._thread: LoopThread | None = None
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._errors = Hot[Exception](_log)
 
     def __getitem__(self, name: str) -> Topic[T]:
@@ -60,7 +61,8 @@ class Topics(Generic[T]):
         return self._errors
 
     async def __aenter__(self) -> Self:
-        """Begin."""
+        """Begin; raises `RuntimeError` if they are closed."""
+        self._check_open()
         self._begun()
         return self
 
@@ -71,21 +73,24 @@ class Topics(Generic[T]):
         await self.close()
 
     async def confirmed(self) -> None:
-        """Wait until the broker has all that was published, however long it is away; at once with `memory://`."""
+        """Wait until the broker has all that was published, however long it is away; at once with `memory://`.
+
+        Raises `RuntimeError` if they are closed; if they are being closed meanwhile, what is not confirmed by then is
+        reported, and nothing is waited for any more.
+        """
+        self._check_open()
         self._begun()
         await self._engine.confirmed()
 
     async def close(self) -> None:
-        """Publish what waits, within a deadline; complete all subscriptions, then `errors`."""
-        if self._closed:
-            return
-        self._closed = True
-        if self._thread is not None:
-            await asyncio.gather(self._engine.close(), self._register.close())
-        feeds, self._feeds = self._feeds, {}
-        for feed in feeds.values():
-            feed.end()
-        self._errors.end()
+        """Publish what waits, within a deadline; complete all subscriptions, then `errors`.
+
+        Each call waits until that is done; one that is cancelled gives up waiting, while the closing goes on.
+        """
+        if self._closing is None:
+            self._closed = True
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
 
     # What topics ask for
 
@@ -108,9 +113,19 @@ class Topics(Generic[T]):
     def report(self, error: Exception) -> None:
         """Emit an error; from any thread."""
         if self._thread is None:
-            _log(error)
+            self._report(error)
         else:
             self._thread.run(self._report, error)
+
+    async def _close(self) -> None:
+        try:
+            if self._thread is not None:
+                await asyncio.gather(self._engine.close(), self._register.close())
+        finally:
+            feeds, self._feeds = self._feeds, {}
+            for feed in feeds.values():
+                feed.end()
+            self._errors.end()
 
     def _publish(self, name: str, value: Any) -> None:
         if self._closed:
@@ -170,8 +185,13 @@ class Topics(Generic[T]):
                 "topics belong to an event loop: subscribe or publish within it first, then from any thread"
             ) from None
         self._thread = LoopThread(loop)
-        self._engine.start(self._report)
+        if not self._closed:
+            self._engine.start(self._report)
         return self._thread
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the topics are closed: make others with rxws.topics(url)")
 
     def _report(self, error: Exception) -> None:
         if self._errors.observed:

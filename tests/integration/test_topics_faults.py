@@ -12,6 +12,7 @@ from typing import Any
 import nats
 import pytest
 
+import rxws
 from rxws.topics import Gap, Topics, TopicsError, Unpublished
 from rxws.topics.engine import Limits
 from rxws.topics.nats import link
@@ -92,6 +93,23 @@ async def test_publishers_keep_so_much_while_the_broker_is_away_and_report_the_r
     assert unpublished == [number for number in range(200) if number not in kept]
 
 
+@pytest.mark.parametrize("overflow", ["drop_oldest", "drop_newest"])
+async def test_a_message_that_would_never_fit_costs_no_other(
+    broker: Broker, open_topics: Open, eventually: Eventually, overflow: str
+) -> None:
+    broker.stop()
+    topics = open_topics(max_buffered=1000, overflow=overflow)
+    errors, log = values(topics.errors), values(topics["a"])
+    topics["a"].on_next(1)
+    topics["a"].on_next("x" * 1000)
+    topics["a"].on_next(2)
+    (refused,) = (error for error in errors if isinstance(error, Unpublished))
+    assert refused.value == "x" * 1000
+    assert "it is larger than max_buffered, 1000 bytes" in str(refused)
+    await asyncio.to_thread(broker.start)
+    await eventually(lambda: log == [1, 2], timeout=15)
+
+
 async def test_topics_may_begin_before_their_broker(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
     broker.stop()
     topics = open_topics()
@@ -115,6 +133,50 @@ async def test_what_was_not_confirmed_at_the_end_is_reported(
     topics["a"].on_next(2)
     await topics.close()
     assert [error.value for error in errors if isinstance(error, Unpublished)] == [1, 2]
+
+
+async def test_closing_that_is_given_up_goes_on_and_leaves_nothing_behind(
+    open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.5)
+    broker.stop()
+    before = asyncio.all_tasks()
+    topics = open_topics()
+    errors = values(topics.errors)
+    topics["a"].on_next(1)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(topics.close(), 0.1)
+    await topics.close()
+    assert [error.value for error in errors if isinstance(error, Unpublished)] == [1]
+    assert asyncio.all_tasks() <= before
+
+
+async def test_closing_that_is_cancelled_itself_leaves_nothing_behind(open_topics: Open, broker: Broker) -> None:
+    broker.stop()
+    before = asyncio.all_tasks()
+    topics = rxws.topics(broker.url)
+    topics["a"].on_next(1)
+    begun = asyncio.all_tasks()
+    closing = asyncio.ensure_future(topics.close())
+    await asyncio.sleep(0.01)
+    for task in asyncio.all_tasks() - begun - {closing}:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert asyncio.all_tasks() <= before
+
+
+async def test_waiting_for_confirmation_ends_when_the_topics_are_closed(
+    open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.2)
+    broker.stop()
+    topics = open_topics()
+    topics["a"].on_next(1)
+    waiting = asyncio.ensure_future(topics.confirmed())
+    await asyncio.sleep(0)
+    await topics.close()
+    await asyncio.wait_for(waiting, 1)
 
 
 async def test_a_broker_that_has_lost_everything_is_a_gap_and_then_goes_on(

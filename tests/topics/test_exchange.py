@@ -27,11 +27,15 @@ class Script:
     def __init__(self) -> None:
         self.followings: list[Following] = []
         self.readings: list[Reading] = []
+        self.started = 0
         self.closed = 0
+        self.may_close = asyncio.Event()
+        self.may_close.set()
 
     is_up = True
 
-    def start(self, report: Callable[[Exception], object]) -> None: ...
+    def start(self, report: Callable[[Exception], object]) -> None:
+        self.started += 1
 
     def publish(self, topic: str, frame: Text | Binary) -> None: ...
 
@@ -48,6 +52,7 @@ class Script:
     async def confirmed(self) -> None: ...
 
     async def close(self) -> None:
+        await self.may_close.wait()
         self.closed += 1
 
 
@@ -72,6 +77,61 @@ async def test_a_topic_has_one_subscription_a_process_while_it_has_subscribers()
     assert len(engine.followings) == 1
     await topics.close()
     assert engine.closed == 1
+
+
+async def test_closing_goes_on_when_who_waits_for_it_gives_up() -> None:
+    engine = Script()
+    engine.may_close.clear()
+    topics = Topics[Any](engine, Register(None), rxws.json)
+    ended = watch(a=topics["a"], errors=topics.errors)
+    for _ in range(2):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(topics.close(), 0.01)
+    again = asyncio.ensure_future(topics.close())
+    await asyncio.sleep(0.01)
+    assert (again.done(), ended) == (False, [])
+    engine.may_close.set()
+    await again
+    await topics.close()
+    assert engine.closed == 1
+    assert ended == ["a|", "errors|"]
+
+
+async def test_subscribers_see_the_end_even_if_the_closing_itself_is_cancelled() -> None:
+    engine = Script()
+    engine.may_close.clear()
+    topics = Topics[Any](engine, Register(None), rxws.json)
+    ended = watch(a=topics["a"], errors=topics.errors)
+    before = asyncio.all_tasks()
+    closing = asyncio.ensure_future(topics.close())
+    await asyncio.sleep(0.01)
+    for task in asyncio.all_tasks() - before - {closing}:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert ended == ["a|", "errors|"]
+
+
+async def test_topics_that_are_closed_begin_nothing_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    engine = Script()
+    topics = Topics[Any](engine, Register(None), rxws.json)
+    await topics.close()
+    topics["a"].on_next(1)
+    assert watch(a=topics["a"]) == ["a|"]
+    with pytest.raises(RuntimeError, match="the topics are closed"):
+        await topics.confirmed()
+    with pytest.raises(RuntimeError, match="the topics are closed"):
+        await topics.__aenter__()
+    assert engine.started == 0
+    assert "a message to 'a' was not published: the topics are closed" in caplog.text
+
+
+def test_an_error_of_a_publisher_before_the_beginning_is_emitted() -> None:
+    topics = rxws.topics("memory://")
+    errors = values(topics.errors)
+    error = ValueError("early")
+    topics["a"].on_error(error)
+    assert errors == [error]
 
 
 async def test_a_gap_of_a_live_subscription_comes_in_its_place_and_is_reported() -> None:

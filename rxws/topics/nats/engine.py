@@ -65,13 +65,15 @@ class NatsEngine:
 
     async def close(self) -> None:
         """Wait until what was published is confirmed, within 5 s, and disconnect."""
-        await self._outbox.flush()
-        self._closing = True
-        while self._tasks:
-            tasks = tuple(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks, timeout=0.1)  # the client library swallows a cancellation now and then
+        try:
+            await self._outbox.flush()
+        finally:
+            self._closing = True
+            while self._tasks:
+                tasks = tuple(self._tasks)
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=0.1)  # the client library swallows a cancellation now and then
 
     def publish(self, topic: str, frame: Text | Binary) -> None:
         """Publish as soon as the server takes it."""

@@ -55,6 +55,9 @@ class Outbox:
 
     def put(self, topic: str, frame: Text | Binary) -> None:
         """Take a message, or drop one, and report it, if there are too many."""
+        if frame.weight > self._max_buffered:
+            self._drop(topic, frame, f"it is larger than max_buffered, {self._max_buffered} bytes")
+            return
         while self._weight + frame.weight > self._max_buffered:
             if self._overflow == "drop_newest" or not self._waiting:
                 self._drop(topic, frame, "too much waits for the broker")
@@ -115,6 +118,9 @@ class Outbox:
             self.disconnected()
             for sending in self._waiting:
                 self._drop(sending.topic, sending.frame, "the topics were closed before the broker had confirmed it")
+            self._waiting.clear()
+            self._weight = 0
+            self._empty.set()
 
     async def _send(self, stream: Stream, sending: Sending) -> None:
         frame = sending.frame
