@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -49,13 +50,15 @@ class Publisher:
         self._topics = topics
         self._thread = threading.Thread(target=self._run, name="rxws publisher", daemon=True)
         self._published = 0
-        self._counting = threading.Lock()
+        self._ending = False
+        self._lock = threading.Lock()
 
     def __getitem__(self, name: str) -> abc.ObserverBase[Any]:
         """Name a topic, to publish to; errors as `topics[name]`, and `ValueError` for a pattern.
 
         `on_next` takes calls from any thread. After each 256 messages it blocks until the broker has confirmed
-        them, 5 s at most, so that a loop without an end does not run away from the broker.
+        them, 5 s at most, so that a loop without an end does not run away from the broker; not within a subscriber of
+        `errors`, and no longer than until the block is left.
         """
         topic = self._topics[name]
         topic.check_one()
@@ -67,7 +70,9 @@ class Publisher:
         return self._topics.errors
 
     def __enter__(self) -> Self:
-        """Begin to connect."""
+        """Begin to connect; once, a second time is a `RuntimeError`."""
+        if self._thread.ident is not None:
+            raise RuntimeError("a publisher is for one block: make another with rxws.topics.publisher(url)")
         self._loop = asyncio.new_event_loop()  # not earlier: this process may have been forked since
         self._thread.start()
         self._wait(self._topics.__aenter__())
@@ -77,7 +82,9 @@ class Publisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait until all is confirmed, 5 s at most; what is not is reported on `errors`."""
-        self._wait(self._topics.close())
+        with self._lock:
+            self._ending = True
+        self._wait(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -87,12 +94,14 @@ class Publisher:
         if not self._thread.is_alive():
             raise RuntimeError("publish within the block: with rxws.topics.publisher(url) as publisher")
         self._topics.publish(name, value)
-        with self._counting:
+        with self._lock:
             self._published += 1
-            is_time = self._published % AHEAD == 0
-        if is_time:
-            with contextlib.suppress(TimeoutError):
-                self._wait(asyncio.wait_for(self._topics.confirmed(), PATIENCE))
+            if self._ending or self._published % AHEAD or threading.current_thread() is self._thread:
+                return
+            waiting = asyncio.run_coroutine_threadsafe(self._topics.confirmed(), self._loop)
+        with contextlib.suppress(TimeoutError, CancelledError):
+            waiting.result(PATIENCE)
+        waiting.cancel()
 
     def report(self, error: Exception) -> None:
         """Report an error of an Observable that publishes."""
@@ -100,6 +109,13 @@ class Publisher:
 
     def _run(self) -> None:
         self._loop.run_forever()
+
+    async def _end(self) -> None:
+        await self._topics.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     def _wait(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()

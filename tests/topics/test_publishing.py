@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any
 
@@ -44,6 +45,49 @@ def test_it_goes_on_when_the_broker_does_not_confirm(monkeypatch: pytest.MonkeyP
         for number in range(AHEAD + 1):
             publisher["a"].on_next(number)
     assert log == [*range(AHEAD + 1)]
+
+
+def test_a_thread_that_waits_for_the_broker_goes_on_when_the_block_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits = threading.Event()
+
+    async def never(self: Any) -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("rxws.topics.publishing.PATIENCE", 60.0)
+    monkeypatch.setattr("rxws.topics.memory.MemoryEngine.confirmed", never)
+    with Publisher(rxws.topics("memory://")) as publisher:
+        topic = publisher["a"]
+        thread = threading.Thread(target=lambda: [topic.on_next(number) for number in range(AHEAD)], daemon=True)
+        thread.start()
+        assert waits.wait(5)
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+def test_a_subscriber_of_errors_may_publish_as_much_as_it_likes() -> None:
+    topics = rxws.topics("memory://")
+    log: list[Any] = []
+    done = threading.Event()
+
+    def tell(error: Exception) -> None:
+        for number in range(2 * AHEAD):
+            publisher["log"].on_next(number)
+        done.set()
+
+    with Publisher(topics) as publisher:
+        topics["log"].subscribe(log.append)
+        publisher.errors.subscribe(tell)
+        publisher["a"].on_error(ValueError("a source's"))
+        assert done.wait(5)
+    assert log == [*range(2 * AHEAD)]
+
+
+def test_a_publisher_is_for_one_block() -> None:
+    with Publisher(rxws.topics("memory://")) as publisher:
+        pass
+    with pytest.raises(RuntimeError, match="a publisher is for one block"), publisher:
+        pass
 
 
 def test_what_makes_no_sense_is_a_clear_error() -> None:
