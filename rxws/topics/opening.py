@@ -68,12 +68,19 @@ def open_topics(
 
 
 def _nats(url: str, limits: Limits, max_buffered: int, overflow: Overflow) -> tuple[Engine, Register]:
-    parts = urlsplit(url)
+    shown = re.sub(r"^([\w+.-]*:)?.*@", r"\1//...@", url, flags=re.DOTALL)  # passwords are not for errors
+    wrong = ValueError(f"topics have a URL such as {EXAMPLES}, not {shown!r}")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise wrong from None
     if parts.scheme not in ("nats", "tls") or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"topics have a URL such as {EXAMPLES}, not {url!r}")
+        raise wrong
     name = parts.path.strip("/") or "rxws"
     if not re.fullmatch(r"[\w-]{1,64}", name, re.ASCII):
-        raise ValueError(f"the path of {url!r} names a stream: 1 to 64 letters, digits, '-' and '_'")
+        raise ValueError(f"the path of {shown!r} names a stream: 1 to 64 letters, digits, '-' and '_'")
+    for server in parts.netloc.split(","):
+        _check_place(server.rpartition("@")[2])
     try:
         from rxws.topics.nats import NatsEngine
     except ImportError as error:
@@ -84,6 +91,12 @@ def _nats(url: str, limits: Limits, max_buffered: int, overflow: Overflow) -> tu
         NatsEngine(servers, name, limits, max_buffered, overflow),
         Register(NatsEngine(servers, f"{name}-presence", presence, max_buffered, overflow)),
     )
+
+
+def _check_place(place: str) -> None:
+    found = re.fullmatch(r"(?:[\w.-]+|\[[\w.:%]+\])(?::([0-9]{1,5}))?", place)
+    if found is None or not 0 < int(found[1] or 4222) < 65_536:
+        raise ValueError(f"a NATS server is 'host' or 'host:port', with a port of 1 to 65535, not {place!r}")
 
 
 def _check_positive(name: str, value: object, kind: type | tuple[type, ...], says: str) -> None:

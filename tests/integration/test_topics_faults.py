@@ -16,7 +16,7 @@ import rxws
 from rxws.topics import Gap, Topics, TopicsError, Unpublished
 from rxws.topics.engine import Limits
 from rxws.topics.nats import link
-from rxws.topics.nats.stream import _config
+from rxws.topics.nats.stream import Stream, _config
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
 from tests.topics.contract import ready, values
@@ -108,6 +108,45 @@ async def test_a_message_that_would_never_fit_costs_no_other(
     assert "it is larger than max_buffered, 1000 bytes" in str(refused)
     await asyncio.to_thread(broker.start)
     await eventually(lambda: log == [1, 2], timeout=15)
+
+
+async def test_each_reason_why_the_broker_is_away_is_told_once_and_no_password(
+    broker: Broker, open_topics: Open, eventually: Eventually
+) -> None:
+    broker.stop()
+    topics = open_topics(broker.url.replace("//", "//bob:sesame@"))
+    errors, log = values(topics.errors), values(topics["a"])
+    topics["a"].on_next(1)
+    await eventually(lambda: errors)
+    broker.jetstream = False
+    await asyncio.to_thread(broker.start)
+    await eventually(lambda: "the NATS server has no JetStream" in str(errors[-1]), timeout=15)
+    told = [str(error) for error in errors]
+    assert all(text.startswith(f"NATS at 127.0.0.1:{broker.port} is away, trying again: ") for text in told)
+    assert "sesame" not in " ".join(told)
+    assert len({*told}) == len(told)
+    broker.stop()
+    broker.jetstream = True
+    await asyncio.to_thread(broker.start)
+    await eventually(lambda: log == [1], timeout=15)
+
+
+async def test_a_failure_that_nobody_foresaw_is_reported_and_it_tries_again(
+    open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, failures = Stream.find, iter([KeyError("created")])
+
+    async def fail_once(*arguments: Any) -> Stream:
+        for failure in failures:
+            raise failure
+        return await find(*arguments)
+
+    monkeypatch.setattr(Stream, "find", fail_once)
+    topics = open_topics()
+    errors, log = values(topics.errors), values(topics["a"])
+    topics["a"].on_next(1)
+    await eventually(lambda: log == [1])
+    assert [type(error.__cause__) for error in errors] == [KeyError]
 
 
 async def test_topics_may_begin_before_their_broker(broker: Broker, open_topics: Open, eventually: Eventually) -> None:

@@ -78,5 +78,5 @@ def test_without_a_broker_the_command_says_so_and_fails(
     monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
     assert main(["publish", "nats://127.0.0.1:1", "a"]) == 1
     said = capsys.readouterr().err
-    assert "NATS at nats://127.0.0.1:1 is away" in said
+    assert "NATS at 127.0.0.1:1 is away" in said
     assert "a message to 'a' was not published" in said

@@ -25,6 +25,13 @@ def test_rxws_topics_is_the_package_and_the_function() -> None:
         ({"url": "redis://localhost"}, ValueError, "topics have a URL such as"),
         ({"url": "nats://"}, ValueError, "topics have a URL such as"),
         ({"url": "nats://localhost/a.b"}, ValueError, "names a stream"),
+        ({"url": "nats://[::1"}, ValueError, "topics have a URL such as"),
+        ({"url": "nats://h:abc"}, ValueError, "a NATS server is 'host' or 'host:port', .*, not 'h:abc'"),
+        ({"url": "nats://h:99999"}, ValueError, "not 'h:99999'"),
+        ({"url": "nats://a:0"}, ValueError, "not 'a:0'"),
+        ({"url": "nats://:4222"}, ValueError, "not ':4222'"),
+        ({"url": "nats://a,,b"}, ValueError, "not ''"),
+        ({"url": "nats://a b"}, ValueError, "not 'a b'"),
         ({"overflow": "close"}, ValueError, "overflow must be 'drop_oldest' or 'drop_newest', not 'close'"),
         ({"max_buffered": 0}, ValueError, "max_buffered must be positive"),
         ({"url": "memory://name"}, ValueError, "topics have a URL such as"),
@@ -80,5 +87,26 @@ def test_without_nats_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
         rxws.topics("nats://localhost")
 
 
-def test_a_url_of_nats_may_name_several_servers_and_a_stream() -> None:
-    assert isinstance(rxws.topics("nats://one:4222,two:4222/chat"), rxws.topics.Topics)
+@pytest.mark.parametrize(
+    "url",
+    ["nats://one:4222,two:4222/chat", "tls://bob:p%40ss@one", "nats://[::1]:4222", "nats://a_b-1.example.org"],
+)
+def test_a_url_of_nats_may_name_several_servers_and_a_stream(url: str) -> None:
+    assert isinstance(rxws.topics(url), rxws.topics.Topics)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://bob:sesame@h:0",
+        "nats://bob:sesame@h/a.b",
+        "nats://bob:ses/ame@h",
+        "nats://bob:sesame@one,ann:sesame@two?x",
+        "redis://bob:sesame@h",
+        "nats://bob:sesame@[h",
+    ],
+)
+def test_errors_tell_no_passwords(url: str) -> None:
+    with pytest.raises(ValueError, match=r"h|two") as caught:
+        rxws.topics(url)
+    assert "ame" not in str(caught.value).replace("names a stream", "")

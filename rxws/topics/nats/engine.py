@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ from rxws.wire import Binary, Text
 FAILURES: Final = (errors.Error, OSError, TopicsError, TimeoutError)
 READS: Final = 16
 """Readings that ask the server at a time, for 256 messages each; the others wait for their turn."""
+TOLD: Final = 16
+"""Reasons for one outage that are not reported twice."""
 BACKOFF: Final = Backoff(initial=0.1, maximum=2.0)
 
 
@@ -104,6 +108,8 @@ class NatsEngine:
 
     async def _connect(self) -> None:
         failures = 0
+        told = deque[str](maxlen=TOLD)
+        places = ", ".join(re.split("//|@", server)[-1] for server in self._servers)  # without passwords
         while not self._closing:
             link = Link()
             error: Exception | None = None
@@ -111,17 +117,20 @@ class NatsEngine:
                 await link.open(self._servers)
                 await self._set_up(link)
                 failures = 0
+                told.clear()
                 await link.lost.wait()
                 error = link.why
-            except FAILURES as failure:
+            except Exception as failure:
                 error = failure
             finally:
                 self._stream = None
                 self._up.clear()
                 self._outbox.disconnected()
                 await link.close()
-            if failures == 0:
-                away = TopicsError(f"NATS at {', '.join(self._servers)} is away, trying again: {error or 'lost'}")
+            why = f"NATS at {places} is away, trying again: {error or 'lost'}"
+            if why not in told:
+                told.append(why)
+                away = TopicsError(why)
                 away.__cause__ = error
                 self._report(away)
             await asyncio.sleep(BACKOFF.delay(failures, error or ConnectionError()))

@@ -83,7 +83,7 @@ class Link:
         try:
             async with asyncio.timeout(DEADLINE):
                 await self.client.close()
-        except (errors.Error, OSError, TimeoutError) as error:
+        except Exception as error:
             self.why = self.why or error
 
     async def subscribe(
