@@ -53,12 +53,18 @@ class Roster:
 
     def subscribe(self, observer: abc.ObserverBase[Present]) -> abc.DisposableBase:
         """Show the members that all others have been shown, then what changes."""
-        if self._shown is not None:
-            try:
-                observer.on_next(Present(self._shown))
-            except (Exception, CancelledError) as error:
-                self._report(not_cancelled(error, "a subscriber"))
-        return self._broadcast.subscribe(observer)
+        if self._shown is None:
+            return self._broadcast.subscribe(observer)
+        showing, self._showing = self._showing, True  # what it does meanwhile is a change, which it is shown after that
+        try:
+            observer.on_next(Present(self._shown))
+        except (Exception, CancelledError) as error:
+            self._report(not_cancelled(error, "a subscriber"))
+        finally:
+            self._showing = showing
+        subscription = self._broadcast.subscribe(observer)
+        self._show()
+        return subscription
 
     def end(self) -> None:
         """Complete."""

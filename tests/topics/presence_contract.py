@@ -104,6 +104,23 @@ class PresenceContract:
         socket.close()
         await eventually(lambda: log == [":", "+ada:ada", "+bob:ada,bob", "-ada:bob", "-bob:"])
 
+    async def test_who_joins_within_its_first_emission_is_told_so_after_that(
+        self, topics: Topics[Any], eventually: Eventually
+    ) -> None:
+        presence, log = topics["a"].presence, list[str]()
+        other = changes(presence)
+        await eventually(lambda: other == [":"])
+
+        def note(present: Present) -> None:
+            log.append(f"{','.join(present.joined)}:{','.join(present.members)}")
+            if len(log) == 1:
+                presence.joining("ada").subscribe()
+                log.append("joined")
+
+        presence.subscribe(note)
+        await eventually(lambda: other == [":", "+ada:ada"])
+        assert log == [":", "joined", "ada:ada"]
+
     async def test_what_a_subscriber_does_follows_for_all(self, topics: Topics[Any], eventually: Eventually) -> None:
         presence = topics["a"].presence
         before = changes(presence)
