@@ -5,9 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
+from rxws.errors import EncodeError
+from rxws.topics.message import Unpublished
 from rxws.topics.publishing import publisher
+
+LOST: Final = (Unpublished, EncodeError)
+"""Errors that are a line's; others, a broker's that is away for a while, are told and no more."""
 
 
 def add_to(commands: Any) -> None:
@@ -16,7 +21,7 @@ def add_to(commands: Any) -> None:
         "publish",
         help="publish the lines of the standard input to a topic",
         description="Publish each line of the standard input to a topic, and wait until the broker has confirmed it. "
-        "The status is 0 if it has confirmed all, else 1.",
+        "The status is 0 if it has confirmed all, 130 after Ctrl-C, else 1.",
     )
     parser.add_argument("url", metavar="URL", help="of the broker, such as nats://localhost:4222")
     parser.add_argument("subject", metavar="SUBJECT", help="the topic, such as room.tea")
@@ -29,17 +34,19 @@ def run(options: argparse.Namespace) -> int:
     failures: list[str] = []
     try:
         with publisher(options.url) as broker:
-            broker.errors.subscribe(lambda error: _tell(str(error), failures))
+            broker.errors.subscribe(lambda error: _tell(str(error), failures if isinstance(error, LOST) else []))
             topic = broker[options.subject]
             for number, line in enumerate(sys.stdin, 1):
                 text = line.rstrip("\n")
                 try:
                     topic.on_next(text if options.text else json.loads(text))
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     _tell(f"line {number} is no JSON ({error}): use --text for texts", failures)
     except (ValueError, ImportError) as error:
         _tell(str(error), failures)
         return 2
+    except KeyboardInterrupt:
+        return 130
     return 1 if failures else 0
 
 

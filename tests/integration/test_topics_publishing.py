@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +24,12 @@ Eventually = Callable[..., Any]
 def command(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "rxws", "publish", *arguments], input=text, capture_output=True, text=True, timeout=60
+    )
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "rxws", "publish", *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -53,6 +61,44 @@ async def test_the_command_publishes_lines_and_its_status_says_whether_all_are_c
     assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
     assert (texts.returncode, bad.returncode) == (0, 1)
     assert bad.stderr.startswith("line 2 is no JSON")
+
+
+async def test_json_that_is_nested_too_deeply_is_one_bad_line(broker: Broker) -> None:
+    finished = await asyncio.to_thread(command, broker.fresh(), "a", text="[" * 100_000 + "]" * 100_000 + "\n1\n")
+    assert finished.returncode == 1
+    assert finished.stderr.startswith("line 1 is no JSON")
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_broker_that_was_away_for_a_while_is_told_but_no_failure(tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    with start(broker.url, "a") as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write("1\n")
+        process.stdin.flush()
+        assert "is away" in process.stderr.readline()
+        broker.start()
+        try:
+            _, said = process.communicate(timeout=20)
+        finally:
+            broker.stop()
+    assert process.returncode == 0
+    assert all("is away" in line for line in said.splitlines())
+
+
+async def test_ctrl_c_ends_the_command_without_a_traceback(broker: Broker, eventually: Eventually) -> None:
+    url = broker.fresh()
+    async with rxws.topics(url) as topics:
+        log = values(topics["a"].history())
+        with start(url, "a") as process:
+            assert process.stdin is not None
+            process.stdin.write("1\n")
+            process.stdin.flush()
+            await eventually(lambda: log == [1], timeout=20)
+            process.send_signal(signal.SIGINT)
+            _, said = await asyncio.to_thread(process.communicate, timeout=20)
+    assert (process.returncode, said) == (130, "")
 
 
 @pytest.mark.parametrize(
