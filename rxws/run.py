@@ -33,9 +33,9 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     `workers` is a number of processes that share the port; the system spreads the connections over them. This one
     forks them and watches: one that dies is started again, at once, and after up to 30 s if it keeps dying. At SIGTERM
     or SIGINT all stop together, as one process would; those that have not after `shutdown_timeout` (60 s) and 10 s
-    more are killed, all of them at a second signal. If this process is killed they stop too. The first start has to
-    succeed in all. What processes cannot share, a database's connection or a task, is made in the application's
-    `cleanup_ctx` or `on_startup`, which run in each; `rxws.topics(url)` may be made anywhere.
+    more are killed, all of them at a second signal. If this process is killed, by SIGHUP too, they stop as well. The
+    first start has to succeed in all. What processes cannot share, a database's connection or a task, is made in the
+    application's `cleanup_ctx` or `on_startup`, which run in each; `rxws.topics(url)` may be made anywhere.
 
     The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on;
     with `workers`, `host` and `port` alone say where. uvloop comes with the extra `fast`: `pip install "rxws[fast]"`.
@@ -115,6 +115,15 @@ def _check(workers: object, options: dict[str, Any]) -> None:
     for name in DECIDED:
         if options.get(name) is not None:
             raise ValueError(f"{name}= is for one process: with workers= say host= and port=")
+    port, patience = options.get("port"), options.get("shutdown_timeout", 60.0)
+    if port is not None and (isinstance(port, bool) or not isinstance(port, int)):
+        raise TypeError(f"port must be an int, or None for the usual one, not {port!r}")
+    if port is not None and not 0 <= port < 65_536:
+        raise ValueError(f"port must be 0 to 65535, not {port}")
+    if isinstance(patience, bool) or not isinstance(patience, (int, float)):
+        raise TypeError(f"shutdown_timeout must be a number of seconds, not {patience!r}")
+    if not 0 <= patience < float("inf"):
+        raise ValueError(f"shutdown_timeout must not be negative, nor without end, but is {patience!r}")
     if not (hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")):
         raise RuntimeError("this system has no fork or no SO_REUSEPORT: run one process, or several behind a proxy")
     if threading.current_thread() is not threading.main_thread():

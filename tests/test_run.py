@@ -80,6 +80,10 @@ async def ask(port: int) -> str:
         (2, {"sock": socket.socket}, ValueError, "sock= is for one process"),
         (2, {"reuse_port": False}, ValueError, "reuse_port= is for one process"),
         (2, {"handle_signals": False}, ValueError, "handle_signals= is for one process"),
+        (2, {"port": "x"}, TypeError, "port must be an int, or None for the usual one, not 'x'"),
+        (2, {"port": 99999}, ValueError, "port must be 0 to 65535, not 99999"),
+        (2, {"shutdown_timeout": None}, TypeError, "shutdown_timeout must be a number of seconds, not None"),
+        (2, {"shutdown_timeout": -1}, ValueError, "shutdown_timeout must not be negative"),
         (1, {"host": "192.0.2.1"}, OSError, "Cannot assign"),
     ],
 )
