@@ -17,6 +17,11 @@ Overflow = Literal["drop_oldest", "drop_newest"]
 PRESENCE_BYTES: Final = 16 * 1024 * 1024
 """What is kept of presence, of all topics and processes, at most."""
 
+MAX_INT: Final = 2**63 - 1
+MIN_AGE: Final = 0.1
+MAX_AGE: Final = 9e9
+"""What JetStream takes, in seconds for ages; the same with every engine."""
+
 
 def open_topics(
     url: str,
@@ -36,9 +41,9 @@ def open_topics(
 
     `codec` makes bytes of values; sockets with the same one send those very bytes. For `latest` and `history` the last
     `max_messages` of each topic are kept, `max_bytes` of all of them together, and none for longer than `max_age`
-    seconds; beyond a limit the oldest go. What is published to NATS waits until it is confirmed: `max_buffered` bytes
-    at most, 64 for each message included; beyond, `overflow` says which are dropped, and `topics.errors` emits an
-    `Unpublished` for each.
+    seconds, 0.1 at least; beyond a limit the oldest go. What is published to NATS waits until it is confirmed:
+    `max_buffered` bytes at most, 64 for each message included; beyond, `overflow` says which are dropped, and
+    `topics.errors` emits an `Unpublished` for each.
 
     Raises `TypeError` or `ValueError` for a wrong URL or option, `ImportError` without the extra.
 
@@ -54,8 +59,12 @@ def open_topics(
         raise TypeError(f"topics have a URL, such as {EXAMPLES}, not {url!r}")
     for name, number in (("max_messages", max_messages), ("max_bytes", max_bytes), ("max_buffered", max_buffered)):
         _check_positive(name, number, int, "an int")
+        if number > MAX_INT:
+            raise ValueError(f"{name} must be {MAX_INT} at most, not {number}")
     if max_age is not None:
         _check_positive("max_age", max_age, (int, float), "a number of seconds, or None for no limit")
+        if not MIN_AGE <= max_age <= MAX_AGE:
+            raise ValueError(f"max_age must be {MIN_AGE} s to {MAX_AGE:.0f} s, or None for no limit, not {max_age!r}")
     if overflow not in ("drop_oldest", "drop_newest"):
         raise ValueError(f"overflow must be 'drop_oldest' or 'drop_newest', not {overflow!r}")
     for method in ("encode", "decode"):

@@ -39,8 +39,9 @@ class Topic(Subject[T]):
 
     Hot: subscribers get what is published from then on. It never fails, and completes when its `topics` are closed.
     `on_next` publishes, from any thread; it neither blocks nor raises for a bad value, which `topics.errors` emits as
-    an `EncodeError`. `on_error` does no more than report the error there, and `on_completed` does nothing: the end of
-    one publisher is not the topic's. Publishing to a pattern is a `ValueError`.
+    an `EncodeError`. While 16,384 calls of other threads wait for the event loop, another one's value is `Unpublished`.
+    `on_error` does no more than report the error there, and `on_completed` does nothing: the end of one publisher is
+    not the topic's. Publishing to a pattern is a `ValueError`.
 
     All subscribers get the same object: do not change it. A topic takes no memory; see `history` for what is kept.
     """

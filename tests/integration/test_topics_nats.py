@@ -68,6 +68,20 @@ async def test_all_local_sockets_share_one_subscription_at_the_broker(
     assert await subjects() == [f"{name}.live.room"]
 
 
+@pytest.mark.parametrize(
+    "limits", [{"max_age": 0.1}, {"max_age": 9e9}, {"max_messages": 2**63 - 1}, {"max_bytes": 1, "max_messages": 1}]
+)
+async def test_the_broker_takes_the_extremes_of_what_is_allowed(
+    open_topics: Callable[..., Topics[Any]], eventually: Eventually, limits: dict[str, Any]
+) -> None:
+    topics = open_topics(**limits)
+    errors = values(topics.errors)
+    await topics.confirmed()
+    topics["a"].subscribe()
+    await eventually(lambda: topics._engine.is_up or errors)
+    assert errors == []
+
+
 async def test_nobody_listens_at_the_broker_when_the_last_one_has_left(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:

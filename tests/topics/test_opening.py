@@ -40,6 +40,10 @@ def test_rxws_topics_is_the_package_and_the_function() -> None:
         ({"max_messages": True}, TypeError, "max_messages must be an int, not True"),
         ({"max_bytes": "1"}, TypeError, "max_bytes must be an int"),
         ({"max_age": 0}, ValueError, "max_age must be positive"),
+        ({"max_age": 0.05}, ValueError, "max_age must be 0.1 s to 9000000000 s, or None for no limit, not 0.05"),
+        ({"max_age": 1e10}, ValueError, "max_age must be 0.1 s to"),
+        ({"max_messages": 2**63}, ValueError, f"max_messages must be {2**63 - 1} at most, not {2**63}"),
+        ({"max_bytes": 2**64}, ValueError, "max_bytes must be"),
         ({"max_age": "1"}, TypeError, "max_age must be a number of seconds"),
     ],
 )
