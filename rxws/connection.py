@@ -175,12 +175,7 @@ class Connection:
                 error.__cause__ = cause
                 self._owner.reporting.report(error)
                 return
-        if origin.get() is self._owner:
-            self._emit(data)
-        else:
-            token = origin.set(self._owner)
-            self._emit(data)
-            origin.reset(token)
+        self._emit(data)
 
     def part_received(self) -> None:
         """Note that the peer lives, and for how long it has been sending a message."""

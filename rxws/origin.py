@@ -44,25 +44,15 @@ origin: Final = ContextVar[Source | None]("rxws_origin", default=None)
 
 
 class Passed:
-    """The source of an item that a stage passes on: the stage is held, and who it came from is told of errors.
+    """The source of an item that a stage passes on: the stage is held, and who it came from is told of errors."""
 
-    What one stage passes on has sources that are equal.
-    """
-
-    __slots__ = ("_source", "_stage", "hold", "release")
+    __slots__ = ("_source", "hold", "release")
     gone = False
 
     def __init__(self, stage: Stage, source: Source | None) -> None:
-        self._stage = stage
         self._source = source
         self.hold = stage.hold
         self.release = stage.release
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Passed) and self._stage is other._stage
-
-    def __hash__(self) -> int:
-        return id(self._stage)
 
     def report(self, error: Exception) -> None:
         """Let the source have it, or raise it when there is none."""

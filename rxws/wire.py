@@ -74,7 +74,7 @@ class Endpoint(Protocol):
     """The socket, as its wire sees it. All calls come from the event loop's thread."""
 
     context: Context
-    """Where messages may be handed on: the socket is their origin in it."""
+    """Where messages are handed on: the socket is their origin in it."""
 
     def take(self, limit: int) -> Sequence[Frame] | Close:
         """Give up the next frames to write: they weigh `limit` at most, or are one, or there are none now.

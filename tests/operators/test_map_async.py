@@ -240,8 +240,11 @@ async def test_what_a_subscriber_raises_over_an_item_of_nobody_s_goes_to_asyncio
     source.on_next("a")
     await turns()
     await jobs.end("a")
+    source.on_next("b")
+    await turns()
+    await jobs.end("b", LookupError())
     gc.collect()
-    assert [type(error) for error in told] == [ZeroDivisionError]
+    assert [type(error) for error in told] == [ZeroDivisionError, LookupError]
 
 
 async def test_what_the_end_raises_is_an_error_of_the_socket() -> None:
@@ -394,6 +397,17 @@ async def test_items_and_the_end_may_come_from_other_threads() -> None:
     await turns()
     await jobs.end("a")
     assert log == [("r", "a!"), "r|"]
+
+
+async def test_what_another_thread_has_brought_is_forgotten_when_it_is_disposed() -> None:
+    jobs, source = Jobs(), Subject[str]()
+    subscription = source.pipe(rxops.map_async(jobs)).subscribe()
+    caller = threading.Thread(target=source.on_next, args=("a",))
+    caller.start()
+    caller.join()
+    subscription.dispose()
+    await turns()
+    assert jobs.started == []
 
 
 async def test_what_other_threads_bring_is_bounded_too() -> None:
