@@ -25,8 +25,9 @@ def _free_port() -> int:
 class Broker:
     """One server, on a port of its own that it keeps."""
 
-    def __init__(self, directory: Path, settings: str = "", *, jetstream: bool = True) -> None:
+    def __init__(self, directory: Path, settings: str = "", *, jetstream: bool = True, more: str = "") -> None:
         self.jetstream = jetstream
+        self.more = more
         self.directory = directory
         self.settings = settings
         self.port = _free_port()
@@ -47,7 +48,7 @@ class Broker:
         lines = [f'listen: "127.0.0.1:{self.port}"', f'http: "127.0.0.1:{self.monitor}"']
         if self.jetstream:
             lines.append(f'jetstream {{ store_dir: "{self.directory}/store", {self.settings} }}')
-        configuration.write_text("\n".join(lines))
+        configuration.write_text("\n".join([*lines, self.more]))
         self.process = subprocess.Popen(
             [SERVER, "-c", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -13,9 +13,11 @@ import nats
 import pytest
 
 import rxws
+from rxws.codecs import text
 from rxws.topics import Gap, Topics, TopicsError, Unpublished
 from rxws.topics.engine import Limits
 from rxws.topics.nats import link
+from rxws.topics.nats.outbox import HEADERS
 from rxws.topics.nats.stream import Stream, _config
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
@@ -308,6 +310,29 @@ async def test_a_message_that_the_stream_refuses_is_reported_and_the_others_go_o
     await eventually(lambda: log == [1, 2])
     assert [(type(error), error.value) for error in errors] == [(Unpublished, "x" * 200)]
     assert "message size exceeds maximum allowed" in str(errors[0])
+
+
+@pytest.mark.parametrize("less", [1, 0, -1])
+async def test_a_message_as_large_as_the_server_takes_harms_no_other(
+    tmp_path: Path, open_topics: Open, eventually: Eventually, less: int
+) -> None:
+    (tmp_path / "small").mkdir()
+    broker = Broker(tmp_path / "small", more="max_payload: 4096")
+    broker.start()
+    try:
+        topics = open_topics(broker.url, codec=text)
+        errors: list[Any] = []
+        topics.errors.subscribe(errors.append)
+        log = values(topics["a"])
+        for value in ("first", "x" * (4096 - less), "y" * (4096 - HEADERS), "last"):
+            topics["a"].on_next(value)
+        await eventually(lambda: log[-1:] == ["last"])
+        assert log == ["first", "y" * (4096 - HEADERS), "last"]
+        assert [(type(error), len(error.value)) for error in errors] == [(Unpublished, 4096 - less)]
+        assert f"it is larger than the NATS server takes, {4096 - HEADERS} bytes" in str(errors[0])
+        await topics.close()
+    finally:
+        broker.stop()
 
 
 async def test_a_disk_that_is_full_is_reported_for_each_message_and_then_it_goes_on(

@@ -20,6 +20,8 @@ from rxws.wire import Binary, Text
 
 WINDOW: Final = 256
 """Messages on their way that are not confirmed yet."""
+HEADERS: Final = 128
+"""Bytes of a message's headers at most; the server counts them, and disconnects who sends more than it takes."""
 
 Overflow = Literal["drop_oldest", "drop_newest"]
 
@@ -99,11 +101,8 @@ class Outbox:
                 self._flying[sending.number] = sending
                 try:
                     await self._send(stream, sending)
-                except (errors.Error, OSError) as error:
-                    if isinstance(error, errors.MaxPayloadError):
-                        self._refused(sending.number, "it is larger than the NATS server takes")
-                    else:
-                        stream.link.lost.set()
+                except (errors.Error, OSError):
+                    stream.link.lost.set()
 
     async def confirmed(self) -> None:
         """Wait until all is confirmed, or dropped."""
@@ -130,6 +129,9 @@ class Outbox:
         sending.sent_at = self._loop.time()
         if frame.weight > stream.max_bytes > 0:
             self._refused(sending.number, f"it is larger than all that is kept, {stream.max_bytes} bytes")
+            return
+        if len(frame.data) + HEADERS > (most := stream.link.client.max_payload):
+            self._refused(sending.number, f"it is larger than the NATS server takes, {most - HEADERS} bytes")
             return
         await stream.link.client.publish(
             stream.subject(sending.topic), frame.data, reply=f"{self._replies}.{sending.number}", headers=headers
