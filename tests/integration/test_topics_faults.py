@@ -335,6 +335,58 @@ async def test_a_message_as_large_as_the_server_takes_harms_no_other(
         broker.stop()
 
 
+def permitting(directory: Path, permissions: str) -> Broker:
+    """A broker whose user has permissions."""
+    (directory / "strict").mkdir()
+    user = f"{{user: u, password: p, permissions: {{ {permissions} }} }}"
+    return Broker(directory / "strict", more=f"authorization {{ users: [ {user} ] }}")
+
+
+async def test_a_topic_that_the_user_may_not_publish_to_is_reported_and_the_others_go_on(
+    tmp_path: Path, open_topics: Open, eventually: Eventually
+) -> None:
+    broker = permitting(tmp_path, 'publish: { deny: ["rxws.in.Secret"] }')
+    broker.start()
+    try:
+        topics = open_topics(f"nats://u:p@127.0.0.1:{broker.port}")
+        errors: list[Any] = []
+        topics.errors.subscribe(errors.append)
+        log = values(topics["a"])
+        for number in range(300):
+            topics["Secret"].on_next(number)
+        topics["a"].on_next("hello")
+        await eventually(lambda: log == ["hello"])
+        assert [(type(error), error.topic, error.value) for error in errors] == [
+            (Unpublished, "Secret", number) for number in range(300)
+        ]
+        assert "no permission" in str(errors[0])
+        await topics.close()
+    finally:
+        broker.stop()
+
+
+async def test_a_topic_that_the_user_may_not_subscribe_to_is_reported(
+    tmp_path: Path, open_topics: Open, eventually: Eventually
+) -> None:
+    broker = permitting(tmp_path, 'subscribe: { deny: ["rxws.live.secret"] }')
+    broker.start()
+    try:
+        topics = open_topics(f"nats://u:p@127.0.0.1:{broker.port}")
+        errors: list[Any] = []
+        topics.errors.subscribe(errors.append)
+        log = values(topics["a"])
+        topics["secret"].subscribe()
+        await eventually(lambda: errors)
+        topics["a"].on_next("hello")
+        await eventually(lambda: log == ["hello"])
+        (error,) = errors
+        assert isinstance(error, TopicsError)
+        assert "no permission for subscription to 'rxws.live.secret'" in str(error)
+        await topics.close()
+    finally:
+        broker.stop()
+
+
 async def test_a_disk_that_is_full_is_reported_for_each_message_and_then_it_goes_on(
     tmp_path: Path, open_topics: Open, eventually: Eventually
 ) -> None:

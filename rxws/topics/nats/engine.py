@@ -111,7 +111,7 @@ class NatsEngine:
         told = deque[str](maxlen=TOLD)
         places = ", ".join(re.split("//|@", server)[-1] for server in self._servers)  # without passwords
         while not self._closing:
-            link = Link()
+            link = Link(self._denied)
             error: Exception | None = None
             try:
                 await link.open(self._servers)
@@ -179,6 +179,12 @@ class NatsEngine:
             if not pending:
                 break
         reading.caught_up()
+
+    def _denied(self, action: str, subject: str) -> None:
+        if action == "publish" and subject.startswith(f"{self._name}.in.".lower()):
+            self._outbox.denied(subject.removeprefix(f"{self._name}.in.".lower()))
+        else:
+            self._report(TopicsError(f"NATS gives this user no permission for {action} to {subject!r}"))
 
     async def _guard(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
         try:

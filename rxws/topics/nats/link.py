@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ PENDING: Final = 65_536
 ANSWERS: Final = 65_536
 """Answers that wait there; no more than a tenth of it is asked for at a time."""
 PENDING_BYTES: Final = 64 * 1024 * 1024
+DENIED: Final = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]*)\"", re.IGNORECASE)
 
 
 class Refused(TopicsError):
@@ -34,13 +36,18 @@ class Refused(TopicsError):
 
 
 class Link:
-    """A connection, from its handshake to its loss."""
+    """A connection, from its handshake to its loss.
 
-    def __init__(self) -> None:
+    `denied` is called with "publish" or "subscription" and the subject, in small letters as the client library tells
+    it, for each that the user has no permission for.
+    """
+
+    def __init__(self, denied: Callable[[str, str], object] = lambda action, subject: None) -> None:
         self.client = Client()
         self.lost = asyncio.Event()
         self.why: Exception | None = None
         """Why it was lost."""
+        self._denied = denied
         self._slow: dict[Subscription, Callable[[], object]] = {}
         self._answers: dict[str, asyncio.Queue[Msg]] = {}
         self._asked = 0
@@ -148,6 +155,8 @@ class Link:
                 on_slow()
         else:
             self.why = error
+            if denied := DENIED.search(str(error)):
+                self._denied(denied[1].lower(), denied[2].lower())
 
     async def _closed(self) -> None:
         self.lost.set()

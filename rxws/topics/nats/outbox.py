@@ -137,6 +137,12 @@ class Outbox:
             stream.subject(sending.topic), frame.data, reply=f"{self._replies}.{sending.number}", headers=headers
         )
 
+    def denied(self, topic: str) -> None:
+        """Give up what is on its way to a topic, in small letters, that the user may not publish to."""
+        for sending in tuple(self._flying.values()):
+            if sending.topic.lower() == topic:
+                self._refused(sending.number, "NATS gives this user no permission for that")
+
     def _answered(self, stream: Stream, message: Msg) -> None:
         number = int(message.subject.rpartition(".")[2])
         if not message.data:
