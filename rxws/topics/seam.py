@@ -101,7 +101,9 @@ class Seam(Generic[T]):
 
     def _pass_on_before(self, position: Position) -> None:
         while self._pending and not isinstance(first := self._pending[0], Gap) and first.position < position:
-            self._pass_on(self._pending.popleft())
+            self._pending.popleft()
+            if first.position.epoch == position.epoch:  # or it is behind the gap, or of the new epoch and read again
+                self._pass_on(first)
 
     def _pass_on(self, item: T | Gap) -> None:
         if isinstance(item, Gap):

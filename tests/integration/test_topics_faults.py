@@ -238,6 +238,30 @@ async def test_a_broker_that_has_lost_everything_is_a_gap_and_then_goes_on(
     assert "gap" in errors
 
 
+@pytest.mark.parametrize("heard", [0, 5])
+async def test_a_stream_that_is_made_anew_while_all_are_connected_is_a_gap_and_then_goes_on(
+    broker: Broker, open_topics: Open, eventually: Eventually, heard: int
+) -> None:
+    publisher, subscriber = open_topics(), open_topics()
+    for number in range(10):
+        publisher["a"].on_next(number)
+    await publisher.confirmed()
+    live, pattern = values(subscriber["a"].messages), values(subscriber["*"].messages)
+    history = values(subscriber["a"].messages.history())
+    await eventually(lambda: history == [*range(10)])
+    await ready(subscriber, eventually)
+    for number in range(10, 10 + heard):
+        publisher["a"].on_next(number)
+    await eventually(lambda: live == pattern == history[10:] == [*range(10, 10 + heard)])
+    client = await nats.connect(broker.url)
+    await client.request("$JS.API.STREAM.DELETE.rxws", b"")
+    await client.close()
+    publisher["a"].on_next("new")
+    await eventually(lambda: live[-1:] == pattern[-1:] == history[-1:] == ["new"], timeout=15)
+    assert live == pattern == [*range(10, 10 + heard), "gap", "new"]
+    assert history == [*range(10 + heard), "gap", "new"]
+
+
 async def test_a_partition_is_noticed_and_what_came_meanwhile_is_delivered(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:

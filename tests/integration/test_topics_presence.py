@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nats
 import pytest
 
 from rxws.backoff import Backoff
@@ -132,3 +133,22 @@ async def test_a_partition_shorter_than_that_makes_nobody_leave(
         await eventually(lambda: all(log[-1] == "+cleo:ada,bob,cleo" for log in logs), timeout=15)
         assert [len(log) for log in logs] == [number + 1 for number in before]
         await far.close()
+
+
+async def test_a_stream_of_presence_that_is_made_anew_is_noticed_by_all(
+    broker: Broker, open_topics: Open, eventually: Eventually
+) -> None:
+    url = broker.fresh()
+    one, two = open_topics(url), open_topics(url)
+    seen = changes(one["a"].presence)
+    await eventually(lambda: seen == [":"])
+    for _ in range(5):
+        ada = two["a"].presence.joining("ada").subscribe()
+        await eventually(lambda: seen[-1] == "+ada:ada")
+        ada.dispose()
+        await eventually(lambda: seen[-1] == "-ada:")
+    client = await nats.connect(broker.url)
+    await client.request(f"$JS.API.STREAM.DELETE.{url.rpartition('/')[2]}-presence", b"")
+    await client.close()
+    two["a"].presence.joining("bob").subscribe()
+    await eventually(lambda: seen[-1] == "+bob:bob")

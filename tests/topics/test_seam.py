@@ -120,3 +120,13 @@ def test_live_ones_that_are_older_than_the_last_that_were_kept_are_not_lost() ->
     script.seam.batch([item(3)])
     script.seam.caught_up()
     assert script.emitted == [1, 2, 3]
+
+
+def test_live_ones_of_before_a_new_epoch_do_not_come_after_its_gap() -> None:
+    script = Script()
+    script.seam.begin(Since(Position(1, 7)))
+    script.seam.take(Item(Position(1, 8)))
+    script.seam.take(Item(Position(2, 1)))
+    script.seam.batch([Gap("a", "1-7", "why", anew=True), Item(Position(2, 2))])
+    script.seam.caught_up()
+    assert script.emitted == ["gap", 1, 2]

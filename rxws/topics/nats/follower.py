@@ -30,6 +30,8 @@ class Follower:
         self._following = following
         self._seam = Seam[Record](following.take, lambda start, seam: read(following.pattern, start, seam))
         self._seen: dict[str, int] = {}
+        self._newest: int | None = None
+        """The number of the last message on this connection."""
         self._subscription: Subscription | None = None
         self._changing = asyncio.Lock()
         self._ended = False
@@ -41,6 +43,7 @@ class Follower:
                 return
             self.stream = stream
             self._seen.clear()
+            self._newest = None
             self._subscription = await stream.link.subscribe(
                 stream.live + self._following.pattern,
                 lambda message: self._take(stream, message),
@@ -65,9 +68,12 @@ class Follower:
         before, known = int(headers["Nats-Last-Sequence"]), self._seen.pop(record.topic, None)
         if known is None and self._seam.floor.epoch == stream.epoch:
             known = self._seam.floor.number
+        newest, self._newest = self._newest, record.position.number
+        if newest is None and self._seam.floor.epoch == stream.epoch:
+            newest = self._seam.floor.number
         self._seen[record.topic] = record.position.number
         if len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]
-        if known is not None and before > known:
-            self._seam.doubt()
+        if (known is not None and before > known) or (newest is not None and record.position.number <= newest):
+            self._seam.doubt()  # a message was lost, or the stream is another one, which reading finds out
         self._seam.take(record)

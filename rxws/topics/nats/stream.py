@@ -77,7 +77,7 @@ class Stream:
 
     async def newest(self) -> Position:
         """Tell the position of the newest message of all topics."""
-        info = await self.link.ask(f"$JS.API.STREAM.INFO.{self.name}", {})
+        info = await self._info({})
         return Position(self.epoch, info["state"]["last_seq"])
 
     async def after(self, pattern: str, number: int, count: int = BATCH) -> tuple[list[Record], int]:
@@ -115,13 +115,22 @@ class Stream:
 
     async def gap(self, pattern: str, since: Position) -> Gap | None:
         """Tell whether messages after a position may be missing, of those that have been read until now."""
-        info = await self.link.ask(f"$JS.API.STREAM.INFO.{self.name}", {"subjects_filter": self.subject(pattern)})
+        info = await self._info({"subjects_filter": self.subject(pattern)})
         state = info["state"]
         if since.epoch != self.epoch or since.number > state["last_seq"]:
             return Gap(pattern, str(since), "the stream is another one since", anew=True)
         if state["first_seq"] > since.number + 1 or await self._discarded(pattern, since, state.get("subjects") or {}):
             return Gap(pattern, str(since), "they are no longer kept")
         return None
+
+    async def _info(self, question: dict[str, Any]) -> dict[str, Any]:
+        """Ask how the stream is; raises `TopicsError`, and connects anew, if it is another one than was found."""
+        info = await self.link.ask(f"$JS.API.STREAM.INFO.{self.name}", question)
+        if _epoch(info["created"]) != self.epoch:
+            self.link.why = TopicsError(f"the stream {self.name!r} was made anew")
+            self.link.lost.set()
+            raise self.link.why
+        return info
 
     async def _discarded(self, pattern: str, since: Position, counts: Mapping[str, int]) -> bool:
         """Tell whether a topic that is full begins after a position."""
