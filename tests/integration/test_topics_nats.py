@@ -16,7 +16,7 @@ from rxws.testing import serve
 from rxws.topics import Topics, seam
 from rxws.topics.nats import follower, link
 from tests.integration.broker import Broker
-from tests.topics.contract import LIMIT, Contract, ready, values
+from tests.topics.contract import LIMIT, Contract, positions, publish, ready, values
 
 Eventually = Callable[..., Any]
 
@@ -175,6 +175,44 @@ async def test_what_is_lost_on_the_way_is_noticed_and_read_again(
     await eventually(lambda: all(200 in log for log in logs))
     for log in logs:
         assert log[: log.index(200) + 1] == [*range(201)]
+
+
+async def test_what_goes_for_a_limit_that_was_lowered_meanwhile_is_a_gap(
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
+) -> None:
+    url = broker.fresh()
+    topics = open_topics(url)
+    topics["b"].on_next("stays, the oldest of all")
+    publish(topics["a"], range(LIMIT))
+    known = (await positions(topics, "a", LIMIT))[1]
+    name = url.rpartition("/")[2]
+    client = await nats.connect(broker.url)
+    await client.jetstream().update_stream(
+        (await client.jetstream().stream_info(name)).config.evolve(max_msgs_per_subject=5)
+    )
+    await client.close()
+    log = values(topics["a"].messages.history(since=known))
+    await eventually(lambda: log == ["gap", *range(LIMIT - 5, LIMIT)])
+
+
+async def test_of_more_topics_than_the_server_tells_at_a_time_there_may_be_a_gap(
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
+) -> None:
+    url = broker.fresh()
+    name = url.rpartition("/")[2]
+    topics = open_topics(url, max_messages=2)
+    publish(topics["zz.a"], [0])
+    (known,) = await positions(topics, "zz.a", 1)
+    client = await nats.connect(broker.url)
+    for number in range(100_000):
+        await client.publish(f"{name}.in.a.{number}", b"1")
+    await client.flush()
+    publish(topics["zz.a"], [1, 2, 3])
+    await topics.confirmed()
+    await client.close()
+    log = values(topics[">"].messages.history(since=known))
+    await eventually(lambda: log, timeout=20)
+    assert log[0] == "gap"
 
 
 async def test_a_stream_that_does_not_do_is_reported_clearly(

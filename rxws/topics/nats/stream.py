@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -37,7 +37,6 @@ class Stream:
         self.name = name
         self.epoch = _epoch(info["created"])
         self.max_bytes: int = info["config"]["max_bytes"]
-        self._max_messages: int = info["config"]["max_msgs_per_subject"]
         self._prefix = f"{name}.in."
 
     @classmethod
@@ -116,10 +115,16 @@ class Stream:
     async def gap(self, pattern: str, since: Position) -> Gap | None:
         """Tell whether messages after a position may be missing, of those that have been read until now."""
         info = await self._info({"subjects_filter": self.subject(pattern)})
-        state = info["state"]
+        state, counts = info["state"], info["state"].get("subjects") or {}
         if since.epoch != self.epoch or since.number > state["last_seq"]:
             return Gap(pattern, str(since), "the stream is another one since", anew=True)
-        if state["first_seq"] > since.number + 1 or await self._discarded(pattern, since, state.get("subjects") or {}):
+        most = info["config"]["max_msgs_per_subject"]
+        full = [subject for subject, count in counts.items() if count >= most > 0]
+        if (
+            state["first_seq"] > since.number + 1
+            or info.get("total", 0) > len(counts)  # the server tells 100,000 at a time
+            or await self._discarded(full, since)
+        ):
             return Gap(pattern, str(since), "they are no longer kept")
         return None
 
@@ -132,9 +137,8 @@ class Stream:
             raise self.link.why
         return info
 
-    async def _discarded(self, pattern: str, since: Position, counts: Mapping[str, int]) -> bool:
+    async def _discarded(self, full: Sequence[str], since: Position) -> bool:
         """Tell whether a topic that is full begins after a position."""
-        full = [subject for subject, count in counts.items() if count >= self._max_messages > 0]
         if len(full) > FULL_TOPICS:
             return True
         for subject in full:
