@@ -14,7 +14,7 @@ from reactivex.disposable import Disposable
 
 from rxws.backoff import Backoff
 from rxws.topics.engine import Following, Last, Limits, Reading, Since
-from rxws.topics.message import TopicsError
+from rxws.topics.message import Gap, Position, TopicsError
 from rxws.topics.nats.follower import Follower
 from rxws.topics.nats.link import Link
 from rxws.topics.nats.outbox import Outbox, Overflow
@@ -26,6 +26,10 @@ READS: Final = 16
 """Readings that ask the server at a time, for 256 messages each; the others wait for their turn."""
 TOLD: Final = 16
 """Reasons for one outage that are not reported twice."""
+LAG: Final = 0.02
+"""Seconds until a replica of the stream that lags behind, as any may at a time, is asked again."""
+LAGS: Final = 250
+"""Times that it is asked in vain; then a `Gap` stands for what it has not got yet."""
 BACKOFF: Final = Backoff(initial=0.1, maximum=2.0)
 
 
@@ -150,6 +154,7 @@ class NatsEngine:
     async def _read(self, pattern: str, start: Last | Since, reading: Reading) -> None:
         since = start.position if isinstance(start, Since) else None
         number = since.number if since is not None else None if isinstance(start, Last) else 0
+        lags = 0
         while True:
             await self._up.wait()
             stream = self._stream
@@ -162,6 +167,8 @@ class NatsEngine:
                         number = await stream.before_last(pattern, start.count)
                     records, pending = await stream.after(pattern, number)
                     gap = None if since is None else await stream.gap(pattern, since)
+                    newest = records[-1].position.number if records else number
+                    is_end = not pending and not await stream.is_behind(pattern, newest)
             except FAILURES as error:
                 if not stream.link.lost.is_set():
                     self._report(error)
@@ -176,8 +183,14 @@ class NatsEngine:
             if records:
                 since = records[-1].position
                 number = since.number
-            if not pending:
+            lags = 0 if pending or records else lags + 1
+            if lags > LAGS:
+                at = str(Position(stream.epoch, number))
+                reading.batch([Gap(pattern, at, "a replica of the stream lags behind")])
+            if is_end or lags > LAGS:
                 break
+            if not pending:
+                await asyncio.sleep(LAG)
         reading.caught_up()
 
     def _denied(self, action: str, subject: str) -> None:

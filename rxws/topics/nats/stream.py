@@ -23,6 +23,7 @@ FULL_TOPICS: Final = 64
 
 NOT_FOUND: Final = 10059
 IN_USE: Final = 10058
+NO_MESSAGE: Final = 10037
 """Error codes of JetStream's."""
 
 BINARY: Final = "Rxws-Binary"
@@ -37,6 +38,7 @@ class Stream:
         self.name = name
         self.epoch = _epoch(info["created"])
         self.max_bytes: int = info["config"]["max_bytes"]
+        self._replicas: int = info["config"]["num_replicas"]
         self._prefix = f"{name}.in."
 
     @classmethod
@@ -115,7 +117,8 @@ class Stream:
     async def gap(self, pattern: str, since: Position) -> Gap | None:
         """Tell whether messages after a position may be missing, of those that have been read until now."""
         info = await self._info({"subjects_filter": self.subject(pattern)})
-        state, counts = info["state"], info["state"].get("subjects") or {}
+        state = info["state"]
+        counts: dict[str, int] = state.get("subjects") or {}
         if since.epoch != self.epoch or since.number > state["last_seq"]:
             return Gap(pattern, str(since), "the stream is another one since", anew=True)
         most = info["config"]["max_msgs_per_subject"]
@@ -135,6 +138,7 @@ class Stream:
             self.link.why = TopicsError(f"the stream {self.name!r} was made anew")
             self.link.lost.set()
             raise self.link.why
+        self._replicas = info["config"]["num_replicas"]
         return info
 
     async def _discarded(self, full: Sequence[str], since: Position) -> bool:
@@ -142,10 +146,26 @@ class Stream:
         if len(full) > FULL_TOPICS:
             return True
         for subject in full:
-            first, _ = await self.after(subject.removeprefix(self._prefix), 0, 1)
-            if not first or first[0].position.number > since.number:
+            first = await self._ask_leader({"seq": 1, "next_by_subj": subject})
+            if first is None or first > since.number:
                 return True
         return False
+
+    async def is_behind(self, pattern: str, number: int) -> bool:
+        """Tell whether there are messages after a number that a replica may not have yet: any of them reads."""
+        if self._replicas == 1:
+            return False
+        return (await self._ask_leader({"last_by_subj": self.subject(pattern)}) or 0) > number
+
+    async def _ask_leader(self, question: dict[str, Any]) -> int | None:
+        """Ask for a message's number; the leader alone answers, from what is confirmed."""
+        try:
+            answer = await self.link.ask(f"$JS.API.STREAM.MSG.GET.{self.name}", question)
+        except Refused as refusal:
+            if refusal.code != NO_MESSAGE:
+                raise
+            return None
+        return int(answer["message"]["seq"])
 
 
 def _config(name: str, limits: Limits) -> dict[str, Any]:
