@@ -411,7 +411,28 @@ async def test_a_topic_that_the_user_may_not_subscribe_to_is_reported(
         broker.stop()
 
 
-async def test_a_disk_that_is_full_is_reported_for_each_message_and_then_it_goes_on(
+async def test_a_message_that_is_never_confirmed_is_reported_in_the_end(
+    broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.2)
+    monkeypatch.setattr("rxws.topics.nats.outbox.LATE", 2)
+    client = await nats.connect(broker.url)
+    config = {**_config("rxws", Limits(100, 4_000_000, None)), "no_ack": True}
+    await client.request("$JS.API.STREAM.CREATE.rxws", json.dumps(config).encode())
+    await client.close()
+    topics = open_topics()
+    errors: list[Any] = []
+    topics.errors.subscribe(errors.append)
+    topics["a"].on_next(1)
+    topics["b"].on_next(2)
+    async with asyncio.timeout(15):
+        await topics.confirmed()
+    unpublished = [error for error in errors if isinstance(error, Unpublished)]
+    assert [(error.topic, error.value) for error in unpublished] == [("a", 1), ("b", 2)]
+    assert "NATS has not confirmed it on 2 connections" in str(unpublished[0])
+
+
+async def test_a_store_that_is_full_is_reported_for_each_message_and_then_it_goes_on(
     tmp_path: Path, open_topics: Open, eventually: Eventually
 ) -> None:
     (tmp_path / "small").mkdir()

@@ -20,6 +20,9 @@ from rxws.wire import Binary, Text
 
 WINDOW: Final = 256
 """Messages on their way that are not confirmed yet."""
+LATE: Final = 6
+"""Connections on which a message is not confirmed in time until it is given up. That is longer than a cluster takes to
+notice that it has no majority; but a broker that could not write to its disk confirms nothing until it is restarted."""
 HEADERS: Final = 128
 """Bytes of a message's headers at most; the server counts them, and disconnects who sends more than it takes."""
 
@@ -34,6 +37,8 @@ class Sending:
     topic: str
     frame: Text | Binary
     sent_at: float = 0.0
+    late: int = 0
+    """Connections on which it was not confirmed in time."""
 
 
 class Outbox:
@@ -170,10 +175,16 @@ class Outbox:
             self._wake.set()
 
     def _look_for_late_answers(self) -> None:
-        oldest = next(iter(self._flying.values()), None)
-        if oldest is not None and self._stream is not None and self._loop.time() - oldest.sent_at > DEADLINE:
-            self._report(TopicsError(f"NATS has not confirmed a message for {DEADLINE} s; connecting anew"))
-            self._stream.link.lost.set()
+        since = self._loop.time() - DEADLINE
+        late = [sending for sending in self._flying.values() if sending.sent_at < since]
+        if not late or self._stream is None:
+            return
+        self._report(TopicsError(f"NATS has not confirmed a message for {DEADLINE} s; connecting anew"))
+        self._stream.link.lost.set()
+        for sending in late:
+            sending.late += 1
+            if sending.late == LATE:
+                self._refused(sending.number, f"NATS has not confirmed it on {LATE} connections")
 
     def _drop(self, topic: str, frame: Text | Binary, why: str) -> None:
         self._report(Unpublished(topic, frame.message, why))
