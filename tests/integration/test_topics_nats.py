@@ -177,6 +177,26 @@ async def test_what_is_lost_on_the_way_is_noticed_and_read_again(
         assert log[: log.index(200) + 1] == [*range(201)]
 
 
+async def test_who_reads_from_a_stream_with_other_limits_than_its_own_is_told_once(
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
+) -> None:
+    url = broker.fresh()
+    first, second = open_topics(url, max_messages=5, max_age=60.0), open_topics(url, max_messages=6, max_age=60)
+    await first.confirmed()
+    publish(first["a"], range(10))
+    await first.confirmed()
+    errors: list[Exception] = []
+    second.errors.subscribe(errors.append)
+    logs = [values(second["a"].history()) for _ in range(2)]
+    own = values(first.errors), values(first["a"].history())
+    await eventually(lambda: own[1] == logs[0] == logs[1] == [*range(5, 10)])
+    assert own[0] == []
+    (error,) = errors
+    name = url.rpartition("/")[2]
+    limits = f"max_messages=5, max_bytes={64 * 1024 * 1024}, max_age=60.0"
+    assert str(error) == f"the stream {name!r} has other limits, of whoever made it: {limits}"
+
+
 async def test_what_goes_for_a_limit_that_was_lowered_meanwhile_is_a_gap(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:

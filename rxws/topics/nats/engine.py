@@ -52,6 +52,7 @@ class NatsEngine:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stream: Stream | None = None
         self._closing = False
+        self._has_told_limits = False
 
     @property
     def is_up(self) -> bool:
@@ -160,6 +161,7 @@ class NatsEngine:
             stream = self._stream
             if stream is None:
                 continue
+            self._tell_limits(stream)
             try:
                 async with self._turns:
                     if number is None:
@@ -192,6 +194,13 @@ class NatsEngine:
             if not pending:
                 await asyncio.sleep(LAG)
         reading.caught_up()
+
+    def _tell_limits(self, stream: Stream) -> None:
+        if stream.has_other_limits and not self._has_told_limits:
+            self._has_told_limits = True
+            self._report(
+                TopicsError(f"the stream {self._name!r} has other limits, of whoever made it: {stream.limits}")
+            )
 
     def _denied(self, action: str, subject: str) -> None:
         if action == "publish" and subject.startswith(f"{self._name}.in.".lower()):

@@ -37,8 +37,11 @@ class Stream:
         self.link = link
         self.name = name
         self.epoch = _epoch(info["created"])
-        self.max_bytes: int = info["config"]["max_bytes"]
-        self._replicas: int = info["config"]["num_replicas"]
+        self._config: dict[str, Any] = info["config"]
+        self.max_bytes: int = self._config["max_bytes"]
+        self.has_other_limits = False
+        """Whether it was made with other limits than those asked for."""
+        self._replicas: int = self._config["num_replicas"]
         self._prefix = f"{name}.in."
 
     @classmethod
@@ -60,7 +63,18 @@ class Stream:
         for key in ("subjects", "republish", "allow_direct", "discard", "retention"):
             if config.get(key) != wanted[key]:
                 raise TopicsError(f"the stream {name!r} has {key} {config.get(key)!r}: topics need {wanted[key]!r}")
-        return cls(link, name, info)
+        stream = cls(link, name, info)
+        stream.has_other_limits = any(
+            config[key] != wanted[key] for key in ("max_msgs_per_subject", "max_bytes", "max_age")
+        )
+        return stream
+
+    @property
+    def limits(self) -> str:
+        """What it keeps, as options of topics."""
+        config = self._config
+        age = config["max_age"] / SECOND or None
+        return f"max_messages={config['max_msgs_per_subject']}, max_bytes={config['max_bytes']}, max_age={age}"
 
     @property
     def live(self) -> str:
