@@ -37,7 +37,8 @@ class NatsEngine:
     """Carries messages over a NATS server with JetStream, which keeps them all in one stream.
 
     Memory: `max_buffered` bytes of messages that are not confirmed, 64 for each message included; per topic or pattern
-    that has subscribers at most 65,536 messages or 64 MiB that the client library has read ahead.
+    that has subscribers at most 65,536 messages or 64 MiB that the client library has read ahead; and what other
+    threads have published that the loop has not come to yet, 16,384 messages at most.
     """
 
     def __init__(
