@@ -50,7 +50,7 @@ async def no_task_is_left() -> AsyncIterator[None]:
 def eventually() -> Callable[..., object]:
     """Wait until a condition holds, looked at `every` so many seconds; fail after `timeout` seconds."""
 
-    async def wait(condition: Callable[[], object], timeout: float = 5.0, every: float = 0.005) -> None:
+    async def wait(condition: Callable[[], object], timeout: float = 15.0, every: float = 0.005) -> None:
         async with asyncio.timeout(timeout):
             while not condition():
                 await asyncio.sleep(every)

@@ -29,7 +29,7 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
 
     Each subscription iterates in a task of its own; disposing cancels the task and closes a generator. The next item
     is asked for when nobody behind it is busy: operators such as `map_async` hold it, and with it the socket whose
-    message it was subscribed for, within `ops.concat_map` say. Completes with the iterable, or fails with what it
+    message it was subscribed for, within `ops.flat_map` say. Completes with the iterable, or fails with what it
     raises. Memory: one item. Needs a running event loop when it is subscribed.
 
     >>> from reactivex import operators as ops

@@ -129,7 +129,8 @@ async def test_who_is_busy_with_what_came_of_a_message_holds_its_socket() -> Non
         yield message
         yield message * 2
 
-    work = ops.concat_map(lambda message: rxops.from_async_iterable(twice(message))), rxops.map_async(jobs)
+    inner = ops.map(lambda message: rxops.from_async_iterable(twice(message)))
+    work = inner, ops.merge(max_concurrent=1), rxops.map_async(jobs)
     socket, peer = serve(lambda incoming: incoming.pipe(*work))
     peer.send("a")
     await turns()
