@@ -89,6 +89,9 @@ class Workers:
         for end, worker in news.items():
             if end in happened:
                 self._hear(worker)
+        self._reap()
+
+    def _reap(self) -> None:
         for worker in self._workers:
             if worker.pid is not None and (status := _ended(worker.pid)) is not None:
                 worker.pid = None
@@ -135,6 +138,7 @@ class Workers:
         self._stops = max(self._stops, 1)
         deadline = time.monotonic() + self._patience
         self._send(signal.SIGTERM)
+        self._reap()  # the death of one, which is an error, came with others', whose signals are read
         while any(worker.pid is not None for worker in self._workers):
             self._look(deadline)
             if self._stops > 1 or time.monotonic() >= deadline:

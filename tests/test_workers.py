@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 PROGRAM = """
 import os, signal, sys, time
@@ -68,3 +69,19 @@ def test_what_exits_says_why() -> None:
     assert finished.returncode == 1
     assert finished.stderr.endswith("RuntimeError: a worker failed to start: SystemExit: no configuration\n")
     assert "after" in finished.stdout
+
+
+def test_when_all_die_at_once_it_ends_at_once() -> None:
+    """This process is stopped until all of them are dead."""
+    began = time.monotonic()
+    finished = run("""
+    parent = os.getppid()
+    os.kill(parent, signal.SIGSTOP)
+    if not os.fork():
+        time.sleep(0.5)
+        os.kill(parent, signal.SIGCONT)
+        os._exit(0)
+    os._exit(3)
+    """)
+    assert finished.stderr.endswith("RuntimeError: a worker failed to start: ended with status 3\n")
+    assert time.monotonic() - began < 4, "it waits 5 s for those who do not stop"
