@@ -81,7 +81,7 @@ def test_when_all_die_at_once_it_ends_at_once() -> None:
         time.sleep(0.5)
         os.kill(parent, signal.SIGCONT)
         os._exit(0)
-    os._exit(3)
+    raise LookupError("no database")
     """)
-    assert finished.stderr.endswith("RuntimeError: a worker failed to start: ended with status 3\n")
+    assert finished.stderr.endswith("RuntimeError: a worker failed to start: LookupError: no database\n")
     assert time.monotonic() - began < 4, "it waits 5 s for those who do not stop"
