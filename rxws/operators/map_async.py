@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
@@ -215,7 +216,7 @@ class _Work(Generic[T, R]):
             self._draining = False
 
     def _next_done(self) -> _Job[T] | None:
-        among = self._running if not self._ordered else [self._running[0]] if self._running else []
+        among = islice(self._running, 1 if self._ordered else None)
         return next((job for job in among if job.done), None)
 
     def _emit(self, job: _Job[T]) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 SERVER = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or "nats-server"
 _names = itertools.count()
@@ -66,6 +67,13 @@ class Broker:
             self.process.send_signal(how)
             self.process.wait(10)
             self.process = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *because: object) -> None:
+        self.stop()
 
     async def restart(self, away: float) -> None:
         """Kill it, and start it again after some seconds."""

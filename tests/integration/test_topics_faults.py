@@ -341,9 +341,7 @@ async def test_a_message_as_large_as_the_server_takes_harms_no_other(
     tmp_path: Path, open_topics: Open, eventually: Eventually, less: int
 ) -> None:
     (tmp_path / "small").mkdir()
-    broker = Broker(tmp_path / "small", more="max_payload: 4096")
-    broker.start()
-    try:
+    with Broker(tmp_path / "small", more="max_payload: 4096") as broker:
         topics = open_topics(broker.url, codec=text)
         errors: list[Any] = []
         topics.errors.subscribe(errors.append)
@@ -355,8 +353,6 @@ async def test_a_message_as_large_as_the_server_takes_harms_no_other(
         assert [(type(error), len(error.value)) for error in errors] == [(Unpublished, 4096 - less)]
         assert f"it is larger than the NATS server takes, {4096 - HEADERS} bytes" in str(errors[0])
         await topics.close()
-    finally:
-        broker.stop()
 
 
 def permitting(directory: Path, permissions: str) -> Broker:
@@ -369,9 +365,7 @@ def permitting(directory: Path, permissions: str) -> Broker:
 async def test_a_topic_that_the_user_may_not_publish_to_is_reported_and_the_others_go_on(
     tmp_path: Path, open_topics: Open, eventually: Eventually
 ) -> None:
-    broker = permitting(tmp_path, 'publish: { deny: ["rxws.in.Secret"] }')
-    broker.start()
-    try:
+    with permitting(tmp_path, 'publish: { deny: ["rxws.in.Secret"] }') as broker:
         topics = open_topics(f"nats://u:p@127.0.0.1:{broker.port}")
         errors: list[Any] = []
         topics.errors.subscribe(errors.append)
@@ -385,16 +379,12 @@ async def test_a_topic_that_the_user_may_not_publish_to_is_reported_and_the_othe
         ]
         assert "no permission" in str(errors[0])
         await topics.close()
-    finally:
-        broker.stop()
 
 
 async def test_a_topic_that_the_user_may_not_subscribe_to_is_reported(
     tmp_path: Path, open_topics: Open, eventually: Eventually
 ) -> None:
-    broker = permitting(tmp_path, 'subscribe: { deny: ["rxws.live.secret"] }')
-    broker.start()
-    try:
+    with permitting(tmp_path, 'subscribe: { deny: ["rxws.live.secret"] }') as broker:
         topics = open_topics(f"nats://u:p@127.0.0.1:{broker.port}")
         errors: list[Any] = []
         topics.errors.subscribe(errors.append)
@@ -407,8 +397,6 @@ async def test_a_topic_that_the_user_may_not_subscribe_to_is_reported(
         assert isinstance(error, TopicsError)
         assert "no permission for subscription to 'rxws.live.secret'" in str(error)
         await topics.close()
-    finally:
-        broker.stop()
 
 
 async def test_a_message_that_is_never_confirmed_is_reported_in_the_end(
@@ -436,9 +424,7 @@ async def test_a_store_that_is_full_is_reported_for_each_message_and_then_it_goe
     tmp_path: Path, open_topics: Open, eventually: Eventually
 ) -> None:
     (tmp_path / "small").mkdir()
-    broker = Broker(tmp_path / "small", "max_file_store: 1MB")
-    broker.start()
-    try:
+    with Broker(tmp_path / "small", "max_file_store: 1MB") as broker:
         client = await nats.connect(broker.url)
         config = _config("rxws", Limits(10_000, -1, None))  # without a limit of its own
         await client.request("$JS.API.STREAM.CREATE.rxws", json.dumps(config).encode())
@@ -463,8 +449,6 @@ async def test_a_store_that_is_full_is_reported_for_each_message_and_then_it_goe
         topics["a"].on_next("room again")
         await eventually(lambda: live[-1] == "room again")
         await topics.close()
-    finally:
-        broker.stop()
 
 
 async def test_a_client_moved_between_processes_in_mid_stream_misses_nothing(

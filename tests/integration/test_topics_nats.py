@@ -265,9 +265,7 @@ async def test_closing_a_connection_leaves_no_task_although_it_is_cancelled(brok
 async def test_a_server_without_jetstream_is_reported_clearly(
     tmp_path: Path, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
-    plain = Broker(tmp_path, jetstream=False)
-    plain.start()
-    try:
+    with Broker(tmp_path, jetstream=False) as plain:
         topics = open_topics(plain.url)
         errors: list[Exception] = []
         topics.errors.subscribe(errors.append)
@@ -275,5 +273,3 @@ async def test_a_server_without_jetstream_is_reported_clearly(
         await eventually(lambda: errors)
         assert "the NATS server has no JetStream: start it with -js" in str(errors[0])
         await topics.close()
-    finally:
-        plain.stop()

@@ -97,9 +97,7 @@ async def test_who_was_in_a_process_that_is_killed_has_left_in_time(
 async def test_a_broker_killed_for_as_long_as_that_makes_nobody_leave(
     tmp_path: Path, open_topics: Open, eventually: Eventually
 ) -> None:
-    broker = Broker(tmp_path)
-    broker.start()
-    try:
+    with Broker(tmp_path) as broker:
         one, two, three = (open_topics(broker.url) for _ in range(3))
         logs = [changes(topics["a"].presence.joining(name)) for topics, name in ((one, "ada"), (two, "bob"))]
         await eventually(lambda: all(log[-1:] and log[-1].endswith(":ada,bob") for log in logs))
@@ -110,8 +108,6 @@ async def test_a_broker_killed_for_as_long_as_that_makes_nobody_leave(
         await asyncio.sleep(TTL)
         assert [len(log) for log in logs] == [number + 1 for number in before]
         await asyncio.gather(*(topics.close() for topics in (one, two, three)))
-    finally:
-        broker.stop()
 
 
 @pytest.mark.usefixtures("short")

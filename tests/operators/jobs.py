@@ -1,7 +1,10 @@
 import asyncio
 from typing import Any
 
-from tests.streams import turns
+from reactivex.subject import Subject
+
+from rxws.testing import serve
+from tests.streams import ended, turns
 
 
 class Jobs:
@@ -33,3 +36,20 @@ class Jobs:
 async def finish(jobs: Jobs) -> None:
     while jobs.waiting:
         await jobs.end(next(iter(jobs.waiting)))
+
+
+async def come_and_go(room: Subject[str], number: int) -> list[Exception]:
+    """Let so many clients say their number in a room, each to leave before the next comes; give what they were told."""
+    told: list[Exception] = []
+
+    def handler(incoming: Any, errors: Any) -> None:
+        errors.subscribe(told.append)
+        incoming.subscribe(room.on_next)
+
+    for one in range(number):
+        socket, peer = serve(handler)
+        peer.send(str(one))
+        await turns(2)
+        peer.drop()
+        await ended(socket)
+    return told

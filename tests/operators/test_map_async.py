@@ -13,7 +13,7 @@ from reactivex.subject import Subject
 import rxws
 from rxws import operators as rxops
 from rxws.testing import serve
-from tests.operators.jobs import Jobs
+from tests.operators.jobs import Jobs, come_and_go
 from tests.streams import ended, turns, watch
 
 
@@ -306,18 +306,7 @@ async def test_each_item_is_worked_on_and_emitted_in_the_context_in_which_it_cam
 async def test_those_who_come_and_go_do_not_end_what_others_share_and_are_told_that_there_is_no_room() -> None:
     jobs, room = Jobs(), Subject[str]()
     log = watch(r=room.pipe(rxops.map_async(jobs)))
-    told: list[Exception] = []
-
-    def handler(incoming: Any, errors: Any) -> None:
-        errors.subscribe(told.append)
-        incoming.subscribe(room.on_next)
-
-    for number in range(1030):
-        socket, peer = serve(handler)
-        peer.send(str(number))
-        await turns(2)
-        peer.drop()
-        await ended(socket)
+    told = await come_and_go(room, 1030)
     overflows = [str(error) for error in told if isinstance(error, OverflowError)]
     assert len(overflows) == 5
     assert overflows[0].startswith("1024 items wait for map_async")

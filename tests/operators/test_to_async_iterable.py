@@ -8,6 +8,7 @@ from reactivex.subject import Subject
 import rxws
 from rxws import operators as rxops
 from rxws.testing import MemoryDialer, connect, serve
+from tests.operators.jobs import come_and_go
 from tests.streams import ended, turns
 
 
@@ -79,21 +80,11 @@ async def test_iterating_over_what_nobody_can_hold_is_bounded() -> None:
 
 
 async def test_who_comes_and_goes_is_told_that_there_is_no_room() -> None:
-    room, told = Subject[str](), list[Exception]()
-
-    def handler(incoming: Any, errors: Any) -> None:
-        errors.subscribe(told.append)
-        incoming.subscribe(room.on_next)
-
+    room = Subject[str]()
     iterator = rxops.to_async_iterable(room)
     first = asyncio.ensure_future(anext(iterator))
     await turns()
-    for number in range(1027):
-        socket, peer = serve(handler)
-        peer.send(str(number))
-        await turns(2)
-        peer.drop()
-        await ended(socket)
+    told = await come_and_go(room, 1027)
     assert await first == "0"
     assert len([error for error in told if isinstance(error, OverflowError)]) == 2
     assert [await anext(iterator) for _ in range(1024)][-1] == "1024"
