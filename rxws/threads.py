@@ -49,6 +49,17 @@ class LoopThread:
             self._schedule()
         return True
 
+    def settle(self) -> None:
+        """Make the calls that the loop, which is closed by now, did not come to; what they raise is logged."""
+        calls = self._calls
+        while calls:
+            with _lock:
+                function, args = calls.popleft()
+            try:
+                function(*args)
+            except Exception as error:
+                self.loop.call_exception_handler({"message": f"{function!r} failed", "exception": error})
+
     def _schedule(self) -> None:
         try:
             self.loop.call_soon_threadsafe(self._drain)

@@ -3,6 +3,8 @@ import gc
 import threading
 import weakref
 
+import pytest
+
 from rxws.threads import LoopThread
 
 BOTH_LOOPS = True
@@ -75,6 +77,22 @@ def test_a_closed_loop_keeps_no_calls() -> None:
     messages.clear()
     gc.collect()
     assert [ref() for ref in kept] == [None] * 10
+
+
+def test_what_the_loop_did_not_come_to_is_settled_when_it_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    called: list[int] = []
+    loop = asyncio.new_event_loop()
+    thread = LoopThread(loop)
+    thread.hand_over(called.append, 1)
+    thread.hand_over(lambda: 1 / 0)
+    thread.hand_over(called.append, 2)
+    loop.close()
+    thread.settle()
+    assert called == [1, 2]
+    assert "ZeroDivisionError" in caplog.text
+    thread.hand_over(called.append, 3)
+    thread.settle()  # what came after the end is ignored
+    assert called == [1, 2]
 
 
 async def test_a_call_from_the_loop_s_own_thread_is_made_at_once() -> None:

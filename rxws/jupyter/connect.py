@@ -76,6 +76,5 @@ class NotebookConnect:
             stopping.cancel()
 
     def _settle(self) -> None:
-        """Make the calls that the loop did not come to."""
         if self._there is not None:
-            self._there._life.thread._drain()  # pyright: ignore[reportPrivateUsage]
+            self._there._life.thread.settle()  # pyright: ignore[reportPrivateUsage]

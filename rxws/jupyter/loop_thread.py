@@ -72,9 +72,11 @@ class Background(Generic[T]):
             if not self._made.done():
                 self._made.set_exception(error)
         finally:
-            self._afterwards()
-            atexit.unregister(self._leave)
-            self._finished.set_result(None)
+            try:
+                self._afterwards()
+            finally:
+                atexit.unregister(self._leave)
+                self._finished.set_result(None)
 
     async def _main(self) -> None:
         self._stop = asyncio.Event()

@@ -224,6 +224,21 @@ async def test_the_thread_ends_with_the_socket_and_late_subscribers_are_told(ser
     assert isinstance(await socket.states, rxws.Closed)
 
 
+async def test_the_thread_ends_when_a_call_comes_as_its_loop_closes(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with asyncio.timeout(10), connect(serve(shout).url()) as socket:
+        thread = socket._life.thread
+        close = thread.loop.close
+
+        def close_and_be_called() -> None:
+            close()
+            thread.hand_over(print)
+
+        monkeypatch.setattr(thread.loop, "close", close_and_be_called)
+    assert thread.loop.is_closed()
+
+
 async def test_what_keeps_it_from_connecting_is_raised() -> None:
     with pytest.raises(rxws.ConnectError):
         await connect("ws://127.0.0.1:9/")
