@@ -31,13 +31,18 @@ class Relay(Observable[T]):
     It is subscribed in the source's thread, in the order of all calls that are handed over there. While the loop
     here is busy, because a cell blocks, say, items wait: see `Crossing`. What a subscriber raises costs nobody else
     anything. One that brings a scheduler of threads, as `run()` does, is notified in the source's thread.
+
+    Made from a hot one, `root`, it lets that cross from then on, too.
     """
 
-    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised) -> None:
+    def __init__(
+        self, source: Observable[T], home: LoopThread, raised: Raised, root: HotRelay[Any] | None = None
+    ) -> None:
         super().__init__()
         self._source = source
         self._home = home
         self._raised = raised
+        self._root = root
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -47,6 +52,8 @@ class Relay(Observable[T]):
             return subscribe_there(self._source, self._home, observer)
         crossing = Crossing(_InContext(observer, self._raised), self._home, here, _say(self._raised))
         upstream = subscribe_there(self._source, self._home, crossing)
+        if self._root is not None:
+            self._root.cross(here)
 
         def leave() -> None:
             upstream.dispose()
@@ -82,10 +89,14 @@ class HotRelay(Observable[T]):
         if here is None:
             return subscribe_there(self._source, self._home, observer, self._crossing)
         subscription = self._broadcast.subscribe(_InContext(observer, self._raised))
+        self.cross(here)
+        return subscription
+
+    def cross(self, here: asyncio.AbstractEventLoop) -> None:
+        """Let the items cross, whoever is subscribed here by then."""
         if self._crossing is None:
             self._crossing = Crossing(_Broadcaster(self._broadcast), self._home, here, _say(self._raised))
             subscribe_there(self._source, self._home, self._crossing)
-        return subscription
 
 
 def subscribe_there(

@@ -103,7 +103,7 @@ async def test_a_cell_that_blocks_for_long_loses_the_oldest_messages_and_says_so
     assert f"OverflowError: {missing} items were dropped" in capsys.readouterr().err
 
 
-async def test_operators_here_hold_the_socket_there(serve: Serve) -> None:
+async def test_operators_here_hold_the_socket_there(serve: Serve, eventually: Any) -> None:
     async def work(message: str) -> str:
         await asyncio.sleep(0.05)
         return message
@@ -111,7 +111,7 @@ async def test_operators_here_hold_the_socket_there(serve: Serve) -> None:
     async with connect(serve(counting(100_000)).url()) as socket:
         done: list[str] = []
         socket.incoming.pipe(rxops.map_async(work), ops.take(5)).subscribe(done.append)
-        await asyncio.sleep(0.3)
+        await eventually(lambda: len(done) >= 3)
         assert socket.stats.received < 50_000
         assert done[:3] == ["0", "1", "2"]
 
@@ -122,9 +122,11 @@ async def test_iteration_and_requests_work_across(serve: Serve) -> None:
         topic = socket.multiplex(subscribe="topic", matches=lambda message: message == "TOPIC")
         assert await topic.pipe(ops.first()) == "TOPIC"
         socket.outgoing.on_next("one")
-        async for message in socket:
-            assert message == "ONE"
-            break
+        time.sleep(0.2)  # the answer is there before anybody has subscribed here
+        async with asyncio.timeout(10):
+            async for message in socket:
+                assert message == "ONE"
+                break
 
 
 async def test_run_blocks_until_the_answer_is_there(serve: Serve) -> None:
