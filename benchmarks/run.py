@@ -37,11 +37,17 @@ def name(peer: Peer) -> str:
     return importlib.import_module(f"benchmarks.peers.{peer.module}").NAME
 
 
+def spread(values: list[float], digits: int = 0) -> str:
+    """Show the median, and the least and the most."""
+    middle, least, most = (f"{one:,.{digits}f}" for one in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({least}-{most})"
+
+
 def row(peer: Peer, seen: list[Measurement], first: Measurement) -> str:
-    middle, cpus = median(seen), [one.cpu for one in seen]
+    middle = median(seen)
     return (
-        f"| {name(peer)} | {middle.throughput:,.0f} | {middle.throughput / first.throughput:.2f} | "
-        f"{middle.cpu:.2f} | {middle.cpu / first.cpu:.2f} | {min(cpus):.2f}-{max(cpus):.2f} |"
+        f"| {name(peer)} | {spread([one.throughput for one in seen])} | {middle.throughput / first.throughput:.2f} | "
+        f"{spread([one.cpu for one in seen], 2)} | {middle.cpu / first.cpu:.2f} |"
     )
 
 
@@ -50,8 +56,8 @@ def table(
 ) -> Generator[str, None, dict[str, float]]:
     """Give the lines of a table, and at its end each peer's throughput as a ratio to the first one's."""
     yield f"\n### {title}\n"
-    yield "| peer | messages/s | ratio | server CPU, µs/message | ratio | spread of it |"
-    yield "|---|---:|---:|---:|---:|---|"
+    yield "| peer | messages/s | ratio | server CPU, µs/message | ratio |"
+    yield "|---|---:|---:|---:|---:|"
     results = compare(cell, peers, rounds, seconds, fresh=fresh)
     first = median(results[peers[0]])
     for peer, seen in results.items():
@@ -101,11 +107,10 @@ def idle(rounds: int, seconds: float) -> Iterator[str]:
             seen = [measure_idle(Peer(module), connections) for _ in range(min(rounds, 2))]
             memory = statistics.median(one["bytes"] for one in seen)
             first = first or memory
-            connects = statistics.median(one["connects"] for one in seen)
-            cpu = statistics.median(one["cpu"] for one in seen)
             yield (
-                f"| {name(Peer(module))} | {connections:,} | {memory / 1024:.1f} | {memory / first:.2f} | "
-                f"{connects:,.0f} | {cpu:,.0f} |"
+                f"| {name(Peer(module))} | {connections:,} | {spread([one['bytes'] / 1024 for one in seen], 1)} | "
+                f"{memory / first:.2f} | {spread([one['connects'] for one in seen])} | "
+                f"{spread([one['cpu'] for one in seen])} |"
             )
     found = asyncio.run(set_up())
     yield (
@@ -124,7 +129,8 @@ def growth(rounds: int, seconds: float) -> Iterator[str]:
         results = compare(Cell("echo", "/echo", (connections, 1, 64)), peers, rounds, seconds)
         for peer, seen in results.items():
             lines[name(peer)].append(median(seen).cpu)
-        yield f"| {connections:,} | " + " | ".join(f"{values[-1]:.1f}" for values in lines.values()) + " |"
+        cells = [spread([one.cpu for one in seen], 1) for seen in results.values()]
+        yield f"| {connections:,} | {' | '.join(cells)} |"
     draw(
         RESULTS / "growth.svg",
         GROWTH,
@@ -150,7 +156,7 @@ def main() -> None:
         with (RESULTS / f"{workload}.md").open("w") as file:
             head = (
                 f"# {workload}\n\n{date.today()}, Python {platform.python_version()}, {packages}; "
-                f"{options.rounds} rounds of {options.seconds:g} s, medians; ratios to the first row."
+                f"{options.rounds} rounds of {options.seconds:g} s: median (least-most); ratios to the first row."
             )
             for line in chain([head], WORKLOADS[workload](options.rounds, options.seconds)):
                 print(line, file=file, flush=True)
