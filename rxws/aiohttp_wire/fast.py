@@ -7,7 +7,6 @@ the messages to its endpoint within the same callback; what the endpoint answers
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
@@ -17,18 +16,16 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 from rxws.aiohttp_wire.intake import CHUNK, PIECE, SLICE, TURN, Intake
 from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
 from rxws.aiohttp_wire.outlet import Outlet
+from rxws.aiohttp_wire.parked import Parked
 from rxws.aiohttp_wire.received import close_received
 from rxws.aiohttp_wire.tap import BINARY, TEXT, Tap, next_message
 from rxws.aiohttp_wire.turns import Turns
 from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
-from rxws.wire import MESSAGE_WEIGHT, Endpoint, Frame
+from rxws.wire import Endpoint, Frame
 
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
-
-READ_AHEAD: Final = 64 * 1024
-"""Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[memoryview, memoryview], Turns]] = WeakKeyDictionary()
 
@@ -38,8 +35,8 @@ class FastWire(asyncio.BufferedProtocol):
 
     __slots__ = (  # a dictionary of so many would take 1.5 KiB
         *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_endpoint", "_feed", "_held", "_intake", "_last"),
-        *("_loop", "_outlet", "_parked", "_parked_weight", "_parse", "_queue", "_receive", "_run", "_scheduled"),
-        *("_started", "_tap", "_transport", "_violated", "_watch", "_ws", "blind", "offer", "wake"),
+        *("_loop", "_outlet", "_parked", "_parse", "_queue", "_receive", "_run", "_scheduled", "_started"),
+        *("_tap", "_transport", "_violated", "_watch", "_ws", "blind", "offer", "wake"),
     )
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: Watch, close_timeout: float) -> None:
@@ -63,8 +60,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
         self.wake = self._outlet.wake
         self.offer = self._outlet.offer
-        self._parked: deque[str | bytes] | None = None
-        self._parked_weight = 0
+        self._parked: Parked | None = None
         self._last: list[Callable[[], object]] = []  # what is done when all that is parked has been delivered
         self._deadline: asyncio.TimerHandle | None = None
         self._started = self._held = False
@@ -180,22 +176,20 @@ class FastWire(asyncio.BufferedProtocol):
         outlet.busy = True
         for _ in range(TURN):
             if parked and not self._held:
-                data = parked.popleft()
-                self._parked_weight -= len(data) + MESSAGE_WEIGHT
-                self._receive(data)
+                self._receive(parked.take())
+                self.blind = parked.full
             elif arrived and not self.blind:
                 kind, data, extra = next_message(queue)
                 if kind is not TEXT and kind is not BINARY:
                     self._control(kind, data, extra)
                 elif self._held or parked:
-                    parked = self._parked = parked or deque()
-                    parked.append(data)
-                    self._parked_weight += len(data) + MESSAGE_WEIGHT
+                    parked = self._parked = parked or Parked()
+                    parked.put(data)
+                    self.blind = parked.full
                 else:
                     self._receive(data)
             else:
                 break
-            self.blind = self._parked_weight > READ_AHEAD
         else:
             if arrived:
                 self._intake.pause()

@@ -11,21 +11,13 @@ from typing import Any, Final, cast
 
 from aiohttp import WebSocketError, WSMsgType
 
-from rxws.aiohttp_wire import objects
-from rxws.aiohttp_wire.objects import AnyWebSocket, protocol_of, release, remote_of, take_over, transport_of
+from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
+from rxws.aiohttp_wire.pace import TURN, Pace
+from rxws.aiohttp_wire.parked import Parked
 from rxws.aiohttp_wire.received import close_received
 from rxws.aiohttp_wire.watch import Watch
 from rxws.closing import Close
-from rxws.wire import MESSAGE_WEIGHT, Endpoint, Frame
-
-CHUNK: Final = 64 * 1024
-"""Bytes that asyncio's transport reads at once: four times as many fragments of nothing would stop the event loop."""
-
-READ_AHEAD: Final = 64 * 1024
-"""Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
-
-TURN: Final = 64
-"""Frames after which the event loop's other business gets its turn."""
+from rxws.wire import Endpoint, Frame
 
 LINGER: Final = 0.02
 """Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
@@ -40,15 +32,11 @@ class PublicWire:
         self._watch = watch
         self._close_timeout = close_timeout
         self._transport = transport_of(ws)
-        if hasattr(self._transport, "max_size"):
-            cast("Any", self._transport).max_size = CHUNK
+        self._pace = Pace(ws, watch)
         self._aiohttp_protocol = protocol_of(ws)
         self._pongs: deque[bytes] = deque(maxlen=TURN)
-        self._parked: deque[str | bytes] = deque()
-        self._parked_weight = 0
-        self._held = self._resting = False
-        self._taken = 0
-        self.blind = False
+        self._parked = Parked()
+        self._held = self.blind = False
         self._cause: BaseException | None = None
         self._violated = False
         self._closing = False
@@ -80,9 +68,9 @@ class PublicWire:
         self._endpoint = endpoint
         self._started = True
         self._watch.begin(endpoint.part_received)
-        self._watch.on_many = self._rest
+        self._pace.start()
         if fresh:
-            objects.keep_fresh(self._ws)
+            keep_fresh(self._ws)
         self._reader = asyncio.create_task(self._run(self._read), context=endpoint.context)
         self._writer = asyncio.create_task(self._run(self._write))
 
@@ -116,8 +104,7 @@ class PublicWire:
         """Read only to see the peer leave."""
         self._violated = True
         self._watch.ignore()
-        self._taken = self._watch.messages  # nothing waits any more
-        self._read_on()
+        self._pace.forget()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -157,32 +144,14 @@ class PublicWire:
                     await self._delivered()
                     self._end(frame.data if isinstance(frame.data, BaseException) else self._cause)
                     return
-            self._taken += 1
-            self._read_on()
-            if self._taken % TURN == 0:
-                await asyncio.sleep(0)
-
-    def _rest(self) -> None:
-        """Read no more in this turn, nor while many messages wait: empty ones may weigh nothing in aiohttp's queue."""
-        if not self._transport.is_closing():
-            objects.keep_little(self._ws)  # uvloop reads up to 256 KiB at once
-            self._resting = True
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._read_on)
-
-    def _read_on(self) -> None:
-        if self._resting and self._watch.messages - self._taken < TURN and not self._transport.is_closing():
-            self._resting = False
-            if not self._aiohttp_protocol._reading_paused:
-                self._transport.resume_reading()
+            await self._pace.took()
 
     async def _message(self, data: str | bytes) -> None:
         if not self._held and not self._parked:
             self._endpoint.message_received(data)
             return
-        self._parked.append(data)
-        self._parked_weight += len(data) + MESSAGE_WEIGHT
-        if self._parked_weight > READ_AHEAD and self._cause is None:
+        self._parked.put(data)
+        if self._parked.full and self._cause is None:
             self.blind = True
             self._space.clear()
             self._aiohttp_protocol.pause_reading()  # it would read on: empty messages weigh nothing in older queues
@@ -197,9 +166,7 @@ class PublicWire:
         for _ in range(TURN):
             if not self._parked or self._held or self._ended:
                 break
-            data = self._parked.popleft()
-            self._parked_weight -= len(data) + MESSAGE_WEIGHT
-            self._endpoint.message_received(data)
+            self._endpoint.message_received(self._parked.take())
         else:
             self._deliver_soon()
         if not self._parked:
