@@ -34,9 +34,9 @@ class FastWire(asyncio.BufferedProtocol):
     """A prepared aiohttp WebSocket, of either side, without compression."""
 
     __slots__ = (  # a dictionary of so many would take 1.5 KiB
-        *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_endpoint", "_feed", "_held", "_intake", "_last"),
-        *("_loop", "_outlet", "_parked", "_parse", "_queue", "_receive", "_run", "_scheduled", "_started"),
-        *("_tap", "_transport", "_violated", "_watch", "_ws", "blind", "offer", "wake"),
+        *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_endpoint", "_held", "_intake", "_last", "_loop"),
+        *("_outlet", "_parked", "_parse", "_parser", "_queue", "_receive", "_run", "_scheduled", "_started", "_tap"),
+        *("_transport", "_violated", "_watch", "_ws", "blind", "offer"),
     )
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: Watch, close_timeout: float) -> None:
@@ -44,7 +44,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._ws = ws
         self._transport = transport_of(ws)
         self._aiohttp = protocol_of(ws)
-        self._feed = parser.feed_data
+        self._parser = parser
         self._parse = watch.parser.feed_data
         self._watch = watch
         self._queue: Any = cast("Any", ws)._reader
@@ -58,10 +58,9 @@ class FastWire(asyncio.BufferedProtocol):
         buffers, turns = _shared[self._loop]
         self._intake = Intake(self._transport, *buffers)
         self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
-        self.wake = self._outlet.wake
         self.offer = self._outlet.offer
         self._parked: Parked | None = None
-        self._last: list[Callable[[], object]] = []  # what is done when all that is parked has been delivered
+        self._last: tuple[Callable[[], object], ...] = ()  # what is done when all that is parked has been delivered
         self._deadline: asyncio.TimerHandle | None = None
         self._started = self._held = False
         self._scheduled = False  # messages that are there already will be handed on
@@ -137,7 +136,7 @@ class FastWire(asyncio.BufferedProtocol):
         data = lent[:nbytes].tobytes()
         passing = False
         if tap is None or tap.receive is None:
-            self._feed(data)
+            self._parser.feed_data(data)
         else:
             tap.left, tap.weight = TURN, 0
             outlet.busy = True
@@ -232,6 +231,10 @@ class FastWire(asyncio.BufferedProtocol):
 
     # Writing
 
+    def wake(self) -> None:
+        """Write what the endpoint has."""
+        self._outlet.wake()
+
     def flush(self) -> None:
         """Write what waits."""
         self._outlet.flush()
@@ -278,7 +281,7 @@ class FastWire(asyncio.BufferedProtocol):
 
     def _at_last(self, action: Callable[[], object]) -> None:
         """Act when what was parked is delivered: the end must not overtake it, nor wait for ever."""
-        self._last.append(action)
+        self._last = (*self._last, action)
         if self._parked or self._queue._buffer:
             self._deadline = self._deadline or self._loop.call_later(self._close_timeout, self._finish)
         elif not self._outlet.busy:
@@ -288,4 +291,6 @@ class FastWire(asyncio.BufferedProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
         while self._last:
-            self._last.pop(0)()
+            action, *later = self._last
+            self._last = tuple(later)
+            action()
