@@ -107,3 +107,9 @@ def median(measurements: list[Measurement]) -> Measurement:
     return Measurement(
         statistics.median(one.throughput for one in measurements), statistics.median(one.cpu for one in measurements)
     )
+
+
+def spread(values: list[float], digits: int = 0) -> str:
+    """Show the median, and the least and the most."""
+    middle, least, most = (f"{one:,.{digits}f}" for one in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({least}-{most})"

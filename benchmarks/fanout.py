@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from importlib.metadata import version
 
 from benchmarks.brokers import KINDS, broker, describe, find
-from benchmarks.compare import Peer, running
+from benchmarks.compare import Peer, running, spread
 
 HEAD = """\
 A client says 64 bytes, all sockets of both processes hear them: three messages a second to the large room, a hundred to
@@ -172,7 +172,7 @@ def listeners(kinds: list[str], rounds: int) -> Iterator[str]:
                 with broker(kind) as (url, pid):
                     arguments = (url, str(pid), str(number), str(max(16_000 // number, 1600)))
                     seen.append(output("benchmarks.listeners", *arguments)["broker"] * 1e6)
-            cells.append(f"{statistics.median(seen):,.0f} ({min(seen):,.0f}-{max(seen):,.0f})")
+            cells.append(spread(seen))
         yield f"| {describe(kind)} | {' | '.join(cells)} |"
 
 

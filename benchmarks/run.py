@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks.chart import draw, draw_dots
-from benchmarks.compare import Cell, Measurement, Peer, compare, median
+from benchmarks.compare import Cell, Measurement, Peer, compare, median, spread
 from benchmarks.fanout import fanout
 from benchmarks.idle import measure as measure_idle
 from benchmarks.idle import set_up
@@ -35,12 +35,6 @@ GROWTH = (1, 10, 100, 1000, 5000, 10_000)
 
 def name(peer: Peer) -> str:
     return importlib.import_module(f"benchmarks.peers.{peer.module}").NAME
-
-
-def spread(values: list[float], digits: int = 0) -> str:
-    """Show the median, and the least and the most."""
-    middle, least, most = (f"{one:,.{digits}f}" for one in (statistics.median(values), min(values), max(values)))
-    return f"{middle} ({least}-{most})"
 
 
 def row(peer: Peer, seen: list[Measurement], first: Measurement) -> str:

@@ -13,6 +13,8 @@ MAX_HANDED_OVER: Final = 16_384
 
 _lock = threading.Lock()
 
+Calls = deque[tuple[Callable[..., object], tuple[Any, ...]]]
+
 
 class LoopThread:
     """Runs calls in the thread of the event loop, in the order in which each other thread made them."""
@@ -22,7 +24,7 @@ class LoopThread:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.ident = threading.get_ident()
-        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = None
+        self._calls: Calls | None = None
 
     def here(self) -> bool:
         """Tell whether the caller is in the loop's thread."""
@@ -53,12 +55,10 @@ class LoopThread:
         """Make the calls that the loop, which is closed by now, did not come to; what they raise is logged."""
         calls = self._calls
         while calls:
-            with _lock:
-                function, args = calls.popleft()
             try:
-                function(*args)
+                _make_first(calls)
             except Exception as error:
-                self.loop.call_exception_handler({"message": f"{function!r} failed", "exception": error})
+                self.loop.call_exception_handler({"message": "a call from another thread failed", "exception": error})
 
     def _schedule(self) -> None:
         try:
@@ -71,12 +71,17 @@ class LoopThread:
         assert calls is not None
         try:
             for _ in range(len(calls)):
-                function, args = calls[0]
-                try:
-                    function(*args)
-                finally:
-                    with _lock:
-                        calls.popleft()
+                _make_first(calls)
         finally:
             if calls:
                 self._schedule()
+
+
+def _make_first(calls: Calls) -> None:
+    """Make the first call, which is among those that wait until it has been made."""
+    function, args = calls[0]
+    try:
+        function(*args)
+    finally:
+        with _lock:
+            calls.popleft()

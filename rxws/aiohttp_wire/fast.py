@@ -36,7 +36,7 @@ class FastWire(asyncio.BufferedProtocol):
     __slots__ = (  # a dictionary of so many would take 1.5 KiB
         *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_endpoint", "_held", "_intake", "_last", "_loop"),
         *("_outlet", "_parked", "_parse", "_parser", "_queue", "_receive", "_run", "_scheduled", "_started", "_tap"),
-        *("_transport", "_violated", "_watch", "_ws", "blind", "offer"),
+        *("_transport", "_violated", "_watch", "_ws", "offer"),
     )
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: Watch, close_timeout: float) -> None:
@@ -65,7 +65,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._started = self._held = False
         self._scheduled = False  # messages that are there already will be handed on
         self._deaf = False  # nothing that the peer sends matters any more
-        self._violated = self.blind = False
+        self._violated = False
 
     @property
     def remote(self) -> str | None:
@@ -76,6 +76,11 @@ class FastWire(asyncio.BufferedProtocol):
     def congested(self) -> bool:
         """Whether the kernel has refused bytes."""
         return self._outlet.congested
+
+    @property
+    def blind(self) -> bool:
+        """Whether nothing is read, since the read-ahead of a hold is used up."""
+        return self._parked is not None and self._parked.full
 
     @property
     def unfinished(self) -> float | None:
@@ -176,15 +181,13 @@ class FastWire(asyncio.BufferedProtocol):
         for _ in range(TURN):
             if parked and not self._held:
                 self._receive(parked.take())
-                self.blind = parked.full
-            elif arrived and not self.blind:
+            elif arrived and not (parked and parked.full):
                 kind, data, extra = next_message(queue)
                 if kind is not TEXT and kind is not BINARY:
                     self._control(kind, data, extra)
                 elif self._held or parked:
                     parked = self._parked = parked or Parked()
                     parked.put(data)
-                    self.blind = parked.full
                 else:
                     self._receive(data)
             else:
@@ -291,6 +294,5 @@ class FastWire(asyncio.BufferedProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
         while self._last:
-            action, *later = self._last
-            self._last = tuple(later)
+            action, self._last = self._last[0], self._last[1:]
             action()

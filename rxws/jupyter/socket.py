@@ -75,19 +75,16 @@ class NotebookSocket(ClientWebSocket[In, Out]):
 
         `matches` and functions that make messages are called in the connection's thread.
         """
-        return self._of_incoming(super().multiplex(**options))
+        return self._here(super().multiplex(**options), self._incoming)
 
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, message: Out, **options: Any
     ) -> Observable[In]:
         """Make an Observable of one answer; see `ClientWebSocket.request`. `matches` is called in another thread."""
-        return self._of_incoming(super().request(message, **options))
+        return self._here(super().request(message, **options), self._incoming)
 
-    def _here(self, observable: Observable[T]) -> Observable[T]:
-        return Relay(observable, self._life.thread, self._raised)
-
-    def _of_incoming(self, observable: Observable[T]) -> Observable[T]:
-        return Relay(observable, self._life.thread, self._raised, self._incoming)
+    def _here(self, observable: Observable[T], root: HotRelay[Any] | None = None) -> Observable[T]:
+        return Relay(observable, self._life.thread, self._raised, root)
 
     def _raised(self, error: Exception) -> None:
         """Take what a subscriber has raised."""
