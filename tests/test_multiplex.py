@@ -148,6 +148,7 @@ async def test_a_subscribe_function_that_raises_fails_its_topic_which_can_be_ret
             dialer.peer.drop()
             await turns(30)
             await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+            await turns()
         assert [name for name, _ in log] == ["a#"]
         assert isinstance(log[0][1], StopIteration)
         messages = iter(["third"])
