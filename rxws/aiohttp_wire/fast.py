@@ -14,7 +14,16 @@ from weakref import WeakKeyDictionary
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from rxws.aiohttp_wire.intake import CHUNK, PIECE, SLICE, TURN, Intake
-from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
+from rxws.aiohttp_wire.objects import (
+    AnyWebSocket,
+    end_writing,
+    keep_fresh,
+    protocol_of,
+    release,
+    remote_of,
+    take_over,
+    transport_of,
+)
 from rxws.aiohttp_wire.outlet import Outlet
 from rxws.aiohttp_wire.parked import Parked
 from rxws.aiohttp_wire.received import close_received
@@ -262,8 +271,7 @@ class FastWire(asyncio.BufferedProtocol):
         To close with unread bytes around resets the connection, and may destroy our frame before the peer has read it.
         """
         if self._violated:
-            if self._transport.can_write_eof():
-                self._transport.write_eof()
+            end_writing(self._transport)
         elif self._deaf:  # not at once: asyncio's transport may be about to say that it has written all
             self._loop.call_soon(self._transport.close)
 

@@ -66,6 +66,18 @@ def let_go(ws: AnyWebSocket, protocol: Any) -> None:
         protocol._messages = ()  # of the connection's further requests; an empty deque is large
 
 
+def end_writing(transport: asyncio.Transport) -> None:
+    """Tell the peer that nothing more follows; end the connection at once if the peer is gone already.
+
+    asyncio's `write_eof` raises `OSError` then (errno 107), in the middle of the caller's end.
+    """
+    try:
+        if transport.can_write_eof():
+            transport.write_eof()
+    except OSError:
+        transport.abort()
+
+
 def release(ws: AnyWebSocket) -> None:
     """Let aiohttp know that the connection is gone."""
     cast("Any", ws)._closed = True

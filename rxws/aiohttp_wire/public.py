@@ -11,7 +11,16 @@ from typing import Any, Final, cast
 
 from aiohttp import WebSocketError, WSMsgType
 
-from rxws.aiohttp_wire.objects import AnyWebSocket, keep_fresh, protocol_of, release, remote_of, take_over, transport_of
+from rxws.aiohttp_wire.objects import (
+    AnyWebSocket,
+    end_writing,
+    keep_fresh,
+    protocol_of,
+    release,
+    remote_of,
+    take_over,
+    transport_of,
+)
 from rxws.aiohttp_wire.pace import TURN, Pace
 from rxws.aiohttp_wire.parked import Parked
 from rxws.aiohttp_wire.received import close_received
@@ -225,8 +234,7 @@ class PublicWire:
 
     async def _linger(self) -> None:
         """Wait until a peer has gone whose frames aiohttp no longer reads."""
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        end_writing(self._transport)
         while self._aiohttp_protocol.connected:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(LINGER)
 

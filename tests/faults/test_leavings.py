@@ -68,6 +68,52 @@ async def test_given_a_peer_in_mid_message_when_it_leaves_then_one_terminal_even
         assert "closing transport" not in str(error.__cause__)
 
 
+BAD_FRAMES = {
+    "close with code 0": b"\x88\x82\0\0\0\0\0\0",
+    "close with one byte": b"\x88\x81\0\0\0\0\x03",
+    "close with code 1006": b"\x88\x82\0\0\0\0\x03\xee",
+    "text that is not UTF-8": b"\x81\x82\0\0\0\0\xc3\x28",
+    "reserved bit": b"\xc1\x81\0\0\0\0a",
+    "unknown opcode": b"\x83\x80\0\0\0\0",
+    "continuation of nothing": b"\x80\x81\0\0\0\0a",
+    "fragmented ping": b"\x09\x80\0\0\0\0",
+    "too large": b"\x82\xff\0\0\0\0\x7f\xff\xff\xff\0\0\0\0",
+}
+
+
+@pytest.mark.parametrize("leave", [reset, end_of_file], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("bad", BAD_FRAMES.values(), ids=BAD_FRAMES)
+async def test_bad_frame_then_leave_frees_the_place(
+    bad: bytes, leave: Callable[[Raw], None], eventually: Eventually
+) -> None:
+    """A peer that breaks the protocol and closes TCP at once is let go, and its place is free again."""
+    async with serving(rxws.websocket(lambda incoming: incoming), max_connections=2) as server:
+        for number in range(1, 5):
+            async with raw(server.port, early=b"" if number % 2 else bad) as peer:
+                if number % 2:
+                    peer.writer.write(bad)
+                leave(peer)
+                await eventually(lambda number=number: len(server.sockets) == number)
+            assert server.hub is not None
+            await eventually(lambda: not len(server.hub or ()), 3)
+            close = await ended(server.sockets[-1], 1)
+            assert close.code in ((1002, 1007, 1009) if leave is end_of_file else (1002, 1006, 1007, 1009))
+
+
+@pytest.mark.parametrize("bad", BAD_FRAMES.values(), ids=BAD_FRAMES)
+async def test_bad_frame_then_leave_ends_a_client(bad: bytes) -> None:
+    """A server that breaks the protocol and closes TCP at once ends a client's socket."""
+    unmasked = bad[:1] + bytes((bad[1] & 0x7F,)) + (bad[2:10] if bad[1] == 0xFF else bad[6:])
+
+    async def script(server: Listening) -> None:
+        server.writer.write(unmasked)
+        server.writer.close()
+
+    async with listening(script) as url, asyncio.timeout(5), rxws.connect(url, close_timeout=20) as socket:
+        close = await ended(socket, 3)
+    assert close.code in (1002, 1007, 1009)
+
+
 async def test_given_a_server_when_the_peer_s_close_is_empty_then_1005_at_once(eventually: Eventually) -> None:
     async with serving(rxws.websocket(lambda incoming: incoming)) as server, raw(server.port) as peer:
         await eventually(lambda: server.sockets)
