@@ -1,13 +1,14 @@
 """Reactive WebSockets: a WebSocket bound to ReactiveX, on aiohttp."""
 
 from rxws import codecs, operators
-from rxws.aiohttp_wire import wire_mode
-from rxws.attach import attach
 from rxws.backoff import Backoff
-from rxws.client import connect
-from rxws.client_socket import ClientWebSocket
-from rxws.closing import Close
+from rxws.client.opening import connect
+from rxws.client.socket import ClientWebSocket
+from rxws.client.states import Closed, Connecting, Open, Waiting
+from rxws.close import Close
 from rxws.codecs import json
+from rxws.core.buffer import latest_by
+from rxws.core.socket import WebSocket
 from rxws.errors import (
     ConnectError,
     ConnectionLost,
@@ -17,14 +18,13 @@ from rxws.errors import (
     ProtocolError,
     RxwsError,
 )
-from rxws.hub import Hub
-from rxws.offline import expire
-from rxws.overflow import latest_by
-from rxws.run import run
-from rxws.server import accept, setup, websocket
-from rxws.socket import WebSocket
-from rxws.states import Closed, Connecting, Open, Waiting
+from rxws.policies import expire
+from rxws.processes.run import run
+from rxws.server.attached import attach
+from rxws.server.hub import Hub
+from rxws.server.routes import accept, setup, websocket
 from rxws.topics import topics
+from rxws.wires.aiohttp import wire_mode
 
 __all__ = [
     "Backoff",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from rxws.closing import Close
+from rxws.close import Close
 from rxws.errors import ConnectError, RxwsError
 
 LONGEST_RETRY_AFTER: Final = 3600.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from rxws.closing import Close, sendable
+from rxws.close import Close, sendable
 
 
 class RxwsError(Exception):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rxws.hub import Hub
-from rxws.instruments import DURATION, DURATION_DESCRIPTION, INSTRUMENTS, Instrument
+from rxws.server.hub import Hub
+from rxws.server.instruments import DURATION, DURATION_DESCRIPTION, INSTRUMENTS, Instrument
 from rxws.stats import DURATIONS
 
 try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import accumulate
 
-from rxws.hub import Hub
-from rxws.instruments import DURATION, DURATION_DESCRIPTION, INSTRUMENTS, Instrument
+from rxws.server.hub import Hub
+from rxws.server.instruments import DURATION, DURATION_DESCRIPTION, INSTRUMENTS, Instrument
 from rxws.stats import DURATIONS, HubStats
 
 try:

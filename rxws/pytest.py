@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 import rxws
-from rxws.handlers import OPTIONS
+from rxws.core.handler import OPTIONS
 from rxws.testing import Marbles, MemoryWire, serve
 
 Serve = Callable[..., tuple[rxws.WebSocket[Any, Any], MemoryWire]]

@@ -5,7 +5,7 @@ import pytest
 from reactivex import operators as ops
 from reactivex.subject import Subject
 
-from rxws.broadcast import Hot, Outcome
+from rxws.rx.broadcast import Hot, Outcome
 from tests.streams import watch
 
 

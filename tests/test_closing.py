@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from rxws import Close
-from rxws.closing import sendable
+from rxws.close import sendable
 
 LEGAL = [*range(1000, 1004), *range(1007, 1015), 3000, 4000, 4999]
 ILLEGAL = [-1, 0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65536]

@@ -2,7 +2,7 @@ import pytest
 from reactivex.abc import DisposableBase
 from reactivex.disposable import Disposable
 
-from rxws.disposal import Linked, watch
+from rxws.rx.disposal import Linked, watch
 
 
 def test_a_watched_disposable_stays_what_it_is() -> None:

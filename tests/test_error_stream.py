@@ -9,8 +9,8 @@ import pytest
 from reactivex import operators as ops
 
 import rxws
+from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.testing import serve
-from rxws.threads import MAX_HANDED_OVER
 from tests.streams import ended, turns, watch
 
 

@@ -25,8 +25,8 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
 import rxws
-from rxws.handlers import Handler
-from rxws.lifecycle import Lifecycle
+from rxws.core.handler import Handler
+from rxws.core.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.testing import run, serve
 from tests.streams import ended, turns, watch

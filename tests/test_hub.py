@@ -3,9 +3,9 @@ import threading
 import pytest
 
 import rxws
-from rxws.hub import Hub
-from rxws.lifecycle import Lifecycle
+from rxws.core.lifecycle import Lifecycle
 from rxws.options import check
+from rxws.server.hub import Hub
 from rxws.testing import MemoryWire
 from tests.streams import ended, turns, watch
 

@@ -1,11 +1,11 @@
 import pytest
 
 import rxws
-from rxws.hub import Hub
-from rxws.instruments import INSTRUMENTS, Instrument
-from rxws.journal import SERVER, Journal
-from rxws.lifecycle import Lifecycle
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.log import SERVER, Journal
 from rxws.options import check
+from rxws.server.hub import Hub
+from rxws.server.instruments import INSTRUMENTS, Instrument
 from rxws.stats import DURATIONS, MAX_KINDS, OTHER, HubStats, tally
 from rxws.testing import MemoryWire
 from tests.streams import ended, turns

@@ -5,7 +5,7 @@ import pytest
 from reactivex import Observable
 
 import rxws
-from rxws.journal import CLIENT, SERVER, Journal, escape
+from rxws.core.log import CLIENT, SERVER, Journal, escape
 from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import ended, turns
 

@@ -15,7 +15,7 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
 import rxws
-from rxws.lifecycle import Lifecycle
+from rxws.core.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.testing import serve
 from tests.streams import ended, turns, watch

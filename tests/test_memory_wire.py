@@ -8,7 +8,7 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
-from rxws.lifecycle import Lifecycle
+from rxws.core.lifecycle import Lifecycle
 from rxws.options import check
 from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch

@@ -1,6 +1,6 @@
 import pytest
 
-from rxws.origins import admits
+from rxws.server.origins import admits
 
 CASES = [
     (None, "example.com", (), True),

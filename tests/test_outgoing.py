@@ -10,11 +10,11 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
-from rxws import threads
-from rxws.lifecycle import Lifecycle
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.wire import Frame
 from rxws.options import check
+from rxws.rx import loop_thread as threads
 from rxws.testing import MemoryWire, serve
-from rxws.wire import Frame
 from tests.streams import ended, turns, watch
 
 Eventually = Callable[..., Any]

@@ -1,7 +1,7 @@
 import pytest
 
-from rxws.overflow import Buffer, Full, latest_by, make_buffer
-from rxws.wire import MESSAGE_WEIGHT, Frame, Text
+from rxws.core.buffer import Buffer, Full, latest_by, make_buffer
+from rxws.core.wire import MESSAGE_WEIGHT, Frame, Text
 
 LIMIT = 3 * (MESSAGE_WEIGHT + 1)
 

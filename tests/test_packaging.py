@@ -26,5 +26,5 @@ def test_the_wheel_holds_the_types_and_the_page_but_no_tests(tmp_path: Path) -> 
     subprocess.run(command, check=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"rxws/py.typed", "rxws/cli/demo/page/index.html", "rxws/server.py"} <= set(names)
+    assert {"rxws/py.typed", "rxws/cli/demo/page/index.html", "rxws/server/routes.py"} <= set(names)
     assert [name for name in names if not name.startswith(("rxws/", "rxws-"))] == []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import rxws
-from rxws.connection import PINGS
+from rxws.core.connection import PINGS
 from rxws.testing import serve
 from tests.streams import ended, turns
 

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from rxws import ports
+from rxws.processes import ports
 
 
 def test_several_listen_on_a_port_and_nobody_else_may() -> None:

@@ -2,9 +2,9 @@ import asyncio
 
 import pytest
 
-from rxws import receipts
-from rxws.receipts import Receipts
-from rxws.wire import MESSAGE_WEIGHT, Frame, Text
+from rxws.core import receipts
+from rxws.core.receipts import Receipts
+from rxws.core.wire import MESSAGE_WEIGHT, Frame, Text
 
 WEIGHT = 100
 

@@ -241,7 +241,7 @@ async def test_what_may_not_have_arrived_is_reported_and_not_sent_again() -> Non
 
 
 async def test_what_a_pong_confirms_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxws.receipts.AFTER", 0.01)
+    monkeypatch.setattr("rxws.core.receipts.AFTER", 0.01)
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(u=socket.undelivered)

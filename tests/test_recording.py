@@ -18,7 +18,8 @@ from reactivex.scheduler import TimeoutScheduler, VirtualTimeScheduler
 from reactivex.subject import Subject
 
 import rxws
-from rxws.recording import Event, RecordedError, Recording, Unreadable, keep, pen, read, record, replay, write
+from rxws.recording import Event, RecordedError, Recording, Unreadable, keep, read, record, replay, write
+from rxws.recording import writer as pen
 from rxws.recording.lines import event_of, line
 from rxws.testing import MemoryDialer, connect, run_virtually, serve, virtual_time
 from tests.streams import ended, turns, watch
@@ -170,7 +171,7 @@ async def test_a_recorder_starts_no_reading_and_observes_no_errors(caplog: pytes
 
 async def test_errors_are_recorded_whether_or_not_they_are_observed() -> None:
     async def fails(socket: rxws.WebSocket[Any, Any]) -> None:
-        async with rxws.block.block(socket._life):  # type: ignore[attr-defined]
+        async with rxws.core.block.block(socket._life):  # type: ignore[attr-defined]
             raise LookupError("within")
 
     def listens(errors: Observable[Exception]) -> None:

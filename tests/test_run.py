@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import web
 
 import rxws
-from rxws.run import new_event_loop
+from rxws.processes.run import new_event_loop
 
 PROGRAM = """
 import asyncio, rxws

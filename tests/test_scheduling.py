@@ -7,7 +7,7 @@ from reactivex import operators as ops
 from reactivex.scheduler import TimeoutScheduler
 
 import rxws
-from rxws.scheduling import MAX_AT_ONCE, LoopScheduler
+from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler
 from rxws.testing import serve
 from tests.streams import ended
 

@@ -61,7 +61,7 @@ async def test_the_remote_of_a_request_is_the_socket_s() -> None:
     class Request:
         remote = "192.0.2.1"
 
-    from rxws.lifecycle import Lifecycle
+    from rxws.core.lifecycle import Lifecycle
     from rxws.options import check
 
     socket: rxws.WebSocket[Any, Any] = rxws.WebSocket(Lifecycle(check({})), request=Request())

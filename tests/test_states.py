@@ -1,5 +1,5 @@
 import rxws
-from rxws.states import Connecting, Open, States, Waiting
+from rxws.client.states import Connecting, Open, States, Waiting
 from tests.streams import watch
 
 

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from rxws.threads import LoopThread
+from rxws.rx.loop_thread import LoopThread
 
 BOTH_LOOPS = True
 

@@ -1,7 +1,7 @@
 from typing import Any
 
-from rxws.undelivered import Undelivered
-from rxws.wire import MESSAGE_WEIGHT, Frame, Limited, Text
+from rxws.core.undelivered import Undelivered
+from rxws.core.wire import MESSAGE_WEIGHT, Frame, Limited, Text
 from tests.streams import watch
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from rxws.aiohttp_wire.framing import masked, plain
-from rxws.aiohttp_wire.watch import Watch
+from rxws.wires.aiohttp.fast.framing import masked, plain
+from rxws.wires.aiohttp.header_watch import Watch
 
 EMPTY, FRAGMENT, LAST, PING = b"\x81\x00", b"\x01\x03abc", b"\x80\x01d", b"\x89\x02hi"
 LONG, HUGE = plain(2, bytes(300)), plain(2, bytes(70_000))

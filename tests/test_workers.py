@@ -9,7 +9,7 @@ import time
 
 PROGRAM = """
 import os, signal, sys, time
-from rxws.workers import Workers
+from rxws.processes.workers import Workers
 
 def note(text):
     print("ready:", len(text), end=" ")

@@ -11,11 +11,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
-from rxws.cli.line import Line
-from rxws.cli.opening import STATUS, Lines, add_options, opened, run, send_first, status_of
+from rxws.cli.line_editor import Line
+from rxws.cli.options import STATUS, Lines, add_options, opened, run, send_first, status_of
 from rxws.cli.talk import COMMANDS, Talk
-from rxws.client_socket import ClientWebSocket
-from rxws.handlers import room
+from rxws.client.socket import ClientWebSocket
+from rxws.core.handler import room
 from rxws.recording.recorder import Recorder
 
 MAX_LINE: Final = 16 * 2**20

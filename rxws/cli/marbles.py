@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rxws import marbles
-from rxws.cli.opening import fail
+from rxws.cli.options import fail
 from rxws.cli.terminal import terminal_width
 from rxws.recording import Event, Recording, read
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from reactivex import operators as ops
 
-from rxws.cli.opening import STATUS, Lines, add_options, opened, run, send_first, status_of
-from rxws.client_socket import ClientWebSocket
+from rxws.cli.options import STATUS, Lines, add_options, opened, run, send_first, status_of
+from rxws.client.socket import ClientWebSocket
 from rxws.recording import record
 from rxws.recording.recorder import Recorder
 

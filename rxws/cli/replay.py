@@ -13,7 +13,7 @@ from reactivex import operators as ops
 
 import rxws
 from rxws import codecs
-from rxws.cli.opening import fail, run
+from rxws.cli.options import fail, run
 from rxws.cli.terminal import Paint, pretty, printable
 from rxws.recording import Event, Recording, read, replay
 from rxws.recording.plain import as_sent

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import rxws
 from rxws.cli.terminal import Paint, pretty, printable, terminal_width
-from rxws.client_socket import ClientWebSocket
+from rxws.client.socket import ClientWebSocket
 
 COMMANDS: Final = "/ping  /close [CODE [REASON]]  /help  //text sends /text  Ctrl-D closes"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, Final
 
-from rxws.closing import Close
+from rxws.close import Close
 from rxws.recording.event import Event, RecordedError
 
 LABEL: Final = 14

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
-from rxws.closing import Close
+from rxws.close import Close
 from rxws.marbles.layout import Lane, Layout, Marble, columns_of, shorten, text_of, ticks, time_of
 from rxws.recording.event import Event, Recording
 

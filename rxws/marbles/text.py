@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rxws.closing import Close
+from rxws.close import Close
 from rxws.marbles.layout import Lane, Layout, columns_of, label_of, shorten, ticks, time_of
 from rxws.recording.event import Recording
 

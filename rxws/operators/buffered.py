@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.origin import Holds, Passed, Source, hand_on, origin
+from rxws.rx.holds import Holds, Passed, Source, hand_on, origin
 
 T = TypeVar("T")
 

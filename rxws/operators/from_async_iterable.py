@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxws.errors import not_cancelled
-from rxws.origin import Holds, hand_on, origin
+from rxws.rx.holds import Holds, hand_on, origin
 
 T = TypeVar("T")
 

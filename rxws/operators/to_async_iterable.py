@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from reactivex import Observable
 
-from rxws.origin import Holds, origin
-from rxws.waiting import MAX_WAITING, Waiting
+from rxws.rx.holds import Holds, origin
+from rxws.rx.waiting import MAX_WAITING, Waiting
 
 T = TypeVar("T")
 

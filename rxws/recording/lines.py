@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
-from rxws.closing import Close
+from rxws.close import Close
 from rxws.errors import DecodeError
 from rxws.recording.event import Event, RecordedError, Recording, Unreadable
 

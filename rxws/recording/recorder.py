@@ -14,14 +14,14 @@ from typing import Any, Protocol, cast
 from reactivex import Observable, Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.closing import Close
-from rxws.lifecycle import Lifecycle
+from rxws.close import Close
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.reports import News
+from rxws.core.socket import WebSocket
 from rxws.recording.event import SOCKET_LANES, Event, Kind, Recording
-from rxws.recording.pen import Pen
 from rxws.recording.plain import plainly
-from rxws.reporting import News
-from rxws.scheduling import LoopScheduler
-from rxws.socket import WebSocket
+from rxws.recording.writer import Pen
+from rxws.rx.scheduler import LoopScheduler
 
 Source = WebSocket[Any, Any] | Mapping[str, Observable[Any]]
 """A socket, or Observables with the names of their lanes."""

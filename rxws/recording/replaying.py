@@ -13,7 +13,7 @@ from reactivex.scheduler import TimeoutScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxws.recording.event import Event, Recording
-from rxws.scheduling import LoopScheduler
+from rxws.rx.scheduler import LoopScheduler
 
 TURN: Final = 64
 """Events that are due at once, after which the scheduler's other business gets its turn."""

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from rxws.backoff import Backoff
-from rxws.connecting import Connect
+from rxws.client.connecting import Connect
 from rxws.options import check
 from rxws.testing.memory import MemoryWire
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import zip_longest
 from typing import Any, Final, cast
 
-from rxws.closing import Close
+from rxws.close import Close
 from rxws.recording.event import Event, RecordedError, Recording
 from rxws.testing.notation import FRAME, gap, moment_text, moments, parse, write
 

@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
-from rxws.closing import Close
-from rxws.handlers import OPTIONS, Handler
-from rxws.lifecycle import Lifecycle
+from rxws.close import Close
+from rxws.core.handler import OPTIONS, Handler
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.socket import WebSocket
+from rxws.core.wire import Endpoint, Frame, Ping, Text
 from rxws.options import check
-from rxws.socket import WebSocket
-from rxws.wire import Endpoint, Frame, Ping, Text
 
 Seen = Literal["message", "close", "hold", "resume"]
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
-from rxws.closing import Close
+from rxws.close import Close
 from rxws.recording.event import Event, Kind, RecordedError
 
 FRAME: Final = 0.1

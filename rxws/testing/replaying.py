@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rxws.closing import Close
+from rxws.close import Close
 from rxws.errors import DecodeError, ProtocolError
 from rxws.recording import Event, RecordedError, Recording
 from rxws.testing.notation import FRAME, Script

@@ -9,19 +9,19 @@ from typing import Any, Final, cast
 
 from rxws import codecs
 from rxws.backoff import Backoff
-from rxws.closing import Close
+from rxws.client.connecting import Connect
+from rxws.client.states import State
+from rxws.close import Close
 from rxws.codecs import Codec
-from rxws.connecting import Connect
-from rxws.handlers import Handler
+from rxws.core.handler import Handler
+from rxws.core.socket import WebSocket
 from rxws.options import check
 from rxws.recording import Event, Kept, Recording, keep
 from rxws.recording.event import Kind
-from rxws.socket import WebSocket
-from rxws.states import State
 from rxws.testing.marbles import Marbles
 from rxws.testing.memory import MemoryWire, serve, undecorated
 from rxws.testing.notation import FRAME, Script, parse
-from rxws.testing.playing import ScriptedDialer, congest, play
+from rxws.testing.peer import ScriptedDialer, congest, play
 from rxws.testing.virtual import run_virtually
 
 LONGEST: Final = 60.0

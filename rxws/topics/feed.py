@@ -7,14 +7,14 @@ from typing import Any
 
 from reactivex import abc
 
-from rxws.broadcast import Broadcast
 from rxws.codecs import Codec
-from rxws.encoding import sharing
+from rxws.core.encoding import sharing
+from rxws.core.wire import Binary, Text
 from rxws.errors import DecodeError
-from rxws.origin import origin
-from rxws.topics.engine import Item
+from rxws.rx.broadcast import Broadcast
+from rxws.rx.holds import origin
+from rxws.topics.engines.engine import Item
 from rxws.topics.message import Gap, Message, Position, Record
-from rxws.wire import Binary, Text
 
 
 class Arrival:

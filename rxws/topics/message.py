@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from rxws.core.wire import Binary, Text
 from rxws.errors import RxwsError
-from rxws.wire import Binary, Text
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from rxws.codecs import Codec, json
-from rxws.topics.engine import Engine, Limits
-from rxws.topics.exchange import Topics
-from rxws.topics.memory import MemoryEngine
-from rxws.topics.register import TTL, Register
+from rxws.topics.all_topics import Topics
+from rxws.topics.engines.engine import Engine, Limits
+from rxws.topics.engines.memory import MemoryEngine
+from rxws.topics.presence.register import TTL, Register
 
 EXAMPLES: Final = "'memory://' or 'nats://localhost:4222'"
 Overflow = Literal["drop_oldest", "drop_newest"]
@@ -91,7 +91,7 @@ def _nats(url: str, limits: Limits, max_buffered: int, overflow: Overflow) -> tu
     for server in parts.netloc.split(","):
         _check_place(server.rpartition("@")[2])
     try:
-        from rxws.topics.nats import NatsEngine
+        from rxws.topics.engines.nats import NatsEngine
     except ImportError as error:
         raise ImportError('topics over NATS need nats-py: pip install "rxws[nats]"') from error
     servers = [f"{parts.scheme}://{server}" for server in parts.netloc.split(",")]

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 from reactivex import Observable, abc
 
 from rxws.codecs import Codec, json
-from rxws.topics.exchange import Topics
+from rxws.topics.all_topics import Topics
 from rxws.topics.opening import Overflow, open_topics
 
 AHEAD: Final = 256

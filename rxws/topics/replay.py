@@ -10,10 +10,10 @@ from reactivex import Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.codecs import Codec
-from rxws.encoding import sharing
+from rxws.core.encoding import sharing
 from rxws.errors import DecodeError, not_cancelled
-from rxws.origin import origin
-from rxws.topics.engine import Item, Last, Reading, Since
+from rxws.rx.holds import origin
+from rxws.topics.engines.engine import Item, Last, Reading, Since
 from rxws.topics.feed import Arrival, Feed
 from rxws.topics.message import Gap
 from rxws.topics.seam import Seam

@@ -9,7 +9,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from reactivex import abc
 from reactivex.disposable import Disposable
 
-from rxws.topics.engine import Last, Since
+from rxws.topics.engines.engine import Last, Since
 from rxws.topics.message import Gap, Position
 
 PENDING: Final = 1024

@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypeVar
 from reactivex import Observable, abc
 from reactivex.subject import Subject
 
-from rxws.topics.engine import Last, Since
+from rxws.topics.engines.engine import Last, Since
 from rxws.topics.feed import Arrival
 from rxws.topics.message import Gap, Message, Position
 from rxws.topics.names import is_pattern
-from rxws.topics.presence import Attending, Presence
+from rxws.topics.presence.present import Attending, Presence
 
 T = TypeVar("T")
 Start = Last | Since | None

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from rxws.aiohttp_wire.framing import plain
+from rxws.wires.aiohttp.fast.framing import plain
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 

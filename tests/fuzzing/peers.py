@@ -20,7 +20,7 @@ import aiohttp
 from aiohttp import web
 
 import rxws
-from rxws.aiohttp_wire import choice
+from rxws.wires.aiohttp import choice
 from tests.fuzzing.frames import CLOSE
 from tests.streams import turns, watch
 

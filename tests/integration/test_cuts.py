@@ -40,7 +40,7 @@ def population() -> Counter[str]:
         kind.__qualname__
         for kind in kinds
         if str(kind.__module__).partition(".")[0] in ("rxws", "aiohttp", "asyncio", "_asyncio", "reactivex", "uvloop")
-        and kind.__module__ != "rxws.wire"
+        and kind.__module__ != "rxws.core.wire"
     )
 
 

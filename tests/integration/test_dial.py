@@ -4,7 +4,7 @@ import gc
 from typing import Any
 
 import rxws
-from rxws.dial import Dialer
+from rxws.client.dial import Dialer
 from rxws.options import Settings
 from tests.integration.server import serving
 

@@ -16,9 +16,9 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
-from rxws.aiohttp_wire.fast import FastWire
-from rxws.aiohttp_wire.intake import SLICE
-from rxws.origin import origin
+from rxws.rx.holds import origin
+from rxws.wires.aiohttp.fast.chunks import SLICE
+from rxws.wires.aiohttp.fast.wire import FastWire
 from tests.integration.raw import CONTINUATION, TEXT, frame, raw
 from tests.integration.server import serving
 from tests.streams import ended, watch

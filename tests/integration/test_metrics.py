@@ -22,9 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 from reactivex import Observable
 
 import rxws
-from rxws.instruments import INSTRUMENTS
 from rxws.opentelemetry import instrument
 from rxws.prometheus import HubCollector
+from rxws.server.instruments import INSTRUMENTS
 from tests.integration.server import Server, running
 
 Eventually = Callable[..., Any]

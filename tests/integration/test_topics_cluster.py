@@ -16,9 +16,9 @@ from nats.errors import Error
 from reactivex import operators as ops
 
 from rxws.topics import Gap, Topics
-from rxws.topics.engine import Limits
-from rxws.topics.nats import engine
-from rxws.topics.nats.stream import Stream, _config
+from rxws.topics.engines.engine import Limits
+from rxws.topics.engines.nats import engine
+from rxws.topics.engines.nats.stream import Stream, _config
 from tests.integration.broker import Broker
 from tests.topics.contract import values
 

@@ -15,10 +15,10 @@ import pytest
 import rxws
 from rxws.codecs import text
 from rxws.topics import Gap, Topics, TopicsError, Unpublished
-from rxws.topics.engine import Limits
-from rxws.topics.nats import link
-from rxws.topics.nats.outbox import HEADERS
-from rxws.topics.nats.stream import Stream, _config
+from rxws.topics.engines.engine import Limits
+from rxws.topics.engines.nats import link
+from rxws.topics.engines.nats.outbox import HEADERS
+from rxws.topics.engines.nats.stream import Stream, _config
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
 from tests.topics.contract import ready, values
@@ -165,7 +165,7 @@ async def test_topics_may_begin_before_their_broker(broker: Broker, open_topics:
 async def test_what_was_not_confirmed_at_the_end_is_reported(
     broker: Broker, open_topics: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.2)
+    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
     broker.stop()
     topics = open_topics()
     errors: list[Any] = []
@@ -179,7 +179,7 @@ async def test_what_was_not_confirmed_at_the_end_is_reported(
 async def test_closing_that_is_given_up_goes_on_and_leaves_nothing_behind(
     open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.5)
+    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.5)
     broker.stop()
     before = asyncio.all_tasks()
     topics = open_topics()
@@ -210,7 +210,7 @@ async def test_closing_that_is_cancelled_itself_leaves_nothing_behind(open_topic
 async def test_waiting_for_confirmation_ends_when_the_topics_are_closed(
     open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.2)
+    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
     broker.stop()
     topics = open_topics()
     topics["a"].on_next(1)
@@ -307,7 +307,7 @@ async def test_what_a_limit_took_while_a_subscriber_was_away_is_a_gap_and_no_mor
 async def test_a_broker_that_has_no_room_for_the_stream_is_reported(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.2)
+    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
     topics = open_topics(max_bytes=100_000_000)
     errors: list[Any] = []
     topics.errors.subscribe(errors.append)
@@ -402,8 +402,8 @@ async def test_a_topic_that_the_user_may_not_subscribe_to_is_reported(
 async def test_a_message_that_is_never_confirmed_is_reported_in_the_end(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 0.2)
-    monkeypatch.setattr("rxws.topics.nats.outbox.LATE", 2)
+    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
+    monkeypatch.setattr("rxws.topics.engines.nats.outbox.LATE", 2)
     client = await nats.connect(broker.url)
     config = {**_config("rxws", Limits(100, 4_000_000, None)), "no_ack": True}
     await client.request("$JS.API.STREAM.CREATE.rxws", json.dumps(config).encode())

@@ -14,7 +14,7 @@ import pytest
 import rxws
 from rxws.testing import serve
 from rxws.topics import Topics, seam
-from rxws.topics.nats import follower, link
+from rxws.topics.engines.nats import follower, link
 from tests.integration.broker import Broker
 from tests.topics.contract import LIMIT, Contract, positions, publish, ready, values
 

@@ -14,7 +14,7 @@ import pytest
 
 from rxws.backoff import Backoff
 from rxws.topics import Topics
-from rxws.topics.nats import engine, link
+from rxws.topics.engines.nats import engine, link
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
 from tests.topics.presence_contract import PresenceContract, changes
@@ -33,7 +33,7 @@ def topics(broker: Broker, open_topics: Open) -> Topics[Any]:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presence that ends, and connections that come back, a little sooner."""
-    for module in ("register", "opening"):
+    for module in ("presence.register", "opening"):
         monkeypatch.setattr(f"rxws.topics.{module}.TTL", TTL)
     monkeypatch.setattr(engine, "BACKOFF", Backoff(initial=0.1, maximum=0.3))
 
@@ -65,8 +65,8 @@ async def test_members_of_all_processes_are_seen_in_all(
 
 CHILD = f"""
 import asyncio, sys
-import rxws, rxws.topics.opening, rxws.topics.register
-rxws.topics.opening.TTL = rxws.topics.register.TTL = {TTL}
+import rxws, rxws.topics.opening, rxws.topics.presence.register
+rxws.topics.opening.TTL = rxws.topics.presence.register.TTL = {TTL}
 
 async def main():
     async with rxws.topics(sys.argv[1]) as topics:

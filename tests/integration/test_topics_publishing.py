@@ -120,7 +120,7 @@ def test_wrong_arguments_of_the_command_are_clear_errors(arguments: tuple[str, .
 def test_without_a_broker_the_command_says_so_and_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("rxws.topics.nats.outbox.DEADLINE", 3.0)
+    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 3.0)
     monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
     assert main(["publish", "nats://127.0.0.1:1", "a"]) == 1
     said = capsys.readouterr().err

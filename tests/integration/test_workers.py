@@ -25,7 +25,7 @@ async def stick(request):
     time.sleep(60)
 
 app.router.add_get("/stick", stick)
-sys.modules["rxws.run"].CLEAN_UP = 0
+sys.modules["rxws.processes.run"].CLEAN_UP = 0
 options["shutdown_timeout"] = 0.5
 """
 
@@ -208,14 +208,14 @@ async def test_a_worker_that_cannot_start_later_is_tried_again_less_and_less_whi
 
 
 EARLY = """
-begin = sys.modules["rxws.run"].bound_first_request
+begin = sys.modules["rxws.processes.run"].bound_first_request
 def told(*arguments):
     if os.path.exists("{flag}"):
         with open("{flag}", "a") as file:
             file.write("told\\n")
         os.kill(os.getpid(), 15)
     begin(*arguments)
-sys.modules["rxws.run"].bound_first_request = told
+sys.modules["rxws.processes.run"].bound_first_request = told
 """
 
 

@@ -7,7 +7,7 @@ from playwright.async_api import Page
 from reactivex.subject import Subject
 
 from rxws.jupyter import watch
-from rxws.jupyter.live import Frames
+from rxws.jupyter.pictures.live import Frames
 
 PAGE = """
 window.show = async (source, name) => {

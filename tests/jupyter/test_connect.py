@@ -14,7 +14,8 @@ from reactivex import operators as ops
 import rxws
 import rxws.jupyter
 from rxws import operators as rxops
-from rxws.jupyter import Server, connect, crossing
+from rxws.jupyter import Server, connect
+from rxws.jupyter.connection import crossing
 from tests.streams import watch
 
 Serve = Callable[..., Server]

@@ -16,8 +16,8 @@ from reactivex.subject import Subject
 import rxws
 import rxws.jupyter
 from rxws.jupyter import Live, Server, plot, show, table, watch
-from rxws.jupyter.lanes import Lanes
-from rxws.jupyter.thinning import Thinned
+from rxws.jupyter.pictures.lanes import Lanes
+from rxws.jupyter.pictures.thinning import Thinned
 from rxws.recording import Event, Recording
 from rxws.testing import serve as serve_in_memory
 

@@ -209,7 +209,7 @@ class PresenceContract:
     async def test_members_are_limited_and_the_limit_is_a_clear_error(
         self, topics: Topics[Any], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for module in ("roster", "presence"):
+        for module in ("presence.roster", "presence.present"):
             monkeypatch.setattr(f"rxws.topics.{module}.MAX_MEMBERS", 3)
         presence = topics["a"].presence
         stays = [presence.joining(str(number)).subscribe() for number in range(3)]

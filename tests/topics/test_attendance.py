@@ -12,14 +12,14 @@ from typing import Any
 from reactivex import Observer
 
 import rxws
+from rxws.core.wire import Binary, Text
 from rxws.testing import virtual_time
 from rxws.topics import Gap, Present, Topics, Unpublished
-from rxws.topics.attendance import BEATS
-from rxws.topics.engine import Following, Limits, Reading, Since
-from rxws.topics.memory import MemoryEngine
-from rxws.topics.register import AT_ONCE, TTL, Register
-from rxws.topics.roster import Roster, Stay
-from rxws.wire import Binary, Text
+from rxws.topics.engines.engine import Following, Limits, Reading, Since
+from rxws.topics.engines.memory import MemoryEngine
+from rxws.topics.presence.attendance import BEATS
+from rxws.topics.presence.register import AT_ONCE, TTL, Register
+from rxws.topics.presence.roster import Roster, Stay
 from tests.streams import turns, watch
 from tests.topics.presence_contract import changes
 
@@ -307,7 +307,7 @@ async def test_what_comes_late_and_gaps_change_nothing_and_what_is_said_again_is
 
 
 def test_a_member_fits_into_what_a_server_takes() -> None:
-    from rxws.topics.presence import MAX_MEMBER, MAX_MEMBERS
+    from rxws.topics.presence.present import MAX_MEMBER, MAX_MEMBERS
 
     longest = {f"{number:0{MAX_MEMBER - 7 - 4}}": [time.time(), None] for number in range(MAX_MEMBERS)}
     assert len(rxws.json.encode(longest)) < 1024 * 1024  # a NATS server's default

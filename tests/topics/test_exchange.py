@@ -12,11 +12,11 @@ from reactivex import abc
 from reactivex.disposable import Disposable
 
 import rxws
+from rxws.core.wire import Binary, Text
 from rxws.topics import Gap, Topics, Unpublished
-from rxws.topics.engine import Following, Last, Reading, Since
+from rxws.topics.engines.engine import Following, Last, Reading, Since
 from rxws.topics.message import Position, Record
-from rxws.topics.register import Register
-from rxws.wire import Binary, Text
+from rxws.topics.presence.register import Register
 from tests.streams import watch
 from tests.topics.contract import values
 
@@ -190,7 +190,7 @@ async def test_what_a_codec_raises_while_encoding_is_an_encode_error() -> None:
 
 
 async def test_a_thread_that_runs_ahead_of_the_event_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxws.topics.exchange.MAX_HANDED_OVER", 10)
+    monkeypatch.setattr("rxws.topics.all_topics.MAX_HANDED_OVER", 10)
     async with rxws.topics("memory://") as topics:
         log, errors = values(topics["a"]), values(topics.errors)
         thread = threading.Thread(target=lambda: [topics["a"].on_next(number) for number in range(15)])

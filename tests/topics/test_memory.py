@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from rxws.core.wire import Text
 from rxws.topics import Topics
-from rxws.topics.engine import Limits, Since
-from rxws.topics.memory import MemoryEngine
-from rxws.wire import Text
+from rxws.topics.engines.engine import Limits, Since
+from rxws.topics.engines.memory import MemoryEngine
 from tests.topics.contract import LIMIT, Contract, positions, values
 
 
@@ -51,7 +51,7 @@ async def test_a_process_that_is_one_of_several_is_told_that_memory_is_its_own(
     open_topics: Callable[..., Topics[Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     open_topics()["a"].on_next(1)
-    monkeypatch.setattr("rxws.siblings.count", 3)
+    monkeypatch.setattr("rxws.processes.siblings.count", 3)
     topics = open_topics()
     topics["a"].on_next(1)
     topics["a"].on_next(2)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import rxws
-from rxws.topics.memory import MemoryEngine
+from rxws.topics.engines.memory import MemoryEngine
 
 
 def test_rxws_topics_is_the_package_and_the_function() -> None:
     assert rxws.topics is sys.modules["rxws.topics"]
-    assert rxws.topics.memory.MemoryEngine is MemoryEngine  # type: ignore[attr-defined]
+    assert rxws.topics.engines.memory.MemoryEngine is MemoryEngine  # type: ignore[attr-defined]
     assert importlib.import_module("rxws.topics").token("*") == "%2A"
     assert isinstance(rxws.topics("memory://"), rxws.topics.Topics)
 
@@ -84,7 +84,7 @@ def test_topics_that_never_began_report_on_the_log_and_close(caplog: pytest.LogC
 
 
 def test_without_nats_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in [name for name in sys.modules if name.startswith("rxws.topics.nats")]:
+    for module in [name for name in sys.modules if name.startswith("rxws.topics.engines.nats")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "nats", None)
     with pytest.raises(ImportError, match=r'topics over NATS need nats-py: pip install "rxws\[nats\]"'):

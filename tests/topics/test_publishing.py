@@ -37,7 +37,7 @@ def test_it_goes_on_when_the_broker_does_not_confirm(monkeypatch: pytest.MonkeyP
         await reactivex.never()
 
     monkeypatch.setattr("rxws.topics.publishing.PATIENCE", 0.01)
-    monkeypatch.setattr("rxws.topics.memory.MemoryEngine.confirmed", never)
+    monkeypatch.setattr("rxws.topics.engines.memory.MemoryEngine.confirmed", never)
     topics = rxws.topics("memory://")
     log: list[Any] = []
     with Publisher(topics) as publisher:
@@ -55,7 +55,7 @@ def test_a_thread_that_waits_for_the_broker_goes_on_when_the_block_is_left(monke
         await asyncio.Event().wait()
 
     monkeypatch.setattr("rxws.topics.publishing.PATIENCE", 60.0)
-    monkeypatch.setattr("rxws.topics.memory.MemoryEngine.confirmed", never)
+    monkeypatch.setattr("rxws.topics.engines.memory.MemoryEngine.confirmed", never)
     with Publisher(rxws.topics("memory://")) as publisher:
         topic = publisher["a"]
         thread = threading.Thread(target=lambda: [topic.on_next(number) for number in range(AHEAD)], daemon=True)

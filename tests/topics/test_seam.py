@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from reactivex import abc
 from reactivex.disposable import Disposable
 
-from rxws.topics.engine import Last, Since
+from rxws.topics.engines.engine import Last, Since
 from rxws.topics.message import Gap, Position
 from rxws.topics.seam import BEGINNING, PENDING, Seam
 

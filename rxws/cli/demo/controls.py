@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
-from rxws.closing import Close
+from rxws.close import Close
 
 
 @dataclass(frozen=True, slots=True)

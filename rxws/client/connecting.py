@@ -1,0 +1,118 @@
+"""A client's socket from its first attempt to its end: what `connect` returns, and who owns it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from rxws.backoff import Backoff
+from rxws.client.reconnect import Reconnector
+from rxws.client.socket import ClientWebSocket
+from rxws.client.states import Closed, Open, States
+from rxws.core.block import block
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.log import CLIENT, Journal
+from rxws.core.wire import Wire
+from rxws.options import Settings
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class Dialing(Protocol):
+    """What opens the connections of a client."""
+
+    @property
+    def target(self) -> str | None:
+        """Where they lead, as far as it is known, without anything secret."""
+        ...
+
+    async def dial(self) -> tuple[Wire, str | None]:
+        """Open one; return its wire and the subprotocol."""
+        ...
+
+    async def close(self) -> None:
+        """Close what they share."""
+        ...
+
+
+class Connect(Generic[In, Out]):
+    """What `connect` returns: await it, or enter it with `async with`."""
+
+    def __init__(self, dialer: Dialing, settings: Settings, backoff: Backoff | None) -> None:
+        self._dialer = dialer
+        self._settings = settings
+        self._backoff = backoff
+        self._task: asyncio.Task[None] | None = None
+        self._block: AbstractAsyncContextManager[None] | None = None
+
+    def __await__(self) -> Generator[Any, Any, ClientWebSocket[In, Out]]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> ClientWebSocket[In, Out]:
+        socket = await self._connect()
+        self._block = block(socket._life)  # pyright: ignore[reportPrivateUsage]
+        await self._block.__aenter__()
+        return socket
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        assert self._block is not None
+        try:
+            return await self._block.__aexit__(kind, error, traceback)
+        finally:
+            if self._task is not None:
+                await asyncio.wait({self._task})
+
+    async def _connect(self) -> ClientWebSocket[In, Out]:
+        if self._task is not None:
+            raise RuntimeError("this connect(...) was used before: call connect again for another socket")
+        states: States
+        journal = Journal(CLIENT, url=self._dialer.target)
+        if self._backoff is None:
+            life = Lifecycle(self._settings, journal=journal)
+            states = States(life.reporting.report)
+            try:
+                wire, protocol = await self._dialer.dial()
+            except BaseException:
+                life.abandon()
+                await self._dialer.close()
+                raise
+            reconnector = None
+            life.open(wire, protocol)
+            states.change(Open(protocol, 1))
+        else:
+            states = States(lambda error: life.reporting.report(error))
+            reconnector = Reconnector(self._dialer.dial, self._backoff, states, journal)
+            life = Lifecycle(self._settings, journal=journal, renewal=reconnector)
+        life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
+        self._task = asyncio.create_task(self._keep(life, reconnector), name="rxws client")
+        return ClientWebSocket(life, states, reconnector)
+
+    async def _keep(self, life: Lifecycle, reconnector: Reconnector | None) -> None:
+        """Own what a socket needs, until its end."""
+        try:
+            if reconnector is None:
+                await life.closed
+            else:
+                await _until_closed(life, reconnector)
+        finally:
+            life.give_up()
+            await self._dialer.close()
+
+
+async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
+    work = asyncio.create_task(reconnector.run(life), name="rxws reconnect")
+    life.at_end(work.cancel)
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+    except Exception as error:
+        life.reporting.note(error)
+    finally:
+        work.cancel()

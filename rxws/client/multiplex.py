@@ -1,0 +1,94 @@
+"""One topic of a socket that carries many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable
+
+from rxws.client.states import Open, State, States
+from rxws.core.lifecycle import Lifecycle
+from rxws.rx.broadcast import Broadcast
+
+T = TypeVar("T")
+
+
+class Topic(Observable[T]):
+    """Emits the messages of one topic to all its subscribers, while there are any; made by `socket.multiplex`."""
+
+    def __init__(
+        self, life: Lifecycle, states: States, subscribe: Any, unsubscribe: Any, matches: Callable[[T], bool]
+    ) -> None:
+        super().__init__()
+        self._life = life
+        self._states = states
+        self._subscribe_message = subscribe
+        self._unsubscribe_message = unsubscribe
+        self._matches = matches
+        self._subscribers = 0
+        self._broadcast: Broadcast[T] = Broadcast(life.reporting.report)
+        self._upstream = CompositeDisposable()
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        if not self._subscribers:
+            self._broadcast: Broadcast[T] = Broadcast(self._life.reporting.report)
+        broadcast = self._broadcast
+        subscription = broadcast.subscribe(observer)
+        self._subscribers += 1
+        if self._subscribers == 1:
+            self._begin()
+
+        def leave() -> None:
+            subscription.dispose()
+            if broadcast is self._broadcast and self._subscribers:
+                self._subscribers -= 1
+                if not self._subscribers:
+                    self._stop()
+
+        return Disposable(leave)
+
+    def _begin(self) -> None:
+        upstream = CompositeDisposable(self._life.incoming.subscribe(self._take, on_completed=self._end))
+        self._upstream = upstream
+        upstream.add(self._states.subscribe(self._open_again))
+
+    def _take(self, message: T) -> None:
+        try:
+            is_ours = self._matches(message)
+        except Exception as error:
+            self._end(error)
+        else:
+            if is_ours:
+                self._broadcast.emit(message)
+
+    def _open_again(self, state: State) -> None:
+        if isinstance(state, Open):
+            try:
+                self._send(self._subscribe_message)
+            except Exception as error:
+                self._upstream.dispose()
+                self._finish(error)
+
+    def _end(self, error: Exception | None = None) -> None:
+        self._stop()
+        self._finish(error)
+
+    def _finish(self, error: Exception | None) -> None:
+        self._subscribers = 0
+        self._broadcast.end(error)
+
+    def _stop(self) -> None:
+        self._upstream.dispose()
+        if isinstance(self._states.present, Open):
+            try:
+                self._send(self._unsubscribe_message)
+            except Exception as error:
+                self._life.reporting.report(error)
+
+    def _send(self, message: Any) -> None:
+        if message is not None:
+            self._life.outgoing.send_on(self._life.connection, message() if callable(message) else message)

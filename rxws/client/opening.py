@@ -1,0 +1,92 @@
+"""`connect`: the same WebSocket that handlers get, over aiohttp's client."""
+
+from __future__ import annotations
+
+import ssl as tls
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, Unpack, overload
+
+from aiohttp import ClientSession
+from yarl import URL
+
+from rxws import codecs
+from rxws.backoff import Backoff
+from rxws.client.connecting import Connect
+from rxws.client.dial import Dialer, Headers, Source, check_url
+from rxws.options import ClientOptions, check
+
+In = TypeVar("In")
+SERVER_ONLY: Final = ("origins",)
+
+
+@overload
+def connect(
+    url: Source[str | URL],
+    *,
+    codec: codecs.Codec[In, Any],
+    reconnect: Backoff | None = None,
+    session: ClientSession | None = None,
+    headers: Source[Headers] | None = None,
+    ssl: tls.SSLContext | bool = True,
+    proxy: str | URL | None = None,
+    open_timeout: float = 10.0,
+    **options: Unpack[ClientOptions],
+) -> Connect[In, Any]: ...
+@overload
+def connect(
+    url: Source[str | URL],
+    *,
+    reconnect: Backoff | None = None,
+    session: ClientSession | None = None,
+    headers: Source[Headers] | None = None,
+    ssl: tls.SSLContext | bool = True,
+    proxy: str | URL | None = None,
+    open_timeout: float = 10.0,
+    **options: Unpack[ClientOptions],
+) -> Connect[str | bytes, str | bytes]: ...
+def connect(
+    url: Source[str | URL],
+    *,
+    reconnect: Backoff | None = None,
+    session: ClientSession | None = None,
+    headers: Source[Headers] | None = None,
+    ssl: tls.SSLContext | bool = True,
+    proxy: str | URL | None = None,
+    open_timeout: float = 10.0,
+    **options: Any,
+) -> Connect[Any, Any]:
+    """Connect to a server. Enter what it returns, `async with ... as socket`, or await it, `socket = await ...`.
+
+    Without `reconnect`, there is one connection: opening it raises `ConnectError` if it fails, and the streams end with
+    it. With a `Backoff`, entering returns at once; `incoming`, `outgoing` and `errors` live across connections, until
+    one ends for good, the attempts are used up, or the socket is closed. What is sent while there is no connection
+    waits, or what `offline` says. Nothing is sent twice: what was handed to a connection that broke and may not have
+    arrived is emitted by `socket.undelivered`.
+
+    Leaving the block sends what is queued, closes with 1000 and waits, within `close_timeout`; a block that raises
+    closes with 1011 and raises on. Reading starts with the first subscriber of `incoming`.
+
+    `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
+    is an aiohttp `ClientSession` to share; otherwise one is made, and closed. `ssl`, `proxy`: as aiohttp's.
+    `open_timeout`: seconds for one attempt. Other options and defaults: `rxws.options.Settings`.
+
+    Raises `TypeError` or `ValueError` for a wrong option or URL. Memory: as a server's socket; with `reconnect`, as
+    many bytes again as `max_buffered`, of messages whose arrival is not confirmed yet.
+    """
+    settings = check(options, without=SERVER_ONLY)
+    if not callable(url):
+        check_url(url)
+    if reconnect is not None and not isinstance(reconnect, Backoff):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"reconnect must be a Backoff, such as rxws.Backoff(), not {reconnect!r}")
+    if "offline" in options and reconnect is None:
+        raise ValueError("offline is for sockets that come back: give reconnect=rxws.Backoff() too")
+    if not isinstance(open_timeout, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"open_timeout must be a number of seconds, not {open_timeout!r}")
+    if not 0 < open_timeout < float("inf"):
+        raise ValueError(f"open_timeout must be a positive number of seconds, not {open_timeout!r}")
+    if session is not None and not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"session must be an aiohttp.ClientSession, not {session!r}")
+    if not (headers is None or callable(headers) or isinstance(headers, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"headers must be a mapping of names to values, or a function that makes one, not {headers!r}")
+    dialer = Dialer(url, settings, session=session, headers=headers, ssl=ssl, proxy=proxy, open_timeout=open_timeout)
+    return Connect(dialer, settings, reconnect)

@@ -1,0 +1,162 @@
+"""A connection after the other: the streams of a socket survive them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from rxws.backoff import Backoff
+from rxws.client.states import Connecting, Open, States, Waiting
+from rxws.close import Close
+from rxws.core.connection import Connection
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.log import Journal
+from rxws.core.wire import Wire
+
+Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
+"""Opens a connection: its wire, and the subprotocol that was negotiated."""
+
+
+class Reconnector:
+    """Brings a socket its connections: the first one, another when one is lost, a fresh one in time."""
+
+    def __init__(self, dial: Dial, backoff: Backoff, states: States, journal: Journal) -> None:
+        self._dial = dial
+        self._backoff = backoff
+        self._states = states
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._attempt = 0  # since the last stable connection
+        self._opened = 0.0
+        self._event: asyncio.Future[float | None] = self._loop.create_future()
+        """What the present connection waits for: `None` to be replaced, or the delay after it broke."""
+        self._rotation: asyncio.TimerHandle | None = None
+        self._replacing = False
+
+    def follows(self, because: Exception) -> bool:
+        """Tell whether another connection will be tried now that one has broken, and announce it."""
+        if self._loop.time() - self._opened >= self._backoff.reset_after:
+            self._attempt = 0
+        if self._is_last(because):
+            return False
+        try:
+            delay = self._delay(because)
+        except Exception as error:
+            self._journal.fault("the jitter of the back-off raised; the socket ends", error)
+            return False
+        self._states.change(Waiting(delay, because))
+        self._event.set_result(delay)
+        return True
+
+    def rotate(self) -> None:
+        """Replace the present connection, if there is one and it is not being replaced."""
+        if isinstance(self._states.present, Open) and not (self._replacing or self._event.done()):
+            asked, self._event = self._event, self._loop.create_future()
+            asked.set_result(None)
+
+    async def run(self, life: Lifecycle) -> None:
+        """Keep a socket connected; raises what is final of what keeps it from that."""
+        try:
+            while True:
+                wire, protocol = await self._reach(announce=True)
+                self._open(life, wire, protocol)
+                while (delay := await self._event) is None:
+                    await self._replace(life)
+                await asyncio.sleep(delay)
+        finally:
+            self._forget_rotation()
+
+    async def _reach(self, *, announce: bool) -> tuple[Wire, str | None]:
+        """Try until there is a connection; raises the error that is final."""
+        while True:
+            self._attempt += 1
+            if announce and self._states.present != (connecting := Connecting(self._attempt)):
+                self._states.change(connecting)
+            try:
+                return await self._dial()
+            except Exception as error:
+                if self._is_last(error):
+                    raise
+                because = error
+            await asyncio.sleep(self._announce(because) if announce else self._delay(because))
+
+    def _delay(self, because: Exception) -> float:
+        delay = self._backoff.delay(max(self._attempt - 1, 0), because)
+        self._journal.waiting(delay, because)
+        return delay
+
+    def _announce(self, because: Exception) -> float:
+        delay = self._delay(because)
+        self._states.change(Waiting(delay, because))
+        return delay
+
+    def _open(self, life: Lifecycle, wire: Wire, protocol: str | None) -> Connection:
+        self._opened = self._loop.time()
+        self._event = self._loop.create_future()
+        connection = life.open(wire, protocol)
+        self._rotate_in_time()
+        self._states.change(Open(protocol, self._attempt))
+        return connection
+
+    async def _replace(self, life: Lifecycle) -> None:
+        """Open a successor while the present connection goes on; switch; close the old one.
+
+        The old one sends no more before the switch, so that order is kept, and is closed when all that was sent after
+        the switch has arrived: a subscription on the new connection is there before the one on the old is gone.
+        """
+        old = life.connection
+        if old is None:
+            return
+        self._replacing, self._attempt = True, 0
+        reach = asyncio.create_task(self._reach(announce=False))
+        try:
+            await asyncio.wait({reach, self._event}, return_when=asyncio.FIRST_COMPLETED)
+            if self._event.done():
+                return
+            wire, protocol = reach.result()
+            old.sending = False
+            await self._arrival(life, old)
+            if life.close_cause is not None:
+                return
+            new, reach = self._open(life, wire, protocol), None
+            await self._arrival(life, new, life.outgoing.buffered[0])
+            old.finish(Close(), Close(), flush=False, listening=True)
+        except Exception as error:
+            self._rotate_in_time()
+            life.reporting.note(error)
+        finally:
+            self._replacing = False
+            if reach is not None:
+                reach.cancel()
+                reach.add_done_callback(_abort)
+
+    async def _arrival(self, life: Lifecycle, connection: Connection, more: int = 0) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(life.settings.close_timeout):
+                assert connection.receipts is not None
+                await connection.receipts.arrival(more)
+
+    def _is_last(self, because: Exception) -> bool:
+        limit = self._backoff.max_attempts
+        if limit is not None and self._attempt >= limit:
+            return True
+        try:
+            return self._backoff.final(because)
+        except Exception as error:
+            self._journal.fault("the rule for what is final raised; this is", error)
+            return True
+
+    def _rotate_in_time(self) -> None:
+        self._forget_rotation()
+        if self._backoff.rotate_every is not None:
+            self._rotation = self._loop.call_later(self._backoff.rotate_every, self.rotate)
+
+    def _forget_rotation(self) -> None:
+        if self._rotation is not None:
+            self._rotation.cancel()
+
+
+def _abort(reach: asyncio.Task[tuple[Wire, str | None]]) -> None:
+    if not reach.cancelled() and reach.exception() is None:
+        reach.result()[0].abort()

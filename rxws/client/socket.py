@@ -1,0 +1,69 @@
+"""The public face of a client's WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from reactivex import Observable
+
+from rxws.client.multiplex import Topic
+from rxws.client.reconnect import Reconnector
+from rxws.client.request import Request
+from rxws.client.states import State, States
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.socket import WebSocket
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class ClientWebSocket(WebSocket[In, Out]):
+    """A client's WebSocket: the three streams, the states of its connection, topics, requests."""
+
+    def __init__(self, lifecycle: Lifecycle, states: States, reconnector: Reconnector | None) -> None:
+        super().__init__(lifecycle)
+        self._states = states
+        self._reconnector = reconnector
+
+    @property
+    def states(self) -> Observable[State]:
+        """The present state, then every change: `Connecting`, `Open`, `Waiting`, `Closed`; then it completes."""
+        return self._states
+
+    def multiplex(
+        self,
+        *,
+        subscribe: Out | Callable[[], Out],
+        unsubscribe: Out | Callable[[], Out] | None = None,
+        matches: Callable[[In], bool],
+    ) -> Observable[In]:
+        """Make an Observable of one topic, shared by its subscribers, of a socket that carries many.
+
+        `subscribe` is sent for the first subscriber and again whenever a connection opens, `unsubscribe` when the last
+        one leaves, if there is a connection then; both are messages, or functions that make them. Emits the messages
+        that `matches`. Completes when the socket closes; fails if `matches`, or `subscribe`, raises, and other topics
+        go on. May be subscribed again after its end, with `retry` or `repeat`, say. Memory: none of its own.
+        """
+        return Topic[In](self._life, self._states, subscribe, unsubscribe, matches)
+
+    def request(  # pyright: ignore[reportIncompatibleMethodOverride] - a server's is the request of the handshake
+        self, message: Out, *, matches: Callable[[In], bool], timeout: float = 10.0
+    ) -> Observable[In]:
+        """Make an Observable of one answer: `answer = await socket.request(question, matches=...)`.
+
+        Each subscription sends the message, and emits the first message that `matches`, and completes. Fails with
+        `TimeoutError` after `timeout` seconds, with `ConnectionLost` as soon as it is known that the message was not
+        delivered, or that the socket has closed, with `EncodeError` if the message cannot be sent.
+        """
+        return Request[In](self._life, message, matches, timeout)
+
+    def rotate(self) -> None:
+        """Replace the connection without a gap: the successor opens first, then takes over, then the old one closes.
+
+        In between, messages come from both, so that none is missed; of a feed that sends the same to each, some come
+        twice. From any thread. Raises `RuntimeError` on a socket without `reconnect`.
+        """
+        if self._reconnector is None:
+            raise RuntimeError("only a socket that comes back can rotate: connect(url, reconnect=rxws.Backoff())")
+        self._life.thread.run(self._reconnector.rotate)

@@ -1,0 +1,1 @@
+"""One socket without I/O: it knows no transport."""

@@ -1,0 +1,205 @@
+"""The bounded buffer of `outgoing`, and what happens at its limit."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+from rxws.core.wire import Frame
+
+NONE: Final[list[Frame]] = []
+
+OverflowName = Literal["close", "drop_oldest", "drop_newest", "latest"]
+
+
+@dataclass(frozen=True, slots=True)
+class LatestBy:
+    """The overflow policy that `latest_by` makes."""
+
+    key: Callable[[Any], Hashable]
+
+
+Overflow = OverflowName | LatestBy
+
+
+def latest_by(key: Callable[[Any], Hashable]) -> LatestBy:
+    """Make an overflow policy: while the peer cannot keep up, keep the newest message of each key.
+
+    A peer that keeps up gets everything. The newest message takes the place in the queue of the one it
+    replaces. `key` gets the message as it was given to `outgoing`; at most `max_buffered` bytes wait.
+
+    >>> latest_by(lambda tick: tick["symbol"]).key({"symbol": "EURUSD", "bid": 1.07})
+    'EURUSD'
+    """
+    if not callable(key):
+        raise TypeError(f"latest_by takes a function of a message, not {key!r}")
+    return LatestBy(key)
+
+
+class Full(Exception):
+    """The buffer is full, its policy is to close, and `item` did not fit."""
+
+    def __init__(self, item: Frame) -> None:
+        super().__init__(item)
+        self.item = item
+
+
+class Buffer(Protocol):
+    """A queue that weighs at most its limit, or holds a single message that is heavier alone."""
+
+    weight: int
+
+    def __len__(self) -> int:
+        """Count the messages."""
+        ...
+
+    def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame] | None:
+        """Append, and return what was dropped for it, or `None` if it was refused; raises `Full` unless `patient`."""
+        ...
+
+    def pop(self, limit: int) -> list[Frame]:
+        """Take the first ones: they weigh `limit` at most, or are one."""
+        ...
+
+    def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
+        """Take out some."""
+        ...
+
+
+def make_buffer(overflow: Overflow, limit: int) -> Buffer:
+    """Make the buffer that a policy asks for."""
+    if overflow == "latest":
+        return ConflatingBuffer(limit, lambda message: None)
+    if isinstance(overflow, LatestBy):
+        return ConflatingBuffer(limit, overflow.key)
+    return QueueBuffer(limit, overflow)
+
+
+class QueueBuffer:
+    """First in, first out: `close`, `drop_oldest`, `drop_newest`."""
+
+    __slots__ = ("_items", "_limit", "_overflow", "weight")
+
+    def __init__(self, limit: int, overflow: OverflowName) -> None:
+        self.weight = 0
+        self._limit = limit
+        self._overflow = overflow
+        self._items: deque[Frame] | tuple[()] = ()  # until there is something: an empty deque is large
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame] | None:
+        """Append; at the limit the policy decides who goes."""
+        items = self._items
+        if not isinstance(items, deque):
+            items = self._items = deque[Frame]()
+        weight = self.weight + item.weight
+        if weight > self._limit and items:
+            return self._push_over_limit(items, item, patient)
+        items.append(item)
+        self.weight = weight
+        return NONE
+
+    def pop(self, limit: int) -> list[Frame]:
+        """Take the oldest: they weigh `limit` at most, or are one."""
+        items = self._items
+        if not items:
+            return []
+        if len(items) > 1 and self.weight > limit:
+            taken = [self._pop_oldest(items)]
+            limit -= taken[0].weight
+            while items and items[0].weight <= limit:
+                taken.append(self._pop_oldest(items))
+                limit -= taken[-1].weight
+            return taken
+        self.weight = 0
+        if len(items) == 1:
+            return [items.popleft()]
+        taken = list(items)
+        items.clear()
+        return taken
+
+    def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
+        """Take out some, wherever they are."""
+        removed = [item for item in self._items if unwanted(item)]
+        if removed:
+            self._items = deque(item for item in self._items if not unwanted(item))
+            self.weight -= sum(item.weight for item in removed)
+        return removed
+
+    def _push_over_limit(self, items: deque[Frame], item: Frame, patient: bool) -> list[Frame] | None:
+        if self._overflow == "drop_newest" or (self._overflow == "close" and patient):
+            return None
+        if self._overflow == "close":
+            raise Full(item)
+        dropped: list[Frame] = []
+        while items and self.weight + item.weight > self._limit:
+            dropped.append(self._pop_oldest(items))
+        items.append(item)
+        self.weight += item.weight
+        return dropped
+
+    def _pop_oldest(self, items: deque[Frame]) -> Frame:
+        item = items.popleft()
+        self.weight -= item.weight
+        return item
+
+
+class ConflatingBuffer:
+    """Keeps, while the wire is congested, the newest message of each key: `latest`, `latest_by`."""
+
+    __slots__ = ("_items", "_key", "_limit", "_places", "_turn", "weight")
+
+    def __init__(self, limit: int, key: Callable[[Any], Hashable]) -> None:
+        self.weight = 0
+        self._limit = limit
+        self._key = key
+        self._turn = 0
+        self._items: OrderedDict[int, tuple[Hashable, Frame]] = OrderedDict()
+        self._places: dict[Hashable, deque[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame]:
+        """Append, or take the place of what waits under the same key; at the limit the oldest goes."""
+        key = self._key(item.message)
+        dropped: list[Frame] = []
+        if congested and key in self._places:
+            place, *newer = self._places[key]
+            dropped = [self._items[place][1], *(self._remove(later) for later in newer)]
+            self.weight -= dropped[0].weight
+        else:
+            self._turn = place = self._turn + 1
+            self._places.setdefault(key, deque()).append(place)
+        self._items[place] = key, item
+        self.weight += item.weight
+        while self.weight > self._limit and (oldest := next((p for p in self._items if p != place), None)) is not None:
+            dropped.append(self._remove(oldest))
+        return dropped
+
+    def pop(self, limit: int) -> list[Frame]:
+        """Take those whose turn it is: they weigh `limit` at most, or are one."""
+        taken: list[Frame] = []
+        while self._items:
+            place, (_, item) = next(iter(self._items.items()))
+            if taken and item.weight > limit:
+                break
+            taken.append(self._remove(place))
+            limit -= item.weight
+        return taken
+
+    def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
+        """Take out some, wherever they are."""
+        return [self._remove(place) for place, (_, item) in list(self._items.items()) if unwanted(item)]
+
+    def _remove(self, place: int) -> Frame:
+        key, item = self._items.pop(place)
+        self._places[key].remove(place)
+        if not self._places[key]:
+            del self._places[key]
+        self.weight -= item.weight
+        return item

@@ -1,0 +1,276 @@
+"""One connection of a socket: messages, heartbeat, closing handshake. The `Endpoint` of its wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextvars import copy_context
+from typing import Any, Final, Protocol
+
+from rxws import codecs
+from rxws.close import Close
+from rxws.codecs import Codec
+from rxws.core.heartbeat import Heartbeat
+from rxws.core.limits import Patience
+from rxws.core.outgoing import Outgoing
+from rxws.core.rate import Rate
+from rxws.core.receipts import Receipts
+from rxws.core.reports import Reporting
+from rxws.core.streams import Incoming
+from rxws.core.wire import Frame, Ping, Wire
+from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
+from rxws.options import Settings
+from rxws.rx.holds import Source, origin
+from rxws.stats import Counters
+
+PINGS: Final = 1000.0
+"""Pings and pongs of the peer's a second, with a burst of as many; each costs about as much as a message."""
+
+
+class Owner(Source, Protocol):
+    """What a connection asks of its socket."""
+
+    incoming: Incoming[Any]
+    outgoing: Outgoing[Any]
+    counters: Counters
+    reporting: Reporting
+
+    def close(self, close: Close) -> None:
+        """Close, since the peer exceeds what it may, or the codec says so."""
+        ...
+
+    def lost(self, error: ConnectionLost) -> None:
+        """Take the error of a connection that is gone without a close frame."""
+        ...
+
+    def ending(self, connection: Connection, because: Exception) -> None:
+        """Take note that the peer, or its absence, ends a connection."""
+        ...
+
+    def ended(self, connection: Connection) -> None:
+        """Take note that the transport is gone."""
+        ...
+
+
+class Connection:
+    """Speaks for its socket on one wire, from the handshake to the end of the transport.
+
+    The first cause of the end wins: a close of ours, a close of the peer's, a violation, the connection's loss.
+    """
+
+    __slots__ = (
+        *("_answer", "_counters", "_deadline", "_decode", "_emit", "_listening", "_loop", "_next_items", "_owner"),
+        *("_patience", "_ping", "_pings", "_rate", "_settings", "cause", "closed_by_peer", "context", "heartbeat"),
+        *("receipts", "sending", "wire"),
+    )
+    _deadline: asyncio.TimerHandle
+
+    def __init__(
+        self, owner: Owner, wire: Wire, settings: Settings, codec: Codec[Any, Any], *, confirmed: bool
+    ) -> None:
+        self.wire = wire
+        self.context = copy_context()
+        self.cause: Close | None = None
+        """Why it ends, once it does."""
+        self.heartbeat: Heartbeat | None = None
+        self.receipts: Receipts | None = None
+        self.closed_by_peer = False
+        """Whether the peer's close frame is what ends it."""
+        self.sending = True
+        """Whether it takes messages from `outgoing`."""
+        self._owner = owner
+        self.context.run(origin.set, owner)
+        self._settings = settings
+        self._decode = None if codec is codecs.text else codec.decode
+        self._counters = owner.counters
+        self._emit = owner.incoming.emit
+        self._next_items = owner.outgoing.next_items
+        self._loop = asyncio.get_running_loop()
+        self._rate = Rate(settings.message_rate) if settings.message_rate else None
+        self._pings: Rate | None = None  # as most peers send none
+        self._patience: Patience | None = None  # as most messages come whole
+        self._listening = True
+        self._answer: Close | None = None
+        self._ping: bytes | None = None
+        if confirmed:
+            self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
+
+    def start(self, *, held: bool) -> None:
+        """Begin to read and write."""
+        wire, interval = self.wire, self._settings.heartbeat
+        if self.cause is None and interval is not None:
+            self.heartbeat = Heartbeat(self._loop, interval, self)
+        if held:
+            wire.hold()
+        wire.start(self, fresh=self._settings.overflow not in ("close", "drop_oldest", "drop_newest"))
+        wire.wake()
+
+    def finish(self, cause: Close, answer: Close | None, *, flush: bool, listening: bool = False) -> bool:
+        """Begin to close, if nothing has yet: send what is queued (`flush`) and `answer`, within the deadline.
+
+        Messages that still come are emitted if `listening`, else dropped.
+        """
+        if self.cause is not None:
+            return False
+        self.cause, self._answer = cause, answer
+        self.sending, self._listening = flush, listening
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
+        if self._patience is not None:
+            self._patience.stop()
+        self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort)
+        self.wire.wake()
+        return True
+
+    # The endpoint of the wire
+
+    def take(self, limit: int) -> Sequence[Frame] | Close:
+        """Give the wire the next frames: a ping, what is queued, the close."""
+        receipts = self.receipts
+        if self._ping is not None and self.heartbeat is not None and self.cause is None:
+            data, self._ping = self._ping, None
+            self.heartbeat.ping_taken()
+            self.wire.wake()
+            return (Ping(data),)
+        if receipts is not None:
+            if (data := receipts.ping()) is not None:
+                self.wire.wake()
+                return (Ping(data),)
+            if self.sending and receipts.full:
+                return ()
+            limit = 0  # one at a time, since a ping may be due after each
+        if self.sending and (items := self._next_items(limit)):
+            if receipts is not None:
+                receipts.sent(items[0])
+            if receipts is not None or self._answer is not None:
+                self.wire.wake()
+            return items
+        if self._answer is None:
+            return ()
+        if receipts is not None and (data := receipts.last_ping()) is not None:
+            self.wire.wake()
+            return (Ping(data),)
+        answer, self._answer = self._answer, None
+        return answer
+
+    def message_received(self, data: Any) -> None:
+        """Count, decode and emit a message."""
+        if not self._listening:
+            return
+        counters = self._counters
+        counters.received += 1
+        counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
+        if self._rate is not None and not self._rate.admits(self._loop.time()):
+            self.wire.ignore()
+            self._owner.close(Close(1008, "Message Rate Exceeded"))
+            return
+        if self._decode is not None:
+            try:
+                data = self._decode(data)
+            except Close as close:
+                self._owner.close(close)
+                return
+            except Exception as cause:
+                error = DecodeError(data)
+                error.__cause__ = cause
+                self._owner.reporting.report(error)
+                return
+        self._emit(data)
+
+    def part_received(self) -> None:
+        """Note that the peer lives, and for how long it has been sending a message."""
+        self.sign_of_life()
+        limit = self._settings.message_timeout
+        if limit is not None and self.cause is None:
+            if self._patience is None:
+                self._patience = Patience(self._loop, limit, self.wire, self._lost_patience)
+            self._patience.part_received()
+
+    def sign_of_life(self) -> None:
+        """Note that the peer lives."""
+        if self.heartbeat is not None:
+            self.heartbeat.unseen = False
+
+    def ping_received(self) -> None:
+        """Note that the peer lives, unless it floods."""
+        self.sign_of_life()
+        self._count_ping()
+
+    def pong_received(self, data: bytes) -> None:
+        """Note a pong."""
+        self._count_ping()
+        if self.heartbeat is not None:
+            self.heartbeat.pong(data)
+        if self.receipts is not None and self.receipts.pong(data):
+            self.wire.wake()
+
+    def close_received(self, close: Close) -> None:
+        """Answer the peer's close with its code; what was queued will not be read any more."""
+        if self.finish(close, close.passed_on(), flush=False):
+            self.closed_by_peer = True
+            self._owner.ending(self, close)
+
+    def protocol_violated(self, error: Exception, close: Close) -> None:
+        """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
+        violation = ProtocolError(str(error), close.code)
+        violation.__cause__ = error
+        self._fail(violation, close)
+
+    # What the heartbeat asks
+
+    @property
+    def received(self) -> int:
+        """Count the messages so far, over all connections."""
+        return self._counters.received
+
+    @property
+    def blind(self) -> bool:
+        """Whether a pong may wait unread."""
+        return self.wire.blind
+
+    def send_ping(self, data: bytes) -> None:
+        """Send a ping, before what is queued."""
+        self._ping = data
+        self.wire.wake()
+
+    def missed_heartbeat(self) -> None:
+        """End: the peer is gone."""
+        self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
+        self.wire.abort()
+
+    # The end
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """End."""
+        lost = ConnectionLost("the connection ended without a close frame")
+        lost.__cause__ = error
+        self._lose(lost)
+        self._deadline.cancel()
+        if self.receipts is not None:
+            self.receipts.stop()
+        self._owner.ended(self)
+
+    def _lose(self, error: ConnectionLost) -> None:
+        if self.cause is None:
+            self._owner.lost(error)
+        if self.finish(Close.received(1006), None, flush=False):
+            self._owner.ending(self, error)
+
+    def _count_ping(self) -> None:
+        if self._pings is None:
+            self._pings = Rate(PINGS)
+        if self.cause is None and not self._pings.admits(self._loop.time()):
+            self._refuse(f"more than {PINGS:g} pings a second", "Too Many Pings")
+
+    def _lost_patience(self) -> None:
+        self._refuse(f"a message took more than {self._settings.message_timeout:g} s", "Message Unfinished")
+
+    def _refuse(self, why: str, reason: str) -> None:
+        """Fail the connection of a peer that takes too much."""
+        self.wire.ignore()
+        self._fail(ProtocolError(why, 1008), Close(1008, reason))
+
+    def _fail(self, violation: ProtocolError, close: Close) -> None:
+        if self.finish(close, close, flush=False):
+            self._owner.ending(self, violation)
+            self._owner.reporting.note(violation)

@@ -1,0 +1,66 @@
+"""From a message to a frame: once for a message that goes to many sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from rxws.close import Close
+from rxws.codecs import Codec, text
+from rxws.core.wire import Binary, Text
+from rxws.errors import EncodeError
+
+IMMUTABLE: Final = (str, bytes, int, float)
+
+
+_last: tuple[Any, Any, Text | Binary] = None, None, Text(b"")
+"""The last message that cannot have changed since, its codec, and its frame."""
+
+_shared = _last
+"""The message that is being handed to many, its codec, and its frame."""
+
+
+def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
+    """Encode a message; raises `EncodeError`, or a `Close` of the codec's.
+
+    The frame of the last immutable message is used again for the very same object; so is that of a shared one.
+    """
+    global _last
+    if message is _last[0] and codec is _last[1]:
+        return _last[2]
+    if message is _shared[0] and codec is _shared[1]:
+        return _shared[2]
+    try:
+        if codec is text and type(message) is str:
+            frame = Text(message.encode(), message)
+        elif isinstance(data := codec.encode(message), str):
+            frame = Text(data.encode(), message)
+        elif isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+            frame = Binary(bytes(data), message)
+        else:
+            raise TypeError(f"{type(codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
+    except Close:
+        raise
+    except Exception as cause:
+        raise EncodeError(message, str(cause)) from cause
+    if type(message) in IMMUTABLE:
+        _last = message, codec, frame
+    return frame
+
+
+@contextmanager
+def sharing(message: Any, codec: Codec[Any, Any], frame: Text | Binary) -> Generator[None]:
+    """Use this frame for this very object within the block, in which nobody changes it.
+
+    >>> from rxws.codecs import json
+    >>> with sharing(news := {"a": 1}, json, Text(b'{"a":1}')) as _:
+    ...     encode(json, news) is encode(json, news)
+    True
+    """
+    global _shared
+    before, _shared = _shared, (message, codec, frame)
+    try:
+        yield
+    finally:
+        _shared = before

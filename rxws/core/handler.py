@@ -1,0 +1,191 @@
+"""What a handler may be: its parameters are bound by name, and what it returns is run."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, Final, cast
+
+from reactivex import Observable, abc
+
+from rxws.close import Close
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.socket import WebSocket
+
+NAMES: Final = ("request", "incoming", "outgoing", "errors", "socket")
+
+OPTIONS: Final = "__rxws_options__"
+"""The attribute of an aiohttp handler that has the options it was decorated with; `__wrapped__` is the function."""
+
+TURN: Final = 64
+"""Values that a generator may yield before the event loop's other business gets its turn."""
+
+Start = Callable[[], "asyncio.Task[None] | None"]
+
+
+class Handler:
+    """A function that says what a socket does; raises `TypeError` for one that cannot."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        if isinstance(function, (staticmethod, classmethod)):
+            kind = type(cast("object", function)).__name__
+            raise TypeError(f"a handler is a function: write @{kind} above @rxws.websocket, not below it")
+        if not callable(function):
+            raise TypeError(f"a handler is a function, not {function!r}")
+        self.name = getattr(function, "__qualname__", None) or repr(function)
+        target, _ = _unwrap(function)
+        forms = target, getattr(target, "__call__", None)  # noqa: B004 - of an object that is callable
+        if any(map(inspect.isgeneratorfunction, forms)):
+            raise TypeError(f"{self.name} yields but is no coroutine: write 'async def'")
+        self._function = function
+        self._parameters = _parameters(function, self.name)
+        self._is_coroutine = any(map(inspect.iscoroutinefunction, forms))
+        self._is_generator = any(map(inspect.isasyncgenfunction, forms))
+        names = {parameter.name for parameter in self._parameters}
+        self._may_subscribe = bool(names & {"incoming", "socket"})
+
+    def compose(
+        self,
+        life: Lifecycle,
+        socket: WebSocket[Any, Any],
+        first: tuple[Any, ...] = (),
+        let_through: tuple[type[Exception], ...] = (),
+    ) -> Start:
+        """Call a `def` handler now, others later, and return what to do when the socket is open.
+
+        `first` are arguments before the bound ones, `self` of a method. What a `def` handler raises fails the
+        socket as soon as it is open, but for exceptions to be let through.
+        """
+        if self._is_coroutine:
+            return lambda: self._start(life, lambda: self._live(life, self._call(socket, first)))
+        if self._is_generator:
+            return lambda: self._start(life, lambda: self._generate(life, self._call(socket, first)))
+        try:
+            result = self._call(socket, first)
+            if result is not None:
+                self._check(result, life)
+        except let_through:
+            raise
+        except Exception as error:
+            failure = error
+            return lambda: life.reporting.fail(failure)
+        return lambda: self._begin(life, result)
+
+    def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...]) -> Any:
+        args, kwargs = list(first), dict[str, Any]()
+        for parameter in self._parameters:
+            value = socket if parameter.name == "socket" else getattr(socket, parameter.name)
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                args.append(value)
+            else:
+                kwargs[parameter.name] = value
+        return self._function(*args, **kwargs)
+
+    def _check(self, result: Any, life: Lifecycle) -> None:
+        if result is life.outgoing:
+            raise TypeError(f"{self.name} returned its own outgoing: return another Observable, or None")
+        if isinstance(result, (Observable, abc.DisposableBase)) or _are_disposables(result):
+            return
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError(
+            f"{self.name} returned {type(result).__name__}: a handler returns an Observable, a Disposable, a list of "
+            "Disposables, or None; one that awaits or yields is an 'async def'"
+        )
+
+    def _begin(self, life: Lifecycle, result: Any) -> None:
+        try:
+            self._run(life, result)
+        except Exception as error:
+            life.reporting.fail(error)
+
+    def _run(self, life: Lifecycle, result: Any) -> None:
+        """Do what the result asks for; after it, messages come whether or not they are wanted."""
+        if isinstance(result, Observable):
+            life.stream(cast("Observable[Any]", result))
+        elif isinstance(result, abc.DisposableBase):
+            life.own(result)
+        elif result is not None:
+            life.own(*result)
+        life.incoming.want()
+
+    def _start(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+        if not self._may_subscribe:
+            life.incoming.want()
+        task = life.thread.loop.create_task(self._guard(life, work), name=f"rxws {self.name}")
+        life.at_end(task.cancel)
+        task.add_done_callback(lambda task: life.close(Close()) if task.cancelled() else None)
+        return task
+
+    async def _guard(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()  # not made before: a task may be cancelled before it begins
+        except Exception as error:
+            life.reporting.fail(error)
+
+    async def _live(self, life: Lifecycle, coroutine: Coroutine[Any, Any, Any]) -> None:
+        result = await coroutine
+        if result is None:
+            life.close(Close())
+        else:
+            self._check(result, life)
+            self._run(life, result)
+
+    async def _generate(self, life: Lifecycle, generator: AsyncGenerator[Any, None]) -> None:
+        values = 0
+        async with aclosing(generator):
+            async for value in generator:
+                life.outgoing.on_next(value)
+                values += 1
+                if life.close_cause is None and not life.outgoing.has_room:
+                    await room(life)
+                elif values % TURN == 0:
+                    await asyncio.sleep(0)
+                if life.close_cause is not None:
+                    return
+        life.close(Close())
+
+
+async def room(life: Lifecycle) -> None:
+    """Wait until `outgoing` has room, or takes nothing more."""
+    free = life.thread.loop.create_future()
+    life.outgoing.when_room(lambda: free.done() or free.set_result(None))
+    await free
+
+
+def _are_disposables(result: Any) -> bool:
+    return isinstance(result, (list, tuple)) and all(
+        isinstance(item, abc.DisposableBase) for item in cast("list[object]", result)
+    )
+
+
+def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+    parameters = list(inspect.signature(function).parameters.values())
+    target, bound = _unwrap(function)
+    if parameters and parameters[0].name not in NAMES and _in_class_body(target):
+        del parameters[0]  # self
+    parameters = [parameter for parameter in parameters if parameter.name not in bound]
+    for parameter in parameters:
+        if parameter.name not in NAMES or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise TypeError(
+                f"{name} asks for {parameter.name!r}: a handler's parameters are bound by name, "
+                f"and may be {', '.join(NAMES)}"
+            )
+    return parameters
+
+
+def _unwrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], set[str]]:
+    """Give the function within `functools.partial`s, and the names of the keyword arguments that these bind."""
+    bound = set[str]()
+    while isinstance(function, functools.partial):
+        bound |= set(function.keywords)
+        function = function.func
+    return function, bound
+
+
+def _in_class_body(function: Any) -> bool:
+    scope = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return inspect.isfunction(function) and bool(scope) and not scope.endswith("<locals>")

@@ -1,0 +1,49 @@
+"""How long one message may take to arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from rxws.core.wire import Wire
+
+
+class Patience:
+    """Gives up on a message that is not whole `limit` seconds after its first byte.
+
+    A peer that is kept from sending, since reading is held and the read-ahead used up, has all the time. There is one
+    timer, and none while no message lingers.
+    """
+
+    __slots__ = ("_limit", "_loop", "_on_timeout", "_timer", "_wire")
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, limit: float, wire: Wire, on_timeout: Callable[[], object]
+    ) -> None:
+        self._loop = loop
+        self._limit = limit
+        self._wire = wire
+        self._on_timeout = on_timeout
+        self._timer: asyncio.TimerHandle | None = None
+
+    def part_received(self) -> None:
+        """Start the clock, if it does not run."""
+        if self._timer is None:
+            self._wait()
+
+    def stop(self) -> None:
+        """End."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self) -> None:
+        """Judge when the present message is due; a later one, if that is whole by then, when it is due itself."""
+        self._timer = None
+        since = self._wire.unfinished
+        if since is None:
+            return
+        due = (self._loop.time() if self._wire.blind else since) + self._limit
+        if due > self._loop.time():
+            self._timer = self._loop.call_at(due, self._wait)
+        else:
+            self._on_timeout()

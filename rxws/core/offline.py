@@ -1,0 +1,86 @@
+"""The messages that wait for a connection: which of them, and for how long."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import Final
+
+from rxws.core.buffer import Buffer
+from rxws.core.wire import Frame, Limited
+from rxws.policies import Expire, Offline, policy_of
+
+NEVER: Final = float("inf")
+
+
+class Keeping:
+    """Applies an offline policy to what goes into a buffer while there is no connection.
+
+    Memory: none of its own. What has expired makes room when the buffer, of `limit` bytes, is full.
+    """
+
+    def __init__(
+        self,
+        offline: Offline,
+        buffer: Buffer,
+        limit: int,
+        loop: AbstractEventLoop,
+        drop: Callable[[Frame], object],
+    ) -> None:
+        self._offline: Offline = offline
+        self._buffer = buffer
+        self._limit = limit
+        self._loop = loop
+        self._drop = drop
+        self._newest: Frame | None = None  # of those with the policy "latest"
+        self._first_expiry = NEVER  # of what waits, or earlier
+        self.may_expire = False
+        """Whether any message was given a limit of its age."""
+
+    def keep(self, item: Frame) -> Frame | None:
+        """Give what shall wait for a message, or drop it; raises what the policy does, or `ValueError`."""
+        match policy_of(self._offline, item.message):
+            case "drop":
+                self._drop(item)
+                return None
+            case "latest":
+                item = Limited(item)  # an object of its own
+                before, self._newest = self._newest, item
+                for older in self._buffer.remove(lambda other: other is before):
+                    self._drop(older)
+            case Expire(seconds):
+                self.may_expire = True
+                item = Limited(item, expires=self._loop.time() + seconds)
+                self._first_expiry = min(self._first_expiry, self._loop.time() + seconds)
+            case _:
+                pass
+        if self._buffer.weight + item.weight > self._limit and self._first_expiry < self._loop.time():
+            self._first_expiry = NEVER
+            for older in self._buffer.remove(self._has_expired):
+                self._drop(older)
+        return item
+
+    def fresh(self, items: list[Frame]) -> list[Frame]:
+        """Drop the messages that are too old to be sent, and give the others."""
+        fresh: list[Frame] = []
+        for item in items:
+            if _is_over(item.expires, self._loop.time()):
+                self._drop(item)
+            else:
+                fresh.append(item)
+        return fresh
+
+    def forget(self) -> None:
+        """Take note that a connection has come or gone: "latest" is of one absence."""
+        self._newest = None
+
+    def _has_expired(self, item: Frame) -> bool:
+        if _is_over(item.expires, self._loop.time()):
+            return True
+        if item.expires is not None:
+            self._first_expiry = min(self._first_expiry, item.expires)
+        return False
+
+
+def _is_over(expires: float | None, now: float) -> bool:
+    return expires is not None and expires < now

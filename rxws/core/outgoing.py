@@ -1,0 +1,295 @@
+"""The messages to the peer, as a Subject with a bounded buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock, get_ident
+from typing import Any, Protocol, TypeVar, cast
+
+from reactivex import abc
+
+from rxws.close import Close
+from rxws.codecs import Codec
+from rxws.core.buffer import Full, LatestBy, make_buffer
+from rxws.core.encoding import encode
+from rxws.core.offline import Keeping
+from rxws.core.reports import Reporting
+from rxws.core.room import Filling, Room
+from rxws.core.wire import Binary, Frame, Limited, Text, Wire
+from rxws.errors import EncodeError
+from rxws.options import Settings
+from rxws.rx.broadcast import Broadcast, Hot, Sink
+from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
+from rxws.stats import Counters
+
+T = TypeVar("T")
+_lock = Lock()
+
+
+class Owner(Filling, Protocol):
+    """What `outgoing` asks of its socket."""
+
+    reporting: Reporting
+
+    @property
+    def congested(self) -> bool:
+        """Whether the transport takes no more for now."""
+        ...
+
+    def close(self, close: Close) -> None:
+        """Close."""
+        ...
+
+    def overflow(self) -> None:
+        """Close, since the buffer is full."""
+        ...
+
+
+class Outgoing(Sink[T]):
+    """Takes messages for the peer; subscribing to it shows what is sent.
+
+    `on_next` never blocks and never raises for a bad value: that is an `EncodeError` on `errors`, and is
+    skipped. A `Close` ends the socket when what was queued before it has been sent; so do `on_completed` (1000)
+    and `on_error` (1011). After the close, calls do nothing. Takes calls from any thread; the order of each
+    thread is kept.
+
+    Memory: what waits weighs at most `max_buffered` bytes, or is one message that is heavier alone; at the limit
+    `overflow` rules. From other threads, at most 16,384 calls wait for the event loop; beyond, `overflow` rules.
+    While a client is offline, its policy for that rules before; at the limit the newest are then dropped.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        thread: LoopThread,
+        settings: Settings,
+        codec: Codec[Any, Any],
+        counters: Counters,
+        on_raise: Callable[[Exception], object],
+        *,
+        returns: bool,
+    ) -> None:
+        self.is_stopped = False  # these first: what every message needs lies together in memory
+        self._ident = thread.ident
+        self.codec = codec
+        self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
+        self._buffer = make_buffer(settings.overflow, settings.max_buffered)
+        self._counters = counters
+        self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
+        self._dropped: Hot[Any] | None = None
+        self.dropped_count = 0
+        self._wire: Wire | None = None  # of the present connection
+        self.offline = returns
+        """Whether there is no connection, and another one will come."""
+        self._conflates = not isinstance(settings.overflow, str) or settings.overflow == "latest"
+        self._owner = owner
+        self._thread = thread
+        self._policy = settings.overflow
+        self._keeping: Keeping | None = None
+        if returns:
+            self._keeping = Keeping(settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop)
+        self._room = Room(self._buffer, min(settings.high_water, settings.max_buffered), owner)
+        self._broadcast = Broadcast(on_raise)
+
+    def on_next(self, value: T | Close) -> None:
+        """Send a message, or close with a `Close`."""
+        if get_ident() != self._ident:
+            if not self._thread.hand_over(self.on_next, value, limit=MAX_HANDED_OVER):
+                self._refuse(value)
+            return
+        if self.is_stopped:
+            return
+        if isinstance(value, Close):
+            self._owner.close(value)
+            return
+        try:
+            item, offer = encode(self.codec, value), self._offer
+            if offer is not None and not self._buffer.weight and offer(item):
+                counters = self._counters
+                counters.sent += 1
+                counters.sent_bytes += len(item.data)
+            elif not self._let_wait(item):
+                return
+        except Exception as error:
+            self._owner.reporting.report(error)
+            return
+        if self._watched:
+            self._broadcast.emit(cast("T", value))
+
+    def on_error(self, error: Exception) -> None:
+        """Close with the error's code: 1011 unless it is a `Close` or has a `close_code` of its own."""
+        self._thread.run(self._fail, error)
+
+    def on_completed(self) -> None:
+        """Send what is queued, then close with 1000."""
+        self._thread.run(self._owner.close, Close())
+
+    def dispose(self) -> None:
+        """Send what is queued, then close with 1000."""
+        self.on_completed()
+
+    @property
+    def dropped(self) -> Hot[Any]:
+        """The messages that the policies drop."""
+        if self._dropped is None:
+            with _lock:
+                self._dropped = self._dropped or Hot(self._owner.reporting.report)
+        return self._dropped
+
+    @property
+    def buffered(self) -> tuple[int, int]:
+        """The messages that wait, and their weight in bytes."""
+        return len(self._buffer), self._buffer.weight
+
+    @property
+    def has_room(self) -> bool:
+        """Whether less waits than the high-water mark, or the socket takes nothing more anyway."""
+        return not self._room.holding
+
+    def when_room(self, callback: Callable[[], object]) -> None:
+        """Call back once when there is room again."""
+        self._room.when(callback)
+
+    def next_items(self, limit: int) -> list[Frame]:
+        """Give up the next messages: they weigh `limit` at most, or are one."""
+        items = self._buffer.pop(limit)
+        keeping = self._keeping
+        while items and keeping is not None and keeping.may_expire and not (items := keeping.fresh(items)):
+            items = self._buffer.pop(limit)
+        counters = self._counters
+        for item in items:
+            counters.sent += 1
+            counters.sent_bytes += len(item.data)
+        if self._buffer.weight and self._wire is not None:
+            self._wire.wake()
+        if self._room.holding:
+            self._room.look()
+        return items
+
+    def stop(self, error: Exception | None = None) -> None:
+        """Take nothing more; what waits may still be taken."""
+        self.is_stopped = True
+        self._broadcast.end(error)
+
+    def discard(self) -> list[Frame]:
+        """Give up what waits."""
+        withdrawn = [] if self._wire is None else self._wire.withdraw()
+        for item in withdrawn:
+            self._counters.sent -= 1
+            self._counters.sent_bytes -= len(item.data)
+        items = self._buffer.pop(self._buffer.weight)
+        self._room.release()
+        return withdrawn + items
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        self._watched = True
+        return self._broadcast.subscribe(observer)
+
+    def watch(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+        """Let somebody see, before the others, what is sent."""
+        self._watched = True
+        return self._broadcast.subscribe(observer, first=True)
+
+    def send_on(self, connection: object, value: Any) -> None:
+        """Send a message on this connection or not at all."""
+        if self.is_stopped:
+            return
+        try:
+            waits = self._let_wait(Limited(encode(self.codec, value), connection=connection))
+        except Exception as error:
+            self._owner.reporting.report(error)
+            return
+        if waits:
+            self._broadcast.emit(value)
+
+    def connected(self, codec: Codec[Any, Any], wire: Wire, *, confirmed: bool) -> None:
+        """Take note of a new connection; what was for the one before alone is forgotten.
+
+        If messages are `confirmed`, or a key function is to see all of them, none goes past the buffer.
+        """
+        before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
+        self._offer = None if confirmed or isinstance(self._policy, LatestBy) else wire.offer
+        self._buffer.remove(lambda item: item.connection is not None)
+        if self._keeping is not None:
+            self._keeping.forget()
+        if codec is not before:
+            self._encode_again()
+
+    def disconnected(self, connection: object) -> None:
+        """Forget what was for this connection alone; another one will come."""
+        self._wire, self._offer, self.offline = None, None, True
+        self._buffer.remove(lambda item: item.connection is connection)
+        self._room.look()
+        assert self._keeping is not None
+        self._keeping.forget()
+
+    def encode(self, value: Any) -> Text | Binary:
+        """Make a frame of a message, one for all that are sent the very same; raises `EncodeError`."""
+        return encode(self.codec, value)
+
+    def _let_wait(self, item: Frame) -> bool:
+        """Put a message into the buffer, and wake the connection; tell whether the policies let it wait.
+
+        Raises what the key function of `latest_by` or the offline policy raises.
+        """
+        buffer = self._buffer
+        others = buffer.weight
+        if self.offline and self._keeping is not None and item.connection is None:
+            kept = self._keeping.keep(item)
+            if kept is None:
+                return False
+            item = kept
+        try:
+            dropped = buffer.push(item, self._conflates and self._owner.congested, self.offline)
+        except Full:
+            self._drop(item)
+            self._owner.overflow()
+            return False
+        if dropped is None:
+            self._drop(item)
+            return False
+        for loser in dropped:
+            self._drop(loser)
+        wire = self._wire
+        if wire is not None and not others:
+            wire.wake()
+        if self._room.exceeded and not self._room.holding:
+            if wire is not None:
+                wire.flush()
+            if self._room.exceeded:
+                self._room.hold()
+        return True
+
+    def _encode_again(self) -> None:
+        """Encode what waits with the codec that was negotiated now."""
+        for item in self._buffer.pop(self._buffer.weight):
+            try:
+                again = Limited(self.encode(item.message), expires=item.expires)
+            except EncodeError as error:
+                self._owner.reporting.report(error)
+            else:
+                self._buffer.push(again, False, True)
+
+    def _drop(self, item: Frame) -> None:
+        self._count_dropped()
+        if self._dropped is not None:
+            self._dropped.emit(item.message)
+
+    def _fail(self, error: Exception) -> None:
+        if not self.is_stopped:
+            self.stop(error)
+            self._owner.reporting.fail(error)
+
+    def _refuse(self, value: Any) -> None:
+        """Apply the policy to a message from a thread that has run ahead of the event loop."""
+        self._count_dropped()
+        if self._policy == "close":
+            self._thread.hand_over(self._owner.overflow, limit=MAX_HANDED_OVER + 1)
+        else:
+            self._thread.hand_over(self.dropped.emit, value, limit=MAX_HANDED_OVER * 2)
+
+    def _count_dropped(self) -> None:
+        with _lock:
+            self.dropped_count += 1

@@ -1,0 +1,139 @@
+"""Which messages may not have arrived: those after the last ping of ours that the peer has answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from rxws.core.wire import Frame
+
+AFTER: Final = 1.0
+"""Seconds after which a message is asked about: a pong proves that all before its ping has arrived."""
+
+MARK: Final = b"rxws"
+"""What the data of these pings begins with."""
+
+
+class Receipts:
+    """Remembers what was handed to the transport until the peer answers a ping sent after it (RFC 6455, 5.5.2).
+
+    Pings when the oldest message is a second old, or a quarter of `limit` is unconfirmed. Memory: at most `limit`
+    bytes, or one message that is heavier alone; while it is `full`, nothing may be sent.
+    """
+
+    __slots__ = (
+        *(
+            "_arrived",
+            "_asked",
+            "_due",
+            "_items",
+            "_limit",
+            "_loop",
+            "_news",
+            "_number",
+            "_on_due",
+            "_sent",
+            "_stopped",
+        ),
+        *("_timer", "_weight"),
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limit: int, on_due: Callable[[], object]) -> None:
+        self._loop = loop
+        self._limit = limit
+        self._on_due = on_due
+        self._items: deque[Frame] = deque()
+        self._weight = 0
+        self._number = 0
+        self._asked: int | None = None  # how many messages the ping on its way is about
+        self._due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._sent = self._arrived = 0
+        self._news: asyncio.Future[None] | None = None
+        self._stopped = False
+
+    @property
+    def full(self) -> bool:
+        """Whether sending has to wait for a pong."""
+        return self._weight >= self._limit
+
+    def sent(self, item: Frame) -> None:
+        """Remember a message."""
+        self._items.append(item)
+        self._weight += item.weight
+        self._sent += 1
+        if self._weight > self._limit // 4 or self._news is not None:
+            self._due = True
+        elif self._timer is None:
+            self._timer = self._loop.call_later(AFTER, self.ask)
+
+    def ask(self) -> None:
+        """Have a ping sent soon, if there is anything to ask about."""
+        self._forget_timer()
+        if self._items:
+            self._due = True
+            self._on_due()
+
+    def ping(self) -> bytes | None:
+        """Give the data of the ping that is due, if one is and none is on its way."""
+        return self._next_ping() if self._due and self._asked is None else None
+
+    def last_ping(self) -> bytes | None:
+        """Give the data of a ping that asks about all, before a close frame; its pong may come before the peer's."""
+        return self._next_ping() if self._items and len(self._items) != self._asked else None
+
+    def pong(self, data: bytes) -> bool:
+        """Forget what has arrived; tells whether this was the pong that was awaited."""
+        if self._asked is None or data != self._payload():
+            return False
+        for _ in range(self._asked):
+            self._weight -= self._items.popleft().weight
+        self._arrived += self._asked
+        self._asked = None
+        self._tell()
+        self._forget_timer()
+        if self._items:
+            self._timer = self._loop.call_later(AFTER, self.ask)
+        return True
+
+    def unconfirmed(self) -> list[Frame]:
+        """Give up what is remembered."""
+        items = list(self._items)
+        self._items.clear()
+        self._weight = 0
+        return items
+
+    async def arrival(self, more: int = 0) -> None:
+        """Wait until what was sent, and `more` messages after it, has arrived; or for the end."""
+        target = self._sent + more
+        while self._arrived < target and not self._stopped:
+            self._news = self._loop.create_future()
+            self.ask()
+            await self._news
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped = True
+        self._forget_timer()
+        self._tell()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)
+
+    def _next_ping(self) -> bytes:
+        self._due = False
+        self._number += 1
+        self._asked = len(self._items)
+        return self._payload()
+
+    def _payload(self) -> bytes:
+        return MARK + self._number.to_bytes(8, "big")
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

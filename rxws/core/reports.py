@@ -1,0 +1,124 @@
+"""What a socket tells besides its messages: what goes wrong, what did not arrive, and what else happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Literal
+
+from rxws.close import Close
+from rxws.core.error_stream import Errors
+from rxws.core.log import Journal
+from rxws.core.undelivered import Undelivered
+from rxws.core.wire import Frame
+from rxws.errors import ConnectionLost, close_for
+from rxws.rx.broadcast import Broadcast
+from rxws.rx.loop_thread import LoopThread
+
+News = tuple[Literal["open"], str | None] | tuple[Literal["leave", "close"], Close] | tuple[Literal["error"], Exception]
+"""A connection opens, with its subprotocol; the peer's close frame comes; a connection has closed and another one
+follows; an error is reported, observed or not."""
+
+_making = Lock()
+
+
+class Reporting:
+    """Tells on streams, which are made when somebody asks for them, and in the journal what nobody observes.
+
+    `close` is called for an error that the socket does not survive.
+
+    Memory: `undelivered` keeps what weighs at most `limit` bytes.
+    """
+
+    __slots__ = ("_close", "_errors", "_limit", "_news", "_thread", "_undelivered", "journal")
+
+    def __init__(self, thread: LoopThread, journal: Journal, limit: int, close: Callable[[Close], object]) -> None:
+        self.journal = journal
+        self._thread = thread
+        self._limit = limit
+        self._close = close
+        self._errors: Errors | None = None
+        self._undelivered: Undelivered | None = None
+        self._news: Broadcast[News] | None = None
+
+    @property
+    def errors(self) -> Errors:
+        """What goes wrong."""
+        if self._errors is None:
+            with _making:
+                self._errors = self._errors or Errors(self._thread, self._note, self.report)
+        return self._errors
+
+    @property
+    def undelivered(self) -> Undelivered:
+        """What did not arrive, or may not have."""
+        if self._undelivered is None:
+            with _making:
+                self._undelivered = self._undelivered or Undelivered(self._limit, self._note)
+        return self._undelivered
+
+    @property
+    def news(self) -> Broadcast[News]:
+        """What else happens: for those who watch, and count as nobody."""
+        if self._news is None:
+            with _making:
+                self._news = self._news or Broadcast(self.journal.unobserved)
+        return self._news
+
+    def tell(self, news: News) -> None:
+        """Tell those who watch."""
+        if self._news is not None:
+            self._news.emit(news)
+
+    def give_back(self, items: Sequence[Frame]) -> None:
+        """Tell of messages that did not arrive."""
+        if items:
+            self.undelivered.report(*items)
+
+    def report(self, error: Exception) -> None:
+        """Emit an error that a socket survives if anyone observes `errors`; if nobody does, log it and close."""
+        if isinstance(error, Close):
+            self._close(error)
+        elif self._observed:
+            self.show(error)
+        else:
+            self.note(error)
+            self._close(close_for(error))
+
+    def show(self, error: Exception) -> None:
+        """Emit an error, to those who observe `errors`."""
+        self.tell(("error", error))
+        self.journal.count(error)
+        self.errors.emit(error)
+
+    def fail(self, error: Exception) -> None:
+        """Report an error that no socket survives, and close with its code."""
+        self.report(error)
+        self._close(close_for(error))
+
+    def note(self, error: Exception) -> None:
+        """Report an error that closes nothing, or not more than is closing already."""
+        if self._observed:
+            self.show(error)
+        else:
+            self.tell(("error", error))
+            self.journal.unobserved(error)
+
+    def lost(self, error: ConnectionLost) -> None:
+        """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
+        if self._observed:
+            self.show(error)
+        else:
+            self.tell(("error", error))
+            self.journal.lost(error)
+
+    @property
+    def _observed(self) -> bool:
+        return self._errors is not None and self._errors.observed
+
+    def _note(self, error: Exception) -> None:
+        """Log what cannot go to `errors`: what an observer of it raised, say; from any thread."""
+        if isinstance(error, Close):
+            self._thread.run(self._close, error)
+        else:
+            self.journal.unobserved(error)

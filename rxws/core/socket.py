@@ -1,0 +1,140 @@
+"""The public face of one WebSocket, the same on the server and on the client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Generic, TypeVar, cast
+
+from reactivex import Observable, abc
+from reactivex.subject import Subject
+
+from rxws.close import Close
+from rxws.core.lifecycle import Lifecycle
+from rxws.operators.to_async_iterable import to_async_iterable
+from rxws.stats import Stats
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class WebSocket(Generic[In, Out]):
+    """Three streams, and the connection they belong to: `incoming, outgoing, errors = socket`.
+
+    All three end exactly once, when the socket closes, in this order: `incoming` completes, `errors` completes,
+    what the socket owns is disposed, `closed` emits its one `Close` and completes.
+    """
+
+    def __init__(self, lifecycle: Lifecycle, *, request: Any = None, response: Any = None) -> None:
+        self._life = lifecycle
+        self._request = request
+        self._response = response
+
+    @property
+    def incoming(self) -> Observable[In]:
+        """What the peer sends: hot, and held back until the first subscriber is there; completes, never fails."""
+        return self._life.incoming
+
+    @property
+    def outgoing(self) -> Subject[Out | Close]:
+        """What the peer gets; from any thread. Subscribing to it shows what is sent."""
+        return cast("Subject[Out | Close]", self._life.outgoing)
+
+    @property
+    def errors(self) -> Subject[Exception]:
+        """What goes wrong: decoding, encoding, subscribers that raise, the connection; completes, never fails."""
+        return self._life.reporting.errors
+
+    @property
+    def closed(self) -> Observable[Close]:
+        """Emits how the socket ended, once, for late subscribers too: `close = await socket.closed`."""
+        return self._life.closed
+
+    @property
+    def dropped(self) -> Observable[Any]:
+        """The messages that the overflow policy drops, as it does; hot, completes when the socket closes."""
+        return self._life.outgoing.dropped
+
+    @property
+    def undelivered(self) -> Observable[Any]:
+        """At the end, the messages that were taken by `outgoing` but never handed to the transport; then it completes.
+
+        On a client that comes back, also those that a broken connection was handed and that may not have arrived, as
+        soon as it is known. For late subscribers too: the newest, of at most `max_buffered` bytes together.
+        """
+        return self._life.reporting.undelivered
+
+    @property
+    def subscription(self) -> abc.DisposableBase | None:
+        """The subscription of the Observable that a handler returned; disposing it closes the socket, 1000."""
+        return self._life.subscription
+
+    @property
+    def request(self) -> Any:
+        """The `aiohttp.web.Request` of the handshake, on a server."""
+        return self._request
+
+    @property
+    def response(self) -> Any:
+        """The `aiohttp.web.WebSocketResponse`, on a server: what an aiohttp handler has to return."""
+        return self._response
+
+    @property
+    def protocol(self) -> str | None:
+        """The negotiated subprotocol, if there is one."""
+        return self._life.protocol
+
+    @property
+    def remote(self) -> str | None:
+        """The peer's address."""
+        if self._request is not None:
+            return self._request.remote
+        connection = self._life.connection
+        return None if connection is None else connection.wire.remote
+
+    @property
+    def rtt(self) -> float | None:
+        """Round trip in seconds, of the last answered ping; `None` before."""
+        connection = self._life.connection
+        return None if connection is None or connection.heartbeat is None else connection.heartbeat.rtt
+
+    @property
+    def stats(self) -> Stats:
+        """A snapshot of the counters."""
+        life = self._life
+        buffered, weight = life.outgoing.buffered
+        return Stats(
+            received=life.counters.received,
+            received_bytes=life.counters.received_bytes,
+            sent=life.counters.sent,
+            sent_bytes=life.counters.sent_bytes,
+            buffered=buffered,
+            buffered_bytes=weight,
+            dropped=life.outgoing.dropped_count,
+            rtt=self.rtt,
+            duration=life.counters.duration,
+        )
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Send what is queued, then close with `code` and `reason`; returns at once, `closed` tells when it is done.
+
+        Within `close_timeout` seconds the connection is gone, whatever the peer does. A second close does nothing.
+        From any thread. Raises `ValueError` for what may not go on the wire, see `Close`.
+        """
+        self._life.thread.run(self._life.close, Close(code, reason))
+
+    def dispose(self) -> None:
+        """Close with 1000; idempotent, from any thread."""
+        self._life.dispose()
+
+    def __iter__(self) -> Iterator[Any]:
+        """Unpack into the three streams."""
+        return iter((self.incoming, self.outgoing, self.errors))
+
+    def __aiter__(self) -> AsyncIterator[In]:
+        """Iterate over `incoming`: `async for message in socket`; a slow loop slows the peer."""
+        return to_async_iterable(self.incoming)
+
+    def __repr__(self) -> str:
+        cause = self._life.close_cause
+        state = "connecting" if self._life.connection is None else "open"
+        return f"<WebSocket {self.remote or 'nowhere'} {cause or state}>"

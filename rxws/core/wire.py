@@ -1,0 +1,179 @@
+"""What a socket needs from a transport, and what a transport needs from a socket.
+
+The socket never awaits its wire and the wire never buffers messages: the wire *pushes* what it reads into its
+`Endpoint`, and *pulls* what it may write from it. So there is one buffer (the socket's `outgoing`), one writer
+(the wire), and a new transport is one new module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextvars import Context
+from typing import Any, Final, Protocol
+
+from rxws.close import Close
+
+MESSAGE_WEIGHT: Final = 64
+"""What a message weighs besides its bytes, about its cost as Python objects: empty ones are bounded too."""
+
+
+class Frame:
+    """A frame to write: its payload, and the message it was made of."""
+
+    __slots__ = ("data", "message", "packed", "weight")
+    __match_args__ = ("data",)
+    opcode: int
+    expires: float | None = None
+    """The event loop's time after which it is not sent any more."""
+    connection: object | None = None
+    """The only connection that it is for."""
+
+    def __init__(self, data: bytes, message: Any = None) -> None:
+        self.data = data
+        self.message = message
+        self.weight = len(data) + MESSAGE_WEIGHT
+        """What it counts against `max_buffered`."""
+        self.packed: bytes | None = None
+        """What a server's wire has made of it, for the next one who sends the same."""
+
+
+class Text(Frame):
+    """A text message, encoded as UTF-8."""
+
+    __slots__ = ()
+    opcode = 1
+
+
+class Binary(Frame):
+    """A binary message."""
+
+    __slots__ = ()
+    opcode = 2
+
+
+class Limited(Frame):
+    """A message that is for one connection alone, or for some time."""
+
+    __slots__ = ("connection", "expires", "opcode")
+
+    def __init__(self, frame: Frame, *, connection: object | None = None, expires: float | None = None) -> None:
+        super().__init__(frame.data, frame.message)
+        self.opcode = frame.opcode
+        self.connection = connection
+        self.expires = expires
+
+
+class Ping(Frame):
+    """A ping of our own; the peer's pong comes back with the same data (RFC 6455, section 5.5.2)."""
+
+    __slots__ = ()
+    opcode = 9
+
+
+class Endpoint(Protocol):
+    """The socket, as its wire sees it. All calls come from the event loop's thread."""
+
+    context: Context
+    """Where messages are handed on: the socket is their origin in it."""
+
+    def take(self, limit: int) -> Sequence[Frame] | Close:
+        """Give up the next frames to write: they weigh `limit` at most, or are one, or there are none now.
+
+        Wakes the wire if more waits. Nothing follows a `Close`.
+        """
+        ...
+
+    def message_received(self, data: str | bytes) -> None:
+        """Take a whole data message: `str` of a text one, `bytes` of a binary one."""
+        ...
+
+    def part_received(self) -> None:
+        """Take note that bytes have come of a message that is not whole; `unfinished` tells since when."""
+        ...
+
+    def sign_of_life(self) -> None:
+        """Take note that a congested transport has room again."""
+        ...
+
+    def ping_received(self) -> None:
+        """Take note of a ping of the peer's; the wire answers it."""
+        ...
+
+    def pong_received(self, data: bytes) -> None:
+        """Take a pong."""
+        ...
+
+    def close_received(self, close: Close) -> None:
+        """Take the peer's close frame; the wire reads nothing after it. `take` then gives the answer."""
+        ...
+
+    def protocol_violated(self, error: Exception, close: Close) -> None:
+        """Take a violation by the peer; the wire reads nothing after it. `take` then gives the `Close`."""
+        ...
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        """Take the end of the transport, the last call, once, and never from within a call of the socket's."""
+        ...
+
+
+class Wire(Protocol):
+    """A transport that speaks WebSocket, as its socket sees it. No call blocks; `wake` alone may call back at once."""
+
+    @property
+    def remote(self) -> str | None:
+        """The peer's address."""
+        ...
+
+    @property
+    def congested(self) -> bool:
+        """Whether the transport takes no more for now: the peer reads slower than we write."""
+        ...
+
+    @property
+    def blind(self) -> bool:
+        """Whether a hold keeps the wire from seeing control frames: it has read ahead as far as it may."""
+        ...
+
+    @property
+    def unfinished(self) -> float | None:
+        """Since when, in the event loop's time, a message is on its way that is not whole; `None` if none is.
+
+        Time in which the wire is `blind` does not count.
+        """
+        ...
+
+    def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
+        """Begin to read and write. With `fresh`, keep as little as possible between `take` and the peer."""
+        ...
+
+    def wake(self) -> None:
+        """Say that `take` has something; the wire takes it as soon as the transport has room, which may be at once."""
+        ...
+
+    def offer(self, frame: Frame) -> bool:
+        """Take a message past `take`, and say so; or refuse it, since something is to go before it."""
+        ...
+
+    def withdraw(self) -> list[Frame]:
+        """Give back what `offer` has taken, and is not written yet."""
+        ...
+
+    def flush(self) -> None:
+        """Take now what would have been taken soon, if the transport has room."""
+        ...
+
+    def hold(self) -> None:
+        """Deliver no more messages until `resume`. Control frames and the connection's end still come."""
+        ...
+
+    def resume(self) -> None:
+        """End a hold."""
+        ...
+
+    def ignore(self) -> None:
+        """Drop what the peer sends from now on; after the close frame, wait for it to leave."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection at once, with all that was not sent; `connection_lost` follows soon."""
+        ...

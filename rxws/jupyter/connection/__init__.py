@@ -1,0 +1,1 @@
+"""Connections on threads of their own, for cells that block."""

@@ -1,0 +1,80 @@
+"""`connect` for notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any
+
+from rxws import client
+from rxws.client.socket import ClientWebSocket
+from rxws.errors import close_for
+from rxws.jupyter.connection.loop_thread import Background
+from rxws.jupyter.connection.socket import NotebookSocket
+
+
+def connect(url: Any, **options: Any) -> NotebookConnect:
+    """Connect to a server, on a thread of its own, so that a cell that blocks does not lose the socket.
+
+    As `rxws.connect`, with its options but for `session`: `socket = await rxws.jupyter.connect(url)`, or
+    `async with`. What it gives is a socket as any other, whose streams notify on the notebook's event loop; while a
+    cell blocks, the connection answers pings, and messages wait, bounded, their peer slowed down. `run()` works in a
+    cell, too. The thread ends with the socket, and the interpreter's exit closes it.
+
+    Errors, and what a subscriber raises, are shown in the notebook, unless somebody observes `errors`; they do not
+    close the socket.
+
+    Raises as `rxws.connect` does. Memory: as its socket, and 1,024 messages for each subscription.
+    """
+    if "session" in options:
+        raise TypeError("a session belongs to the loop that it was made on: rxws.jupyter.connect makes its own")
+    return NotebookConnect(client.connect(url, **options))
+
+
+class NotebookConnect:
+    """What `connect` returns: await it, or enter it with `async with`."""
+
+    def __init__(self, connect: Any) -> None:
+        self._connect = connect
+        self._background: Background[ClientWebSocket[Any, Any]] | None = None
+        self._there: ClientWebSocket[Any, Any] | None = None
+        self._socket: NotebookSocket[Any, Any] | None = None
+
+    def __await__(self) -> Generator[Any, Any, NotebookSocket[Any, Any]]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> NotebookSocket[Any, Any]:
+        self._socket = await self._open()
+        return self._socket
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._socket is not None
+        assert self._background is not None
+        if isinstance(error, Exception):
+            close = close_for(error)
+            self._socket.close(close.code, close.reason)
+        else:
+            self._socket.close()
+        await self._background.finished()
+
+    async def _open(self) -> NotebookSocket[Any, Any]:
+        if self._background is not None:
+            raise RuntimeError("this connect(...) was used before: call connect again for another socket")
+        self._background = Background(self._live, "rxws socket", self._settle)
+        return NotebookSocket(await self._background.made())
+
+    async def _live(self, give: Callable[[ClientWebSocket[Any, Any]], None], stop: asyncio.Event) -> None:
+        async with self._connect as socket:
+            self._there = socket
+            give(socket)
+            stopping = asyncio.ensure_future(stop.wait())
+            closed = asyncio.ensure_future(socket.closed)
+            await asyncio.wait({stopping, closed}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+
+    def _settle(self) -> None:
+        if self._there is not None:
+            self._there._life.thread.settle()  # pyright: ignore[reportPrivateUsage]

@@ -1,0 +1,73 @@
+"""A server for notebooks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+
+from rxws.jupyter.connection.loop_thread import Background
+
+START: Final = 10.0
+"""Seconds that a server may take to start."""
+STOP: Final = 10.0
+"""Seconds that its end may take."""
+
+
+class Server:
+    """An application that is served from a thread of its own until it is closed, or the interpreter ends."""
+
+    def __init__(self, app: web.Application, host: str, port: int) -> None:
+        self._app = app
+        self._host = host
+        self._port = port
+        self._background = Background[tuple[str, int]](self._live, "rxws server")
+        self.host, self.port = self._background.made_soon(START)
+        """Where it listens."""
+
+    def url(self, path: str = "/") -> str:
+        """Give the address of a WebSocket."""
+        return f"ws://{self.host}:{self.port}{path}"
+
+    def close(self) -> None:
+        """Shut down: close the sockets, stop listening; returns when that is done. Idempotent."""
+        self._background.stop()
+        self._background.join(STOP)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Server {self.url()}>"
+
+    async def _live(self, give: Callable[[tuple[str, int]], None], stop: asyncio.Event) -> None:
+        runner = web.AppRunner(self._app, shutdown_timeout=2)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, self._port)
+            await site.start()
+            give(runner.addresses[0][:2])
+            await stop.wait()
+        finally:
+            await runner.cleanup()
+
+
+def serve(app: web.Application, *, host: str = "127.0.0.1", port: int = 0) -> Server:
+    """Serve an application from a thread of its own, so that a server and its clients fit into one notebook.
+
+    Returns when it listens, on a free port unless one is given; `server.url("/feed")` is the address of a handler.
+    `server.close()` shuts it down, as leaving a `with` block does.
+
+    Raises `OSError` if it cannot listen.
+
+    >>> import rxws
+    >>> with serve(web.Application()) as server:
+    ...     server.url("/feed").startswith("ws://127.0.0.1:")
+    True
+    """
+    return Server(app, host, port)

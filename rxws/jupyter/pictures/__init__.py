@@ -1,0 +1,1 @@
+"""Pictures that go on while what they show does."""

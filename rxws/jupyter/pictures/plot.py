@@ -1,0 +1,148 @@
+"""`plot`: an Observable as a live line."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any, Final
+
+from reactivex import Observable
+
+from rxws.jupyter.pictures.fields import Field, getter, name_of
+from rxws.jupyter.pictures.live import Live
+from rxws.jupyter.pictures.subscribed import Subscribed
+from rxws.jupyter.pictures.thinning import Thinned
+
+WIDTH: Final = 8.4
+HEIGHT: Final = 2.6
+DPI: Final = 100
+
+
+def plot(
+    observable: Observable[Any],
+    *,
+    x: Field | None = None,
+    y: Field | Sequence[Field] | None = None,
+    window: float = 60.0,
+    title: str = "",
+) -> Live:
+    """Show numbers of an Observable's items as a live line: `plot(trades, y="price")`.
+
+    `y` is a field's name or a function of the item, or several of them, a line each, and by default the item itself;
+    `x` is one too, and by default the seconds since the beginning at which items come. The picture shows the last
+    `window` units of x. An item whose `y` is `None` has no point. Subscribes at once. Drawn by matplotlib, outside the
+    event loop's thread, at most ten times
+    a second. Memory: four points for each pixel of the width, whatever comes.
+
+    What `x` and `y` raise ends it, and is shown. Raises `TypeError` for what is no Observable, `ValueError` for a
+    window that is not positive, `RuntimeError` where no event loop runs, `ImportError` without matplotlib.
+    """
+    if not window > 0:
+        raise ValueError(f"window must be positive, not {window!r}")
+    if y is None:
+        y = value
+    fields = [y] if isinstance(y, (str, int)) or callable(y) else list(y)
+    return Live(Plot(observable, x, fields, window, title))
+
+
+def value(item: Any) -> Any:
+    """Give the item itself."""
+    return item
+
+
+class Plot:
+    """Lines."""
+
+    interval = 0.1
+
+    def __init__(
+        self, observable: Observable[Any], x: Field | None, y: Sequence[Field], window: float, title: str
+    ) -> None:
+        try:
+            import matplotlib.figure as figures
+        except ImportError as error:
+            raise ImportError('plot needs matplotlib: pip install "rxws[jupyter]"') from error
+        self._figure: Any = figures.Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
+        self._axes = self._figure.add_axes((0.09, 0.19, 0.89, 0.7))
+        self._axes.grid(alpha=0.3)
+        self._axes.spines[["top", "right"]].set_visible(False)
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._x = self._seconds if x is None else getter(x)
+        self._x_name = "s" if x is None else name_of(x)
+        self._title = title
+        self._window = window
+        self._lines = [(name_of(field), getter(field), Thinned(window, int(WIDTH * DPI))) for field in y]
+        self._source = Subscribed(observable, self._take)
+        self._drawn = -1
+        self._png = ""
+
+    def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
+        """Subscribe."""
+        self._source.start(changed, end)
+
+    def stop(self) -> None:
+        """Dispose."""
+        self._source.stop()
+
+    async def draw(self) -> str:
+        """Draw it in another thread."""
+        self._drawn = self._source.items
+        lines = [(name, list(points)) for name, _, points in self._lines]
+        self._png = await asyncio.to_thread(self._paint, lines)
+        return self.still()
+
+    def still(self) -> str:
+        """Show what was drawn."""
+        if not self._png:
+            return f"<p>{escape(self.text())}</p>"
+        return f'<img alt="{escape(self.text())}" src="data:image/png;base64,{self._png}">'
+
+    def text(self) -> str:
+        """Say what was drawn."""
+        told: list[str] = []
+        for name, _, points in self._lines:
+            values = [y for _, y in points]
+            told.append(f"{name}: {_range(values)}")
+        return f"Plot of {self._source.items} items; {'; '.join(told)}{self._source.ending()}."
+
+    def settled(self) -> bool:
+        """Tell whether the newest item is drawn."""
+        return self._drawn == self._source.items
+
+    def _seconds(self, _: Any) -> float:
+        return self._loop.time() - self._began
+
+    def _take(self, item: Any) -> None:
+        x = float(self._x(item))
+        for _, get, points in self._lines:
+            value = get(item)
+            if value is not None:
+                points.add(x, float(value))
+
+    def _paint(self, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> str:
+        axes = self._axes
+        if not axes.lines:
+            for name, _ in lines:
+                axes.plot([], [], label=name, linewidth=1.4)
+            axes.set_xlabel(self._x_name)
+            axes.legend(loc="upper left", frameon=False, fontsize=9)
+        for line, (_, points) in zip(axes.lines, lines, strict=True):
+            line.set_data([x for x, _ in points], [y for _, y in points])
+        newest = max((points[-1][0] for _, points in lines if points), default=self._window)
+        oldest = min((points[0][0] for _, points in lines if points), default=newest - self._window)
+        if newest > oldest:
+            axes.set_xlim(max(newest - self._window, oldest), newest)
+        axes.relim()
+        axes.autoscale_view(scalex=False)
+        axes.set_title(f"{self._title}{self._source.ending()}".removeprefix("; "), loc="left", fontsize=10)
+        file = io.BytesIO()
+        self._figure.savefig(file, format="png")
+        return base64.b64encode(file.getvalue()).decode()
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"from {min(values):.6g} to {max(values):.6g}, the last {values[-1]:.6g}" if values else "nothing"

@@ -1,0 +1,148 @@
+"""A WebSocket that shows itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+from rxws.core.socket import WebSocket
+from rxws.jupyter.pictures.lanes import Lanes
+from rxws.jupyter.pictures.live import Live, image
+from rxws.marbles.layout import text_of, time_of
+from rxws.recording import Event, Recording
+from rxws.recording.recorder import Recorder
+from rxws.stats import Stats
+
+WINDOW = 20.0
+RATE = 1.0
+"""Seconds over which rates are taken."""
+
+
+def show(socket: WebSocket[Any, Any]) -> Live:
+    """Show a socket: state, peer, protocol, rates both ways, rtt, what waits and was dropped, its last messages.
+
+    Live while it is open, a still picture after. It changes nothing for the socket: it starts no reading, and counts
+    neither as a subscriber nor as an observer of errors. Memory: what fits in the picture.
+    """
+    return Live(Card(socket))
+
+
+class Card:
+    """What a socket is doing."""
+
+    interval = 0.1
+    _lanes: Lanes
+    _recorder: Recorder
+
+    def __init__(self, socket: WebSocket[Any, Any]) -> None:
+        self._socket = socket
+        self._newest: dict[str, Event] = {}
+        self._remote = socket.remote
+        self._protocol = socket.protocol
+        self._stats: list[tuple[float, Stats]] = []
+
+    def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
+        """Begin to watch."""
+
+        def lanes(recording: Recording) -> Lanes:
+            self._lanes = Lanes(recording, WINDOW, changed, end)
+            return self._lanes
+
+        self._recorder = Recorder(self._socket, {}, lanes)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._recorder.dispose()
+
+    async def draw(self) -> str:
+        """Draw it, with the picture as it is."""
+        return self._html(self._lanes.svg())
+
+    def still(self) -> str:
+        """Draw it, with the picture as an image."""
+        return self._html(image(self._lanes.svg(), self._lanes.told()))
+
+    def text(self) -> str:
+        """Write it."""
+        lines = [f"{name}: {value}" for name, value in self._facts()]
+        return "\n".join([repr(self._socket), *lines, self._lanes.text()])
+
+    def settled(self) -> bool:
+        """Tell whether nothing moves any more."""
+        return self._lanes.quiet()
+
+    def _html(self, picture: str) -> str:
+        facts = self._facts()
+        head = "".join(f"<th>{escape(name)}</th>" for name, _ in facts)
+        body = "".join(f"<td>{escape(value)}</td>" for _, value in facts)
+        return f"<table><thead><tr>{head}</tr></thead><tbody><tr>{body}</tr></tbody></table>{picture}{self._last()}"
+
+    def _last(self) -> str:
+        told: list[str] = []
+        for lane in ("incoming", "outgoing", "errors"):
+            marble = self._lanes.last(lane)
+            if marble is not None:
+                text = text_of(marble.event.data)
+                at = time_of(round(marble.event.time, 3))
+                told.append(f"last {lane}, at {at}: <code>{escape(text[:200])}</code>")
+        return f"<p>{'<br>'.join(told)}</p>" if told else ""
+
+    def _facts(self) -> list[tuple[str, str]]:
+        socket = self._socket
+        now, stats = time.monotonic(), socket.stats
+        self._remote = socket.remote or self._remote
+        self._protocol = socket.protocol or self._protocol
+        self._stats.append((now, stats))
+        while len(self._stats) > 2 and self._stats[1][0] <= now - RATE:
+            del self._stats[0]
+        since, before = self._stats[0]
+        seconds = max(now - since, 1e-9) if len(self._stats) > 1 else 1.0
+        life = socket._life  # pyright: ignore[reportPrivateUsage]
+        state = "open" if life.connection is not None else "connecting"
+        return [
+            ("state", state if life.close_cause is None else f"closed {life.close_cause}"),
+            ("peer", self._remote or "–"),
+            ("protocol", self._protocol or "–"),
+            ("in", _flow(stats.received, before.received, stats.received_bytes, before.received_bytes, seconds)),
+            ("out", _flow(stats.sent, before.sent, stats.sent_bytes, before.sent_bytes, seconds)),
+            ("round trip", "–" if stats.rtt is None else f"{stats.rtt * 1000:.1f} ms"),
+            ("buffered", f"{stats.buffered} ({_bytes(stats.buffered_bytes)})"),
+            ("dropped", f"{stats.dropped}"),
+        ]
+
+
+def _flow(count: int, before: int, size: int, size_before: int, seconds: float) -> str:
+    """Say how much went one way.
+
+    >>> _flow(1500, 500, 150_000, 50_000, 1.0)
+    '1,500 messages, 150.0 kB; 1,000/s, 100.0 kB/s'
+    """
+    rates = f"{(count - before) / seconds:,.0f}/s, {_bytes((size - size_before) / seconds)}/s"
+    return f"{count:,} messages, {_bytes(size)}; {rates}"
+
+
+def _bytes(number: float) -> str:
+    """Write a number of bytes.
+
+    >>> _bytes(0), _bytes(1500), _bytes(2.5e6)
+    ('0 B', '1.5 kB', '2.5 MB')
+    """
+    for unit, size in (("MB", 1e6), ("kB", 1e3)):
+        if number >= size:
+            return f"{number / size:,.1f} {unit}"
+    return f"{number:.0f} B"
+
+
+def install() -> None:
+    """Let every WebSocket show itself where it is the last line of a cell: in IPython, and in marimo."""
+
+    def in_ipython(socket: WebSocket[Any, Any]) -> None:
+        show(socket).show()
+
+    def in_marimo(socket: WebSocket[Any, Any]) -> Any:
+        return show(socket).frames
+
+    setattr(WebSocket, "_ipython_display_", in_ipython)  # noqa: B010
+    setattr(WebSocket, "_display_", in_marimo)  # noqa: B010

@@ -1,0 +1,64 @@
+"""The subscription of a picture to its Observable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from reactivex import Observable, abc
+
+from rxws.rx.scheduler import LoopScheduler
+
+
+class Subscribed:
+    """Takes the items of one Observable; how it ended is `end`: `None` while it has not."""
+
+    def __init__(self, observable: Observable[Any], take: Callable[[Any], object]) -> None:
+        if not isinstance(observable, Observable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"expected an Observable, not {observable!r}")
+        self.end: Exception | str | None = None
+        self.items = 0
+        self._observable = observable
+        self._take = take
+        self._subscription: abc.DisposableBase | None = None
+
+    def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
+        """Subscribe. What `take` raises ends the subscription, as it does for operators."""
+
+        def take(item: Any) -> None:
+            if self.end is None:
+                try:
+                    self._take(item)
+                except Exception as error:
+                    finish(error)
+                else:
+                    self.items += 1
+                    changed()
+
+        def finish(how: Exception | str) -> None:
+            if self.end is None:
+                self.end = how
+                self.stop()
+                end()
+
+        self._subscription = self._observable.subscribe(
+            take, finish, lambda: finish("completed"), scheduler=LoopScheduler(asyncio.get_running_loop())
+        )
+        if self.end is not None:
+            self.stop()
+
+    def stop(self) -> None:
+        """Dispose; idempotent."""
+        if self._subscription is not None:
+            self._subscription.dispose()
+
+    def ending(self) -> str:
+        """Say how it ended, if it has."""
+        match self.end:
+            case None:
+                return ""
+            case Exception() as error:
+                return f"; failed: {type(error).__name__}: {error}"
+            case str(how):
+                return f"; {how}"

@@ -1,0 +1,76 @@
+"""`watch`: Observables as a live marble diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reactivex import Observable
+
+from rxws.jupyter.pictures.lanes import Lanes
+from rxws.jupyter.pictures.live import Live, image
+from rxws.recording import Recording
+from rxws.recording.recorder import Recorder, Source
+
+
+def watch(*, window: float = 20.0, **lanes: Observable[Any]) -> Live:
+    """Show Observables as a live marble diagram, a lane each: `watch(trades=trades, spikes=spikes)`.
+
+    Values are in the marbles; a burst is one pill with its count. A bar is a completion, a cross an error. The picture
+    shows the last `window` seconds; it can be paused, and shows a marble's whole value where the mouse is.
+
+    Subscribes at once; `share` Observables that must not run twice. `await watch(...).done(timeout=...)` waits for
+    their ends. Memory: what fits in the width of the picture, whatever comes.
+
+    Raises `TypeError` for what is no Observable, `ValueError` for no lanes or a window that is not positive,
+    `RuntimeError` where no event loop runs.
+    """
+    if not lanes:
+        raise ValueError("watch needs Observables by name: watch(trades=trades)")
+    if not window > 0:
+        raise ValueError(f"window must be a positive number of seconds, not {window!r}")
+    for name, lane in lanes.items():
+        if not isinstance(lane, Observable):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"{name} must be an Observable, not {lane!r}")
+    return Live(Marbles(lanes, window))
+
+
+class Marbles:
+    """A marble diagram of the last seconds."""
+
+    interval = 0.05
+    _lanes: Lanes
+    _recorder: Recorder
+
+    def __init__(self, sources: Source, window: float) -> None:
+        self._sources = sources
+        self._window = window
+
+    def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
+        """Begin to watch."""
+
+        def lanes(recording: Recording) -> Lanes:
+            self._lanes = Lanes(recording, self._window, changed, end)
+            return self._lanes
+
+        self._recorder = Recorder(self._sources, {}, lanes)
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._recorder.dispose()
+
+    async def draw(self) -> str:
+        """Draw it."""
+        return self._lanes.svg()
+
+    def still(self) -> str:
+        """Draw it as an image."""
+        return image(self._lanes.svg(), self._lanes.told())
+
+    def text(self) -> str:
+        """Write it."""
+        return self._lanes.text()
+
+    def settled(self) -> bool:
+        """Tell whether nothing moves any more."""
+        return self._lanes.quiet()

@@ -1,0 +1,1 @@
+"""Serving an application in one process or in several."""

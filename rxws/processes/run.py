@@ -1,0 +1,139 @@
+"""Serving an application on the fastest event loop there is, in one process or in several."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+
+from rxws.processes import ports, siblings
+from rxws.wires.aiohttp import bound_first_request
+
+if TYPE_CHECKING:
+    from rxws.processes.fork import Tell
+
+CLEAN_UP: Final = 10.0
+"""Seconds a worker may take to stop, besides `shutdown_timeout`, before it is killed."""
+DECIDED: Final = ("sock", "path", "reuse_port", "reuse_address", "handle_signals")
+"""Options that several processes on one port leave no choice for."""
+
+
+def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: float = 20.0, **options: Any) -> None:
+    """Serve an application until it is interrupted: aiohttp's `run_app`, on uvloop's event loop where it is installed.
+
+    `keepalive_timeout` is the seconds within which a new connection must have sent its whole request, and one that has
+    been answered its next: a peer that dribbles headers is dropped then. aiohttp's own default is up to an hour. Behind
+    a proxy that keeps its connections, choose more than the proxy does.
+
+    `workers` is a number of processes that share the port; the system spreads the connections over them. This one
+    forks them and watches: one that dies is started again, at once, and after up to 30 s if it keeps dying. At SIGTERM
+    or SIGINT all stop together, as one process would; those that have not after `shutdown_timeout` (60 s) and 10 s
+    more are killed, all of them at a second signal. If this process is killed, by SIGHUP too, they stop as well. The
+    first start has to succeed in all. What processes cannot share, a database's connection or a task, is made in the
+    application's `cleanup_ctx` or `on_startup`, which run in each; `rxws.topics(url)` may be made anywhere.
+
+    The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on;
+    with `workers`, `host` and `port` alone say where. uvloop comes with the extra `fast`: `pip install "rxws[fast]"`.
+
+    Raises what `run_app` raises, `OSError` for a port in use, say. With `workers`: `TypeError` or `ValueError` for a
+    number or an option that does not do; `RuntimeError` if a worker cannot start, and beside an event loop that
+    runs, in another thread than the main one, or on a system without fork and SO_REUSEPORT.
+    """
+    if workers is None:
+        _serve(app, new_event_loop(), keepalive_timeout=keepalive_timeout, **options)
+        return
+    _check(workers, options)
+    from rxws.processes.workers import Workers  # not everywhere are there the signals it needs
+
+    announce = options.pop("print", print)
+    port = options.pop("port", None)
+    if port is None:
+        port = 8443 if options.get("ssl_context") else 8080
+    reserved = ports.reserve(options.pop("host", None), port)
+
+    def work(tell: Tell) -> None:
+        siblings.count = workers
+        shared = ports.share(reserved)
+        ports.close(reserved)
+        loop = _loop_that_stops()
+        settings: dict[str, Any] = {"print": tell.ready, "handle_signals": False, "sock": shared, **options}
+        _serve(app, loop, keepalive_timeout=keepalive_timeout, **settings)
+
+    patience = options.get("shutdown_timeout", 60.0) + CLEAN_UP
+    try:
+        Workers(workers, work, patience=patience, ready=announce or _say_nothing).run()
+    finally:
+        ports.close(reserved)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Make an event loop of uvloop's, or asyncio's where that is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _serve(app: web.Application, loop: asyncio.AbstractEventLoop, *, keepalive_timeout: float, **options: Any) -> None:
+    try:
+        bound_first_request(app, keepalive_timeout)
+        web.run_app(app, loop=loop, keepalive_timeout=keepalive_timeout, **options)
+    finally:
+        if not loop.is_closed():
+            loop.close()
+
+
+def _loop_that_stops() -> asyncio.AbstractEventLoop:
+    """Make an event loop that SIGTERM stops as aiohttp does; once, since it may come from several sides.
+
+    Until it runs, when nothing has begun yet, SIGTERM ends the process: uvloop forgets a signal that it gets before.
+    """
+    loop = new_event_loop()
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            raise web.GracefulExit
+
+    loop.call_soon(loop.add_signal_handler, signal.SIGTERM, stop)
+    return loop
+
+
+def _check(workers: object, options: dict[str, Any]) -> None:
+    if isinstance(workers, bool) or not isinstance(workers, int):
+        raise TypeError(f"workers must be a number of processes, or None for this one alone, not {workers!r}")
+    if workers < 1:
+        raise ValueError(f"workers must be positive, or None for this process alone, not {workers}")
+    for name in DECIDED:
+        if options.get(name) is not None:
+            raise ValueError(f"{name}= is for one process: with workers= say host= and port=")
+    port, patience = options.get("port"), options.get("shutdown_timeout", 60.0)
+    if port is not None and (isinstance(port, bool) or not isinstance(port, int)):
+        raise TypeError(f"port must be an int, or None for the usual one, not {port!r}")
+    if port is not None and not 0 <= port < 65_536:
+        raise ValueError(f"port must be 0 to 65535, not {port}")
+    if isinstance(patience, bool) or not isinstance(patience, (int, float)):
+        raise TypeError(f"shutdown_timeout must be a number of seconds, not {patience!r}")
+    if not 0 <= patience < float("inf"):
+        raise ValueError(f"shutdown_timeout must not be negative, nor without end, but is {patience!r}")
+    if not (hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")):
+        raise RuntimeError("this system has no fork or no SO_REUSEPORT: run one process, or several behind a proxy")
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("run(app, workers=...) must be called in the main thread, which gets the signals")
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError("run(app, workers=...) forks, and cannot within an event loop: call it outside")
+
+
+def _say_nothing(text: str) -> None:
+    pass

@@ -1,0 +1,1 @@
+"""What RxPY lacks: hot streams, holds, a scheduler. It knows no socket."""

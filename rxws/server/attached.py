@@ -1,0 +1,74 @@
+"""rxws on a WebSocket of aiohttp's that somebody else opened, with Subjects that somebody else made."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aiohttp import ClientWebSocketResponse, web
+from reactivex import Observable, abc
+
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.log import CLIENT, Journal
+from rxws.core.socket import WebSocket
+from rxws.options import check
+from rxws.server.upgrade import hub_of, journal_of
+from rxws.wires.aiohttp import open_wire
+
+DECIDED: Final = ("protocols", "origins", "max_msg_size", "message_timeout", "compress", "offline")
+"""Options that the handshake has decided, or that need all since then, and that of a socket that comes back."""
+
+
+def attach(
+    ws: web.WebSocketResponse | ClientWebSocketResponse,
+    incoming: abc.ObserverBase[Any] | None = None,
+    outgoing: Observable[Any] | None = None,
+    errors: abc.ObserverBase[Exception] | None = None,
+    **options: Any,
+) -> WebSocket[Any, Any]:
+    """Connect Observers and Observables of your own, a `ReplaySubject` say, to a prepared aiohttp WebSocket.
+
+    Without them the socket's own streams are there: `incoming, outgoing, errors = attach(ws)`.
+
+    `incoming` gets the messages and completes when the socket closes. What `outgoing` emits is sent; its completion
+    closes the socket with 1000, its failure with 1011. `errors` gets exceptions and completes; without it the first
+    error closes the socket. `outgoing` is not completed, since it may be somebody else's too.
+
+    From here on the WebSocket is rxws's: do not receive from it, send to it or close it; a `heartbeat` of aiohttp's
+    makes room for the one here. The handler awaits
+    `socket.closed` and returns `ws`. The hub of `rxws.setup` has it and closes it at shutdown, but does not count it
+    against `max_connections`. Options as for `websocket`, but for those that the handshake has decided:
+    `protocols`, `origins`, `max_msg_size`, `compress`; and for `message_timeout`, which needs the first byte on.
+
+    Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared, is
+    closed or is rxws's already. Memory as `websocket`.
+    """
+    settings = check(options, without=DECIDED)
+    if not isinstance(ws, (web.WebSocketResponse, ClientWebSocketResponse)):  # pyright: ignore
+        raise TypeError(f"attach takes a WebSocketResponse or a ClientWebSocketResponse of aiohttp, not {ws!r}")
+    if incoming is not None and not callable(getattr(incoming, "on_next", None)):
+        raise TypeError(f"incoming must be a Subject or another Observer, not {incoming!r}")
+    if outgoing is not None and not isinstance(outgoing, Observable):  # pyright: ignore
+        raise TypeError(f"outgoing must be a Subject or another Observable, not {outgoing!r}")
+    if errors is not None and not callable(getattr(errors, "on_next", None)):
+        raise TypeError(f"errors must be a Subject or another Observer, not {errors!r}")
+    if isinstance(ws, web.WebSocketResponse) and not ws.prepared:
+        raise RuntimeError("this WebSocketResponse is not prepared: await ws.prepare(request) first")
+    if ws.closed:
+        raise RuntimeError("this WebSocket is closed already")
+    request: Any = getattr(ws, "_req", None)  # a server's; it has no public name
+    hub = hub_of(request) if isinstance(request, web.Request) else None
+    if isinstance(ws, web.WebSocketResponse):
+        life = Lifecycle(settings, ws.ws_protocol, journal=journal_of(request, hub))
+    else:
+        life = Lifecycle(settings, ws.protocol, journal=Journal(CLIENT))
+    if errors is not None:
+        life.reporting.errors.subscribe(errors)
+    if incoming is not None:
+        life.incoming.subscribe(incoming)
+    life.open(open_wire(ws, settings.close_timeout), life.protocol)
+    socket: WebSocket[Any, Any] = WebSocket(life, request=request, response=None if request is None else ws)
+    if hub is not None:
+        hub.add(socket, life)
+    if outgoing is not None:
+        life.stream(outgoing)
+    return socket

@@ -1,0 +1,139 @@
+"""The sockets of one application: how many there may be, and their common end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from copy import copy
+from threading import Lock
+from typing import Any, cast
+
+from reactivex import Observable
+
+from rxws.close import Close
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.log import SERVER, Journal
+from rxws.core.socket import WebSocket
+from rxws.rx.broadcast import Hot
+from rxws.stats import HubStats, tally
+
+
+class Hub:
+    """What `rxws.setup` returns: the open sockets, counters, and the graceful shutdown.
+
+    `len(hub)` and iteration give the open sockets. The counters may be read from any thread.
+    """
+
+    def __init__(self, max_connections: int | None, shutdown_code: int, shutdown_timeout: float) -> None:
+        self.max_connections = max_connections
+        """The sockets that may be open at once; `None` for no limit."""
+        self.opened_total = 0
+        """Sockets opened so far."""
+        self.closed_total: dict[int, int] = {}
+        """Sockets closed so far, by close code."""
+        self.refused_total: dict[str, int] = {}
+        """Handshakes refused so far: `handshake` (400, 426), `origin` (403), `limit` and `shutdown` (503)."""
+        self.errors_total: dict[str, int] = {}
+        """Errors that `errors` of some socket emitted, or would have, so far; by the name of their class."""
+        self._shutdown_close = Close(shutdown_code)
+        self._shutdown_timeout = shutdown_timeout
+        self._sockets: dict[Lifecycle, WebSocket[Any, Any]] = {}
+        self._past = HubStats()  # of the closed sockets
+        self._lock = Lock()  # a socket is among the open ones or in the past, for readers in other threads too
+        self._taken: set[Lifecycle] = set()
+        self._shutting_down = False
+        self._opened = Hot[WebSocket[Any, Any]](lambda error: _blame("opened", error))
+        self._closed = Hot[WebSocket[Any, Any]](lambda error: _blame("closed", error))
+
+    @property
+    def opened(self) -> Observable[WebSocket[Any, Any]]:
+        """Emits every socket when it is open; hot, completes when the application shuts down."""
+        return self._opened
+
+    @property
+    def closed(self) -> Observable[WebSocket[Any, Any]]:
+        """Emits every socket when it has closed; hot, completes when the application has shut down."""
+        return self._closed
+
+    @property
+    def stats(self) -> HubStats:
+        """Sum up what went through the sockets; takes about a microsecond for each that is open."""
+        with self._lock:
+            lives, total = tuple(self._sockets), copy(self._past)
+            total.durations = total.durations.copy()
+        for life in lives:
+            total.add(life.counters, life.outgoing.dropped_count)
+            messages, weight = life.outgoing.buffered
+            total.buffered += messages
+            total.buffered_bytes += weight
+            total.held += life.held
+        return total
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def __iter__(self) -> Iterator[WebSocket[Any, Any]]:
+        """Iterate over the sockets that are open now."""
+        return iter(tuple(self._sockets.values()))
+
+    def admit(self, life: Lifecycle) -> bool:
+        """Take a place for a socket that is about to open, or refuse it; the place is free again at its end."""
+        if self._shutting_down:
+            self.refuse("shutdown", life.reporting.journal)
+        elif self.max_connections is not None and len(self._taken) >= self.max_connections:
+            self.refuse("limit", life.reporting.journal)
+        else:
+            self._taken.add(life)
+            life.registry = self
+            return True
+        return False
+
+    def refuse(self, reason: str, journal: Journal) -> None:
+        """Count a handshake that does not become a socket."""
+        tally(self.refused_total, reason)
+        journal.refused(reason)
+
+    def add(self, socket: WebSocket[Any, Any], life: Lifecycle) -> None:
+        """Count a socket as open, until it ends."""
+        with self._lock:
+            self._sockets[life] = socket
+        self.opened_total += 1
+        life.registry = self
+        if self._shutting_down:
+            self._shut(life)
+        self._opened.emit(socket)
+
+    def remove(self, life: Lifecycle) -> None:
+        """Count a socket as closed; if it was admitted and did not open, just give its place back."""
+        self._taken.discard(life)
+        with self._lock:
+            socket = self._sockets.pop(life, None)
+            if socket is None:
+                return
+            self._past.add(life.counters, life.outgoing.dropped_count)
+            self._past.add_duration(life.counters.duration)
+        code = cast("Close", life.close_cause).code
+        self.closed_total[code] = self.closed_total.get(code, 0) + 1
+        self._closed.emit(socket)
+
+    async def shut_down(self) -> None:
+        """Refuse new sockets, close the open ones, and wait for their ends; `shutdown_timeout` bounds them all."""
+        self._shutting_down = True
+        self._opened.end()
+        lives = list(self._sockets)
+        for life in lives:
+            self._shut(life)
+        await asyncio.gather(*(_ended(life) for life in lives))
+        self._closed.end()
+
+    def _shut(self, life: Lifecycle) -> None:
+        life.close(self._shutdown_close)
+        life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.give_up).cancel)
+
+
+async def _ended(life: Lifecycle) -> None:
+    await life.closed
+
+
+def _blame(stream: str, error: Exception) -> None:
+    SERVER.error("a subscriber of hub.%s raised %r", stream, error, exc_info=error, extra={"ws_event": "error"})

@@ -1,0 +1,156 @@
+"""rxws on an aiohttp server: `websocket`, `accept`, `attach`, `setup`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar, Unpack, overload
+
+from aiohttp import web
+
+from rxws import codecs
+from rxws.core.block import block
+from rxws.core.handler import OPTIONS, Handler
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.socket import WebSocket
+from rxws.options import ServerOptions, Settings, check, number
+from rxws.server.hub import Hub
+from rxws.server.upgrade import HUB, Upgrade, cleaned_up
+
+In = TypeVar("In")
+Texts = WebSocket[str | bytes, str | bytes]
+CLIENT_ONLY = ("offline",)
+AiohttpHandler = Callable[..., Awaitable[web.StreamResponse]]
+
+
+@overload
+def websocket(handler: Callable[..., Any], /) -> AiohttpHandler: ...
+@overload
+def websocket(
+    *, codec: codecs.Codec[Any, Any] = ..., **options: Unpack[ServerOptions]
+) -> Callable[[Callable[..., Any]], AiohttpHandler]: ...
+def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make an aiohttp handler of a function that composes Observables.
+
+    The function asks by name for what it uses: `request`, `incoming`, `outgoing`, `errors`, `socket`. A `def`
+    composes before the handshake is answered and returns an Observable (what the client receives), Disposables
+    (the socket's own), or `None`; an `async def` lives as long as the socket; an `async def` with `yield` sends
+    what it yields. Works on functions, methods, `functools.partial` and callable objects.
+
+    Options and defaults: `rxws.options.Settings`. Raises `TypeError` or `ValueError` at decoration for a wrong
+    parameter name or option. The aiohttp handler answers 426 or 400 to what is no WebSocket handshake, 403 to
+    a foreign Origin, and 503 beyond `max_connections`.
+
+    Memory: per socket at most `max_buffered` bytes to send, one message to receive, and 64 KiB read ahead.
+
+    >>> from reactivex import operators as ops
+    >>> @websocket(heartbeat=10)
+    ... def shout(incoming):
+    ...     return incoming.pipe(ops.map(str.upper))
+    """
+    settings = check(options, without=CLIENT_ONLY)
+
+    def decorate(function: Callable[..., Any]) -> AiohttpHandler:
+        bound = Handler(function)
+
+        async def begin(*args: Any) -> tuple[Lifecycle, web.StreamResponse, asyncio.Task[None] | None]:
+            *first, request = args
+            if isinstance(request, web.View):
+                first, request = list(args), request.request
+            upgrade = Upgrade(request, settings)
+            try:
+                start = bound.compose(upgrade.life, upgrade.socket, tuple(first), (web.HTTPException,))
+                await upgrade.open()
+                return upgrade.life, upgrade.response, start()
+            except BaseException:
+                upgrade.life.give_up()
+                raise
+
+        async def handle(*args: Any) -> web.StreamResponse:
+            life, response, task = await begin(*args)  # what only the beginning needs is not kept
+            try:
+                await life.closed
+                if task is not None:
+                    await cleaned_up(life, task)
+            finally:
+                life.give_up()
+            return response
+
+        functools.update_wrapper(handle, function)
+        setattr(handle, OPTIONS, options)
+        return handle
+
+    return decorate if handler is None else decorate(handler)
+
+
+@overload
+def accept(
+    request: web.Request, *, codec: codecs.Codec[In, Any], **options: Unpack[ServerOptions]
+) -> AbstractAsyncContextManager[WebSocket[In, Any]]: ...
+@overload
+def accept(request: web.Request, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
+def accept(request: web.Request, **options: Any) -> Any:
+    """Open a socket in an aiohttp handler of your own, after whatever has to come before.
+
+    `async with accept(request) as socket:` leaves the block with a flush and 1000; a block that raises closes with
+    1011 and raises on, unless it raised a `Close`. The handler returns `socket.response`. Frames that arrive before
+    `socket.incoming` is subscribed wait.
+
+    Raises what `websocket` answers: `web.HTTPUpgradeRequired`, `HTTPBadRequest`, `HTTPForbidden`,
+    `HTTPServiceUnavailable`; `TypeError` or `ValueError` for a wrong option. Memory as `websocket`.
+    """
+    return _accept(request, check(options, without=CLIENT_ONLY))
+
+
+@asynccontextmanager
+async def _accept(request: web.Request, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
+    upgrade = Upgrade(request, settings)
+    try:
+        await upgrade.open()
+        async with block(upgrade.life):
+            yield upgrade.socket
+    finally:
+        upgrade.life.give_up()
+
+
+def setup(
+    app: web.Application,
+    *,
+    max_connections: int | None = None,
+    shutdown_code: int = 1001,
+    shutdown_timeout: float = 1.0,
+) -> Hub:
+    """Give an application what belongs to all its sockets, and return its `Hub`.
+
+    When the application shuts down, every socket is closed with `shutdown_code`, and new ones get 503. What was queued
+    is sent first; after `shutdown_timeout` seconds the connections are aborted of peers that do not read or answer,
+    even if their `close_timeout` is longer. 503 is also for those beyond `max_connections` at a time (`None`: no
+    limit). Sub-applications share the hub of the one that was set up. Call it before the application runs.
+
+    Raises `RuntimeError` on an application that runs or has a hub already, `TypeError` or `ValueError` for a wrong
+    option.
+
+    >>> hub = setup(web.Application(), max_connections=1000)
+    >>> len(hub), hub.max_connections
+    (0, 1000)
+    """
+    if not isinstance(app, web.Application):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"setup takes an aiohttp.web.Application, not {app!r}")
+    if app.frozen:
+        raise RuntimeError("rxws.setup(app) came too late: call it before the application runs")
+    if HUB in app:
+        raise RuntimeError("rxws.setup(app) was called before for this application")
+    if max_connections is not None:
+        if not isinstance(max_connections, int) or isinstance(max_connections, bool):  # pyright: ignore
+            raise TypeError(f"max_connections must be an int or None, not {max_connections!r}")
+        if max_connections < 1:
+            raise ValueError(f"max_connections must be positive, or None for no limit, not {max_connections}")
+    hub = app[HUB] = Hub(max_connections, shutdown_code, number("shutdown_timeout", shutdown_timeout))
+
+    async def shut_down(_: web.Application) -> None:
+        await hub.shut_down()
+
+    app.on_shutdown.append(shut_down)
+    return hub

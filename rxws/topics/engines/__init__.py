@@ -1,0 +1,1 @@
+"""What topics run on: one process, or NATS."""

@@ -1,0 +1,164 @@
+"""The engine of one process: a bounded ring, and no task."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from reactivex import abc
+from reactivex.disposable import Disposable
+
+from rxws.core.wire import MESSAGE_WEIGHT, Binary, Text
+from rxws.processes import siblings
+from rxws.topics.engines.engine import Following, Last, Limits, Reading, Since
+from rxws.topics.message import Gap, Position, Record, Unpublished
+from rxws.topics.names import is_pattern, matcher
+
+logger = logging.getLogger("rxws")
+
+
+class _Kept(NamedTuple):
+    record: Record
+    expires: float
+
+    @property
+    def weight(self) -> int:
+        return len(self.record.data) + MESSAGE_WEIGHT
+
+
+class MemoryEngine:
+    """Keeps the last messages of this process's topics, and hands new ones on at once, in the publisher's call.
+
+    Memory: what is kept weighs `limits.size` bytes at most, 64 for each message included.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._epoch = 0
+        self._published = 0
+        self._weight = 0
+        self._kept: OrderedDict[int, _Kept] = OrderedDict()
+        self._by_topic: dict[str, deque[int]] = {}
+        self._discarded: dict[str, int] = {}
+        """The last message that is not kept any more, of topics that have others."""
+        self._forgotten = 0
+        """The last one of a topic that has none."""
+        self._exact: dict[str, Following] = {}
+        self._patterns: dict[Following, Callable[[str], object]] = {}
+        self._busy = False
+        self._backlog: deque[Record] = deque()
+        """What is published while a message is being handed on; it follows when all have had that one."""
+        self._report: Callable[[Exception], object] = lambda error: None
+
+    @property
+    def is_up(self) -> bool:
+        """Always."""
+        return True
+
+    def start(self, report: Callable[[Exception], object]) -> None:
+        """Begin."""
+        self._report = report
+        self._epoch = time.time_ns()  # now, since processes that were forked before have positions of their own
+        if siblings.count > 1:
+            logger.warning("memory:// is this process alone, one of %d: use topics over NATS for all", siblings.count)
+
+    async def confirmed(self) -> None:
+        """Return: all is kept."""
+
+    async def close(self) -> None:
+        """End."""
+
+    def publish(self, topic: str, frame: Text | Binary) -> None:
+        """Keep a message, and hand it on."""
+        if frame.weight > self._limits.size:
+            self._report(Unpublished(topic, frame.message, f"it is larger than all that is kept, {self._limits.size}"))
+            return
+        self._published += 1
+        record = Record(topic, Position(self._epoch, self._published), frame.data, isinstance(frame, Binary))
+        self._keep(record)
+        self._backlog.append(record)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._backlog:
+                self._hand_on(self._backlog.popleft())
+        finally:
+            self._busy = False
+
+    def follow(self, following: Following) -> None:
+        """Hand on what is published from now on."""
+        if is_pattern(following.pattern):
+            self._patterns[following] = matcher(following.pattern)
+        else:
+            self._exact[following.pattern] = following
+
+    def unfollow(self, following: Following) -> None:
+        """Stop that."""
+        self._patterns.pop(following, None)
+        self._exact.pop(following.pattern, None)
+
+    def read(self, pattern: str, start: Last | Since, reading: Reading) -> abc.DisposableBase:
+        """Hand over what is kept, at once."""
+        self._expire()
+        topics = [pattern] if pattern in self._by_topic else list(filter(matcher(pattern), self._by_topic))
+        numbers = sorted(number for topic in topics for number in self._by_topic[topic])
+        records = [self._kept[number].record for number in numbers]
+        if isinstance(start, Last):
+            records = records[-start.count :]
+        elif start.position is not None:
+            since = start.position
+            if since.epoch != self._epoch or since.number > self._published:
+                reading.batch([Gap(pattern, str(since), "the process has restarted since", anew=True)])
+            else:
+                if since.number < self._last_discarded(topics):
+                    reading.batch([Gap(pattern, str(since), "they are no longer kept")])
+                records = [record for record in records if record.position > since]
+        reading.batch(records)
+        reading.caught_up()
+        return Disposable()
+
+    def _hand_on(self, record: Record) -> None:
+        topic = record.topic
+        followings = [following for following, matches in self._patterns.items() if matches(topic)]
+        if topic in self._exact:
+            followings.append(self._exact[topic])
+        for following in followings:
+            following.take(record)
+
+    def _last_discarded(self, topics: list[str]) -> int:
+        return max(self._forgotten, *(self._discarded.get(topic, 0) for topic in topics), 0)
+
+    def _keep(self, record: Record) -> None:
+        kept = _Kept(record, float("inf") if self._limits.age is None else self._clock() + self._limits.age)
+        self._kept[record.position.number] = kept
+        self._weight += kept.weight
+        numbers = self._by_topic.setdefault(record.topic, deque())
+        numbers.append(record.position.number)
+        if len(numbers) > self._limits.count:
+            self._discard(numbers[0])
+        while self._weight > self._limits.size:
+            self._discard(next(iter(self._kept)))
+        self._expire()
+
+    def _expire(self) -> None:
+        now = self._clock()
+        while self._kept and (oldest := next(iter(self._kept.values()))).expires <= now:
+            self._discard(oldest.record.position.number)
+
+    def _discard(self, number: int) -> None:
+        kept = self._kept.pop(number)
+        self._weight -= kept.weight
+        topic = kept.record.topic
+        numbers = self._by_topic[topic]
+        numbers.popleft()
+        if numbers:
+            self._discarded[topic] = number
+        else:
+            del self._by_topic[topic]
+            self._discarded.pop(topic, None)
+            self._forgotten = max(self._forgotten, number)

@@ -1,5 +1,0 @@
-"""The engine over NATS: core NATS for what is live, JetStream for what is kept."""
-
-from rxws.topics.nats.engine import NatsEngine
-
-__all__ = ["NatsEngine"]

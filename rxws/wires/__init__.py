@@ -1,0 +1,1 @@
+"""Transports: one folder each, and nothing else touches it."""

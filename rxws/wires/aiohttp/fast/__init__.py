@@ -1,0 +1,1 @@
+"""The wire that is a protocol of its own on the connection's transport."""

@@ -1,0 +1,186 @@
+"""The writing half of the fast wire: what the endpoint has leaves in few writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from rxws.close import Close
+from rxws.core.wire import Frame
+from rxws.wires.aiohttp.fast import framing
+from rxws.wires.aiohttp.fast.chunks import CHUNK
+from rxws.wires.aiohttp.fast.framing import SHORT
+from rxws.wires.aiohttp.fast.turns import Turns
+
+BATCH: Final = CHUNK
+"""Bytes that leave in one write, at most: the answers to one read. A frame that is larger is not copied."""
+
+PONGS: Final = 256
+"""Pongs that wait; a peer that sends more pings than it reads pongs misses the oldest."""
+
+CLOSE, PONG = 8, 10
+Take = Callable[[int], Sequence[Frame] | Close]
+
+
+class Outlet:
+    """Writes frames to a transport: the first one at once, what follows in the same turn of the event loop together.
+
+    Memory: frames of `BATCH` bytes that leave when the turn ends.
+    """
+
+    __slots__ = (
+        *("_left", "_masks", "_on_close", "_take", "_transport", "_turns", "_wrote_in"),
+        *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
+    )
+
+    def __init__(self, transport: asyncio.Transport, turns: Turns, *, masks: bool) -> None:
+        self.awake = True
+        """Whether the endpoint has something to write, or is not there yet."""
+        self.congested = False
+        """Whether the kernel has refused bytes."""
+        self.busy = False
+        """Whether a chunk is being read, whose answers are to leave together."""
+        self.waits = False
+        """Whether it will write when the turn ends."""
+        self.taken: list[Frame] = []
+        """What leaves then, before what the endpoint has; empty unless it is busy or waits."""
+        self._left = BATCH  # bytes that may yet be taken until then
+        self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
+        self._turns = turns
+        self._masks = masks
+        self._transport = transport
+        self.closing = False
+        """Whether our close frame is written."""
+        self.pongs: deque[bytes] | None = None
+        """What is to be answered to pings."""
+        self._take: Take | None = None
+        self._on_close: Callable[[], object] = transport.close
+
+    def start(self, take: Take, on_close: Callable[[], object]) -> None:
+        """Begin; `on_close` is called when our close frame is written."""
+        self._take = take
+        self._on_close = on_close
+        self.awake = False
+
+    def offer(self, frame: Frame) -> bool:
+        """Take a message, if nothing is to go before it: the first of a turn, but for answers, leaves at once."""
+        if self.awake or self.congested:
+            return False
+        if not (self.busy or self.waits):
+            turns = self._turns
+            if self._wrote_in != turns.number:
+                self._wrote_in = turns.number
+                if not turns.counting:
+                    turns.count()
+                if self._masks or frame.weight > BATCH:
+                    self._write((frame,))
+                else:
+                    self._transport.write(frame.packed or _packed(frame))
+                return True
+            self.write_soon()
+        left = self._left - frame.weight
+        if left < 0:
+            return False  # nor is anything behind it taken, since the endpoint wakes us if it waits
+        self._left = left
+        self.taken.append(frame)
+        return True
+
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else of late has written in a turn."""
+        return self._turns.alone == id(self)
+
+    def withdraw(self) -> list[Frame]:
+        """Give back what was taken, and is not written."""
+        taken, self.taken = self.taken, []
+        return taken
+
+    def wake(self) -> None:
+        """Write at once, but once in a turn of the event loop; within a chunk when it is done."""
+        if self.busy or self.awake or self.congested:
+            self.awake = True
+            return
+        self.awake = True
+        if self.waits or self._wrote_in == self._turns.number:
+            self.write_soon()
+        else:
+            if not self._turns.counting:
+                self._turns.count()
+            self._wrote_in = self._turns.number
+            self.flush()
+
+    def pong(self, data: bytes) -> None:
+        """Answer a ping with the next write."""
+        self.pongs = self.pongs or deque(maxlen=PONGS)
+        self.pongs.append(data)
+
+    def write_soon(self) -> None:
+        """Write when the turn ends, as all do that have read in it: the peers' process then wakes up once."""
+        if not self.waits:
+            self.waits = True
+            turns = self._turns
+            turns.alone = 0
+            turns.waiting.append(self)
+            if not turns.counting:
+                turns.count()
+
+    def flush(self) -> None:
+        """Write all that the transport takes."""
+        take, transport = self._take, self._transport
+        if take is None or transport.is_closing():  # uvloop's raises when it is closing, where asyncio's does nothing
+            return
+        if self.pongs and not (self.congested or self.closing):
+            transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
+            self.pongs = None
+        if self.taken and not (self.congested or self.closing):
+            self._write_taken()
+        if self.awake:
+            self._pull(take)
+
+    def _pull(self, take: Take) -> None:
+        """Write what the endpoint has, and what it sends meanwhile."""
+        transport = self._transport
+        busy, self.busy = self.busy, True
+        while self.awake and not (self.congested or self.closing or transport.is_closing()):
+            self.awake = False
+            if frames := take(BATCH):
+                self._write(frames)
+            if self.taken:
+                self._write_taken()
+        self.busy = busy
+        if self.closing and not transport.is_closing():
+            self._on_close()
+
+    def _write_taken(self) -> None:
+        frames, self.taken, self._left = self.taken, [], BATCH
+        self._write(frames)
+
+    def _write(self, frames: Sequence[Frame] | Close) -> None:
+        """Write frames that weigh `BATCH` together at most, or are one."""
+        if isinstance(frames, Close):
+            self.closing = True
+            data = self._pack(CLOSE, frames.code.to_bytes(2, "big") + frames.reason.encode())
+        elif self._masks:
+            data = b"".join([framing.masked(frame.opcode, frame.data) for frame in frames])
+        elif len(frames) > 1:
+            data = b"".join([frame.packed or _packed(frame) for frame in frames])
+        elif (first := frames[0]).weight > BATCH:
+            self._transport.write(framing.head(first.opcode, len(first.data)))
+            if self._transport.is_closing():
+                return
+            data = first.data
+        else:
+            data = first.packed or _packed(first)
+        self._transport.write(data)
+
+    def _pack(self, opcode: int, data: bytes) -> bytes:
+        return (framing.masked if self._masks else framing.plain)(opcode, data)
+
+
+def _packed(frame: Frame) -> bytes:
+    """Make a server's frame, and keep it for the next one who sends the same."""
+    data, size = frame.data, len(frame.data)
+    packed = frame.packed = (SHORT[frame.opcode][size] if size < 126 else framing.head(frame.opcode, size)) + data
+    return packed

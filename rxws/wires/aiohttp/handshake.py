@@ -1,0 +1,55 @@
+"""The response of a server's handshake."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, cast
+
+from aiohttp import WSCloseCode, web
+
+from rxws.options import Settings
+from rxws.wires.aiohttp.choice import put_tap, put_watch
+from rxws.wires.aiohttp.fast.chunks import SLICE
+from rxws.wires.aiohttp.header_watch import Watch
+
+
+def frame_limit(max_msg_size: int | None) -> int:
+    """Give the limit in aiohttp's terms: it refuses a message of exactly its limit, and 0 is none."""
+    return 0 if max_msg_size is None else max_msg_size + 1
+
+
+class Response(web.WebSocketResponse):
+    """aiohttp's response, but the wire decides when to close and when to wait for room."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            timeout=settings.close_timeout,
+            protocols=settings.protocols,
+            compress=settings.compress,
+            max_msg_size=frame_limit(settings.max_msg_size),
+            autoping=False,
+            autoclose=False,
+            writer_limit=sys.maxsize,
+        )
+
+    def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
+        """Start as aiohttp does, but put a tap in the place of its queue before it parses anything.
+
+        A client has to wait for the answer (RFC 6455, section 4.1); a few frames of one that does not are let pass.
+        Many would all be parsed now, and stop the event loop.
+        """
+        connection = request.protocol
+        arrived, connection._message_tail = connection._message_tail, b""
+        super()._post_start(request, protocol, writer)
+        limit: int = cast("Any", self)._max_msg_size
+        put_tap(self, connection, limit)
+        put_watch(self, connection, limit)
+        if len(arrived) > SLICE:
+            watch: Watch = connection._payload_parser
+            watch.refuse(WSCloseCode.PROTOCOL_ERROR, f"more than {SLICE} bytes before the handshake's answer")
+        elif arrived:
+            connection.data_received(arrived)
+
+    async def close(self, **ignored: Any) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Do nothing: aiohttp calls this on violations and at the handler's end."""
+        return False

@@ -1,0 +1,1 @@
+"""The wire on aiohttp's public methods."""

@@ -1,0 +1,273 @@
+"""The wire on aiohttp's public `receive()`, `send_frame()` and `close()`: one task that reads and one that writes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import zlib
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
+
+from aiohttp import WebSocketError, WSMsgType
+
+from rxws.close import Close
+from rxws.core.wire import Endpoint, Frame
+from rxws.wires.aiohttp.header_watch import Watch
+from rxws.wires.aiohttp.inside import (
+    AnyWebSocket,
+    end_writing,
+    keep_fresh,
+    protocol_of,
+    release,
+    remote_of,
+    take_over,
+    transport_of,
+)
+from rxws.wires.aiohttp.public.pacing import TURN, Pace
+from rxws.wires.aiohttp.read_ahead import Parked
+from rxws.wires.aiohttp.received import close_received
+
+LINGER: Final = 0.02
+"""Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
+
+
+class PublicWire:
+    """A prepared aiohttp WebSocket, of either side."""
+
+    def __init__(self, ws: AnyWebSocket, watch: Watch, close_timeout: float) -> None:
+        take_over(ws)
+        self._ws = ws
+        self._watch = watch
+        self._close_timeout = close_timeout
+        self._transport = transport_of(ws)
+        self._pace = Pace(ws, watch)
+        self._aiohttp_protocol = protocol_of(ws)
+        self._pongs: deque[bytes] = deque(maxlen=TURN)
+        self._parked = Parked()
+        self._held = self.blind = False
+        self._cause: BaseException | None = None
+        self._violated = False
+        self._closing = False
+        self._started = False
+        self._ended = False
+        self._work = asyncio.Event()
+        self._space = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._endpoint: Endpoint = cast("Endpoint", None)
+
+    @property
+    def remote(self) -> str | None:
+        """The peer's address."""
+        return remote_of(self._ws)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the kernel has refused bytes."""
+        return self._aiohttp_protocol.writing_paused
+
+    @property
+    def unfinished(self) -> float | None:
+        """Since when a message is on its way."""
+        return self._watch.since
+
+    def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
+        """Start the two tasks."""
+        self._endpoint = endpoint
+        self._started = True
+        self._watch.begin(endpoint.part_received)
+        self._pace.start()
+        if fresh:
+            keep_fresh(self._ws)
+        self._reader = asyncio.create_task(self._run(self._read), context=endpoint.context)
+        self._writer = asyncio.create_task(self._run(self._write))
+
+    def wake(self) -> None:
+        """Wake the writer."""
+        self._work.set()
+
+    def offer(self, frame: Frame) -> bool:
+        """Refuse it: the writer writes all."""
+        return False
+
+    def withdraw(self) -> list[Frame]:
+        """Give back nothing: nothing was taken."""
+        return []
+
+    def flush(self) -> None:
+        """Do nothing: the writer has its turn soon."""
+
+    def hold(self) -> None:
+        """Park what comes, and stop reading when the read-ahead is used up."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Deliver what was parked, soon."""
+        self._held = False
+        if self.blind:
+            self._watch.excuse()
+        self._deliver_soon()
+
+    def ignore(self) -> None:
+        """Read only to see the peer leave."""
+        self._violated = True
+        self._watch.ignore()
+        self._pace.forget()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        self._transport.abort()
+        asyncio.get_running_loop().call_soon(self._end, None)
+
+    # Reading
+
+    async def _read(self) -> None:
+        while True:
+            frame = await self._ws.receive()
+            match frame.type:
+                case WSMsgType.TEXT | WSMsgType.BINARY:
+                    await self._message(frame.data if frame.type is WSMsgType.TEXT else bytes(frame.data))
+                case WSMsgType.PING:
+                    self._pongs.append(bytes(frame.data))
+                    self._work.set()
+                    self._endpoint.ping_received()
+                case WSMsgType.PONG:
+                    self._endpoint.pong_received(bytes(frame.data))
+                case WSMsgType.CLOSE if not self._closing:
+                    await self._delivered()
+                    close_received(self._endpoint, frame.data, frame.extra or "")
+                    return
+                case _ if self._closing:
+                    await self._delivered()
+                    return
+                case WSMsgType.ERROR if isinstance(frame.data, (WebSocketError, zlib.error)):
+                    await self._delivered()
+                    self._violated = True
+                    self._endpoint.protocol_violated(frame.data, Close(int(getattr(frame.data, "code", 1002))))
+                    return
+                case WSMsgType.CLOSING:
+                    self._endpoint.close_received(Close())  # whoever made the object closes it
+                    return
+                case _:
+                    await self._delivered()
+                    self._end(frame.data if isinstance(frame.data, BaseException) else self._cause)
+                    return
+            await self._pace.took()
+
+    async def _message(self, data: str | bytes) -> None:
+        if not self._held and not self._parked:
+            self._endpoint.message_received(data)
+            return
+        self._parked.put(data)
+        if self._parked.full and self._cause is None:
+            self.blind = True
+            self._space.clear()
+            self._aiohttp_protocol.pause_reading()  # it would read on: empty messages weigh nothing in older queues
+            await self._space.wait()
+            self._aiohttp_protocol.resume_reading()
+            self.blind = False
+
+    def _deliver_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
+
+    def _deliver(self) -> None:
+        for _ in range(TURN):
+            if not self._parked or self._held or self._ended:
+                break
+            self._endpoint.message_received(self._parked.take())
+        else:
+            self._deliver_soon()
+        if not self._parked:
+            self._space.set()
+
+    async def _delivered(self) -> None:
+        """Wait for what was parked to be delivered: the end must not overtake it, nor wait for ever."""
+        if self._parked:
+            self._space.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._close_timeout):
+                    await self._space.wait()
+
+    # Writing
+
+    async def _write(self) -> None:
+        frames = 0
+        while True:
+            while self._pongs:
+                await self._ws.pong(self._pongs.popleft())
+            match self._endpoint.take(0):
+                case [Frame() as frame]:
+                    await self._send(frame.data, WSMsgType(frame.opcode))
+                case Close() as close:
+                    await self._close(close)
+                    return
+                case _:
+                    await self._work.wait()
+                    self._work.clear()
+            frames += 1
+            if frames % TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _send(self, data: bytes, kind: WSMsgType) -> None:
+        await self._ws.send_frame(data, kind)
+        if self.congested:
+            await self._aiohttp_protocol._drain_helper()
+            self._endpoint.sign_of_life()
+
+    async def _close(self, close: Close) -> None:
+        """Send the close frame, and wait for the peer's.
+
+        Not with aiohttp's `close()`, which does not wait for the peer's frame if somebody is in `receive()`: to close
+        with unread bytes around resets the connection, and may destroy our frame before the peer has read it.
+        """
+        self._closing = True
+        await self._ws.send_frame(close.code.to_bytes(2, "big") + close.reason.encode(), WSMsgType.CLOSE)
+        if self.congested:
+            await self._aiohttp_protocol._drain_helper()
+        shutting_down = getattr(self._aiohttp_protocol, "_close", False)  # aiohttp's server then ignores what comes
+        if self._violated or shutting_down:
+            await self._linger()
+        elif self._reader is not None:
+            await asyncio.wait({self._reader})
+        self._end(None)
+
+    async def _linger(self) -> None:
+        """Wait until a peer has gone whose frames aiohttp no longer reads."""
+        end_writing(self._transport)
+        while self._aiohttp_protocol.connected:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(LINGER)
+
+    # Ending
+
+    async def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await work()  # not made before: the end may come before a task begins
+        except Exception as error:
+            self._failed(error)
+        except BaseException:
+            self._end(None)
+            raise
+
+    def _failed(self, error: Exception) -> None:
+        """End; but if it is writing that failed, read first what the peer sent before it left: its close, perhaps."""
+        reader = self._reader
+        if self._closing or reader is None or reader.done() or reader is asyncio.current_task():
+            self._end(error)
+        else:
+            self._cause = error
+            self._transport.abort()
+            self._space.set()
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        self._watch.end()
+        for task in (self._reader, self._writer):
+            if task is not None:
+                task.cancel()
+        self._transport.abort()
+        release(self._ws)
+        if self._started:
+            self._endpoint.connection_lost(error)

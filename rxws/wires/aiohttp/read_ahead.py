@@ -1,0 +1,37 @@
+"""The messages that a hold keeps back."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from rxws.core.wire import MESSAGE_WEIGHT
+
+READ_AHEAD: Final = 64 * 1024
+"""Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
+
+
+class Parked(deque["str | bytes"]):
+    """Messages in their order, and what they weigh."""
+
+    __slots__ = ("weight",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the read-ahead is used up."""
+        return self.weight > READ_AHEAD
+
+    def put(self, message: str | bytes) -> None:
+        """Keep a message back."""
+        self.append(message)
+        self.weight += len(message) + MESSAGE_WEIGHT
+
+    def take(self) -> str | bytes:
+        """Give the oldest one."""
+        message = self.popleft()
+        self.weight -= len(message) + MESSAGE_WEIGHT
+        return message
