@@ -7,7 +7,6 @@ from rxws.client.socket import ClientWebSocket
 from rxws.client.states import Closed, Connecting, Open, Waiting
 from rxws.close import Close
 from rxws.codecs import json
-from rxws.core.buffer import latest_by
 from rxws.core.socket import WebSocket
 from rxws.errors import (
     ConnectError,
@@ -18,7 +17,7 @@ from rxws.errors import (
     ProtocolError,
     RxwsError,
 )
-from rxws.policies import expire
+from rxws.policies import expire, latest_by
 from rxws.processes.run import run
 from rxws.server.attached import attach
 from rxws.server.hub import Hub

@@ -9,8 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, TypedDict, cast, get_args
 
 from rxws import codecs
-from rxws.core.buffer import LatestBy, Overflow, OverflowName
-from rxws.policies import Expire, Offline, OfflineName
+from rxws.policies import Expire, LatestBy, Offline, OfflineName, Overflow, OverflowName
 
 _TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 """What a subprotocol may be (RFC 6455, section 4.1; RFC 9110, section 5.6.2)."""

@@ -1,10 +1,37 @@
-"""What becomes of messages that are sent while there is no connection."""
+"""What happens to messages that cannot go out now: the peer reads too slowly, or there is no connection."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
+
+OverflowName = Literal["close", "drop_oldest", "drop_newest", "latest"]
+
+
+@dataclass(frozen=True, slots=True)
+class LatestBy:
+    """The overflow policy that `latest_by` makes."""
+
+    key: Callable[[Any], Hashable]
+
+
+Overflow = OverflowName | LatestBy
+
+
+def latest_by(key: Callable[[Any], Hashable]) -> LatestBy:
+    """Make an overflow policy: while the peer cannot keep up, keep the newest message of each key.
+
+    A peer that keeps up gets everything. The newest message takes the place in the queue of the one it
+    replaces. `key` gets the message as it was given to `outgoing`; at most `max_buffered` bytes wait.
+
+    >>> latest_by(lambda tick: tick["symbol"]).key({"symbol": "EURUSD", "bid": 1.07})
+    'EURUSD'
+    """
+    if not callable(key):
+        raise TypeError(f"latest_by takes a function of a message, not {key!r}")
+    return LatestBy(key)
+
 
 OfflineName = Literal["keep", "latest", "drop"]
 

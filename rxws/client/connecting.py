@@ -13,9 +13,9 @@ from rxws.backoff import Backoff
 from rxws.client.reconnect import Reconnector
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import Closed, Open, States
-from rxws.core.block import block
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import CLIENT, Journal
+from rxws.core.socket import block
 from rxws.core.wire import Wire
 from rxws.options import Settings
 

@@ -4,38 +4,12 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 from rxws.core.wire import Frame
+from rxws.policies import LatestBy, Overflow, OverflowName
 
 NONE: Final[list[Frame]] = []
-
-OverflowName = Literal["close", "drop_oldest", "drop_newest", "latest"]
-
-
-@dataclass(frozen=True, slots=True)
-class LatestBy:
-    """The overflow policy that `latest_by` makes."""
-
-    key: Callable[[Any], Hashable]
-
-
-Overflow = OverflowName | LatestBy
-
-
-def latest_by(key: Callable[[Any], Hashable]) -> LatestBy:
-    """Make an overflow policy: while the peer cannot keep up, keep the newest message of each key.
-
-    A peer that keeps up gets everything. The newest message takes the place in the queue of the one it
-    replaces. `key` gets the message as it was given to `outgoing`; at most `max_buffered` bytes wait.
-
-    >>> latest_by(lambda tick: tick["symbol"]).key({"symbol": "EURUSD", "bid": 1.07})
-    'EURUSD'
-    """
-    if not callable(key):
-        raise TypeError(f"latest_by takes a function of a message, not {key!r}")
-    return LatestBy(key)
 
 
 class Full(Exception):
@@ -203,3 +177,57 @@ class ConflatingBuffer:
             del self._places[key]
         self.weight -= item.weight
         return item
+
+
+class Filling(Protocol):
+    """Who fills the buffer, and can be told to wait."""
+
+    def hold(self) -> None:
+        """Send no more, as soon as possible."""
+        ...
+
+    def release(self) -> None:
+        """End that hold."""
+        ...
+
+
+class Room:
+    """Holds who fills a buffer while more than `high_water` bytes wait in it, and until a quarter of them does."""
+
+    __slots__ = ("_buffer", "_callbacks", "_filling", "_high_water", "holding")
+
+    def __init__(self, buffer: Buffer, high_water: int, filling: Filling) -> None:
+        self.holding = False
+        """Whether there is none."""
+        self._buffer = buffer
+        self._high_water = high_water
+        self._filling = filling
+        self._callbacks: tuple[Callable[[], object], ...] = ()
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether more waits than the mark allows."""
+        return self._buffer.weight > self._high_water
+
+    def when(self, callback: Callable[[], object]) -> None:
+        """Call back once when there is room again."""
+        self._callbacks = (*self._callbacks, callback)
+
+    def hold(self) -> None:
+        """There is none."""
+        self.holding = True
+        self._filling.hold()
+
+    def look(self) -> None:
+        """See whether there is room again."""
+        if self._buffer.weight <= self._high_water // 4:
+            self.release()
+
+    def release(self) -> None:
+        """There is room."""
+        if self.holding:
+            self.holding = False
+            self._filling.release()
+        callbacks, self._callbacks = self._callbacks, ()
+        for callback in callbacks:
+            callback()

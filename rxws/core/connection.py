@@ -11,9 +11,8 @@ from rxws import codecs
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.core.heartbeat import Heartbeat
-from rxws.core.limits import Patience
+from rxws.core.limits import Patience, Rate
 from rxws.core.outgoing import Outgoing
-from rxws.core.rate import Rate
 from rxws.core.receipts import Receipts
 from rxws.core.reports import Reporting
 from rxws.core.streams import Incoming

@@ -10,14 +10,14 @@ from reactivex import abc
 
 from rxws.close import Close
 from rxws.codecs import Codec
-from rxws.core.buffer import Full, LatestBy, make_buffer
+from rxws.core.buffer import Filling, Full, Room, make_buffer
 from rxws.core.encoding import encode
 from rxws.core.offline import Keeping
 from rxws.core.reports import Reporting
-from rxws.core.room import Filling, Room
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
 from rxws.errors import EncodeError
 from rxws.options import Settings
+from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, Sink
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 from rxws.stats import Counters

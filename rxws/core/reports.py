@@ -7,9 +7,8 @@ from threading import Lock
 from typing import Literal
 
 from rxws.close import Close
-from rxws.core.error_stream import Errors
 from rxws.core.log import Journal
-from rxws.core.undelivered import Undelivered
+from rxws.core.streams import Errors, Undelivered
 from rxws.core.wire import Frame
 from rxws.errors import ConnectionLost, close_for
 from rxws.rx.broadcast import Broadcast

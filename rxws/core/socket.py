@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
@@ -10,6 +11,7 @@ from reactivex.subject import Subject
 
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
+from rxws.errors import close_for
 from rxws.operators.to_async_iterable import to_async_iterable
 from rxws.stats import Stats
 
@@ -138,3 +140,22 @@ class WebSocket(Generic[In, Out]):
         cause = self._life.close_cause
         state = "connecting" if self._life.connection is None else "open"
         return f"<WebSocket {self.remote or 'nowhere'} {cause or state}>"
+
+
+@asynccontextmanager
+async def block(life: Lifecycle) -> AsyncGenerator[None, None]:
+    """Flush, close with 1000 and wait at the end; with 1011, or its `Close`, if it raises; at once if cancelled."""
+    try:
+        try:
+            yield
+            life.close(Close())
+        except Close as close:
+            life.close(close)
+        except Exception as error:
+            life.reporting.show(error)
+            life.close(close_for(error))
+            await life.closed
+            raise
+        await life.closed
+    finally:
+        life.give_up()

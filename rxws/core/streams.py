@@ -1,13 +1,16 @@
-"""The messages of the peer, as a hot Observable."""
+"""The streams of a socket but `outgoing`: its messages, its errors, and what was not delivered."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from reactivex import abc
 
-from rxws.rx.broadcast import Hot
+from rxws.core.wire import Frame
+from rxws.rx.broadcast import Broadcast, Hot, Sink, Source
+from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 
 T = TypeVar("T")
 
@@ -35,3 +38,92 @@ class Incoming(Hot[T]):
         on_first, self._on_first = self._on_first, None
         if on_first is not None:
             on_first()
+
+
+class Errors(Sink[Exception]):
+    """Emits exceptions; completes when the socket closes, and never fails.
+
+    A handler may push its own: `on_next(error)`, or `on_error(error)`, which does the same. `on_completed` is
+    ignored, so that several Observables can be subscribed to it. An error that nobody observes is logged on
+    `rxws.server` or `rxws.client` and closes the socket. Takes calls from any thread.
+    """
+
+    def __init__(
+        self, thread: LoopThread, log: Callable[[Exception], object], report: Callable[[Exception], object]
+    ) -> None:
+        self.is_stopped = False
+        self._thread = thread
+        self._log = log
+        self._report = report
+        self._broadcast = Broadcast(log)
+        self.emit = self._broadcast.emit
+
+    @property
+    def observed(self) -> bool:
+        """Whether anyone is subscribed."""
+        return bool(self._broadcast.observers)
+
+    def on_next(self, value: Exception) -> None:
+        """Report an error; raises `TypeError` for what is no exception."""
+        if not isinstance(value, Exception):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"errors takes exceptions, not {value!r}")
+        if self._thread.here():
+            self._report(value)
+        elif not self._thread.hand_over(self._report, value, limit=MAX_HANDED_OVER):
+            self._log(value)
+
+    def on_error(self, error: Exception) -> None:
+        """Report an error, as `on_next` does."""
+        self.on_next(error)
+
+    def on_completed(self) -> None:
+        """Do nothing: the socket's end completes this stream."""
+
+    def dispose(self) -> None:
+        """Do nothing: the socket's end completes this stream."""
+
+    def end(self) -> None:
+        """Complete."""
+        self.is_stopped = True
+        self._broadcast.end()
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[Exception], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self._broadcast.subscribe(observer)
+
+
+class Undelivered(Source[Any]):
+    """Emits messages when it is known that they were not delivered; completes when the socket closes.
+
+    Late subscribers get those of before, too: the newest, as many as weigh `limit` bytes.
+    """
+
+    def __init__(self, limit: int, on_raise: Callable[[Exception], object]) -> None:
+        self._limit = limit
+        self._broadcast = Broadcast(on_raise)
+        self._reported: deque[Frame] | None = None
+        self._weight = 0
+
+    def report(self, *items: Frame) -> None:
+        """Emit messages, but not those of the socket's own that are sent again on the next connection."""
+        for item in items:
+            if item.connection is not None:
+                continue
+            reported = self._reported = self._reported or deque()
+            reported.append(item)
+            self._weight += item.weight
+            while self._weight > self._limit and len(reported) > 1:
+                self._weight -= reported.popleft().weight
+            self._broadcast.emit(item.message)
+
+    def end(self) -> None:
+        """Complete."""
+        self._broadcast.end()
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        for item in tuple(self._reported or ()):
+            observer.on_next(item.message)
+        return self._broadcast.subscribe(observer)

@@ -13,9 +13,8 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.errors import not_cancelled
-from rxws.rx.holds import Holds, Passed, hand_on, origin
+from rxws.rx.holds import MAX_WAITING, Holds, Passed, Waiting, hand_on, origin
 from rxws.rx.loop_thread import LoopThread
-from rxws.rx.waiting import MAX_WAITING, Waiting
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 from reactivex import Observable
 
-from rxws.rx.holds import Holds, origin
-from rxws.rx.waiting import MAX_WAITING, Waiting
+from rxws.rx.holds import MAX_WAITING, Holds, Waiting, origin
 
 T = TypeVar("T")
 

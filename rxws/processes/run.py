@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from rxws.processes import ports, siblings
+from rxws import processes
+from rxws.processes import ports
 from rxws.wires.aiohttp import bound_first_request
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     reserved = ports.reserve(options.pop("host", None), port)
 
     def work(tell: Tell) -> None:
-        siblings.count = workers
+        processes.count = workers
         shared = ports.share(reserved)
         ports.close(reserved)
         loop = _loop_that_stops()

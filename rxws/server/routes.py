@@ -11,10 +11,9 @@ from typing import Any, TypeVar, Unpack, overload
 from aiohttp import web
 
 from rxws import codecs
-from rxws.core.block import block
 from rxws.core.handler import OPTIONS, Handler
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.socket import WebSocket
+from rxws.core.socket import WebSocket, block
 from rxws.options import ServerOptions, Settings, check, number
 from rxws.server.hub import Hub
 from rxws.server.upgrade import HUB, Upgrade, cleaned_up

@@ -16,7 +16,6 @@ from rxws.core.log import SERVER, Journal
 from rxws.core.socket import WebSocket
 from rxws.options import Settings
 from rxws.server.hub import Hub
-from rxws.server.origins import admits
 from rxws.wires.aiohttp import Response, open_wire
 
 HUB = web.AppKey("rxws_hub", Hub)
@@ -108,3 +107,27 @@ def journal_of(request: web.Request, hub: Hub | None) -> Journal:
     """Make the journal of a request's socket."""
     errors = None if hub is None else hub.errors_total
     return Journal(SERVER, remote=request.remote, path=request.rel_url.raw_path, errors=errors)
+
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
+
+
+def admits(origin: str | None, host: str, allowed: tuple[str, ...] | None) -> bool:
+    """Tell whether a request with this `Origin` header may become a socket of `host`.
+
+    Browsers always send an `Origin`, and other pages can send their users' cookies; programs send none.
+
+    >>> admits("https://example.com", "example.com", ())
+    True
+    >>> admits("https://evil.example", "example.com", ())
+    False
+    >>> admits("https://app.example", "example.com", ("https://app.example",))
+    True
+    """
+    if origin is None or allowed is None:
+        return True
+    origin = origin.lower()
+    scheme, found, netloc = origin.partition("://")
+    port = _DEFAULT_PORTS.get(scheme, "")
+    same = bool(found) and netloc.removesuffix(port) == host.lower().removesuffix(port)
+    return same or origin.removesuffix(port) in {item.removesuffix(port) for item in allowed}

@@ -18,11 +18,11 @@ from rxws.rx.broadcast import Hot
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 from rxws.topics.engines.engine import Engine
 from rxws.topics.feed import Feed
+from rxws.topics.history import replay
 from rxws.topics.message import Gap, TopicsError, Unpublished
 from rxws.topics.names import check
 from rxws.topics.presence.present import Member, Present
 from rxws.topics.presence.register import Register
-from rxws.topics.replay import replay
 from rxws.topics.topic import Start, Subscriber, Topic
 
 logger = logging.getLogger("rxws")

@@ -1,7 +1,8 @@
 import pytest
 
-from rxws.core.buffer import Buffer, Full, latest_by, make_buffer
+from rxws.core.buffer import Buffer, Full, make_buffer
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Text
+from rxws.policies import latest_by
 
 LIMIT = 3 * (MESSAGE_WEIGHT + 1)
 

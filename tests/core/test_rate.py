@@ -1,4 +1,4 @@
-from rxws.core.rate import Rate
+from rxws.core.limits import Rate
 
 
 def test_a_burst_of_one_second_s_worth_passes_and_the_next_does_not() -> None:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from rxws.core.undelivered import Undelivered
+from rxws.core.streams import Undelivered
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Limited, Text
 from tests.streams import watch
 

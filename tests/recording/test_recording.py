@@ -171,7 +171,7 @@ async def test_a_recorder_starts_no_reading_and_observes_no_errors(caplog: pytes
 
 async def test_errors_are_recorded_whether_or_not_they_are_observed() -> None:
     async def fails(socket: rxws.WebSocket[Any, Any]) -> None:
-        async with rxws.core.block.block(socket._life):  # type: ignore[attr-defined]
+        async with rxws.core.socket.block(socket._life):  # type: ignore[attr-defined]
             raise LookupError("within")
 
     def listens(errors: Observable[Exception]) -> None:

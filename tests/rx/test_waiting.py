@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from rxws.rx.waiting import MAX_WAITING, Waiting
+from rxws.rx.holds import MAX_WAITING, Waiting
 
 
 def source() -> Any:

@@ -1,6 +1,6 @@
 import pytest
 
-from rxws.server.origins import admits
+from rxws.server.upgrade import admits
 
 CASES = [
     (None, "example.com", (), True),

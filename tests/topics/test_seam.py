@@ -8,8 +8,8 @@ from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rxws.topics.engines.engine import Last, Since
+from rxws.topics.history import BEGINNING, PENDING, Seam
 from rxws.topics.message import Gap, Position
-from rxws.topics.seam import BEGINNING, PENDING, Seam
 
 
 class Item(NamedTuple):

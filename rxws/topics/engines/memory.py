@@ -11,8 +11,8 @@ from typing import NamedTuple
 from reactivex import abc
 from reactivex.disposable import Disposable
 
+from rxws import processes
 from rxws.core.wire import MESSAGE_WEIGHT, Binary, Text
-from rxws.processes import siblings
 from rxws.topics.engines.engine import Following, Last, Limits, Reading, Since
 from rxws.topics.message import Gap, Position, Record, Unpublished
 from rxws.topics.names import is_pattern, matcher
@@ -63,8 +63,8 @@ class MemoryEngine:
         """Begin."""
         self._report = report
         self._epoch = time.time_ns()  # now, since processes that were forked before have positions of their own
-        if siblings.count > 1:
-            logger.warning("memory:// is this process alone, one of %d: use topics over NATS for all", siblings.count)
+        if processes.count > 1:
+            logger.warning("memory:// is this process alone, one of %d: use topics over NATS for all", processes.count)
 
     async def confirmed(self) -> None:
         """Return: all is kept."""

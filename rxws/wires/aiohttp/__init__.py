@@ -6,8 +6,7 @@ over where the inside of aiohttp is not what it was, where messages are compress
 """
 
 from rxws.wires.aiohttp.choice import open_wire, wire_mode
-from rxws.wires.aiohttp.first_request import bound_first_request
 from rxws.wires.aiohttp.handshake import Response, frame_limit
-from rxws.wires.aiohttp.inside import arrived_with
+from rxws.wires.aiohttp.inside import arrived_with, bound_first_request
 
 __all__ = ["Response", "arrived_with", "bound_first_request", "frame_limit", "open_wire", "wire_mode"]

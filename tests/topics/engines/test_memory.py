@@ -51,7 +51,7 @@ async def test_a_process_that_is_one_of_several_is_told_that_memory_is_its_own(
     open_topics: Callable[..., Topics[Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     open_topics()["a"].on_next(1)
-    monkeypatch.setattr("rxws.processes.siblings.count", 3)
+    monkeypatch.setattr("rxws.processes.count", 3)
     topics = open_topics()
     topics["a"].on_next(1)
     topics["a"].on_next(2)

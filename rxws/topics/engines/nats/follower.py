@@ -12,8 +12,8 @@ from reactivex import abc
 
 from rxws.topics.engines.engine import Following, Last, Reading, Since
 from rxws.topics.engines.nats.stream import Stream
+from rxws.topics.history import BEGINNING, Seam
 from rxws.topics.message import Record
-from rxws.topics.seam import BEGINNING, Seam
 
 MAX_SEEN: Final = 65_536
 """Topics of a pattern whose last message is remembered; of others, a loss is seen at the next reconnection alone."""

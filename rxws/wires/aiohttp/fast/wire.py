@@ -14,11 +14,10 @@ from weakref import WeakKeyDictionary
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from rxws.close import Close
-from rxws.core.wire import Endpoint, Frame
+from rxws.core.wire import Endpoint, Frame, close_received
 from rxws.wires.aiohttp.fast.chunks import CHUNK, PIECE, SLICE, TURN, Intake
 from rxws.wires.aiohttp.fast.tap import BINARY, TEXT, Tap, next_message
-from rxws.wires.aiohttp.fast.turns import Turns
-from rxws.wires.aiohttp.fast.writer import Outlet
+from rxws.wires.aiohttp.fast.writer import Outlet, Turns
 from rxws.wires.aiohttp.header_watch import Watch
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
@@ -31,7 +30,6 @@ from rxws.wires.aiohttp.inside import (
     transport_of,
 )
 from rxws.wires.aiohttp.read_ahead import Parked
-from rxws.wires.aiohttp.received import close_received
 
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""

@@ -5,14 +5,53 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from rxws.close import Close
 from rxws.core.wire import Frame
 from rxws.wires.aiohttp.fast import framing
 from rxws.wires.aiohttp.fast.chunks import CHUNK
 from rxws.wires.aiohttp.fast.framing import SHORT
-from rxws.wires.aiohttp.fast.turns import Turns
+
+
+class Writing(Protocol):
+    """Somebody who may have more to write in a turn."""
+
+    waits: bool
+
+    def flush(self) -> None:
+        """Write it."""
+        ...
+
+
+class Turns:
+    """Counts the turns in which something is written, and tells those who wait when one ends."""
+
+    __slots__ = ("alone", "counting", "number", "waiting")
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.counting = False
+        """Whether the end of this turn will be noticed."""
+        self.alone = 0
+        """The `id` of who was the only one to write in a turn, if nobody else has since; an `id` keeps nobody alive."""
+        self.waiting: list[Writing] = []
+        """Who will write when it ends."""
+
+    def count(self) -> None:
+        """Notice the end of this turn."""
+        self.counting = True
+        asyncio.get_running_loop().call_soon(self._end)
+
+    def _end(self) -> None:
+        self.counting = False
+        self.number += 1
+        waiting, self.waiting = self.waiting, []
+        self.alone = id(waiting[0]) if len(waiting) == 1 else 0
+        for one in waiting:
+            one.waits = False
+            one.flush()
+
 
 BATCH: Final = CHUNK
 """Bytes that leave in one write, at most: the answers to one read. A frame that is larger is not copied."""

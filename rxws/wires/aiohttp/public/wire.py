@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from aiohttp import WebSocketError, WSMsgType
 
 from rxws.close import Close
-from rxws.core.wire import Endpoint, Frame
+from rxws.core.wire import Endpoint, Frame, close_received
 from rxws.wires.aiohttp.header_watch import Watch
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
@@ -26,7 +26,6 @@ from rxws.wires.aiohttp.inside import (
 )
 from rxws.wires.aiohttp.public.pacing import TURN, Pace
 from rxws.wires.aiohttp.read_ahead import Parked
-from rxws.wires.aiohttp.received import close_received
 
 LINGER: Final = 0.02
 """Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
