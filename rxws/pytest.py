@@ -24,7 +24,7 @@ from rxws.core.handler import OPTIONS
 from rxws.testing import Marbles, MemoryWire, serve
 
 Serve = Callable[..., tuple[rxws.WebSocket[Any, Any], MemoryWire]]
-Connect = Callable[..., Awaitable[rxws.ClientWebSocket[Any, Any]]]
+ConnectFixture = Callable[..., Awaitable[rxws.ClientWebSocket[Any, Any]]]
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
@@ -53,7 +53,7 @@ async def served() -> AsyncIterator[Serve]:
     await asyncio.sleep(0)
 
 
-async def connected() -> AsyncIterator[Connect]:
+async def connected() -> AsyncIterator[ConnectFixture]:
     """`rxws.connect` to what a test serves, for sockets and servers that end with it."""
     async with AsyncExitStack() as stack:
 

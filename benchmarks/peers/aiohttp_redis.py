@@ -27,7 +27,7 @@ async def room(request: web.Request) -> web.WebSocketResponse:
     return ws
 
 
-async def hand_on() -> None:
+async def notify_from() -> None:
     async with redis.pubsub() as pubsub:
         await pubsub.subscribe("room.tea")
         async for message in pubsub.listen():
@@ -40,5 +40,5 @@ async def hand_on() -> None:
 async def serve() -> int:
     app = web.Application()
     app.router.add_get("/room", room)
-    app["reader"] = asyncio.create_task(hand_on())
+    app["reader"] = asyncio.create_task(notify_from())
     return await listen(app)

@@ -21,7 +21,7 @@ from rxws.recording.recorder import Recorder
 MAX_LINE: Final = 16 * 2**20
 """Bytes of a line from a pipe."""
 
-CHUNK: Final = 64 * 1024
+INPUT_CHUNK: Final = 64 * 1024
 """Bytes that are read from a terminal at once."""
 
 
@@ -155,7 +155,7 @@ def _keys() -> Generator[Callable[[Callable[[bytes], object]], None], None, None
     loop = asyncio.get_running_loop()
     tty.setcbreak(terminal)
     try:
-        yield lambda feed: loop.add_reader(terminal, lambda: feed(os.read(terminal, CHUNK)))
+        yield lambda feed: loop.add_reader(terminal, lambda: feed(os.read(terminal, INPUT_CHUNK)))
     finally:
         loop.remove_reader(terminal)
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)

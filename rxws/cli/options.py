@@ -14,7 +14,7 @@ from rxws.client.socket import ClientWebSocket
 from rxws.recording import Event, Recording
 from rxws.recording.lines import header_line, line
 
-NORMAL: Final = (1000, 1001, 1005)
+NORMAL_EXITS: Final = (1000, 1001, 1005)
 
 STATUS: Final = """\
 exit status:
@@ -84,7 +84,7 @@ class Lines:
 
 def status_of(close: rxws.Close, *, ours: bool) -> int:
     """Choose the exit status."""
-    return 0 if ours or close.code in NORMAL else 3
+    return 0 if ours or close.code in NORMAL_EXITS else 3
 
 
 def fail(message: object, status: int = 1) -> int:

@@ -13,7 +13,7 @@ from rxws.client.socket import ClientWebSocket
 
 COMMANDS: Final = "/ping  /close [CODE [REASON]]  /help  //text sends /text  Ctrl-D closes"
 
-PATIENCE: Final = 10.0
+PONG_TIMEOUT: Final = 10.0
 """Seconds that a pong is waited for."""
 
 
@@ -91,8 +91,8 @@ class Talk:
             self.say("there is no connection to ping", "red")
             return
         try:
-            rtt = await asyncio.wait_for(heartbeat.beat(), PATIENCE)
+            rtt = await asyncio.wait_for(heartbeat.beat(), PONG_TIMEOUT)
         except TimeoutError:
-            self.say(f"no pong within {PATIENCE:g} s", "red")
+            self.say(f"no pong within {PONG_TIMEOUT:g} s", "red")
         else:
             self.say(f"pong after {rtt * 1000:.1f} ms", "dim")

@@ -14,8 +14,8 @@ from rxws.client.reconnect import Reconnector
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import Closed, Open, States
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import CLIENT, Journal
-from rxws.core.socket import block
+from rxws.core.log import CLIENT, SocketLog
+from rxws.core.socket import closing_on_exit
 from rxws.core.wire import Wire
 from rxws.options import Settings
 
@@ -55,7 +55,7 @@ class Connect(Generic[In, Out]):
 
     async def __aenter__(self) -> ClientWebSocket[In, Out]:
         socket = await self._connect()
-        self._block = block(socket._life)  # pyright: ignore[reportPrivateUsage]
+        self._block = closing_on_exit(socket._life)  # pyright: ignore[reportPrivateUsage]
         await self._block.__aenter__()
         return socket
 
@@ -73,10 +73,10 @@ class Connect(Generic[In, Out]):
         if self._task is not None:
             raise RuntimeError("this connect(...) was used before: call connect again for another socket")
         states: States
-        journal = Journal(CLIENT, url=self._dialer.target)
+        log = SocketLog(CLIENT, url=self._dialer.target)
         if self._backoff is None:
-            life = Lifecycle(self._settings, journal=journal)
-            states = States(life.reporting.report)
+            life = Lifecycle(self._settings, log=log)
+            states = States(life.reports.report)
             try:
                 wire, protocol = await self._dialer.dial()
             except BaseException:
@@ -87,9 +87,9 @@ class Connect(Generic[In, Out]):
             life.open(wire, protocol)
             states.change(Open(protocol, 1))
         else:
-            states = States(lambda error: life.reporting.report(error))
-            reconnector = Reconnector(self._dialer.dial, self._backoff, states, journal)
-            life = Lifecycle(self._settings, journal=journal, renewal=reconnector)
+            states = States(lambda error: life.reports.report(error))
+            reconnector = Reconnector(self._dialer.dial, self._backoff, states, log)
+            life = Lifecycle(self._settings, log=log, renewal=reconnector)
         life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
         self._task = asyncio.create_task(self._keep(life, reconnector), name="rxws client")
         return ClientWebSocket(life, states, reconnector)
@@ -113,6 +113,6 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await work
     except Exception as error:
-        life.reporting.note(error)
+        life.reports.note(error)
     finally:
         work.cancel()

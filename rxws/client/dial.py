@@ -32,7 +32,7 @@ from rxws.options import Settings
 from rxws.wires.aiohttp import arrived_with, frame_limit, open_wire
 
 T = TypeVar("T")
-Source = T | Callable[[], T] | Callable[[], Awaitable[T]]
+ValueOrFunction = T | Callable[[], T] | Callable[[], Awaitable[T]]
 """A value, or a function or coroutine function that makes one for every attempt."""
 
 Headers = Mapping[str, str]
@@ -60,11 +60,11 @@ class Dialer:
 
     def __init__(
         self,
-        url: Source[str | URL],
+        url: ValueOrFunction[str | URL],
         settings: Settings,
         *,
         session: ClientSession | None = None,
-        headers: Source[Headers] | None = None,
+        headers: ValueOrFunction[Headers] | None = None,
         ssl: tls.SSLContext | bool = True,
         proxy: str | URL | None = None,
         open_timeout: float = 10.0,

@@ -15,7 +15,7 @@ from rxws.rx.broadcast import Broadcast
 T = TypeVar("T")
 
 
-class Topic(Observable[T]):
+class MultiplexedTopic(Observable[T]):
     """Emits the messages of one topic to all its subscribers, while there are any; made by `socket.multiplex`."""
 
     def __init__(
@@ -28,14 +28,14 @@ class Topic(Observable[T]):
         self._unsubscribe_message = unsubscribe
         self._matches = matches
         self._subscribers = 0
-        self._broadcast: Broadcast[T] = Broadcast(life.reporting.report)
+        self._broadcast: Broadcast[T] = Broadcast(life.reports.report)
         self._upstream = CompositeDisposable()
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         if not self._subscribers:
-            self._broadcast: Broadcast[T] = Broadcast(self._life.reporting.report)
+            self._broadcast: Broadcast[T] = Broadcast(self._life.reports.report)
         broadcast = self._broadcast
         subscription = broadcast.subscribe(observer)
         self._subscribers += 1
@@ -87,7 +87,7 @@ class Topic(Observable[T]):
             try:
                 self._send(self._unsubscribe_message)
             except Exception as error:
-                self._life.reporting.report(error)
+                self._life.reports.report(error)
 
     def _send(self, message: Any) -> None:
         if message is not None:

@@ -12,7 +12,7 @@ from yarl import URL
 from rxws import codecs
 from rxws.backoff import Backoff
 from rxws.client.connecting import Connect
-from rxws.client.dial import Dialer, Headers, Source, check_url
+from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_url
 from rxws.options import ClientOptions, check
 
 In = TypeVar("In")
@@ -21,12 +21,12 @@ SERVER_ONLY: Final = ("origins",)
 
 @overload
 def connect(
-    url: Source[str | URL],
+    url: ValueOrFunction[str | URL],
     *,
     codec: codecs.Codec[In, Any],
     reconnect: Backoff | None = None,
     session: ClientSession | None = None,
-    headers: Source[Headers] | None = None,
+    headers: ValueOrFunction[Headers] | None = None,
     ssl: tls.SSLContext | bool = True,
     proxy: str | URL | None = None,
     open_timeout: float = 10.0,
@@ -34,22 +34,22 @@ def connect(
 ) -> Connect[In, Any]: ...
 @overload
 def connect(
-    url: Source[str | URL],
+    url: ValueOrFunction[str | URL],
     *,
     reconnect: Backoff | None = None,
     session: ClientSession | None = None,
-    headers: Source[Headers] | None = None,
+    headers: ValueOrFunction[Headers] | None = None,
     ssl: tls.SSLContext | bool = True,
     proxy: str | URL | None = None,
     open_timeout: float = 10.0,
     **options: Unpack[ClientOptions],
 ) -> Connect[str | bytes, str | bytes]: ...
 def connect(
-    url: Source[str | URL],
+    url: ValueOrFunction[str | URL],
     *,
     reconnect: Backoff | None = None,
     session: ClientSession | None = None,
-    headers: Source[Headers] | None = None,
+    headers: ValueOrFunction[Headers] | None = None,
     ssl: tls.SSLContext | bool = True,
     proxy: str | URL | None = None,
     open_timeout: float = 10.0,

@@ -11,7 +11,7 @@ from rxws.client.states import Connecting, Open, States, Waiting
 from rxws.close import Close
 from rxws.core.connection import Connection
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import Journal
+from rxws.core.log import SocketLog
 from rxws.core.wire import Wire
 
 Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
@@ -21,11 +21,11 @@ Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
 class Reconnector:
     """Brings a socket its connections: the first one, another when one is lost, a fresh one in time."""
 
-    def __init__(self, dial: Dial, backoff: Backoff, states: States, journal: Journal) -> None:
+    def __init__(self, dial: Dial, backoff: Backoff, states: States, log: SocketLog) -> None:
         self._dial = dial
         self._backoff = backoff
         self._states = states
-        self._journal = journal
+        self._journal = log
         self._loop = asyncio.get_running_loop()
         self._attempt = 0  # since the last stable connection
         self._opened = 0.0
@@ -124,7 +124,7 @@ class Reconnector:
             old.finish(Close(), Close(), flush=False, listening=True)
         except Exception as error:
             self._rotate_in_time()
-            life.reporting.note(error)
+            life.reports.note(error)
         finally:
             self._replacing = False
             if reach is not None:

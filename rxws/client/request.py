@@ -62,7 +62,7 @@ class Request(Observable[T]):
                 take, on_completed=lambda: end(ConnectionLost("the socket closed before the answer"))
             )
         )
-        upstream.add(life.reporting.undelivered.subscribe(lost("the connection was lost before the answer")))
+        upstream.add(life.reports.undelivered.subscribe(lost("the connection was lost before the answer")))
         upstream.add(life.outgoing.dropped.subscribe(lost("the message was dropped before it was sent")))
         waiting = False
         if not upstream.is_disposed:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from reactivex import Observable
 
-from rxws.client.multiplex import Topic
+from rxws.client.multiplex import MultiplexedTopic
 from rxws.client.reconnect import Reconnector
 from rxws.client.request import Request
 from rxws.client.states import State, States
@@ -45,7 +45,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         that `matches`. Completes when the socket closes; fails if `matches`, or `subscribe`, raises, and other topics
         go on. May be subscribed again after its end, with `retry` or `repeat`, say. Memory: none of its own.
         """
-        return Topic[In](self._life, self._states, subscribe, unsubscribe, matches)
+        return MultiplexedTopic[In](self._life, self._states, subscribe, unsubscribe, matches)
 
     def request(  # pyright: ignore[reportIncompatibleMethodOverride] - a server's is the request of the handshake
         self, message: Out, *, matches: Callable[[In], bool], timeout: float = 10.0

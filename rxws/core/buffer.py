@@ -179,7 +179,7 @@ class ConflatingBuffer:
         return item
 
 
-class Filling(Protocol):
+class Holdable(Protocol):
     """Who fills the buffer, and can be told to wait."""
 
     def hold(self) -> None:
@@ -191,23 +191,23 @@ class Filling(Protocol):
         ...
 
 
-class Room:
+class HighWater:
     """Holds who fills a buffer while more than `high_water` bytes wait in it, and until a quarter of them does."""
 
-    __slots__ = ("_buffer", "_callbacks", "_filling", "_high_water", "holding")
+    __slots__ = ("_buffer", "_callbacks", "_filling", "_mark", "holding")
 
-    def __init__(self, buffer: Buffer, high_water: int, filling: Filling) -> None:
+    def __init__(self, buffer: Buffer, high_water: int, filling: Holdable) -> None:
         self.holding = False
         """Whether there is none."""
         self._buffer = buffer
-        self._high_water = high_water
+        self._mark = high_water
         self._filling = filling
         self._callbacks: tuple[Callable[[], object], ...] = ()
 
     @property
     def exceeded(self) -> bool:
         """Whether more waits than the mark allows."""
-        return self._buffer.weight > self._high_water
+        return self._buffer.weight > self._mark
 
     def when(self, callback: Callable[[], object]) -> None:
         """Call back once when there is room again."""
@@ -220,7 +220,7 @@ class Room:
 
     def look(self) -> None:
         """See whether there is room again."""
-        if self._buffer.weight <= self._high_water // 4:
+        if self._buffer.weight <= self._mark // 4:
             self.release()
 
     def release(self) -> None:

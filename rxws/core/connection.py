@@ -11,15 +11,15 @@ from rxws import codecs
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.core.heartbeat import Heartbeat
-from rxws.core.limits import Patience, Rate
+from rxws.core.limits import MessageDeadline, TokenBucket
 from rxws.core.outgoing import Outgoing
 from rxws.core.receipts import Receipts
-from rxws.core.reports import Reporting
+from rxws.core.reports import Reports
 from rxws.core.streams import Incoming
 from rxws.core.wire import Frame, Ping, Wire
 from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
 from rxws.options import Settings
-from rxws.rx.holds import Source, origin
+from rxws.rx.holds import Source, current_source
 from rxws.stats import Counters
 
 PINGS: Final = 1000.0
@@ -32,7 +32,7 @@ class Owner(Source, Protocol):
     incoming: Incoming[Any]
     outgoing: Outgoing[Any]
     counters: Counters
-    reporting: Reporting
+    reports: Reports
 
     def close(self, close: Close) -> None:
         """Close, since the peer exceeds what it may, or the codec says so."""
@@ -58,9 +58,9 @@ class Connection:
     """
 
     __slots__ = (
-        *("_answer", "_counters", "_deadline", "_decode", "_emit", "_listening", "_loop", "_next_items", "_owner"),
-        *("_patience", "_ping", "_pings", "_rate", "_settings", "cause", "closed_by_peer", "context", "heartbeat"),
-        *("receipts", "sending", "wire"),
+        *("_answer", "_counters", "_deadline", "_decode", "_emit", "_listening", "_loop", "_message_bucket"),
+        *("_message_deadline", "_next_items", "_owner", "_ping", "_ping_bucket", "_settings", "cause"),
+        *("closed_by_peer", "context", "heartbeat", "receipts", "sending", "wire"),
     )
     _deadline: asyncio.TimerHandle
 
@@ -78,16 +78,16 @@ class Connection:
         self.sending = True
         """Whether it takes messages from `outgoing`."""
         self._owner = owner
-        self.context.run(origin.set, owner)
+        self.context.run(current_source.set, owner)
         self._settings = settings
         self._decode = None if codec is codecs.text else codec.decode
         self._counters = owner.counters
         self._emit = owner.incoming.emit
         self._next_items = owner.outgoing.next_items
         self._loop = asyncio.get_running_loop()
-        self._rate = Rate(settings.message_rate) if settings.message_rate else None
-        self._pings: Rate | None = None  # as most peers send none
-        self._patience: Patience | None = None  # as most messages come whole
+        self._message_bucket = TokenBucket(settings.message_rate) if settings.message_rate else None
+        self._ping_bucket: TokenBucket | None = None  # as most peers send none
+        self._message_deadline: MessageDeadline | None = None  # as most messages come whole
         self._listening = True
         self._answer: Close | None = None
         self._ping: bytes | None = None
@@ -115,8 +115,8 @@ class Connection:
         self.sending, self._listening = flush, listening
         if self.heartbeat is not None:
             self.heartbeat.stop()
-        if self._patience is not None:
-            self._patience.stop()
+        if self._message_deadline is not None:
+            self._message_deadline.stop()
         self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort)
         self.wire.wake()
         return True
@@ -159,9 +159,9 @@ class Connection:
         counters = self._counters
         counters.received += 1
         counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
-        if self._rate is not None and not self._rate.admits(self._loop.time()):
+        if self._message_bucket is not None and not self._message_bucket.admits(self._loop.time()):
             self.wire.ignore()
-            self._owner.close(Close(1008, "Message Rate Exceeded"))
+            self._owner.close(Close(1008, "Message TokenBucket Exceeded"))
             return
         if self._decode is not None:
             try:
@@ -172,7 +172,7 @@ class Connection:
             except Exception as cause:
                 error = DecodeError(data)
                 error.__cause__ = cause
-                self._owner.reporting.report(error)
+                self._owner.reports.report(error)
                 return
         self._emit(data)
 
@@ -181,9 +181,9 @@ class Connection:
         self.sign_of_life()
         limit = self._settings.message_timeout
         if limit is not None and self.cause is None:
-            if self._patience is None:
-                self._patience = Patience(self._loop, limit, self.wire, self._lost_patience)
-            self._patience.part_received()
+            if self._message_deadline is None:
+                self._message_deadline = MessageDeadline(self._loop, limit, self.wire, self._message_overdue)
+            self._message_deadline.part_received()
 
     def sign_of_life(self) -> None:
         """Note that the peer lives."""
@@ -256,12 +256,12 @@ class Connection:
             self._owner.ending(self, error)
 
     def _count_ping(self) -> None:
-        if self._pings is None:
-            self._pings = Rate(PINGS)
-        if self.cause is None and not self._pings.admits(self._loop.time()):
+        if self._ping_bucket is None:
+            self._ping_bucket = TokenBucket(PINGS)
+        if self.cause is None and not self._ping_bucket.admits(self._loop.time()):
             self._refuse(f"more than {PINGS:g} pings a second", "Too Many Pings")
 
-    def _lost_patience(self) -> None:
+    def _message_overdue(self) -> None:
         self._refuse(f"a message took more than {self._settings.message_timeout:g} s", "Message Unfinished")
 
     def _refuse(self, why: str, reason: str) -> None:
@@ -272,4 +272,4 @@ class Connection:
     def _fail(self, violation: ProtocolError, close: Close) -> None:
         if self.finish(close, close, flush=False):
             self._owner.ending(self, violation)
-            self._owner.reporting.note(violation)
+            self._owner.reports.note(violation)

@@ -20,10 +20,10 @@ NAMES: Final = ("request", "incoming", "outgoing", "errors", "socket")
 OPTIONS: Final = "__rxws_options__"
 """The attribute of an aiohttp handler that has the options it was decorated with; `__wrapped__` is the function."""
 
-TURN: Final = 64
+YIELDS_A_TURN: Final = 64
 """Values that a generator may yield before the event loop's other business gets its turn."""
 
-Start = Callable[[], "asyncio.Task[None] | None"]
+Begin = Callable[[], "asyncio.Task[None] | None"]
 
 
 class Handler:
@@ -53,7 +53,7 @@ class Handler:
         socket: WebSocket[Any, Any],
         first: tuple[Any, ...] = (),
         let_through: tuple[type[Exception], ...] = (),
-    ) -> Start:
+    ) -> Begin:
         """Call a `def` handler now, others later, and return what to do when the socket is open.
 
         `first` are arguments before the bound ones, `self` of a method. What a `def` handler raises fails the
@@ -71,7 +71,7 @@ class Handler:
             raise
         except Exception as error:
             failure = error
-            return lambda: life.reporting.fail(failure)
+            return lambda: life.reports.fail(failure)
         return lambda: self._begin(life, result)
 
     def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...]) -> Any:
@@ -100,7 +100,7 @@ class Handler:
         try:
             self._run(life, result)
         except Exception as error:
-            life.reporting.fail(error)
+            life.reports.fail(error)
 
     def _run(self, life: Lifecycle, result: Any) -> None:
         """Do what the result asks for; after it, messages come whether or not they are wanted."""
@@ -124,7 +124,7 @@ class Handler:
         try:
             await work()  # not made before: a task may be cancelled before it begins
         except Exception as error:
-            life.reporting.fail(error)
+            life.reports.fail(error)
 
     async def _live(self, life: Lifecycle, coroutine: Coroutine[Any, Any, Any]) -> None:
         result = await coroutine
@@ -142,7 +142,7 @@ class Handler:
                 values += 1
                 if life.close_cause is None and not life.outgoing.has_room:
                     await room(life)
-                elif values % TURN == 0:
+                elif values % YIELDS_A_TURN == 0:
                     await asyncio.sleep(0)
                 if life.close_cause is not None:
                     return

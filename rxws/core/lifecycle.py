@@ -11,15 +11,15 @@ from reactivex import Observable, abc
 
 from rxws.close import Close
 from rxws.core.connection import Connection
-from rxws.core.log import SERVER, Journal
+from rxws.core.log import SERVER, SocketLog
 from rxws.core.outgoing import Outgoing
-from rxws.core.reports import Reporting
+from rxws.core.reports import Reports
 from rxws.core.streams import Incoming
 from rxws.core.wire import Wire
 from rxws.errors import ConnectionLost
 from rxws.options import Settings
 from rxws.rx.broadcast import Outcome
-from rxws.rx.disposal import Linked, watch
+from rxws.rx.disposal import Linked, on_dispose
 from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import LoopScheduler
 from rxws.stats import Counters
@@ -49,9 +49,9 @@ class Lifecycle:
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_ended", "_holds", "_opening", "_renewal", "close_cause"),
-        *("closed", "connection", "counters", "incoming", "outgoing", "protocol", "registry", "reporting", "settings"),
-        *("subscription", "thread"),
+        *("_answer", "_at_end", "_connections", "_deadline", "_ended", "_holds", "_opening", "_renewal"),
+        *("close_cause", "closed", "connection", "counters", "incoming", "outgoing", "protocol", "registry"),
+        *("reports", "settings", "subscription", "thread"),
     )
 
     def __init__(
@@ -59,13 +59,13 @@ class Lifecycle:
         settings: Settings,
         protocol: str | None = None,
         *,
-        journal: Journal | None = None,
+        log: SocketLog | None = None,
         renewal: Renewal | None = None,
     ) -> None:
-        journal = journal or Journal(SERVER)
+        log = log or SocketLog(SERVER)
         self.thread = LoopThread(asyncio.get_running_loop())
-        self.reporting = Reporting(self.thread, journal, settings.max_buffered, self.close)
-        report = self.reporting.report
+        self.reports = Reports(self.thread, log, settings.max_buffered, self.close)
+        report = self.reports.report
         self.settings = settings
         self.protocol = protocol
         self.counters = Counters()
@@ -74,7 +74,7 @@ class Lifecycle:
         self.outgoing: Outgoing[Any] = Outgoing(
             self, self.thread, settings, codec, self.counters, report, returns=renewal is not None
         )
-        self.closed: Outcome[Close] = Outcome(journal.unobserved)
+        self.closed: Outcome[Close] = Outcome(log.unobserved)
         self.close_cause: Close | None = None
         """Why the socket ends, once it does."""
         self.connection: Connection | None = None
@@ -101,10 +101,10 @@ class Lifecycle:
         self._connections += (connection,)
         self._opening = False
         self.counters.opened = self.counters.opened or time.monotonic()
-        self.reporting.journal.opened(protocol, wire.remote)
+        self.reports.log.opened(protocol, wire.remote)
         if self.close_cause is not None:
             connection.finish(self.close_cause, self._answer, flush=True)
-        self.reporting.tell(("open", protocol))
+        self.reports.tell(("open", protocol))
         connection.start(held=self.held and self.close_cause is None)
         return connection
 
@@ -118,7 +118,7 @@ class Lifecycle:
     def own(self, *disposables: abc.DisposableBase) -> None:
         """Take charge of disposables: they go when the socket goes, and the socket goes when one of them does."""
         for disposable in disposables:
-            watch(disposable, self.dispose)
+            on_dispose(disposable, self.dispose)
             self.at_end(disposable.dispose)
 
     def stream(self, observable: Observable[Any]) -> None:
@@ -169,7 +169,7 @@ class Lifecycle:
         self.incoming.end()
         self.outgoing.stop()
         if not flush:
-            self.reporting.give_back(self.outgoing.discard())
+            self.reports.give_back(self.outgoing.discard())
         for connection in self._connections:
             connection.finish(close, close, flush=flush and connection is self.connection)
             connection.wire.resume()
@@ -211,10 +211,10 @@ class Lifecycle:
             self._deadline.cancel()
         self.incoming.end()
         self.outgoing.stop()
-        self.reporting.errors.end()
+        self.reports.errors.end()
         self.outgoing.dropped.end()
-        self.reporting.give_back(self.outgoing.discard())
-        self.reporting.undelivered.end()
+        self.reports.give_back(self.outgoing.discard())
+        self.reports.undelivered.end()
         actions, self._at_end = self._at_end, ()
         if self.subscription is not None:
             self._call(self.subscription.dispose)
@@ -222,9 +222,7 @@ class Lifecycle:
             self._call(action)
         self.counters.ended = time.monotonic()
         by_peer = self.connection is not None and self.connection.closed_by_peer
-        self.reporting.journal.closed(
-            self.close_cause, self.counters, dropped=self.outgoing.dropped_count, by_peer=by_peer
-        )
+        self.reports.log.closed(self.close_cause, self.counters, dropped=self.outgoing.dropped_count, by_peer=by_peer)
         if self.registry is not None:
             self.registry.remove(self)
         self.closed.settle(self.close_cause)
@@ -233,7 +231,7 @@ class Lifecycle:
         try:
             action()
         except Exception as error:
-            self.reporting.journal.unobserved(error)
+            self.reports.log.unobserved(error)
 
     # The owner of outgoing and of the connections, and the source of what they emit
 
@@ -244,12 +242,12 @@ class Lifecycle:
 
     def report(self, error: Exception) -> None:
         """Take what a subscriber has raised."""
-        self.reporting.report(error)
+        self.reports.report(error)
 
     def lost(self, error: ConnectionLost) -> None:
         """Take the error of a connection that is gone without a close frame."""
         if self.close_cause is None:
-            self.reporting.lost(error)
+            self.reports.lost(error)
 
     @property
     def congested(self) -> bool:
@@ -261,7 +259,7 @@ class Lifecycle:
         if connection is not self.connection or self.close_cause is not None:
             return
         if isinstance(because, Close):
-            self.reporting.tell(("leave", because))
+            self.reports.tell(("leave", because))
         if self._renewal is not None:
             self.connection, self._opening = None, True
             self.outgoing.disconnected(connection)
@@ -271,16 +269,16 @@ class Lifecycle:
         self.close_cause = connection.cause
         self.incoming.end()
         self.outgoing.stop()
-        self.reporting.give_back(self.outgoing.discard())
+        self.reports.give_back(self.outgoing.discard())
         connection.wire.resume()
 
     def ended(self, connection: Connection) -> None:
         """Report what may not have arrived; end with the last connection."""
         self._connections = tuple(other for other in self._connections if other is not connection)
         if connection.receipts is not None:
-            self.reporting.give_back(connection.receipts.unconfirmed())
+            self.reports.give_back(connection.receipts.unconfirmed())
         if self.close_cause is not None and not self._connections and not (self._opening and self._deadline):
             self._end()
         else:
             assert connection.cause is not None
-            self.reporting.tell(("close", connection.cause))
+            self.reports.tell(("close", connection.cause))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from rxws.core.wire import Wire
 
 
-class Patience:
+class MessageDeadline:
     """Gives up on a message that is not whole `limit` seconds after its first byte.
 
     A peer that is kept from sending, since reading is held and the read-ahead used up, has all the time. There is one
@@ -49,11 +49,11 @@ class Patience:
             self._on_timeout()
 
 
-class Rate:
+class TokenBucket:
     """A token bucket: so many a second, with a burst of as many, but of one at the least.
 
-    >>> rate = Rate(2)
-    >>> [rate.admits(0.0), rate.admits(0.1), rate.admits(0.2), rate.admits(0.6)]
+    >>> bucket = TokenBucket(2)
+    >>> [bucket.admits(0.0), bucket.admits(0.1), bucket.admits(0.2), bucket.admits(0.6)]
     [True, True, False, True]
     """
 

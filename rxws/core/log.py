@@ -16,7 +16,7 @@ POLICIES: Final = (1008, 1013)
 """Codes with which we close a peer that sends too much or reads too little; nothing else tells of it."""
 
 
-class Journal:
+class SocketLog:
     """Writes what happens to one socket on its side's logger, and counts its errors.
 
     Each record has `ws_event` (`opened`, `closed`, `lost`, `refused`, `waiting`, `error`, `stuck`), and what is known

@@ -13,7 +13,7 @@ from rxws.policies import Expire, Offline, policy_of
 NEVER: Final = float("inf")
 
 
-class Keeping:
+class OfflineQueue:
     """Applies an offline policy to what goes into a buffer while there is no connection.
 
     Memory: none of its own. What has expired makes room when the buffer, of `limit` bytes, is full.

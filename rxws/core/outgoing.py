@@ -10,10 +10,10 @@ from reactivex import abc
 
 from rxws.close import Close
 from rxws.codecs import Codec
-from rxws.core.buffer import Filling, Full, Room, make_buffer
+from rxws.core.buffer import Full, HighWater, Holdable, make_buffer
 from rxws.core.encoding import encode
-from rxws.core.offline import Keeping
-from rxws.core.reports import Reporting
+from rxws.core.offline import OfflineQueue
+from rxws.core.reports import Reports
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
 from rxws.errors import EncodeError
 from rxws.options import Settings
@@ -26,10 +26,10 @@ T = TypeVar("T")
 _lock = Lock()
 
 
-class Owner(Filling, Protocol):
+class Owner(Holdable, Protocol):
     """What `outgoing` asks of its socket."""
 
-    reporting: Reporting
+    reports: Reports
 
     @property
     def congested(self) -> bool:
@@ -85,10 +85,12 @@ class Outgoing(Sink[T]):
         self._owner = owner
         self._thread = thread
         self._policy = settings.overflow
-        self._keeping: Keeping | None = None
+        self._offline_queue: OfflineQueue | None = None
         if returns:
-            self._keeping = Keeping(settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop)
-        self._room = Room(self._buffer, min(settings.high_water, settings.max_buffered), owner)
+            self._offline_queue = OfflineQueue(
+                settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop
+            )
+        self._high_water = HighWater(self._buffer, min(settings.high_water, settings.max_buffered), owner)
         self._broadcast = Broadcast(on_raise)
 
     def on_next(self, value: T | Close) -> None:
@@ -111,7 +113,7 @@ class Outgoing(Sink[T]):
             elif not self._let_wait(item):
                 return
         except Exception as error:
-            self._owner.reporting.report(error)
+            self._owner.reports.report(error)
             return
         if self._watched:
             self._broadcast.emit(cast("T", value))
@@ -133,7 +135,7 @@ class Outgoing(Sink[T]):
         """The messages that the policies drop."""
         if self._dropped is None:
             with _lock:
-                self._dropped = self._dropped or Hot(self._owner.reporting.report)
+                self._dropped = self._dropped or Hot(self._owner.reports.report)
         return self._dropped
 
     @property
@@ -144,16 +146,16 @@ class Outgoing(Sink[T]):
     @property
     def has_room(self) -> bool:
         """Whether less waits than the high-water mark, or the socket takes nothing more anyway."""
-        return not self._room.holding
+        return not self._high_water.holding
 
     def when_room(self, callback: Callable[[], object]) -> None:
         """Call back once when there is room again."""
-        self._room.when(callback)
+        self._high_water.when(callback)
 
     def next_items(self, limit: int) -> list[Frame]:
         """Give up the next messages: they weigh `limit` at most, or are one."""
         items = self._buffer.pop(limit)
-        keeping = self._keeping
+        keeping = self._offline_queue
         while items and keeping is not None and keeping.may_expire and not (items := keeping.fresh(items)):
             items = self._buffer.pop(limit)
         counters = self._counters
@@ -162,8 +164,8 @@ class Outgoing(Sink[T]):
             counters.sent_bytes += len(item.data)
         if self._buffer.weight and self._wire is not None:
             self._wire.wake()
-        if self._room.holding:
-            self._room.look()
+        if self._high_water.holding:
+            self._high_water.look()
         return items
 
     def stop(self, error: Exception | None = None) -> None:
@@ -178,7 +180,7 @@ class Outgoing(Sink[T]):
             self._counters.sent -= 1
             self._counters.sent_bytes -= len(item.data)
         items = self._buffer.pop(self._buffer.weight)
-        self._room.release()
+        self._high_water.release()
         return withdrawn + items
 
     def _subscribe_core(
@@ -187,7 +189,7 @@ class Outgoing(Sink[T]):
         self._watched = True
         return self._broadcast.subscribe(observer)
 
-    def watch(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+    def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Let somebody see, before the others, what is sent."""
         self._watched = True
         return self._broadcast.subscribe(observer, first=True)
@@ -199,7 +201,7 @@ class Outgoing(Sink[T]):
         try:
             waits = self._let_wait(Limited(encode(self.codec, value), connection=connection))
         except Exception as error:
-            self._owner.reporting.report(error)
+            self._owner.reports.report(error)
             return
         if waits:
             self._broadcast.emit(value)
@@ -212,8 +214,8 @@ class Outgoing(Sink[T]):
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
         self._offer = None if confirmed or isinstance(self._policy, LatestBy) else wire.offer
         self._buffer.remove(lambda item: item.connection is not None)
-        if self._keeping is not None:
-            self._keeping.forget()
+        if self._offline_queue is not None:
+            self._offline_queue.forget()
         if codec is not before:
             self._encode_again()
 
@@ -221,9 +223,9 @@ class Outgoing(Sink[T]):
         """Forget what was for this connection alone; another one will come."""
         self._wire, self._offer, self.offline = None, None, True
         self._buffer.remove(lambda item: item.connection is connection)
-        self._room.look()
-        assert self._keeping is not None
-        self._keeping.forget()
+        self._high_water.look()
+        assert self._offline_queue is not None
+        self._offline_queue.forget()
 
     def encode(self, value: Any) -> Text | Binary:
         """Make a frame of a message, one for all that are sent the very same; raises `EncodeError`."""
@@ -236,8 +238,8 @@ class Outgoing(Sink[T]):
         """
         buffer = self._buffer
         others = buffer.weight
-        if self.offline and self._keeping is not None and item.connection is None:
-            kept = self._keeping.keep(item)
+        if self.offline and self._offline_queue is not None and item.connection is None:
+            kept = self._offline_queue.keep(item)
             if kept is None:
                 return False
             item = kept
@@ -255,11 +257,11 @@ class Outgoing(Sink[T]):
         wire = self._wire
         if wire is not None and not others:
             wire.wake()
-        if self._room.exceeded and not self._room.holding:
+        if self._high_water.exceeded and not self._high_water.holding:
             if wire is not None:
                 wire.flush()
-            if self._room.exceeded:
-                self._room.hold()
+            if self._high_water.exceeded:
+                self._high_water.hold()
         return True
 
     def _encode_again(self) -> None:
@@ -268,7 +270,7 @@ class Outgoing(Sink[T]):
             try:
                 again = Limited(self.encode(item.message), expires=item.expires)
             except EncodeError as error:
-                self._owner.reporting.report(error)
+                self._owner.reports.report(error)
             else:
                 self._buffer.push(again, False, True)
 
@@ -280,7 +282,7 @@ class Outgoing(Sink[T]):
     def _fail(self, error: Exception) -> None:
         if not self.is_stopped:
             self.stop(error)
-            self._owner.reporting.fail(error)
+            self._owner.reports.fail(error)
 
     def _refuse(self, value: Any) -> None:
         """Apply the policy to a message from a thread that has run ahead of the event loop."""

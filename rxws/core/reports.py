@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Literal
 
 from rxws.close import Close
-from rxws.core.log import Journal
+from rxws.core.log import SocketLog
 from rxws.core.streams import Errors, Undelivered
 from rxws.core.wire import Frame
 from rxws.errors import ConnectionLost, close_for
@@ -21,18 +21,18 @@ follows; an error is reported, observed or not."""
 _making = Lock()
 
 
-class Reporting:
-    """Tells on streams, which are made when somebody asks for them, and in the journal what nobody observes.
+class Reports:
+    """Tells on streams, which are made when somebody asks for them, and in the log what nobody observes.
 
     `close` is called for an error that the socket does not survive.
 
     Memory: `undelivered` keeps what weighs at most `limit` bytes.
     """
 
-    __slots__ = ("_close", "_errors", "_limit", "_news", "_thread", "_undelivered", "journal")
+    __slots__ = ("_close", "_errors", "_limit", "_news", "_thread", "_undelivered", "log")
 
-    def __init__(self, thread: LoopThread, journal: Journal, limit: int, close: Callable[[Close], object]) -> None:
-        self.journal = journal
+    def __init__(self, thread: LoopThread, log: SocketLog, limit: int, close: Callable[[Close], object]) -> None:
+        self.log = log
         self._thread = thread
         self._limit = limit
         self._close = close
@@ -61,7 +61,7 @@ class Reporting:
         """What else happens: for those who watch, and count as nobody."""
         if self._news is None:
             with _making:
-                self._news = self._news or Broadcast(self.journal.unobserved)
+                self._news = self._news or Broadcast(self.log.unobserved)
         return self._news
 
     def tell(self, news: News) -> None:
@@ -87,7 +87,7 @@ class Reporting:
     def show(self, error: Exception) -> None:
         """Emit an error, to those who observe `errors`."""
         self.tell(("error", error))
-        self.journal.count(error)
+        self.log.count(error)
         self.errors.emit(error)
 
     def fail(self, error: Exception) -> None:
@@ -101,7 +101,7 @@ class Reporting:
             self.show(error)
         else:
             self.tell(("error", error))
-            self.journal.unobserved(error)
+            self.log.unobserved(error)
 
     def lost(self, error: ConnectionLost) -> None:
         """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
@@ -109,7 +109,7 @@ class Reporting:
             self.show(error)
         else:
             self.tell(("error", error))
-            self.journal.lost(error)
+            self.log.lost(error)
 
     @property
     def _observed(self) -> bool:
@@ -120,4 +120,4 @@ class Reporting:
         if isinstance(error, Close):
             self._thread.run(self._close, error)
         else:
-            self.journal.unobserved(error)
+            self.log.unobserved(error)

@@ -44,7 +44,7 @@ class WebSocket(Generic[In, Out]):
     @property
     def errors(self) -> Subject[Exception]:
         """What goes wrong: decoding, encoding, subscribers that raise, the connection; completes, never fails."""
-        return self._life.reporting.errors
+        return self._life.reports.errors
 
     @property
     def closed(self) -> Observable[Close]:
@@ -63,7 +63,7 @@ class WebSocket(Generic[In, Out]):
         On a client that comes back, also those that a broken connection was handed and that may not have arrived, as
         soon as it is known. For late subscribers too: the newest, of at most `max_buffered` bytes together.
         """
-        return self._life.reporting.undelivered
+        return self._life.reports.undelivered
 
     @property
     def subscription(self) -> abc.DisposableBase | None:
@@ -143,7 +143,7 @@ class WebSocket(Generic[In, Out]):
 
 
 @asynccontextmanager
-async def block(life: Lifecycle) -> AsyncGenerator[None, None]:
+async def closing_on_exit(life: Lifecycle) -> AsyncGenerator[None, None]:
     """Flush, close with 1000 and wait at the end; with 1011, or its `Close`, if it raises; at once if cancelled."""
     try:
         try:
@@ -152,7 +152,7 @@ async def block(life: Lifecycle) -> AsyncGenerator[None, None]:
         except Close as close:
             life.close(close)
         except Exception as error:
-            life.reporting.show(error)
+            life.reports.show(error)
             life.close(close_for(error))
             await life.closed
             raise

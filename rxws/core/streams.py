@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from reactivex import abc
 
 from rxws.core.wire import Frame
-from rxws.rx.broadcast import Broadcast, Hot, Sink, Source
+from rxws.rx.broadcast import Broadcast, Hot, HotObservable, Sink
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Errors(Sink[Exception]):
         return self._broadcast.subscribe(observer)
 
 
-class Undelivered(Source[Any]):
+class Undelivered(HotObservable[Any]):
     """Emits messages when it is known that they were not delivered; completes when the socket closes.
 
     Late subscribers get those of before, too: the newest, as many as weigh `limit` bytes.

@@ -15,9 +15,9 @@ ROW: Final = 64
 RADIUS: Final = 19
 CHARACTER: Final = 9.03
 """Pixels of a character of the font, which has one width."""
-NORMAL: Final = (1000, 1001, 1005)
+NORMAL_CODES: Final = (1000, 1001, 1005)
 """Codes of closes that are no trouble."""
-TOLD: Final = 8
+EVENTS_TOLD: Final = 8
 """Events of a lane that the text alternative tells one by one."""
 
 LIGHT: Final = {
@@ -160,7 +160,7 @@ def _kind(marble: Marble, lane: int) -> str:
         case Event(kind="open"):
             return "open"
         case Event(data=Close(code=code)):
-            return "good" if code in NORMAL else "bad"
+            return "good" if code in NORMAL_CODES else "bad"
         case Event(data=BaseException()):
             return "bad burst" if marble.count > 1 else "bad"
         case _:
@@ -200,7 +200,7 @@ class _Told:
         self._more = dict.fromkeys(self.lanes, 0)
         for event in recording:
             told = self.lanes.setdefault(event.lane, [])
-            if len(told) < TOLD or event.kind in ("error", "completed", "close"):
+            if len(told) < EVENTS_TOLD or event.kind in ("error", "completed", "close"):
                 told.append(_tell(event))
             else:
                 self._more[event.lane] = self._more.get(event.lane, 0) + 1

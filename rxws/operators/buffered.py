@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.rx.holds import Holds, Passed, Source, hand_on, origin
+from rxws.rx.holds import Holds, Source, Via, current_source, notify_from
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class _Buffer(Generic[T]):
         self._completed = False
 
     def take(self, item: T) -> None:
-        source = origin.get()
+        source = current_source.get()
         if len(self._items) >= self._limit and not (self._overflow == "fail" and self._holds.hold(source)):
             if self._overflow == "fail":
                 self.fail(OverflowError(f"{self._limit} items are buffered, and one more came"))
@@ -118,11 +118,11 @@ class _Buffer(Generic[T]):
         try:
             while self._items and not self._held:
                 item, source, context = self._items.popleft()
-                context.run(hand_on, Passed(self, source), self._observer.on_next, item)
+                context.run(notify_from, Via(self, source), self._observer.on_next, item)
         finally:
             self._emitting = False
         if len(self._items) < self._limit:
             self._holds.release()
         if self._completed and not self._items:
             self._completed = False
-            hand_on(source, self._observer.on_completed)
+            notify_from(source, self._observer.on_completed)

@@ -10,11 +10,11 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxws.errors import not_cancelled
-from rxws.rx.holds import Holds, hand_on, origin
+from rxws.rx.holds import Holds, current_source, notify_from
 
 T = TypeVar("T")
 
-TURN: Final = 64
+ITEMS_A_TURN: Final = 64
 """Items after which the event loop's other business gets its turn."""
 
 
@@ -58,7 +58,7 @@ class _Iteration(Generic[T]):
     def __init__(self, observer: abc.ObserverBase[T]) -> None:
         self.task: asyncio.Task[None] | None = None
         self._stopped = False
-        self._source = origin.get()
+        self._source = current_source.get()
         self._holds = Holds()
         self._observer = observer
         self._free = asyncio.Event()
@@ -69,19 +69,19 @@ class _Iteration(Generic[T]):
         turn = 0
         try:
             async for item in iterator:
-                hand_on(self, self._observer.on_next, item)
+                notify_from(self, self._observer.on_next, item)
                 if self._stopped:
                     return
                 await self._free.wait()
-                turn = (turn + 1) % TURN
+                turn = (turn + 1) % ITEMS_A_TURN
                 if not turn:
                     await asyncio.sleep(0)
         except (Exception, asyncio.CancelledError) as error:
             if self._stopped:
                 raise  # it was cancelled
-            hand_on(self._source, self._observer.on_error, not_cancelled(error, "an iterable"))
+            notify_from(self._source, self._observer.on_error, not_cancelled(error, "an iterable"))
         else:
-            hand_on(self._source, self._observer.on_completed)
+            notify_from(self._source, self._observer.on_completed)
         finally:
             close: Any = getattr(iterator, "aclose", None)
             if close is not None:

@@ -13,7 +13,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.errors import not_cancelled
-from rxws.rx.holds import MAX_WAITING, Holds, Passed, Waiting, hand_on, origin
+from rxws.rx.holds import MAX_WAITING, Holds, Via, WaitingItems, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ class _Job(Generic[T]):
 
     def __init__(self, item: T) -> None:
         self.item = item
-        self.source = origin.get()
+        self.source = current_source.get()
         self.context = copy_context()
         self.task: asyncio.Task[None] | None = None
         self.done = False
@@ -125,7 +125,7 @@ class _Work(Generic[T, R]):
         self._into = into
         self._thread = LoopThread(asyncio.get_running_loop())
         self._running: deque[_Job[T]] = deque()
-        self._waiting: Waiting[_Job[T]] = Waiting()
+        self._waiting: WaitingItems[_Job[T]] = WaitingItems()
         self._holds = Holds()
         self._held = 0
         self._draining = self._completed = self._stopped = False
@@ -191,7 +191,7 @@ class _Work(Generic[T, R]):
                 raise  # it was cancelled
             job.result = NOTHING
             notify = self._fail if self._into is None else self._into.on_next
-            hand_on(job.source, notify, not_cancelled(error, "a coroutine"))
+            notify_from(job.source, notify, not_cancelled(error, "a coroutine"))
         job.done = True
         self._drain(job)
 
@@ -220,8 +220,8 @@ class _Work(Generic[T, R]):
 
     def _emit(self, job: _Job[T]) -> None:
         if job.result is not NOTHING:
-            hand_on(Passed(self, job.source), self._observer.on_next, job.result)
-        hand_on(job.source, self._complete_if_done)
+            notify_from(Via(self, job.source), self._observer.on_next, job.result)
+        notify_from(job.source, self._complete_if_done)
 
     def _complete(self) -> None:
         self._completed = True

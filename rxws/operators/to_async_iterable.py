@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from reactivex import Observable
 
-from rxws.rx.holds import MAX_WAITING, Holds, Waiting, origin
+from rxws.rx.holds import MAX_WAITING, Holds, WaitingItems, current_source
 
 T = TypeVar("T")
 
@@ -34,14 +34,14 @@ async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     >>> asyncio.run(main())
     [1, 2, 3]
     """
-    items: Waiting[T] = Waiting()
+    items: WaitingItems[T] = WaitingItems()
     holds = Holds()
     news = asyncio.Event()
     ended = False
     failure: Exception | None = None
 
     def take(item: T) -> None:
-        source = origin.get()
+        source = current_source.get()
         if items.put(item, source if holds.hold(source) else None):
             news.set()
             return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CLEAN_UP: Final = 10.0
 """Seconds a worker may take to stop, besides `shutdown_timeout`, before it is killed."""
-DECIDED: Final = ("sock", "path", "reuse_port", "reuse_address", "handle_signals")
+RUN_DECIDES: Final = ("sock", "path", "reuse_port", "reuse_address", "handle_signals")
 """Options that several processes on one port leave no choice for."""
 
 
@@ -113,7 +113,7 @@ def _check(workers: object, options: dict[str, Any]) -> None:
         raise TypeError(f"workers must be a number of processes, or None for this one alone, not {workers!r}")
     if workers < 1:
         raise ValueError(f"workers must be positive, or None for this process alone, not {workers}")
-    for name in DECIDED:
+    for name in RUN_DECIDES:
         if options.get(name) is not None:
             raise ValueError(f"{name}= is for one process: with workers= say host= and port=")
     port, patience = options.get("port"), options.get("shutdown_timeout", 60.0)

@@ -16,7 +16,7 @@ from rxws.backoff import Backoff
 from rxws.core.log import SERVER
 from rxws.processes.fork import HANDLED, Tell, fork
 
-BACKOFF: Final = Backoff(initial=0.5, factor=2, maximum=30, jitter=lambda ceiling: ceiling, reset_after=10)
+RESTART_BACKOFF: Final = Backoff(initial=0.5, factor=2, maximum=30, jitter=lambda ceiling: ceiling, reset_after=10)
 """A worker that dies is started again at once, after these waits if it dies again within `reset_after`."""
 
 
@@ -49,7 +49,7 @@ class Workers:
         self, count: int, work: Callable[[Tell], object], *, patience: float, ready: Callable[[str], object]
     ) -> None:
         self._work = work
-        self._patience = patience
+        self._message_deadline = patience
         self._ready: Callable[[str], object] | None = ready
         self._workers = [Worker() for _ in range(count)]
         self._stops = 0
@@ -74,7 +74,7 @@ class Workers:
         ours = (*self._wake, self._alive[1], *(other.news for other in self._workers if other.news is not None))
         worker.ready, worker.told, worker.since = False, "", time.monotonic()
         try:
-            worker.pid, worker.news = fork(self._work, ours, self._alive[0], self._patience)
+            worker.pid, worker.news = fork(self._work, ours, self._alive[0], self._message_deadline)
         except OSError as error:
             if self._ready is not None:
                 raise
@@ -125,9 +125,9 @@ class Workers:
 
     def _again(self, worker: Worker, how: str) -> None:
         now = time.monotonic()
-        if worker.ready and now - worker.since >= BACKOFF.reset_after:
+        if worker.ready and now - worker.since >= RESTART_BACKOFF.reset_after:
             worker.failures = 0
-        delay = BACKOFF.delay(worker.failures - 1, RuntimeError()) if worker.failures else 0.0
+        delay = RESTART_BACKOFF.delay(worker.failures - 1, RuntimeError()) if worker.failures else 0.0
         worker.due = now + delay
         worker.failures += 1
         fields = {"ws_event": "worker", "ws_delay": delay}
@@ -136,7 +136,7 @@ class Workers:
 
     def _stop(self) -> None:
         self._stops = max(self._stops, 1)
-        deadline = time.monotonic() + self._patience
+        deadline = time.monotonic() + self._message_deadline
         self._send(signal.SIGTERM)
         self._reap()  # the death of one, which is an error, came with others', whose signals are read
         while any(worker.pid is not None for worker in self._workers):

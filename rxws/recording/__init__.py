@@ -2,8 +2,8 @@
 
 from rxws.recording.event import SOCKET_LANES, Event, Kind, RecordedError, Recording, Unreadable
 from rxws.recording.lines import read, write
+from rxws.recording.playback import replay
 from rxws.recording.recorder import Kept, Recorder, keep, record
-from rxws.recording.replaying import replay
 
 __all__ = [
     "SOCKET_LANES",

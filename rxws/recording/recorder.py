@@ -23,11 +23,11 @@ from rxws.recording.plain import plainly
 from rxws.recording.writer import Pen
 from rxws.rx.scheduler import LoopScheduler
 
-Source = WebSocket[Any, Any] | Mapping[str, Observable[Any]]
+Recordable = WebSocket[Any, Any] | Mapping[str, Observable[Any]]
 """A socket, or Observables with the names of their lanes."""
 
 
-class Sink(Protocol):
+class EventSink(Protocol):
     """Where events go."""
 
     def put(self, event: Event) -> bool:
@@ -42,7 +42,7 @@ class Sink(Protocol):
 class Recorder(Disposable):
     """A recording that is being made; it ends with its source, or when it is disposed."""
 
-    def __init__(self, source: Source, about: Mapping[str, Any], sink_of: Callable[[Recording], Sink]) -> None:
+    def __init__(self, source: Recordable, about: Mapping[str, Any], sink_of: Callable[[Recording], EventSink]) -> None:
         super().__init__(self._stop)
         socket = source if isinstance(source, WebSocket) else None
         lanes = SOCKET_LANES if socket is not None else tuple(cast("Mapping[str, Any]", source))
@@ -84,9 +84,9 @@ class Recorder(Disposable):
         if life.connection is not None:
             self.note("socket", "open", life.protocol)
         subscriptions = self._subscriptions
-        subscriptions.add(life.incoming.watch(self._observer("incoming")))
-        subscriptions.add(life.outgoing.watch(self._observer("outgoing")))
-        subscriptions.add(life.reporting.news.subscribe(Observer(tell)))
+        subscriptions.add(life.incoming.monitor(self._observer("incoming")))
+        subscriptions.add(life.outgoing.monitor(self._observer("outgoing")))
+        subscriptions.add(life.reports.news.subscribe(Observer(tell)))
         subscriptions.add(life.closed.subscribe(end))
 
     def _watch_observables(self, sources: Mapping[str, Observable[Any]]) -> None:
@@ -119,7 +119,7 @@ class Recorder(Disposable):
 class Kept(Recorder):
     """A recording in memory."""
 
-    def __init__(self, source: Source, max_events: int) -> None:
+    def __init__(self, source: Recordable, max_events: int) -> None:
         self._events = _Newest(max_events)
         super().__init__(source, {}, lambda recording: self._events)
 
@@ -131,7 +131,7 @@ class Kept(Recorder):
 
 
 def record(
-    source: Source, file: str | Path, *, about: Mapping[str, Any] | None = None, max_bytes: int = 2**30
+    source: Recordable, file: str | Path, *, about: Mapping[str, Any] | None = None, max_bytes: int = 2**30
 ) -> Recorder:
     """Write what happens on a socket, or on Observables, to a file of JSON lines, until they end or it is disposed.
 
@@ -150,7 +150,7 @@ def record(
     return Recorder(source, about or {}, lambda recording: Pen(recording, file, max_bytes, plain))
 
 
-def keep(source: Source, *, max_events: int = 10_000) -> Kept:
+def keep(source: Recordable, *, max_events: int = 10_000) -> Kept:
     """Keep what happens on a socket, or on Observables, in memory: as `record`, but for the file.
 
     Memory: the newest `max_events` events.

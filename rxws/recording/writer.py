@@ -14,10 +14,10 @@ from typing import Any, Final
 from rxws.recording.event import Event, Recording
 from rxws.recording.lines import header_line, line
 
-MAX_WAITING: Final = 8 * 2**20
+MAX_QUEUED: Final = 8 * 2**20
 """Bytes of lines that wait for the disk."""
 
-PATIENCE: Final = 1.0
+FLUSH_TIMEOUT: Final = 1.0
 """Seconds that closing waits for the disk; what is left is written later."""
 
 logger = logging.getLogger("rxws")
@@ -45,7 +45,7 @@ class Pen:
     def put(self, event: Event) -> bool:
         """Take an event; `False` at the file's limit, or when the disk has refused a line."""
         text = f"{line(replace(event, data=self._plain(event.data)))}\n".encode()
-        if self._waiting + len(text) > MAX_WAITING:
+        if self._waiting + len(text) > MAX_QUEUED:
             self._missing += 1
             return not self._failed
         if self._missing:
@@ -102,6 +102,6 @@ def _note(time: float, text: str) -> bytes:
 
 def _settled(future: Future[None]) -> None:
     try:
-        future.result(PATIENCE)
+        future.result(FLUSH_TIMEOUT)
     except TimeoutError:
         logger.warning("a recording's disk is slow: it is written later")

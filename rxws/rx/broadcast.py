@@ -149,7 +149,7 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
         self._broadcast.remove(self)
 
 
-class Source(Observable[T]):
+class HotObservable(Observable[T]):
     """An Observable of rxws's: it is what its broadcast says.
 
     RxPY's own has a lock, for operators such as `merge`; here it is made when one asks for it.
@@ -167,7 +167,7 @@ class Source(Observable[T]):
         return vars(self).setdefault("_lock", RLock())
 
 
-class Sink(Source[T], Subject[T]):
+class Sink(HotObservable[T], Subject[T]):
     """A Subject of rxws's, which says itself what it does with what it gets."""
 
     is_disposed = False
@@ -175,7 +175,7 @@ class Sink(Source[T], Subject[T]):
     observers: tuple[()] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
-class Hot(Source[T]):
+class Hot(HotObservable[T]):
     """A hot Observable: subscribers see what comes from then on."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
@@ -202,7 +202,7 @@ class Hot(Source[T]):
         self._subscribe_core(subscriber, scheduler)
         return subscriber
 
-    def watch(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+    def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Let somebody see, before the others, who does not count as a subscriber."""
         return self._broadcast.subscribe(observer, first=True)
 
@@ -217,7 +217,7 @@ class Hot(Source[T]):
         return self._broadcast.subscribe(observer)
 
 
-class Outcome(Source[T]):
+class Outcome(HotObservable[T]):
     """One value at the end, for late subscribers too."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:

@@ -1,7 +1,7 @@
 """To know when a Disposable is disposed, whoever does it.
 
 RxPY's Disposables tell nobody. What all its kinds have in common is that disposing assigns `is_disposed = True`
-or calls `dispose`, so `watch` gives the one object a subclass of its own class which notices both. The object
+or calls `dispose`, so `on_dispose` gives the one object a subclass of its own class which notices both. The object
 stays what it is: same identity, state, name and `isinstance`. A bound `dispose` taken before is noticed too,
 since it makes the same assignment.
 """
@@ -45,8 +45,8 @@ class Linked(abc.DisposableBase):
                 self._owner.dispose()
 
 
-def watch(disposable: abc.DisposableBase, on_dispose: Callable[[], object]) -> None:
-    """Call `on_dispose` when `disposable` is disposed; at once if it already is.
+def on_dispose(disposable: abc.DisposableBase, action: Callable[[], object]) -> None:
+    """Call `action` when `disposable` is disposed; at once if it already is.
 
     Holds for every kind in `reactivex.disposable` and for any subclass of `DisposableBase` written in Python.
     A `ScheduledDisposable` counts when its scheduler has come to it. Raises `TypeError` for an object whose
@@ -54,16 +54,16 @@ def watch(disposable: abc.DisposableBase, on_dispose: Callable[[], object]) -> N
 
     >>> from reactivex.disposable import SerialDisposable
     >>> serial = SerialDisposable()
-    >>> watch(serial, lambda: print("disposed"))
+    >>> on_dispose(serial, lambda: print("disposed"))
     >>> serial.dispose()
     disposed
     """
     if isinstance(disposable, ScheduledDisposable):
-        watch(disposable.disposable, on_dispose)
+        on_dispose(disposable.disposable, action)
     elif getattr(disposable, "is_disposed", False):
-        on_dispose()
+        action()
     else:
-        _listeners(disposable).append(on_dispose)
+        _listeners(disposable).append(action)
 
 
 def _listeners(disposable: abc.DisposableBase) -> list[Callable[[], object]]:

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from rxws.errors import not_cancelled
 
 
-class Stage(Protocol):
+class Holdable(Protocol):
     """Who emits. It can be told to wait: as often held as released, it goes on."""
 
     def hold(self) -> None:
@@ -27,7 +27,7 @@ class Stage(Protocol):
         ...
 
 
-class Source(Stage, Protocol):
+class Source(Holdable, Protocol):
     """Where an item comes from."""
 
     @property
@@ -40,17 +40,17 @@ class Source(Stage, Protocol):
         ...
 
 
-origin: Final = ContextVar[Source | None]("rxws_origin", default=None)
+current_source: Final = ContextVar[Source | None]("rxws_origin", default=None)
 """The source whose item is being handed on, if it can be held."""
 
 
-class Passed:
+class Via:
     """The source of an item that a stage passes on: the stage is held, and who it came from is told of errors."""
 
     __slots__ = ("_source", "hold", "release")
     gone = False
 
-    def __init__(self, stage: Stage, source: Source | None) -> None:
+    def __init__(self, stage: Holdable, source: Source | None) -> None:
         self._source = source
         self.hold = stage.hold
         self.release = stage.release
@@ -62,9 +62,9 @@ class Passed:
         self._source.report(error)
 
 
-def hand_on(source: Source | None, notify: Callable[..., object], *item: Any) -> None:
+def notify_from(source: Source | None, notify: Callable[..., object], *item: Any) -> None:
     """Notify in the name of a source, later than it emitted; what is raised meanwhile is for the source."""
-    token = origin.set(source)
+    token = current_source.set(source)
     try:
         notify(*item)
     except (Exception, CancelledError) as error:
@@ -72,7 +72,7 @@ def hand_on(source: Source | None, notify: Callable[..., object], *item: Any) ->
             raise
         source.report(not_cancelled(error, "a subscriber"))
     finally:
-        origin.reset(token)
+        current_source.reset(token)
 
 
 class Holds:
@@ -102,7 +102,7 @@ MAX_WAITING: Final = 1024
 """Items that may wait although nobody can hold their source: it cannot be, it emits in a hold, or it has ended."""
 
 
-class Waiting(Generic[T]):
+class WaitingItems(Generic[T]):
     """A queue of one item for each source that is held because of it, and of `MAX_WAITING` others."""
 
     def __init__(self) -> None:

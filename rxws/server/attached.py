@@ -8,13 +8,13 @@ from aiohttp import ClientWebSocketResponse, web
 from reactivex import Observable, abc
 
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import CLIENT, Journal
+from rxws.core.log import CLIENT, SocketLog
 from rxws.core.socket import WebSocket
 from rxws.options import check
-from rxws.server.upgrade import hub_of, journal_of
+from rxws.server.upgrade import hub_of, log_of
 from rxws.wires.aiohttp import open_wire
 
-DECIDED: Final = ("protocols", "origins", "max_msg_size", "message_timeout", "compress", "offline")
+HANDSHAKE_DECIDED: Final = ("protocols", "origins", "max_msg_size", "message_timeout", "compress", "offline")
 """Options that the handshake has decided, or that need all since then, and that of a socket that comes back."""
 
 
@@ -42,7 +42,7 @@ def attach(
     Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared, is
     closed or is rxws's already. Memory as `websocket`.
     """
-    settings = check(options, without=DECIDED)
+    settings = check(options, without=HANDSHAKE_DECIDED)
     if not isinstance(ws, (web.WebSocketResponse, ClientWebSocketResponse)):  # pyright: ignore
         raise TypeError(f"attach takes a WebSocketResponse or a ClientWebSocketResponse of aiohttp, not {ws!r}")
     if incoming is not None and not callable(getattr(incoming, "on_next", None)):
@@ -58,11 +58,11 @@ def attach(
     request: Any = getattr(ws, "_req", None)  # a server's; it has no public name
     hub = hub_of(request) if isinstance(request, web.Request) else None
     if isinstance(ws, web.WebSocketResponse):
-        life = Lifecycle(settings, ws.ws_protocol, journal=journal_of(request, hub))
+        life = Lifecycle(settings, ws.ws_protocol, log=log_of(request, hub))
     else:
-        life = Lifecycle(settings, ws.protocol, journal=Journal(CLIENT))
+        life = Lifecycle(settings, ws.protocol, log=SocketLog(CLIENT))
     if errors is not None:
-        life.reporting.errors.subscribe(errors)
+        life.reports.errors.subscribe(errors)
     if incoming is not None:
         life.incoming.subscribe(incoming)
     life.open(open_wire(ws, settings.close_timeout), life.protocol)

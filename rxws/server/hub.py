@@ -12,7 +12,7 @@ from reactivex import Observable
 
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import SERVER, Journal
+from rxws.core.log import SERVER, SocketLog
 from rxws.core.socket import WebSocket
 from rxws.rx.broadcast import Hot
 from rxws.stats import HubStats, tally
@@ -79,19 +79,19 @@ class Hub:
     def admit(self, life: Lifecycle) -> bool:
         """Take a place for a socket that is about to open, or refuse it; the place is free again at its end."""
         if self._shutting_down:
-            self.refuse("shutdown", life.reporting.journal)
+            self.refuse("shutdown", life.reports.log)
         elif self.max_connections is not None and len(self._taken) >= self.max_connections:
-            self.refuse("limit", life.reporting.journal)
+            self.refuse("limit", life.reports.log)
         else:
             self._taken.add(life)
             life.registry = self
             return True
         return False
 
-    def refuse(self, reason: str, journal: Journal) -> None:
+    def refuse(self, reason: str, log: SocketLog) -> None:
         """Count a handshake that does not become a socket."""
         tally(self.refused_total, reason)
-        journal.refused(reason)
+        log.refused(reason)
 
     def add(self, socket: WebSocket[Any, Any], life: Lifecycle) -> None:
         """Count a socket as open, until it ends."""

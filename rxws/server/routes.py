@@ -13,7 +13,7 @@ from aiohttp import web
 from rxws import codecs
 from rxws.core.handler import OPTIONS, Handler
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.socket import WebSocket, block
+from rxws.core.socket import WebSocket, closing_on_exit
 from rxws.options import ServerOptions, Settings, check, number
 from rxws.server.hub import Hub
 from rxws.server.upgrade import HUB, Upgrade, cleaned_up
@@ -108,7 +108,7 @@ async def _accept(request: web.Request, settings: Settings) -> AsyncGenerator[We
     upgrade = Upgrade(request, settings)
     try:
         await upgrade.open()
-        async with block(upgrade.life):
+        async with closing_on_exit(upgrade.life):
             yield upgrade.socket
     finally:
         upgrade.life.give_up()

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import SERVER, Journal
+from rxws.core.log import SERVER, SocketLog
 from rxws.core.socket import WebSocket
 from rxws.options import Settings
 from rxws.server.hub import Hub
@@ -28,15 +28,15 @@ class Upgrade:
     def __init__(self, request: web.Request, settings: Settings) -> None:
         self._request = request
         self._hub = hub_of(request)
-        journal = journal_of(request, self._hub)
+        log = log_of(request, self._hub)
         try:
             check_handshake(request)
             check_origin(request, settings)
         except web.HTTPException as refusal:
             if self._hub is not None:
-                self._hub.refuse("origin" if isinstance(refusal, web.HTTPForbidden) else "handshake", journal)
+                self._hub.refuse("origin" if isinstance(refusal, web.HTTPForbidden) else "handshake", log)
             raise
-        self.life = Lifecycle(settings, negotiate(request, settings.protocols), journal=journal)
+        self.life = Lifecycle(settings, negotiate(request, settings.protocols), log=log)
         if self._hub is not None and not self._hub.admit(self.life):
             raise web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
         self.response = Response(settings)
@@ -54,7 +54,7 @@ async def cleaned_up(life: Lifecycle, task: asyncio.Task[None]) -> None:
     """Wait for the clean-up of a handler whose socket has ended."""
     _, pending = await asyncio.wait({task}, timeout=life.settings.close_timeout)
     if pending:
-        life.reporting.journal.write(
+        life.reports.log.write(
             logging.ERROR, "stuck", "%s ignores its cancellation: its socket is closed", task.get_name()
         )
 
@@ -103,10 +103,10 @@ def hub_of(request: web.Request) -> Hub | None:
     return hub
 
 
-def journal_of(request: web.Request, hub: Hub | None) -> Journal:
-    """Make the journal of a request's socket."""
+def log_of(request: web.Request, hub: Hub | None) -> SocketLog:
+    """Make the log of a request's socket."""
     errors = None if hub is None else hub.errors_total
-    return Journal(SERVER, remote=request.remote, path=request.rel_url.raw_path, errors=errors)
+    return SocketLog(SERVER, remote=request.remote, path=request.rel_url.raw_path, errors=errors)
 
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}

@@ -24,7 +24,7 @@ from rxws.testing.notation import FRAME, Script, parse
 from rxws.testing.peer import ScriptedDialer, congest, play
 from rxws.testing.virtual import run_virtually
 
-LONGEST: Final = 60.0
+MAX_SECONDS: Final = 60.0
 """Seconds, virtual ones, that a run takes at most if its peer has no script."""
 
 SPANS: Final = {"[": "[", "]": "]"}
@@ -179,7 +179,7 @@ async def _until(socket: WebSocket[Any, Any]) -> Close:
 def _script(peer: Peer | None, frame: float, values: Mapping[str, Any] | None) -> Script | Exception:
     match peer:
         case None:
-            return Script((), LONGEST)
+            return Script((), MAX_SECONDS)
         case str(text):
             return parse(text, lane="incoming", frame=frame, values=values)
         case _:

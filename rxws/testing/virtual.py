@@ -18,7 +18,7 @@ T = TypeVar("T")
 WORK: Final = 5.0
 """Seconds, real ones, that a call in a thread may take while virtual time stands still for it."""
 
-STILL: Final = 100_000
+MAX_STILL_TURNS: Final = 100_000
 """Turns of the loop within one moment of virtual time, after which it is taken to stand still for ever."""
 
 
@@ -141,8 +141,8 @@ class _Jumps(selectors.BaseSelector):
         ready = self._real.select(WORK if self.working and timeout != 0 else 0)
         if ready or timeout == 0:
             self._still += 1
-            if self._still > STILL:
-                raise RuntimeError(f"time stands still: {STILL} turns of the event loop, and none of them waits")
+            if self._still > MAX_STILL_TURNS:
+                raise RuntimeError(f"time stands still: none of {MAX_STILL_TURNS} turns of the event loop waits")
             return ready
         if self.working:
             raise RuntimeError(f"a call in a thread is not done after {WORK:g} s, while virtual time stands still")

@@ -23,7 +23,7 @@ from rxws.topics.message import Gap, TopicsError, Unpublished
 from rxws.topics.names import check
 from rxws.topics.presence.present import Member, Present
 from rxws.topics.presence.register import Register
-from rxws.topics.topic import Start, Subscriber, Topic
+from rxws.topics.topic import ArrivalObserver, Start, Topic
 
 logger = logging.getLogger("rxws")
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class Topics(Generic[T]):
         elif not thread.hand_over(self._publish, name, value, limit=MAX_HANDED_OVER):
             self.report(Unpublished(name, value, f"{MAX_HANDED_OVER} messages of other threads wait already"))
 
-    def listen(self, name: str, start: Start, subscriber: Subscriber) -> abc.DisposableBase:
+    def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
         """Subscribe; from any thread, once the topics have begun."""
         return self._in_the_loop(lambda: self._listen(name, start, subscriber))
 
@@ -138,7 +138,7 @@ class Topics(Generic[T]):
         else:
             self._engine.publish(name, frame)
 
-    def _listen(self, name: str, start: Start, subscriber: Subscriber) -> abc.DisposableBase:
+    def _listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
         if self._closed:
             subscriber.on_completed()
             return Disposable()

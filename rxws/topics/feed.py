@@ -12,7 +12,7 @@ from rxws.core.encoding import sharing
 from rxws.core.wire import Binary, Text
 from rxws.errors import DecodeError
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.holds import origin
+from rxws.rx.holds import current_source
 from rxws.topics.engines.engine import Item
 from rxws.topics.message import Gap, Message, Position, Record
 
@@ -69,12 +69,12 @@ class Feed:
         except DecodeError as error:
             self._report(error)
             return
-        token = origin.set(None)
+        token = current_source.set(None)
         try:
             with sharing(arrival.value, self._codec, arrival.frame):
                 self._broadcast.emit(arrival)
         finally:
-            origin.reset(token)
+            current_source.reset(token)
 
     def end(self) -> None:
         """Complete."""

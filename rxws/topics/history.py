@@ -13,12 +13,12 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxws.codecs import Codec
 from rxws.core.encoding import sharing
 from rxws.errors import DecodeError, not_cancelled
-from rxws.rx.holds import origin
+from rxws.rx.holds import current_source
 from rxws.topics.engines.engine import Item, Last, Reading, Since
 from rxws.topics.feed import Arrival, Feed
 from rxws.topics.message import Gap, Position
 
-PENDING: Final = 1024
+MAX_PENDING: Final = 1024
 """Live messages that wait while older ones are read; beyond, reading goes on for those too."""
 
 BEGINNING: Final = Position(0, 0)
@@ -70,7 +70,7 @@ class Seam(Generic[T]):
         """Take a live one."""
         if self._pending is None:
             self._pass_on(item)
-        elif len(self._pending) < PENDING:
+        elif len(self._pending) < MAX_PENDING:
             self._pending.append(item)
         else:
             self._pending.clear()
@@ -165,12 +165,12 @@ class Decoding:
 
     def batch(self, items: Sequence[Item]) -> None:
         """Hand on, in nobody's name."""
-        token = origin.set(None)
+        token = current_source.set(None)
         try:
             for item in items:
                 self._hand_on(item)
         finally:
-            origin.reset(token)
+            current_source.reset(token)
 
     def _hand_on(self, item: Item) -> None:
         if isinstance(item, Gap):

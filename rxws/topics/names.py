@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-LONGEST: Final = 255
+MAX_NAME: Final = 255
 """Characters of a name."""
 
 _SAFE: Final = re.compile(r"[\w=-]", re.ASCII)
@@ -36,8 +36,8 @@ def check(name: object) -> str:
     """
     if not isinstance(name, str):
         raise TypeError(f"a topic's name is a str, such as 'room.tea', not {name!r}")
-    if not 0 < len(name) <= LONGEST:
-        raise ValueError(f"a topic's name has 1 to {LONGEST} characters, not {len(name)}")
+    if not 0 < len(name) <= MAX_NAME:
+        raise ValueError(f"a topic's name has 1 to {MAX_NAME} characters, not {len(name)}")
     tokens = name.split(".")
     for number, part in enumerate(tokens):
         if not part:

@@ -13,11 +13,11 @@ from reactivex import Observable, abc
 
 from rxws.codecs import Codec, json
 from rxws.topics.all_topics import Topics
-from rxws.topics.opening import Overflow, open_topics
+from rxws.topics.from_url import PublishOverflow, open_topics
 
 AHEAD: Final = 256
 """Messages after which a publisher waits for the broker."""
-PATIENCE: Final = 5.0
+CONFIRM_TIMEOUT: Final = 5.0
 """Seconds it waits."""
 
 
@@ -26,7 +26,7 @@ def publisher(
     *,
     codec: Codec[Any, Any] = json,
     max_buffered: int = 4 * 1024 * 1024,
-    overflow: Overflow = "drop_newest",
+    overflow: PublishOverflow = "drop_newest",
 ) -> Publisher:
     """Make a publisher for a worker or a script that only emits: no event loop is needed, and any thread may publish.
 
@@ -100,7 +100,7 @@ class Publisher:
                 return
             waiting = asyncio.run_coroutine_threadsafe(self._topics.confirmed(), self._loop)
         with contextlib.suppress(TimeoutError, CancelledError):
-            waiting.result(PATIENCE)
+            waiting.result(CONFIRM_TIMEOUT)
         waiting.cancel()
 
     def report(self, error: Exception) -> None:

@@ -15,7 +15,7 @@ from rxws.topics.presence.present import Attending, Presence
 
 T = TypeVar("T")
 Start = Last | Since | None
-Subscriber = abc.ObserverBase[Arrival | Gap]
+ArrivalObserver = abc.ObserverBase[Arrival | Gap]
 
 
 class Exchange(Attending, Protocol):
@@ -25,7 +25,7 @@ class Exchange(Attending, Protocol):
         """Publish a value; from any thread."""
         ...
 
-    def listen(self, name: str, start: Start, subscriber: Subscriber) -> abc.DisposableBase:
+    def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
         """Subscribe."""
         ...
 
@@ -151,7 +151,7 @@ class _Values(Observable[T]):
         return self._exchange.listen(self._name, self._start, _ToValues(observer))
 
 
-class _To(Subscriber):
+class _To(ArrivalObserver):
     def __init__(self, observer: abc.ObserverBase[Any]) -> None:
         self._emit = observer.on_next
         self._complete = observer.on_completed

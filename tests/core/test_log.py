@@ -5,7 +5,7 @@ import pytest
 from reactivex import Observable
 
 import rxws
-from rxws.core.log import CLIENT, SERVER, Journal, escape
+from rxws.core.log import CLIENT, SERVER, SocketLog, escape
 from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import ended, turns
 
@@ -119,7 +119,7 @@ async def test_a_peer_s_words_stay_within_their_line(caplog: pytest.LogCaptureFi
 
 
 async def test_an_address_that_a_proxy_made_up_stays_within_its_line(caplog: pytest.LogCaptureFixture) -> None:
-    journal = Journal(SERVER, remote="10.0.0.1\nroot", path="/a")
+    journal = SocketLog(SERVER, remote="10.0.0.1\nroot", path="/a")
     journal.write(logging.ERROR, "error", "message")
     assert vars(of(caplog, "error"))["ws_remote"] == "10.0.0.1\\nroot"
     assert caplog.messages == ["message (10.0.0.1\\nroot /a)"]
@@ -148,7 +148,7 @@ async def test_what_is_not_written_is_not_made() -> None:
         def __str__(self) -> str:
             raise AssertionError
 
-    Journal(SERVER).write(logging.DEBUG, "error", "%s", Dear())
+    SocketLog(SERVER).write(logging.DEBUG, "error", "%s", Dear())
 
 
 async def test_a_loss_has_its_cause(caplog: pytest.LogCaptureFixture) -> None:
@@ -180,7 +180,7 @@ def test_a_wait_is_news_if_nobody_is_there_not_if_a_peer_left(
     because: Exception, level: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "rxws")
-    Journal(CLIENT, url="ws://example.com/").waiting(1.5, because)
+    SocketLog(CLIENT, url="ws://example.com/").waiting(1.5, because)
     record = of(caplog, "waiting")
     assert record.levelno == level
     assert (vars(record)["ws_delay"], vars(record)["ws_because"]) == (1.5, str(because))

@@ -73,7 +73,7 @@ class Machine(RuleBasedStateMachine):
         await (turns(then) if isinstance(then, int) else asyncio.sleep(then))
 
     def note(self, *names: str) -> None:
-        """Watch streams of the socket, and the order in which they end."""
+        """HeaderWatch streams of the socket, and the order in which they end."""
         for name in names:
             if name not in self.logs:
                 stream = getattr(self.socket, name)

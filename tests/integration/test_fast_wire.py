@@ -16,7 +16,7 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
-from rxws.rx.holds import origin
+from rxws.rx.holds import current_source
 from rxws.wires.aiohttp.fast.chunks import SLICE
 from rxws.wires.aiohttp.fast.wire import FastWire
 from tests.integration.raw import CONTINUATION, TEXT, frame, raw
@@ -131,7 +131,7 @@ async def test_what_is_sent_into_a_transport_that_is_closing_is_reported() -> No
 
 def recorded(socket: rxws.WebSocket[Any, Any], monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Note what a socket writes."""
-    outlet: Any = socket._life.connection.wire._outlet  # type: ignore[union-attr]
+    outlet: Any = socket._life.connection.wire._writer  # type: ignore[union-attr]
     writes: list[bytes] = []
     monkeypatch.setattr(outlet, "_transport", Recorder(outlet._transport, writes))
     return writes
@@ -231,7 +231,7 @@ async def test_the_handshake_s_context_is_the_messages_and_the_socket_is_their_o
 
     def handler(request: Any, incoming: Any, socket: Any) -> None:
         who.set(request.query["who"])
-        incoming.subscribe(lambda message: seen.append((who.get(), origin.get() is socket._life)))
+        incoming.subscribe(lambda message: seen.append((who.get(), current_source.get() is socket._life)))
 
     async with (
         serving(rxws.websocket(handler)) as server,
@@ -243,7 +243,7 @@ async def test_the_handshake_s_context_is_the_messages_and_the_socket_is_their_o
             while len(seen) < number:
                 await asyncio.sleep(0.001)
     assert seen == [("a", True), ("b", True), ("a", True)]
-    assert origin.get() is None
+    assert current_source.get() is None
 
 
 async def test_nobody_else_writes_between_its_frames() -> None:

@@ -125,7 +125,7 @@ async def test_what_the_client_library_drops_is_read_again(
     eventually: Eventually,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(link, "PENDING", 5)
+    monkeypatch.setattr(link, "CLIENT_PENDING", 5)
     url = broker.fresh()
     reader, writer = (open_topics(url, max_messages=10_000) for _ in range(2))
     doubts = 0

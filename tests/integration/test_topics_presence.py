@@ -35,7 +35,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presence that ends, and connections that come back, a little sooner."""
     for module in ("presence.register", "opening"):
         monkeypatch.setattr(f"rxws.topics.{module}.TTL", TTL)
-    monkeypatch.setattr(engine, "BACKOFF", Backoff(initial=0.1, maximum=0.3))
+    monkeypatch.setattr(engine, "RECONNECT_BACKOFF", Backoff(initial=0.1, maximum=0.3))
 
 
 class TestContract(PresenceContract):
@@ -65,8 +65,8 @@ async def test_members_of_all_processes_are_seen_in_all(
 
 CHILD = f"""
 import asyncio, sys
-import rxws, rxws.topics.opening, rxws.topics.presence.register
-rxws.topics.opening.TTL = rxws.topics.presence.register.TTL = {TTL}
+import rxws, rxws.topics.from_url, rxws.topics.presence.register
+rxws.topics.from_url.TTL = rxws.topics.presence.register.TTL = {TTL}
 
 async def main():
     async with rxws.topics(sys.argv[1]) as topics:

@@ -88,9 +88,9 @@ async def test_meanwhile_the_peer_is_slowed_down_and_nothing_is_lost(serve: Serv
 async def test_a_cell_that_blocks_for_long_loses_the_oldest_messages_and_says_so(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(crossing, "PATIENCE", 0.1)
+    monkeypatch.setattr(crossing, "PROGRESS_TIMEOUT", 0.1)
     monkeypatch.setattr(crossing, "HIGH", 16)
-    monkeypatch.setattr(crossing, "MAX_WAITING", 100)
+    monkeypatch.setattr(crossing, "MAX_CROSSING", 100)
     async with connect(serve(counting(5000, pause_every=20)).url()) as socket:
         seen: list[int] = []
         socket.incoming.pipe(ops.map(int)).subscribe(seen.append)

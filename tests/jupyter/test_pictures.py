@@ -202,7 +202,7 @@ async def test_a_socket_shows_itself_without_changing_anything() -> None:
     await asyncio.sleep(0.3)
     for part in ("<td>open</td>", "<td>memory</td>", "<td>v1</td>", "1 messages, 5 B", ">hello<", ">HELLO<"):
         assert part in live.html
-    assert not socket._life.reporting.errors.observed
+    assert not socket._life.reports.errors.observed
     wire.close(rxws.Close(4001, "bye"))
     await live.done(timeout=5)
     assert "closed Close(code=4001, reason=&#x27;bye&#x27;)" in live.html

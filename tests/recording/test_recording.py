@@ -171,7 +171,7 @@ async def test_a_recorder_starts_no_reading_and_observes_no_errors(caplog: pytes
 
 async def test_errors_are_recorded_whether_or_not_they_are_observed() -> None:
     async def fails(socket: rxws.WebSocket[Any, Any]) -> None:
-        async with rxws.core.socket.block(socket._life):  # type: ignore[attr-defined]
+        async with rxws.core.socket.closing_on_exit(socket._life):  # type: ignore[attr-defined]
             raise LookupError("within")
 
     def listens(errors: Observable[Exception]) -> None:
@@ -338,8 +338,8 @@ def test_a_full_file_ends_a_recording_and_says_so(tmp_path: Path, caplog: pytest
 
 
 def test_what_a_slow_disk_cannot_take_is_counted_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pen, "MAX_WAITING", 1000)
-    monkeypatch.setattr(pen, "PATIENCE", 0.01)
+    monkeypatch.setattr(pen, "MAX_QUEUED", 1000)
+    monkeypatch.setattr(pen, "FLUSH_TIMEOUT", 0.01)
     source, disk = Subject[str](), threading.Event()
     pen._writers.submit(disk.wait)
     recorder = record({"a": source}, tmp_path / "r.jsonl")
@@ -362,7 +362,7 @@ def test_what_a_slow_disk_cannot_take_is_counted_in_the_file(tmp_path: Path, mon
 def test_closing_does_not_wait_for_ever_for_a_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(pen, "PATIENCE", 0.01)
+    monkeypatch.setattr(pen, "FLUSH_TIMEOUT", 0.01)
     disk = threading.Event()
     pen._writers.submit(disk.wait)
     record({"a": Subject[str]()}, tmp_path / "r.jsonl").dispose()

@@ -2,13 +2,13 @@ import pytest
 from reactivex.abc import DisposableBase
 from reactivex.disposable import Disposable
 
-from rxws.rx.disposal import Linked, watch
+from rxws.rx.disposal import Linked, on_dispose
 
 
 def test_a_watched_disposable_stays_what_it_is() -> None:
     done: list[str] = []
     disposable = Disposable(lambda: done.append("action"))
-    watch(disposable, lambda: done.append("noticed"))
+    on_dispose(disposable, lambda: done.append("noticed"))
     assert isinstance(disposable, Disposable)
     assert (type(disposable).__name__, disposable.is_disposed) == ("Disposable", False)
     disposable.dispose()
@@ -19,10 +19,10 @@ def test_a_watched_disposable_stays_what_it_is() -> None:
 
 def test_all_who_watch_are_told_once() -> None:
     disposable, told = Disposable(), list[int]()
-    watch(disposable, lambda: told.append(1))
-    watch(disposable, lambda: told.append(2))
+    on_dispose(disposable, lambda: told.append(1))
+    on_dispose(disposable, lambda: told.append(2))
     disposable.dispose()
-    watch(disposable, lambda: told.append(3))
+    on_dispose(disposable, lambda: told.append(3))
     assert told == [1, 2, 3]
 
 
@@ -33,7 +33,7 @@ def test_one_without_a_flag_of_its_own_is_watched_too() -> None:
 
     told: list[int] = []
     own = Own()
-    watch(own, lambda: told.append(1))
+    on_dispose(own, lambda: told.append(1))
     assert not getattr(own, "is_disposed", False)
     own.dispose()
     assert told == [1]
@@ -52,7 +52,7 @@ def test_a_flag_that_is_a_property_is_left_alone() -> None:
 
     told: list[int] = []
     computed = Computed()
-    watch(computed, lambda: told.append(1))
+    on_dispose(computed, lambda: told.append(1))
     computed.dispose()
     assert (told, computed.is_disposed) == ([1], True)
 
@@ -60,7 +60,7 @@ def test_a_flag_that_is_a_property_is_left_alone() -> None:
 def test_a_flag_set_to_false_is_no_end() -> None:
     told: list[int] = []
     disposable = Disposable()
-    watch(disposable, lambda: told.append(1))
+    on_dispose(disposable, lambda: told.append(1))
     disposable.is_disposed = False
     assert told == []
 
@@ -68,7 +68,7 @@ def test_a_flag_set_to_false_is_no_end() -> None:
 def test_who_watches_is_told_when_the_disposal_is_done() -> None:
     done: list[str] = []
     disposable = Disposable(lambda: done.append("action"))
-    watch(disposable, lambda: done.append("told"))
+    on_dispose(disposable, lambda: done.append("told"))
     disposable.dispose()
     assert done == ["action", "told"]
 
@@ -76,7 +76,7 @@ def test_who_watches_is_told_when_the_disposal_is_done() -> None:
 def test_who_watches_is_told_even_if_the_disposal_fails() -> None:
     told: list[int] = []
     disposable = Disposable(lambda: [][0])
-    watch(disposable, lambda: told.append(1))
+    on_dispose(disposable, lambda: told.append(1))
     with pytest.raises(IndexError):
         disposable.dispose()
     assert told == [1]
@@ -84,8 +84,8 @@ def test_who_watches_is_told_even_if_the_disposal_fails() -> None:
 
 def test_a_class_is_extended_once_for_all_its_objects() -> None:
     first, second, unwatched = Disposable(), Disposable(), Disposable()
-    watch(first, print)
-    watch(second, print)
+    on_dispose(first, print)
+    on_dispose(second, print)
     assert type(first) is type(second)
     assert type(unwatched) is Disposable
 
@@ -98,7 +98,7 @@ def test_what_is_linked_is_disposed_once_with_its_owner_even_if_it_raises() -> N
         raise ZeroDivisionError
 
     linked = Linked(Disposable(fail), Disposable(lambda: log.append("owner")))
-    watch(linked, lambda: log.append("watcher"))
+    on_dispose(linked, lambda: log.append("watcher"))
     with pytest.raises(ZeroDivisionError):
         linked.dispose()
     linked.dispose()

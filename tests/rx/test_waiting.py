@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from rxws.rx.holds import MAX_WAITING, Waiting
+from rxws.rx.holds import MAX_WAITING, WaitingItems
 
 
 def source() -> Any:
@@ -9,13 +9,13 @@ def source() -> Any:
 
 
 def test_what_waits_comes_in_order() -> None:
-    waiting = Waiting[int]()
+    waiting = WaitingItems[int]()
     assert [waiting.put(number, None) for number in range(3)] == [True] * 3
     assert [waiting.pop() for _ in range(len(waiting))] == [0, 1, 2]
 
 
 def test_what_nobody_is_held_for_is_bounded_and_one_item_of_everybody_who_is_held_is_not() -> None:
-    waiting, held = Waiting[int](), [source() for _ in range(5000)]
+    waiting, held = WaitingItems[int](), [source() for _ in range(5000)]
     for number, one in enumerate(held):
         assert waiting.put(number, one)
     assert all(waiting.put(number, None) for number in range(MAX_WAITING))
@@ -24,7 +24,7 @@ def test_what_nobody_is_held_for_is_bounded_and_one_item_of_everybody_who_is_hel
 
 
 def test_what_those_have_left_who_are_gone_is_bounded() -> None:
-    waiting, held = Waiting[int](), [source() for _ in range(MAX_WAITING)]
+    waiting, held = WaitingItems[int](), [source() for _ in range(MAX_WAITING)]
     for number, one in enumerate(held):
         assert waiting.put(number, one)
         one.gone = True

@@ -2,7 +2,7 @@ import pytest
 
 import rxws
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import SERVER, Journal
+from rxws.core.log import SERVER, SocketLog
 from rxws.options import check
 from rxws.server.hub import Hub
 from rxws.server.instruments import INSTRUMENTS, Instrument
@@ -21,7 +21,7 @@ def read(hub: Hub) -> dict[str, dict[str, int]]:
 
 
 def member(hub: Hub, **options: object) -> tuple[rxws.WebSocket[str, str], MemoryWire]:
-    life, wire = Lifecycle(check(options), journal=Journal(SERVER, errors=hub.errors_total)), MemoryWire()
+    life, wire = Lifecycle(check(options), log=SocketLog(SERVER, errors=hub.errors_total)), MemoryWire()
     assert hub.admit(life)
     socket: rxws.WebSocket[str, str] = rxws.WebSocket(life)
     life.open(wire)

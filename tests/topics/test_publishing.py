@@ -36,7 +36,7 @@ def test_it_goes_on_when_the_broker_does_not_confirm(monkeypatch: pytest.MonkeyP
     async def never(self: Any) -> None:
         await reactivex.never()
 
-    monkeypatch.setattr("rxws.topics.publishing.PATIENCE", 0.01)
+    monkeypatch.setattr("rxws.topics.publishing.CONFIRM_TIMEOUT", 0.01)
     monkeypatch.setattr("rxws.topics.engines.memory.MemoryEngine.confirmed", never)
     topics = rxws.topics("memory://")
     log: list[Any] = []
@@ -54,7 +54,7 @@ def test_a_thread_that_waits_for_the_broker_goes_on_when_the_block_is_left(monke
         waits.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr("rxws.topics.publishing.PATIENCE", 60.0)
+    monkeypatch.setattr("rxws.topics.publishing.CONFIRM_TIMEOUT", 60.0)
     monkeypatch.setattr("rxws.topics.engines.memory.MemoryEngine.confirmed", never)
     with Publisher(rxws.topics("memory://")) as publisher:
         topic = publisher["a"]

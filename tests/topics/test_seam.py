@@ -8,7 +8,7 @@ from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rxws.topics.engines.engine import Last, Since
-from rxws.topics.history import BEGINNING, PENDING, Seam
+from rxws.topics.history import BEGINNING, MAX_PENDING, Seam
 from rxws.topics.message import Gap, Position
 
 
@@ -57,20 +57,20 @@ def test_live_ones_wait_for_those_that_were_kept_and_doubles_are_dropped() -> No
 def test_too_many_that_wait_are_read_again_and_none_is_lost() -> None:
     script = Script()
     script.seam.begin(Since(Position(1, 1)))
-    for number in range(2, PENDING + 10):
+    for number in range(2, MAX_PENDING + 10):
         script.seam.take(item(number))
     script.seam.batch([item(2)])
     script.seam.caught_up()
     assert script.asked[1:] == [Since(Position(1, 2))]
-    script.seam.batch([item(number) for number in range(3, PENDING + 10)])
+    script.seam.batch([item(number) for number in range(3, MAX_PENDING + 10)])
     script.seam.caught_up()
-    assert script.emitted == [*range(2, PENDING + 10)]
+    assert script.emitted == [*range(2, MAX_PENDING + 10)]
 
 
 def test_too_many_that_wait_before_anything_was_read_may_be_a_gap() -> None:
     script = Script()
     script.seam.begin(Last(1))
-    for number in range(PENDING + 1):
+    for number in range(MAX_PENDING + 1):
         script.seam.take(item(number))
     script.seam.caught_up()
     assert script.asked == [Last(1), Since(BEGINNING)]

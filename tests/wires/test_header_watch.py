@@ -10,19 +10,19 @@ from typing import Any
 import pytest
 
 from rxws.wires.aiohttp.fast.framing import masked, plain
-from rxws.wires.aiohttp.header_watch import Watch
+from rxws.wires.aiohttp.header_watch import HeaderWatch
 
 EMPTY, FRAGMENT, LAST, PING = b"\x81\x00", b"\x01\x03abc", b"\x80\x01d", b"\x89\x02hi"
 LONG, HUGE = plain(2, bytes(300)), plain(2, bytes(70_000))
 
 
-def watch() -> tuple[Watch, list[bytes]]:
+def watch() -> tuple[HeaderWatch, list[bytes]]:
     fed: list[bytes] = []
     parser = SimpleNamespace(
         feed_data=lambda data: (fed.append(data), (False, b""))[1], feed_eof=lambda: fed.append(b"|")
     )
     clock = itertools.count(1)
-    return Watch(parser, None, lambda: next(clock)), fed
+    return HeaderWatch(parser, None, lambda: next(clock)), fed
 
 
 @pytest.mark.parametrize("whole", [EMPTY, PING, masked(1, b"abc"), LONG, masked(2, bytes(300)), HUGE, FRAGMENT + LAST])
@@ -67,8 +67,8 @@ def test_it_feeds_the_parser_and_tells_of_parts_from_the_beginning_to_the_end() 
 
 
 def test_what_has_arrived_before_counts() -> None:
-    assert Watch(None, None, lambda: 7.0, arrived=FRAGMENT[:1]).since == 7
-    assert Watch(None, None, lambda: 7.0, arrived=EMPTY).since is None
+    assert HeaderWatch(None, None, lambda: 7.0, arrived=FRAGMENT[:1]).since == 7
+    assert HeaderWatch(None, None, lambda: 7.0, arrived=EMPTY).since is None
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -94,7 +94,7 @@ def test_a_frame_of_the_limit_is_an_error_when_its_header_is_there_and_what_came
     fed: list[bytes] = []
     errors: list[Any] = []
     parser = SimpleNamespace(feed_data=lambda data: (fed.append(data), (False, b""))[1])
-    one = Watch(parser, SimpleNamespace(set_exception=errors.append), lambda: 1.0, limit=1000)
+    one = HeaderWatch(parser, SimpleNamespace(set_exception=errors.append), lambda: 1.0, limit=1000)
     header = plain(2, bytes(size))[:10] if size < 2**20 else b"\x82\x7f" + size.to_bytes(8, "big")
     one.feed_data(EMPTY + header[:cut])
     one.feed_data(header[cut:] + b"more")

@@ -16,7 +16,7 @@ from reactivex import operators as ops
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MachineCounters:
     """The machine's counters at one moment."""
 
     at: float
@@ -49,12 +49,12 @@ class Sample:
         return sum(self.cpu) / len(self.cpu)
 
 
-def read(_: Any = None) -> Reading:
+def read(_: Any = None) -> MachineCounters:
     """Read the counters."""
     times = psutil.cpu_times(percpu=True)
     idle = tuple(core.idle + getattr(core, "iowait", 0.0) for core in times)
     network = psutil.net_io_counters()
-    return Reading(
+    return MachineCounters(
         at=time.time(),
         busy=tuple(sum(core[:8]) - rest for core, rest in zip(times, idle, strict=True)),
         idle=idle,
@@ -63,7 +63,7 @@ def read(_: Any = None) -> Reading:
     )
 
 
-def difference(before: Reading, after: Reading) -> Sample:
+def difference(before: MachineCounters, after: MachineCounters) -> Sample:
     """Make a sample of two readings."""
     seconds = max(after.at - before.at, 1e-6)
     cores: list[float] = []

@@ -10,22 +10,22 @@ from typing import Any, Final, Literal
 
 from reactivex import abc
 
-from rxws.rx.holds import Holds, Source, origin
+from rxws.rx.holds import Holds, Source, current_source
 from rxws.rx.loop_thread import LoopThread
 
 HIGH: Final = 1024
 """Items under way above which their socket is held; it goes on below a quarter of them."""
 
-PATIENCE: Final = 5.0
+PROGRESS_TIMEOUT: Final = 5.0
 """Seconds without any progress after which the socket is held no longer: its peer would take it for dead."""
 
-MAX_WAITING: Final = 16_384
+MAX_CROSSING: Final = 16_384
 """Items under way at most; then the oldest is dropped."""
 
-TURN: Final = 256
+NOTIFICATIONS_A_TURN: Final = 256
 """Items that are handed on in one turn of the event loop."""
 
-Kind = Literal["next", "error", "completed"]
+NotificationKind = Literal["next", "error", "completed"]
 
 
 class Crossing(abc.ObserverBase[Any]):
@@ -53,7 +53,7 @@ class Crossing(abc.ObserverBase[Any]):
         self._progress = 0  # items handed on so far
         self._blocked = False
         self._changing = Lock()
-        self._waiting = deque[tuple[Kind, Any, Source | None]]()
+        self._waiting = deque[tuple[NotificationKind, Any, Source | None]]()
         self._coming = False  # whether the loop here is about to hand on
         self._stopped = False
         self._holds = Holds()
@@ -65,12 +65,12 @@ class Crossing(abc.ObserverBase[Any]):
 
     def on_next(self, value: Any) -> None:
         """Take an item."""
-        source = origin.get()
+        source = current_source.get()
         self._put("next", value, source)
         if len(self._waiting) > HIGH and not self._blocked:
             if not self._holding:
                 self._holding = True
-                self._home.loop.call_later(PATIENCE, self._look_for_progress, self._progress)
+                self._home.loop.call_later(PROGRESS_TIMEOUT, self._look_for_progress, self._progress)
             self._holds.hold(source)
             if len(self._waiting) <= HIGH // 4:  # the other thread was quicker
                 self._release()
@@ -99,15 +99,15 @@ class Crossing(abc.ObserverBase[Any]):
             self._blocked = True
             self._release()
         else:
-            self._home.loop.call_later(PATIENCE, self._look_for_progress, self._progress)
+            self._home.loop.call_later(PROGRESS_TIMEOUT, self._look_for_progress, self._progress)
 
-    def _put(self, kind: Kind, value: Any, source: Source | None) -> None:
+    def _put(self, kind: NotificationKind, value: Any, source: Source | None) -> None:
         with self._changing:
             if self._stopped:
                 return
             self._stopped = kind != "next"
             self._waiting.append((kind, value, source))
-            if len(self._waiting) > MAX_WAITING:
+            if len(self._waiting) > MAX_CROSSING:
                 self._waiting.popleft()
                 self._missing += 1
             coming, self._coming = self._coming, True
@@ -127,7 +127,7 @@ class Crossing(abc.ObserverBase[Any]):
         self._home.run(self._release)
 
     def _hand_on(self) -> None:
-        for _turn in range(TURN):
+        for _turn in range(NOTIFICATIONS_A_TURN):
             with self._changing:
                 if not self._waiting or self._held:
                     self._coming = False
@@ -144,12 +144,12 @@ class Crossing(abc.ObserverBase[Any]):
         if self._holding and len(self._waiting) <= HIGH // 4:
             self._home.run(self._release)
 
-    def _notify(self, kind: Kind, value: Any, source: Source | None) -> None:
+    def _notify(self, kind: NotificationKind, value: Any, source: Source | None) -> None:
         if kind == "next":
             self._source = source
-            token = origin.set(None if source is None else self)
+            token = current_source.set(None if source is None else self)
             self._observer.on_next(value)
-            origin.reset(token)
+            current_source.reset(token)
         elif kind == "error":
             self._observer.on_error(value)
         else:

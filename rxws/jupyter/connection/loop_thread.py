@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE: Final = 2.0
+JOIN_TIMEOUT: Final = 2.0
 """Seconds that the interpreter waits at its exit for each of them."""
 
 
@@ -89,4 +89,4 @@ class Background(Generic[T]):
 
     def _leave(self) -> None:
         self.stop()
-        self.join(PATIENCE)
+        self.join(JOIN_TIMEOUT)

@@ -17,7 +17,7 @@ from reactivex.scheduler import NewThreadScheduler
 from rxws.errors import not_cancelled
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.holds import Source, origin
+from rxws.rx.holds import Source, current_source
 from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -158,7 +158,7 @@ class _InContext(abc.ObserverBase[Any]):
         self._context = contextvars.copy_context()
 
     def on_next(self, value: Any) -> None:
-        self._context.run(self._notify, origin.get(), self._observer.on_next, value)
+        self._context.run(self._notify, current_source.get(), self._observer.on_next, value)
 
     def on_error(self, error: Exception) -> None:
         self._context.run(self._notify, None, self._observer.on_error, error)
@@ -167,10 +167,10 @@ class _InContext(abc.ObserverBase[Any]):
         self._context.run(self._notify, None, self._observer.on_completed)
 
     def _notify(self, source: Source | None, notify: Callable[..., object], *args: Any) -> None:
-        token = origin.set(source)
+        token = current_source.set(source)
         try:
             notify(*args)
         except (Exception, CancelledError) as error:
             self._raised(not_cancelled(error, "a subscriber"))
         finally:
-            origin.reset(token)
+            current_source.reset(token)

@@ -90,10 +90,10 @@ class NotebookSocket(ClientWebSocket[In, Out]):
         """Take what a subscriber has raised."""
         life = self._life
         if isinstance(error, Close) or self._errors.observed:
-            life.thread.run(life.reporting.report, error)
+            life.thread.run(life.reports.report, error)
         else:
             show_exception(error)
-            life.thread.run(life.reporting.news.emit, ("error", error))
+            life.thread.run(life.reports.news.emit, ("error", error))
 
     def _show(self, error: Exception) -> None:
         if not self._errors.observed:

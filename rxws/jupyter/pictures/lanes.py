@@ -13,7 +13,7 @@ from rxws.marbles.picture import Sheet
 from rxws.marbles.text import Strip
 from rxws.recording.event import Event, Recording
 
-WIDTH: Final = 840
+LANES_WIDTH: Final = 840
 
 
 class Lanes:
@@ -35,7 +35,7 @@ class Lanes:
         self.ended = False
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
-        self._sheet = Sheet(self.names, 0.0, window, WIDTH)
+        self._sheet = Sheet(self.names, 0.0, window, LANES_WIDTH)
         self._layout = self._sheet.layout()
         self._rows = {name: Lane(name) for name in self.names}
         self._changing = Lock()
@@ -50,8 +50,8 @@ class Lanes:
             self.newest = event.time
             if event.kind == "next":
                 self.counts[event.lane] += 1
-            if len(row.marbles) > WIDTH:
-                del row.marbles[: -WIDTH // 2]
+            if len(row.marbles) > LANES_WIDTH:
+                del row.marbles[: -LANES_WIDTH // 2]
         self._changed()
         return True
 
@@ -67,7 +67,7 @@ class Lanes:
     def svg(self) -> str:
         """Draw the window."""
         begin, _ = self._span()
-        sheet = Sheet(self.names, begin, begin + self.window, WIDTH)
+        sheet = Sheet(self.names, begin, begin + self.window, LANES_WIDTH)
         shift = self._sheet.scale * begin
         return sheet.draw(self._shifted(shift), self.told(), {}, ground=True)
 

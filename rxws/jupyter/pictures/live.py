@@ -16,7 +16,7 @@ import traitlets
 
 from rxws.jupyter.errors import show_exception
 
-STILL: Final = 2.0
+STORE_EVERY: Final = 2.0
 """Seconds between two pictures that are stored in the notebook while it goes on."""
 VIEW: Final = "application/vnd.jupyter.widget-view+json"
 BUSY: Final = 1
@@ -34,7 +34,7 @@ class Picture(Protocol):
         ...
 
     def stop(self) -> None:
-        """Watch no more; idempotent."""
+        """HeaderWatch no more; idempotent."""
         ...
 
     async def draw(self) -> str:
@@ -151,7 +151,7 @@ class Live:
                 began = self._loop.time()
                 await self._draw()
                 took = self._loop.time() - began
-                if began - stored >= STILL:
+                if began - stored >= STORE_EVERY:
                     self._store()
                     stored = began
                 await self._soon(max(self.picture.interval, BUSY * took))

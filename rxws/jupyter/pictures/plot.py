@@ -16,7 +16,7 @@ from rxws.jupyter.pictures.live import Live
 from rxws.jupyter.pictures.subscribed import Subscribed
 from rxws.jupyter.pictures.thinning import Thinned
 
-WIDTH: Final = 8.4
+PLOT_INCHES: Final = 8.4
 HEIGHT: Final = 2.6
 DPI: Final = 100
 
@@ -65,7 +65,7 @@ class Plot:
             import matplotlib.figure as figures
         except ImportError as error:
             raise ImportError('plot needs matplotlib: pip install "rxws[jupyter]"') from error
-        self._figure: Any = figures.Figure(figsize=(WIDTH, HEIGHT), dpi=DPI)
+        self._figure: Any = figures.Figure(figsize=(PLOT_INCHES, HEIGHT), dpi=DPI)
         self._axes = self._figure.add_axes((0.09, 0.19, 0.89, 0.7))
         self._axes.grid(alpha=0.3)
         self._axes.spines[["top", "right"]].set_visible(False)
@@ -75,7 +75,7 @@ class Plot:
         self._x_name = "s" if x is None else name_of(x)
         self._title = title
         self._window = window
-        self._lines = [(name_of(field), getter(field), Thinned(window, int(WIDTH * DPI))) for field in y]
+        self._lines = [(name_of(field), getter(field), Thinned(window, int(PLOT_INCHES * DPI))) for field in y]
         self._source = Subscribed(observable, self._take)
         self._drawn = -1
         self._png = ""

@@ -15,7 +15,7 @@ from rxws.recording import Event, Recording
 from rxws.recording.recorder import Recorder
 from rxws.stats import Stats
 
-WINDOW = 20.0
+SHOWN_SECONDS = 20.0
 RATE = 1.0
 """Seconds over which rates are taken."""
 
@@ -47,13 +47,13 @@ class Card:
         """Begin to watch."""
 
         def lanes(recording: Recording) -> Lanes:
-            self._lanes = Lanes(recording, WINDOW, changed, end)
+            self._lanes = Lanes(recording, SHOWN_SECONDS, changed, end)
             return self._lanes
 
         self._recorder = Recorder(self._socket, {}, lanes)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """HeaderWatch no more."""
         self._recorder.dispose()
 
     async def draw(self) -> str:

@@ -10,7 +10,7 @@ from reactivex import Observable
 from rxws.jupyter.pictures.lanes import Lanes
 from rxws.jupyter.pictures.live import Live, image
 from rxws.recording import Recording
-from rxws.recording.recorder import Recorder, Source
+from rxws.recording.recorder import Recordable, Recorder
 
 
 def watch(*, window: float = 20.0, **lanes: Observable[Any]) -> Live:
@@ -32,17 +32,17 @@ def watch(*, window: float = 20.0, **lanes: Observable[Any]) -> Live:
     for name, lane in lanes.items():
         if not isinstance(lane, Observable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"{name} must be an Observable, not {lane!r}")
-    return Live(Marbles(lanes, window))
+    return Live(LiveMarbles(lanes, window))
 
 
-class Marbles:
+class LiveMarbles:
     """A marble diagram of the last seconds."""
 
     interval = 0.05
     _lanes: Lanes
     _recorder: Recorder
 
-    def __init__(self, sources: Source, window: float) -> None:
+    def __init__(self, sources: Recordable, window: float) -> None:
         self._sources = sources
         self._window = window
 
@@ -56,7 +56,7 @@ class Marbles:
         self._recorder = Recorder(self._sources, {}, lanes)
 
     def stop(self) -> None:
-        """Watch no more."""
+        """HeaderWatch no more."""
         self._recorder.dispose()
 
     async def draw(self) -> str:

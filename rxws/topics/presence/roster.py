@@ -10,7 +10,7 @@ from reactivex import abc
 
 from rxws.errors import not_cancelled
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.holds import origin
+from rxws.rx.holds import current_source
 from rxws.topics.presence.present import MAX_MEMBERS, Present
 
 
@@ -85,11 +85,11 @@ class Roster:
 
     def _emit(self, present: Present) -> None:
         """Emit in nobody's name: a subscriber that is busy holds nobody who joins."""
-        token = origin.set(None)
+        token = current_source.set(None)
         try:
             self._broadcast.emit(present)
         finally:
-            origin.reset(token)
+            current_source.reset(token)
 
     def _merged(self) -> dict[str, Any]:
         """Of several stays the newest counts, the same one in all processes."""

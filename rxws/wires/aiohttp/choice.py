@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 from rxws.core.wire import Wire
-from rxws.wires.aiohttp.header_watch import Watch
-from rxws.wires.aiohttp.inside import AnyWebSocket, let_go, protocol_of
+from rxws.wires.aiohttp.header_watch import HeaderWatch
+from rxws.wires.aiohttp.inside import AnyWebSocket, drop_handshake_state, protocol_of
 from rxws.wires.aiohttp.public.wire import PublicWire
 
 
@@ -18,9 +18,9 @@ def _probe() -> Literal["fast", "public"]:
     if os.environ.get("RXWS_WIRE") == "public":
         return "public"
     try:
-        from rxws.wires.aiohttp.fast.tap import Tap, make_parser, next_message
+        from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser, next_message
 
-        tap = Tap(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
+        tap = DirectQueue(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
         seen: list[str] = []
         tap.receive, tap.left = seen.append, 1
         parser = make_parser(tap, 100)
@@ -40,10 +40,10 @@ def open_wire(ws: AnyWebSocket, close_timeout: float, *, limit: int = 0, arrived
     """Make the wire of a prepared WebSocket; `arrived` is what its parser has been given so far, if that is known."""
     protocol = protocol_of(ws)
     if arrived is not None:
-        put_watch(ws, protocol, limit, arrived)
+        put_header_watch(ws, protocol, limit, arrived)
     parser = getattr(protocol, "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
     time = asyncio.get_running_loop().time
-    watch = parser if isinstance(parser, Watch) else Watch(parser, None, time)  # that sees nothing
+    watch = parser if isinstance(parser, HeaderWatch) else HeaderWatch(parser, None, time)  # that sees nothing
     if wire_mode == "public" or ws.compress or parser is None:
         return PublicWire(ws, watch, close_timeout)
     from rxws.wires.aiohttp.fast.wire import FastWire
@@ -51,22 +51,22 @@ def open_wire(ws: AnyWebSocket, close_timeout: float, *, limit: int = 0, arrived
     return FastWire(ws, parser, watch, close_timeout)
 
 
-def put_tap(ws: Any, protocol: Any, max_msg_size: int) -> None:
+def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int) -> None:
     """Put a tap in the place of the queue of a response that is being prepared, before anything was parsed.
 
     The response is then the fast wire's alone.
     """
     if wire_mode == "fast" and not ws.compress:
-        from rxws.wires.aiohttp.fast.tap import Tap, make_parser
+        from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
 
-        ws._reader = Tap(protocol, 2**16, loop=ws._loop)
+        ws._reader = DirectQueue(protocol, 2**16, loop=ws._loop)
         ws._parser = protocol._payload_parser = make_parser(ws._reader, max_msg_size)
-        let_go(ws, protocol)
+        drop_handshake_state(ws, protocol)
 
 
-def put_watch(ws: Any, protocol: Any, limit: int, arrived: bytes = b"") -> None:
+def put_header_watch(ws: Any, protocol: Any, limit: int, arrived: bytes = b"") -> None:
     """Put a watch before the parser of aiohttp's protocol, which has been given `arrived`."""
     parser = getattr(protocol, "_payload_parser", None)
     if parser is not None:
         time = asyncio.get_running_loop().time
-        protocol._payload_parser = Watch(parser, ws._reader, time, limit=limit, arrived=arrived)
+        protocol._payload_parser = HeaderWatch(parser, ws._reader, time, limit=limit, arrived=arrived)

@@ -8,9 +8,9 @@ from typing import Any, cast
 from aiohttp import WSCloseCode, web
 
 from rxws.options import Settings
-from rxws.wires.aiohttp.choice import put_tap, put_watch
+from rxws.wires.aiohttp.choice import put_direct_queue, put_header_watch
 from rxws.wires.aiohttp.fast.chunks import SLICE
-from rxws.wires.aiohttp.header_watch import Watch
+from rxws.wires.aiohttp.header_watch import HeaderWatch
 
 
 def frame_limit(max_msg_size: int | None) -> int:
@@ -42,10 +42,10 @@ class Response(web.WebSocketResponse):
         arrived, connection._message_tail = connection._message_tail, b""
         super()._post_start(request, protocol, writer)
         limit: int = cast("Any", self)._max_msg_size
-        put_tap(self, connection, limit)
-        put_watch(self, connection, limit)
+        put_direct_queue(self, connection, limit)
+        put_header_watch(self, connection, limit)
         if len(arrived) > SLICE:
-            watch: Watch = connection._payload_parser
+            watch: HeaderWatch = connection._payload_parser
             watch.refuse(WSCloseCode.PROTOCOL_ERROR, f"more than {SLICE} bytes before the handshake's answer")
         elif arrived:
             connection.data_received(arrived)

@@ -10,7 +10,7 @@ from aiohttp import WebSocketError, WSCloseCode
 from rxws.wires.aiohttp.fast.chunks import MANY
 
 
-class Watch:
+class HeaderWatch:
     """Stands before aiohttp's parser, and follows the peer's frames by their headers (RFC 6455, section 5.2).
 
     Memory: a header that is not whole yet, at most 13 bytes.
@@ -35,7 +35,7 @@ class Watch:
     def __init__(
         self, parser: Any, queue: Any, time: Callable[[], float], *, limit: int = 0, arrived: bytes = b""
     ) -> None:
-        """Watch from the first byte on; `arrived` is what the parser has been given already.
+        """HeaderWatch from the first byte on; `arrived` is what the parser has been given already.
 
         A frame of `limit` bytes or more, if that is not 0, is an error of the `queue` when its header is there: older
         parsers would collect it first.

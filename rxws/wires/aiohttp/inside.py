@@ -42,7 +42,7 @@ def take_over(ws: AnyWebSocket) -> None:
     inside._cancel_heartbeat()
 
 
-class Taken:
+class NoWriter:
     """Stands where aiohttp's writer was, which is large, on a WebSocket that is rxws's from the handshake on."""
 
     __slots__ = ("protocol", "transport")
@@ -56,9 +56,9 @@ class Taken:
         raise RuntimeError("this WebSocket is rxws's: send through the `outgoing` of its socket")
 
 
-def let_go(ws: AnyWebSocket, protocol: Any) -> None:
+def drop_handshake_state(ws: AnyWebSocket, protocol: Any) -> None:
     """Drop what aiohttp's server parsed the handshake with, and would write with: 2.3 KiB that nobody uses again."""
-    cast("Any", ws)._writer = Taken(cast("Any", ws)._writer.transport, protocol)
+    cast("Any", ws)._writer = NoWriter(cast("Any", ws)._writer.transport, protocol)
     for name in ("_parser", "_request_parser"):  # of newer and of older ones, which look whether it is there
         if getattr(protocol, name, None) is not None:
             setattr(protocol, name, None)

@@ -11,7 +11,7 @@ READ_AHEAD: Final = 64 * 1024
 """Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
 
 
-class Parked(deque["str | bytes"]):
+class ReadAhead(deque["str | bytes"]):
     """Messages in their order, and what they weigh."""
 
     __slots__ = ("weight",)

@@ -17,20 +17,20 @@ from rxws.core.wire import Binary, Text
 from rxws.topics.engines.engine import Following, Last, Limits, Reading, Since
 from rxws.topics.engines.nats.follower import Follower
 from rxws.topics.engines.nats.link import Link
-from rxws.topics.engines.nats.outbox import Outbox, Overflow
+from rxws.topics.engines.nats.outbox import Outbox, PublishOverflow
 from rxws.topics.engines.nats.stream import Stream
 from rxws.topics.message import Gap, Position, TopicsError
 
 FAILURES: Final = (errors.Error, OSError, TopicsError, TimeoutError)
 READS: Final = 16
 """Readings that ask the server at a time, for 256 messages each; the others wait for their turn."""
-TOLD: Final = 16
+REASONS_TOLD: Final = 16
 """Reasons for one outage that are not reported twice."""
 LAG: Final = 0.02
 """Seconds until a replica of the stream that lags behind, as any may at a time, is asked again."""
 LAGS: Final = 250
 """Times that it is asked in vain; then a `Gap` stands for what it has not got yet."""
-BACKOFF: Final = Backoff(initial=0.1, maximum=2.0)
+RECONNECT_BACKOFF: Final = Backoff(initial=0.1, maximum=2.0)
 
 
 class NatsEngine:
@@ -42,13 +42,13 @@ class NatsEngine:
     """
 
     def __init__(
-        self, servers: Sequence[str], name: str, limits: Limits, max_buffered: int, overflow: Overflow
+        self, servers: Sequence[str], name: str, limits: Limits, max_buffered: int, overflow: PublishOverflow
     ) -> None:
         self._servers = servers
         self._name = name
         self._limits = limits
         self._max_buffered = max_buffered
-        self._overflow: Overflow = overflow
+        self._overflow: PublishOverflow = overflow
         self._followers: dict[Following, Follower] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stream: Stream | None = None
@@ -114,7 +114,7 @@ class NatsEngine:
 
     async def _connect(self) -> None:
         failures = 0
-        told = deque[str](maxlen=TOLD)
+        told = deque[str](maxlen=REASONS_TOLD)
         places = ", ".join(re.split("//|@", server)[-1] for server in self._servers)  # without passwords
         while not self._closing:
             link = Link(self._denied)
@@ -139,7 +139,7 @@ class NatsEngine:
                 away = TopicsError(why)
                 away.__cause__ = error
                 self._report(away)
-            await asyncio.sleep(BACKOFF.delay(failures, error or ConnectionError()))
+            await asyncio.sleep(RECONNECT_BACKOFF.delay(failures, error or ConnectionError()))
             failures += 1
 
     async def _set_up(self, link: Link) -> None:
@@ -175,7 +175,7 @@ class NatsEngine:
             except FAILURES as error:
                 if not stream.link.lost.is_set():
                     self._report(error)
-                await asyncio.sleep(BACKOFF.initial)
+                await asyncio.sleep(RECONNECT_BACKOFF.initial)
                 continue
             if gap is not None:
                 reading.batch([gap])

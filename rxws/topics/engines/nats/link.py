@@ -19,7 +19,7 @@ DEADLINE: Final = 5.0
 """Seconds for each answer of the server's."""
 PING_INTERVAL: Final = 2
 """Seconds between pings; a server that has answered none of three is gone: a partition is seen within 8 s."""
-PENDING: Final = 65_536
+CLIENT_PENDING: Final = 65_536
 """Messages of one subscription that wait in the client library; beyond, they are read from the stream again."""
 ANSWERS: Final = 65_536
 """Answers that wait there; no more than a tenth of it is asked for at a time."""
@@ -98,13 +98,13 @@ class Link:
     ) -> Subscription:
         """Hand on messages; `on_slow` is called when the client library had to drop one."""
 
-        async def hand_on(message: Msg) -> None:
+        async def notify_from(message: Msg) -> None:
             take(message)
 
         subscription = await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
             subject,
-            cb=hand_on,
-            pending_msgs_limit=ANSWERS if on_slow is None else PENDING,
+            cb=notify_from,
+            pending_msgs_limit=ANSWERS if on_slow is None else CLIENT_PENDING,
             pending_bytes_limit=PENDING_BYTES,
         )
         if on_slow is not None:

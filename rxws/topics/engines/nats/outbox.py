@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 
 from rxws.core.wire import Binary, Text
 from rxws.topics.engines.nats.link import DEADLINE
-from rxws.topics.engines.nats.stream import BINARY, Stream
+from rxws.topics.engines.nats.stream import BINARY_HEADER, Stream
 from rxws.topics.message import TopicsError, Unpublished
 
 WINDOW: Final = 256
@@ -26,7 +26,7 @@ notice that it has no majority; but a broker that could not write to its disk co
 HEADERS: Final = 128
 """Bytes of a message's headers at most; the server counts them, and disconnects who sends more than it takes."""
 
-Overflow = Literal["drop_oldest", "drop_newest"]
+PublishOverflow = Literal["drop_oldest", "drop_newest"]
 
 
 @dataclass(slots=True)
@@ -44,9 +44,9 @@ class Sending:
 class Outbox:
     """Publishes in order; after a lost connection, what was not confirmed once more, which the stream recognises."""
 
-    def __init__(self, max_buffered: int, overflow: Overflow, report: Callable[[Exception], object]) -> None:
+    def __init__(self, max_buffered: int, overflow: PublishOverflow, report: Callable[[Exception], object]) -> None:
         self._max_buffered = max_buffered
-        self._overflow: Overflow = overflow
+        self._overflow: PublishOverflow = overflow
         self._report = report
         self._who = secrets.token_hex(8)
         self._numbers = 0
@@ -130,7 +130,7 @@ class Outbox:
         frame = sending.frame
         headers = {"Nats-Msg-Id": f"{self._who}-{sending.number}"}
         if isinstance(frame, Binary):
-            headers[BINARY] = "1"
+            headers[BINARY_HEADER] = "1"
         sending.sent_at = self._loop.time()
         if frame.weight > stream.max_bytes > 0:
             self._refused(sending.number, f"it is larger than all that is kept, {stream.max_bytes} bytes")

@@ -13,7 +13,7 @@ from rxws.topics.engines.engine import Limits
 from rxws.topics.engines.nats.link import Link, Refused
 from rxws.topics.message import Gap, Position, Record, TopicsError
 
-BATCH: Final = 256
+READ_BATCH: Final = 256
 """Messages of one answer."""
 BATCH_BYTES: Final = 1024 * 1024
 DUPLICATES: Final = 120
@@ -26,7 +26,7 @@ IN_USE: Final = 10058
 NO_MESSAGE: Final = 10037
 """Error codes of JetStream's."""
 
-BINARY: Final = "Rxws-Binary"
+BINARY_HEADER: Final = "Rxws-Binary"
 SECOND: Final = 10**9
 
 
@@ -88,14 +88,14 @@ class Stream:
     def record(self, headers: Mapping[str, str], data: bytes) -> Record:
         """Make a record of a message that came with the stream's headers."""
         topic = headers["Nats-Subject"].removeprefix(self._prefix)
-        return Record(topic, Position(self.epoch, int(headers["Nats-Sequence"])), data, BINARY in headers)
+        return Record(topic, Position(self.epoch, int(headers["Nats-Sequence"])), data, BINARY_HEADER in headers)
 
     async def newest(self) -> Position:
         """Tell the position of the newest message of all topics."""
         info = await self._info({})
         return Position(self.epoch, info["state"]["last_seq"])
 
-    async def after(self, pattern: str, number: int, count: int = BATCH) -> tuple[list[Record], int]:
+    async def after(self, pattern: str, number: int, count: int = READ_BATCH) -> tuple[list[Record], int]:
         """Read messages after a number, and tell how many follow those."""
         question = {
             "seq": number + 1,

@@ -17,7 +17,7 @@ SLICE: Final = 16 * 1024
 PINCH: Final = 2 * 1024
 """Bytes read at once from a peer whose messages are tiny: few wait in a queue that Python's collector would walk."""
 
-TURN: Final = 256
+MESSAGES_A_TURN: Final = 256
 """Messages after which the event loop's other business gets its turn."""
 
 MANY: Final = 512
@@ -39,7 +39,7 @@ It keeps twice the largest piece of the kernel's that was freed (mallopt(3), M_M
 """
 
 
-class Intake:
+class ReadBuffer:
     """Lends the shared buffer to a transport: a slice, or all of it to a peer that fills that with large messages.
 
     A peer that fills it with tiny ones gets a pinch, and never more than a slice again.

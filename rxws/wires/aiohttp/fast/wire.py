@@ -15,10 +15,10 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from rxws.close import Close
 from rxws.core.wire import Endpoint, Frame, close_received
-from rxws.wires.aiohttp.fast.chunks import CHUNK, PIECE, SLICE, TURN, Intake
-from rxws.wires.aiohttp.fast.tap import BINARY, TEXT, Tap, next_message
-from rxws.wires.aiohttp.fast.writer import Outlet, Turns
-from rxws.wires.aiohttp.header_watch import Watch
+from rxws.wires.aiohttp.fast.chunks import CHUNK, MESSAGES_A_TURN, PIECE, SLICE, ReadBuffer
+from rxws.wires.aiohttp.fast.direct_queue import BINARY, TEXT, DirectQueue, next_message
+from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
+from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
     end_writing,
@@ -29,7 +29,7 @@ from rxws.wires.aiohttp.inside import (
     take_over,
     transport_of,
 )
-from rxws.wires.aiohttp.read_ahead import Parked
+from rxws.wires.aiohttp.read_ahead import ReadAhead
 
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
@@ -41,12 +41,12 @@ class FastWire(asyncio.BufferedProtocol):
     """A prepared aiohttp WebSocket, of either side, without compression."""
 
     __slots__ = (  # a dictionary of so many would take 1.5 KiB
-        *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_endpoint", "_held", "_intake", "_last", "_loop"),
-        *("_outlet", "_parked", "_parse", "_parser", "_queue", "_receive", "_run", "_scheduled", "_started", "_tap"),
-        *("_transport", "_violated", "_watch", "_ws", "offer"),
+        *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_direct", "_endpoint", "_held", "_last", "_loop"),
+        *("_parse", "_parser", "_queue", "_read_ahead", "_read_buffer", "_receive", "_run", "_scheduled", "_started"),
+        *("_transport", "_violated", "_watch", "_writer", "_ws", "offer"),
     )
 
-    def __init__(self, ws: AnyWebSocket, parser: Any, watch: Watch, close_timeout: float) -> None:
+    def __init__(self, ws: AnyWebSocket, parser: Any, watch: HeaderWatch, close_timeout: float) -> None:
         take_over(ws)
         self._ws = ws
         self._transport = transport_of(ws)
@@ -55,7 +55,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._parse = watch.parser.feed_data
         self._watch = watch
         self._queue: Any = cast("Any", ws)._reader
-        self._tap = self._queue if isinstance(self._queue, Tap) else None
+        self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         if self._loop not in _shared:
@@ -63,10 +63,10 @@ class FastWire(asyncio.BufferedProtocol):
             whole = memoryview(bytearray(CHUNK))
             _shared[self._loop] = (whole[:SLICE], whole), Turns()
         buffers, turns = _shared[self._loop]
-        self._intake = Intake(self._transport, *buffers)
-        self._outlet = Outlet(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
-        self.offer = self._outlet.offer
-        self._parked: Parked | None = None
+        self._read_buffer = ReadBuffer(self._transport, *buffers)
+        self._writer = FrameWriter(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
+        self.offer = self._writer.offer
+        self._read_ahead: ReadAhead | None = None
         self._last: tuple[Callable[[], object], ...] = ()  # what is done when all that is parked has been delivered
         self._deadline: asyncio.TimerHandle | None = None
         self._started = self._held = False
@@ -82,12 +82,12 @@ class FastWire(asyncio.BufferedProtocol):
     @property
     def congested(self) -> bool:
         """Whether the kernel has refused bytes."""
-        return self._outlet.congested
+        return self._writer.congested
 
     @property
     def blind(self) -> bool:
         """Whether nothing is read, since the read-ahead of a hold is used up."""
-        return self._parked is not None and self._parked.full
+        return self._read_ahead is not None and self._read_ahead.full
 
     @property
     def unfinished(self) -> float | None:
@@ -97,7 +97,7 @@ class FastWire(asyncio.BufferedProtocol):
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Take the place of aiohttp's protocol; what that has read comes soon."""
         self._endpoint, self._receive, self._run = endpoint, endpoint.message_received, endpoint.context.run
-        self._outlet.start(endpoint.take, self._leave)
+        self._writer.start(endpoint.take, self._leave)
         self._started = True
         if fresh:
             keep_fresh(self._ws)
@@ -111,8 +111,8 @@ class FastWire(asyncio.BufferedProtocol):
     def hold(self) -> None:
         """Park what comes, and stop reading when the read-ahead is used up."""
         self._held = True
-        if self._tap is not None:
-            self._tap.receive = None
+        if self._direct is not None:
+            self._direct.receive = None
 
     def resume(self) -> None:
         """Deliver what was parked, soon."""
@@ -125,11 +125,11 @@ class FastWire(asyncio.BufferedProtocol):
         """Read only to see the peer leave."""
         self._deaf = self._violated = True
         self._queue._buffer.clear()
-        self._intake.resume()
+        self._read_buffer.resume()
 
     def abort(self) -> None:
         """Drop the connection."""
-        self._outlet.congested = True
+        self._writer.congested = True
         self._transport.abort()
         if not self._started:
             release(self._ws)
@@ -138,19 +138,19 @@ class FastWire(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Lend the buffer: what comes is used up before anybody else asks for it."""
-        return self._intake.lent
+        return self._read_buffer.lent
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse a chunk, and hand on its messages."""
         if self._deaf:
             return
-        tap, outlet, watch, lent = self._tap, self._outlet, self._watch, self._intake.lent
+        tap, outlet, watch, lent = self._direct, self._writer, self._watch, self._read_buffer.lent
         data = lent[:nbytes].tobytes()
         passing = False
         if tap is None or tap.receive is None:
             self._parser.feed_data(data)
         else:
-            tap.left, tap.weight = TURN, 0
+            tap.left, tap.weight = MESSAGES_A_TURN, 0
             outlet.busy = True
             self._run(self._parse, data)
             outlet.busy = False
@@ -166,13 +166,13 @@ class FastWire(asyncio.BufferedProtocol):
             else:
                 outlet.write_soon()
         if nbytes == len(lent):
-            self._intake.filled(watch.frames if tap is None else max(watch.frames, TURN - tap.left))
-            if self._intake.paused:
+            self._read_buffer.filled(watch.frames if tap is None else max(watch.frames, MESSAGES_A_TURN - tap.left))
+            if self._read_buffer.paused:
                 self._continue_soon()
 
     def eof_received(self) -> None:
         """Take note that the peer has gone: the transport closes now."""
-        self._outlet.congested = True
+        self._writer.congested = True
 
     def _continue_soon(self) -> None:
         if not self._scheduled and self._started:
@@ -182,10 +182,10 @@ class FastWire(asyncio.BufferedProtocol):
     def _dispatch(self) -> None:
         """Hand on what is queued and parked, as much as a turn of the event loop may have; then write."""
         self._scheduled = False
-        queue, parked, outlet = self._queue, self._parked, self._outlet
+        queue, parked, outlet = self._queue, self._read_ahead, self._writer
         arrived = queue._buffer
         outlet.busy = True
-        for _ in range(TURN):
+        for _ in range(MESSAGES_A_TURN):
             if parked and not self._held:
                 self._receive(parked.take())
             elif arrived and not (parked and parked.full):
@@ -193,7 +193,7 @@ class FastWire(asyncio.BufferedProtocol):
                 if kind is not TEXT and kind is not BINARY:
                     self._control(kind, data, extra)
                 elif self._held or parked:
-                    parked = self._parked = parked or Parked()
+                    parked = self._read_ahead = parked or ReadAhead()
                     parked.put(data)
                 else:
                     self._receive(data)
@@ -201,29 +201,29 @@ class FastWire(asyncio.BufferedProtocol):
                 break
         else:
             if arrived:
-                self._intake.pause()
+                self._read_buffer.pause()
             self._continue_soon()
         outlet.busy = False
         if self.blind:
-            self._intake.pause()
+            self._read_buffer.pause()
         if not arrived:
-            self._intake.resume()
+            self._read_buffer.resume()
             self._look_for_the_end()
-        if self._tap is not None and not (arrived or parked or self._held or self._deaf):
-            self._tap.receive = self._receive
+        if self._direct is not None and not (arrived or parked or self._held or self._deaf):
+            self._direct.receive = self._receive
         if outlet.taken or outlet.awake or outlet.pongs:
             outlet.write_soon()
 
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
         if kind is WSMsgType.PING:
-            self._outlet.pong(bytes(data))
+            self._writer.pong(bytes(data))
             self._endpoint.ping_received()
         elif kind is not WSMsgType.CLOSE:
             self._endpoint.pong_received(bytes(data))
         else:
             self._deaf = True
             self._queue._buffer.clear()  # nothing counts after a close frame (RFC 6455, section 5.5.1)
-            if self._outlet.closing:
+            if self._writer.closing:
                 self._transport.close()
             else:
                 self._at_last(lambda: close_received(self._endpoint, data, extra))
@@ -232,7 +232,7 @@ class FastWire(asyncio.BufferedProtocol):
         if not self._deaf and (error := self._queue.exception()) is not None:
             self._deaf = True
             self._at_last(lambda: self._violation(error))
-        if self._last and not self._parked:
+        if self._last and not self._read_ahead:
             self._finish()
 
     def _violation(self, error: Exception) -> None:
@@ -243,25 +243,25 @@ class FastWire(asyncio.BufferedProtocol):
 
     def wake(self) -> None:
         """Write what the endpoint has."""
-        self._outlet.wake()
+        self._writer.wake()
 
     def flush(self) -> None:
         """Write what waits."""
-        self._outlet.flush()
+        self._writer.flush()
 
     def withdraw(self) -> list[Frame]:
         """Give back what was taken, and is not written."""
-        return self._outlet.withdraw()
+        return self._writer.withdraw()
 
     def pause_writing(self) -> None:
         """Take note that the kernel has refused bytes."""
-        self._outlet.congested = True
+        self._writer.congested = True
 
     def resume_writing(self) -> None:
         """Take note that it has taken them."""
-        self._outlet.congested = False
+        self._writer.congested = False
         self._endpoint.sign_of_life()
-        self._outlet.flush()
+        self._writer.flush()
 
     def _leave(self) -> None:
         """Close after our close frame, if the peer's was there; wait for the peer to go, if it broke the protocol.
@@ -280,20 +280,20 @@ class FastWire(asyncio.BufferedProtocol):
         self._aiohttp.connection_lost(exc)
         self._watch.end()
         self._deaf = True
-        self._outlet.busy = False  # which a handler that raised a BaseException has left behind
+        self._writer.busy = False  # which a handler that raised a BaseException has left behind
         self._ended(exc)
 
     def _ended(self, error: Exception | None) -> None:
-        self._outlet.congested = True
+        self._writer.congested = True
         release(self._ws)
         self._at_last(lambda: self._endpoint.connection_lost(error))
 
     def _at_last(self, action: Callable[[], object]) -> None:
         """Act when what was parked is delivered: the end must not overtake it, nor wait for ever."""
         self._last = (*self._last, action)
-        if self._parked or self._queue._buffer:
+        if self._read_ahead or self._queue._buffer:
             self._deadline = self._deadline or self._loop.call_later(self._close_timeout, self._finish)
-        elif not self._outlet.busy:
+        elif not self._writer.busy:
             self._finish()
 
     def _finish(self) -> None:

@@ -63,7 +63,7 @@ CLOSE, PONG = 8, 10
 Take = Callable[[int], Sequence[Frame] | Close]
 
 
-class Outlet:
+class FrameWriter:
     """Writes frames to a transport: the first one at once, what follows in the same turn of the event loop together.
 
     Memory: frames of `BATCH` bytes that leave when the turn ends.

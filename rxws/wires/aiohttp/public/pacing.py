@@ -5,25 +5,25 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final, cast
 
-from rxws.wires.aiohttp.header_watch import Watch
+from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import AnyWebSocket, keep_little, protocol_of, transport_of
 
-CHUNK: Final = 64 * 1024
+READ_SIZE: Final = 64 * 1024
 """Bytes that asyncio's transport reads at once: four times as many fragments of nothing would stop the event loop."""
 
-TURN: Final = 64
+FRAMES_A_TURN: Final = 64
 """Messages after which the event loop's other business gets its turn."""
 
 
-class Pace:
+class Pacing:
     """Stops reading for a turn when a chunk had many frames, and while many messages wait to be taken."""
 
-    def __init__(self, ws: AnyWebSocket, watch: Watch) -> None:
+    def __init__(self, ws: AnyWebSocket, watch: HeaderWatch) -> None:
         self._ws = ws
         self._watch = watch
         self._transport = transport_of(ws)
         if hasattr(self._transport, "max_size"):
-            cast("Any", self._transport).max_size = CHUNK
+            cast("Any", self._transport).max_size = READ_SIZE
         self._protocol = protocol_of(ws)
         self._taken = 0
         self._resting = False
@@ -36,7 +36,7 @@ class Pace:
         """Count a frame that was taken; now and then others have their turn."""
         self._taken += 1
         self._read_on()
-        if self._taken % TURN == 0:
+        if self._taken % FRAMES_A_TURN == 0:
             await asyncio.sleep(0)
 
     def forget(self) -> None:
@@ -53,7 +53,7 @@ class Pace:
             asyncio.get_running_loop().call_soon(self._read_on)
 
     def _read_on(self) -> None:
-        if self._resting and self._watch.messages - self._taken < TURN and not self._transport.is_closing():
+        if self._resting and self._watch.messages - self._taken < FRAMES_A_TURN and not self._transport.is_closing():
             self._resting = False
             if not self._protocol._reading_paused:
                 self._transport.resume_reading()

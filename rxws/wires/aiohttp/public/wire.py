@@ -13,7 +13,7 @@ from aiohttp import WebSocketError, WSMsgType
 
 from rxws.close import Close
 from rxws.core.wire import Endpoint, Frame, close_received
-from rxws.wires.aiohttp.header_watch import Watch
+from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
     end_writing,
@@ -24,8 +24,8 @@ from rxws.wires.aiohttp.inside import (
     take_over,
     transport_of,
 )
-from rxws.wires.aiohttp.public.pacing import TURN, Pace
-from rxws.wires.aiohttp.read_ahead import Parked
+from rxws.wires.aiohttp.public.pacing import FRAMES_A_TURN, Pacing
+from rxws.wires.aiohttp.read_ahead import ReadAhead
 
 LINGER: Final = 0.02
 """Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
@@ -34,16 +34,16 @@ LINGER: Final = 0.02
 class PublicWire:
     """A prepared aiohttp WebSocket, of either side."""
 
-    def __init__(self, ws: AnyWebSocket, watch: Watch, close_timeout: float) -> None:
+    def __init__(self, ws: AnyWebSocket, watch: HeaderWatch, close_timeout: float) -> None:
         take_over(ws)
         self._ws = ws
         self._watch = watch
         self._close_timeout = close_timeout
         self._transport = transport_of(ws)
-        self._pace = Pace(ws, watch)
+        self._pacing = Pacing(ws, watch)
         self._aiohttp_protocol = protocol_of(ws)
-        self._pongs: deque[bytes] = deque(maxlen=TURN)
-        self._parked = Parked()
+        self._pongs: deque[bytes] = deque(maxlen=FRAMES_A_TURN)
+        self._read_ahead = ReadAhead()
         self._held = self.blind = False
         self._cause: BaseException | None = None
         self._violated = False
@@ -76,7 +76,7 @@ class PublicWire:
         self._endpoint = endpoint
         self._started = True
         self._watch.begin(endpoint.part_received)
-        self._pace.start()
+        self._pacing.start()
         if fresh:
             keep_fresh(self._ws)
         self._reader = asyncio.create_task(self._run(self._read), context=endpoint.context)
@@ -112,7 +112,7 @@ class PublicWire:
         """Read only to see the peer leave."""
         self._violated = True
         self._watch.ignore()
-        self._pace.forget()
+        self._pacing.forget()
 
     def abort(self) -> None:
         """Drop the connection."""
@@ -152,14 +152,14 @@ class PublicWire:
                     await self._delivered()
                     self._end(frame.data if isinstance(frame.data, BaseException) else self._cause)
                     return
-            await self._pace.took()
+            await self._pacing.took()
 
     async def _message(self, data: str | bytes) -> None:
-        if not self._held and not self._parked:
+        if not self._held and not self._read_ahead:
             self._endpoint.message_received(data)
             return
-        self._parked.put(data)
-        if self._parked.full and self._cause is None:
+        self._read_ahead.put(data)
+        if self._read_ahead.full and self._cause is None:
             self.blind = True
             self._space.clear()
             self._aiohttp_protocol.pause_reading()  # it would read on: empty messages weigh nothing in older queues
@@ -171,18 +171,18 @@ class PublicWire:
         asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
 
     def _deliver(self) -> None:
-        for _ in range(TURN):
-            if not self._parked or self._held or self._ended:
+        for _ in range(FRAMES_A_TURN):
+            if not self._read_ahead or self._held or self._ended:
                 break
-            self._endpoint.message_received(self._parked.take())
+            self._endpoint.message_received(self._read_ahead.take())
         else:
             self._deliver_soon()
-        if not self._parked:
+        if not self._read_ahead:
             self._space.set()
 
     async def _delivered(self) -> None:
         """Wait for what was parked to be delivered: the end must not overtake it, nor wait for ever."""
-        if self._parked:
+        if self._read_ahead:
             self._space.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._close_timeout):
@@ -205,7 +205,7 @@ class PublicWire:
                     await self._work.wait()
                     self._work.clear()
             frames += 1
-            if frames % TURN == 0:
+            if frames % FRAMES_A_TURN == 0:
                 await asyncio.sleep(0)
 
     async def _send(self, data: bytes, kind: WSMsgType) -> None:

@@ -18,7 +18,7 @@ DECODE_TEXT: Final = (
 """What newer parsers have to be told besides."""
 
 
-class Tap(WebSocketDataQueue):
+class DirectQueue(WebSocketDataQueue):
     """aiohttp's queue, but while `receive` is set it gets the data messages, within the call that parses them.
 
     What else comes is queued, and closes the tap: nothing may overtake what is queued.

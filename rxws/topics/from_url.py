@@ -13,7 +13,7 @@ from rxws.topics.engines.memory import MemoryEngine
 from rxws.topics.presence.register import TTL, Register
 
 EXAMPLES: Final = "'memory://' or 'nats://localhost:4222'"
-Overflow = Literal["drop_oldest", "drop_newest"]
+PublishOverflow = Literal["drop_oldest", "drop_newest"]
 PRESENCE_BYTES: Final = 16 * 1024 * 1024
 """What is kept of presence, of all topics and processes, at most."""
 
@@ -31,7 +31,7 @@ def open_topics(
     max_bytes: int = 64 * 1024 * 1024,
     max_age: float | None = None,
     max_buffered: int = 4 * 1024 * 1024,
-    overflow: Overflow = "drop_newest",
+    overflow: PublishOverflow = "drop_newest",
 ) -> Topics[Any]:
     """Make topics: `topics[name]` is a Subject that spans all processes with the same URL.
 
@@ -76,7 +76,7 @@ def open_topics(
     return Topics(*_nats(url, limits, max_buffered, overflow), codec)
 
 
-def _nats(url: str, limits: Limits, max_buffered: int, overflow: Overflow) -> tuple[Engine, Register]:
+def _nats(url: str, limits: Limits, max_buffered: int, overflow: PublishOverflow) -> tuple[Engine, Register]:
     shown = re.sub(r"^([\w+.-]*:)?.*@", r"\1//...@", url, flags=re.DOTALL)  # passwords are not for errors
     wrong = ValueError(f"topics have a URL such as {EXAMPLES}, not {shown!r}")
     try:

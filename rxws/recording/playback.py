@@ -15,7 +15,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 from rxws.recording.event import Event, Recording
 from rxws.rx.scheduler import LoopScheduler
 
-TURN: Final = 64
+EVENTS_A_TURN: Final = 64
 """Events that are due at once, after which the scheduler's other business gets its turn."""
 
 
@@ -58,13 +58,13 @@ class _Player:
         recording: Recording,
         speed: float,
         scheduler: abc.SchedulerBase,
-        hand_on: Callable[[Event], bool],
+        notify_from: Callable[[Event], bool],
         observer: abc.ObserverBase[Any],
     ) -> None:
         self._events: Iterator[Event] = iter(recording)
         self._speed = speed
         self._scheduler = scheduler
-        self._hand_on = hand_on
+        self._hand_on = notify_from
         self._observer = observer
         self._start: datetime = scheduler.now
         self._timer = SerialDisposable()
@@ -73,7 +73,7 @@ class _Player:
 
     def go_on(self, *_: Any) -> None:
         """Emit what is due, and come again when the next one is."""
-        for _turn in range(TURN):
+        for _turn in range(EVENTS_A_TURN):
             if self.stopped or not self._has_next():
                 return
             assert self._next is not None
