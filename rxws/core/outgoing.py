@@ -212,7 +212,7 @@ class Outgoing(Sink[T]):
         If messages are `confirmed`, or a key function is to see all of them, none goes past the buffer.
         """
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
-        self._offer = None if confirmed or isinstance(self._policy, LatestBy) else wire.offer
+        self._offer = None if confirmed or isinstance(self._policy, LatestBy) else wire.offer  # fast: FrameWriter.offer
         self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
             self._offline_queue.forget()

@@ -56,7 +56,7 @@ class Errors(Sink[Exception]):
         self._log = log
         self._report = report
         self._broadcast = Broadcast(log)
-        self.emit = self._broadcast.emit
+        self.emit = self._broadcast.emit  # Broadcast.emit
 
     @property
     def observed(self) -> bool:

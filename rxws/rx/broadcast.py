@@ -180,7 +180,7 @@ class Hot(HotObservable[T]):
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         self._broadcast = Broadcast(on_raise)
-        self.emit = self._broadcast.emit
+        self.emit = self._broadcast.emit  # Broadcast.emit
 
     def end(self, error: Exception | None = None) -> None:
         """Complete, or fail."""

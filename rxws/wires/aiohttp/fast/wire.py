@@ -52,7 +52,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._transport = transport_of(ws)
         self._aiohttp = protocol_of(ws)
         self._parser = parser
-        self._parse = watch.parser.feed_data
+        self._parse = watch.parser.feed_data  # aiohttp's WebSocketReader.feed_data, which calls DirectQueue.feed_data
         self._watch = watch
         self._queue: Any = cast("Any", ws)._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
@@ -65,7 +65,7 @@ class FastWire(asyncio.BufferedProtocol):
         buffers, turns = _shared[self._loop]
         self._read_buffer = ReadBuffer(self._transport, *buffers)
         self._writer = FrameWriter(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
-        self.offer = self._writer.offer
+        self.offer = self._writer.offer  # FrameWriter.offer
         self._read_ahead: ReadAhead | None = None
         self._last: tuple[Callable[[], object], ...] = ()  # what is done when all that is parked has been delivered
         self._deadline: asyncio.TimerHandle | None = None
@@ -96,8 +96,10 @@ class FastWire(asyncio.BufferedProtocol):
 
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Take the place of aiohttp's protocol; what that has read comes soon."""
-        self._endpoint, self._receive, self._run = endpoint, endpoint.message_received, endpoint.context.run
-        self._writer.start(endpoint.take, self._leave)
+        self._endpoint = endpoint
+        self._receive = endpoint.message_received  # Connection.message_received
+        self._run = endpoint.context.run  # the Context names the socket as the source of its messages
+        self._writer.start(endpoint.take, self._leave)  # Connection.take
         self._started = True
         if fresh:
             keep_fresh(self._ws)
