@@ -26,7 +26,8 @@ def refused(status: int, retry_after: float | None = None) -> rxws.ConnectError:
     ],
     ids=repr,
 )
-def test_the_default_rule_of_what_is_final(because: Exception, final: bool) -> None:
+def test_is_final(because: Exception, final: bool) -> None:
+    """The default rule of what is final."""
     assert is_final(because) is final
 
 
@@ -35,7 +36,8 @@ def test_waits_grow_to_the_maximum() -> None:
     assert [backoff.delay(failures, OSError()) for failures in (0, 1, 2, 3, 4, 10**9)] == [1, 2, 4, 8, 10, 10]
 
 
-def test_full_jitter_is_anything_up_to_the_ceiling() -> None:
+def test_full_jitter() -> None:
+    """Full jitter is anything up to the ceiling."""
     random.seed(1)
     waits = [full(10) for _ in range(1000)]
     assert 0 <= min(waits) < 0.5
@@ -43,7 +45,8 @@ def test_full_jitter_is_anything_up_to_the_ceiling() -> None:
     assert 4 < sum(waits) / len(waits) < 6
 
 
-def test_what_the_server_asks_for_is_honoured_within_an_hour() -> None:
+def test_retry_after() -> None:
+    """What the server asks for is honored within an hour."""
     backoff = rxws.Backoff(initial=1, jitter=lambda ceiling: ceiling)
     assert backoff.delay(0, refused(503, retry_after=7)) == 8
     assert backoff.delay(0, refused(503)) == 1

@@ -16,25 +16,29 @@ def test_a_legal_code_makes_a_close(code: int) -> None:
 
 
 @pytest.mark.parametrize("code", ILLEGAL)
-def test_an_illegal_code_is_a_value_error_that_says_what_to_use(code: int) -> None:
+def test_illegal_code(code: int) -> None:
+    """An illegal code is a ValueError that says what to use."""
     with pytest.raises(ValueError, match=f"close code {code} may not be sent: use 1000-1003"):
         Close(code)
 
 
 @pytest.mark.parametrize("code", ["1000", 1000.0, True, None])
-def test_a_code_that_is_no_int_is_a_type_error(code: object) -> None:
+def test_code_is_an_int(code: object) -> None:
+    """A code that is not an int is a TypeError."""
     with pytest.raises(TypeError, match="a close code is an int"):
         Close(code)  # type: ignore[arg-type]
 
 
-def test_a_reason_has_at_most_123_bytes_of_utf_8() -> None:
+def test_long_reason() -> None:
+    """A reason has at most 123 bytes of UTF-8."""
     assert Close(1000, "x" * 123).reason == "x" * 123
     assert Close(1000, "é" * 61).reason == "é" * 61
     with pytest.raises(ValueError, match=r"at most 123 bytes of UTF-8, this one has 124"):
         Close(1000, "é" * 62)
 
 
-def test_a_reason_must_be_text_that_utf_8_can_say() -> None:
+def test_reason_is_text() -> None:
+    """A reason must be text that UTF-8 can say."""
     with pytest.raises(ValueError, match="no valid UTF-8"):
         Close(1000, "\ud800")
     with pytest.raises(TypeError, match="a close reason is a str"):
@@ -42,11 +46,13 @@ def test_a_reason_must_be_text_that_utf_8_can_say() -> None:
 
 
 @pytest.mark.parametrize("code", [1005, 1006])
-def test_a_received_close_may_be_1005_or_1006(code: int) -> None:
+def test_received_without_code(code: int) -> None:
+    """A received Close may be 1005 or 1006."""
     assert Close.received(code).code == code
 
 
-def test_a_received_close_is_checked_otherwise() -> None:
+def test_received_is_checked() -> None:
+    """A received Close is checked otherwise."""
     assert Close.received(4001, "bye") == Close(4001, "bye")
     with pytest.raises(ValueError, match="5000"):
         Close.received(5000)
@@ -59,6 +65,7 @@ def test_a_close_is_a_value() -> None:
     assert pickle.loads(pickle.dumps(Close.received(1006))) == Close.received(1006)
 
 
-def test_its_repr_escapes_control_characters() -> None:
+def test_repr_escapes() -> None:
+    """The repr of a Close escapes control characters."""
     assert repr(Close(4001, "a\r\n\x1b[31m")) == str(Close(4001, "a\r\n\x1b[31m"))
     assert repr(Close(4001, "a\r\n\x1b[31m")) == r"Close(code=4001, reason='a\r\n\x1b[31m')"

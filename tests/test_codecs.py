@@ -28,7 +28,8 @@ def test_text_copies_what_may_change() -> None:
 
 
 @pytest.mark.parametrize("value", [1, None, {}, ["a"]])
-def test_text_refuses_other_values_and_says_what_sends_them(value: Any) -> None:
+def test_text_refuses_other_values(value: Any) -> None:
+    """The text codec refuses other values and says what sends them."""
     with pytest.raises(TypeError, match=r"codec=rxws\.json"):
         codecs.text.encode(value)
 
@@ -52,14 +53,16 @@ def test_json_refuses_what_it_cannot_say(value: Any) -> None:
         codecs.json.encode(value)
 
 
-def test_msgspec_reads_and_writes_a_tagged_union() -> None:
+def test_msgspec_union() -> None:
+    """The msgspec codec reads and writes a tagged union."""
     codec = codecs.msgspec(Move | Stop)
     assert [codec.decode(text) for text in ('{"type":"Move","x":3}', b'{"type":"Stop"}')] == [Move(3), Stop()]
     assert codec.encode(Move(4)) == '{"type":"Move","x":4}'
 
 
 @pytest.mark.parametrize("text", ["{", '{"type":"Move","x":"3"}', '{"type":"Jump"}'])
-def test_msgspec_refuses_what_does_not_fit(text: str) -> None:
+def test_msgspec_refuses(text: str) -> None:
+    """The msgspec codec refuses what does not fit."""
     with pytest.raises(msgspec.DecodeError):
         codecs.msgspec(Move | Stop).decode(text)
 

@@ -26,7 +26,8 @@ async def opened(socket: rxws.ClientWebSocket[Any, Any], skip: int = 0) -> None:
     await turns()
 
 
-def test_every_row_names_a_test_and_every_test_has_a_row() -> None:
+def test_every_row_names_a_test() -> None:
+    """Every row names a test, and every test has a row."""
     rows = re.findall(r"\| `(\w+)` \|$", DOCUMENT.read_text(), re.MULTILINE)
     own = [name.removeprefix("test_") for name in globals() if name.startswith("test_") and "every_row" not in name]
     assert rows == own

@@ -75,7 +75,8 @@ async def test_a_block_runs_on_its_own(block: Block) -> None:
 
 
 @pytest.mark.parametrize("client", [b for b in blocks() if b.role == "run-with"], ids=place)
-def test_a_client_runs_beside_its_server_and_prints_what_is_said(client: Block, tmp_path: Path) -> None:
+def test_client_beside_its_server(client: Block, tmp_path: Path) -> None:
+    """A client runs beside its server and prints what the document says."""
     everything = blocks()
     server = next(b for b in everything if b.role == "file" and b.name == client.name and b.document == client.document)
     output = everything[everything.index(client) + 1]
@@ -102,7 +103,8 @@ def test_a_client_runs_beside_its_server_and_prints_what_is_said(client: Block, 
     assert printed == output.text
 
 
-def test_the_first_screen_has_a_server_and_a_client() -> None:
+def test_first_screen() -> None:
+    """The first screen has a server and a client."""
     first = "\n".join((ROOT / "README.md").read_text().splitlines()[:60])
     assert all(part in first for part in ("# rxws", "overview.svg", "server.py", "client.py"))
 
@@ -117,7 +119,8 @@ def test_the_commands_named_exist(block: Block) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_and_pictures_lead_somewhere(document: Path) -> None:
+def test_links_and_pictures(document: Path) -> None:
+    """Links and pictures lead somewhere."""
     for target in re.findall(r"(?:\]\(|src=\"|srcset=\")([^)#\"]+)[)\"]", document.read_text()):
         assert target.startswith("https://") or (document.parent / target).exists(), target
 
@@ -126,7 +129,8 @@ MODULES = [module.name for module in pkgutil.walk_packages(rxws.__path__, "rxws.
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_module_s_docstrings_are_true(name: str) -> None:
+def test_doctests(name: str) -> None:
+    """The examples of a module's docstrings are true."""
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
@@ -134,13 +138,15 @@ NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_the_tests_that_a_document_names_exist(document: Path) -> None:
+def test_named_tests_exist(document: Path) -> None:
+    """The tests that a document names exist."""
     for path, name in NAMED.findall(document.read_text()):
         names = {node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if hasattr(node, "name")}
         assert name in names, f"{path}::{name}"
 
 
-def test_each_fault_of_the_tables_names_its_test() -> None:
+def test_each_fault_names_its_test() -> None:
+    """Each fault of the tables names its test."""
     tables = (ROOT / "docs" / "reliability.md").read_text().partition("## The defaults")[0]
     rows = [line for line in tables.splitlines() if line.startswith("| ") and not line.startswith("| fault")]
     assert len(rows) > 30

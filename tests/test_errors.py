@@ -38,16 +38,19 @@ class Speechless(Exception):
         (Speechless(), rxws.Close(4000)),
     ],
 )
-def test_an_error_closes_with_its_class_s_code(error: Exception, close: rxws.Close) -> None:
+def test_close_for_error(error: Exception, close: rxws.Close) -> None:
+    """An error closes with the code of its class."""
     assert close_for(error) == close
 
 
 @pytest.mark.parametrize("error", [rxws.ConnectionLost(), rxws.HeartbeatTimeout(), rxws.ConnectError("no", "tcp")])
-def test_a_connection_that_was_lost_elsewhere_closes_with_what_may_be_sent(error: Exception) -> None:
+def test_close_for_lost_connection(error: Exception) -> None:
+    """A connection that was lost elsewhere closes with what may be sent."""
     assert close_for(error) == rxws.Close(1011, "Unexpected Error")
 
 
-def test_an_error_says_what_it_is_about_but_not_all_of_it() -> None:
+def test_error_text() -> None:
+    """An error says what it is about, but not all of it."""
     assert str(rxws.DecodeError("{")) == "cannot decode '{'"
     assert str(rxws.EncodeError({1}, "no sets")) == "cannot send {1}: no sets"
     assert len(str(rxws.DecodeError("x" * 10_000_000))) < 120

@@ -10,13 +10,15 @@ EXPORTS = [
 ]  # fmt: skip
 
 
-def test_rxws_exports_these_names_and_nothing_else() -> None:
+def test_exports() -> None:
+    """The package exports these names and nothing else."""
     assert sorted(rxws.__all__) == EXPORTS
     public = {name: value for name, value in vars(rxws).items() if not name.startswith("_") and name not in EXPORTS}
     assert [name for name, value in public.items() if not isinstance(value, types.ModuleType)] == []
 
 
-def test_every_public_name_has_a_docstring() -> None:
+def test_docstrings() -> None:
+    """Every public name has a docstring."""
     objects = [getattr(rxws, name) for name in EXPORTS]
     members = [
         value

@@ -40,9 +40,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("options", "kind", "message"), BAD, ids=lambda value: str(value)[:40])
-def test_a_bad_option_is_a_clear_error_at_decoration(
-    options: dict[str, Any], kind: type[Exception], message: str
-) -> None:
+def test_bad_option(options: dict[str, Any], kind: type[Exception], message: str) -> None:
+    """A bad option is a clear error at decoration."""
     with pytest.raises(kind, match=message):
         rxws.websocket(**options)
 
@@ -52,7 +51,8 @@ def test_latest_by_takes_a_function() -> None:
         rxws.latest_by("symbol")  # type: ignore[arg-type]
 
 
-def test_the_defaults_are_those_of_the_readme() -> None:
+def test_defaults() -> None:
+    """The defaults are those of the README."""
     settings = check({})
     assert settings.codec is rxws.codecs.text
     assert (settings.protocols, settings.origins, settings.compress) == ((), (), False)
@@ -70,12 +70,14 @@ def test_none_means_off() -> None:
     assert (settings.heartbeat, settings.max_msg_size, settings.message_rate) == (None, None, None)
 
 
-def test_origins_are_compared_in_lower_case_and_a_star_lets_all_in() -> None:
+def test_origins() -> None:
+    """Origins are compared in lower case, and a star lets all in."""
     assert check({"origins": ["https://Example.com", "null"]}).origins == ("https://example.com", "null")
     assert check({"origins": "*"}).origins is None
 
 
-def test_a_mapping_of_protocols_chooses_the_codec() -> None:
+def test_protocols_choose_codec() -> None:
+    """A mapping of protocols chooses the codec."""
     settings = check({"protocols": {"v1.json": rxws.json, "v1.text": rxws.codecs.text}})
     assert settings.protocols == ("v1.json", "v1.text")
     assert settings.codec_for("v1.json") is rxws.json
@@ -83,7 +85,8 @@ def test_a_mapping_of_protocols_chooses_the_codec() -> None:
     assert check({"protocols": ["a"], "codec": rxws.json}).codec_for("a") is rxws.json
 
 
-def test_the_typed_options_are_the_checked_ones() -> None:
+def test_typed_options() -> None:
+    """The typed options are the checked ones."""
     allowed = {"codec", *ServerOptions.__annotations__, *ClientOptions.__annotations__}
     with pytest.raises(TypeError) as error:
         check({"xyz": 1})

@@ -9,7 +9,8 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
-def test_the_lowest_versions_tested_are_the_lowest_versions_allowed() -> None:
+def test_lowest_versions() -> None:
+    """The lowest versions tested are the lowest versions allowed."""
     extras = PROJECT["optional-dependencies"]
     named = [item for extra in ("msgspec", "nats", "demo", "prometheus", "opentelemetry") for item in extras[extra]]
     allowed = dict(item.split(">=") for item in [*PROJECT["dependencies"], *named])
@@ -17,11 +18,13 @@ def test_the_lowest_versions_tested_are_the_lowest_versions_allowed() -> None:
     assert tested == allowed
 
 
-def test_the_core_depends_on_reactivex_and_aiohttp_alone() -> None:
+def test_dependencies() -> None:
+    """The core depends on reactivex and aiohttp alone."""
     assert sorted(item.split(">=")[0] for item in PROJECT["dependencies"]) == ["aiohttp", "reactivex"]
 
 
-def test_the_wheel_holds_the_types_and_the_page_but_no_tests(tmp_path: Path) -> None:
+def test_wheel(tmp_path: Path) -> None:
+    """The wheel holds the types and the page, but no tests."""
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, timeout=300)
     (wheel,) = tmp_path.glob("*.whl")

@@ -60,7 +60,8 @@ async def test_nothing_is_left():
 
 
 @pytest.mark.parametrize("mode", ["auto", "strict"])
-def test_the_plugin_shows_both_diagrams_and_its_fixtures_fit_pytest_asyncio(tmp_path: Path, mode: str) -> None:
+def test_plugin(tmp_path: Path, mode: str) -> None:
+    """The plugin shows both diagrams, and its fixtures fit pytest-asyncio."""
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["rxws.pytest"]\n')
     marked = TESTS if mode == "auto" else TESTS.replace("async def test", "@pytest.mark.asyncio\nasync def test")
     (tmp_path / "test_it.py").write_text("import pytest\n" + marked)

@@ -29,7 +29,8 @@ def demo(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-def test_the_demo_says_where_it_is_serves_its_page_and_stops_on_ctrl_c() -> None:
+def test_demo_serves_its_page() -> None:
+    """The demo says where it is, serves its page and stops on Ctrl-C."""
     with demo("--port", "0") as (process, line):
         found = re.search(r"http://127\.0\.0\.1:\d+", line)
         assert found, line
@@ -41,7 +42,8 @@ def test_the_demo_says_where_it_is_serves_its_page_and_stops_on_ctrl_c() -> None
         assert (process.returncode, output, errors) == (0, "stopped\n", "")
 
 
-def test_the_demo_picks_another_port_when_its_own_is_taken_and_says_so() -> None:
+def test_demo_port_taken() -> None:
+    """The demo picks another port when its own is taken, and says so."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with demo("--port", str(port)) as (_, line):
@@ -50,18 +52,21 @@ def test_the_demo_picks_another_port_when_its_own_is_taken_and_says_so() -> None
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "http"])
-def test_a_port_that_is_none_is_a_clear_error(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_port(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is not a port number is a clear error."""
     with pytest.raises(SystemExit):
         main(["demo", f"--port={port}"])
     assert f"argument --port: invalid port value: '{port}'" in capsys.readouterr().err
 
 
-def test_an_address_that_is_not_this_machine_s_is_a_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_foreign_address(capsys: pytest.CaptureFixture[str]) -> None:
+    """An address that this machine does not have is a clear error."""
     assert main(["demo", "--host", "192.0.2.1"]) == 1
     assert "cannot listen on 192.0.2.1:8080" in capsys.readouterr().err
 
 
-def test_without_psutil_the_demo_says_what_to_install(tmp_path: Path) -> None:
+def test_demo_without_psutil(tmp_path: Path) -> None:
+    """Without psutil the demo says what to install."""
     (tmp_path / "psutil.py").write_text("raise ImportError('no', name='psutil')")
     result = subprocess.run(
         [sys.executable, "-m", "rxws", "demo"],
@@ -74,7 +79,8 @@ def test_without_psutil_the_demo_says_what_to_install(tmp_path: Path) -> None:
     assert result.stderr == 'the demo needs psutil: pip install "rxws[demo]"\n'
 
 
-def test_without_a_command_it_shows_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command the program shows its usage."""
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 2

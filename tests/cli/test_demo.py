@@ -41,32 +41,38 @@ def of(kind: str, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [message for message in messages if message["type"] == kind]
 
 
-def test_the_first_settings_are_told_and_samples_follow_at_their_rate() -> None:
+def test_default_settings() -> None:
+    """The first settings are sent, and samples follow at their rate."""
     messages = run(until=2.1)
     assert messages[0] == {"type": "settings", "hz": 4, "seconds": 10, "percent": 80}
     assert len(of("sample", messages)) == 8
 
 
-def test_another_rate_replaces_the_old_one() -> None:
+def test_change_rate() -> None:
+    """Another rate replaces the old one."""
     assert len(of("sample", run((1.05, Rate(1)), until=5.1))) == 4 + 4
 
 
-def test_the_window_summarises_its_last_seconds() -> None:
+def test_window() -> None:
+    """The window summarizes its last seconds."""
     messages = of("sample", run((0.5, Rate(1)), (0.75, Window(3)), cpu=lambda second: second, until=7))
     assert messages[-1]["window"] == {"min": 4.5, "mean": 5.5, "max": 6.5}
 
 
-def test_an_alert_comes_once_for_each_crossing() -> None:
+def test_alert_once_per_crossing() -> None:
+    """An alert comes once for each crossing of the threshold."""
     messages = run((0, Rate(1)), cpu=lambda second: 90.0 if 3 <= second < 5 else 10.0, until=8.1)
     assert [alert["on"] for alert in of("alert", messages)] == [False, True, False]
 
 
-def test_another_threshold_is_judged_at_once() -> None:
+def test_change_threshold() -> None:
+    """Another threshold is judged at once."""
     messages = run((0, Rate(1)), (2.5, Threshold(40)), until=4.1)
     assert [(alert["on"], alert["percent"]) for alert in of("alert", messages)] == [(False, 80), (True, 40)]
 
 
-def test_a_problem_is_told_and_the_pipeline_goes_on() -> None:
+def test_problem() -> None:
+    """A problem is reported, and the pipeline goes on."""
     messages = run((1, Problem("bad")), until=3)
     assert of("error", messages) == [{"type": "error", "message": "bad"}]
     assert len(of("sample", messages)) > 8
@@ -124,5 +130,6 @@ def test_this_machine_can_be_sampled() -> None:
     assert 0 < sample.memory <= 100
 
 
-def test_two_pages_share_the_samples_of_one_rate() -> None:
+def test_shared_samples() -> None:
+    """Two pages share the samples of one rate."""
     assert samples(5) is samples(5) is not samples(6)

@@ -26,7 +26,8 @@ def said(dialer: MemoryDialer) -> list[list[Any]]:
 SUB_A, SUB_B, UNSUB_A = {"subscribe": "a"}, {"subscribe": "b"}, {"unsubscribe": "a"}
 
 
-async def test_a_topic_is_subscribed_with_its_first_and_unsubscribed_with_its_last_subscriber() -> None:
+async def test_first_and_last_subscriber() -> None:
+    """A topic is subscribed with its first subscriber and unsubscribed with its last one."""
     dialer = MemoryDialer()
     async with connect(dialer, codec=rxws.json) as socket:
         a = topic(socket, "a")
@@ -53,7 +54,8 @@ async def test_a_topic_is_subscribed_with_its_first_and_unsubscribed_with_its_la
         assert said(dialer) == [[SUB_A, UNSUB_A] * 2]
 
 
-async def test_topics_are_subscribed_again_after_every_reopen_and_once() -> None:
+async def test_resubscribe_on_reopen() -> None:
+    """Topics are subscribed again after every reopen, once."""
     dialer = MemoryDialer()
     async with connect(dialer, QUICK, codec=rxws.json) as socket:
         log = watch(a=topic(socket, "a"))
@@ -72,7 +74,8 @@ async def test_topics_are_subscribed_again_after_every_reopen_and_once() -> None
     assert log == [("a", {"topic": "a"})] * 3 + ["a|"]
 
 
-async def test_the_socket_s_own_hooks_come_before_those_of_topics_subscribed_later() -> None:
+async def test_own_hooks_first() -> None:
+    """The socket's own hooks come before those of topics subscribed later."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     async with connect(dialer, QUICK, codec=rxws.json) as socket:
@@ -85,7 +88,8 @@ async def test_the_socket_s_own_hooks_come_before_those_of_topics_subscribed_lat
         assert said(dialer) == [["login", SUB_A]]
 
 
-async def test_a_subscription_that_was_never_sent_is_sent_once_on_the_next_connection() -> None:
+async def test_unsent_subscription() -> None:
+    """A subscription that was never sent is sent once on the next connection."""
     dialer = MemoryDialer()
     async with connect(dialer, QUICK, codec=rxws.json) as socket:
         reported = watch(u=socket.undelivered, d=socket.dropped)
@@ -100,7 +104,8 @@ async def test_a_subscription_that_was_never_sent_is_sent_once_on_the_next_conne
         assert reported == []
 
 
-async def test_nothing_is_sent_to_a_dead_socket() -> None:
+async def test_offline_sends_nothing() -> None:
+    """Nothing is sent to a dead socket."""
     dialer = MemoryDialer()
     async with connect(dialer, QUICK, codec=rxws.json) as socket:
         subscription = topic(socket, "a").subscribe()
@@ -119,7 +124,8 @@ async def test_nothing_is_sent_to_a_dead_socket() -> None:
     assert said(dialer) == [[SUB_A], []]
 
 
-async def test_a_topic_that_comes_while_the_connection_is_replaced_is_subscribed_once() -> None:
+async def test_subscribe_while_rotating() -> None:
+    """A topic that comes while the connection is replaced is subscribed once."""
     dialer = MemoryDialer()
     async with connect(dialer, QUICK, codec=rxws.json) as socket:
         await turns()
@@ -137,7 +143,8 @@ async def test_a_topic_that_comes_while_the_connection_is_replaced_is_subscribed
         assert said(dialer) == [["unconfirmed"], [SUB_A]]
 
 
-async def test_a_subscribe_function_that_raises_fails_its_topic_which_can_be_retried() -> None:
+async def test_subscribe_function_raises() -> None:
+    """A subscribe function that raises fails its topic, which can be retried."""
     messages = iter(["first", "second"])
     dialer = MemoryDialer()
     async with connect(dialer, QUICK) as socket:
@@ -159,7 +166,8 @@ async def test_a_subscribe_function_that_raises_fails_its_topic_which_can_be_ret
         assert [wire.sent for wire in dialer.wires] == [["first"], ["second"], ["third"]]
 
 
-async def test_an_unsubscribe_function_that_raises_is_an_error_of_the_socket() -> None:
+async def test_unsubscribe_function_raises() -> None:
+    """An unsubscribe function that raises is an error of the socket."""
     async with connect(MemoryDialer()) as socket:
         errors = watch(errors=socket.errors)
         a = socket.multiplex(subscribe="a", unsubscribe=lambda: {}["name"], matches=lambda _: True)
@@ -167,7 +175,8 @@ async def test_an_unsubscribe_function_that_raises_is_an_error_of_the_socket() -
         assert isinstance(errors[0][1], KeyError)
 
 
-async def test_one_topic_s_end_leaves_the_others_alone() -> None:
+async def test_topics_end_apart() -> None:
+    """The end of one topic leaves the others alone."""
     dialer = MemoryDialer()
     async with connect(dialer, codec=rxws.json) as socket:
         broken = socket.multiplex(subscribe="broken", unsubscribe="gone", matches=lambda message: message["other"])
@@ -182,7 +191,8 @@ async def test_one_topic_s_end_leaves_the_others_alone() -> None:
     assert log[-1] == "b|"
 
 
-async def test_a_topic_that_failed_can_be_retried() -> None:
+async def test_retry_failed_topic() -> None:
+    """A topic that failed can be retried."""
     dialer = MemoryDialer()
     async with connect(dialer, codec=rxws.json) as socket:
         picky = socket.multiplex(subscribe="sub", unsubscribe="unsub", matches=lambda message: message["ok"])
@@ -194,7 +204,8 @@ async def test_a_topic_that_failed_can_be_retried() -> None:
         assert said(dialer) == [["sub", "unsub", "sub"]]
 
 
-async def test_a_topic_may_have_no_unsubscribe_message() -> None:
+async def test_no_unsubscribe_message() -> None:
+    """A topic may have no unsubscribe message."""
     dialer = MemoryDialer()
     async with connect(dialer) as socket:
         socket.multiplex(subscribe="sub", matches=lambda _: True).subscribe().dispose()
@@ -202,7 +213,8 @@ async def test_a_topic_may_have_no_unsubscribe_message() -> None:
         assert dialer.peer.sent == ["sub"]
 
 
-async def test_a_subscriber_that_raises_does_not_keep_the_message_from_its_siblings() -> None:
+async def test_subscriber_raises() -> None:
+    """A subscriber that raises does not keep the message from its siblings."""
     dialer = MemoryDialer()
     async with connect(dialer) as socket:
         errors: list[Any] = []
@@ -216,7 +228,8 @@ async def test_a_subscriber_that_raises_does_not_keep_the_message_from_its_sibli
         assert [type(error) for error in errors] == [ZeroDivisionError]
 
 
-async def test_a_topic_of_a_closed_socket_is_complete() -> None:
+async def test_closed_socket() -> None:
+    """A topic of a closed socket is complete."""
     dialer = MemoryDialer()
     async with connect(dialer) as socket:
         shared = socket.multiplex(subscribe="sub", matches=lambda _: True)

@@ -29,7 +29,8 @@ async def reopened(socket: rxws.ClientWebSocket[Any, Any]) -> None:
     await turns()
 
 
-async def test_the_streams_live_across_connections() -> None:
+async def test_streams_outlive_connections() -> None:
+    """The streams live across connections."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(incoming=socket.incoming, outgoing=socket.outgoing, errors=socket.errors)
@@ -48,7 +49,8 @@ async def test_the_streams_live_across_connections() -> None:
     assert dialer.closed
 
 
-async def test_the_states_are_seen_from_the_first_attempt_to_the_end() -> None:
+async def test_states() -> None:
+    """The states are seen from the first attempt to the end."""
     dialer = MemoryDialer()
     refusal = rxws.ConnectError("nobody there", "tcp")
     dialer.refusals.append(refusal)
@@ -72,7 +74,8 @@ async def test_the_states_are_seen_from_the_first_attempt_to_the_end() -> None:
     assert socket.protocol == "chat"
 
 
-async def test_attempts_and_waits_begin_anew_after_a_stable_connection_only() -> None:
+async def test_reset_after_stable() -> None:
+    """Attempts and waits begin anew only after a stable connection."""
     dialer = MemoryDialer()
     backoff = rxws.Backoff(initial=0.001, factor=2, maximum=1, jitter=lambda ceiling: ceiling, reset_after=0.05)
     waits: list[float] = []
@@ -87,7 +90,8 @@ async def test_attempts_and_waits_begin_anew_after_a_stable_connection_only() ->
 
 
 @pytest.mark.parametrize("code", [1000, 1008, 4000, 4999])
-async def test_a_final_close_of_the_peer_s_ends_the_socket(code: int) -> None:
+async def test_final_close(code: int) -> None:
+    """A final close by the peer ends the socket."""
     dialer = MemoryDialer()
     socket = await connect(dialer, quick())
     await opened(socket)
@@ -97,7 +101,8 @@ async def test_a_final_close_of_the_peer_s_ends_the_socket(code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [1001, 1002, 1009, 1011, 1012, 1013, 1014, 3000])
-async def test_other_closes_of_the_peer_s_do_not(code: int) -> None:
+async def test_other_closes(code: int) -> None:
+    """Other closes by the peer do not end the socket."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
@@ -106,7 +111,8 @@ async def test_other_closes_of_the_peer_s_do_not(code: int) -> None:
         assert dialer.attempts == 2
 
 
-async def test_the_rule_of_what_is_final_can_be_replaced() -> None:
+async def test_final_rule_replaced() -> None:
+    """The rule of what is final can be replaced."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(final=lambda because: because == rxws.Close(1012))) as socket:
         await opened(socket)
@@ -137,7 +143,8 @@ async def test_a_jitter_that_raises_is_the_end(caplog: pytest.LogCaptureFixture)
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_a_final_refusal_is_an_error_and_the_end(caplog: pytest.LogCaptureFixture) -> None:
+async def test_final_refusal(caplog: pytest.LogCaptureFixture) -> None:
+    """A final refusal is an error and the end."""
     dialer = MemoryDialer()
     refusal = rxws.ConnectError("the server answered 404", "http", status=404)
     dialer.refusals.append(refusal)
@@ -157,7 +164,8 @@ async def test_a_final_refusal_is_an_error_and_the_end(caplog: pytest.LogCapture
     assert "the server answered 404" in caplog.text
 
 
-async def test_it_gives_up_after_as_many_attempts_as_it_may_make() -> None:
+async def test_max_attempts() -> None:
+    """The socket gives up after as many attempts as it may make."""
     dialer = MemoryDialer()
     dialer.refusals.extend(OSError(number) for number in range(10))
     async with connect(dialer, quick(max_attempts=3)) as socket:
@@ -167,7 +175,8 @@ async def test_it_gives_up_after_as_many_attempts_as_it_may_make() -> None:
     assert [str(error) for _, error in log[:-1]] == ["2"]
 
 
-async def test_a_lost_connection_is_an_error_on_the_stream_and_comes_back() -> None:
+async def test_lost_connection() -> None:
+    """A lost connection is an error on the stream, and the socket comes back."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(errors=socket.errors)
@@ -183,7 +192,8 @@ async def test_a_lost_connection_is_an_error_on_the_stream_and_comes_back() -> N
     assert [wire.close_sent for wire in dialer.wires] == [None, rxws.Close(1002), rxws.Close()]
 
 
-async def test_a_violation_that_nobody_observes_is_logged_and_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+async def test_violation_unobserved(caplog: pytest.LogCaptureFixture) -> None:
+    """A violation that nobody observes is logged, and the socket comes back."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
@@ -202,7 +212,8 @@ async def test_a_dead_link_is_found_while_idle() -> None:
     assert [type(error) for _, error in log[:-1]] == [rxws.HeartbeatTimeout]
 
 
-async def test_a_hold_does_not_kill_a_healthy_peer() -> None:
+async def test_hold_spares_healthy_peer() -> None:
+    """A hold does not kill a healthy peer."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(), heartbeat=0.03, high_water=100) as socket:
         await opened(socket)
@@ -212,7 +223,8 @@ async def test_a_hold_does_not_kill_a_healthy_peer() -> None:
         assert dialer.attempts == 1
 
 
-async def test_what_waits_when_a_connection_breaks_goes_out_on_the_next() -> None:
+async def test_waiting_messages_go_on() -> None:
+    """Messages that wait when a connection breaks go out on the next one."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
@@ -225,7 +237,8 @@ async def test_what_waits_when_a_connection_breaks_goes_out_on_the_next() -> Non
         assert [wire.sent for wire in dialer.wires] == [[], ["a", "b", "c"]]
 
 
-async def test_what_may_not_have_arrived_is_reported_and_not_sent_again() -> None:
+async def test_undelivered_reported() -> None:
+    """A message that may not have arrived is reported, and not sent again."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(u=socket.undelivered)
@@ -240,7 +253,8 @@ async def test_what_may_not_have_arrived_is_reported_and_not_sent_again() -> Non
     assert log == [("u", "a"), "u|"]
 
 
-async def test_what_a_pong_confirms_is_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_confirmed_not_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message that a pong confirms is not reported."""
     monkeypatch.setattr("rxws.core.receipts.AFTER", 0.01)
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
@@ -253,7 +267,8 @@ async def test_what_a_pong_confirms_is_not_reported(monkeypatch: pytest.MonkeyPa
     assert log == ["u|"]
 
 
-async def test_sending_waits_while_too_much_is_unconfirmed() -> None:
+async def test_unconfirmed_limit() -> None:
+    """Sending waits while too much is unconfirmed."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(), max_buffered=1000) as socket:
         await opened(socket)
@@ -271,7 +286,8 @@ async def test_sending_waits_while_too_much_is_unconfirmed() -> None:
         assert [int(message) for message in dialer.peer.sent] == list(range(15))
 
 
-async def test_a_clean_close_confirms_before_it_closes() -> None:
+async def test_clean_close_confirms() -> None:
+    """A clean close confirms before it closes."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(u=socket.undelivered)
@@ -281,7 +297,8 @@ async def test_a_clean_close_confirms_before_it_closes() -> None:
     assert len(dialer.peer.pings) == 1
 
 
-async def test_a_peer_that_cannot_keep_up_loses_its_connection_but_not_what_waits() -> None:
+async def test_slow_peer() -> None:
+    """A peer that cannot keep up loses its connection, but not what waits."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(), max_buffered=500) as socket:
         dropped = watch(d=socket.dropped)
@@ -297,7 +314,8 @@ async def test_a_peer_that_cannot_keep_up_loses_its_connection_but_not_what_wait
         assert dialer.wires[0].close_sent == rxws.Close(1013, "Too Slow")
 
 
-async def test_leaving_at_once_still_sends_what_was_given() -> None:
+async def test_leave_at_once() -> None:
+    """Leaving at once still sends what was given."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         socket.outgoing.on_next("hello")
@@ -305,7 +323,8 @@ async def test_leaving_at_once_still_sends_what_was_given() -> None:
     assert dialer.peer.close_sent == rxws.Close()
 
 
-async def test_leaving_offline_with_nothing_to_say_does_not_wait() -> None:
+async def test_leave_offline_idle() -> None:
+    """Leaving offline with nothing to say does not wait."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     started = asyncio.get_running_loop().time()
@@ -315,7 +334,8 @@ async def test_leaving_offline_with_nothing_to_say_does_not_wait() -> None:
     assert await ended(socket) == rxws.Close()
 
 
-async def test_leaving_offline_waits_for_a_connection_within_the_deadline() -> None:
+async def test_leave_offline_deadline() -> None:
+    """Leaving offline waits for a connection within the deadline."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     async with connect(dialer, quick(), close_timeout=0.1) as socket:
@@ -325,7 +345,9 @@ async def test_leaving_offline_waits_for_a_connection_within_the_deadline() -> N
     assert await ended(socket) == rxws.Close()
 
 
-async def test_a_connection_that_opens_during_that_does_not_begin_a_deadline_of_its_own() -> None:
+async def test_leave_offline_one_deadline() -> None:
+    """A connection that opens while the socket leaves does not begin a deadline of its own."""
+
     class Mute(MemoryDialer):
         async def dial(self) -> Any:
             wire, protocol = await super().dial()
@@ -343,7 +365,8 @@ async def test_a_connection_that_opens_during_that_does_not_begin_a_deadline_of_
     assert dialer.peer.aborted
 
 
-async def test_a_socket_can_be_disposed_while_it_waits() -> None:
+async def test_dispose_while_waiting() -> None:
+    """A socket can be disposed while it waits."""
     dialer = MemoryDialer()
     dialer.refusals.extend(OSError() for _ in range(5))
     socket = await connect(dialer, rxws.Backoff(initial=60, maximum=60, jitter=lambda ceiling: ceiling))
@@ -355,7 +378,8 @@ async def test_a_socket_can_be_disposed_while_it_waits() -> None:
     assert [type(entry[1]) for entry in log if entry[0] == "states"][-1] is rxws.Closed
 
 
-async def test_a_peer_that_does_not_answer_a_close_does_not_keep_the_next_connection_away() -> None:
+async def test_unanswered_close() -> None:
+    """A peer that does not answer a close does not keep the next connection away."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(), close_timeout=0.2) as socket:
         await opened(socket)
@@ -368,7 +392,8 @@ async def test_a_peer_that_does_not_answer_a_close_does_not_keep_the_next_connec
         assert not dialer.wires[1].aborted
 
 
-async def test_a_block_that_raises_closes_1011_and_raises_on() -> None:
+async def test_block_raises() -> None:
+    """A block that raises closes 1011, and the error goes on."""
     dialer = MemoryDialer()
 
     async def follow(error: Exception) -> None:
@@ -383,7 +408,8 @@ async def test_a_block_that_raises_closes_1011_and_raises_on() -> None:
     assert dialer.peer.close_sent == rxws.Close(4001, "bye")
 
 
-async def test_a_single_connection_that_is_refused_raises() -> None:
+async def test_single_refused() -> None:
+    """A single connection that is refused raises."""
     dialer = MemoryDialer()
     dialer.refusals.append(rxws.ConnectError("nobody there", "tcp"))
     with pytest.raises(rxws.ConnectError, match="nobody there"):
@@ -391,7 +417,8 @@ async def test_a_single_connection_that_is_refused_raises() -> None:
     assert dialer.closed
 
 
-async def test_a_single_connection_ends_with_its_socket() -> None:
+async def test_single_ends() -> None:
+    """A single connection ends with its socket."""
     dialer = MemoryDialer()
     async with connect(dialer) as socket:
         log = watch(s=socket.states)
@@ -401,7 +428,8 @@ async def test_a_single_connection_ends_with_its_socket() -> None:
     assert log == [("s", rxws.Open(None, 1)), ("s", rxws.Closed(rxws.Close(1012))), "s|"]
 
 
-async def test_a_connection_that_breaks_as_it_is_told_to_rotate_is_replaced_as_usual() -> None:
+async def test_break_as_rotation_begins() -> None:
+    """A connection that breaks as it is told to rotate is replaced as usual."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
@@ -430,7 +458,8 @@ async def test_a_cancelled_block_ends_at_once() -> None:
     assert dialer.closed
 
 
-async def test_the_codec_follows_the_subprotocol() -> None:
+async def test_codec_follows_subprotocol() -> None:
+    """The codec follows the subprotocol."""
     dialer = MemoryDialer()
     dialer.protocol = "json"
     async with connect(dialer, quick(), protocols={"json": rxws.json}) as socket:
@@ -462,7 +491,8 @@ async def test_connect_can_be_used_once() -> None:
 # Rotation
 
 
-async def test_rotation_opens_the_successor_first_switches_and_closes_the_old() -> None:
+async def test_rotation_switches() -> None:
+    """Rotation opens the successor first, switches to it, and closes the old connection."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(i=socket.incoming, s=socket.states)
@@ -489,7 +519,8 @@ async def test_rotation_opens_the_successor_first_switches_and_closes_the_old() 
     assert new.close_sent == rxws.Close()
 
 
-async def test_what_comes_on_the_old_connection_until_its_end_is_not_lost() -> None:
+async def test_rotation_reads_old_to_its_end() -> None:
+    """Messages that come on the old connection until its end are not lost."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(i=socket.incoming)
@@ -505,7 +536,8 @@ async def test_what_comes_on_the_old_connection_until_its_end_is_not_lost() -> N
         old.close(rxws.Close())
 
 
-async def test_messages_wait_while_the_old_connection_confirms_so_that_order_is_kept() -> None:
+async def test_rotation_keeps_order() -> None:
+    """Messages wait while the old connection confirms, so that their order is kept."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
@@ -523,7 +555,8 @@ async def test_messages_wait_while_the_old_connection_confirms_so_that_order_is_
         assert (old.sent, new.sent) == (["1"], ["2"])
 
 
-async def test_a_connection_that_breaks_while_its_successor_is_awaited_is_replaced_as_usual() -> None:
+async def test_break_before_successor() -> None:
+    """A connection that breaks while its successor is awaited is replaced as usual."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
@@ -541,7 +574,8 @@ async def test_a_connection_that_breaks_while_its_successor_is_awaited_is_replac
         assert dialer.peer.sent == ["hello"]
 
 
-async def test_a_connection_that_breaks_while_it_confirms_is_succeeded_at_once() -> None:
+async def test_break_while_confirming() -> None:
+    """A connection that breaks while it confirms is succeeded at once."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(u=socket.undelivered)
@@ -559,7 +593,8 @@ async def test_a_connection_that_breaks_while_it_confirms_is_succeeded_at_once()
         assert log == [("u", "1")]
 
 
-async def test_a_successor_that_is_refused_for_good_leaves_the_present_connection_alone() -> None:
+async def test_successor_refused() -> None:
+    """A successor that is refused for good leaves the present connection alone."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         log = watch(errors=socket.errors)
@@ -574,7 +609,8 @@ async def test_a_successor_that_is_refused_for_good_leaves_the_present_connectio
         assert dialer.peer.sent == ["still here"]
 
 
-async def test_nor_does_it_when_nobody_observes_errors(caplog: pytest.LogCaptureFixture) -> None:
+async def test_successor_refused_unobserved(caplog: pytest.LogCaptureFixture) -> None:
+    """A refused successor does no harm when nobody observes the errors."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
@@ -588,7 +624,8 @@ async def test_nor_does_it_when_nobody_observes_errors(caplog: pytest.LogCapture
         assert dialer.peer.sent == ["still here"]
 
 
-async def test_a_successor_is_tried_again_until_it_opens() -> None:
+async def test_successor_retried() -> None:
+    """A successor is tried again until it opens."""
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
@@ -598,7 +635,8 @@ async def test_a_successor_is_tried_again_until_it_opens() -> None:
         assert (dialer.attempts, len(dialer.wires)) == (4, 2)
 
 
-async def test_a_socket_that_closes_while_it_rotates_leaves_nothing_behind() -> None:
+async def test_close_while_rotating() -> None:
+    """A socket that closes while it rotates leaves nothing behind."""
     for moment in range(0, 30, 2):
         dialer = MemoryDialer()
         async with connect(dialer, quick()) as socket:
@@ -618,7 +656,8 @@ async def test_connections_are_rotated_in_time() -> None:
         assert [wire.close_sent for wire in dialer.wires[:1]] == [rxws.Close()]
 
 
-async def test_a_rotation_in_time_is_tried_again_after_a_refusal() -> None:
+async def test_rotate_every_refused() -> None:
+    """A rotation in time is tried again after a refusal."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(rotate_every=0.05)) as socket:
         log = watch(errors=socket.errors)
@@ -628,7 +667,8 @@ async def test_a_rotation_in_time_is_tried_again_after_a_refusal() -> None:
         assert len(log) == 1
 
 
-async def test_rotating_twice_or_offline_does_nothing_more() -> None:
+async def test_rotate_twice() -> None:
+    """Rotating twice, or offline, does nothing more."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     async with connect(dialer, quick()) as socket:
@@ -641,7 +681,8 @@ async def test_rotating_twice_or_offline_does_nothing_more() -> None:
         assert dialer.attempts == 2
 
 
-async def test_only_a_socket_that_comes_back_can_rotate() -> None:
+async def test_rotate_single() -> None:
+    """Only a socket that comes back can rotate."""
     async with connect(MemoryDialer()) as socket:
         with pytest.raises(RuntimeError, match="only a socket that comes back can rotate"):
             socket.rotate()

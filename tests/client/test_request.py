@@ -10,7 +10,8 @@ from tests.streams import turns, watch
 QUICK = rxws.Backoff(initial=0.001, maximum=0.001)
 
 
-async def test_a_request_is_sent_when_it_is_subscribed_and_the_first_match_answers_it() -> None:
+async def test_request_answered() -> None:
+    """A request is sent when it is subscribed, and the first match answers it."""
     dialer = MemoryDialer()
     async with connect(dialer, codec=rxws.json) as socket:
         question = socket.request({"id": 7}, matches=lambda message: message["id"] == 7)
@@ -37,7 +38,8 @@ async def test_no_answer_in_time_is_a_timeout() -> None:
             await socket.request("ping", matches=lambda _: True, timeout=0.02)
 
 
-async def test_a_request_whose_message_was_lost_fails_at_once() -> None:
+async def test_request_lost() -> None:
+    """A request whose message was lost fails at once."""
     dialer = MemoryDialer()
     async with connect(dialer, QUICK) as socket:
         await turns()
@@ -49,7 +51,8 @@ async def test_a_request_whose_message_was_lost_fails_at_once() -> None:
         assert isinstance(log[0][1], rxws.ConnectionLost)
 
 
-async def test_a_request_made_offline_is_answered_when_there_is_a_connection() -> None:
+async def test_request_offline() -> None:
+    """A request made offline is answered when there is a connection."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     async with connect(dialer, QUICK) as socket:
@@ -63,7 +66,8 @@ async def test_a_request_made_offline_is_answered_when_there_is_a_connection() -
         assert log == [("answer", "pong"), "answer|"]
 
 
-async def test_a_request_that_is_dropped_fails_at_once() -> None:
+async def test_request_dropped() -> None:
+    """A request that is dropped fails at once."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     async with connect(dialer, QUICK, offline="drop") as socket:
@@ -71,7 +75,8 @@ async def test_a_request_that_is_dropped_fails_at_once() -> None:
             await socket.request("ping", matches=lambda _: True)
 
 
-async def test_the_socket_s_end_ends_its_requests() -> None:
+async def test_socket_ends() -> None:
+    """The end of the socket ends its requests."""
     dialer = MemoryDialer()
     async with connect(dialer) as socket:
         log = watch(answer=socket.request("ping", matches=lambda _: True))
@@ -82,13 +87,15 @@ async def test_the_socket_s_end_ends_its_requests() -> None:
         await socket.request("ping", matches=lambda _: True)
 
 
-async def test_a_message_that_cannot_be_sent_fails_at_once() -> None:
+async def test_unsendable_request() -> None:
+    """A request whose message cannot be sent fails at once."""
     async with connect(MemoryDialer()) as socket:
         with pytest.raises(rxws.EncodeError):
             await socket.request(object(), matches=lambda _: True)  # type: ignore[arg-type]
 
 
-async def test_a_predicate_that_raises_fails_its_request_alone() -> None:
+async def test_predicate_raises() -> None:
+    """A predicate that raises fails its request alone."""
     dialer = MemoryDialer()
     async with connect(dialer) as socket:
         log = watch(a=socket.request("a", matches=lambda _: 1 / 0 > 1), b=socket.request("b", matches=lambda _: True))
@@ -112,7 +119,8 @@ async def test_a_disposed_request_is_over() -> None:
         assert seen == []
 
 
-async def test_an_earlier_report_of_an_equal_message_does_not_fail_a_request() -> None:
+async def test_earlier_report() -> None:
+    """An earlier report of an equal message does not fail a request."""
     dialer = MemoryDialer()
     async with connect(dialer, QUICK) as socket:
         await turns()

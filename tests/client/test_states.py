@@ -3,7 +3,8 @@ from rxws.client.states import Connecting, Open, States, Waiting
 from tests.streams import watch
 
 
-def test_the_present_state_comes_first_then_every_change_then_the_end() -> None:
+def test_states_replay_present() -> None:
+    """The present state comes first, then every change, then the end."""
     states, because = States(print), OSError()
     early = watch(s=states)
     states.change(Open(None, 1))

@@ -25,7 +25,8 @@ def rest(buffer: Buffer) -> str:
     return found
 
 
-def test_close_refuses_what_is_over_the_limit() -> None:
+def test_close_refuses() -> None:
+    """The policy close refuses what is over the limit."""
     buffer = make_buffer("close", LIMIT)
     assert fill(buffer, "a", "b", "c") == []
     with pytest.raises(Full):
@@ -46,32 +47,37 @@ def test_drop_newest_gives_up_the_newest() -> None:
     assert rest(buffer) == "abc"
 
 
-def test_latest_keeps_the_newest_while_the_wire_is_congested() -> None:
+def test_latest_while_congested() -> None:
+    """The policy latest keeps the newest message while the wire is congested."""
     buffer = make_buffer("latest", LIMIT)
     assert fill(buffer, "a", "b", "c") == ["a", "b"]
     assert rest(buffer) == "c"
 
 
-def test_latest_keeps_all_while_it_is_not() -> None:
+def test_latest_while_free() -> None:
+    """The policy latest keeps all messages while the wire is not congested."""
     buffer = make_buffer("latest", LIMIT)
     assert fill(buffer, "a", "b", "c", congested=False) == []
     assert fill(buffer, "d") == ["a", "b", "c"]
     assert rest(buffer) == "d"
 
 
-def test_latest_drops_the_oldest_at_the_limit_even_if_the_wire_is_not_congested() -> None:
+def test_latest_at_the_limit() -> None:
+    """At the limit latest drops the oldest message, even if the wire is not congested."""
     buffer = make_buffer("latest", LIMIT)
     assert fill(buffer, "a", "b", "c", "d", congested=False) == ["a"]
     assert rest(buffer) == "bcd"
 
 
-def test_latest_by_keeps_the_newest_of_each_key_in_its_place() -> None:
+def test_latest_by_key() -> None:
+    """latest_by keeps the newest message of each key, in its place."""
     buffer = make_buffer(latest_by(lambda message: message[0]), 10_000)
     assert fill(buffer, "a1", "b1", "a2", "c1", "b2") == ["a1", "b1"]
     assert rest(buffer) == "a2b2c1"
 
 
-def test_latest_by_is_bounded_over_all_keys() -> None:
+def test_latest_by_is_bounded() -> None:
+    """latest_by is bounded over all keys."""
     buffer = make_buffer(latest_by(lambda message: message), LIMIT)
     assert fill(buffer, "a", "b", "c", "d") == ["a"]
     assert fill(buffer, "b") == ["b"]
@@ -80,7 +86,8 @@ def test_latest_by_is_bounded_over_all_keys() -> None:
 
 
 @pytest.mark.parametrize("policy", ["close", "drop_oldest", "drop_newest", "latest"])
-def test_a_message_heavier_than_the_limit_passes_alone(policy: str) -> None:
+def test_heavy_message_passes(policy: str) -> None:
+    """A message heavier than the limit passes alone."""
     buffer = make_buffer(policy, 10)  # type: ignore[arg-type]
     assert fill(buffer, "x" * 1000) == []
     assert len(buffer) == 1
@@ -94,7 +101,8 @@ def test_empty_messages_are_bounded_too(policy: str) -> None:
 
 
 @pytest.mark.parametrize("policy", ["close", "latest"])
-def test_as_many_are_taken_at_once_as_weigh_a_limit_but_one_at_the_least(policy: str) -> None:
+def test_pop_by_weight(policy: str) -> None:
+    """As many messages are taken at once as weigh a limit, and at least one."""
     buffer = make_buffer(policy, 10_000)  # type: ignore[arg-type]
     fill(buffer, "a", "b", "c", "d" * 100, "e", congested=False)
     taken = [[one.message for one in buffer.pop(2 * (MESSAGE_WEIGHT + 1))] for _ in range(4)]

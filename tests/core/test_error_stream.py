@@ -19,7 +19,8 @@ def idle(incoming: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["text", None, KeyboardInterrupt(), ValueError])
-async def test_errors_takes_exceptions_and_says_so(value: Any) -> None:
+async def test_errors_takes_exceptions(value: Any) -> None:
+    """The errors stream takes exceptions only, and says so."""
     socket, peer = serve(lambda incoming: None)
     with pytest.raises(TypeError, match="errors takes exceptions, not"):
         socket.errors.on_next(value)
@@ -63,9 +64,8 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("name", SOURCES)
-async def test_unobserved_it_closes_with_its_code_and_is_logged_once_with_its_traceback(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_unobserved_error(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An unobserved error closes with its code and is logged once, with its traceback."""
     source = SOURCES[name]
     socket, peer = serve(source.handler, codec=rxws.json)
     await turns()
@@ -80,9 +80,8 @@ async def test_unobserved_it_closes_with_its_code_and_is_logged_once_with_its_tr
 
 
 @pytest.mark.parametrize("name", SOURCES)
-async def test_observed_it_is_emitted_once_and_not_logged_and_the_socket_survives_what_it_can(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_observed_error(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An observed error is emitted once and not logged, and the socket survives where it can."""
     source = SOURCES[name]
     socket, peer = serve(source.handler, codec=rxws.json)
     errors: list[Exception] = []
@@ -96,7 +95,8 @@ async def test_observed_it_is_emitted_once_and_not_logged_and_the_socket_survive
     peer.drop()
 
 
-async def test_an_observer_that_left_observes_no_more() -> None:
+async def test_observer_that_left() -> None:
+    """An observer that left observes no more."""
     socket, peer = serve(idle, codec=rxws.json)
     seen: list[Exception] = []
     socket.errors.subscribe(seen.append).dispose()
@@ -105,14 +105,16 @@ async def test_an_observer_that_left_observes_no_more() -> None:
     assert seen == []
 
 
-async def test_an_observer_may_choose_another_close_for_an_error_that_ends_the_socket() -> None:
+async def test_observer_chooses_close() -> None:
+    """An observer may choose another close for an error that ends the socket."""
     socket, peer = serve(lambda incoming: incoming.pipe(ops.map(fails)))
     socket.errors.subscribe(lambda _: socket.close(4007, "sorry"))
     peer.send("a")
     assert await ended(socket) == rxws.Close(4007, "sorry") == peer.close_sent
 
 
-async def test_an_error_pushed_within_an_error_follows_it() -> None:
+async def test_error_within_error() -> None:
+    """An error pushed within an error follows it."""
     socket, peer = serve(idle)
     first, second = ValueError(), KeyError()
     socket.errors.subscribe(lambda error: socket.errors.on_next(second) if error is first else None)
@@ -122,7 +124,8 @@ async def test_an_error_pushed_within_an_error_follows_it() -> None:
     peer.drop()
 
 
-async def test_an_error_pushed_after_the_end_is_logged_not_swallowed(caplog: pytest.LogCaptureFixture) -> None:
+async def test_error_after_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """An error pushed after the end is logged, not swallowed."""
     socket, peer = serve(idle)
     await turns()
     peer.close()
@@ -131,7 +134,8 @@ async def test_an_error_pushed_after_the_end_is_logged_not_swallowed(caplog: pyt
     assert [record.getMessage() for record in caplog.records] == ["ValueError('late'), which nobody observed (memory)"]
 
 
-async def test_an_error_of_a_thread_that_runs_ahead_is_logged_not_swallowed(caplog: pytest.LogCaptureFixture) -> None:
+async def test_error_of_a_thread_ahead(caplog: pytest.LogCaptureFixture) -> None:
+    """An error of a thread that runs ahead is logged, not swallowed."""
     socket, peer = serve(idle, overflow="drop_newest")
     log = watch(errors=socket.errors)
 

@@ -38,7 +38,8 @@ Eventually = Callable[..., Any]
 # A def that returns an Observable
 
 
-async def test_a_def_returns_an_observable_and_the_client_receives_it() -> None:
+async def test_def_returns_observable() -> None:
+    """A def returns an Observable, and the client receives it."""
     socket, peer = serve(lambda incoming: incoming.pipe(ops.map(str.upper)))
     peer.send("a", "b")
     await turns()
@@ -54,7 +55,8 @@ def test_its_failure_closes_1011() -> None:
     assert run(lambda: reactivex.throw(ValueError("no"))) == "(close 1011 Unexpected Error)"
 
 
-async def test_disposing_socket_subscription_closes_1000() -> None:
+async def test_dispose_subscription() -> None:
+    """Disposing socket.subscription closes 1000."""
     socket, peer = serve(lambda incoming: incoming)
     await turns()
     assert socket.subscription is not None
@@ -62,7 +64,8 @@ async def test_disposing_socket_subscription_closes_1000() -> None:
     assert await ended(socket) == rxws.Close() == peer.close_sent
 
 
-async def test_its_time_operators_run_on_the_event_loop() -> None:
+async def test_time_operators_on_the_loop() -> None:
+    """Time operators of a returned Observable run on the event loop."""
     import threading
 
     threads: list[int] = []
@@ -73,7 +76,9 @@ async def test_its_time_operators_run_on_the_event_loop() -> None:
     assert set(threads) == {threading.get_ident()}
 
 
-def test_branches_behind_start_with_do_not_miss_the_first_message() -> None:
+def test_branches_behind_start_with() -> None:
+    """Branches behind start_with do not miss the first message."""
+
     def handler(incoming: Observable[str]) -> Observable[str]:
         shared = incoming.pipe(ops.share())
         late = shared.pipe(ops.start_with("2"), ops.start_with("1"))
@@ -82,7 +87,8 @@ def test_branches_behind_start_with_do_not_miss_the_first_message() -> None:
     assert run(handler, "-a") == "(12)(Aa)"
 
 
-async def test_a_synchronous_source_without_end_does_not_stop_the_event_loop() -> None:
+async def test_endless_synchronous_source() -> None:
+    """A synchronous source without end does not stop the event loop."""
     socket, _ = serve(lambda: reactivex.of("x").pipe(ops.repeat()), max_buffered=10_000_000)
     async with asyncio.timeout(5):
         await asyncio.sleep(0.01)
@@ -105,7 +111,8 @@ KINDS: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_returned_disposable_is_disposed_when_the_socket_closes(kind: str) -> None:
+async def test_disposable_disposed_at_close(kind: str) -> None:
+    """A returned Disposable is disposed when the socket closes."""
     disposable = KINDS[kind]()
     socket, peer = serve(lambda: disposable)
     await turns()
@@ -124,7 +131,8 @@ WAYS: dict[str, Callable[[Any], Callable[[], Any]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", KINDS)
-async def test_disposing_a_returned_disposable_closes_1000(kind: str, way: str) -> None:
+async def test_dispose_returned_disposable(kind: str, way: str) -> None:
+    """Disposing a returned Disposable closes 1000."""
     disposable = KINDS[kind]()
     dispose = WAYS[way](disposable)
     socket, peer = serve(lambda: disposable)
@@ -134,7 +142,8 @@ async def test_disposing_a_returned_disposable_closes_1000(kind: str, way: str) 
     assert await ended(socket) == rxws.Close() == peer.close_sent
 
 
-async def test_disposing_a_scheduled_disposable_closes_1000_when_its_scheduler_comes_to_it() -> None:
+async def test_dispose_scheduled_disposable() -> None:
+    """Disposing a ScheduledDisposable closes 1000 when its scheduler comes to it."""
     disposable = ScheduledDisposable(AsyncIOScheduler(asyncio.get_running_loop()), Disposable())
     socket, peer = serve(lambda: disposable)
     disposable.dispose()
@@ -142,7 +151,9 @@ async def test_disposing_a_scheduled_disposable_closes_1000_when_its_scheduler_c
     assert await ended(socket) == rxws.Close()
 
 
-async def test_disposing_a_disposable_of_one_s_own_closes_1000() -> None:
+async def test_dispose_own_disposable() -> None:
+    """Disposing a Disposable of one's own class closes 1000."""
+
     class Own(DisposableBase):
         def dispose(self) -> None:
             self.done = True
@@ -156,7 +167,8 @@ async def test_disposing_a_disposable_of_one_s_own_closes_1000() -> None:
     assert disposable.done
 
 
-async def test_several_disposables_are_all_the_socket_s() -> None:
+async def test_several_disposables() -> None:
+    """The socket owns each of several Disposables."""
     first, second = Disposable(), BooleanDisposable()
     socket, _ = serve(lambda: [first, second])
     second.dispose()
@@ -164,14 +176,16 @@ async def test_several_disposables_are_all_the_socket_s() -> None:
     assert first.is_disposed
 
 
-async def test_a_disposable_of_several_sockets_closes_them_all() -> None:
+async def test_shared_disposable() -> None:
+    """A Disposable of several sockets closes them all."""
     shared = Disposable()
     sockets = [serve(lambda: shared)[0] for _ in range(3)]
     shared.dispose()
     assert [await ended(socket) for socket in sockets] == [rxws.Close()] * 3
 
 
-async def test_what_a_disposable_sends_when_it_is_disposed_goes_out_before_the_close() -> None:
+async def test_disposable_sends_last_words() -> None:
+    """What a Disposable sends when it is disposed goes out before the close."""
     kept: list[Disposable] = []
 
     def handler(outgoing: Subject[str]) -> Disposable:
@@ -184,14 +198,16 @@ async def test_what_a_disposable_sends_when_it_is_disposed_goes_out_before_the_c
     assert peer.sent == ["last words"]
 
 
-async def test_a_disposable_may_be_disposed_in_another_thread() -> None:
+async def test_dispose_in_a_thread() -> None:
+    """A Disposable may be disposed in another thread."""
     disposable = Disposable()
     socket, _ = serve(lambda: disposable)
     await asyncio.to_thread(disposable.dispose)
     assert await ended(socket) == rxws.Close()
 
 
-async def test_a_disposable_disposed_before_it_is_returned_closes_1000() -> None:
+async def test_disposed_before_return() -> None:
+    """A Disposable that is disposed before it is returned closes 1000."""
     disposable = Disposable()
     disposable.dispose()
     socket, _ = serve(lambda: disposable)
@@ -201,7 +217,9 @@ async def test_a_disposable_disposed_before_it_is_returned_closes_1000() -> None
 # A def that returns None
 
 
-def test_none_leaves_the_socket_open_until_either_side_closes_it() -> None:
+def test_def_returns_none() -> None:
+    """A def that returns None leaves the socket open until either side closes it."""
+
     def handler(incoming: Observable[str], outgoing: Subject[str]) -> None:
         incoming.pipe(ops.map(str.upper)).subscribe(outgoing.on_next)
 
@@ -209,7 +227,8 @@ def test_none_leaves_the_socket_open_until_either_side_closes_it() -> None:
     assert run(handler, "-a-(close 4001)") == "-A-(close 4001)"
 
 
-async def test_a_def_that_does_not_subscribe_drops_what_comes() -> None:
+async def test_def_without_subscription() -> None:
+    """A def that does not subscribe drops what comes."""
     seen: list[str] = []
     socket, peer = serve(lambda incoming: None)
     peer.send("lost")
@@ -223,14 +242,18 @@ async def test_a_def_that_does_not_subscribe_drops_what_comes() -> None:
 # An async def
 
 
-def test_an_async_def_lives_as_long_as_the_socket_and_none_closes_1000() -> None:
+def test_async_def_returns_none() -> None:
+    """An async def lives as long as the socket, and its None closes 1000."""
+
     async def handler(incoming: Observable[str], outgoing: Subject[str]) -> None:
         outgoing.on_next("hello " + await incoming.pipe(ops.first()))
 
     assert run(handler, "-a") == '-("hello a" close 1000)'
 
 
-def test_frames_wait_until_an_async_def_subscribes() -> None:
+def test_frames_wait_for_async_def() -> None:
+    """Frames wait until an async def subscribes."""
+
     async def handler(incoming: Observable[str]) -> Observable[str]:
         await asyncio.sleep(0.3)
         return incoming.pipe(ops.take(2))
@@ -238,7 +261,9 @@ def test_frames_wait_until_an_async_def_subscribes() -> None:
     assert run(handler, "ab----") == "---(ab close 1000)"
 
 
-async def test_an_async_def_that_cannot_subscribe_drops_what_comes() -> None:
+async def test_async_def_cannot_subscribe() -> None:
+    """An async def that cannot subscribe drops what comes."""
+
     async def handler(outgoing: Subject[str]) -> None:
         await asyncio.sleep(60)
 
@@ -251,7 +276,8 @@ async def test_an_async_def_that_cannot_subscribe_drops_what_comes() -> None:
 
 
 @pytest.mark.parametrize("leave", ["close", "drop"])
-async def test_when_the_peer_leaves_it_is_cancelled_and_cleans_up(leave: str) -> None:
+async def test_peer_leaves_async_def(leave: str) -> None:
+    """When the peer leaves, an async def is cancelled and cleans up."""
     steps: list[str] = []
 
     async def handler() -> None:
@@ -268,7 +294,9 @@ async def test_when_the_peer_leaves_it_is_cancelled_and_cleans_up(leave: str) ->
     assert steps == ["cleaned up"]
 
 
-async def test_its_result_follows_the_rows_of_def() -> None:
+async def test_async_def_result() -> None:
+    """The result of an async def follows the rows of def."""
+
     async def observable(incoming: Observable[str]) -> Observable[str]:
         return incoming.pipe(ops.map(str.upper))
 
@@ -288,7 +316,9 @@ async def test_its_result_follows_the_rows_of_def() -> None:
     assert await ended(socket) == rxws.Close()
 
 
-def test_what_an_async_def_raises_closes_1011_or_with_its_close() -> None:
+def test_async_def_raises() -> None:
+    """What an async def raises closes 1011, or with the Close that it is."""
+
     async def fails() -> None:
         raise ValueError("no")
 
@@ -299,7 +329,9 @@ def test_what_an_async_def_raises_closes_1011_or_with_its_close() -> None:
     assert run(closes) == "(close 4001 bye)"
 
 
-async def test_an_async_def_that_somebody_cancels_closes_1000() -> None:
+async def test_async_def_cancelled() -> None:
+    """An async def that is cancelled closes 1000."""
+
     async def handler() -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -310,9 +342,8 @@ async def test_an_async_def_that_somebody_cancels_closes_1000() -> None:
 
 
 @pytest.mark.parametrize("kind", ["coroutine", "generator"])
-async def test_one_that_is_cancelled_before_its_first_step_closes_1000_and_never_begins(
-    kind: str, collected: Callable[[], None]
-) -> None:
+async def test_cancelled_before_first_step(kind: str, collected: Callable[[], None]) -> None:
+    """A coroutine that is cancelled before its first step closes 1000 and never begins."""
     begun: list[str] = []
 
     async def coroutine() -> None:
@@ -331,7 +362,9 @@ async def test_one_that_is_cancelled_before_its_first_step_closes_1000_and_never
     assert begun == []
 
 
-async def test_a_clean_up_that_raises_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+async def test_clean_up_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """A clean-up that raises is logged once."""
+
     async def handler() -> None:
         try:
             await asyncio.sleep(60)
@@ -348,7 +381,9 @@ async def test_a_clean_up_that_raises_is_logged_once(caplog: pytest.LogCaptureFi
     ]
 
 
-async def test_an_async_def_nobody_else_holds_is_not_collected_while_it_runs() -> None:
+async def test_async_def_is_kept_alive() -> None:
+    """An async def that nothing else holds is not collected while it runs."""
+
     async def handler(outgoing: Subject[str]) -> None:
         await asyncio.sleep(0.01)
         outgoing.on_next("alive")
@@ -359,7 +394,9 @@ async def test_an_async_def_nobody_else_holds_is_not_collected_while_it_runs() -
     assert peer.sent == ["alive"]
 
 
-def test_an_async_def_may_raise_an_error_of_its_own_code() -> None:
+def test_async_def_error_code() -> None:
+    """An async def may raise an error with its own code."""
+
     class Teapot(Exception):
         close_code = 4018
         close_reason = "short and stout"
@@ -370,7 +407,9 @@ def test_an_async_def_may_raise_an_error_of_its_own_code() -> None:
     assert run(handler) == "(close 4018 short and stout)"
 
 
-async def test_an_async_def_that_raises_an_error_whose_reason_is_too_long_closes_with_its_code() -> None:
+async def test_async_def_long_reason() -> None:
+    """An async def that raises an error whose reason is too long closes with its code."""
+
     class Verbose(Exception):
         close_code = 4018
         close_reason = "x" * 124
@@ -384,7 +423,9 @@ async def test_an_async_def_that_raises_an_error_whose_reason_is_too_long_closes
 # An async def with yield
 
 
-def test_each_yielded_value_is_sent_and_the_end_closes_1000() -> None:
+def test_generator_yields() -> None:
+    """Each yielded value is sent, and the end closes 1000."""
+
     async def handler() -> AsyncIterator[str]:
         yield "a"
         yield "b"
@@ -392,7 +433,8 @@ def test_each_yielded_value_is_sent_and_the_end_closes_1000() -> None:
     assert run(handler) == "(ab close 1000)"
 
 
-async def test_a_generator_is_resumed_only_when_there_is_room(eventually: Eventually) -> None:
+async def test_generator_waits_for_room(eventually: Eventually) -> None:
+    """A generator is resumed only when there is room."""
     made: list[int] = []
 
     async def handler() -> AsyncIterator[str]:
@@ -409,7 +451,9 @@ async def test_a_generator_is_resumed_only_when_there_is_room(eventually: Eventu
     assert (len(made), len(peer.sent)) == (100, 100)
 
 
-async def test_a_generator_without_end_leaves_others_their_turn() -> None:
+async def test_endless_generator() -> None:
+    """A generator without end leaves others their turn."""
+
     async def handler() -> AsyncIterator[str]:
         while True:
             yield "x"
@@ -421,7 +465,8 @@ async def test_a_generator_without_end_leaves_others_their_turn() -> None:
     await ended(socket)
 
 
-async def test_a_generator_is_closed_when_the_socket_is() -> None:
+async def test_generator_closed() -> None:
+    """A generator is closed when the socket is."""
     steps: list[str] = []
 
     async def handler(socket: rxws.WebSocket[Any, Any]) -> AsyncIterator[str]:
@@ -439,7 +484,9 @@ async def test_a_generator_is_closed_when_the_socket_is() -> None:
     assert (peer.sent, steps) == (["a"], ["closed"])
 
 
-def test_what_a_generator_raises_closes_1011() -> None:
+def test_generator_raises() -> None:
+    """What a generator raises closes 1011."""
+
     async def handler() -> AsyncIterator[str]:
         yield "a"
         raise ValueError
@@ -448,7 +495,8 @@ def test_what_a_generator_raises_closes_1011() -> None:
 
 
 @pytest.mark.parametrize("end", ["the peer closes", "the peer is gone", "an overflow closes"])
-async def test_a_generator_that_waits_for_room_is_closed_without_being_resumed(end: str) -> None:
+async def test_generator_not_resumed_at_end(end: str) -> None:
+    """A generator that waits for room is closed without being resumed."""
     made: list[Any] = []
 
     async def handler() -> AsyncIterator[str]:
@@ -477,7 +525,9 @@ async def test_a_generator_that_waits_for_room_is_closed_without_being_resumed(e
     assert made == ["value"] * 5 + ["closed"]
 
 
-async def test_a_generator_that_waits_for_room_may_be_closed_with_a_flush() -> None:
+async def test_generator_closed_with_flush() -> None:
+    """A generator that waits for room may be closed with a flush."""
+
     async def handler() -> AsyncIterator[str]:
         while True:
             yield "x" * 1000
@@ -493,7 +543,9 @@ async def test_a_generator_that_waits_for_room_may_be_closed_with_a_flush() -> N
     assert len(peer.sent) == 5
 
 
-def test_a_close_that_a_generator_raises_or_yields_closes_with_its_code() -> None:
+def test_generator_close() -> None:
+    """A Close that a generator raises or yields closes with its code."""
+
     async def raises() -> AsyncIterator[str]:
         yield "a"
         raise rxws.Close(4001, "bye")
@@ -507,7 +559,8 @@ def test_a_close_that_a_generator_raises_or_yields_closes_with_its_code() -> Non
     assert run(yields) == "(a close 4001 bye)"
 
 
-async def test_a_generator_that_waits_when_the_peer_leaves_is_cancelled_and_cleans_up() -> None:
+async def test_peer_leaves_generator() -> None:
+    """A generator that waits when the peer leaves is cancelled and cleans up."""
     steps: list[str] = []
 
     async def handler() -> AsyncIterator[str]:
@@ -528,7 +581,8 @@ async def test_a_generator_that_waits_when_the_peer_leaves_is_cancelled_and_clea
 # Names
 
 
-async def test_the_five_names_are_bound_and_no_more_than_asked_for() -> None:
+async def test_five_names() -> None:
+    """The five names are bound, and no more than asked for."""
     bound: dict[str, Any] = {}
 
     def handler(request: Any, incoming: Any, outgoing: Any, errors: Any, socket: Any) -> None:
@@ -582,15 +636,19 @@ def with_more(incoming: Observable[str], suffix: str) -> Observable[str]:
         (positional, "hi"),
     ],
 )
-def test_methods_partials_and_callable_objects_work(handler: Any, reply: str) -> None:
+def test_callables(handler: Any, reply: str) -> None:
+    """Methods, partials and callable objects work."""
     assert run(handler, '-"hi"').sent == [reply]
 
 
-def test_an_object_with_an_async_call_is_an_async_def() -> None:
+def test_async_call() -> None:
+    """An object with an async __call__ is an async def."""
     assert run(AsyncCall()) == '("called" close 1000)'
 
 
-def test_a_partial_of_an_object_with_an_async_call_is_an_async_def() -> None:
+def test_partial_of_async_call() -> None:
+    """A partial of an object with an async __call__ is an async def."""
+
     class Greeting:
         async def __call__(self, outgoing: Subject[str], name: str) -> None:
             outgoing.on_next(f"hello {name}")
@@ -598,14 +656,17 @@ def test_a_partial_of_an_object_with_an_async_call_is_an_async_def() -> None:
     assert run(functools.partial(functools.partial(Greeting(), name="you"))) == '("hello you" close 1000)'
 
 
-def test_a_partial_may_bind_one_of_the_five_names_itself() -> None:
+def test_partial_binds_a_name() -> None:
+    """A partial may bind one of the five names itself."""
+
     def handler(incoming: Observable[str], request: str) -> Observable[str]:
         return incoming.pipe(ops.map(lambda message: message + request))
 
     assert run(functools.partial(handler, request="!"), "-a") == '-"a!"'
 
 
-async def test_a_function_of_a_class_body_gets_its_self_first() -> None:
+async def test_method_of_class_body() -> None:
+    """A function of a class body gets its self first."""
     life = Lifecycle(check({}))
     start = Handler(Rooms.method).compose(life, rxws.WebSocket(life), (Rooms(),))
     assert start is not None
@@ -621,12 +682,15 @@ async def test_a_function_of_a_class_body_gets_its_self_first() -> None:
         functools.partial(with_more),
     ],
 )
-def test_any_other_name_is_a_type_error_at_decoration_that_names_the_five(handler: Any) -> None:
+def test_unknown_name(handler: Any) -> None:
+    """Any other name is a TypeError at decoration that lists the five."""
     with pytest.raises(TypeError, match="may be request, incoming, outgoing, errors, socket"):
         rxws.websocket(handler)
 
 
-def test_a_generator_that_is_no_coroutine_is_a_type_error_at_decoration() -> None:
+def test_plain_generator() -> None:
+    """A generator that is not a coroutine is a TypeError at decoration."""
+
     def handler(incoming: Any) -> Any:
         yield 1
 
@@ -634,7 +698,9 @@ def test_a_generator_that_is_no_coroutine_is_a_type_error_at_decoration() -> Non
         rxws.websocket(handler)
 
 
-def test_an_object_whose_call_is_a_generator_is_a_type_error_at_decoration() -> None:
+def test_call_is_a_generator() -> None:
+    """An object whose __call__ is a generator is a TypeError at decoration."""
+
     class Counter:
         def __call__(self, incoming: Any) -> Any:
             yield 1
@@ -643,13 +709,15 @@ def test_an_object_whose_call_is_a_generator_is_a_type_error_at_decoration() -> 
         rxws.websocket(Counter())
 
 
-def test_what_is_no_function_is_a_type_error_at_decoration() -> None:
+def test_not_a_function() -> None:
+    """What is not a function is a TypeError at decoration."""
     with pytest.raises(TypeError, match="a handler is a function, not 3"):
         rxws.websocket(3)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("kind", [staticmethod, classmethod])
-def test_a_static_or_class_method_below_is_a_type_error_at_decoration_that_says_where_it_belongs(kind: Any) -> None:
+def test_static_or_class_method_below(kind: Any) -> None:
+    """A static or class method below is a TypeError at decoration that says where it belongs."""
     with pytest.raises(TypeError, match=f"write @{kind.__name__} above @rxws.websocket"):
         rxws.websocket(kind(lambda incoming: incoming))
 
@@ -658,29 +726,32 @@ async def coroutine() -> None: ...
 
 
 @pytest.mark.parametrize("result", [3, "text", [1], coroutine, object()])
-async def test_a_handler_that_returns_something_else_fails_and_says_what_it_may_return(
-    result: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_wrong_result(result: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A handler that returns something else fails and says what it may return."""
     socket, _ = serve(lambda: result)
     assert await ended(socket) == rxws.Close(1011, "Unexpected Error")
     assert f"returned {type(result).__name__}: a handler returns an Observable, a Disposable" in caplog.text
 
 
-async def test_a_def_that_returns_a_coroutine_is_told_to_be_an_async_def(caplog: pytest.LogCaptureFixture) -> None:
+async def test_def_returns_coroutine(caplog: pytest.LogCaptureFixture) -> None:
+    """A def that returns a coroutine is told to be an async def."""
     socket, _ = serve(lambda: coroutine())
     assert (await ended(socket)).code == 1011
     assert "is an 'async def'" in caplog.text
 
 
-async def test_a_handler_that_returns_its_own_outgoing_fails(caplog: pytest.LogCaptureFixture) -> None:
+async def test_returns_own_outgoing(caplog: pytest.LogCaptureFixture) -> None:
+    """A handler that returns its own outgoing fails."""
     socket, _ = serve(lambda outgoing: outgoing)
     assert (await ended(socket)).code == 1011
     assert "returned its own outgoing" in caplog.text
 
 
-async def test_a_disposable_that_cannot_be_watched_fails_and_says_how_to_wrap_it(
+async def test_unwatchable_disposable(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """A Disposable that cannot be watched fails and says how to wrap it."""
+
     class Slotted(DisposableBase):
         __slots__ = ("done",)
 
@@ -692,7 +763,9 @@ async def test_a_disposable_that_cannot_be_watched_fails_and_says_how_to_wrap_it
     assert "reactivex.disposable.Disposable(yours.dispose)" in caplog.text
 
 
-def test_what_a_def_raises_closes_1011_or_with_its_close_when_the_socket_is_open() -> None:
+def test_def_raises() -> None:
+    """What a def raises on an open socket closes 1011, or with the Close that it is."""
+
     def fails() -> None:
         raise ValueError("no")
 
@@ -704,7 +777,9 @@ def test_what_a_def_raises_closes_1011_or_with_its_close_when_the_socket_is_open
     assert run(closes) == "(a close 4001 bye)"
 
 
-async def test_what_is_let_through_is_raised_before_the_socket_is_open() -> None:
+async def test_let_through() -> None:
+    """What is let through is raised before the socket is open."""
+
     def refuses() -> None:
         raise PermissionError
 
@@ -714,7 +789,8 @@ async def test_what_is_let_through_is_raised_before_the_socket_is_open() -> None
     life.abandon()
 
 
-async def test_an_error_of_a_def_goes_to_the_errors_it_subscribed() -> None:
+async def test_def_error_seen_by_observer() -> None:
+    """An error of a def goes to the errors that it subscribed."""
     log: list[Any] = []
 
     def handler(errors: Observable[Exception]) -> None:
@@ -726,7 +802,8 @@ async def test_an_error_of_a_def_goes_to_the_errors_it_subscribed() -> None:
     assert [str(entry) for entry in log[0]] == ["('errors', ValueError('no'))", "errors|"]
 
 
-async def test_an_observable_of_a_handler_that_outlives_its_socket_is_let_go_at_once() -> None:
+async def test_stubborn_handler() -> None:
+    """An Observable of a handler that outlives its socket is disposed at once."""
     log: list[str] = []
 
     async def stubborn(incoming: Observable[Any]) -> Observable[Any]:

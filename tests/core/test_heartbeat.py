@@ -26,7 +26,8 @@ async def answer(peer: MemoryWire, beats: int) -> None:
 
 
 @virtual_time
-async def test_a_mute_peer_is_found_within_two_heartbeats_and_is_1006() -> None:
+async def test_mute_peer() -> None:
+    """A mute peer is found within two heartbeats and is 1006."""
     socket, peer = serve(idle, heartbeat=BEAT)
     log = watch(errors=socket.errors)
     assert (await ended(socket)).code == 1006
@@ -36,7 +37,8 @@ async def test_a_mute_peer_is_found_within_two_heartbeats_and_is_1006() -> None:
 
 
 @virtual_time
-async def test_a_peer_that_answers_lives_and_rtt_is_measured() -> None:
+async def test_rtt() -> None:
+    """A peer that answers lives, and the round trip is measured."""
     socket, peer = serve(idle, heartbeat=BEAT)
     assert socket.rtt is None
     await answer(peer, 4)
@@ -49,7 +51,8 @@ async def test_a_peer_that_answers_lives_and_rtt_is_measured() -> None:
 
 
 @virtual_time
-async def test_a_peer_that_sends_messages_lives() -> None:
+async def test_messages_are_life() -> None:
+    """A peer that sends messages lives."""
     socket, peer = serve(idle, heartbeat=BEAT)
     for _ in range(20):
         peer.send("alive")
@@ -61,7 +64,8 @@ async def test_a_peer_that_sends_messages_lives() -> None:
 
 
 @virtual_time
-async def test_a_hold_does_not_kill_a_healthy_peer_whose_pong_cannot_be_seen() -> None:
+async def test_hold_spares_healthy_peer() -> None:
+    """A hold does not kill a healthy peer whose pong cannot be seen."""
     socket, peer = serve(idle, heartbeat=BEAT)
     peer.blind = True
     await asyncio.sleep(BEAT * 4)
@@ -71,7 +75,8 @@ async def test_a_hold_does_not_kill_a_healthy_peer_whose_pong_cannot_be_seen() -
 
 
 @virtual_time
-async def test_a_stalled_peer_that_takes_not_even_the_ping_is_found() -> None:
+async def test_stalled_peer() -> None:
+    """A stalled peer that does not even take the ping is found."""
     socket, peer = serve(idle, heartbeat=BEAT)
     peer.congested = peer.blind = True
     assert (await ended(socket)).code == 1006
@@ -79,7 +84,8 @@ async def test_a_stalled_peer_that_takes_not_even_the_ping_is_found() -> None:
 
 
 @virtual_time
-async def test_a_slow_peer_that_makes_room_lives() -> None:
+async def test_slow_peer() -> None:
+    """A slow peer that makes room lives."""
     socket, peer = serve(idle, heartbeat=BEAT)
     for _ in range(16):
         peer.congested = True
@@ -89,7 +95,8 @@ async def test_a_slow_peer_that_makes_room_lives() -> None:
     peer.drop()
 
 
-async def test_a_pong_that_waits_while_the_event_loop_is_blocked_saves_the_peer() -> None:
+async def test_blocked_loop() -> None:
+    """A pong that waits while the event loop is blocked saves the peer."""
     socket, peer = serve(idle, heartbeat=BEAT)
     await answer(peer, 1)
     while len(peer.pings) < 2:
@@ -102,7 +109,8 @@ async def test_a_pong_that_waits_while_the_event_loop_is_blocked_saves_the_peer(
 
 
 @virtual_time
-async def test_without_a_heartbeat_there_are_no_pings() -> None:
+async def test_no_heartbeat() -> None:
+    """Without a heartbeat there are no pings."""
     socket, peer = serve(idle, heartbeat=None)
     peer.pong(b"unasked")
     peer.send("unasked")
@@ -112,7 +120,8 @@ async def test_without_a_heartbeat_there_are_no_pings() -> None:
 
 
 @virtual_time
-async def test_a_ping_that_somebody_asks_for_gives_the_round_trip() -> None:
+async def test_asked_ping() -> None:
+    """A ping that is asked for gives the round trip."""
     socket, peer = serve(idle, heartbeat=BEAT)
     await asyncio.sleep(BEAT / 2)
     heartbeat = socket._life.connection.heartbeat  # type: ignore[union-attr]

@@ -31,7 +31,8 @@ async def waiting() -> tuple[Socket, MemoryWire]:
     return socket, peer
 
 
-async def test_it_is_hot_after_the_first_subscriber() -> None:
+async def test_hot_after_first_subscriber() -> None:
+    """Incoming is hot after the first subscriber."""
     socket, peer = await waiting()
     peer.send("a")
     first = watch(first=socket.incoming)
@@ -43,7 +44,8 @@ async def test_it_is_hot_after_the_first_subscriber() -> None:
     peer.drop()
 
 
-async def test_when_all_have_unsubscribed_messages_are_dropped_not_held_again() -> None:
+async def test_dropped_without_subscribers() -> None:
+    """When all have unsubscribed, messages are dropped, and not held again."""
     socket, peer = await waiting()
     socket.incoming.subscribe().dispose()
     await turns()
@@ -55,7 +57,8 @@ async def test_when_all_have_unsubscribed_messages_are_dropped_not_held_again() 
     peer.drop()
 
 
-async def test_the_first_subscriber_may_come_from_another_thread() -> None:
+async def test_first_subscriber_in_a_thread() -> None:
+    """The first subscriber may come from another thread."""
     socket, peer = await waiting()
     peer.send("a", "b")
     log = await asyncio.to_thread(lambda: watch(incoming=socket.incoming))
@@ -64,7 +67,8 @@ async def test_the_first_subscriber_may_come_from_another_thread() -> None:
     peer.drop()
 
 
-async def test_it_completes_and_never_fails_however_the_socket_ends() -> None:
+async def test_incoming_never_fails() -> None:
+    """Incoming completes and never fails, however the socket ends."""
     for end in (
         lambda socket, peer: socket.outgoing.on_error(ValueError()),
         lambda socket, peer: peer.violate(),
@@ -78,7 +82,8 @@ async def test_it_completes_and_never_fails_however_the_socket_ends() -> None:
         assert log == ["incoming|"]
 
 
-async def test_a_message_that_comes_after_our_close_is_not_emitted() -> None:
+async def test_message_after_our_close() -> None:
+    """A message that comes after our close is not emitted."""
     socket, peer = serve(idle)
     log = watch(incoming=socket.incoming)
     await turns()
@@ -91,7 +96,9 @@ async def test_a_message_that_comes_after_our_close_is_not_emitted() -> None:
     assert socket.stats.received == 0
 
 
-async def test_a_retried_pipeline_goes_on_with_the_next_message() -> None:
+async def test_retry() -> None:
+    """A retried pipeline goes on with the next message."""
+
     def handler(incoming: Observable[str]) -> Observable[str]:
         return incoming.pipe(ops.map(int), ops.map(str), ops.retry())
 
@@ -103,7 +110,8 @@ async def test_a_retried_pipeline_goes_on_with_the_next_message() -> None:
 
 
 @pytest.mark.parametrize("subject", [Subject, ReplaySubject])
-async def test_a_subject_may_be_subscribed_to_it(subject: Any) -> None:
+async def test_subject_subscribed(subject: Any) -> None:
+    """A Subject may be subscribed to incoming."""
     mine = subject()
     socket, peer = serve(lambda incoming: incoming.subscribe(mine))
     log = watch(mine=mine)
@@ -113,7 +121,8 @@ async def test_a_subject_may_be_subscribed_to_it(subject: Any) -> None:
     assert log == [("mine", "a"), "mine|"]
 
 
-async def test_the_peer_s_close_within_a_message_comes_after_it_for_all() -> None:
+async def test_close_within_a_message() -> None:
+    """The peer's close within a message comes after it for all."""
     socket, peer = serve(idle)
     socket.incoming.subscribe(lambda _: peer.close(rxws.Close(4003)))
     log = watch(incoming=socket.incoming)
@@ -124,7 +133,9 @@ async def test_the_peer_s_close_within_a_message_comes_after_it_for_all() -> Non
     assert log == [("incoming", "a"), "incoming|"]
 
 
-def test_who_subscribes_first_when_the_event_loop_is_over_just_gets_the_end() -> None:
+def test_subscribe_after_the_loop() -> None:
+    """The first subscriber after the end of the event loop just gets the end."""
+
     async def live() -> Socket:
         socket, peer = await waiting()
         peer.close()

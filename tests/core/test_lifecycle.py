@@ -58,7 +58,8 @@ CAUSES: dict[str, tuple[Callable[[Socket], Any], rxws.Close]] = {
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-async def test_a_close_flushes_what_was_queued_and_has_its_code(cause: str) -> None:
+async def test_close_flushes(cause: str) -> None:
+    """A close flushes what was queued, and has its code."""
     act, close = CAUSES[cause]
     socket, peer = serve(hold_open)
     socket.outgoing.on_next("queued")
@@ -69,7 +70,9 @@ async def test_a_close_flushes_what_was_queued_and_has_its_code(cause: str) -> N
 
 
 @pytest.mark.parametrize("place", ["map", "filter", "subscriber", "do_action"])
-async def test_a_close_raised_anywhere_in_a_pipeline_closes_with_its_code(place: str) -> None:
+async def test_close_raised_in_pipeline(place: str) -> None:
+    """A Close raised anywhere in a pipeline closes with its code."""
+
     def bye(_: Any) -> Any:
         raise rxws.Close(4001, "bye")
 
@@ -109,7 +112,8 @@ class Closing:
 
 @pytest.mark.parametrize("at", ["decode", "encode"])
 @pytest.mark.parametrize("observed", [True, False])
-async def test_a_close_raised_by_a_codec_closes_with_its_code_and_is_no_error(at: str, observed: bool) -> None:
+async def test_close_raised_by_codec(at: str, observed: bool) -> None:
+    """A Close raised by a codec closes with its code, and is not an error."""
     socket, peer = serve(lambda incoming: incoming, codec=Closing(at))
     log = watch(errors=socket.errors) if observed else []
     peer.send("go")
@@ -118,7 +122,9 @@ async def test_a_close_raised_by_a_codec_closes_with_its_code_and_is_no_error(at
 
 
 @pytest.mark.parametrize("stream", ["errors", "dropped", "outgoing"])
-async def test_a_close_raised_by_an_observer_of_another_stream_closes_with_its_code(stream: str) -> None:
+async def test_close_raised_by_observer(stream: str) -> None:
+    """A Close raised by an observer of another stream closes with its code."""
+
     def bye(_: Any) -> None:
         raise rxws.Close(4001, "bye")
 
@@ -132,7 +138,8 @@ async def test_a_close_raised_by_an_observer_of_another_stream_closes_with_its_c
     assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
 
 
-async def test_a_message_that_does_not_decode_closes_1007_when_nobody_observes_errors() -> None:
+async def test_undecodable_unobserved() -> None:
+    """A message that does not decode closes 1007 when nobody observes the errors."""
     socket, peer = serve(hold_open, codec=rxws.json)
     peer.send("{")
     assert await ended(socket) == rxws.Close(1007, "Invalid Message") == peer.close_sent
@@ -146,7 +153,8 @@ async def test_too_many_messages_close_1008() -> None:
     assert seen == list("abcde")
 
 
-async def test_a_slow_peer_is_closed_1013_and_what_waited_is_reported() -> None:
+async def test_slow_peer() -> None:
+    """A slow peer is closed 1013, and what waited is reported."""
     socket, peer = serve(hold_open, max_buffered=1000)
     peer.congested = True
     lost: list[Any] = []
@@ -160,7 +168,8 @@ async def test_a_slow_peer_is_closed_1013_and_what_waited_is_reported() -> None:
 
 
 @pytest.mark.parametrize("code", [1002, 1007, 1009])
-async def test_a_violation_closes_with_its_code_at_once(code: int, caplog: pytest.LogCaptureFixture) -> None:
+async def test_violation(code: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A violation closes with its code at once."""
     socket, peer = serve(hold_open)
     socket.outgoing.on_next("never read")
     peer.violate(code)
@@ -169,7 +178,8 @@ async def test_a_violation_closes_with_its_code_at_once(code: int, caplog: pytes
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-async def test_a_peer_that_is_gone_without_a_close_frame_is_1006() -> None:
+async def test_no_close_frame() -> None:
+    """A peer that leaves without a close frame is 1006."""
     socket, peer = serve(hold_open)
     await turns()
     peer.drop()
@@ -180,7 +190,8 @@ async def test_a_peer_that_is_gone_without_a_close_frame_is_1006() -> None:
     ("received", "answer"),
     [(None, rxws.Close()), (rxws.Close(4001, "bye"), rxws.Close(4001, "bye")), (rxws.Close(), rxws.Close())],
 )
-async def test_the_peer_s_close_is_answered_with_its_code(received: rxws.Close | None, answer: rxws.Close) -> None:
+async def test_close_answered(received: rxws.Close | None, answer: rxws.Close) -> None:
+    """The peer's close is answered with its code."""
     socket, peer = serve(hold_open)
     await turns()
     socket.outgoing.on_next("never read")
@@ -199,7 +210,9 @@ async def test_the_first_cause_wins() -> None:
     assert await ended(socket) == rxws.Close(4001) == peer.close_sent
 
 
-async def test_a_close_before_the_socket_is_open_comes_when_it_is() -> None:
+async def test_close_before_open() -> None:
+    """A close before the socket is open comes when it is."""
+
     def handler(socket: Socket, outgoing: Subject[str]) -> None:
         outgoing.on_next("first")
         socket.close(4001, "bye")
@@ -213,7 +226,8 @@ async def test_a_close_before_the_socket_is_open_comes_when_it_is() -> None:
 
 
 @pytest.mark.parametrize("fault", ["mute", "congested"])
-async def test_a_close_has_a_deadline_whatever_the_peer_does(fault: str) -> None:
+async def test_close_deadline(fault: str) -> None:
+    """A close has a deadline, whatever the peer does."""
     socket, peer = serve(hold_open, close_timeout=0.05)
     setattr(peer, fault, True)
     socket.outgoing.on_next("queued")
@@ -250,7 +264,8 @@ async def test_the_end_comes_once_and_in_order(cause: Callable[[Any, Any], None]
     assert log == ["incoming|", "errors|", "disposed", ("closed", close), "closed|"]
 
 
-async def test_late_subscribers_get_the_end_too() -> None:
+async def test_late_subscribers() -> None:
+    """Late subscribers get the end too."""
     socket, peer = serve(hold_open)
     peer.close(rxws.Close(4001))
     await ended(socket)
@@ -259,7 +274,8 @@ async def test_late_subscribers_get_the_end_too() -> None:
     assert watch(closed=socket.closed) == [("closed", rxws.Close(4001)), "closed|"]
 
 
-async def test_nothing_comes_after_the_end_and_calls_do_nothing() -> None:
+async def test_nothing_after_the_end() -> None:
+    """Nothing comes after the end, and calls do nothing."""
     socket, peer = serve(hold_open)
     log = watch(incoming=socket.incoming, outgoing=socket.outgoing, errors=socket.errors)
     socket.close()
@@ -275,7 +291,8 @@ async def test_nothing_comes_after_the_end_and_calls_do_nothing() -> None:
     assert peer.sent == []
 
 
-async def test_what_the_socket_owns_after_its_end_is_disposed_at_once() -> None:
+async def test_owned_after_the_end() -> None:
+    """What the socket owns after its end is disposed at once."""
     late = Disposable()
 
     async def handler(socket: Socket) -> Disposable:
@@ -293,7 +310,8 @@ async def test_what_the_socket_owns_after_its_end_is_disposed_at_once() -> None:
     assert late.is_disposed
 
 
-async def test_a_close_within_on_next_still_lets_the_siblings_have_the_item() -> None:
+async def test_close_within_on_next() -> None:
+    """A close within on_next still lets the siblings have the item."""
     socket, peer = serve(lambda incoming: None)
     socket.incoming.subscribe(lambda _: socket.close(4001))
     log = watch(incoming=socket.incoming)
@@ -302,7 +320,9 @@ async def test_a_close_within_on_next_still_lets_the_siblings_have_the_item() ->
     assert log == [("incoming", "a"), "incoming|"]
 
 
-async def test_an_action_at_the_end_that_raises_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+async def test_action_at_the_end_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """An action at the end that raises does not harm another one."""
+
     def fail() -> None:
         raise ValueError("clean-up")
 
@@ -348,7 +368,8 @@ def doomed(kind: str) -> tuple[Socket, Any, list[Any]]:
     return socket, peer, [log, seen]
 
 
-async def test_a_message_that_does_not_decode_is_skipped_and_the_socket_stays_open() -> None:
+async def test_undecodable_observed() -> None:
+    """A message that does not decode is skipped, and the socket stays open."""
     socket, peer, (log, seen) = doomed("decode")
     await turns()
     assert [type(error) for error in log] == [rxws.DecodeError]
@@ -358,7 +379,8 @@ async def test_a_message_that_does_not_decode_is_skipped_and_the_socket_stays_op
     peer.drop()
 
 
-async def test_a_value_that_cannot_be_sent_is_skipped_and_the_socket_stays_open() -> None:
+async def test_unsendable_observed() -> None:
+    """A value that cannot be sent is skipped, and the socket stays open."""
     socket, peer, (log, _) = doomed("encode")
     await turns()
     assert [type(error) for error in log] == [rxws.EncodeError] * 2
@@ -367,7 +389,8 @@ async def test_a_value_that_cannot_be_sent_is_skipped_and_the_socket_stays_open(
     peer.drop()
 
 
-async def test_a_subscriber_that_raises_harms_neither_its_siblings_nor_the_socket() -> None:
+async def test_subscriber_raises() -> None:
+    """A subscriber that raises harms neither its siblings nor the socket."""
     socket, peer, (log, seen) = doomed("subscriber")
     await turns()
     assert [type(error) for error in log] == [ZeroDivisionError] * 2
@@ -375,27 +398,31 @@ async def test_a_subscriber_that_raises_harms_neither_its_siblings_nor_the_socke
     peer.drop()
 
 
-async def test_a_returned_observable_that_fails_closes_1011_even_if_errors_are_observed() -> None:
+async def test_observable_fails() -> None:
+    """A returned Observable that fails closes 1011, even if the errors are observed."""
     socket, peer, (log, _) = doomed("pipeline")
     assert await ended(socket) == rxws.Close(1011, "Unexpected Error") == peer.close_sent
     assert [type(error) for error in log] == [ZeroDivisionError]
 
 
-async def test_a_violation_is_a_protocol_error_on_the_stream() -> None:
+async def test_violation_observed() -> None:
+    """A violation is a ProtocolError on the stream."""
     socket, peer, (log, _) = doomed("violation")
     assert (await ended(socket)).code == 1007
     assert [type(error) for error in log] == [rxws.ProtocolError]
     assert (log[0].close_code, str(log[0])) == (1007, "broken frame")
 
 
-async def test_a_lost_connection_is_an_error_on_the_stream_with_its_cause() -> None:
+async def test_loss_observed() -> None:
+    """A lost connection is an error on the stream, with its cause."""
     socket, peer, (log, _) = doomed("loss")
     assert (await ended(socket)).code == 1006
     assert [type(error) for error in log] == [rxws.ConnectionLost]
     assert isinstance(log[0].__cause__, ConnectionResetError)
 
 
-async def test_handlers_may_push_their_own_errors() -> None:
+async def test_own_errors() -> None:
+    """Handlers may push their own errors."""
     log: list[Any] = []
     socket, peer = serve(hold_open)
     socket.errors.subscribe(log.append)
@@ -410,7 +437,8 @@ async def test_handlers_may_push_their_own_errors() -> None:
     peer.drop()
 
 
-async def test_an_error_nobody_observes_is_logged_once_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unobserved_error_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that nobody observes is logged once, with its traceback."""
     socket, peer = serve(lambda incoming: incoming.pipe(ops.map(lambda _: 1 / 0)))
     peer.send("a")
     await ended(socket)
@@ -421,7 +449,8 @@ async def test_an_error_nobody_observes_is_logged_once_with_its_traceback(caplog
 
 
 @pytest.mark.parametrize("leave", ["close", "drop"])
-async def test_peers_leaving_logs_nothing_above_debug(leave: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_leaving_is_quiet(leave: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Peers that leave log nothing above debug."""
     caplog.set_level(logging.DEBUG)
     socket, peer = serve(hold_open)
     await turns()
@@ -430,7 +459,9 @@ async def test_peers_leaving_logs_nothing_above_debug(leave: str, caplog: pytest
     assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
-async def test_an_observer_of_errors_or_closed_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_observer_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """An observer of errors or closed that raises is logged."""
+
     def fail(_: Any) -> None:
         raise ValueError("observer")
 
@@ -448,7 +479,8 @@ async def test_an_observer_of_errors_or_closed_that_raises_is_logged(caplog: pyt
 # Holds
 
 
-async def test_reading_is_held_above_high_water_and_goes_on_below_a_quarter_of_it() -> None:
+async def test_hold_above_high_water() -> None:
+    """Reading is held above high_water and goes on below a quarter of it."""
     socket, peer = serve(lambda incoming: incoming, high_water=1000)
     peer.send("a")
     await turns()
@@ -479,7 +511,8 @@ async def test_holds_add_up() -> None:
     peer.drop()
 
 
-async def test_a_socket_that_never_opens_ends_when_it_is_abandoned_once() -> None:
+async def test_abandoned_before_open() -> None:
+    """A socket that never opens ends once when it is abandoned."""
     life = Lifecycle(check({}))
     log = watch(incoming=life.incoming, closed=life.closed)
     life.abandon()
@@ -488,7 +521,9 @@ async def test_a_socket_that_never_opens_ends_when_it_is_abandoned_once() -> Non
     assert log == ["incoming|", ("closed", rxws.Close.received(1006)), "closed|"]
 
 
-async def test_frames_before_the_first_subscriber_wait_for_it() -> None:
+async def test_frames_wait_for_subscriber() -> None:
+    """Frames before the first subscriber wait for it."""
+
     async def handler(socket: Socket) -> None:
         await asyncio.sleep(60)
 
@@ -502,7 +537,8 @@ async def test_frames_before_the_first_subscriber_wait_for_it() -> None:
     peer.drop()
 
 
-async def test_the_subprotocol_chooses_the_codec() -> None:
+async def test_codec_by_subprotocol() -> None:
+    """The subprotocol chooses the codec."""
     protocols = {"v1.json": rxws.json}
     socket, peer = serve(lambda incoming: incoming.pipe(ops.map(repr)), protocol="v1.json", protocols=protocols)
     peer.send('{"a": 1}')
@@ -514,7 +550,8 @@ async def test_the_subprotocol_chooses_the_codec() -> None:
 # Nothing is left
 
 
-async def test_thousands_of_sockets_ended_in_every_way_leave_nothing() -> None:
+async def test_nothing_is_left() -> None:
+    """Thousands of sockets, ended in every way, leave nothing behind."""
     ways: list[Callable[[Any, Any], None]] = [
         lambda s, p: s.close(4001),
         lambda s, p: s.dispose(),
@@ -546,7 +583,8 @@ async def test_thousands_of_sockets_ended_in_every_way_leave_nothing() -> None:
     assert [handle for handle in getattr(loop, "_scheduled", []) if not handle.cancelled()] == []
 
 
-async def test_without_a_heartbeat_signs_of_life_mean_nothing() -> None:
+async def test_no_heartbeat() -> None:
+    """Without a heartbeat, signs of life mean nothing."""
     socket, peer = serve(hold_open, heartbeat=None)
     await turns()
     peer.congested = True

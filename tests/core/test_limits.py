@@ -17,7 +17,8 @@ def idle(incoming: Any) -> None:
     incoming.subscribe()
 
 
-async def test_a_message_that_is_not_whole_in_time_is_1008_and_nothing_more_is_read() -> None:
+async def test_message_timeout() -> None:
+    """A message that is not whole in time is 1008, and nothing more is read."""
     socket, peer = serve(idle, message_timeout=0.05)
     errors: list[Exception] = []
     socket.errors.subscribe(errors.append)
@@ -42,7 +43,8 @@ async def test_each_message_has_its_own_time() -> None:
     peer.drop()
 
 
-async def test_a_peer_that_is_kept_from_sending_has_all_the_time() -> None:
+async def test_held_peer_has_time() -> None:
+    """A peer that is kept from sending has all the time."""
     socket, peer = serve(idle, message_timeout=0.05)
     await turns()
     peer.send_part()
@@ -53,7 +55,8 @@ async def test_a_peer_that_is_kept_from_sending_has_all_the_time() -> None:
     assert (await ended(socket, 1)).code == 1008
 
 
-async def test_without_a_deadline_a_message_may_take_for_ever() -> None:
+async def test_no_message_timeout() -> None:
+    """Without a deadline a message may take forever."""
     _, peer = serve(idle, message_timeout=None, heartbeat=None)
     await turns()
     peer.send_part()
@@ -62,7 +65,8 @@ async def test_without_a_deadline_a_message_may_take_for_ever() -> None:
     peer.drop()
 
 
-async def test_bytes_of_a_message_are_a_sign_of_life() -> None:
+async def test_parts_are_life() -> None:
+    """Bytes of a message are a sign of life."""
     _, peer = serve(idle, heartbeat=0.1)
     await turns()
     for _ in range(12):
@@ -72,7 +76,8 @@ async def test_bytes_of_a_message_are_a_sign_of_life() -> None:
     peer.drop()
 
 
-async def test_pings_and_pongs_beyond_a_thousand_a_second_are_1008() -> None:
+async def test_ping_flood() -> None:
+    """Pings and pongs beyond a thousand a second are 1008."""
     for flood in ("pings", "pongs"):
         socket, peer = serve(idle)
         await turns()
@@ -86,7 +91,8 @@ async def test_pings_and_pongs_beyond_a_thousand_a_second_are_1008() -> None:
         assert peer.ignored
 
 
-async def test_a_burst_of_a_thousand_is_none_too_many() -> None:
+async def test_ping_burst() -> None:
+    """A burst of a thousand pings passes."""
     _, peer = serve(idle)
     await turns()
     peer.ping(int(PINGS))
@@ -95,7 +101,8 @@ async def test_a_burst_of_a_thousand_is_none_too_many() -> None:
     peer.drop()
 
 
-async def test_a_client_whose_server_takes_too_long_comes_back() -> None:
+async def test_client_message_timeout() -> None:
+    """A client whose server takes too long comes back."""
     from rxws.testing import MemoryDialer, connect
 
     dialer = MemoryDialer()

@@ -23,15 +23,17 @@ def of(caplog: pytest.LogCaptureFixture, event: str) -> logging.LogRecord:
     return record
 
 
-def test_both_loggers_are_children_of_the_library_s() -> None:
+def test_logger_names() -> None:
+    """Both loggers are children of the library's."""
     library = logging.getLogger("rxws")
     assert (SERVER.name, SERVER.parent) == ("rxws.server", library)
     assert (CLIENT.name, CLIENT.parent) == ("rxws.client", library)
 
 
-async def test_a_socket_s_end_says_how_long_it_was_open_and_what_went_through_it(
+async def test_closed_record(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    """The end of a socket says how long it was open and what went through it."""
     caplog.set_level(logging.DEBUG, "rxws.server")
     socket, peer = serve(echo)
     await turns()
@@ -70,7 +72,8 @@ async def test_a_socket_s_end_says_how_long_it_was_open_and_what_went_through_it
         (lambda socket, peer: peer.drop(), "nobody"),
     ],
 )
-async def test_a_socket_s_end_says_who_closed_it(end: Any, closed_by: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_closed_by(end: Any, closed_by: str, caplog: pytest.LogCaptureFixture) -> None:
+    """The end of a socket says who closed it."""
     caplog.set_level(logging.DEBUG, "rxws.server")
     socket, peer = serve(echo)
     await turns()
@@ -81,9 +84,8 @@ async def test_a_socket_s_end_says_who_closed_it(end: Any, closed_by: str, caplo
 
 @pytest.mark.parametrize("code", [1008, 1013])
 @pytest.mark.parametrize("by_peer", [False, True])
-async def test_a_policy_of_ours_that_closes_is_told_at_info_a_peer_s_is_not(
-    code: int, by_peer: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_policy_close_level(code: int, by_peer: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A policy of ours that closes is logged at info, a peer's is not."""
     caplog.set_level(logging.INFO, "rxws")
     socket, peer = serve(echo)
     await turns()
@@ -107,7 +109,8 @@ async def test_a_busy_server_is_quiet_at_info(leave: str, caplog: pytest.LogCapt
     assert caplog.records == []
 
 
-async def test_a_peer_s_words_stay_within_their_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_close_reason_escaped(caplog: pytest.LogCaptureFixture) -> None:
+    """A peer's words stay within their line."""
     caplog.set_level(logging.DEBUG, "rxws.server")
     socket, peer = serve(echo)
     await turns()
@@ -118,7 +121,8 @@ async def test_a_peer_s_words_stay_within_their_line(caplog: pytest.LogCaptureFi
     assert "reason='bye\\r\\nroot logged in\\x1b[2J'" in record.getMessage()
 
 
-async def test_an_address_that_a_proxy_made_up_stays_within_its_line(caplog: pytest.LogCaptureFixture) -> None:
+async def test_address_escaped(caplog: pytest.LogCaptureFixture) -> None:
+    """An address that a proxy made up stays within its line."""
     journal = SocketLog(SERVER, remote="10.0.0.1\nroot", path="/a")
     journal.write(logging.ERROR, "error", "message")
     assert vars(of(caplog, "error"))["ws_remote"] == "10.0.0.1\\nroot"
@@ -133,7 +137,8 @@ def test_escapes(text: str, safe: str) -> None:
     assert escape(text) == safe
 
 
-async def test_an_error_has_its_class_and_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+async def test_error_record(caplog: pytest.LogCaptureFixture) -> None:
+    """An error has its class and its traceback."""
     socket, peer = serve(echo, codec=rxws.json)
     await turns()
     peer.send("{")
@@ -176,9 +181,8 @@ async def test_a_client_logs_on_its_own_logger(caplog: pytest.LogCaptureFixture)
     ("because", "level"),
     [(rxws.ConnectError("refused", "tcp"), logging.INFO), (rxws.ConnectionLost("gone"), logging.DEBUG)],
 )
-def test_a_wait_is_news_if_nobody_is_there_not_if_a_peer_left(
-    because: Exception, level: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_waiting_level(because: Exception, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A wait is news if nobody is there, and not if a peer left."""
     caplog.set_level(logging.DEBUG, "rxws")
     SocketLog(CLIENT, url="ws://example.com/").waiting(1.5, because)
     record = of(caplog, "waiting")

@@ -29,17 +29,20 @@ async def arrive(offline: Any, messages: list[Any], wait: float = 0, **options: 
     return list(dialer.peer.sent), dropped
 
 
-async def test_keep_sends_all_in_their_order_when_there_is_a_connection() -> None:
+async def test_keep() -> None:
+    """The policy keep sends all messages in their order when there is a connection."""
     assert await arrive("keep", list("abc")) == (["a", "b", "c", "online"], [])
 
 
-async def test_keep_is_bounded_and_drops_the_newest() -> None:
+async def test_keep_is_bounded() -> None:
+    """The policy keep is bounded and drops the newest message."""
     sent, dropped = await arrive("keep", [f"{n:036}" for n in range(10)], max_buffered=500)
     assert [int(message) for message in sent[:-1]] == [0, 1, 2, 3, 4]
     assert [int(message) for message in dropped] == [5, 6, 7, 8, 9]
 
 
-async def test_keep_with_an_overflow_policy_of_its_own_follows_that() -> None:
+async def test_keep_follows_overflow() -> None:
+    """With an overflow policy of its own, keep follows that one."""
     sent, dropped = await arrive("keep", [f"{n:036}" for n in range(8)], max_buffered=500, overflow="drop_oldest")
     assert [int(message) for message in sent[:-1]] == [3, 4, 5, 6, 7]
     assert [int(message) for message in dropped] == [0, 1, 2]
@@ -53,13 +56,15 @@ async def test_drop_sends_none() -> None:
     assert await arrive("drop", list("abc")) == (["online"], ["a", "b", "c"])
 
 
-async def test_expire_sends_what_is_young_enough() -> None:
+async def test_expire() -> None:
+    """The policy expire sends what is young enough."""
     assert await arrive(rxws.expire(10), ["young"]) == (["young", "online"], [])
     assert await arrive(rxws.expire(0.01), ["old", "older"], wait=0.05) == (["online"], ["old", "older"])
 
 
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "drop_newest"])
-async def test_what_has_expired_makes_room_for_what_is_young(overflow: str) -> None:
+async def test_expired_makes_room(overflow: str) -> None:
+    """What has expired makes room for what is young."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     expire = {"o": rxws.expire(0.01), "y": rxws.expire(60), "k": "keep"}
@@ -80,7 +85,9 @@ async def test_what_has_expired_makes_room_for_what_is_young(overflow: str) -> N
 
 
 @pytest.mark.parametrize(("negotiated", "sent"), [("v2", ['{"a":1}']), ("v1", ["1-a"]), (None, [])])
-async def test_what_waits_is_encoded_for_the_protocol_that_is_negotiated(negotiated: Any, sent: list[str]) -> None:
+async def test_encoded_for_protocol(negotiated: Any, sent: list[str]) -> None:
+    """What waits is encoded for the protocol that is negotiated."""
+
     class Spelled:
         def encode(self, message: dict[str, int]) -> str:
             return "-".join(f"{number}-{name}" for name, number in message.items())
@@ -103,7 +110,9 @@ async def test_what_waits_is_encoded_for_the_protocol_that_is_negotiated(negotia
 
 
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "drop_newest"])
-async def test_each_message_may_have_its_own_policy(overflow: str) -> None:
+async def test_policy_per_message(overflow: str) -> None:
+    """Each message may have its own policy."""
+
     def policy(message: str) -> Any:
         return {"t": "latest", "d": "drop", "e": rxws.expire(0.01)}.get(message[0], "keep")
 
@@ -113,11 +122,13 @@ async def test_each_message_may_have_its_own_policy(overflow: str) -> None:
     assert dropped == ["d1", "t1", "e1"]
 
 
-async def test_with_the_overflow_policy_latest_only_the_newest_waits() -> None:
+async def test_overflow_latest() -> None:
+    """With the overflow policy latest only the newest message waits."""
     assert await arrive("keep", list("abc"), overflow="latest") == (["c", "online"], ["a", "b"])
 
 
-async def test_with_latest_by_the_newest_of_each_key_waits_and_the_offline_policy_still_rules() -> None:
+async def test_overflow_latest_by() -> None:
+    """With latest_by the newest message of each key waits, and the offline policy still rules."""
     by_letter = rxws.latest_by(lambda message: message[0])
     sent, dropped = await arrive(
         lambda message: "latest" if message > "c" else "keep", ["a1", "b1", "a2", "x", "y"], overflow=by_letter
@@ -125,7 +136,8 @@ async def test_with_latest_by_the_newest_of_each_key_waits_and_the_offline_polic
     assert (sent, dropped) == (["a2", "b1", "y", "online"], ["a1", "x"])
 
 
-async def test_a_policy_that_makes_no_sense_is_an_error_of_the_stream() -> None:
+async def test_bad_policy_result() -> None:
+    """A policy that makes no sense is an error of the stream."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     async with connect(dialer, QUICK, offline=lambda message: "burn") as socket:
@@ -143,7 +155,8 @@ def test_bad_policies_are_refused_early() -> None:
         rxws.connect("ws://localhost", offline="drop")
 
 
-async def test_a_hold_by_what_waits_ends_when_it_expires() -> None:
+async def test_hold_ends_with_expiry() -> None:
+    """A hold by what waits ends when that expires."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     async with connect(dialer, QUICK, offline=rxws.expire(0.01), high_water=100) as socket:
@@ -160,7 +173,8 @@ async def test_a_hold_by_what_waits_ends_when_it_expires() -> None:
         assert dialer.peer.sent == []
 
 
-async def test_what_expires_while_a_close_waits_for_a_connection_is_seen_to_be_dropped() -> None:
+async def test_expiry_while_closing() -> None:
+    """What expires while a close waits for a connection is seen to be dropped."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     async with connect(dialer, QUICK, offline=rxws.expire(0.01)) as socket:

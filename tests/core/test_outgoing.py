@@ -24,7 +24,8 @@ def idle(incoming: Any) -> None:
     """A handler that does nothing."""
 
 
-async def test_outgoing_is_a_subject_and_subscribing_to_it_shows_what_is_sent() -> None:
+async def test_outgoing_is_a_subject() -> None:
+    """The outgoing sink is a Subject, and subscribing to it shows what is sent."""
     socket, peer = serve(idle, codec=rxws.json)
     assert isinstance(socket.outgoing, Subject)
     log = watch(outgoing=socket.outgoing)
@@ -35,7 +36,8 @@ async def test_outgoing_is_a_subject_and_subscribing_to_it_shows_what_is_sent() 
     assert peer.sent == ['{"a":1}']
 
 
-async def test_on_error_is_shown_to_its_subscribers_as_of_any_subject() -> None:
+async def test_on_error_is_shown() -> None:
+    """The on_error of outgoing is shown to its subscribers, as with any Subject."""
     socket, _ = serve(idle)
     log = watch(outgoing=socket.outgoing)
     error = ValueError()
@@ -54,7 +56,9 @@ async def test_text_and_bytes_go_as_they_are() -> None:
     peer.drop()
 
 
-async def test_a_codec_that_returns_something_else_is_an_encode_error() -> None:
+async def test_bad_codec_result() -> None:
+    """A codec that returns something else is an EncodeError."""
+
     class Wrong:
         def decode(self, data: Any) -> Any:
             return data
@@ -69,7 +73,8 @@ async def test_a_codec_that_returns_something_else_is_an_encode_error() -> None:
     peer.drop()
 
 
-async def test_what_an_observer_sends_in_turn_follows_in_order_for_all() -> None:
+async def test_observer_sends_in_turn() -> None:
+    """What an observer sends in turn follows in order for all."""
     socket, peer = serve(idle)
     socket.outgoing.pipe(ops.filter(lambda m: len(m) < 3)).subscribe(lambda m: socket.outgoing.on_next(m + "x"))
     log = watch(outgoing=socket.outgoing)
@@ -80,7 +85,8 @@ async def test_what_an_observer_sends_in_turn_follows_in_order_for_all() -> None
     peer.drop()
 
 
-async def test_an_observer_of_outgoing_that_raises_harms_no_other() -> None:
+async def test_observer_raises() -> None:
+    """An observer of outgoing that raises harms no other."""
     socket, peer = serve(idle)
     errors = watch(errors=socket.errors)
     socket.outgoing.subscribe(lambda _: 1 / 0)
@@ -103,7 +109,8 @@ async def test_an_observer_of_outgoing_that_raises_harms_no_other() -> None:
         (rxws.latest_by(lambda m: int(m) % 2), "89", "01234567"),
     ],
 )
-async def test_drops_follow_the_policy_are_counted_and_seen(policy: Any, sent: str, dropped: str) -> None:
+async def test_overflow_policies(policy: Any, sent: str, dropped: str) -> None:
+    """Drops follow the policy, are counted, and are seen."""
     socket, peer = serve(idle, overflow=policy, max_buffered=3 * 65)
     await turns()
     peer.congested = True
@@ -121,7 +128,8 @@ async def test_drops_follow_the_policy_are_counted_and_seen(policy: Any, sent: s
     peer.drop()
 
 
-async def test_with_latest_a_peer_that_keeps_up_gets_everything() -> None:
+async def test_latest_for_a_fast_peer() -> None:
+    """With latest a peer that keeps up gets everything."""
     socket, peer = serve(idle, overflow="latest")
     for message in "0123456789":
         socket.outgoing.on_next(message)
@@ -130,7 +138,8 @@ async def test_with_latest_a_peer_that_keeps_up_gets_everything() -> None:
     peer.drop()
 
 
-async def test_a_key_function_that_raises_is_an_error_on_the_stream() -> None:
+async def test_key_function_raises() -> None:
+    """A key function that raises is an error on the stream."""
     socket, peer = serve(idle, overflow=rxws.latest_by(lambda m: m["key"]), codec=rxws.json)
     log = watch(errors=socket.errors)
     socket.outgoing.on_next({})
@@ -144,7 +153,8 @@ async def test_a_key_function_that_raises_is_an_error_on_the_stream() -> None:
 # Threads
 
 
-async def test_four_threads_on_one_sink_lose_nothing_and_each_keeps_its_order(eventually: Eventually) -> None:
+async def test_four_threads(eventually: Eventually) -> None:
+    """Four threads on one sink lose nothing, and each keeps its order."""
     socket, peer = serve(idle, max_buffered=10_000_000)
 
     def work(name: str) -> None:
@@ -161,7 +171,8 @@ async def test_four_threads_on_one_sink_lose_nothing_and_each_keeps_its_order(ev
 
 
 @pytest.mark.parametrize(("policy", "code"), [("close", 1013), ("drop_newest", 1000)])
-async def test_a_thread_that_runs_ahead_of_the_event_loop_is_bounded_by_the_policy(policy: Any, code: int) -> None:
+async def test_thread_runs_ahead(policy: Any, code: int) -> None:
+    """A thread that runs ahead of the event loop is bounded by the policy."""
     socket, _ = serve(idle, overflow=policy, max_buffered=10_000_000)
     pushed = threads.MAX_HANDED_OVER + 100
 
@@ -178,7 +189,9 @@ async def test_a_thread_that_runs_ahead_of_the_event_loop_is_bounded_by_the_poli
     assert (await ended(socket)).code == code
 
 
-async def test_every_call_may_come_from_another_thread() -> None:
+async def test_calls_from_threads() -> None:
+    """Every call may come from another thread."""
+
     async def off(function: Callable[[], Any]) -> None:
         await asyncio.get_running_loop().run_in_executor(None, function)
 
@@ -198,7 +211,9 @@ async def test_every_call_may_come_from_another_thread() -> None:
         assert (await ended(socket)).code == code
 
 
-async def test_a_subclass_of_bytes_goes_as_its_bytes() -> None:
+async def test_subclass_of_bytes() -> None:
+    """A subclass of bytes goes out as its bytes."""
+
     class Blob(bytes):
         pass
 
@@ -210,9 +225,8 @@ async def test_a_subclass_of_bytes_goes_as_its_bytes() -> None:
 
 
 @pytest.mark.parametrize("observed", [True, False])
-async def test_on_error_is_reported_once_whoever_subscribes_to_outgoing(
-    observed: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_on_error_reported_once(observed: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """The on_error of outgoing is reported once, whoever subscribes to outgoing."""
     socket, _ = serve(idle)
     socket.outgoing.subscribe(lambda _: None)  # without on_error, so that it raises what it gets
     log = watch(errors=socket.errors) if observed else []
@@ -221,7 +235,8 @@ async def test_on_error_is_reported_once_whoever_subscribes_to_outgoing(
     assert (len(log), len(caplog.records)) == ((2, 0) if observed else (0, 1))
 
 
-async def test_a_message_heavier_than_max_buffered_passes_alone() -> None:
+async def test_heavy_message_passes() -> None:
+    """A message heavier than max_buffered passes alone."""
     socket, peer = serve(idle, max_buffered=100)
     heavy = "x" * 100_000
     socket.outgoing.on_next(heavy)
@@ -233,7 +248,8 @@ async def test_a_message_heavier_than_max_buffered_passes_alone() -> None:
 
 
 @pytest.mark.parametrize("message", ["", "x" * 100])
-async def test_what_waits_is_bounded_in_bytes_and_in_messages(message: str) -> None:
+async def test_bounded_in_bytes_and_messages(message: str) -> None:
+    """What waits is bounded in bytes and in messages."""
     socket, peer = serve(idle, max_buffered=64_000, overflow="drop_oldest")
     peer.congested = True
     for _ in range(10_000):
@@ -244,7 +260,8 @@ async def test_what_waits_is_bounded_in_bytes_and_in_messages(message: str) -> N
     peer.drop()
 
 
-async def test_what_was_queued_is_flushed_when_a_slow_peer_reads_on_before_the_deadline() -> None:
+async def test_flush_before_deadline() -> None:
+    """What was queued is flushed when a slow peer reads on before the deadline."""
     socket, peer = serve(idle)
     peer.congested = True
     for message in "abc":
@@ -259,7 +276,8 @@ async def test_what_was_queued_is_flushed_when_a_slow_peer_reads_on_before_the_d
 
 
 @pytest.mark.parametrize("leave", ["close", "drop"])
-async def test_what_was_never_handed_to_the_transport_is_undelivered(leave: str) -> None:
+async def test_undelivered(leave: str) -> None:
+    """What was never handed to the transport is undelivered."""
     socket, peer = serve(idle, codec=rxws.json)
     await turns()
     socket.outgoing.on_next({"a": 1})
@@ -275,7 +293,8 @@ async def test_what_was_never_handed_to_the_transport_is_undelivered(leave: str)
     assert watch(undelivered=socket.undelivered) == early
 
 
-async def test_a_message_dropped_within_a_drop_is_seen_after_it() -> None:
+async def test_drop_within_a_drop() -> None:
+    """A message dropped within a drop is seen after it."""
     socket, peer = serve(idle, overflow="drop_oldest", max_buffered=65)
     peer.congested = True
     socket.dropped.subscribe(lambda message: socket.outgoing.on_next("c") if message == "a" else None)
@@ -289,7 +308,8 @@ async def test_a_message_dropped_within_a_drop_is_seen_after_it() -> None:
     peer.drop()
 
 
-async def test_a_close_within_a_drop_lets_nothing_more_in() -> None:
+async def test_close_within_a_drop() -> None:
+    """A close within a drop lets nothing more in."""
     socket, peer = serve(idle, overflow="drop_oldest", max_buffered=65, high_water=65)
     peer.congested = True
     socket.dropped.subscribe(lambda _: socket.close(4001))
@@ -301,7 +321,8 @@ async def test_a_close_within_a_drop_lets_nothing_more_in() -> None:
     assert peer.sent == ["b"]
 
 
-async def test_the_very_same_message_may_wait_many_times() -> None:
+async def test_same_message_many_times() -> None:
+    """The very same message may wait many times."""
     same = "x" * 36
     socket, peer = serve(idle, overflow="drop_oldest", max_buffered=300)
     log = watch(outgoing=socket.outgoing, dropped=socket.dropped)
@@ -337,7 +358,8 @@ async def eager(**options: Any) -> tuple[rxws.WebSocket[Any, Any], EagerWire]:
     return rxws.WebSocket(life), wire
 
 
-async def test_a_message_for_an_idle_wire_does_not_wait_and_is_counted_and_shown() -> None:
+async def test_idle_wire_sends_at_once() -> None:
+    """A message for an idle wire does not wait, and is counted and shown."""
     socket, wire = await eager()
     log = watch(outgoing=socket.outgoing)
     socket.outgoing.on_next("at once")
@@ -346,7 +368,8 @@ async def test_a_message_for_an_idle_wire_does_not_wait_and_is_counted_and_shown
     wire.drop()
 
 
-async def test_no_message_passes_one_that_waits() -> None:
+async def test_no_overtaking() -> None:
+    """A message does not overtake one that waits."""
     socket, wire = await eager()
     wire.congested = True
     socket.outgoing.on_next("first")
@@ -358,7 +381,8 @@ async def test_no_message_passes_one_that_waits() -> None:
     wire.drop()
 
 
-async def test_a_key_function_sees_every_message() -> None:
+async def test_key_function_sees_all() -> None:
+    """A key function sees every message."""
     seen: list[str] = []
     socket, wire = await eager(overflow=rxws.latest_by(seen.append))
     socket.outgoing.on_next("a")
@@ -367,7 +391,8 @@ async def test_a_key_function_sees_every_message() -> None:
     wire.drop()
 
 
-async def test_reading_is_held_only_if_the_wire_does_not_take_what_is_above_high_water() -> None:
+async def test_hold_only_what_is_left() -> None:
+    """Reading is held only if the wire does not take what is above high_water."""
     socket, wire = await eager(high_water=100, overflow=rxws.latest_by(len))
     socket.outgoing.on_next("x" * 1000)
     assert (len(wire.sent), wire._held) == (1, False)
@@ -377,9 +402,10 @@ async def test_reading_is_held_only_if_the_wire_does_not_take_what_is_above_high
     wire.drop()
 
 
-async def test_what_a_wire_has_taken_and_not_written_is_undelivered_before_what_waits(
+async def test_withdrawn_before_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """What a wire has taken and not written is undelivered before what waits."""
     socket, wire = await eager()
     taken: list[Frame] = []
     monkeypatch.setattr(wire, "withdraw", lambda: [taken.pop()] if taken else [])
@@ -394,7 +420,8 @@ async def test_what_a_wire_has_taken_and_not_written_is_undelivered_before_what_
     assert (socket.stats.sent, socket.stats.sent_bytes) == (0, 0)
 
 
-async def test_what_is_for_one_connection_alone_is_checked_like_any_message() -> None:
+async def test_one_connection_message() -> None:
+    """What is for one connection alone is checked like any message."""
     complaints: list[Exception] = []
     socket, peer = serve(
         lambda errors: errors.subscribe(complaints.append), max_buffered=100, high_water=100, overflow="drop_newest"

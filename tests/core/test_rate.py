@@ -1,12 +1,14 @@
 from rxws.core.limits import TokenBucket
 
 
-def test_a_burst_of_one_second_s_worth_passes_and_the_next_does_not() -> None:
+def test_burst() -> None:
+    """A burst of one second's worth passes, and the next one does not."""
     bucket = TokenBucket(5)
     assert [bucket.admits(10.0) for _ in range(6)] == [True] * 5 + [False]
 
 
-def test_tokens_come_back_with_time_but_never_more_than_the_burst() -> None:
+def test_tokens_come_back() -> None:
+    """Tokens come back with time, and never more than the burst."""
     bucket = TokenBucket(2)
     assert [bucket.admits(0), bucket.admits(0), bucket.admits(0.4), bucket.admits(0.9), bucket.admits(100)] == [
         1,
@@ -18,6 +20,7 @@ def test_tokens_come_back_with_time_but_never_more_than_the_burst() -> None:
     assert [bucket.admits(100), bucket.admits(100)] == [True, False]
 
 
-def test_less_than_one_a_second_still_admits_one() -> None:
+def test_slow_rate() -> None:
+    """A rate of less than one a second still admits one."""
     bucket = TokenBucket(0.1)
     assert [bucket.admits(0), bucket.admits(5), bucket.admits(10.1)] == [True, False, True]

@@ -23,7 +23,8 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receipts, "AFTER", 0.02)
 
 
-async def test_a_message_is_asked_about_after_a_while_and_a_pong_confirms_what_was_before_the_ping() -> None:
+async def test_ask_after_a_while() -> None:
+    """A message is asked about after a while, and a pong confirms what was before the ping."""
     unconfirmed, due = make()
     unconfirmed.sent(item(1))
     assert unconfirmed.ping() is None
@@ -39,7 +40,8 @@ async def test_a_message_is_asked_about_after_a_while_and_a_pong_confirms_what_w
     unconfirmed.stop()
 
 
-async def test_what_comes_after_a_ping_is_asked_about_again() -> None:
+async def test_ask_again() -> None:
+    """What comes after a ping is asked about again."""
     unconfirmed, due = make()
     unconfirmed.sent(item(1))
     unconfirmed.ask()
@@ -58,7 +60,8 @@ async def test_what_comes_after_a_ping_is_asked_about_again() -> None:
     assert len(due) <= 3
 
 
-async def test_a_quarter_of_the_limit_is_asked_about_at_once_and_the_limit_stops_sending() -> None:
+async def test_ask_at_a_quarter() -> None:
+    """A quarter of the limit is asked about at once, and the limit stops sending."""
     unconfirmed, _ = make()
     for number in range(2):
         unconfirmed.sent(item(number))
@@ -75,7 +78,8 @@ async def test_a_quarter_of_the_limit_is_asked_about_at_once_and_the_limit_stops
     unconfirmed.stop()
 
 
-async def test_a_pong_that_nobody_asked_for_confirms_nothing() -> None:
+async def test_unasked_pong() -> None:
+    """A pong that was not asked for confirms nothing."""
     unconfirmed, _ = make()
     unconfirmed.sent(item(1))
     assert not unconfirmed.pong(b"")
@@ -86,7 +90,8 @@ async def test_a_pong_that_nobody_asked_for_confirms_nothing() -> None:
     unconfirmed.stop()
 
 
-async def test_the_last_ping_asks_about_all_and_only_if_need_be() -> None:
+async def test_last_ping() -> None:
+    """The last ping asks about all, and only if need be."""
     unconfirmed, _ = make()
     assert unconfirmed.last_ping() is None
     unconfirmed.sent(item(1))
@@ -101,7 +106,8 @@ async def test_the_last_ping_asks_about_all_and_only_if_need_be() -> None:
     unconfirmed.stop()
 
 
-async def test_one_can_wait_for_arrival_of_what_is_sent_and_what_will_be() -> None:
+async def test_arrival() -> None:
+    """One can wait for the arrival of what is sent and of what will be."""
     unconfirmed, _ = make()
     await unconfirmed.arrival()
     unconfirmed.sent(item(1))

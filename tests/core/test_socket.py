@@ -7,7 +7,8 @@ from rxws.testing import serve
 from tests.streams import ended, turns
 
 
-async def test_a_socket_unpacks_into_its_three_streams() -> None:
+async def test_unpacks() -> None:
+    """A socket unpacks into its three streams."""
     socket, peer = serve(lambda incoming: None)
     incoming, outgoing, errors = socket
     assert (incoming, outgoing, errors) == (socket.incoming, socket.outgoing, socket.errors)
@@ -31,7 +32,8 @@ async def test_stats_count_both_ways() -> None:
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1006, ""), (5000, ""), (4001, "x" * 124)])
-async def test_an_illegal_close_is_a_value_error_and_nothing_goes_on_the_wire(code: int, reason: str) -> None:
+async def test_illegal_close(code: int, reason: str) -> None:
+    """An illegal close is a ValueError, and nothing goes on the wire."""
     socket, peer = serve(lambda incoming: None)
     with pytest.raises(ValueError, match=r"may not be sent|at most 123 bytes"):
         socket.close(code, reason)
@@ -50,14 +52,17 @@ async def test_its_repr_tells_the_state() -> None:
     assert repr(socket) == r"<WebSocket memory Close(code=4001, reason='\x1b')>"
 
 
-async def test_what_a_server_s_socket_has_besides_is_none_without_one() -> None:
+async def test_no_request() -> None:
+    """What a server's socket has besides is None without a request."""
     socket: rxws.WebSocket[Any, Any]
     socket, peer = serve(lambda incoming: None)
     assert (socket.request, socket.response, socket.protocol, socket.subscription) == (None, None, None, None)
     peer.drop()
 
 
-async def test_the_remote_of_a_request_is_the_socket_s() -> None:
+async def test_remote_of_request() -> None:
+    """The remote address of the request is the socket's."""
+
     class Request:
         remote = "192.0.2.1"
 

@@ -9,7 +9,8 @@ def item(message: Any, **more: Any) -> Frame:
     return Limited(Text(b"x" * 36, message), **more)
 
 
-def test_it_emits_and_late_subscribers_get_those_of_before() -> None:
+def test_undelivered_is_replayed() -> None:
+    """Undelivered emits, and late subscribers get what came before."""
     undelivered = Undelivered(10_000, print)
     early = watch(u=undelivered)
     undelivered.report(item(1), item(2))
@@ -20,19 +21,22 @@ def test_it_emits_and_late_subscribers_get_those_of_before() -> None:
     assert watch(u=undelivered) == early
 
 
-def test_late_subscribers_get_the_newest_within_the_limit() -> None:
+def test_undelivered_is_bounded() -> None:
+    """Late subscribers get the newest ones within the limit."""
     undelivered = Undelivered(3 * (36 + MESSAGE_WEIGHT), print)
     undelivered.report(*map(item, range(10)))
     assert watch(u=undelivered) == [("u", 7), ("u", 8), ("u", 9)]
 
 
-def test_one_that_is_heavier_than_the_limit_is_kept() -> None:
+def test_heavy_undelivered() -> None:
+    """A message that is heavier than the limit is kept."""
     undelivered = Undelivered(10, print)
     undelivered.report(item("heavy"))
     assert watch(u=undelivered) == [("u", "heavy")]
 
 
-def test_what_the_socket_sends_again_by_itself_is_not_reported() -> None:
+def test_resent_is_not_undelivered() -> None:
+    """What the socket sends again by itself is not reported."""
     undelivered = Undelivered(1000, print)
     undelivered.report(item("subscribe", connection=object()))
     assert watch(u=undelivered) == []

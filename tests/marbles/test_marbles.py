@@ -38,7 +38,8 @@ def numbers(*times: float, lane: str = "a") -> list[Event]:
     return [Event(time, lane, "next", number) for number, time in enumerate(times)]
 
 
-def test_values_stand_in_marbles_in_the_order_of_their_times_and_say_more_on_hover() -> None:
+def test_values() -> None:
+    """Values stand in marbles in the order of their times, and say more on hover."""
     long = {"symbol": "EURUSD", "bid": 1.07}
     events = [Event(0.1, "a", "next", "hello"), Event(0.5, "a", "next", long), Event(0.9, "a", "next", b"\x00")]
     _, marbles = drawn(Recording(events))
@@ -48,7 +49,8 @@ def test_values_stand_in_marbles_in_the_order_of_their_times_and_say_more_on_hov
     assert middles[1] - middles[0] == pytest.approx(middles[2] - middles[1], abs=0.5)
 
 
-def test_bursts_are_counted_pills_and_nothing_overlaps_or_leaves_the_picture() -> None:
+def test_bursts() -> None:
+    """Bursts are counted pills, and nothing overlaps or leaves the picture."""
     times = [0.0, 0.001, 0.002, 5.0, *(7 + step / 100 for step in range(300))]
     _, marbles = drawn(Recording(numbers(*times)))
     assert (marbles[0]["label"], marbles[0]["class"], marbles[1]["label"]) == ("×3", "m l0 burst", "3")
@@ -61,7 +63,8 @@ def test_bursts_are_counted_pills_and_nothing_overlaps_or_leaves_the_picture() -
 
 
 @pytest.mark.parametrize("layout", [Sheet(["a"], 0.0, 1.0, 840).layout(), Strip(["a"], 0.0, 1.0).layout()])
-def test_whatever_comes_how_wide_and_how_densely_marbles_stand_apart_and_all_is_counted(layout: Layout) -> None:
+def test_any_layout(layout: Layout) -> None:
+    """Marbles of any width and density stand apart, and all are counted."""
     choose = random.Random(1)
     for _ in range(300):
         lane, time, number = Lane("a"), 0.0, 0
@@ -76,7 +79,8 @@ def test_whatever_comes_how_wide_and_how_densely_marbles_stand_apart_and_all_is_
             assert after.x - after.half >= before.right + layout.gap - 1e-9
 
 
-def test_a_picture_of_a_hundred_thousand_events_is_no_larger_than_one_of_a_thousand() -> None:
+def test_picture_size_is_bounded() -> None:
+    """A picture of 100,000 events is not larger than one of 1,000."""
     many = svg(Recording(numbers(*(step / 1000 for step in range(100_000)))))
     few = svg(Recording(numbers(*(step / 10 for step in range(1000)))))
     assert len(many) < len(few) * 1.5 < 30_000
@@ -104,13 +108,15 @@ def test_ends_are_bars_crosses_and_codes() -> None:
     assert "KeyError('no <b>')" in [text.text for text in root.iter(f"{NAMESPACE}text")]
 
 
-def test_lanes_keep_their_order_and_those_without_events_are_drawn() -> None:
+def test_lane_order() -> None:
+    """Lanes keep their order, and those without events are drawn."""
     root, _ = drawn(Recording(numbers(0.1, lane="late"), SOCKET_LANES))
     names = [text.text for text in root.iter(f"{NAMESPACE}text") if text.get("class") == "name"]
     assert names == [*SOCKET_LANES, "late"]
 
 
-def test_a_box_shows_the_operators_between_two_lanes() -> None:
+def test_operators_box() -> None:
+    """A box shows the operators between two lanes."""
     events = [Event(0.1, "a", "next", 1), Event(0.2, "b", "next", 2)]
     plain, _ = drawn(Recording(events, ("a", "b")))
     root, _ = drawn(Recording(events, ("a", "b")), operators={"b": "ops.map(double)", "a": "source"})
@@ -123,7 +129,8 @@ def test_a_box_shows_the_operators_between_two_lanes() -> None:
 @pytest.mark.parametrize(
     "data", ["<script>", "\x00\x1b[31m", "\ud800", '"&', "日本語のとても長い文字列です", 1.23456789, None, [], object()]
 )
-def test_whatever_a_marble_holds_the_picture_is_valid_and_harmless(data: Any) -> None:
+def test_hostile_values(data: Any) -> None:
+    """Whatever a marble holds, the picture is valid and harmless."""
     root, marbles = drawn(
         Recording([Event(0.5, "<lane>", "next", data), Event(0.7, "<lane>", "error", ValueError(data))])
     )
@@ -134,7 +141,8 @@ def test_whatever_a_marble_holds_the_picture_is_valid_and_harmless(data: Any) ->
     ascii(Recording([Event(0.5, "a", "next", data)]))
 
 
-def test_the_text_alternative_tells_the_first_events_and_how_many_more() -> None:
+def test_text_alternative() -> None:
+    """The text alternative lists the first events and says how many more there are."""
     events = [*numbers(*(step / 10 for step in range(10))), Event(1.0, "a", "completed")]
     events += [
         Event(0.0, "s", "open"),
@@ -151,7 +159,8 @@ def test_the_text_alternative_tells_the_first_events_and_how_many_more() -> None
     assert label.endswith("e: fails with KeyError(1) at 1 s.")
 
 
-def test_a_picture_has_colours_for_light_and_dark_that_stay_its_own() -> None:
+def test_colors() -> None:
+    """A picture has colors for light and dark that stay its own."""
     text = svg(Recording(numbers(0.5)))
     assert "@media(prefers-color-scheme:dark)" in text
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
@@ -164,12 +173,14 @@ def test_a_picture_has_colours_for_light_and_dark_that_stay_its_own() -> None:
 
 
 @pytest.mark.parametrize("recording", [Recording([]), Recording([], ("a",)), Recording(numbers(0.0), ("a",))])
-def test_recordings_of_nothing_or_no_time_are_drawn_too(recording: Recording) -> None:
+def test_empty_recordings(recording: Recording) -> None:
+    """Recordings of nothing or of no time are drawn too."""
     drawn(recording)
     assert "1 s" in ascii(recording)
 
 
-def test_text_shows_values_counts_ends_and_times_below_each_other() -> None:
+def test_text() -> None:
+    """Text shows values, counts, ends and times below each other."""
     events = [
         Event(0.0, "socket", "open"),
         *numbers(0.2, 0.2, 0.2),
@@ -186,7 +197,8 @@ def test_text_shows_values_counts_ends_and_times_below_each_other() -> None:
     ]
 
 
-def test_pictures_need_nothing_but_the_standard_library_and_rx() -> None:
+def test_imports() -> None:
+    """Pictures need only the standard library and Rx."""
     program = (
         "import sys; import rxws; before = set(sys.modules); import rxws.marbles; print(set(sys.modules) - before)"
     )
@@ -196,7 +208,8 @@ def test_pictures_need_nothing_but_the_standard_library_and_rx() -> None:
     )
 
 
-def test_a_sheet_takes_events_as_they_come_and_shows_any_stretch_of_time() -> None:
+def test_sheet() -> None:
+    """A sheet takes events as they come, and shows any stretch of time."""
     sheet = Sheet(["a"], 60.0, 80.0, 840)
     lane, layout = Lane("a"), sheet.layout()
     layout.add(lane, Event(61.0, "a", "next", "one"))
@@ -210,7 +223,8 @@ def test_a_sheet_takes_events_as_they_come_and_shows_any_stretch_of_time() -> No
 
 
 @pytest.mark.parametrize(("end", "number"), [(1.1, 5), (20.0, 8), (0.0003, 3)])
-def test_times_are_round_and_few_wherever_they_begin(end: float, number: int) -> None:
+def test_ticks(end: float, number: int) -> None:
+    """Times are round and few, wherever they begin."""
     for begin in (0.0, 0.4 * end, 1000.0):
         times = ticks(begin, begin + end, number)
         assert 1 <= len(times) <= number + 1

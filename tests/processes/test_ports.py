@@ -5,7 +5,8 @@ import pytest
 from rxws.processes import ports
 
 
-def test_several_listen_on_a_port_and_nobody_else_may() -> None:
+def test_shared_port() -> None:
+    """Several sockets listen on a port, and nobody else may."""
     (reserved,) = ports.reserve("127.0.0.1", 0)
     place = reserved.getsockname()
     shared = [one for _ in range(3) for one in ports.share([reserved])]
@@ -23,7 +24,8 @@ def test_several_listen_on_a_port_and_nobody_else_may() -> None:
     ports.close(ports.reserve("127.0.0.1", place[1]))
 
 
-def test_what_is_reserved_gets_no_connections() -> None:
+def test_reserved_gets_no_connections() -> None:
+    """A port that is only reserved gets no connections."""
     (reserved,) = ports.reserve("127.0.0.1", 0)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(reserved.getsockname(), timeout=5)
@@ -35,7 +37,8 @@ def test_what_is_reserved_gets_no_connections() -> None:
 
 
 @pytest.mark.parametrize("host", [None, "localhost", ["127.0.0.1", "127.0.0.2", "127.0.0.1"]])
-def test_all_addresses_have_the_same_port_though_any_will_do(host: str | list[str] | None) -> None:
+def test_all_addresses_one_port(host: str | list[str] | None) -> None:
+    """All addresses have the same port, though any will do."""
     reserved = ports.reserve(host, 0)
     places = [one.getsockname()[:2] for one in reserved]
     assert len({port for _, port in places}) == 1
@@ -48,7 +51,8 @@ def test_all_addresses_have_the_same_port_though_any_will_do(host: str | list[st
     ports.close(reserved)
 
 
-def test_an_address_that_this_machine_does_not_have_is_missing_only_if_there_is_no_other() -> None:
+def test_missing_address() -> None:
+    """An address that this machine does not have is an error only if there is not another one."""
     with pytest.raises(OSError, match="Cannot assign"):
         ports.reserve("192.0.2.1", 0)
     (reserved,) = ports.reserve(["192.0.2.1", "127.0.0.1"], 0)

@@ -29,7 +29,8 @@ rxws.run(app, host="127.0.0.1", port={port})
 """
 
 
-def test_the_event_loop_is_uvloop_s_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop is uvloop's where it is installed."""
     loop = new_event_loop()
     assert isinstance(loop, uvloop.Loop)
     loop.close()
@@ -39,7 +40,8 @@ def test_the_event_loop_is_uvloop_s_where_it_is_installed(monkeypatch: pytest.Mo
     loop.close()
 
 
-def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_interrupt(tmp_path: Path) -> None:
+    """The server serves until it is interrupted."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -87,20 +89,21 @@ async def ask(port: int) -> str:
         (1, {"host": "192.0.2.1"}, OSError, "Cannot assign"),
     ],
 )
-def test_what_makes_no_sense_with_workers_is_a_clear_error(
-    workers: Any, options: Any, error: type[Exception], says: str
-) -> None:
+def test_bad_workers_options(workers: Any, options: Any, error: type[Exception], says: str) -> None:
+    """What makes no sense with workers is a clear error."""
     with pytest.raises(error, match=says):
         rxws.run(web.Application(), workers=workers, **options)
 
 
-def test_a_system_without_what_workers_need_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without what workers need is a clear error."""
     monkeypatch.delattr(socket, "SO_REUSEPORT")
     with pytest.raises(RuntimeError, match="no fork or no SO_REUSEPORT"):
         rxws.run(web.Application(), workers=2)
 
 
-async def test_workers_are_not_forked_beside_an_event_loop_or_from_a_thread() -> None:
+async def test_fork_in_loop_or_thread() -> None:
+    """Workers are not forked beside an event loop or from a thread."""
     with pytest.raises(RuntimeError, match="cannot within an event loop"):
         rxws.run(web.Application(), workers=2)
     errors: list[Exception] = []
@@ -118,7 +121,8 @@ async def test_workers_are_not_forked_beside_an_event_loop_or_from_a_thread() ->
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_port_in_use_is_an_error_at_once_even_if_it_could_be_shared(shared: bool) -> None:
+def test_port_in_use(shared: bool) -> None:
+    """A port in use is an error at once, even if it could be shared."""
     with socket.create_server(("127.0.0.1", 0), reuse_port=shared) as other:
         port = other.getsockname()[1]
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"):

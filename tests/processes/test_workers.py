@@ -34,7 +34,8 @@ def run(work: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
 
 
-def test_the_parent_hears_once_that_all_are_ready_and_nothing_is_printed_twice() -> None:
+def test_ready_once() -> None:
+    """The parent hears once that all are ready, and nothing is printed twice."""
     finished = run("""
     done = []
     signal.signal(signal.SIGTERM, lambda number, frame: done.append(number))
@@ -46,8 +47,8 @@ def test_the_parent_hears_once_that_all_are_ready_and_nothing_is_printed_twice()
     assert (finished.stdout, finished.stderr) == ("before ready: 499 after\n", "")
 
 
-def test_what_ends_before_it_is_ready_is_an_error_whatever_it_has_started() -> None:
-    """What it has started still could tell something."""
+def test_end_before_ready() -> None:
+    """A worker that ends before it is ready is an error, even if a process that it started still has the pipe."""
     finished = run("""
     started = os.fork()
     if not started:
@@ -71,8 +72,8 @@ def test_what_exits_says_why() -> None:
     assert "after" in finished.stdout
 
 
-def test_when_all_die_at_once_it_ends_at_once() -> None:
-    """This process is stopped until all of them are dead."""
+def test_all_die_at_once() -> None:
+    """When all workers die while their parent is stopped, it ends at once."""
     began = time.monotonic()
     finished = run("""
     parent = os.getppid()

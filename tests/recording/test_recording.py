@@ -38,7 +38,8 @@ DATA = [
 
 
 @pytest.mark.parametrize("data", DATA, ids=ascii)
-def test_what_json_can_say_and_bytes_come_back_as_they_were(data: Any) -> None:
+def test_json_values(data: Any) -> None:
+    """What JSON can say, and bytes, come back as they were."""
     event = Event(1.25, "incoming", "next", data)
     text = line(event)
     assert text.encode().decode() == text
@@ -46,7 +47,8 @@ def test_what_json_can_say_and_bytes_come_back_as_they_were(data: Any) -> None:
     assert event_of(text) == event
 
 
-def test_errors_and_closes_come_back_with_their_name_text_code_and_reason() -> None:
+def test_errors_and_closes() -> None:
+    """Errors and closes come back with their name, text, code and reason."""
     error = event_of(line(Event(0.0, "errors", "next", KeyError("no")))).data
     assert (type(error), error.type, error.text, str(error), repr(error)) == (
         (RecordedError, "KeyError", "'no'", "'no'", "KeyError(\"'no'\")")
@@ -57,18 +59,21 @@ def test_errors_and_closes_come_back_with_their_name_text_code_and_reason() -> N
 
 
 @pytest.mark.parametrize("message", ["{", b"\xff"])
-def test_an_undecodable_message_is_kept_whole(message: str | bytes) -> None:
+def test_undecodable_message(message: str | bytes) -> None:
+    """An undecodable message is kept whole."""
     for error in (rxws.DecodeError(message), RecordedError("DecodeError", "?", message)):
         assert event_of(line(Event(0.0, "errors", "next", error))).data.message == message
 
 
 @pytest.mark.parametrize("data", [object(), {1, 2}, float("nan"), {(1, 2): 3}, [b"x"]])
-def test_what_json_cannot_say_comes_back_as_its_repr(data: Any) -> None:
+def test_not_json(data: Any) -> None:
+    """What JSON cannot say comes back as its repr."""
     assert event_of(line(Event(0.0, "a", "next", data))).data == Unreadable(repr(data))
     assert repr(Unreadable("<object>")) == "<object>"
 
 
-def test_a_file_holds_a_header_and_a_line_for_each_event_and_is_read_as_it_is_iterated(tmp_path: Path) -> None:
+def test_file_format(tmp_path: Path) -> None:
+    """A file holds a header and a line for each event, and is read as it is iterated."""
     events = [Event(0.5, "a", "next", 1), Event(1.0, "a", "completed")]
     made = Recording(events, ("a", "b"), datetime(2026, 1, 2, tzinfo=UTC), {"url": "ws://x/"})
     write(made, tmp_path / "r.jsonl")
@@ -91,13 +96,15 @@ def test_a_file_holds_a_header_and_a_line_for_each_event_and_is_read_as_it_is_it
 
 
 @pytest.mark.parametrize("text", ["", "hello\n", "[]\n", '{"recording": "x"}\n', '{"a": 1}\n'])
-def test_what_is_no_recording_is_an_error_that_says_so(tmp_path: Path, text: str) -> None:
+def test_not_a_recording(tmp_path: Path, text: str) -> None:
+    """What is not a recording is an error that says so."""
     (tmp_path / "r.jsonl").write_text(text)
     with pytest.raises(ValueError, match="is no recording: its first line should be like"):
         read(tmp_path / "r.jsonl")
 
 
-def test_a_newer_version_and_a_bad_line_are_errors_and_half_a_last_line_is_none(tmp_path: Path) -> None:
+def test_bad_lines(tmp_path: Path) -> None:
+    """A newer version and a bad line are errors, and half a last line is ignored."""
     path = tmp_path / "r.jsonl"
     path.write_text('{"recording": 2}\n')
     with pytest.raises(ValueError, match="has version 2 of the format; this rxws reads 1"):
@@ -133,7 +140,8 @@ async def session(file: Path) -> list[Event]:
     return list(kept[0].recording)
 
 
-def test_a_session_is_recorded_in_order_with_the_event_loop_s_times(tmp_path: Path) -> None:
+def test_session(tmp_path: Path) -> None:
+    """A session is recorded in order, with the event loop's times."""
     events = run_virtually(session(tmp_path / "r.jsonl"))
     assert events == [
         Event(0.0, "socket", "open"),
@@ -152,7 +160,9 @@ def test_a_session_is_recorded_in_order_with_the_event_loop_s_times(tmp_path: Pa
     assert abs(datetime.now(UTC) - recording.start).total_seconds() < 60  # type: ignore[operator]
 
 
-async def test_a_recorder_starts_no_reading_and_observes_no_errors(caplog: pytest.LogCaptureFixture) -> None:
+async def test_recorder_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A recorder does not start reading, and does not observe errors."""
+
     async def waits(socket: rxws.WebSocket[Any, Any]) -> None:
         await asyncio.sleep(0.02)
         socket.incoming.subscribe(lambda message: 1 / int(message))
@@ -169,7 +179,9 @@ async def test_a_recorder_starts_no_reading_and_observes_no_errors(caplog: pytes
     assert "which nobody observed" in caplog.text
 
 
-async def test_errors_are_recorded_whether_or_not_they_are_observed() -> None:
+async def test_errors() -> None:
+    """Errors are recorded whether or not they are observed."""
+
     async def fails(socket: rxws.WebSocket[Any, Any]) -> None:
         async with rxws.core.socket.closing_on_exit(socket._life):  # type: ignore[attr-defined]
             raise LookupError("within")
@@ -192,7 +204,8 @@ async def test_errors_are_recorded_whether_or_not_they_are_observed() -> None:
         assert type(kept[0].recording.lane("errors")[0].data).__name__ == name
 
 
-async def test_a_socket_that_comes_back_has_an_open_and_a_close_for_each_connection() -> None:
+async def test_reconnecting_socket() -> None:
+    """A socket that comes back has an open and a close for each connection."""
     dialer = MemoryDialer()
     async with connect(dialer, rxws.Backoff(initial=0.001)) as socket:
         kept = keep(socket)
@@ -212,7 +225,8 @@ async def test_a_socket_that_comes_back_has_an_open_and_a_close_for_each_connect
     ]
 
 
-async def test_a_recorder_of_an_open_or_a_closed_socket_says_what_it_is() -> None:
+async def test_open_and_closed_sockets() -> None:
+    """A recorder of an open or a closed socket says what it is."""
     socket, peer = serve(upper, protocol="chat", protocols=["chat"])
     kept = keep(socket)
     assert kept.recording.about == {"remote": "memory", "protocol": "chat"}
@@ -224,7 +238,8 @@ async def test_a_recorder_of_an_open_or_a_closed_socket_says_what_it_is() -> Non
     assert late.recording.lane("socket")[-2].data == rxws.Close.received(1006)
 
 
-async def test_disposing_ends_a_recording_and_nothing_follows() -> None:
+async def test_dispose() -> None:
+    """Disposing ends a recording, and nothing follows."""
     socket, peer = serve(upper)
     kept = keep(socket)
     peer.send("a")
@@ -241,7 +256,8 @@ class Tick(msgspec.Struct):
     price: float
 
 
-async def test_typed_messages_are_recorded_as_json_values(tmp_path: Path) -> None:
+async def test_typed_messages(tmp_path: Path) -> None:
+    """Typed messages are recorded as JSON values."""
     codec = rxws.codecs.msgspec(Tick)
     recorders: list[Any] = []
     socket, peer = serve(
@@ -265,13 +281,16 @@ class Odd:
 
 
 @pytest.mark.parametrize(("item", "plain"), [(1, 1), ("a", "a"), (None, None)])
-def test_what_a_codec_cannot_make_plain_stays_as_it_is(item: Any, plain: Any) -> None:
+def test_not_made_plain(item: Any, plain: Any) -> None:
+    """What a codec cannot make plain stays as it is."""
     from rxws.recording.plain import plainly
 
     assert plainly(Odd())(item) == plain
 
 
-def test_observables_are_recorded_with_their_names_and_ends(tmp_path: Path) -> None:
+def test_observables(tmp_path: Path) -> None:
+    """Observables are recorded with their names and ends."""
+
     async def main() -> None:
         ticks = reactivex.interval(0.5).pipe(ops.take(2))
         fails = reactivex.timer(2.0).pipe(ops.flat_map(lambda _: reactivex.throw(ValueError("no"))))
@@ -290,7 +309,8 @@ def test_observables_are_recorded_with_their_names_and_ends(tmp_path: Path) -> N
     assert recording.about == {"feed": "test"}
 
 
-def test_observables_are_recorded_from_any_thread_and_without_an_event_loop() -> None:
+def test_observables_of_threads() -> None:
+    """Observables are recorded from any thread and without an event loop."""
     source = Subject[int]()
     kept = keep({"numbers": source}, max_events=500)
     threads = [threading.Thread(target=lambda: [source.on_next(n) for n in range(200)]) for _ in range(5)]
@@ -308,7 +328,8 @@ def test_observables_are_recorded_from_any_thread_and_without_an_event_loop() ->
 # Files
 
 
-def test_lines_are_flushed_while_a_recording_goes_on(tmp_path: Path) -> None:
+def test_flushed_in_time(tmp_path: Path) -> None:
+    """Lines are flushed while a recording goes on."""
     source = Subject[str]()
     recorder = record({"a": source}, tmp_path / "r.jsonl")
     source.on_next("x")
@@ -320,7 +341,8 @@ def test_lines_are_flushed_while_a_recording_goes_on(tmp_path: Path) -> None:
     recorder.dispose()
 
 
-def test_a_full_file_ends_a_recording_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_file_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A full file ends a recording and says so."""
     source = Subject[str]()
     recorder = record({"a": source}, tmp_path / "r.jsonl", max_bytes=1000)
     for _ in range(100):
@@ -337,7 +359,8 @@ def test_a_full_file_ends_a_recording_and_says_so(tmp_path: Path, caplog: pytest
         record({"a": source}, tmp_path / "none" / "r.jsonl")
 
 
-def test_what_a_slow_disk_cannot_take_is_counted_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a slow disk cannot take is counted in the file."""
     monkeypatch.setattr(pen, "MAX_QUEUED", 1000)
     monkeypatch.setattr(pen, "FLUSH_TIMEOUT", 0.01)
     source, disk = Subject[str](), threading.Event()
@@ -359,9 +382,8 @@ def test_what_a_slow_disk_cannot_take_is_counted_in_the_file(tmp_path: Path, mon
     assert 3 < len(events) < 15
 
 
-def test_closing_does_not_wait_for_ever_for_a_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_close_on_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Closing does not wait forever for a disk."""
     monkeypatch.setattr(pen, "FLUSH_TIMEOUT", 0.01)
     disk = threading.Event()
     pen._writers.submit(disk.wait)
@@ -372,7 +394,8 @@ def test_closing_does_not_wait_for_ever_for_a_disk(
     assert list(read(tmp_path / "r.jsonl")) == []
 
 
-def test_a_full_disk_ends_a_recording_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_full_disk(caplog: pytest.LogCaptureFixture) -> None:
+    """A full disk ends a recording and is logged."""
     source = Subject[str]()
     recorder = record({"a": source}, "/dev/full")
     pen._writers.submit(lambda: None).result(5)
@@ -381,7 +404,9 @@ def test_a_full_disk_ends_a_recording_and_is_logged(caplog: pytest.LogCaptureFix
     assert "/dev/full cannot be written" in caplog.text
 
 
-def test_a_disk_that_is_full_at_the_end_is_logged_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_full_disk_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that is full at the end is logged too."""
+
     class Full:
         def write(self, data: bytes) -> None: ...
 
@@ -417,7 +442,8 @@ RECORDING = Recording(
     ("speed", "times"), [(1.0, [0, 1, 2, 4, 4, 5]), (2.0, [0, 0.5, 1, 2, 2, 2.5]), (float("inf"), [0] * 6)]
 )
 @virtual_time
-async def test_events_come_when_they_came_or_faster(speed: float, times: list[float]) -> None:
+async def test_speed(speed: float, times: list[float]) -> None:
+    """Events come when they came, or faster."""
     loop, seen = asyncio.get_running_loop(), list[Any]()
     await replay(RECORDING, speed=speed).pipe(
         ops.do_action(lambda event: seen.append((loop.time(), event))), ops.count()
@@ -434,7 +460,8 @@ async def test_a_lane_ends_as_it_did() -> None:
     assert repr(log[-2]) == "('b#', KeyError('no'))"
 
 
-def test_a_virtual_scheduler_plays_too_and_disposing_stops() -> None:
+def test_virtual_scheduler() -> None:
+    """A virtual scheduler plays too, and disposing stops it."""
     scheduler = VirtualTimeScheduler()
     log: list[int] = []
     replay(RECORDING, "a").subscribe(log.append, scheduler=scheduler)
@@ -443,7 +470,8 @@ def test_a_virtual_scheduler_plays_too_and_disposing_stops() -> None:
     assert log == [1, -1, 2]
 
 
-def test_without_an_event_loop_it_plays_on_a_thread() -> None:
+def test_without_a_loop() -> None:
+    """Without an event loop a recording plays on a thread."""
     log, done = list[int](), threading.Event()
     replay(RECORDING, "a", speed=1000).subscribe(log.append, on_completed=done.set)
     assert done.wait(10)
@@ -466,7 +494,8 @@ class Hasty(TimeoutScheduler):
         return Disposable()
 
 
-def test_a_timer_that_fires_before_it_is_held_does_not_stop_it() -> None:
+def test_hasty_timer() -> None:
+    """A timer that fires before it is held does not stop the playback."""
     log, done = list[int](), threading.Event()
     replay(RECORDING, "a", speed=40).subscribe(log.append, on_completed=done.set, scheduler=Hasty())
     assert done.wait(10)
@@ -474,7 +503,8 @@ def test_a_timer_that_fires_before_it_is_held_does_not_stop_it() -> None:
 
 
 @virtual_time
-async def test_many_events_at_once_leave_others_their_turn() -> None:
+async def test_many_events_at_once() -> None:
+    """Many events at once leave others their turn."""
     done: list[int] = []
     recording = Recording([Event(0.0, "a", "next", n) for n in range(1000)])
     replay(recording, "a").subscribe(done.append)
@@ -483,7 +513,8 @@ async def test_many_events_at_once_leave_others_their_turn() -> None:
     assert len(done) == 1000
 
 
-async def test_a_file_that_cannot_be_read_on_fails_the_observable(tmp_path: Path) -> None:
+async def test_unreadable_file(tmp_path: Path) -> None:
+    """A file that cannot be read on fails the Observable."""
     (tmp_path / "r.jsonl").write_text('{"recording":1,"start":null,"lanes":[],"about":{}}\nbad\n')
     with pytest.raises(ValueError, match="line 2: no event"):
         await replay(read(tmp_path / "r.jsonl"))

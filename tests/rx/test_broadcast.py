@@ -9,7 +9,8 @@ from rxws.rx.broadcast import Hot, Outcome
 from tests.streams import watch
 
 
-def test_an_observer_that_raises_does_not_keep_the_item_from_the_others() -> None:
+def test_observer_raises() -> None:
+    """An observer that raises does not keep the item from the others."""
     errors: list[Exception] = []
     hot = Hot[int](errors.append)
     hot.subscribe(lambda _: 1 / 0, on_completed=lambda: [][0])
@@ -20,7 +21,8 @@ def test_an_observer_that_raises_does_not_keep_the_item_from_the_others() -> Non
     assert [type(error) for error in errors] == [ZeroDivisionError, IndexError]
 
 
-def test_what_is_emitted_within_a_notification_follows_it_for_all() -> None:
+def test_emit_within_emit() -> None:
+    """What is emitted within a notification follows it for all."""
     hot = Hot[int](print)
     hot.subscribe(lambda value: hot.emit(value + 1) if value < 3 else None)
     log = watch(hot=hot)
@@ -28,7 +30,8 @@ def test_what_is_emitted_within_a_notification_follows_it_for_all() -> None:
     assert log == [("hot", 1), ("hot", 2), ("hot", 3)]
 
 
-def test_an_end_within_a_notification_comes_after_it_for_all_and_once() -> None:
+def test_end_within_emit() -> None:
+    """An end within a notification comes after it for all, and once."""
     hot = Hot[int](print)
 
     def end(value: int) -> None:
@@ -48,7 +51,8 @@ def test_an_end_within_a_notification_comes_after_it_for_all_and_once() -> None:
     assert log == [[("hot", 1), ("hot", 2), "hot|"], "late|"]
 
 
-def test_an_observer_that_unsubscribes_gets_no_more_and_twice_is_once() -> None:
+def test_unsubscribe() -> None:
+    """An observer that unsubscribes gets no more, and doing it twice is harmless."""
     hot = Hot[int](print)
     seen: list[int] = []
     subscription = hot.subscribe(seen.append)
@@ -66,7 +70,8 @@ def test_an_error_ends_all_observers() -> None:
     assert log == [("a#", error), ("b#", error)]
 
 
-def test_an_outcome_is_the_same_for_early_and_late_subscribers() -> None:
+def test_outcome() -> None:
+    """An outcome is the same for early and late subscribers."""
     outcome = Outcome[int](print)
     log = watch(early=outcome)
     outcome.settle(1)
@@ -74,7 +79,8 @@ def test_an_outcome_is_the_same_for_early_and_late_subscribers() -> None:
     assert log == [("early", 1), "early|", ("late", 1), "late|"]
 
 
-def test_a_subject_of_the_user_s_can_be_the_observer() -> None:
+def test_subject_as_observer() -> None:
+    """A Subject of the user can be the observer."""
     hot, subject = Hot[int](print), Subject[int]()
     log = watch(subject=subject)
     hot.subscribe(subject)
@@ -83,14 +89,16 @@ def test_a_subject_of_the_user_s_can_be_the_observer() -> None:
     assert log == [("subject", 1), "subject|"]
 
 
-def test_who_comes_after_a_failure_gets_it_too() -> None:
+def test_late_failure() -> None:
+    """Who comes after a failure gets it too."""
     hot, error = Hot[int](print), ValueError()
     hot.end(error)
     hot.end()
     assert watch(late=hot) == [("late#", error)]
 
 
-def test_an_observer_that_was_given_no_on_error_makes_no_second_error_of_it() -> None:
+def test_no_on_error() -> None:
+    """An observer that was given no on_error does not make a second error of it."""
     errors: list[Exception] = []
     hot = Hot[int](errors.append)
     hot.subscribe(lambda _: None)
@@ -100,7 +108,8 @@ def test_an_observer_that_was_given_no_on_error_makes_no_second_error_of_it() ->
     assert (errors, log) == ([], [("hot#", error)])
 
 
-def test_a_cancelled_future_s_result_is_an_error_as_any_other() -> None:
+def test_cancelled_future() -> None:
+    """The result of a cancelled future is an error as any other."""
     errors: list[Exception] = []
     hot = Hot[int](errors.append)
     future: asyncio.Future[int] = asyncio.Future(loop=asyncio.new_event_loop())
@@ -113,7 +122,8 @@ def test_a_cancelled_future_s_result_is_an_error_as_any_other() -> None:
     assert [(type(error), type(error.__cause__)) for error in errors] == [(RuntimeError, asyncio.CancelledError)]
 
 
-def test_what_is_no_exception_but_an_exit_goes_through_and_harms_nothing() -> None:
+def test_exit_passes() -> None:
+    """An exit that is not an Exception goes through and harms nothing."""
     hot = Hot[int](print)
 
     def leave(value: int) -> None:
@@ -129,7 +139,8 @@ def test_what_is_no_exception_but_an_exit_goes_through_and_harms_nothing() -> No
     assert log == [("hot", 2), "hot|"]
 
 
-def test_who_subscribes_within_a_notification_gets_what_follows() -> None:
+def test_subscribe_within_emit() -> None:
+    """Who subscribes within a notification gets what follows."""
     hot = Hot[int](print)
     log: list[Any] = []
     hot.subscribe(lambda value: log.append(watch(late=hot)) if value == 1 else None)
@@ -139,7 +150,8 @@ def test_who_subscribes_within_a_notification_gets_what_follows() -> None:
     assert log == [[("late", 2), "late|"]]
 
 
-def test_who_unsubscribes_within_a_notification_gets_no_more_and_the_others_all() -> None:
+def test_unsubscribe_within_emit() -> None:
+    """Who unsubscribes within a notification gets no more, and the others get all."""
     hot = Hot[int](print)
     seen: list[int] = []
 
@@ -154,7 +166,8 @@ def test_who_unsubscribes_within_a_notification_gets_no_more_and_the_others_all(
     assert (seen, log) == ([1], [("hot", 1), ("hot", 2)])
 
 
-def test_who_subscribes_to_an_outcome_while_it_is_told_gets_all_of_it_once() -> None:
+def test_subscribe_within_outcome() -> None:
+    """Who subscribes to an outcome while it is emitted gets all of it once."""
     outcome = Outcome[int](print)
     log: list[Any] = []
     outcome.subscribe(lambda value: log.append(watch(late=outcome)))
@@ -162,7 +175,8 @@ def test_who_subscribes_to_an_outcome_while_it_is_told_gets_all_of_it_once() -> 
     assert log == [[("late", 1), "late|"]]
 
 
-def test_operators_find_one_lock_of_a_hot_stream() -> None:
+def test_one_lock() -> None:
+    """Operators find one lock of a hot stream."""
     hot = Hot[int](print)
     assert hot.lock is hot.lock
     with hot.lock, hot.lock:
@@ -172,7 +186,8 @@ def test_operators_find_one_lock_of_a_hot_stream() -> None:
     assert log == [("merged", 1), ("merged", 1)]
 
 
-def test_a_subscriber_that_is_disposed_within_a_notification_gets_nothing_more_of_it() -> None:
+def test_disposed_within_emit() -> None:
+    """A subscriber that is disposed within a notification gets nothing more of it."""
     hot = Hot[int](print)
     seen: list[str] = []
 

@@ -5,7 +5,8 @@ from reactivex.disposable import Disposable
 from rxws.rx.disposal import Linked, on_dispose
 
 
-def test_a_watched_disposable_stays_what_it_is() -> None:
+def test_watched_stays_itself() -> None:
+    """A watched Disposable stays what it is."""
     done: list[str] = []
     disposable = Disposable(lambda: done.append("action"))
     on_dispose(disposable, lambda: done.append("noticed"))
@@ -26,7 +27,9 @@ def test_all_who_watch_are_told_once() -> None:
     assert told == [1, 2, 3]
 
 
-def test_one_without_a_flag_of_its_own_is_watched_too() -> None:
+def test_without_flag() -> None:
+    """A Disposable without a flag of its own is watched too."""
+
     class Own(DisposableBase):
         def dispose(self) -> None:
             pass
@@ -39,7 +42,9 @@ def test_one_without_a_flag_of_its_own_is_watched_too() -> None:
     assert told == [1]
 
 
-def test_a_flag_that_is_a_property_is_left_alone() -> None:
+def test_property_flag() -> None:
+    """A flag that is a property is left alone."""
+
     class Computed(DisposableBase):
         done = False
 
@@ -65,7 +70,8 @@ def test_a_flag_set_to_false_is_no_end() -> None:
     assert told == []
 
 
-def test_who_watches_is_told_when_the_disposal_is_done() -> None:
+def test_notified_after_disposal() -> None:
+    """The watcher is notified when the disposal is done."""
     done: list[str] = []
     disposable = Disposable(lambda: done.append("action"))
     on_dispose(disposable, lambda: done.append("told"))
@@ -73,7 +79,8 @@ def test_who_watches_is_told_when_the_disposal_is_done() -> None:
     assert done == ["action", "told"]
 
 
-def test_who_watches_is_told_even_if_the_disposal_fails() -> None:
+def test_notified_if_disposal_fails() -> None:
+    """The watcher is notified even if the disposal fails."""
     told: list[int] = []
     disposable = Disposable(lambda: [][0])
     on_dispose(disposable, lambda: told.append(1))
@@ -82,7 +89,8 @@ def test_who_watches_is_told_even_if_the_disposal_fails() -> None:
     assert told == [1]
 
 
-def test_a_class_is_extended_once_for_all_its_objects() -> None:
+def test_class_extended_once() -> None:
+    """A class is extended once for all its objects."""
     first, second, unwatched = Disposable(), Disposable(), Disposable()
     on_dispose(first, print)
     on_dispose(second, print)
@@ -90,7 +98,8 @@ def test_a_class_is_extended_once_for_all_its_objects() -> None:
     assert type(unwatched) is Disposable
 
 
-def test_what_is_linked_is_disposed_once_with_its_owner_even_if_it_raises() -> None:
+def test_linked() -> None:
+    """What is linked is disposed once with its owner, even if it raises."""
     log: list[str] = []
 
     def fail() -> None:

@@ -22,7 +22,8 @@ def test_a_closed_loop_ignores_calls() -> None:
     assert called == []
 
 
-async def test_calls_beyond_the_limit_are_refused() -> None:
+async def test_call_limit() -> None:
+    """Calls beyond the limit are refused."""
     thread = LoopThread(asyncio.get_running_loop())
     called: list[int] = []
     assert [thread.hand_over(called.append, number, limit=2) for number in range(3)] == [True, True, False]
@@ -30,7 +31,8 @@ async def test_calls_beyond_the_limit_are_refused() -> None:
     assert called == [0, 1]
 
 
-async def test_a_call_that_raises_does_not_keep_the_next_one() -> None:
+async def test_call_raises() -> None:
+    """A call that raises does not keep the next one."""
     loop = asyncio.get_running_loop()
     raised: list[object] = []
     loop.set_exception_handler(lambda _, context: raised.append(type(context["exception"])))
@@ -42,7 +44,8 @@ async def test_a_call_that_raises_does_not_keep_the_next_one() -> None:
     assert (raised, called) == ([ZeroDivisionError], [1])
 
 
-async def test_calls_that_come_while_calling_wait_for_the_next_turn() -> None:
+async def test_calls_within_calls() -> None:
+    """Calls that come while calling wait for the next turn."""
     thread = LoopThread(asyncio.get_running_loop())
     called: list[int] = []
 
@@ -79,7 +82,8 @@ def test_a_closed_loop_keeps_no_calls() -> None:
     assert [ref() for ref in kept] == [None] * 10
 
 
-def test_what_the_loop_did_not_come_to_is_settled_when_it_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+def test_settle(caplog: pytest.LogCaptureFixture) -> None:
+    """What the loop did not come to is settled when it is closed."""
     called: list[int] = []
     loop = asyncio.new_event_loop()
     thread = LoopThread(loop)
@@ -95,7 +99,8 @@ def test_what_the_loop_did_not_come_to_is_settled_when_it_is_closed(caplog: pyte
     assert called == [1, 2]
 
 
-async def test_a_call_from_the_loop_s_own_thread_is_made_at_once() -> None:
+async def test_call_in_own_thread() -> None:
+    """A call from the loop's own thread is made at once."""
     thread = LoopThread(asyncio.get_running_loop())
     called: list[int] = []
     thread.run(called.append, 1)

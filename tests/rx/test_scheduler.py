@@ -14,7 +14,8 @@ from tests.streams import ended
 BOTH_LOOPS = True
 
 
-async def test_immediate_work_runs_at_once_and_what_is_due_now_soon() -> None:
+async def test_order() -> None:
+    """Immediate work runs at once, and what is due now soon."""
     scheduler = LoopScheduler(asyncio.get_running_loop())
     log: list[str] = []
     scheduler.schedule(lambda *_: log.append("at once"))
@@ -25,7 +26,8 @@ async def test_immediate_work_runs_at_once_and_what_is_due_now_soon() -> None:
     assert log == ["at once", "soon", "later"]
 
 
-async def test_too_much_immediate_work_waits_for_the_next_turn() -> None:
+async def test_too_much_immediate_work() -> None:
+    """Too much immediate work waits for the next turn."""
     scheduler = LoopScheduler(asyncio.get_running_loop())
     done: list[int] = []
     for number in range(MAX_AT_ONCE + 5):
@@ -36,7 +38,8 @@ async def test_too_much_immediate_work_waits_for_the_next_turn() -> None:
     assert done == list(range(MAX_AT_ONCE + 5))
 
 
-async def test_disposing_cancels_what_is_scheduled() -> None:
+async def test_dispose() -> None:
+    """Disposing cancels what is scheduled."""
     scheduler = LoopScheduler(asyncio.get_running_loop())
     done: list[int] = []
     scheduler.schedule_relative(0.001, lambda *_: done.append(1)).dispose()
@@ -45,7 +48,8 @@ async def test_disposing_cancels_what_is_scheduled() -> None:
     assert done == []
 
 
-async def test_timed_work_that_a_thread_asks_for_runs_on_the_event_loop() -> None:
+async def test_thread_schedules() -> None:
+    """Timed work that a thread asks for runs on the event loop."""
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 60
@@ -55,7 +59,8 @@ async def test_timed_work_that_a_thread_asks_for_runs_on_the_event_loop() -> Non
     assert await asyncio.wait_for(ran, 5) == threading.get_ident()
 
 
-async def test_timed_work_that_a_thread_cancels_does_not_run() -> None:
+async def test_thread_cancels() -> None:
+    """Timed work that a thread cancels does not run."""
     loop = asyncio.get_running_loop()
     scheduler = LoopScheduler(loop)
     done: list[int] = []
@@ -66,7 +71,8 @@ async def test_timed_work_that_a_thread_cancels_does_not_run() -> None:
     assert done == []
 
 
-async def test_immediate_work_stays_in_the_thread_that_asks_for_it() -> None:
+async def test_thread_runs_its_own() -> None:
+    """Immediate work stays in the thread that asks for it."""
     scheduler = LoopScheduler(asyncio.get_running_loop())
     threads: list[int] = []
 
@@ -78,7 +84,9 @@ async def test_immediate_work_stays_in_the_thread_that_asks_for_it() -> None:
     assert threads != [threading.get_ident()]
 
 
-async def test_operators_behind_a_source_on_a_thread_work() -> None:
+async def test_operators_behind_a_thread() -> None:
+    """Operators behind a source on a thread work."""
+
     def handler() -> Observable[str]:
         ticks = reactivex.timer(0.005, scheduler=TimeoutScheduler.singleton())
         return ticks.pipe(ops.delay(0.005), ops.map(str))
@@ -88,7 +96,9 @@ async def test_operators_behind_a_source_on_a_thread_work() -> None:
     assert peer.sent == ["0"]
 
 
-def test_a_closed_loop_ignores_what_a_thread_asks_for() -> None:
+def test_closed_loop() -> None:
+    """A closed loop ignores what a thread asks for."""
+
     async def make() -> LoopScheduler:
         return LoopScheduler(asyncio.get_running_loop())
 

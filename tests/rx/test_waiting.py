@@ -14,7 +14,8 @@ def test_what_waits_comes_in_order() -> None:
     assert [waiting.pop() for _ in range(len(waiting))] == [0, 1, 2]
 
 
-def test_what_nobody_is_held_for_is_bounded_and_one_item_of_everybody_who_is_held_is_not() -> None:
+def test_waiting_is_bounded() -> None:
+    """Items that hold nobody are bounded, and the first item of each held source is not."""
     waiting, held = WaitingItems[int](), [source() for _ in range(5000)]
     for number, one in enumerate(held):
         assert waiting.put(number, one)
@@ -23,7 +24,8 @@ def test_what_nobody_is_held_for_is_bounded_and_one_item_of_everybody_who_is_hel
     assert not waiting.put(0, source())
 
 
-def test_what_those_have_left_who_are_gone_is_bounded() -> None:
+def test_leftovers_are_bounded() -> None:
+    """Items that departed sources left behind are bounded."""
     waiting, held = WaitingItems[int](), [source() for _ in range(MAX_WAITING)]
     for number, one in enumerate(held):
         assert waiting.put(number, one)

@@ -20,7 +20,8 @@ def member(hub: Hub) -> tuple[rxws.WebSocket[object, object], MemoryWire] | None
     return socket, wire
 
 
-async def test_a_hub_knows_its_open_sockets_and_counts_the_others() -> None:
+async def test_counts() -> None:
+    """A hub knows its open sockets and counts the others."""
     hub = Hub(None, 1001, 1)
     log = watch(opened=hub.opened)
     members = [member(hub) for _ in range(3)]
@@ -34,7 +35,8 @@ async def test_a_hub_knows_its_open_sockets_and_counts_the_others() -> None:
     assert log[-1] == "opened|"
 
 
-async def test_a_hub_refuses_what_is_beyond_its_limit_until_a_place_is_free() -> None:
+async def test_limit() -> None:
+    """A hub refuses what is beyond its limit until a place is free."""
     hub = Hub(1, 1001, 1)
     first = member(hub)
     assert first is not None
@@ -45,7 +47,8 @@ async def test_a_hub_refuses_what_is_beyond_its_limit_until_a_place_is_free() ->
     await hub.shut_down()
 
 
-async def test_a_hub_that_shuts_down_refuses_all_and_closes_who_was_on_the_way() -> None:
+async def test_refuses_at_shutdown() -> None:
+    """A hub that shuts down refuses all and closes a socket that was on its way."""
     hub = Hub(None, 1012, 1)
     life, wire = Lifecycle(check({})), MemoryWire()
     assert hub.admit(life)
@@ -56,7 +59,8 @@ async def test_a_hub_that_shuts_down_refuses_all_and_closes_who_was_on_the_way()
     assert member(hub) is None
 
 
-async def test_a_socket_whose_handshake_fails_gives_its_place_back() -> None:
+async def test_failed_handshake() -> None:
+    """A socket whose handshake fails gives its place back."""
     hub = Hub(1, 1001, 1)
     life = Lifecycle(check({}))
     assert hub.admit(life)
@@ -66,7 +70,8 @@ async def test_a_socket_whose_handshake_fails_gives_its_place_back() -> None:
     assert hub.admit(Lifecycle(check({})))
 
 
-async def test_a_subscriber_of_opened_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_opened_subscriber_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """A subscriber of opened that raises is logged."""
     hub = Hub(None, 1001, 1)
     hub.opened.subscribe(lambda _: 1 / 0)
     assert member(hub) is not None
@@ -75,7 +80,8 @@ async def test_a_subscriber_of_opened_that_raises_is_logged(caplog: pytest.LogCa
     await turns()
 
 
-async def test_closed_emits_every_socket_with_its_end_known_and_completes_after_the_shutdown() -> None:
+async def test_closed_stream() -> None:
+    """The stream closed emits every socket with its end known, and completes after the shutdown."""
     hub = Hub(None, 1001, 1)
     log = watch(closed=hub.closed)
     first, second = member(hub), member(hub)
@@ -89,7 +95,8 @@ async def test_closed_emits_every_socket_with_its_end_known_and_completes_after_
     assert log[2:] == [("closed", second[0]), (0, True), "closed|"]
 
 
-async def test_a_subscriber_of_closed_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_closed_subscriber_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """A subscriber of closed that raises is logged."""
     hub = Hub(None, 1001, 1)
     hub.closed.subscribe(lambda _: 1 / 0)
     assert member(hub) is not None
@@ -99,7 +106,8 @@ async def test_a_subscriber_of_closed_that_raises_is_logged(caplog: pytest.LogCa
     assert hub.closed_total == {1001: 1}
 
 
-async def test_a_thread_that_reads_while_sockets_come_and_go_never_sees_a_counter_fall() -> None:
+async def test_counters_never_fall() -> None:
+    """A thread that reads while sockets come and go never sees a counter fall."""
     hub = Hub(None, 1001, 1)
     seen: list[int] = []
     done = threading.Event()
@@ -126,7 +134,8 @@ async def test_a_thread_that_reads_while_sockets_come_and_go_never_sees_a_counte
     assert hub.stats.received == 300
 
 
-async def test_a_shutdown_gives_up_on_peers_that_do_not_answer() -> None:
+async def test_shutdown_deadline() -> None:
+    """A shutdown gives up on peers that do not answer."""
     hub = Hub(None, 1001, 0.05)
     (mute, wire), (polite, _) = members = [pair for pair in (member(hub), member(hub)) if pair]
     wire.mute = True

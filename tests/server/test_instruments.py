@@ -29,7 +29,8 @@ def member(hub: Hub, **options: object) -> tuple[rxws.WebSocket[str, str], Memor
     return socket, wire
 
 
-async def test_what_is_counted_is_of_the_open_and_of_the_closed_sockets() -> None:
+async def test_open_and_closed_sockets() -> None:
+    """The counters add up the open and the closed sockets."""
     hub = Hub(None, 1001, 1)
     (first, peer), (second, other) = member(hub), member(hub, overflow="drop_newest", max_buffered=100)
     first.incoming.subscribe()
@@ -64,7 +65,8 @@ async def test_what_is_counted_is_of_the_open_and_of_the_closed_sockets() -> Non
     assert read(hub) == expected
 
 
-def test_codes_that_peers_make_up_do_not_make_series_without_end() -> None:
+def test_made_up_codes() -> None:
+    """Codes that peers make up do not make series without end."""
     hub = Hub(None, 1001, 1)
     hub.closed_total |= {3000 + number: 1 for number in range(2000)}
     codes = read(hub)["closed_connections"]
@@ -72,7 +74,8 @@ def test_codes_that_peers_make_up_do_not_make_series_without_end() -> None:
     assert (codes["3000"], codes[OTHER], sum(codes.values())) == (1, 2000 + len(CODES) - MAX_KINDS, 2000)
 
 
-def test_kinds_beyond_the_limit_are_counted_together() -> None:
+def test_kinds_are_limited() -> None:
+    """Kinds beyond the limit are counted together."""
     totals: dict[str, int] = {}
     for number in range(100):
         tally(totals, f"Error{number}")
@@ -81,7 +84,8 @@ def test_kinds_beyond_the_limit_are_counted_together() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "bucket"), [(0.0, 0), (0.1, 0), (0.11, 1), (86400.0, 9), (1e9, 10)])
-def test_durations_are_counted_up_to_and_with_their_bounds(seconds: float, bucket: int) -> None:
+def test_duration_buckets(seconds: float, bucket: int) -> None:
+    """Durations are counted up to and including their bounds."""
     stats = HubStats()
     stats.add_duration(seconds)
     assert stats.durations == [int(number == bucket) for number in range(len(DURATIONS) + 1)]
@@ -98,7 +102,8 @@ async def test_a_snapshot_stays_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS, ids=lambda instrument: instrument.name)
-def test_names_and_units_keep_to_the_conventions(instrument: Instrument) -> None:
+def test_conventions(instrument: Instrument) -> None:
+    """Names and units keep to the conventions."""
     assert instrument.name.startswith("rxws.server.")
     assert instrument.unit == "By" or (instrument.unit[0], instrument.unit[-1]) == ("{", "}")
     assert instrument.description[0].isupper()

@@ -25,7 +25,6 @@ CASES = [
 
 
 @pytest.mark.parametrize(("origin", "host", "allowed", "admitted"), CASES)
-def test_the_host_s_own_pages_and_those_listed_may_connect(
-    origin: str | None, host: str, allowed: tuple[str, ...] | None, admitted: bool
-) -> None:
+def test_origins(origin: str | None, host: str, allowed: tuple[str, ...] | None, admitted: bool) -> None:
+    """The host's own pages and those listed may connect."""
     assert admits(origin, host, allowed) is admitted

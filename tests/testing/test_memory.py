@@ -18,7 +18,8 @@ def idle(incoming: Any) -> None:
     """A handler that does nothing."""
 
 
-async def test_messages_arrive_in_order_at_once_and_leave_soon() -> None:
+async def test_order() -> None:
+    """Messages arrive in order and at once, and leave soon."""
     socket, peer = serve(lambda incoming: incoming)
     await turns()
     log = watch(incoming=socket.incoming)
@@ -30,7 +31,8 @@ async def test_messages_arrive_in_order_at_once_and_leave_soon() -> None:
     peer.drop()
 
 
-async def test_what_arrives_before_the_start_or_during_a_hold_waits() -> None:
+async def test_held_messages_wait() -> None:
+    """What arrives before the start or during a hold waits."""
     life, wire = Lifecycle(check({})), MemoryWire()
     wire.send("early")
     life.open(wire)
@@ -43,7 +45,9 @@ async def test_what_arrives_before_the_start_or_during_a_hold_waits() -> None:
     wire.drop()
 
 
-async def test_a_hold_lets_control_frames_and_the_end_through() -> None:
+async def test_hold_passes_control_frames() -> None:
+    """A hold lets control frames and the end through."""
+
     async def handler(socket: Any) -> None:
         await asyncio.sleep(60)
 
@@ -60,7 +64,9 @@ async def test_a_hold_lets_control_frames_and_the_end_through() -> None:
     assert socket.stats.received == 0
 
 
-async def test_the_peer_s_close_and_end_do_not_overtake_what_waits() -> None:
+async def test_end_does_not_overtake() -> None:
+    """The peer's close and end do not overtake what waits."""
+
     async def slow(message: str) -> str:
         await asyncio.sleep(0.005)
         return message.upper()
@@ -73,7 +79,8 @@ async def test_the_peer_s_close_and_end_do_not_overtake_what_waits() -> None:
         assert (socket.stats.received, peer.sent) == (3, ["A", "B"])
 
 
-async def test_a_congested_peer_takes_nothing_and_all_of_it_when_it_reads_on() -> None:
+async def test_congested() -> None:
+    """A congested peer takes nothing, and all of it when it reads on."""
     socket, peer = serve(idle)
     peer.congested = True
     peer.congested = True
@@ -100,7 +107,8 @@ async def test_nothing_follows_a_close_frame() -> None:
     peer.drop()
 
 
-async def test_a_mute_peer_answers_a_close_when_the_test_does() -> None:
+async def test_mute_peer_answers_late() -> None:
+    """A mute peer answers a close when the test does."""
     socket, peer = serve(idle, close_timeout=60)
     peer.mute = True
     socket.close(4001)
@@ -112,7 +120,9 @@ async def test_a_mute_peer_answers_a_close_when_the_test_does() -> None:
     assert not peer.aborted
 
 
-async def test_a_close_and_the_end_wait_for_each_other_during_a_hold() -> None:
+async def test_close_and_end_during_a_hold() -> None:
+    """A close and the end wait for each other during a hold."""
+
     async def handler(socket: Any) -> None:
         await asyncio.sleep(60)
 
@@ -140,12 +150,14 @@ async def test_the_connection_is_lost_once(end: str) -> None:
     assert (len(log), socket.stats.received) == (2, 0)
 
 
-async def test_a_wire_that_was_not_started_says_so() -> None:
+async def test_not_started() -> None:
+    """A wire that was not started says so."""
     with pytest.raises(AssertionError, match="the wire is not started"):
         MemoryWire().close()
 
 
-async def test_serve_takes_a_subprotocol_and_options_and_checks_them() -> None:
+async def test_serve_options() -> None:
+    """The function serve takes a subprotocol and options, and checks them."""
     socket, peer = serve(lambda incoming: Subject(), protocol="v1", protocols=["v1"], overflow="latest")
     await turns()
     assert (socket.protocol, socket.remote, peer.fresh) == ("v1", "memory", True)
@@ -156,7 +168,8 @@ async def test_serve_takes_a_subprotocol_and_options_and_checks_them() -> None:
         serve(lambda room: None)
 
 
-async def test_what_a_peer_sends_to_a_socket_that_ignores_it_is_dropped() -> None:
+async def test_ignored_messages() -> None:
+    """What a peer sends to a socket that ignores it is dropped."""
     socket, peer = serve(lambda incoming: incoming)
     await turns()
     peer.ignore()

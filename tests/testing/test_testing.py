@@ -50,7 +50,8 @@ def steady(ceiling: float) -> float:
         ("-5s", [(0.1, "next", "5"), (0.2, "next", "s")], 0.3),
     ],
 )
-def test_a_diagram_says_what_happens_and_when(text: str, events: list[Any], duration: float) -> None:
+def test_parse(text: str, events: list[Any], duration: float) -> None:
+    """A diagram says what happens and when."""
     script = parse(text)
     assert [(event.time, event.kind, event.data) for event in script.events] == [
         (pytest.approx(time), kind, data) for time, kind, data in events
@@ -59,14 +60,16 @@ def test_a_diagram_says_what_happens_and_when(text: str, events: list[Any], dura
     assert parse(write(script.events)).events == script.events
 
 
-def test_closes_and_errors_have_codes_reasons_and_names() -> None:
+def test_closes_and_errors() -> None:
+    """Closes and errors have codes, reasons and names."""
     close, lost, error, plain = parse("-(close 4001 see you)(close 1006)(# KeyError)#").events
     assert (close.data, lost.data.code) == (rxws.Close(4001, "see you"), 1006)
     assert (repr(error.data), error.kind, repr(plain.data)) == ("KeyError('')", "error", "('')")
     assert write([close, lost, error, plain]) == "-(close 4001 see you)(close 1006)(# KeyError)#"
 
 
-def test_what_happened_is_written_whatever_it_was() -> None:
+def test_write() -> None:
+    """What happened is written, whatever it was."""
     events = [
         Event(0.0, "", "error"),
         Event(0.5, "", "next", KeyError("no")),
@@ -78,7 +81,8 @@ def test_what_happened_is_written_whatever_it_was() -> None:
     assert write(events) == "#----(# KeyError 50ms a|)-(b # ValueError)"
 
 
-def test_frames_may_last_as_long_as_one_likes_and_values_have_names() -> None:
+def test_frames_and_values() -> None:
+    """Frames may last as long as one likes, and values have names."""
     script = parse("-x-[", frame=2, values={"x": {"price": 1}, "[": "begin"})
     assert [(event.time, event.data) for event in script.events] == [(2, {"price": 1}), (6, "begin")]
     assert write(script.events, frame=2, values={"x": {"price": 1}}) == '-x-"begin"'
@@ -99,7 +103,8 @@ def test_frames_may_last_as_long_as_one_likes_and_values_have_names() -> None:
         ("-(close 5000)", "close code 5000 may not be sent", 2),
     ],
 )
-def test_what_makes_no_sense_is_an_error_that_points_at_it(text: str, what: str, at: int) -> None:
+def test_bad_diagram(text: str, what: str, at: int) -> None:
+    """What makes no sense is an error that points at it."""
     with pytest.raises(ValueError, match=r"\^") as error:
         parse(text)
     message, *lines = str(error.value).splitlines()
@@ -107,7 +112,8 @@ def test_what_makes_no_sense_is_an_error_that_points_at_it(text: str, what: str,
     assert lines == [text, " " * at + "^"]
 
 
-def test_frames_and_values_that_make_no_sense_are_errors() -> None:
+def test_bad_frames_and_values() -> None:
+    """Frames and values that make no sense are errors."""
     with pytest.raises(ValueError, match="a frame must last a positive number of seconds, not 0"):
         parse("-", frame=0)
     for name in ("ab", "", "-", "|"):
@@ -116,7 +122,8 @@ def test_frames_and_values_that_make_no_sense_are_errors() -> None:
 
 
 @pytest.mark.parametrize("data", ["-", "two words", "", True, 1.5, None, b"\x00", {"a": (1, 2)}, [b"x"], "a)"])
-def test_every_message_can_be_written_and_most_are_read_as_they_were(data: Any) -> None:
+def test_any_message(data: Any) -> None:
+    """Every message can be written, and most are read as they were."""
     text = write([Event(0.0, "", "next", data)])
     if not isinstance(data, (dict, list)):
         assert parse(text).events[0].data == data
@@ -142,7 +149,9 @@ def test_waiting_takes_no_time() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_timers_of_the_same_time_come_in_the_order_in_which_they_were_asked_for() -> None:
+def test_timers_keep_their_order() -> None:
+    """Timers of the same time come in the order in which they were asked for."""
+
     async def main() -> list[int]:
         loop, order = asyncio.get_running_loop(), list[int]()
         for number in range(300):
@@ -153,7 +162,9 @@ def test_timers_of_the_same_time_come_in_the_order_in_which_they_were_asked_for(
     assert run_virtually(main()) == list(range(300))
 
 
-def test_time_stands_still_while_threads_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_hold_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time stands still while threads work."""
+
     async def main() -> float:
         timer = asyncio.create_task(asyncio.sleep(10))
         await asyncio.to_thread(time.sleep, 0.05)
@@ -168,7 +179,9 @@ def test_time_stands_still_while_threads_work(monkeypatch: pytest.MonkeyPatch) -
     assert WORK == 5
 
 
-def test_waiting_for_ever_and_running_for_ever_are_errors() -> None:
+def test_endless_waiting_and_running() -> None:
+    """Waiting forever and running forever are errors."""
+
     async def waits() -> None:
         await asyncio.get_running_loop().create_future()
 
@@ -182,7 +195,8 @@ def test_waiting_for_ever_and_running_for_ever_are_errors() -> None:
         run_virtually(spins())
 
 
-async def test_virtual_time_may_be_used_from_an_async_def_and_raises_what_is_raised() -> None:
+async def test_from_an_async_def() -> None:
+    """Virtual time may be used from an async def, and raises what is raised."""
     assert run(shout, "-a") == "-A"
 
     async def fails() -> None:
@@ -192,7 +206,8 @@ async def test_virtual_time_may_be_used_from_an_async_def_and_raises_what_is_rai
         run_virtually(fails())
 
 
-def test_a_loop_of_virtual_time_can_be_used_as_any_other() -> None:
+def test_loop_factory() -> None:
+    """A loop of virtual time can be used as any other."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(asyncio.sleep(5))
         assert runner.get_loop().time() == 5
@@ -219,11 +234,14 @@ def test_a_loop_of_virtual_time_can_be_used_as_any_other() -> None:
         (lambda: reactivex.interval(1).pipe(ops.map(str), ops.take(2)), None, "1s 0 900ms (1|)"),
     ],
 )
-def test_handlers_do_what_their_diagrams_say(handler: Any, incoming: str | None, expected: str) -> None:
+def test_handlers(handler: Any, incoming: str | None, expected: str) -> None:
+    """Handlers do what their diagrams say."""
     assert run(handler, incoming) == expected
 
 
-def test_coroutines_and_generators_run_under_virtual_time_too() -> None:
+def test_coroutines_and_generators() -> None:
+    """Coroutines and generators run under virtual time too."""
+
     async def greet(incoming: Observable[str], outgoing: Subject[str]) -> None:
         name = await incoming.pipe(ops.first())
         await asyncio.sleep(0.2)
@@ -240,7 +258,8 @@ def test_coroutines_and_generators_run_under_virtual_time_too() -> None:
     assert run(count) == "012(close 4001 done)"
 
 
-def test_heartbeats_and_deadlines_use_virtual_time() -> None:
+def test_heartbeats_and_deadlines() -> None:
+    """Heartbeats and deadlines use virtual time."""
     seen: list[Any] = []
 
     def handler(socket: rxws.WebSocket[Any, Any]) -> None:
@@ -265,7 +284,9 @@ def test_back_pressure_is_a_diagram() -> None:
     assert run(shout, "-a").held == ""
 
 
-def test_congestion_and_what_it_drops_are_diagrams() -> None:
+def test_congestion() -> None:
+    """Congestion and what it drops are diagrams."""
+
     def ticks() -> Observable[str]:
         return reactivex.interval(0.1).pipe(ops.map(lambda number: "abcdefgh"[number]), ops.take(8))
 
@@ -275,7 +296,9 @@ def test_congestion_and_what_it_drops_are_diagrams() -> None:
     assert run(ticks, congested="--[", max_buffered=130) == "-a 5.2s (close 1013)"
 
 
-def test_errors_are_a_diagram_whether_or_not_they_are_observed() -> None:
+def test_errors() -> None:
+    """Errors are a diagram, whether or not they are observed."""
+
     def survives(incoming: Observable[Any], errors: Observable[Exception]) -> Observable[Any]:
         errors.subscribe()
         return incoming
@@ -286,7 +309,8 @@ def test_errors_are_a_diagram_whether_or_not_they_are_observed() -> None:
     assert run(shout, "-<0x00>").errors == "-(# TypeError)"
 
 
-def test_messages_go_through_the_codec_of_the_handler_or_the_protocol() -> None:
+def test_codecs() -> None:
+    """Messages go through the codec of the handler or the protocol."""
     ticks = {"a": {"price": 1}, "b": {"price": 2}}
 
     @rxws.websocket(codec=rxws.json, origins="*")
@@ -318,11 +342,13 @@ class Room:
         return incoming.pipe(ops.map(lambda message: message + self.suffix + request.query["end"]))
 
 
-def test_decorated_methods_and_requests_work() -> None:
+def test_decorated_methods() -> None:
+    """Decorated methods and requests work."""
     assert run(Room().exclaim, "-a", request=make_mocked_request("GET", "/?end=!!")) == '-"a!!!"'
 
 
-def test_wrong_options_and_diagrams_are_errors() -> None:
+def test_bad_options() -> None:
+    """Wrong options and diagrams are errors."""
     with pytest.raises(TypeError, match="did you mean 'heartbeat'"):
         run(shout, "-a", hartbeat=1)
     with pytest.raises(ValueError, match="means nothing"):
@@ -331,7 +357,9 @@ def test_wrong_options_and_diagrams_are_errors() -> None:
         run(lambda room: None, "-a")
 
 
-def test_a_loop_of_virtual_time_reads_and_writes_what_is_there() -> None:
+def test_sockets() -> None:
+    """A loop of virtual time reads and writes what is there."""
+
     async def main() -> bytes:
         reader, writer = await asyncio.open_connection(sock=ours)
         theirs.sendall(b"hello")
@@ -371,7 +399,8 @@ def test_a_client_that_comes_back() -> None:
     assert result.states == "(CO)--W----(CW)---------(CO)--|"
 
 
-def test_a_client_whose_peers_are_used_up_waits_and_one_that_gives_up_is_closed() -> None:
+def test_used_up_peers() -> None:
+    """A client whose peers are used up waits, and one that gives up is closed."""
     backoff = rxws.Backoff(initial=0.5, jitter=steady)
     assert run(follow, ["-a-#"], reconnect=backoff).states == "(CO)--W----C"
     refused = run(follow, [rxws.ConnectError("no", "http", status=404)], reconnect=backoff)
@@ -379,7 +408,9 @@ def test_a_client_whose_peers_are_used_up_waits_and_one_that_gives_up_is_closed(
     assert refused.states == "(C|)"
 
 
-def test_topics_are_subscribed_on_every_connection() -> None:
+def test_topics() -> None:
+    """Topics are subscribed on every connection."""
+
     def client(socket: rxws.ClientWebSocket[Any, Any]) -> None:
         topic = socket.multiplex(subscribe="s", unsubscribe="u", matches=str.isdigit)
         topic.pipe(ops.take(2)).subscribe(lambda message: socket.outgoing.on_next(f"got {message}"))
@@ -410,7 +441,8 @@ def test_topics_are_subscribed_on_every_connection() -> None:
         ('-"ab"', "-(ab)", False),
     ],
 )
-def test_diagrams_are_the_same_if_they_say_the_same(one: str, other: str, same: bool) -> None:
+def test_equal_diagrams(one: str, other: str, same: bool) -> None:
+    """Diagrams are the same if they say the same."""
     marbles = Marbles(parse(one).events)
     assert (marbles == other) is same
     assert (marbles == Marbles(parse(other).events)) is same
@@ -418,7 +450,8 @@ def test_diagrams_are_the_same_if_they_say_the_same(one: str, other: str, same: 
     assert marbles != 3
 
 
-def test_a_difference_shows_both_diagrams_one_above_the_other_and_marks_it() -> None:
+def test_difference() -> None:
+    """A difference shows both diagrams one above the other, and marks it."""
     result = run(shout, "-a-b--c|")
     assert result.difference('-A--"longer"-C|').splitlines() == [
         "incoming  -a-b-       -c|",
@@ -435,7 +468,8 @@ def test_a_difference_shows_both_diagrams_one_above_the_other_and_marks_it() -> 
     ]
 
 
-def test_a_missing_message_and_one_too_many_are_marked() -> None:
+def test_missing_and_surplus() -> None:
+    """A missing message and one too many are marked."""
     marbles = Marbles(parse("-a---c").events)
     assert marbles.difference("-a-b").splitlines() == ["expected  -a-b", "     got  -a---c", "             ^ ^"]
     assert repr(marbles) == "<-a---c>"
@@ -463,7 +497,8 @@ def shouting(incoming: Observable[Any], errors: Observable[Exception]) -> Observ
     return incoming.pipe(ops.map(str.upper), ops.merge(errors.pipe(ops.map(lambda error: "what?"))))
 
 
-def test_a_recording_is_played_to_a_handler_and_compared(tmp_path: Path) -> None:
+def test_replay(tmp_path: Path) -> None:
+    """A recording is played to a handler and compared."""
     run_virtually(made(tmp_path / "r.jsonl"))
     recording = read(tmp_path / "r.jsonl")
     result = replay(shouting, recording, codec=rxws.json)
@@ -498,13 +533,15 @@ def test_how_a_peer_went_is_played_too(end: str) -> None:
     assert result.close == recording.lane("socket")[-2].data
 
 
-def test_a_handler_that_does_not_close_any_more_is_noticed() -> None:
+def test_handler_that_does_not_close() -> None:
+    """A handler that does not close any more is noticed."""
     recording = run(lambda incoming: incoming.pipe(ops.take(1)), "-a-").recording
     assert replay(lambda incoming: incoming.pipe(ops.take(1)), recording) == recording
     assert replay(lambda incoming: incoming, recording) != recording
 
 
-def test_what_is_no_recording_of_a_handler_s_socket_is_an_error() -> None:
+def test_not_of_a_handler() -> None:
+    """What is not a recording of a handler's socket is an error."""
     twice = Recording([Event(0.0, "socket", "open"), Event(1.0, "socket", "open"), Event(1.0, "incoming", "next", "a")])
     with pytest.raises(ValueError, match="several connections"):
         replay(shout, twice)
@@ -513,7 +550,8 @@ def test_what_is_no_recording_of_a_handler_s_socket_is_an_error() -> None:
 
 
 @virtual_time
-async def test_the_schedulers_go_by_virtual_time() -> None:
+async def test_schedulers() -> None:
+    """The schedulers go by virtual time."""
     gaps = reactivex.interval(7).pipe(
         ops.take(3), ops.time_interval(), ops.map(lambda item: item.interval.total_seconds())
     )

@@ -26,7 +26,8 @@ def watch() -> tuple[HeaderWatch, list[bytes]]:
 
 
 @pytest.mark.parametrize("whole", [EMPTY, PING, masked(1, b"abc"), LONG, masked(2, bytes(300)), HUGE, FRAGMENT + LAST])
-def test_a_message_is_whole_with_its_last_byte_and_no_earlier(whole: bytes) -> None:
+def test_whole_with_its_last_byte(whole: bytes) -> None:
+    """A message is whole with its last byte, and not earlier."""
     one, _ = watch()
     for at in range(len(whole) - 1):
         one.feed_data(whole[at : at + 1])
@@ -35,7 +36,8 @@ def test_a_message_is_whole_with_its_last_byte_and_no_earlier(whole: bytes) -> N
     assert one.since is None
 
 
-def test_since_is_when_the_message_began_not_its_frame() -> None:
+def test_since_message_not_frame() -> None:
+    """The time is when the message began, not its frame."""
     one, _ = watch()
     one.feed_data(EMPTY + FRAGMENT)
     assert one.since == 1
@@ -49,7 +51,8 @@ def test_since_is_when_the_message_began_not_its_frame() -> None:
     assert one.since is None
 
 
-def test_it_feeds_the_parser_and_tells_of_parts_from_the_beginning_to_the_end() -> None:
+def test_parts() -> None:
+    """The watch feeds the parser, and reports parts from the beginning to the end."""
     one, fed = watch()
     told: list[Any] = []
     one.feed_data(FRAGMENT)
@@ -72,7 +75,8 @@ def test_what_has_arrived_before_counts() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_cut_of_any_frames_comes_to_the_same(seed: int) -> None:
+def test_any_cut(seed: int) -> None:
+    """Any cut of any frames comes to the same."""
     choose = random.Random(seed)
     whole = b"".join(
         choose.choice([EMPTY, PING, LONG, HUGE, FRAGMENT + PING + LAST, masked(1, b"x")]) for _ in range(30)
@@ -88,9 +92,8 @@ def test_any_cut_of_any_frames_comes_to_the_same(seed: int) -> None:
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 5, 9])
 @pytest.mark.parametrize("size", [100, 999, 1000, 70_000, 2**40])
-def test_a_frame_of_the_limit_is_an_error_when_its_header_is_there_and_what_came_before_is_parsed(
-    size: int, cut: int
-) -> None:
+def test_limit(size: int, cut: int) -> None:
+    """A frame over the limit is an error with its header, and what came before is parsed."""
     fed: list[bytes] = []
     errors: list[Any] = []
     parser = SimpleNamespace(feed_data=lambda data: (fed.append(data), (False, b""))[1])
