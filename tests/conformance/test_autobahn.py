@@ -34,7 +34,8 @@ def cases(group: int, column: Column) -> int:
     return sum(map(int, COUNTS[group, column].split(" / ")))
 
 
-def test_the_page_has_every_case_of_every_group_and_explains_each_that_is_not_strictly_ok() -> None:
+def test_page_lists_and_explains_every_case() -> None:
+    """The page has every case of every group, and explains each that is not strictly OK."""
     assert list(GROUPS) == [*BASIC, *COMPRESSION]
     for column in COLUMNS:
         assert sum(cases(group, column) for group in BASIC) == 301

@@ -47,7 +47,8 @@ async def test_tokens_are_renewed_before_they_expire(example: ModuleType) -> Non
 
 
 @pytest.mark.example("client/token_renewal.py")
-async def test_its_server_refuses_a_stranger_and_cuts_an_old_token(example: ModuleType) -> None:
+async def test_token_renewal_server(example: ModuleType) -> None:
+    """The server of the token example refuses a stranger, and cuts the connection of an old token."""
     async with serving(example.clock) as server:
         with pytest.raises(rxws.ConnectError) as refusal:
             await rxws.connect(server.url)
@@ -58,7 +59,9 @@ async def test_its_server_refuses_a_stranger_and_cuts_an_old_token(example: Modu
 
 
 @pytest.mark.example("client/merged_feeds.py")
-async def test_the_best_of_two_feeds_is_of_those_that_are_there(example: ModuleType) -> None:
+async def test_merged_feeds_use_those_that_are_there(example: ModuleType) -> None:
+    """The best of two feeds is taken from those that are there."""
+
     @rxws.websocket(codec=rxws.json)
     async def north(outgoing: Any) -> None:
         outgoing.on_next(90)

@@ -54,9 +54,10 @@ def here(page: Page) -> Any:
     return page.locator("#here li > span:last-child")
 
 
-async def test_pages_of_different_processes_talk_and_one_comes_back_when_its_process_dies(
+async def test_pages_survive_the_death_of_a_process(
     demo: Crew, browser: Browser, eventually: Callable[..., Any]
 ) -> None:
+    """Pages of different processes talk, and one comes back when its process dies."""
     _, ada = await join(browser, demo, "Ada")
     context, alan = await join(browser, demo, "Alan")
     for _ in range(30):

@@ -39,7 +39,8 @@ async def test_echo_sends_back_what_came_as_it_came(example: ModuleType) -> None
 
 
 @pytest.mark.example("shout.py")
-async def test_shout_greets_shouts_skips_what_is_repeated_or_binary_and_ends_at_bye(example: ModuleType) -> None:
+async def test_shout(example: ModuleType) -> None:
+    """Shout greets, shouts, skips what is repeated or binary, and ends at "bye"."""
     async with running(example.make_app()) as server, websockets.connect(f"{server.url}shout") as client:
         for message in ("one", "one", b"two", "three", "bye", "four"):
             await client.send(message)
@@ -47,9 +48,8 @@ async def test_shout_greets_shouts_skips_what_is_repeated_or_binary_and_ends_at_
 
 
 @pytest.mark.example("close_codes.py")
-async def test_a_guess_is_answered_and_the_end_has_a_code_of_its_own(
-    example: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_guessing_ends_with_a_code_of_its_own(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guess is answered, and each end of the game has a code of its own."""
     monkeypatch.setattr(example.random, "randint", lambda low, high: 5)
     ends = {
         ("4", "5"): (["higher"], 4000, "You win"),
@@ -133,9 +133,8 @@ async def test_its_client_is_told_who_it_is(
 
 
 @pytest.mark.example("own_subjects.py")
-async def test_the_tally_is_everybody_s_and_a_ballot_one_s_own(
-    example: ModuleType, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_tally_is_shared_and_ballots_are_not(example: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    """All clients share the tally, and each has its own ballot."""
     caplog.set_level(logging.INFO, logger="votes")
     async with (
         running(example.make_app()) as server,
@@ -156,7 +155,8 @@ async def test_the_tally_is_everybody_s_and_a_ballot_one_s_own(
 
 
 @pytest.mark.example("typed_messages.py")
-async def test_messages_have_types_and_what_does_not_fit_is_answered(example: ModuleType) -> None:
+async def test_typed_messages(example: ModuleType) -> None:
+    """Messages have types, and a message that does not fit is answered with a problem."""
     async with running(example.make_app()) as server, websockets.connect(f"{server.url}turtle") as client:
         steps = [
             ({}, {"type": "Problem", "message": "Object missing required field `type`"}),
@@ -175,7 +175,8 @@ async def test_messages_have_types_and_what_does_not_fit_is_answered(example: Mo
 
 
 @pytest.mark.example("generator.py")
-async def test_rows_come_in_order_and_their_end_is_the_socket_s(example: ModuleType) -> None:
+async def test_rows_come_in_order(example: ModuleType) -> None:
+    """Rows come in order, and the socket ends with them."""
     async with running(example.make_app()) as server:
         async with websockets.connect(f"{server.url}rows?count=3") as client:
             messages, code, _ = await end(client)
@@ -207,9 +208,8 @@ async def test_a_client_that_leaves_closes_the_database(example: ModuleType, mon
 
 
 @pytest.mark.example("telemetry.py")
-async def test_clients_share_the_samples_and_have_their_own_alerts(
-    example: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_telemetry_is_shared_and_alerts_are_not(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients share the samples, and each has its own alerts."""
     measured = 0
 
     def measure() -> dict[str, float]:
@@ -242,7 +242,8 @@ def test_the_real_samples_are_of_this_machine(example: ModuleType) -> None:
 
 
 @pytest.mark.example("metrics.py")
-async def test_metrics_are_there_to_scrape_beside_the_sockets(example: ModuleType) -> None:
+async def test_metrics_are_beside_the_sockets(example: ModuleType) -> None:
+    """Metrics are there to scrape beside the sockets."""
     async with running(example.make_app()) as server, aiohttp.ClientSession() as session:
         async with websockets.connect(f"{server.url}shout") as client:
             await client.send("hello")

@@ -87,9 +87,8 @@ def looked_at(page: Page) -> Iterator[None]:
     assert complaints == []
 
 
-async def test_who_comes_back_misses_nothing_or_is_told_when_a_server_is_killed(
-    run: Run, broker: Broker, browser: Browser
-) -> None:
+async def test_killed_server_loses_no_trade_silently(run: Run, broker: Broker, browser: Browser) -> None:
+    """When a server is killed, its page and its client come back and miss nothing, or are told of the gap."""
     over_nats, alone = {"PORT": free_port(), "TOPICS": broker.url}, {"PORT": free_port()}
     servers = [run("server.py", **settings) for settings in (over_nats, alone)]
     run("market.py", broker.url)

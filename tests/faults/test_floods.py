@@ -37,10 +37,10 @@ def echo(incoming: Any) -> Any:
 
 @pytest.mark.usefixtures("own_heap")
 @pytest.mark.parametrize("what", FLOODS)
-async def test_given_a_flood_when_a_neighbour_asks_then_the_99th_percentile_of_its_answers_is_under_50_ms(
-    what: str, eventually: Eventually
-) -> None:
-    """Flooder and neighbour are processes of their own; what the server waited for a processor does not count.
+async def test_flood_leaves_neighbors_responsive(what: str, eventually: Eventually) -> None:
+    """While a peer floods, the 99th percentile of a neighbor's answers stays under 50 ms.
+
+    Flooder and neighbor are processes of their own; what the server waited for a processor does not count.
 
     A flooder that is dropped comes back.
 
@@ -59,14 +59,16 @@ async def test_given_a_flood_when_a_neighbour_asks_then_the_99th_percentile_of_i
             assert best < 0.05
 
 
-async def test_given_a_client_that_does_not_wait_for_the_answer_when_it_sends_a_few_frames_then_they_count() -> None:
+async def test_few_early_frames_count() -> None:
+    """A few frames that a client sends before the handshake's answer count."""
     early = frame(PING, b"?") + frame(TEXT, b"x" * 8000)
     async with serving(rxws.websocket(echo)) as server, raw(server.port, early=early) as peer:
         assert await peer.receive() == (PONG, b"?")
         assert await peer.receive() == (TEXT, b"X" * 8000)
 
 
-async def test_given_a_client_that_does_not_wait_for_the_answer_when_it_sends_more_than_16_kib_then_1002() -> None:
+async def test_early_frames_beyond_16_kib_are_1002() -> None:
+    """More than 16 KiB of frames before the handshake's answer close with 1002, unparsed."""
     seen: list[str] = []
     handler = rxws.websocket(lambda incoming: incoming.pipe(ops.do_action(seen.append)))
     async with serving(handler) as server, raw(server.port, early=frame(TEXT, b"x") * 3000) as peer:
@@ -77,7 +79,8 @@ async def test_given_a_client_that_does_not_wait_for_the_answer_when_it_sends_mo
 
 
 @pytest.mark.parametrize("opcode", [PING, PONG])
-async def test_given_a_million_pings_when_they_are_more_than_1000_a_second_then_1008(opcode: int) -> None:
+async def test_ping_flood_is_1008(opcode: int) -> None:
+    """A million pings, more than 1,000 a second, close with 1008."""
     async with serving(rxws.websocket(echo)) as server, raw(server.port) as peer:
         peer.writer.write(frame(opcode) * 1_000_000)
         assert await peer.receive_close() == (1008, "Too Many Pings")
@@ -85,7 +88,8 @@ async def test_given_a_million_pings_when_they_are_more_than_1000_a_second_then_
         assert (await ended(server.sockets[0])).code == 1008
 
 
-async def test_given_a_client_that_pings_a_hundred_times_a_second_when_it_goes_on_then_each_is_answered() -> None:
+async def test_hundred_pings_a_second_are_answered() -> None:
+    """A client that pings a hundred times a second gets an answer to each ping."""
     async with serving(rxws.websocket(echo)) as server, raw(server.port) as peer:
         for number in range(100):
             peer.send(PING, str(number).encode())
@@ -94,9 +98,8 @@ async def test_given_a_client_that_pings_a_hundred_times_a_second_when_it_goes_o
 
 
 @pytest.mark.parametrize(("opcode", "size"), [(TEXT, 1), (TEXT, 0), (PING, 0)])
-async def test_given_a_flooder_beyond_the_rate_when_it_ignores_1008_then_it_is_gone_by_the_deadline(
-    opcode: int, size: int, eventually: Eventually
-) -> None:
+async def test_flooder_that_ignores_1008_is_dropped(opcode: int, size: int, eventually: Eventually) -> None:
+    """A flooder beyond the rate that ignores 1008 is dropped at the deadline."""
     handler = rxws.websocket(message_rate=1000, close_timeout=0.5)(echo)
     async with serving(handler) as server:
         with flooding(server.port, opcode, size) as process:

@@ -15,9 +15,8 @@ BOTH_LOOPS = True
 Eventually = Callable[..., Any]
 
 
-async def test_given_a_foreign_origin_with_a_cookie_when_it_asks_for_a_socket_then_403_and_the_handler_never_runs() -> (
-    None
-):
+async def test_foreign_origin_is_403() -> None:
+    """A page of a foreign origin that sends a cookie gets 403, and the handler never runs."""
     ran: list[int] = []
     handler = rxws.websocket(lambda: ran.append(1))
     async with serving(handler) as server, aiohttp.ClientSession(cookies={"session": "stolen"}) as session:
@@ -27,9 +26,8 @@ async def test_given_a_foreign_origin_with_a_cookie_when_it_asks_for_a_socket_th
 
 
 @pytest.mark.parametrize("leave", ["reset", "end of file", "close"])
-async def test_given_a_full_house_when_one_more_comes_then_503_and_the_place_returns_when_one_leaves(
-    leave: str, eventually: Eventually
-) -> None:
+async def test_limit_is_503_and_places_return(leave: str, eventually: Eventually) -> None:
+    """Beyond `max_connections` a handshake gets 503; however a peer leaves, its place is free again."""
     echo = rxws.websocket(lambda incoming: incoming)
     async with serving(echo, max_connections=2) as server, aiohttp.ClientSession() as session:
         hub = server.hub

@@ -33,9 +33,8 @@ async def rounds(server: Server, number: int) -> None:
         server.sockets.clear()
 
 
-async def test_given_connections_ended_in_every_way_when_hundreds_have_gone_then_tasks_descriptors_and_memory_are_flat(
-    eventually: Eventually, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_connections_leak_nothing(eventually: Eventually, caplog: pytest.LogCaptureFixture) -> None:
+    """After hundreds of connections that ended in every way, tasks, descriptors, and memory are flat."""
     async with everything() as server:
         await rounds(server, 2)
         await asyncio.sleep(0.3)
@@ -50,7 +49,8 @@ async def test_given_connections_ended_in_every_way_when_hundreds_have_gone_then
         assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
-async def test_given_sockets_in_memory_when_a_thousand_have_ended_in_every_way_then_tasks_and_memory_are_flat() -> None:
+async def test_memory_sockets_leak_nothing() -> None:
+    """After a thousand sockets in memory that ended in every way, tasks and memory are flat."""
     for number in range(200):
         await come_and_go_in_memory(number)
     tasks, before = len(asyncio.all_tasks()), objects()

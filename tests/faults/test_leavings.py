@@ -19,9 +19,8 @@ BOTH_LOOPS = True
 Eventually = Callable[..., Any]
 
 
-async def test_given_a_push_only_handler_when_its_peer_leaves_then_it_is_disposed_within_a_second(
-    eventually: Eventually,
-) -> None:
+async def test_push_only_handler_is_disposed(eventually: Eventually) -> None:
+    """A handler that only pushes is disposed within a second after its peer leaves."""
     room = Subject[str]()
     async with serving(rxws.websocket(lambda: room)) as server:
         for _ in range(20):
@@ -40,9 +39,8 @@ def end_of_file(peer: Raw) -> None:
 
 
 @pytest.mark.parametrize("leave", [reset, end_of_file], ids=lambda f: f.__name__)
-async def test_given_a_peer_in_mid_message_when_it_leaves_then_one_terminal_event_with_the_real_cause(
-    leave: Callable[[Raw], None], eventually: Eventually
-) -> None:
+async def test_leaving_in_mid_message_tells_the_cause(leave: Callable[[Raw], None], eventually: Eventually) -> None:
+    """A peer that leaves in the middle of a message causes one terminal event, with the real cause."""
     logs: list[list[Any]] = []
     room = Subject[str]()
 
@@ -114,7 +112,8 @@ async def test_bad_frame_then_leave_ends_a_client(bad: bytes) -> None:
     assert close.code in (1002, 1007, 1009)
 
 
-async def test_given_a_server_when_the_peer_s_close_is_empty_then_1005_at_once(eventually: Eventually) -> None:
+async def test_server_takes_empty_close_as_1005(eventually: Eventually) -> None:
+    """A server takes a close frame without a code as 1005, at once."""
     async with serving(rxws.websocket(lambda incoming: incoming)) as server, raw(server.port) as peer:
         await eventually(lambda: server.sockets)
         began = time.monotonic()
@@ -124,7 +123,8 @@ async def test_given_a_server_when_the_peer_s_close_is_empty_then_1005_at_once(e
         assert time.monotonic() - began < 1
 
 
-async def test_given_a_client_when_the_peer_s_close_is_empty_then_1005_at_once() -> None:
+async def test_client_takes_empty_close_as_1005() -> None:
+    """A client takes a close frame without a code as 1005, at once."""
     answers: list[tuple[int, bytes]] = []
 
     async def close(peer: Listening) -> None:
@@ -143,7 +143,8 @@ CODES = [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65535]
 
 
 @pytest.mark.parametrize("code", CODES)
-async def test_given_a_server_when_the_peer_s_close_has_a_code_that_no_frame_may_carry_then_1002(code: int) -> None:
+async def test_server_answers_illegal_code_with_1002(code: int) -> None:
+    """A server answers a close code that no frame may carry with 1002."""
     async with serving(rxws.websocket(lambda incoming: incoming)) as server, raw(server.port) as peer:
         peer.send_close(code)
         assert await peer.receive_close() == (1002, "")
@@ -152,7 +153,8 @@ async def test_given_a_server_when_the_peer_s_close_has_a_code_that_no_frame_may
 
 
 @pytest.mark.parametrize("code", CODES)
-async def test_given_a_client_when_the_peer_s_close_has_a_code_that_no_frame_may_carry_then_1002(code: int) -> None:
+async def test_client_answers_illegal_code_with_1002(code: int) -> None:
+    """A client answers a close code that no frame may carry with 1002."""
     answers: list[tuple[int, bytes]] = []
 
     async def close(peer: Listening) -> None:

@@ -51,9 +51,8 @@ def subscriber_raises(incoming: Observable[str]) -> None:
     [handler_raises, coroutine_raises, generator_raises, operator_raises, subscriber_raises],
     ids=lambda handler: handler.__name__,
 )
-async def test_given_a_neighbour_when_a_handler_or_operator_or_subscriber_raises_then_1011_and_the_neighbour_lives(
-    handler: Any, eventually: Eventually
-) -> None:
+async def test_exception_closes_its_own_socket_only(handler: Any, eventually: Eventually) -> None:
+    """When a handler, an operator, or a subscriber raises, its socket closes with 1011 and its neighbor's goes on."""
     echo = rxws.websocket(lambda incoming: incoming)
     faulty = rxws.websocket(handler)
 
@@ -71,9 +70,8 @@ async def test_given_a_neighbour_when_a_handler_or_operator_or_subscriber_raises
         assert await neighbour.receive() == (TEXT, b"alive")
 
 
-async def test_given_observed_errors_when_a_subscriber_raises_then_its_siblings_get_the_item_and_it_stays_open() -> (
-    None
-):
+async def test_raising_subscriber_spares_siblings_and_socket() -> None:
+    """When a subscriber raises and `errors` is observed, its siblings get the item and the socket stays open."""
     errors_seen: list[Exception] = []
     seen: list[str] = []
 
@@ -97,9 +95,8 @@ ILLEGAL += [(1000, "x" * 124), (1000, "é" * 62), (4000, "\ud800")]
 
 
 @pytest.mark.parametrize(("code", "reason"), ILLEGAL)
-async def test_given_an_open_socket_when_an_illegal_close_is_tried_then_a_value_error_and_nothing_on_the_wire(
-    code: int, reason: str, eventually: Eventually
-) -> None:
+async def test_illegal_close_is_a_value_error(code: int, reason: str, eventually: Eventually) -> None:
+    """An illegal close code or reason is a `ValueError`, and nothing goes on the wire."""
     async with serving(rxws.websocket(lambda incoming: incoming)) as server, raw(server.port) as peer:
         await eventually(lambda: server.sockets)
         with pytest.raises(ValueError, match="close"):
@@ -110,7 +107,8 @@ async def test_given_an_open_socket_when_an_illegal_close_is_tried_then_a_value_
         assert await peer.receive() == (TEXT, b"next")
 
 
-async def test_given_values_that_cannot_be_sent_when_they_are_then_the_error_stream_and_frames_stay_in_sync() -> None:
+async def test_unsendable_value_keeps_frames_in_sync() -> None:
+    """A value that cannot be sent is an error on the error stream, and the frames stay in sync."""
     wrong: list[Any] = [{"a": "dict"}, "\ud800", None, 3.14, ["list"], object()]
     errors_seen: list[Any] = []
 
@@ -138,9 +136,8 @@ async def receive_all(peer: Raw, number: int) -> list[str]:
     return [(await peer.receive())[1].decode() for _ in range(number)]
 
 
-async def test_given_four_threads_on_one_sink_when_they_send_then_all_arrives_in_each_thread_s_order(
-    eventually: Eventually,
-) -> None:
+async def test_four_threads_keep_their_order(eventually: Eventually) -> None:
+    """What four threads send to one socket all arrives, in the order of each thread."""
     async with (
         serving(rxws.websocket(max_buffered=2**23)(lambda incoming: incoming)) as server,
         raw(server.port) as peer,
@@ -164,9 +161,10 @@ async def test_given_four_threads_on_one_sink_when_they_send_then_all_arrives_in
 
 @pytest.mark.parametrize("reason", ["\r\nERROR faked", "\x1b[31mred", "a\nb\tc\x00", "\u2028\x85\u202e"])
 @pytest.mark.parametrize("who", ["the peer", "we"])
-async def test_given_a_close_reason_with_control_characters_when_it_is_logged_then_it_is_escaped(
+async def test_logged_close_reason_is_escaped(
     reason: str, who: str, caplog: pytest.LogCaptureFixture, eventually: Eventually
 ) -> None:
+    """A close reason with control characters is escaped when it is logged."""
     caplog.set_level("DEBUG", "rxws")
 
     @rxws.websocket

@@ -35,7 +35,8 @@ def bomb(size: int) -> bytes:
     return (block * (size // MIB // 16))[:-4]
 
 
-async def test_given_compression_when_a_message_of_a_megabyte_is_a_gigabyte_then_1009_and_memory_is_bounded() -> None:
+async def test_compression_bomb_is_1009() -> None:
+    """A megabyte that decompresses to a gigabyte closes with 1009, and memory is bounded."""
     message = bomb(1024 * MIB)
     assert len(message) < MIB, "within max_msg_size on the wire"
     async with serving(rxws.websocket(compress=True)(echo)) as server, raw(server.port, headers=DEFLATE) as peer:
@@ -45,7 +46,8 @@ async def test_given_compression_when_a_message_of_a_megabyte_is_a_gigabyte_then
         assert growth() < 30 * MIB
 
 
-async def test_given_a_peer_that_pushes_a_gigabyte_uncompressed_when_its_length_is_told_then_1009_unbuffered() -> None:
+async def test_huge_frame_is_1009_unbuffered() -> None:
+    """A frame of a gigabyte closes with 1009 as soon as its length is told, and nothing is buffered."""
     async with serving(rxws.websocket(echo)) as server, raw(server.port) as peer:
         chunk = bytes(64 * 1024)
         growth = growing()
@@ -63,7 +65,8 @@ async def test_given_a_peer_that_pushes_a_gigabyte_uncompressed_when_its_length_
         await asyncio.wait({pushing})
 
 
-async def test_given_a_gigabyte_in_fragments_when_max_msg_size_is_passed_then_1009_and_memory_is_bounded() -> None:
+async def test_huge_fragmented_message_is_1009() -> None:
+    """A gigabyte in fragments closes with 1009 at `max_msg_size`, and memory is bounded."""
     async with serving(rxws.websocket(echo)) as server, raw(server.port) as peer:
         growth = growing()
         fragment = frame(CONTINUATION, bytes(64 * 1024), fin=False)
@@ -82,9 +85,8 @@ async def test_given_a_gigabyte_in_fragments_when_max_msg_size_is_passed_then_10
 
 
 @pytest.mark.parametrize("exponent", [40, 62])
-async def test_given_a_declared_length_of_2_to_the_40_when_its_header_arrives_then_1009_unbuffered(
-    exponent: int,
-) -> None:
+async def test_huge_declared_length_is_1009_unbuffered(exponent: int) -> None:
+    """A declared length of 2**40 closes with 1009 when its header arrives, and nothing is buffered."""
     async with serving(rxws.websocket(echo)) as server, raw(server.port) as peer:
         tracemalloc.start()
         try:
@@ -139,9 +141,8 @@ async def pings_within(peer: Raw) -> None:
     "dribble", [fragments, payload, header, silence_within, pings_within], ids=lambda f: f.__name__
 )
 @pytest.mark.parametrize("compress", [False, True])
-async def test_given_a_message_when_it_is_never_finished_then_1008_at_the_deadline(
-    dribble: Any, compress: bool
-) -> None:
+async def test_unfinished_message_is_1008(dribble: Any, compress: bool) -> None:
+    """A message that is never finished closes with 1008 at the deadline."""
     errors: list[Exception] = []
 
     @rxws.websocket(message_timeout=0.2, compress=compress)
@@ -162,7 +163,8 @@ async def test_given_a_message_when_it_is_never_finished_then_1008_at_the_deadli
     assert [str(error) for error in errors] == ["a message took more than 0.2 s"]
 
 
-async def test_given_a_message_never_finished_when_the_peer_ignores_our_close_then_it_is_gone_by_the_deadline() -> None:
+async def test_unfinished_message_and_ignored_close() -> None:
+    """A peer that neither finishes its message nor answers our close is dropped at the deadline."""
     handler = rxws.websocket(message_timeout=0.2, close_timeout=0.2)(echo)
     async with serving(handler) as server, raw(server.port) as peer:
         dribbling = asyncio.create_task(fragments(peer))
@@ -172,7 +174,8 @@ async def test_given_a_message_never_finished_when_the_peer_ignores_our_close_th
         await asyncio.wait({dribbling})
 
 
-async def test_given_no_message_timeout_when_a_message_takes_its_time_then_it_arrives() -> None:
+async def test_no_message_timeout_waits() -> None:
+    """Without a message timeout, a message that takes its time arrives."""
     handler = rxws.websocket(message_timeout=None, max_msg_size=None)(echo)
     async with serving(handler) as server, raw(server.port) as peer:
         peer.send(TEXT, b"be", fin=False)
@@ -182,9 +185,8 @@ async def test_given_no_message_timeout_when_a_message_takes_its_time_then_it_ar
 
 
 @pytest.mark.parametrize("cut", ["in one frame", "in fragments"])
-async def test_given_a_slow_honest_upload_of_max_msg_size_when_it_takes_longer_than_two_heartbeats_then_it_arrives(
-    cut: str,
-) -> None:
+async def test_slow_honest_upload_arrives(cut: str) -> None:
+    """A slow upload of `max_msg_size` that takes longer than two heartbeats arrives."""
     size, pieces = 20_000, 20
     handler = rxws.websocket(heartbeat=0.2, message_timeout=5, max_msg_size=size)(echo)
     async with serving(handler) as server, raw(server.port) as peer:
@@ -206,9 +208,8 @@ async def test_given_a_slow_honest_upload_of_max_msg_size_when_it_takes_longer_t
         assert time.monotonic() - began > 0.5
 
 
-async def test_given_a_peer_kept_from_sending_by_a_hold_when_the_deadline_passes_then_it_is_not_blamed(
-    eventually: Eventually,
-) -> None:
+async def test_held_peer_is_not_blamed(eventually: Eventually) -> None:
+    """A peer that a hold keeps from sending is not blamed when the deadline passes."""
     gate = asyncio.Event()
 
     @rxws.websocket(message_timeout=0.3, heartbeat=None)
@@ -228,9 +229,8 @@ async def test_given_a_peer_kept_from_sending_by_a_hold_when_the_deadline_passes
 
 
 @pytest.mark.parametrize("with_handshake", [b"", b"\x81\x05whole\x01\x03par", b"\x01", b"\x81\x02hi\x01\x02pa"])
-async def test_given_a_client_when_a_server_s_message_is_never_finished_then_1008_at_the_deadline(
-    with_handshake: bytes,
-) -> None:
+async def test_client_closes_unfinished_message_with_1008(with_handshake: bytes) -> None:
+    """A client closes with 1008 at the deadline when a server's message is never finished."""
     codes: list[tuple[int, bytes]] = []
 
     async def never(peer: Listening) -> None:
@@ -248,7 +248,8 @@ async def test_given_a_client_when_a_server_s_message_is_never_finished_then_100
 
 
 @pytest.mark.parametrize("split", range(1, 9))
-async def test_given_a_client_when_frames_come_with_the_handshake_then_whole_ones_are_no_fault(split: int) -> None:
+async def test_client_takes_frames_with_the_handshake(split: int) -> None:
+    """A client takes whole frames that come with the handshake."""
     frames = b"\x81\x02hi\x81\x02ho"
 
     async def rest(peer: Listening) -> None:

@@ -71,9 +71,8 @@ async def dribble(writer: asyncio.StreamWriter) -> None:
 
 
 @pytest.mark.parametrize("before", ["nothing", "a request"])
-async def test_given_rxws_run_when_headers_are_dribbled_then_the_connection_is_closed_at_the_deadline(
-    before: str, tmp_path: Path
-) -> None:
+async def test_run_closes_dribbled_headers(before: str, tmp_path: Path) -> None:
+    """`rxws.run` closes a connection at the deadline when its headers never end, and leaves open sockets alone."""
     async with running(tmp_path / "server.py", ", keepalive_timeout=0.5") as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         if before == "a request":
@@ -93,19 +92,19 @@ async def test_given_rxws_run_when_headers_are_dribbled_then_the_connection_is_c
         writer.close()
 
 
-def test_given_rxws_run_when_nothing_is_said_then_the_deadline_of_headers_is_20_seconds(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_run_gives_headers_20_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rxws.run` gives headers 20 seconds by default."""
     told: dict[str, Any] = {}
     monkeypatch.setattr(web, "run_app", lambda app, **options: told.update(options))
     rxws.run(web.Application(), port=8080)
     assert (told["keepalive_timeout"], told["port"]) == (20.0, 8080)
 
 
-async def test_given_rxws_run_among_stalled_and_mute_peers_when_it_is_terminated_then_it_ends_in_2_seconds(
-    tmp_path: Path,
-) -> None:
-    """The best of three tries, and without the end of the interpreter: a busy machine takes its time for that."""
+async def test_run_ends_in_2_seconds(tmp_path: Path) -> None:
+    """`rxws.run` ends within 2 seconds of SIGTERM among stalled and mute peers.
+
+    The best of three tries, and without the end of the interpreter: a busy machine takes its time for that.
+    """
     took = [await terminate(tmp_path / "server.py")]
     while took[-1] >= 2 and len(took) < 3:
         took.append(await terminate(tmp_path / "server.py"))

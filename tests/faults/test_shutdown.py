@@ -21,10 +21,11 @@ BOTH_LOOPS = True
 Eventually = Callable[..., Any]
 
 
-async def test_given_a_hundred_sockets_some_stalled_some_mute_when_it_shuts_down_then_1001_within_2_seconds(
-    eventually: Eventually,
-) -> None:
-    """With every default: `close_timeout` would be five seconds."""
+async def test_shutdown_takes_2_seconds(eventually: Eventually) -> None:
+    """A hundred sockets, some stalled and some mute, close with 1001 within 2 seconds of the shutdown.
+
+    With every default: `close_timeout` would be five seconds.
+    """
     room = Subject[bytes]()
     handler = rxws.websocket(max_buffered=10_000_000)(lambda: room)
     files = descriptors()
@@ -54,9 +55,9 @@ async def test_given_a_hundred_sockets_some_stalled_some_mute_when_it_shuts_down
 
 
 @pytest.mark.parametrize("before", ["a message is on its way", "the handler works", "a close has begun"])
-async def test_given_a_socket_in_the_middle_of_something_when_it_shuts_down_then_it_ends_in_time(
-    before: str, eventually: Eventually
-) -> None:
+async def test_busy_socket_ends_in_time(before: str, eventually: Eventually) -> None:
+    """A socket in the middle of something ends in time when the application shuts down."""
+
     async def busy(incoming: Any) -> None:
         await asyncio.sleep(60)
 
@@ -75,7 +76,8 @@ async def test_given_a_socket_in_the_middle_of_something_when_it_shuts_down_then
         assert time.monotonic() - began < 2
 
 
-async def test_given_a_shutdown_timeout_when_peers_need_longer_then_they_get_it(eventually: Eventually) -> None:
+async def test_shutdown_timeout_gives_peers_time(eventually: Eventually) -> None:
+    """With a longer `shutdown_timeout`, slow peers get the time they need."""
     room = Subject[bytes]()
     handler = rxws.websocket(max_buffered=10_000_000)(lambda: room)
     async with serving(handler, shutdown_timeout=10) as server, raw(server.port, receive_buffer=4096) as peer:
@@ -98,8 +100,7 @@ async def test_given_a_shutdown_timeout_when_peers_need_longer_then_they_get_it(
     ("timeout", "kind", "message"),
     [(0, ValueError, "shutdown_timeout must be positive"), ("1", TypeError, "shutdown_timeout must be a number")],
 )
-async def test_given_a_wrong_shutdown_timeout_when_it_is_set_up_then_the_error_says_so(
-    timeout: Any, kind: type[Exception], message: str
-) -> None:
+async def test_wrong_shutdown_timeout_is_a_clear_error(timeout: Any, kind: type[Exception], message: str) -> None:
+    """A wrong `shutdown_timeout` is a clear error at setup."""
     with pytest.raises(kind, match=message):
         rxws.setup(web.Application(), shutdown_timeout=timeout)

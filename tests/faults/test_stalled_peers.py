@@ -33,10 +33,11 @@ async def push_a_gigabyte(server: Server, eventually: Eventually) -> rxws.WebSoc
 
 @pytest.mark.parametrize("policy", ["close", "drop_oldest", "drop_newest", "latest"])
 @pytest.mark.parametrize("heartbeat", [None, 0.2])
-async def test_given_a_peer_that_never_reads_when_a_gigabyte_is_pushed_then_memory_is_bounded_and_the_policy_fires(
-    policy: Any, heartbeat: float | None, eventually: Eventually
-) -> None:
-    """With `close` it is gone by the deadline; with the others when a heartbeat is missed, or we close."""
+async def test_unread_gigabyte_is_bounded(policy: Any, heartbeat: float | None, eventually: Eventually) -> None:
+    """When a gigabyte is pushed to a peer that never reads, memory is bounded and the policy applies.
+
+    With `close` it is gone by the deadline; with the others when a heartbeat is missed, or we close.
+    """
     handler = rxws.websocket(overflow=policy, heartbeat=heartbeat, close_timeout=0.5)(lambda: Subject[Any]())
     async with serving(handler) as server:
         files = descriptors()
@@ -64,9 +65,8 @@ async def stall(server: Server, eventually: Eventually) -> rxws.WebSocket[Any, A
 
 
 @pytest.mark.parametrize("act", ["close", "dispose", "complete"])
-async def test_given_a_stalled_peer_when_we_close_or_dispose_then_it_returns_at_once_and_ends_in_time(
-    act: str, eventually: Eventually
-) -> None:
+async def test_closing_a_stalled_peer_returns_at_once(act: str, eventually: Eventually) -> None:
+    """With a stalled peer, `close` and `dispose` return at once, and the socket ends in time."""
     handler = rxws.websocket(close_timeout=0.3)(lambda: Subject[Any]())
     async with serving(handler) as server, raw(server.port, receive_buffer=4096):
         socket = await stall(server, eventually)
@@ -77,9 +77,8 @@ async def test_given_a_stalled_peer_when_we_close_or_dispose_then_it_returns_at_
         assert time.monotonic() - began < 1.5
 
 
-async def test_given_two_senders_that_wait_for_room_when_one_is_abandoned_then_the_other_sends_on(
-    eventually: Eventually,
-) -> None:
+async def test_abandoned_sender_leaves_the_other(eventually: Eventually) -> None:
+    """When two senders wait for room and one is abandoned, the other sends on."""
     sent: dict[str, int] = {"a": 0, "b": 0}
 
     async def ticks(name: str) -> AsyncIterator[bytes]:
@@ -116,7 +115,8 @@ async def test_given_two_senders_that_wait_for_room_when_one_is_abandoned_then_t
         senders[1].cancel()
 
 
-async def test_given_a_mute_peer_when_two_heartbeats_have_passed_then_it_is_found(eventually: Eventually) -> None:
+async def test_mute_peer_is_found(eventually: Eventually) -> None:
+    """A mute peer is found when two heartbeats have passed."""
     async with serving(rxws.websocket(heartbeat=0.2)(lambda incoming: incoming)) as server, raw(server.port) as peer:
         await eventually(lambda: server.sockets)
         began = time.monotonic()
@@ -135,9 +135,8 @@ async def answer(peer: Raw) -> None:
             peer.send(PONG, data)
 
 
-async def test_given_a_loop_blocked_longer_than_the_heartbeat_when_a_pong_waits_then_the_peer_survives(
-    eventually: Eventually,
-) -> None:
+async def test_blocked_loop_drops_no_live_peer(eventually: Eventually) -> None:
+    """After the event loop was blocked for longer than the heartbeat, a peer whose pong waits survives."""
     beat = 0.1
     async with serving(rxws.websocket(heartbeat=beat)(lambda incoming: incoming)) as server, raw(server.port) as peer:
         for _ in range(3):

@@ -278,5 +278,6 @@ class Life(Machine):
         assert {message: fates[message] for message in fates if message.startswith("out ")} == Counter(self.offered)
 
 
-def test_whatever_happens_a_socket_ends_once_and_in_order_and_leaves_nothing() -> None:
+def test_socket_ends_once_whatever_happens() -> None:
+    """Whatever happens, a socket ends once and in order, and leaves nothing behind."""
     run_state_machine_as_test(Life, settings=few(120, steps=40))

@@ -174,5 +174,6 @@ class Return(Machine):
             assert sent[message] + lost[message] >= 1, "nothing vanishes"
 
 
-def test_whatever_happens_a_client_that_comes_back_ends_once_and_sends_nothing_twice() -> None:
+def test_client_ends_once_whatever_happens() -> None:
+    """Whatever happens, a client that reconnects ends once and sends nothing twice."""
     run_state_machine_as_test(Return, settings=few(80, steps=40))

@@ -49,7 +49,9 @@ def theatre(request: Any, tmp_path: Path) -> Iterator[Theatre]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_valid_sequence_delivers_exactly_its_messages_wherever_it_is_cut(theatre: Theatre, role: str) -> None:
+def test_valid_sequence_delivers_its_messages(theatre: Theatre, role: str) -> None:
+    """A valid sequence delivers exactly its messages, wherever it is cut."""
+
     @few(25)
     @given(data=st.data(), said=sequences(masked=role == "server"), end=ENDS)
     def check(data: st.DataObject, said: Sequence, end: str) -> None:
@@ -70,7 +72,9 @@ def test_a_valid_sequence_delivers_exactly_its_messages_wherever_it_is_cut(theat
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_spoilt_sequence_ends_the_socket_once_and_alike_on_both_wires(theatre: Theatre, role: str) -> None:
+def test_spoiled_sequence_ends_alike_on_both_wires(theatre: Theatre, role: str) -> None:
+    """A spoiled sequence ends the socket once, and alike on both wires."""
+
     @few(40)
     @given(data=st.data(), said=spoilt(masked=role == "server"), end=ENDS)
     def check(data: st.DataObject, said: bytes, end: str) -> None:
@@ -80,7 +84,9 @@ def test_a_spoilt_sequence_ends_the_socket_once_and_alike_on_both_wires(theatre:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_any_bytes_end_the_socket_once_and_alike_on_both_wires(theatre: Theatre, role: str) -> None:
+def test_any_bytes_end_alike_on_both_wires(theatre: Theatre, role: str) -> None:
+    """Any bytes end the socket once, and alike on both wires."""
+
     @few(25)
     @given(data=st.data(), said=st.binary(max_size=300), end=ENDS)
     def check(data: st.DataObject, said: bytes, end: str) -> None:

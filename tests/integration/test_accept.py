@@ -37,7 +37,8 @@ async def test_something_may_come_before_the_upgrade() -> None:
             assert ws.close_code == 1000
 
 
-async def test_a_block_that_raises_closes_1011_shows_its_error_and_raises_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_block_closes_1011(caplog: pytest.LogCaptureFixture) -> None:
+    """A block that raises closes with 1011, shows its error on `errors`, and raises on."""
     seen: list[Any] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:

@@ -78,9 +78,10 @@ async def test_a_client_that_aiohttp_closes_ends_its_streams() -> None:
     assert log == ["incoming|", ("closed", rxws.Close()), "closed|"]
 
 
-async def test_a_websocket_whose_peer_has_gone_already_ends_at_once_and_leaves_nothing(
+async def test_websocket_without_peer_ends_at_once(
     collected: Callable[[], None], eventually: Callable[..., Any]
 ) -> None:
+    """A WebSocket whose peer has left already ends at once, and leaves nothing behind."""
     sockets: list[rxws.WebSocket[Any, Any]] = []
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -99,7 +100,8 @@ async def test_a_websocket_whose_peer_has_gone_already_ends_at_once_and_leaves_n
         collected()  # a coroutine that was never awaited would be warned of, which is an error here
 
 
-async def test_without_errors_the_first_one_closes_the_socket() -> None:
+async def test_without_errors_the_first_one_closes() -> None:
+    """Without a Subject for errors, the first error closes the socket."""
     incoming = Subject[Any]()
     async with serving(shout) as server, aiohttp.ClientSession() as session, session.ws_connect(server.url) as ws:
         socket = rxws.attach(ws, incoming, Subject(), codec=rxws.json)
@@ -124,12 +126,15 @@ async def test_bad_arguments_are_clear_errors(arguments: Any, kind: type[Excepti
 
 
 @pytest.mark.parametrize("option", ["protocols", "origins", "max_msg_size", "compress"])
-async def test_options_that_the_handshake_has_decided_are_refused(option: str) -> None:
+async def test_options_of_the_handshake_are_refused(option: str) -> None:
+    """Options that the handshake has decided are refused."""
     with pytest.raises(TypeError, match=f"unknown option '{option}'"):
         rxws.attach(web.WebSocketResponse(), **{option: None})
 
 
-async def test_a_heartbeat_of_aiohttp_s_does_not_end_a_healthy_peer() -> None:
+async def test_aiohttp_s_heartbeat_keeps_a_healthy_peer() -> None:
+    """A heartbeat of aiohttp's own does not end a healthy peer."""
+
     async def handler(request: web.Request) -> web.StreamResponse:
         ws = web.WebSocketResponse(heartbeat=0.1)
         await ws.prepare(request)
@@ -148,7 +153,9 @@ async def test_a_heartbeat_of_aiohttp_s_does_not_end_a_healthy_peer() -> None:
         assert log == ["incoming|"]
 
 
-async def test_a_websocket_that_is_rxws_s_already_is_refused_and_goes_on() -> None:
+async def test_attaching_twice_is_refused() -> None:
+    """A WebSocket that is attached already is refused, and goes on."""
+
     async def handler(request: web.Request) -> web.StreamResponse:
         async with rxws.accept(request) as socket:
             with pytest.raises(RuntimeError, match="rxws's already"):

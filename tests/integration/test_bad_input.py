@@ -59,9 +59,8 @@ async def with_a_neighbour() -> AsyncIterator[Server]:
         ("POST", {}, 405, "Method Not Allowed"),
     ],
 )
-async def test_a_request_that_is_no_good_upgrade_is_refused_before_the_handler_runs(
-    method: str, headers: dict[str, str | None], status: int, says: str
-) -> None:
+async def test_bad_upgrade_is_refused(method: str, headers: dict[str, str | None], status: int, says: str) -> None:
+    """A request that is not a good upgrade is refused before the handler runs."""
     sent = {name: value for name, value in {**HEADERS, **headers}.items() if value is not None}
     async with with_a_neighbour() as server, aiohttp.ClientSession() as session:
         async with session.request(method, server.http, headers=sent) as response:
@@ -78,13 +77,15 @@ async def test_undecodable_json_closes_its_own_socket_only() -> None:
         assert await peer.receive_close() == (1007, "Invalid Message")
 
 
-async def test_a_value_that_cannot_be_sent_closes_its_own_socket_only() -> None:
+async def test_unsendable_value_closes_its_own_socket_only() -> None:
+    """A value that cannot be sent closes its own socket only."""
     async with with_a_neighbour() as server, raw(server.port) as peer:
         peer.send(TEXT, b'"a set"')
         assert await peer.receive_close() == (1011, "Unexpected Error")
 
 
-async def test_calls_on_a_closed_socket_do_nothing_or_say_what_is_wrong() -> None:
+async def test_calls_on_a_closed_socket() -> None:
+    """Calls on a closed socket do nothing, or say what is wrong."""
     async with with_a_neighbour() as server, raw(server.port) as peer:
         peer.send_close(1000)
         await peer.receive_close()

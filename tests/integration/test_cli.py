@@ -108,7 +108,8 @@ def rxws_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 # Pipes
 
 
-def test_lines_from_a_pipe_are_sent_and_answers_alone_are_printed(rxws_cli: Cli, server: str) -> None:
+def test_pipe_sends_lines_and_prints_answers(rxws_cli: Cli, server: str) -> None:
+    """Lines from a pipe are sent, and the answers alone are printed."""
     result = rxws_cli("connect", f"{server}/shout", "--linger", "0.5", stdin="hello\n/ping\n{}\n")
     assert (result.returncode, result.stdout) == (0, "HELLO\n/PING\n{}\n")
     assert result.stderr == "connected\nclosed 1000\n"
@@ -133,7 +134,8 @@ def test_the_exit_status_tells_how_it_ended(rxws_cli: Cli, server: str) -> None:
     assert "a header is like 'Name: value', not 'x'" in rxws_cli("connect", server, "-H", "x").stderr
 
 
-def test_a_large_file_is_sent_no_faster_than_it_is_taken(server: str, tmp_path: Path) -> None:
+def test_large_file_is_sent_as_it_is_taken(server: str, tmp_path: Path) -> None:
+    """A large file is sent no faster than the server takes it."""
     (tmp_path / "lines").write_text(("x" * 1000 + "\n") * 3000)
     with (tmp_path / "lines").open() as lines:
         command = [sys.executable, "-m", "rxws", "connect", f"{server}/shout", "--linger", "0.5"]
@@ -188,7 +190,8 @@ class Terminal:
         return status
 
 
-def test_a_line_is_edited_sent_and_answered_in_colour_with_rtt_and_the_close(server: str) -> None:
+def test_terminal_session(server: str) -> None:
+    """A line is edited, sent, and answered in color; the round trip and the close are shown."""
     terminal = Terminal("connect", f"{server}/shout")
     terminal.until("connected")
     terminal.until("/ping .*Ctrl-D closes")
@@ -219,7 +222,8 @@ def test_closing_with_a_code(server: str) -> None:
     assert terminal.wait() == 0
 
 
-def test_what_is_typed_stays_whole_while_messages_come_and_the_terminal_is_given_back(server: str) -> None:
+def test_typed_line_stays_whole(server: str) -> None:
+    """What is typed stays whole while messages come, and the terminal is given back."""
     terminal = Terminal("connect", f"{server}/feed")
     before = termios.tcgetattr(terminal.fd)[3]
     terminal.until("connected")
@@ -249,9 +253,8 @@ def test_a_feed_is_recorded_until_enough_has_come(rxws_cli: Cli, server: str, tm
     assert recording.lane("outgoing")[0].data == "subscribe"
 
 
-def test_a_recording_ends_after_some_seconds_or_with_ctrl_c_and_is_whole(
-    rxws_cli: Cli, server: str, tmp_path: Path
-) -> None:
+def test_recording_ends_whole(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
+    """A recording ends after some seconds or with Ctrl-C, and is whole."""
     result = rxws_cli("record", f"{server}/feed", "--seconds", "0.3")
     assert result.returncode == 0
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -264,7 +267,8 @@ def test_a_recording_ends_after_some_seconds_or_with_ctrl_c_and_is_whole(
     assert read(tmp_path / "r.jsonl").lane("socket")[-1].kind == "completed"
 
 
-def test_a_reader_that_goes_away_ends_the_printing_quietly(server: str) -> None:
+def test_broken_pipe_ends_quietly(server: str) -> None:
+    """A reader that goes away ends the printing quietly."""
     command = f"{sys.executable} -m rxws record {server}/feed --seconds 1 | head -1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30)
     assert '{"recording":1' in result.stdout
@@ -301,7 +305,8 @@ def test_a_recording_is_printed_when_it_happened(rxws_cli: Cli, file: str) -> No
     ]
 
 
-def test_a_recording_is_served_from_its_start_to_each_who_connects(rxws_cli: Cli, file: str) -> None:
+def test_recording_is_served_from_its_start(rxws_cli: Cli, file: str) -> None:
+    """A recording is served from its start to each client that connects."""
     process = subprocess.Popen(
         [sys.executable, "-m", "rxws", "replay", file, "--serve", ":0", "--speed", "2"],
         stdout=subprocess.PIPE,

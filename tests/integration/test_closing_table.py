@@ -204,9 +204,8 @@ def a_subscriber_raises_and_nobody_observes_errors(incoming: Observable[str]) ->
     ],
     ids=lambda handler: handler.__name__,
 )
-async def test_an_error_is_1011_unexpected_error_and_tells_the_client_no_more(
-    handler: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_error_is_1011(handler: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """An error closes with 1011 "Unexpected Error", and tells the client no more."""
     assert await close_seen(handler, "a") == (1011, "Unexpected Error", [])
     assert (
         len([record for record in caplog.records if record.name == "rxws.server" and "secret" in str(record.exc_info)])
@@ -230,12 +229,14 @@ async def test_a_message_that_does_not_decode_is_1007() -> None:
     assert await close_seen(handler, "{") == (1007, "Invalid Message", [])
 
 
-async def test_more_messages_than_message_rate_allows_is_1008() -> None:
+async def test_exceeding_message_rate_is_1008() -> None:
+    """More messages than `message_rate` allows close with 1008."""
     handler = rxws.websocket(message_rate=3)(lambda incoming: incoming)
     assert await close_seen(handler, *"abcde") == (1008, "Message Rate Exceeded", ["a", "b", "c"])
 
 
-async def test_a_slow_peer_with_policy_close_is_1013_and_sees_it_when_it_reads_on() -> None:
+async def test_slow_peer_with_policy_close_is_1013() -> None:
+    """With the policy `close` a slow peer is closed with 1013, and sees it when it reads on."""
     room = Subject[str]()
     handler = rxws.websocket(max_buffered=100_000, close_timeout=10)(lambda incoming: room)
     async with serving(handler) as server, raw(server.port, receive_buffer=4096) as peer:
@@ -283,7 +284,8 @@ async def test_a_message_of_exactly_max_msg_size_passes(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1001, 2_000_000])
-async def test_a_message_above_max_msg_size_is_1009_and_the_client_sees_it(size: int) -> None:
+async def test_message_above_max_msg_size_is_1009(size: int) -> None:
+    """A message above `max_msg_size` closes with 1009, and the client sees it."""
     handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming)
     code, _, seen = await close_seen(handler, "x" * size)
     assert (code, seen) == (1009, [])
@@ -348,7 +350,9 @@ async def test_a_peer_gone_without_a_close_frame_is_1006(leave: str, eventually:
         assert await ended(server.sockets[0]) == rxws.Close.received(1006)
 
 
-async def test_a_handler_that_raises_what_is_no_exception_leaves_no_socket_behind(eventually: Eventually) -> None:
+async def test_base_exception_leaves_no_socket(eventually: Eventually) -> None:
+    """A handler that raises a `BaseException` leaves no socket behind."""
+
     class Outcome(BaseException):
         """As test frameworks have them."""
 
@@ -374,7 +378,8 @@ async def test_the_peer_s_close_is_answered_with_its_code() -> None:
         assert await ended(server.sockets[0]) == rxws.Close(4005, "my reason")
 
 
-async def test_what_follows_the_peer_s_close_frame_counts_for_nothing() -> None:
+async def test_frames_after_the_peer_s_close_count_for_nothing() -> None:
+    """What follows the peer's close frame counts for nothing."""
     got: list[str] = []
     handler = rxws.websocket(lambda incoming: incoming.pipe(ops.do_action(got.append)))
     async with serving(handler) as server, raw(server.port) as peer:
@@ -388,7 +393,8 @@ async def test_what_follows_the_peer_s_close_frame_counts_for_nothing() -> None:
     assert [answer for answer in answers if answer[1] == b"after"] == []
 
 
-async def test_a_peer_that_never_answers_our_close_is_gone_by_the_deadline() -> None:
+async def test_unanswered_close_ends_at_the_deadline() -> None:
+    """A peer that never answers our close is dropped at the deadline."""
     handler = rxws.websocket(close_timeout=0.2)(lambda: Disposable())
     async with serving(handler) as server, raw(server.port) as peer:
         while not server.sockets:
@@ -399,7 +405,8 @@ async def test_a_peer_that_never_answers_our_close_is_gone_by_the_deadline() -> 
         assert await peer.reader.read() == b""
 
 
-async def test_our_close_is_seen_by_a_peer_that_is_still_sending() -> None:
+async def test_sending_peer_sees_our_close() -> None:
+    """A peer that is still sending sees our close."""
     handler = rxws.websocket(lambda incoming: incoming.pipe(ops.take(3), ops.ignore_elements()))
     async with serving(handler) as server, raw(server.port) as peer:
         for _ in range(500):

@@ -82,7 +82,8 @@ SERVERS = pytest.mark.parametrize("peer", [our_own, by_aiohttp, by_websockets, b
 
 
 @SERVERS
-async def test_messages_go_and_come_in_order_and_leaving_closes_1000(peer: Any, eventually: Any) -> None:
+async def test_messages_in_order_and_leaving_closes_1000(peer: Any, eventually: Any) -> None:
+    """Messages go and come in order, and leaving the block closes with 1000."""
     async with peer() as url, rxws.connect(url) as socket:
         log = watch(i=socket.incoming.pipe(ops.take(len(MANY) + 2)))
         for message in (*MANY, b"\x00\xff", "é" * 100_000):
@@ -155,7 +156,9 @@ async def test_the_server_s_close_is_seen() -> None:
         assert log == ["i|", "e|"]
 
 
-async def test_what_arrives_before_the_first_subscriber_waits_for_it() -> None:
+async def test_messages_wait_for_the_first_subscriber() -> None:
+    """What arrives before the first subscriber waits for it."""
+
     @rxws.websocket
     def greet(incoming: Any, outgoing: Any) -> None:
         for message in MANY:
@@ -180,7 +183,8 @@ async def test_messages_have_types_as_on_the_server() -> None:
         assert isinstance(errors[0][1], rxws.EncodeError)
 
 
-async def test_the_subprotocol_is_negotiated_and_chooses_the_codec() -> None:
+async def test_subprotocol_chooses_the_codec() -> None:
+    """The subprotocol is negotiated, and chooses the codec."""
     protocols = {"v2.json": rxws.json, "v1": rxws.codecs.text}
     async with serving(rxws.websocket(protocols=protocols)(lambda incoming: incoming)) as server:
         async with rxws.connect(server.url, protocols=protocols) as socket:
@@ -200,7 +204,8 @@ async def test_a_session_can_be_shared_and_stays_open() -> None:
         assert session.trace_configs == []
 
 
-async def test_url_and_headers_may_be_functions_called_for_every_attempt() -> None:
+async def test_url_and_headers_may_be_functions() -> None:
+    """URL and headers may be functions, which are called for every attempt."""
     tokens = iter(range(100))
 
     async def headers() -> dict[str, str]:
@@ -342,7 +347,8 @@ async def test_a_retry_after_is_seconds_or_a_date(value: Any, seconds: float | N
     assert wait == (None if seconds is None else pytest.approx(seconds, abs=5))
 
 
-async def test_a_body_that_never_ends_does_not_delay_the_refusal() -> None:
+async def test_endless_body_does_not_delay_the_refusal() -> None:
+    """The body of a refusal that never ends does not delay the error."""
     refusal = asyncio.Event()
 
     async def drip(request: web.Request) -> web.StreamResponse:
@@ -473,7 +479,8 @@ async def test_tls_with_a_certificate_of_one_s_own() -> None:
 
 
 @pytest.mark.parametrize("reconnect", [None, QUICK], ids=["once", "again"])
-async def test_leaving_a_stalled_peer_behind_tls_takes_the_close_timeout_at_most(reconnect: Any) -> None:
+async def test_leaving_a_stalled_peer_behind_tls(reconnect: Any) -> None:
+    """Leaving a stalled peer behind TLS takes the close timeout at most."""
     async with over_tls() as (url, trusting), proxying(int(url.rstrip("/").rpartition(":")[2])) as proxy:
         proxy.faults.append(Fault("half_open", 5000, "up"))
         through = proxy.url.replace("ws://127.0.0.1", "wss://localhost")

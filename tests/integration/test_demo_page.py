@@ -36,7 +36,8 @@ async def count(page: Page) -> int:
     return int(await page.inner_text("#count-in"))
 
 
-async def test_the_page_streams_telemetry_and_switches_it_live(page: Page) -> None:
+async def test_page_streams_telemetry(page: Page) -> None:
+    """The page streams telemetry, and switches it live."""
     async with running(make_app()) as server:
         await page.goto(server.http)
         await expect(page.locator("#state")).to_have_text("open")
@@ -81,7 +82,8 @@ async def test_its_buttons_end_the_socket_and_it_comes_back(page: Page) -> None:
         await expect(page.locator("#state")).to_have_text("open")
 
 
-async def test_bad_json_is_answered_and_the_socket_stays_open(page: Page) -> None:
+async def test_bad_json_is_answered(page: Page) -> None:
+    """Bad JSON is answered, and the socket stays open."""
     async with running(make_app()) as server:
         await page.goto(server.http)
         await expect(page.locator("#state")).to_have_text("open")

@@ -9,7 +9,9 @@ from rxws.options import Settings
 from tests.integration.server import serving
 
 
-async def test_one_that_is_aborted_before_it_was_used_leaves_nothing_behind(eventually: Any) -> None:
+async def test_aborted_connection_leaves_nothing(eventually: Any) -> None:
+    """A connection that is aborted before it was used leaves nothing behind."""
+
     @rxws.websocket
     def handler(incoming: Any) -> Any:
         return incoming

@@ -63,7 +63,8 @@ def test_the_environment_chooses_the_wire(variable: str, mode: str) -> None:
     assert [line for line in run.stderr.splitlines() if not line.startswith("Executing <")] == []  # a slow machine's
 
 
-def test_a_parser_that_is_not_what_it_was_leaves_the_public_wire() -> None:
+def test_changed_parser_leaves_the_public_wire() -> None:
+    """When aiohttp's parser is not what it was, the public wire is used."""
     spoil = "import aiohttp._websocket.reader as r; del r.WebSocketReader\n"
     run = subprocess.run(
         [sys.executable, "-c", spoil + ECHO],
@@ -86,7 +87,8 @@ def test_nothing_outlives_its_event_loop() -> None:
     assert loop() is None
 
 
-async def test_messages_of_one_turn_leave_together_but_the_first_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The messages of one turn of the loop leave together, but the first one at once."""
     if rxws.wire_mode == "public":
         return  # one write a message
     news: Subject[str] = Subject()
@@ -103,7 +105,8 @@ async def test_messages_of_one_turn_leave_together_but_the_first_at_once(monkeyp
         assert len(writes) == 2
 
 
-async def test_a_large_message_is_not_copied_behind_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_message_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large message is not copied behind its header."""
     if rxws.wire_mode == "public":
         return  # aiohttp's affair
     news: Subject[bytes] = Subject()
@@ -116,7 +119,8 @@ async def test_a_large_message_is_not_copied_behind_its_header(monkeypatch: pyte
         assert writes[1] is message
 
 
-async def test_what_is_sent_into_a_transport_that_is_closing_is_reported() -> None:
+async def test_sending_into_a_closing_transport_is_reported() -> None:
+    """What is sent into a transport that is closing is reported."""
     news: Subject[str] = Subject()
     async with serving(rxws.websocket(lambda: news)) as server, rxws.connect(server.url):
         socket = server.sockets[0]
@@ -169,8 +173,11 @@ async def test_the_cause_of_a_reset_is_told(eventually: Any) -> None:
     assert isinstance(errors[0].__cause__, ConnectionResetError)
 
 
-async def test_a_transport_is_not_closed_from_within_its_own_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """asyncio's says that there is room, and then that all is written: a close in between would come twice."""
+async def test_transport_is_not_closed_within_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transport is not closed from within its own calls.
+
+    asyncio's says that there is room, and then that all is written: a close in between would come twice.
+    """
     async with serving(rxws.websocket(lambda incoming: incoming)) as server, rxws.connect(server.url) as socket:
         await socket.request("hello", matches=lambda _: True)
         wire: Any = server.sockets[0]._life.connection.wire  # type: ignore[union-attr]
@@ -191,7 +198,8 @@ async def test_a_transport_is_not_closed_from_within_its_own_calls(monkeypatch: 
             assert closes == [None]
 
 
-async def test_what_is_sent_within_a_chunk_leaves_in_order_whatever_its_size() -> None:
+async def test_sending_within_a_chunk_keeps_the_order() -> None:
+    """What is sent within a chunk leaves in order, whatever its size."""
     sizes = (10, 70_000, 10, 30_000, 30_000, 30_000, 10, 200_000, 1)
 
     def handler(incoming: Any) -> Any:
@@ -205,7 +213,8 @@ async def test_what_is_sent_within_a_chunk_leaves_in_order_whatever_its_size() -
                 assert len(await anext(answers)) == len(f"{size}:") + size
 
 
-async def test_what_was_taken_and_is_not_written_is_undelivered() -> None:
+async def test_unwritten_message_is_undelivered() -> None:
+    """A message that was taken and is not written is undelivered."""
     sockets: list[rxws.WebSocket[Any, Any]] = []
 
     def handler(incoming: Any, outgoing: Any, socket: Any) -> None:
@@ -225,7 +234,8 @@ async def test_what_was_taken_and_is_not_written_is_undelivered() -> None:
         assert sockets[0].stats.sent == 1 - len(taken)
 
 
-async def test_the_handshake_s_context_is_the_messages_and_the_socket_is_their_origin() -> None:
+async def test_messages_have_the_handshake_s_context() -> None:
+    """Messages come in the context of their handshake, and the socket is their source."""
     who: ContextVar[str] = ContextVar("who")
     seen: list[tuple[str, bool]] = []
 

@@ -21,7 +21,8 @@ BOTH_LOOPS = True
 Eventually = Callable[..., Any]
 
 
-async def test_a_busy_operator_stops_the_peer_s_sending_and_lets_it_go_on(eventually: Eventually) -> None:
+async def test_busy_operator_stops_the_peer(eventually: Eventually) -> None:
+    """A busy operator stops the peer's sending, and lets it go on."""
     gate = asyncio.Event()
     done: list[int] = []
 
@@ -62,9 +63,8 @@ async def test_a_busy_operator_stops_the_peer_s_sending_and_lets_it_go_on(eventu
 
 
 @pytest.mark.parametrize("size", [0, 1])
-async def test_empty_and_tiny_messages_in_a_hold_stop_the_peer_too_and_go_on_in_turns(
-    size: int, eventually: Eventually
-) -> None:
+async def test_hold_stops_tiny_messages(size: int, eventually: Eventually) -> None:
+    """A hold stops the peer even with empty and tiny messages, which then go on in turns of the loop."""
     gate, waits = asyncio.Event(), list[float]()
 
     @rxws.websocket(heartbeat=None)
@@ -103,7 +103,9 @@ async def test_empty_and_tiny_messages_in_a_hold_stop_the_peer_too_and_go_on_in_
         assert sorted(waits)[-3] < 0.2
 
 
-async def test_pings_are_answered_and_a_departure_is_seen_in_a_hold(eventually: Eventually) -> None:
+async def test_hold_answers_pings_and_sees_a_departure(eventually: Eventually) -> None:
+    """In a hold pings are answered, and a departure is seen."""
+
     @rxws.websocket(close_timeout=0.3)  # what is parked has as long to be delivered before the end
     def handler(incoming: Any) -> Any:
         return incoming.pipe(rxops.map_async(lambda _: asyncio.sleep(60)))
@@ -118,7 +120,8 @@ async def test_pings_are_answered_and_a_departure_is_seen_in_a_hold(eventually: 
         assert await ended(server.sockets[0]) == rxws.Close.received(1006)
 
 
-async def test_what_a_hold_kept_back_comes_in_the_context_of_its_own_request(eventually: Eventually) -> None:
+async def test_held_messages_keep_their_context(eventually: Eventually) -> None:
+    """What a hold kept back comes in the context of its own request."""
     user = contextvars.ContextVar[str]("user")
     room = Subject[str]()
     seen: list[tuple[str, str]] = []

@@ -22,7 +22,8 @@ Eventually = Callable[..., Any]
 
 
 @pytest.mark.parametrize("refusal", [web.HTTPForbidden, web.HTTPNotFound, web.HTTPUnauthorized])
-async def test_an_http_exception_of_a_def_is_the_http_response(refusal: type[web.HTTPException]) -> None:
+async def test_http_exception_of_a_def_is_the_response(refusal: type[web.HTTPException]) -> None:
+    """An HTTP exception of a `def` handler is the HTTP response."""
     ends: list[Any] = []
 
     @rxws.websocket
@@ -40,7 +41,9 @@ async def test_an_http_exception_of_a_def_is_the_http_response(refusal: type[web
     assert ends == [rxws.Close.received(1006)] * 3
 
 
-async def test_an_http_exception_after_the_upgrade_is_an_error() -> None:
+async def test_http_exception_after_the_upgrade() -> None:
+    """An HTTP exception after the upgrade is an error like any other."""
+
     @rxws.websocket
     async def handler() -> None:
         raise web.HTTPForbidden
@@ -79,7 +82,9 @@ async def test_a_close_does_not_overtake_messages_that_wait(eventually: Eventual
         assert seen == ["a", "b"]
 
 
-async def test_a_close_waits_for_a_subscriber_no_longer_than_the_deadline(eventually: Eventually) -> None:
+async def test_close_waits_for_a_subscriber(eventually: Eventually) -> None:
+    """A close waits for a subscriber, but no longer than the deadline."""
+
     @rxws.websocket(close_timeout=0.2)
     async def handler(incoming: Observable[str]) -> None:
         await asyncio.sleep(60)
@@ -92,7 +97,8 @@ async def test_a_close_waits_for_a_subscriber_no_longer_than_the_deadline(eventu
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "end of file"])
-async def test_when_the_peer_leaves_an_async_def_is_cancelled_and_cleans_up(leave: str, eventually: Eventually) -> None:
+async def test_departure_cancels_an_async_def(leave: str, eventually: Eventually) -> None:
+    """When the peer leaves, an `async def` handler is cancelled and cleans up."""
     steps: list[str] = []
 
     @rxws.websocket
@@ -116,9 +122,9 @@ async def test_when_the_peer_leaves_an_async_def_is_cancelled_and_cleans_up(leav
         await eventually(lambda: steps == ["began", "cleaned up"], 1)
 
 
-async def test_a_handler_that_ignores_its_cancellation_is_named_in_the_log(
-    caplog: pytest.LogCaptureFixture, eventually: Eventually
-) -> None:
+async def test_stubborn_handler_is_logged(caplog: pytest.LogCaptureFixture, eventually: Eventually) -> None:
+    """A handler that ignores its cancellation is named in the log."""
+
     @rxws.websocket(close_timeout=0.05)
     async def stubborn() -> None:
         try:
@@ -132,7 +138,8 @@ async def test_a_handler_that_ignores_its_cancellation_is_named_in_the_log(
         await eventually(lambda: "stubborn ignores its cancellation" in caplog.text)
 
 
-async def test_a_generator_waits_for_a_peer_that_does_not_read(eventually: Eventually) -> None:
+async def test_generator_waits_for_a_stalled_peer(eventually: Eventually) -> None:
+    """A generator waits for a peer that does not read."""
     made = 0
 
     @rxws.websocket
@@ -152,7 +159,9 @@ async def test_a_generator_waits_for_a_peer_that_does_not_read(eventually: Event
         assert sum([len((await peer.receive())[1]) for _ in range(300)]) == 30_000_000
 
 
-async def test_methods_views_and_partials_are_aiohttp_handlers() -> None:
+async def test_methods_and_views_are_handlers() -> None:
+    """Methods and views are aiohttp handlers, too."""
+
     class Rooms:
         @rxws.websocket
         def method(self, incoming: Observable[str]) -> Observable[str]:

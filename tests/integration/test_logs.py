@@ -45,9 +45,10 @@ async def attached(request: web.Request) -> web.StreamResponse:
 
 
 @pytest.mark.parametrize("handler", [echo, accepted, attached], ids=lambda handler: handler.__name__)
-async def test_a_server_s_socket_says_from_where_and_to_which_path_and_no_secret(
+async def test_server_logs_remote_and_path_and_no_secret(
     handler: Any, caplog: pytest.LogCaptureFixture, eventually: Eventually
 ) -> None:
+    """A server's socket logs the remote and the path, and no secret."""
     caplog.set_level(logging.DEBUG, "rxws")
     app = web.Application()
     app.router.add_get("/{name}", handler)

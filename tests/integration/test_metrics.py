@@ -178,7 +178,8 @@ async def test_opentelemetry_collects_what_has_happened(eventually: Eventually) 
     }
 
 
-async def test_a_dashboard_for_one_exporter_is_one_for_the_other(eventually: Eventually) -> None:
+async def test_both_exporters_export_the_same(eventually: Eventually) -> None:
+    """A dashboard for one exporter fits the other: both export the same samples."""
     ours = CollectorRegistry()
     reader = PrometheusMetricReader()  # knows the global registry alone
 
@@ -191,7 +192,8 @@ async def test_a_dashboard_for_one_exporter_is_one_for_the_other(eventually: Eve
     reader.shutdown()
 
 
-def test_without_the_extras_rxws_works_and_each_exporter_says_how_to_get_its_own() -> None:
+def test_exporters_name_their_extras() -> None:
+    """Without the extras rxws works, and each exporter says how to get its own."""
     program = """if True:
         import sys
         sys.modules["prometheus_client"] = sys.modules["opentelemetry"] = None

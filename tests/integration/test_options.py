@@ -35,7 +35,8 @@ async def test_codec_json_speaks_text_frames() -> None:
         assert await client.recv() == '[{"a":1}]'
 
 
-async def test_protocols_choose_the_first_of_the_client_s_that_is_known() -> None:
+async def test_protocols_choose_the_client_s_first() -> None:
+    """Of the client's protocols the first one that is known is chosen."""
     handler = rxws.websocket(protocols=["v1", "v2"])(lambda socket: socket.close(4001, str(socket.protocol)))
     async with serving(handler) as server:
         for offered, chosen in ((["v2", "v1"], "v2"), (["v1"], "v1"), (None, None)):
@@ -44,7 +45,9 @@ async def test_protocols_choose_the_first_of_the_client_s_that_is_known() -> Non
                 assert (client.subprotocol, client.close_reason) == (chosen, str(chosen))
 
 
-async def test_protocols_as_a_mapping_choose_the_codec_before_the_handler_composes() -> None:
+async def test_protocols_as_a_mapping_choose_the_codec() -> None:
+    """A mapping of protocols chooses the codec before the handler composes."""
+
     @rxws.websocket(protocols={"json": rxws.json, "text": rxws.codecs.text})
     def handler(socket: rxws.WebSocket[Any, Any]) -> None:
         socket.outgoing.on_next({"at": "once"} if socket.protocol == "json" else "at once")
@@ -113,7 +116,9 @@ async def test_pings_of_the_peer_are_answered_each() -> None:
         assert [await peer.receive() for _ in range(10)] == [(PONG, str(number).encode()) for number in range(10)]
 
 
-async def test_a_hold_still_answers_pings_and_sees_the_peer_leave(eventually: Eventually) -> None:
+async def test_hold_answers_pings_and_sees_a_departure(eventually: Eventually) -> None:
+    """A hold still answers pings, and sees the peer leave."""
+
     @rxws.websocket(close_timeout=0.2)
     async def handler(incoming: Observable[str]) -> None:
         await asyncio.sleep(60)
@@ -145,7 +150,8 @@ async def stalled(server: Server, eventually: Eventually, room: Subject[str], fu
             await asyncio.sleep(0)
 
 
-async def test_high_water_holds_a_peer_that_sends_more_than_it_reads(eventually: Eventually) -> None:
+async def test_high_water_holds_the_peer(eventually: Eventually) -> None:
+    """`high_water` holds a peer that sends more than it reads."""
     async with (
         serving(rxws.websocket(high_water=50_000, heartbeat=None)(echo)) as server,
         raw(server.port, receive_buffer=4096) as peer,
@@ -176,9 +182,8 @@ async def drain(peer: Raw, until: str) -> list[str]:
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
-async def test_at_max_buffered_a_queue_drops_what_overflow_says_and_the_peer_gets_the_rest(
-    policy: Any, eventually: Eventually
-) -> None:
+async def test_overflow_drops_at_max_buffered(policy: Any, eventually: Eventually) -> None:
+    """At `max_buffered` a queue drops what `overflow` says, and the peer gets the rest."""
     room = Subject[str]()
     handler = rxws.websocket(overflow=policy, max_buffered=100_000)(lambda incoming: room)
     async with serving(handler) as server, raw(server.port, receive_buffer=4096) as peer:
@@ -216,8 +221,11 @@ async def sipping(port: int) -> AsyncIterator[Callable[[int], Awaitable[bytes]]]
 
 
 @pytest.mark.parametrize("policy", ["latest", rxws.latest_by(lambda m: m["key"])])
-async def test_latest_is_fresh_for_a_reader_of_20_kilobytes_a_second(policy: Any, eventually: Eventually) -> None:
-    """The reader keeps next to nothing itself; what its kernel and ours keep is in the ages."""
+async def test_latest_is_fresh_for_a_slow_reader(policy: Any, eventually: Eventually) -> None:
+    """`latest` is fresh for a reader of 20 kilobytes a second.
+
+    The reader keeps next to nothing itself; what its kernel and ours keep is in the ages.
+    """
     ticks = Subject[dict[str, Any]]()
     handler = rxws.websocket(codec=rxws.json, overflow=policy)(lambda incoming: ticks)
     ages: list[float] = []

@@ -32,7 +32,8 @@ async def opened(socket: rxws.ClientWebSocket[Any, Any], skip: int = 0) -> rxws.
 
 
 @pytest.mark.parametrize("how", ["cut", "reset"])
-async def test_a_broken_connection_is_an_error_and_comes_back(how: Any) -> None:
+async def test_broken_connection_comes_back(how: Any) -> None:
+    """A broken connection is an error, and comes back."""
     async with (
         serving(echo) as server,
         proxying(server.port) as proxy,
@@ -47,7 +48,8 @@ async def test_a_broken_connection_is_an_error_and_comes_back(how: Any) -> None:
 
 
 @pytest.mark.parametrize("how", ["stall", "half_open"])
-async def test_a_dead_link_is_found_by_the_heartbeat_while_idle(how: Any) -> None:
+async def test_heartbeat_finds_a_dead_link(how: Any) -> None:
+    """The heartbeat finds a dead link while nothing is sent."""
     async with serving(echo) as server, proxying(server.port) as proxy:
         proxy.faults.append(Fault(how, 400, "up"))
         async with rxws.connect(proxy.url, reconnect=QUICK, heartbeat=0.1, close_timeout=0.3) as socket:
@@ -60,7 +62,8 @@ async def test_a_dead_link_is_found_by_the_heartbeat_while_idle(how: Any) -> Non
             assert await socket.request("hello", matches=lambda _: True) == "hello"
 
 
-async def test_a_stalled_handshake_is_given_up_and_tried_again() -> None:
+async def test_stalled_handshake_is_tried_again() -> None:
+    """A stalled handshake is given up and tried again."""
     async with serving(echo) as server, proxying(server.port) as proxy:
         proxy.faults.extend([Fault("stall", 0, "down"), Fault("cut", 50, "up"), Fault("reset", 20, "down")])
         async with rxws.connect(proxy.url, reconnect=QUICK, open_timeout=0.2) as socket:
@@ -85,7 +88,8 @@ async def test_a_hold_does_not_kill_a_healthy_peer() -> None:
         assert [state for _, state in log] == [rxws.Connecting(1), rxws.Open(None, 1)]
 
 
-async def test_a_server_that_restarts_is_followed_to_its_new_life() -> None:
+async def test_restarted_server_is_followed() -> None:
+    """A client follows a server that restarts."""
     async with proxying(1) as proxy, rxws.connect(proxy.url, reconnect=QUICK) as socket:
         answers: list[Any] = []
         socket.incoming.subscribe(answers.append)
@@ -171,7 +175,9 @@ async def test_rotation_leaves_no_gap_in_a_feed() -> None:
         assert len(seen) > 21
 
 
-async def test_a_connection_that_is_cut_at_a_certain_age_is_rotated_before() -> None:
+async def test_connection_is_rotated_before_it_is_cut() -> None:
+    """A connection that is cut at a certain age is rotated before."""
+
     @rxws.websocket
     async def short_lived(incoming: Any, outgoing: Any) -> None:
         incoming.subscribe(outgoing)
@@ -186,7 +192,9 @@ async def test_a_connection_that_is_cut_at_a_certain_age_is_rotated_before() -> 
         assert len(server.sockets) >= 5
 
 
-async def test_what_a_server_says_does_not_delay_a_client_that_leaves_at_once() -> None:
+async def test_greeting_does_not_delay_leaving() -> None:
+    """What a server says does not delay a client that leaves at once."""
+
     @rxws.websocket
     def greet(incoming: Any, outgoing: Any) -> None:
         outgoing.on_next("hello")
@@ -200,7 +208,9 @@ async def test_what_a_server_says_does_not_delay_a_client_that_leaves_at_once() 
         assert await ended(socket) == rxws.Close()
 
 
-async def test_a_gateway_whose_other_side_refuses_closes_with_a_code_that_may_be_sent() -> None:
+async def test_gateway_closes_with_a_sendable_code() -> None:
+    """A gateway whose other side refuses closes with a code that may be sent."""
+
     @rxws.websocket
     async def gateway(incoming: Any) -> None:
         await rxws.connect("ws://127.0.0.1:1/")
@@ -283,7 +293,8 @@ async def storm_of_sockets(backoff: rxws.Backoff, clients: int, downtime: float,
     return attempts
 
 
-def test_in_a_storm_of_ten_thousand_clients_the_attempts_per_second_stay_flat() -> None:
+def test_storm_of_clients_is_flat() -> None:
+    """In a storm of ten thousand clients, the attempts per second stay flat."""
     random.seed(7)
     attempts = storm(rxws.Backoff())
     settled = attempts[30:85]
@@ -297,7 +308,8 @@ def test_in_a_storm_of_ten_thousand_clients_the_attempts_per_second_stay_flat() 
     assert max(storm(rxws.Backoff(jitter=lambda ceiling: ceiling))) == 10_000, "without jitter all come at once"
 
 
-def test_a_fleet_that_raises_initial_is_flat_from_the_first_second() -> None:
+def test_larger_initial_is_flat_from_the_start() -> None:
+    """A fleet with a larger `initial` is flat from the first second."""
     random.seed(7)
     attempts = storm(rxws.Backoff(initial=15))
     assert max(attempts) < 2 * 10_000 / 15

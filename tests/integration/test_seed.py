@@ -21,7 +21,8 @@ async def test_messages_in_and_out_in_order() -> None:
         assert [await client.recv() for _ in range(3)] == ["first", "second", "third"]
 
 
-async def test_errors_on_the_error_stream_and_1011_when_it_is_not_asked_for() -> None:
+async def test_error_stream_or_1011() -> None:
+    """Errors come on the error stream, and close with 1011 when no handler asks for it."""
     seen: list[Exception] = []
 
     def fail(_: str) -> None:

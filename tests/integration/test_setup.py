@@ -30,9 +30,8 @@ async def test_shutdown_code_can_be_another_one() -> None:
         assert client.close_code == 1012
 
 
-async def test_without_setup_handlers_work_and_one_warning_says_what_is_missing(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+async def test_missing_setup_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Without setup handlers work, and one warning says what is missing."""
     app = web.Application()
     app.router.add_get("/", echo)
     runner = web.AppRunner(app)

@@ -63,10 +63,13 @@ async def make_stream(url: str) -> None:
     await client.close()
 
 
-async def test_a_replica_that_lags_behind_makes_no_silent_hole(
+async def test_lagging_replica_makes_no_silent_hole(
     servers: list[str], open_topics: Open, eventually: Eventually
 ) -> None:
-    """Whoever comes back just when a message was heard reads it too, whichever replica answers."""
+    """A replica that lags behind makes no silent hole.
+
+    A reader that comes back just when a message was heard reads it, too, whichever replica answers.
+    """
     publisher, *readers = (open_topics(url, max_messages=10_000) for url in (servers[0], *servers))
     histories: list[tuple[int, list[Any]]] = []
     logs: list[list[int]] = [[] for _ in readers]

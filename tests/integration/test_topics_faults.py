@@ -50,9 +50,8 @@ async def publish(topic: Any, numbers: range, rate: float) -> None:
         topic.on_next(number)
 
 
-async def test_a_broker_killed_for_two_seconds_under_300_messages_a_second_loses_nothing(
-    broker: Broker, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_killed_broker_loses_nothing(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
+    """A broker that is killed for two seconds under 300 messages a second loses nothing."""
     publisher, one, two = open_topics(), open_topics(), open_topics()
     live, pattern = values(one["a"].messages), values(two["*"].messages)
     history = values(two["a"].messages.history())
@@ -73,9 +72,10 @@ async def test_a_broker_killed_for_two_seconds_under_300_messages_a_second_loses
 
 
 @pytest.mark.parametrize(("overflow", "kept"), [("drop_oldest", range(150, 200)), ("drop_newest", range(50))])
-async def test_publishers_keep_so_much_while_the_broker_is_away_and_report_the_rest(
+async def test_publishers_keep_max_buffered_and_report_the_rest(
     broker: Broker, open_topics: Open, eventually: Eventually, overflow: str, kept: range
 ) -> None:
+    """While the broker is away, publishers keep `max_buffered` bytes and report the rest."""
     subscriber = open_topics()
     topics = open_topics(max_buffered=50 * (3 + 64), overflow=overflow)
     errors: list[Any] = []
@@ -112,9 +112,8 @@ async def test_a_message_that_would_never_fit_costs_no_other(
     await eventually(lambda: log == [1, 2], timeout=15)
 
 
-async def test_each_reason_why_the_broker_is_away_is_told_once_and_no_password(
-    broker: Broker, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_reasons_of_an_outage_are_told_once(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
+    """Each reason why the broker is away is told once, without a password."""
     broker.stop()
     topics = open_topics(broker.url.replace("//", "//bob:sesame@"))
     errors, log = values(topics.errors), values(topics["a"])
@@ -133,9 +132,10 @@ async def test_each_reason_why_the_broker_is_away_is_told_once_and_no_password(
     await eventually(lambda: log == [1], timeout=15)
 
 
-async def test_a_failure_that_nobody_foresaw_is_reported_and_it_tries_again(
+async def test_unforeseen_failure_is_tried_again(
     open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A failure that nobody foresaw is reported, and the connection is tried again."""
     find, failures = Stream.find, iter([KeyError("created")])
 
     async def fail_once(*arguments: Any) -> Stream:
@@ -176,9 +176,10 @@ async def test_what_was_not_confirmed_at_the_end_is_reported(
     assert [error.value for error in errors if isinstance(error, Unpublished)] == [1, 2]
 
 
-async def test_closing_that_is_given_up_goes_on_and_leaves_nothing_behind(
+async def test_closing_goes_on_without_its_waiter(
     open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Closing goes on when its caller gives up waiting, and leaves nothing behind."""
     monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.5)
     broker.stop()
     before = asyncio.all_tasks()
@@ -192,7 +193,8 @@ async def test_closing_that_is_given_up_goes_on_and_leaves_nothing_behind(
     assert asyncio.all_tasks() <= before
 
 
-async def test_closing_that_is_cancelled_itself_leaves_nothing_behind(open_topics: Open, broker: Broker) -> None:
+async def test_cancelled_closing_leaves_nothing(open_topics: Open, broker: Broker) -> None:
+    """Closing that is cancelled itself leaves nothing behind."""
     broker.stop()
     before = asyncio.all_tasks()
     topics = rxws.topics(broker.url)
@@ -207,9 +209,10 @@ async def test_closing_that_is_cancelled_itself_leaves_nothing_behind(open_topic
     assert asyncio.all_tasks() <= before
 
 
-async def test_waiting_for_confirmation_ends_when_the_topics_are_closed(
+async def test_closing_ends_waiting_for_confirmation(
     open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Waiting for confirmation ends when the topics are closed."""
     monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
     broker.stop()
     topics = open_topics()
@@ -220,9 +223,8 @@ async def test_waiting_for_confirmation_ends_when_the_topics_are_closed(
     await asyncio.wait_for(waiting, 1)
 
 
-async def test_a_broker_that_has_lost_everything_is_a_gap_and_then_goes_on(
-    broker: Broker, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_broker_that_lost_everything_is_a_gap(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
+    """A broker that has lost everything is a gap, and then it goes on."""
     topics = open_topics()
     errors = values(topics.errors)
     live, history = values(topics["a"].messages), values(topics["a"].messages.history())
@@ -239,9 +241,8 @@ async def test_a_broker_that_has_lost_everything_is_a_gap_and_then_goes_on(
 
 
 @pytest.mark.parametrize("heard", [0, 5])
-async def test_a_stream_that_is_made_anew_while_all_are_connected_is_a_gap_and_then_goes_on(
-    broker: Broker, open_topics: Open, eventually: Eventually, heard: int
-) -> None:
+async def test_stream_made_anew_is_a_gap(broker: Broker, open_topics: Open, eventually: Eventually, heard: int) -> None:
+    """A stream that is made anew while all are connected is a gap, and then it goes on."""
     publisher, subscriber = open_topics(), open_topics()
     for number in range(10):
         publisher["a"].on_next(number)
@@ -262,9 +263,10 @@ async def test_a_stream_that_is_made_anew_while_all_are_connected_is_a_gap_and_t
     assert history == [*range(10 + heard), "gap", "new"]
 
 
-async def test_a_partition_is_noticed_and_what_came_meanwhile_is_delivered(
+async def test_partition_loses_nothing(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A partition is noticed, and what came meanwhile is delivered."""
     monkeypatch.setattr(link, "PING_INTERVAL", 0.1)
     publisher = open_topics()
     async with proxying(broker.port) as proxy:
@@ -282,9 +284,10 @@ async def test_a_partition_is_noticed_and_what_came_meanwhile_is_delivered(
         await subscriber.close()
 
 
-async def test_what_a_limit_took_while_a_subscriber_was_away_is_a_gap_and_no_more(
+async def test_messages_beyond_the_limit_are_one_gap(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What a limit took while a subscriber was away is one gap, and no more."""
     monkeypatch.setattr(link, "PING_INTERVAL", 0.1)
     publisher = open_topics(max_messages=100)
     async with proxying(broker.port) as proxy:
@@ -304,9 +307,10 @@ async def test_what_a_limit_took_while_a_subscriber_was_away_is_a_gap_and_no_mor
         await subscriber.close()
 
 
-async def test_a_broker_that_has_no_room_for_the_stream_is_reported(
+async def test_broker_without_room_for_the_stream(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A broker that has no room for the stream is reported."""
     monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
     topics = open_topics(max_bytes=100_000_000)
     errors: list[Any] = []
@@ -318,9 +322,8 @@ async def test_a_broker_that_has_no_room_for_the_stream_is_reported(
     assert [error.value for error in errors if isinstance(error, Unpublished)] == [1]
 
 
-async def test_a_message_that_the_stream_refuses_is_reported_and_the_others_go_on(
-    broker: Broker, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_refused_message_is_reported(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
+    """A message that the stream refuses is reported, and the others go on."""
     client = await nats.connect(broker.url)
     config = {**_config("rxws", Limits(100, 4_000_000, None)), "max_msg_size": 100}
     await client.request("$JS.API.STREAM.CREATE.rxws", json.dumps(config).encode())
@@ -337,9 +340,10 @@ async def test_a_message_that_the_stream_refuses_is_reported_and_the_others_go_o
 
 
 @pytest.mark.parametrize("less", [1, 0, -1])
-async def test_a_message_as_large_as_the_server_takes_harms_no_other(
+async def test_message_of_max_payload_harms_no_other(
     tmp_path: Path, open_topics: Open, eventually: Eventually, less: int
 ) -> None:
+    """A message as large as the server takes harms no other message."""
     (tmp_path / "small").mkdir()
     with Broker(tmp_path / "small", more="max_payload: 4096") as broker:
         topics = open_topics(broker.url, codec=text)
@@ -362,9 +366,8 @@ def permitting(directory: Path, permissions: str) -> Broker:
     return Broker(directory / "strict", more=f"authorization {{ users: [ {user} ] }}")
 
 
-async def test_a_topic_that_the_user_may_not_publish_to_is_reported_and_the_others_go_on(
-    tmp_path: Path, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_forbidden_publishing_is_reported(tmp_path: Path, open_topics: Open, eventually: Eventually) -> None:
+    """A topic that the user may not publish to is reported, and the others go on."""
     with permitting(tmp_path, 'publish: { deny: ["rxws.in.Secret"] }') as broker:
         topics = open_topics(f"nats://u:p@127.0.0.1:{broker.port}")
         errors: list[Any] = []
@@ -381,9 +384,8 @@ async def test_a_topic_that_the_user_may_not_publish_to_is_reported_and_the_othe
         await topics.close()
 
 
-async def test_a_topic_that_the_user_may_not_subscribe_to_is_reported(
-    tmp_path: Path, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_forbidden_subscription_is_reported(tmp_path: Path, open_topics: Open, eventually: Eventually) -> None:
+    """A topic that the user may not subscribe to is reported."""
     with permitting(tmp_path, 'subscribe: { deny: ["rxws.live.secret"] }') as broker:
         topics = open_topics(f"nats://u:p@127.0.0.1:{broker.port}")
         errors: list[Any] = []
@@ -399,9 +401,10 @@ async def test_a_topic_that_the_user_may_not_subscribe_to_is_reported(
         await topics.close()
 
 
-async def test_a_message_that_is_never_confirmed_is_reported_in_the_end(
+async def test_message_that_is_never_confirmed_is_reported(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A message that is never confirmed is reported in the end."""
     monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
     monkeypatch.setattr("rxws.topics.engines.nats.outbox.LATE", 2)
     client = await nats.connect(broker.url)
@@ -420,9 +423,8 @@ async def test_a_message_that_is_never_confirmed_is_reported_in_the_end(
     assert "NATS has not confirmed it on 2 connections" in str(unpublished[0])
 
 
-async def test_a_store_that_is_full_is_reported_for_each_message_and_then_it_goes_on(
-    tmp_path: Path, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_full_store_is_reported(tmp_path: Path, open_topics: Open, eventually: Eventually) -> None:
+    """A full store is reported for each message, and then it goes on."""
     (tmp_path / "small").mkdir()
     with Broker(tmp_path / "small", "max_file_store: 1MB") as broker:
         client = await nats.connect(broker.url)
@@ -451,9 +453,8 @@ async def test_a_store_that_is_full_is_reported_for_each_message_and_then_it_goe
         await topics.close()
 
 
-async def test_a_client_moved_between_processes_in_mid_stream_misses_nothing(
-    broker: Broker, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_client_that_moves_misses_nothing(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
+    """A client that moves between processes in mid-stream misses nothing."""
     publisher, *processes = (open_topics() for _ in range(4))
     publisher["a"].on_next(-1)
     publishing = asyncio.ensure_future(publish(publisher["a"], range(600), 300))

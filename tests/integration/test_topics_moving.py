@@ -72,9 +72,8 @@ async def stations(tmp_path: Path) -> AsyncIterator[Callable[..., Station]]:
     broker.stop()
 
 
-async def test_a_client_whose_process_is_killed_goes_on_at_another_and_misses_nothing(
-    stations: Any, eventually: Eventually
-) -> None:
+async def test_client_of_a_killed_process_misses_nothing(stations: Any, eventually: Eventually) -> None:
+    """A client whose process is killed goes on at another one, and misses nothing."""
     one, two = stations(), stations()
     first, second = await one.url(), await two.url()
     client = Client(first)
@@ -91,9 +90,8 @@ async def test_a_client_whose_process_is_killed_goes_on_at_another_and_misses_no
     assert client.received == [*range(600)]
 
 
-async def test_a_client_that_was_away_for_too_long_is_told_so_by_the_other_process(
-    stations: Any, eventually: Eventually
-) -> None:
+async def test_client_that_was_away_too_long_is_told(stations: Any, eventually: Eventually) -> None:
+    """A client that was away for too long is told so by the other process."""
     options = {"max_messages": 50}
     one, two = stations(**options), stations(**options)
     first, second = await one.url(), await two.url()

@@ -13,8 +13,9 @@ import pytest
 
 import rxws
 from rxws.testing import serve
-from rxws.topics import Topics, seam
+from rxws.topics import Topics
 from rxws.topics.engines.nats import follower, link
+from rxws.topics.history import Seam
 from tests.integration.broker import Broker
 from tests.topics.contract import LIMIT, Contract, positions, publish, ready, values
 
@@ -35,9 +36,10 @@ class TestContract(Contract):
     """What every engine promises."""
 
 
-async def test_all_local_sockets_share_one_subscription_at_the_broker(
+async def test_local_sockets_share_one_subscription(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
+    """All local sockets share one subscription at the broker."""
     topics = open_topics(url := broker.fresh())
     name = url.rpartition("/")[2]
 
@@ -71,9 +73,10 @@ async def test_all_local_sockets_share_one_subscription_at_the_broker(
 @pytest.mark.parametrize(
     "limits", [{"max_age": 0.1}, {"max_age": 9e9}, {"max_messages": 2**63 - 1}, {"max_bytes": 1, "max_messages": 1}]
 )
-async def test_the_broker_takes_the_extremes_of_what_is_allowed(
+async def test_extreme_limits_work(
     open_topics: Callable[..., Topics[Any]], eventually: Eventually, limits: dict[str, Any]
 ) -> None:
+    """The broker takes the extremes of what is allowed."""
     topics = open_topics(**limits)
     errors = values(topics.errors)
     await topics.confirmed()
@@ -82,9 +85,10 @@ async def test_the_broker_takes_the_extremes_of_what_is_allowed(
     assert errors == []
 
 
-async def test_nobody_listens_at_the_broker_when_the_last_one_has_left(
+async def test_last_subscriber_unsubscribes_at_the_broker(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
+    """Nobody listens at the broker when the last subscriber has left."""
     topics = open_topics(url := broker.fresh())
     subscription = topics["a"].subscribe()
     topics["b"].latest().subscribe()
@@ -102,9 +106,10 @@ async def test_nobody_listens_at_the_broker_when_the_last_one_has_left(
     assert f"{name}.live.a" not in text
 
 
-async def test_any_program_may_publish_and_listen_with_a_client_of_its_own(
+async def test_any_client_may_publish_and_listen(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
+    """Any program may publish and listen with a NATS client of its own."""
     topics = open_topics(url := broker.fresh())
     name = url.rpartition("/")[2]
     log = values(topics["a"])
@@ -120,23 +125,20 @@ async def test_any_program_may_publish_and_listen_with_a_client_of_its_own(
 
 
 async def test_what_the_client_library_drops_is_read_again(
-    broker: Broker,
-    open_topics: Callable[..., Topics[Any]],
-    eventually: Eventually,
-    monkeypatch: pytest.MonkeyPatch,
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link, "CLIENT_PENDING", 5)
     url = broker.fresh()
     reader, writer = (open_topics(url, max_messages=10_000) for _ in range(2))
     doubts = 0
-    doubt = seam.Seam.doubt
+    doubt = Seam.doubt
 
     def count(self: Any) -> None:
         nonlocal doubts
         doubts += 1
         doubt(self)
 
-    monkeypatch.setattr(seam.Seam, "doubt", count)
+    monkeypatch.setattr(Seam, "doubt", count)
     live, history = values(reader["a"].messages), values(reader["*"].messages.history())
     await ready(reader, eventually)
     writer["a"].on_next(0)
@@ -148,12 +150,10 @@ async def test_what_the_client_library_drops_is_read_again(
     assert doubts > 0
 
 
-async def test_what_is_lost_on_the_way_is_noticed_and_read_again(
-    broker: Broker,
-    open_topics: Callable[..., Topics[Any]],
-    eventually: Eventually,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_lost_messages_are_read_again(
+    broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A message that is lost on the way is noticed and read again."""
     taken = 0
     take = follower.Follower._take
 
@@ -177,9 +177,10 @@ async def test_what_is_lost_on_the_way_is_noticed_and_read_again(
         assert log[: log.index(200) + 1] == [*range(201)]
 
 
-async def test_who_reads_from_a_stream_with_other_limits_than_its_own_is_told_once(
+async def test_other_limits_of_the_stream_are_told_once(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
+    """A process that reads from a stream with other limits than its own is told once."""
     url = broker.fresh()
     first, second = open_topics(url, max_messages=5, max_age=60.0), open_topics(url, max_messages=6, max_age=60)
     await first.confirmed()
@@ -197,9 +198,10 @@ async def test_who_reads_from_a_stream_with_other_limits_than_its_own_is_told_on
     assert str(error) == f"the stream {name!r} has other limits, of whoever made it: {limits}"
 
 
-async def test_what_goes_for_a_limit_that_was_lowered_meanwhile_is_a_gap(
+async def test_lowered_limit_is_a_gap(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
+    """What goes because a limit was lowered meanwhile is a gap."""
     url = broker.fresh()
     topics = open_topics(url)
     topics["b"].on_next("stays, the oldest of all")
@@ -215,9 +217,10 @@ async def test_what_goes_for_a_limit_that_was_lowered_meanwhile_is_a_gap(
     await eventually(lambda: log == ["gap", *range(LIMIT - 5, LIMIT)])
 
 
-async def test_of_more_topics_than_the_server_tells_at_a_time_there_may_be_a_gap(
+async def test_pattern_of_too_many_topics_is_a_gap(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
+    """A pattern of more topics than the server tells at a time is a gap, in case."""
     url = broker.fresh()
     name = url.rpartition("/")[2]
     topics = open_topics(url, max_messages=2)
@@ -250,7 +253,8 @@ async def test_a_stream_that_does_not_do_is_reported_clearly(
 
 
 @pytest.mark.parametrize("steps", range(1, 6))
-async def test_closing_a_connection_leaves_no_task_although_it_is_cancelled(broker: Broker, steps: int) -> None:
+async def test_cancelled_closing_of_a_link_leaves_no_task(broker: Broker, steps: int) -> None:
+    """Closing a connection leaves no task, even if it is cancelled."""
     connection = link.Link()
     await connection.open([broker.url])
     await connection.subscribe("a", print)
@@ -262,9 +266,10 @@ async def test_closing_a_connection_leaves_no_task_although_it_is_cancelled(brok
     assert connection.client.is_closed
 
 
-async def test_a_server_without_jetstream_is_reported_clearly(
+async def test_server_without_jetstream_is_reported(
     tmp_path: Path, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
+    """A server without JetStream is reported clearly."""
     with Broker(tmp_path, jetstream=False) as plain:
         topics = open_topics(plain.url)
         errors: list[Exception] = []

@@ -33,7 +33,7 @@ def topics(broker: Broker, open_topics: Open) -> Topics[Any]:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presence that ends, and connections that come back, a little sooner."""
-    for module in ("presence.register", "opening"):
+    for module in ("presence.register", "from_url"):
         monkeypatch.setattr(f"rxws.topics.{module}.TTL", TTL)
     monkeypatch.setattr(engine, "RECONNECT_BACKOFF", Backoff(initial=0.1, maximum=0.3))
 
@@ -79,9 +79,8 @@ asyncio.run(main())
 
 
 @pytest.mark.usefixtures("short")
-async def test_who_was_in_a_process_that_is_killed_has_left_in_time(
-    broker: Broker, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_killed_process_loses_its_members(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
+    """The members of a process that is killed have left in time."""
     topics = open_topics(url := broker.fresh())
     with subprocess.Popen([sys.executable, "-c", CHILD, url], stdout=subprocess.PIPE) as process:
         log = changes(topics["a"].presence.joining("bob"))
@@ -94,9 +93,8 @@ async def test_who_was_in_a_process_that_is_killed_has_left_in_time(
 
 
 @pytest.mark.usefixtures("short")
-async def test_a_broker_killed_for_as_long_as_that_makes_nobody_leave(
-    tmp_path: Path, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_killed_broker_makes_nobody_leave(tmp_path: Path, open_topics: Open, eventually: Eventually) -> None:
+    """A broker that is away for the time after which the silent have left makes nobody leave."""
     with Broker(tmp_path) as broker:
         one, two, three = (open_topics(broker.url) for _ in range(3))
         logs = [changes(topics["a"].presence.joining(name)) for topics, name in ((one, "ada"), (two, "bob"))]
@@ -111,9 +109,10 @@ async def test_a_broker_killed_for_as_long_as_that_makes_nobody_leave(
 
 
 @pytest.mark.usefixtures("short")
-async def test_a_partition_shorter_than_that_makes_nobody_leave(
+async def test_short_partition_makes_nobody_leave(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A partition that is shorter than that time makes nobody leave."""
     monkeypatch.setattr(link, "PING_INTERVAL", 0.1)
     url = broker.fresh()
     async with proxying(broker.port) as proxy:
@@ -131,9 +130,8 @@ async def test_a_partition_shorter_than_that_makes_nobody_leave(
         await far.close()
 
 
-async def test_a_stream_of_presence_that_is_made_anew_is_noticed_by_all(
-    broker: Broker, open_topics: Open, eventually: Eventually
-) -> None:
+async def test_presence_stream_made_anew_is_noticed(broker: Broker, open_topics: Open, eventually: Eventually) -> None:
+    """A stream of presence that is made anew is noticed by all."""
     url = broker.fresh()
     one, two = open_topics(url), open_topics(url)
     seen = changes(one["a"].presence)

@@ -33,7 +33,8 @@ def start(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
-async def test_a_script_publishes_and_what_it_published_is_kept(broker: Broker, eventually: Eventually) -> None:
+async def test_script_publishes(broker: Broker, eventually: Eventually) -> None:
+    """A script publishes, and what it published is kept."""
     url = broker.fresh()
 
     def script() -> None:
@@ -48,9 +49,8 @@ async def test_a_script_publishes_and_what_it_published_is_kept(broker: Broker, 
         assert log == [*range(1000)]
 
 
-async def test_the_command_publishes_lines_and_its_status_says_whether_all_are_confirmed(
-    broker: Broker, eventually: Eventually
-) -> None:
+async def test_command_publishes_lines(broker: Broker, eventually: Eventually) -> None:
+    """The command publishes lines, and its status says whether all are confirmed."""
     url = broker.fresh()
     async with rxws.topics(url) as topics:
         log = values(topics["room.tea"].history())
@@ -63,14 +63,16 @@ async def test_the_command_publishes_lines_and_its_status_says_whether_all_are_c
     assert bad.stderr.startswith("line 2 is no JSON")
 
 
-async def test_json_that_is_nested_too_deeply_is_one_bad_line(broker: Broker) -> None:
+async def test_deeply_nested_json_is_one_bad_line(broker: Broker) -> None:
+    """JSON that is nested too deeply is one bad line."""
     finished = await asyncio.to_thread(command, broker.fresh(), "a", text="[" * 100_000 + "]" * 100_000 + "\n1\n")
     assert finished.returncode == 1
     assert finished.stderr.startswith("line 1 is no JSON")
     assert "Traceback" not in finished.stderr
 
 
-def test_a_broker_that_was_away_for_a_while_is_told_but_no_failure(tmp_path: Path) -> None:
+def test_absent_broker_is_told_and_not_a_failure(tmp_path: Path) -> None:
+    """A broker that was away for a while is told, and is not a failure."""
     broker = Broker(tmp_path)
     with start(broker.url, "a") as process:
         assert process.stdin is not None
@@ -110,16 +112,16 @@ async def test_ctrl_c_ends_the_command_without_a_traceback(broker: Broker, event
         (("nats://127.0.0.1:1", "a b"), "'a b' has a wildcard within a token, a blank"),
     ],
 )
-def test_wrong_arguments_of_the_command_are_clear_errors(arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_arguments_are_clear_errors(arguments: tuple[str, ...], says: str) -> None:
+    """Wrong arguments of the command are clear errors."""
     finished = command(*arguments, text="")
     assert finished.returncode == 2
     assert says in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
-def test_without_a_broker_the_command_says_so_and_fails(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_fails_without_a_broker(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a broker the command says so and fails."""
     monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 3.0)
     monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
     assert main(["publish", "nats://127.0.0.1:1", "a"]) == 1

@@ -67,9 +67,8 @@ def by_process(found: list[Client]) -> dict[int, list[Client]]:
     return served
 
 
-async def test_a_worker_that_is_killed_is_started_again_and_its_clients_come_back(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+async def test_killed_worker_is_started_again(tmp_path: Path, eventually: Eventually) -> None:
+    """A worker that is killed is started again, and its clients come back."""
     async with crew(tmp_path) as running, clients(running, 12, eventually) as found:
         before = running.workers
         assert len(before) == 3
@@ -110,16 +109,16 @@ async def test_workers_stop_when_their_parent_is_killed(tmp_path: Path, eventual
         await eventually(lambda: all(client.codes[:1] == [1001] for client in found))
 
 
-async def test_a_worker_that_is_stuck_does_not_outlive_its_killed_parent(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+async def test_stuck_worker_does_not_outlive_its_parent(tmp_path: Path, eventually: Eventually) -> None:
+    """A worker that is stuck does not outlive its parent, which was killed."""
     async with crew(tmp_path, STUCK, workers=1) as running:
         await stick(running)
         running.process.kill()
         await eventually(lambda: not running.left)
 
 
-async def test_a_worker_that_is_stuck_is_killed_at_the_deadline(tmp_path: Path) -> None:
+async def test_stuck_worker_is_killed_at_the_deadline(tmp_path: Path) -> None:
+    """A worker that is stuck is killed at the deadline."""
     async with crew(tmp_path, STUCK, workers=2) as running:
         await stick(running)
         began = time.monotonic()
@@ -148,9 +147,8 @@ async def stick(running: Crew) -> None:
     writer.close()
 
 
-async def test_a_worker_that_is_told_to_stop_closes_its_sockets_and_is_replaced(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+async def test_stopped_worker_is_replaced(tmp_path: Path, eventually: Eventually) -> None:
+    """A worker that is told to stop closes its sockets, and is replaced."""
     async with crew(tmp_path, workers=2) as running, clients(running, 6, eventually) as found:
         pid, served = next(iter(by_process(found).items()))
         os.kill(pid, signal.SIGTERM)
@@ -176,7 +174,8 @@ app.on_startup.insert(0, note)
 """
 
 
-async def test_a_worker_that_cannot_start_at_first_is_the_end_and_says_why(tmp_path: Path) -> None:
+async def test_worker_that_cannot_start_at_first_ends_all(tmp_path: Path) -> None:
+    """A worker that cannot start at first ends all, and says why."""
     log = tmp_path / "log"
     async with crew(tmp_path, FAILS.format(when="True", log=log), ready=False) as running:
         output, errors = await running.output(20)
@@ -187,9 +186,8 @@ async def test_a_worker_that_cannot_start_at_first_is_the_end_and_says_why(tmp_p
         assert running.left == []
 
 
-async def test_a_worker_that_cannot_start_later_is_tried_again_less_and_less_while_the_others_serve(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+async def test_worker_that_cannot_start_later_is_tried_again(tmp_path: Path, eventually: Eventually) -> None:
+    """A worker that cannot start later is tried again, less and less often, while the others serve."""
     log, bad = tmp_path / "log", tmp_path / "bad"
     when = f"os.path.exists('{bad}')"
     async with crew(tmp_path, FAILS.format(when=when, log=log), workers=2) as running:
@@ -219,9 +217,8 @@ sys.modules["rxws.processes.run"].bound_first_request = told
 """
 
 
-async def test_a_worker_that_is_told_to_stop_before_its_event_loop_runs_does_not_run(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+async def test_worker_stopped_early_does_not_run(tmp_path: Path, eventually: Eventually) -> None:
+    """A worker that is told to stop before its event loop runs does not run."""
     flag = tmp_path / "flag"
     async with crew(tmp_path, EARLY.format(flag=flag), workers=2) as running:
         flag.touch()
@@ -274,9 +271,8 @@ class Reader:
             self.served.append(pid)
 
 
-async def test_workers_are_killed_in_mid_stream_and_clients_miss_nothing(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+async def test_killed_workers_lose_no_message(tmp_path: Path, eventually: Eventually) -> None:
+    """Workers are killed in mid-stream, and clients miss nothing."""
     broker = Broker(tmp_path, "max_file_store: 8MB")
     broker.start()
     try:

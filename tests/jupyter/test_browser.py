@@ -42,7 +42,8 @@ async def put(page: Page, key: str, value: Any) -> None:
     await page.evaluate("([key, value]) => model.set(key, value)", [key, value])
 
 
-async def test_it_shows_the_newest_frame_and_hides_what_is_stored(page: Page) -> None:
+async def test_newest_frame_replaces_the_stored_one(page: Page) -> None:
+    """A picture shows the newest frame, and hides the stored one while it is live."""
     await opened(page)
     assert await page.inner_text("#here p") == "first"
     assert not await page.is_visible(".rxws-still-abc")
@@ -52,7 +53,8 @@ async def test_it_shows_the_newest_frame_and_hides_what_is_stored(page: Page) ->
     assert await page.is_visible(".rxws-still-abc")
 
 
-async def test_a_paused_picture_stands_still_and_goes_on_with_the_newest(page: Page) -> None:
+async def test_paused_picture_stands_still(page: Page) -> None:
+    """A paused picture stands still, and goes on with the newest frame."""
     await opened(page)
     await page.click("text=pause")
     await put(page, "html", "<p>second</p>")
@@ -63,8 +65,11 @@ async def test_a_paused_picture_stands_still_and_goes_on_with_the_newest(page: P
     assert not await page.is_visible("#here button")
 
 
-async def test_ten_thousand_events_a_second_leave_the_page_its_frames(page: Page) -> None:
-    """Most of those that it has without them, in the best of some windows: others use this machine, too."""
+async def test_page_keeps_its_frames_under_load(page: Page) -> None:
+    """Ten thousand events a second leave the page its frames.
+
+    Most of those that it has without them, in the best of some windows: others use this machine, too.
+    """
     await opened(page)
     source = Subject[Any]()
     live = watch(trades=source, quotes=source, window=10)

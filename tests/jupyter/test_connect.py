@@ -49,7 +49,8 @@ async def test_it_is_used_as_any_other(serve: Serve) -> None:
     assert {"incoming|", "outgoing|", "errors|"} <= set(map(str, log))
 
 
-async def test_all_subscribers_are_called_in_the_thread_of_the_notebook(serve: Serve) -> None:
+async def test_subscribers_are_called_in_the_notebook_s_thread(serve: Serve) -> None:
+    """All subscribers are called in the thread of the notebook."""
     threads: set[int] = set()
     async with connect(serve(shout).url()) as socket:
         for stream in (socket.incoming, socket.outgoing, socket.states, socket.closed, socket.dropped):
@@ -74,7 +75,8 @@ async def test_a_cell_that_blocks_does_not_lose_the_socket(serve: Serve) -> None
         assert socket.rtt is not None
 
 
-async def test_meanwhile_the_peer_is_slowed_down_and_nothing_is_lost(serve: Serve) -> None:
+async def test_blocking_cell_slows_the_peer_down(serve: Serve) -> None:
+    """While a cell blocks, the peer is slowed down, and nothing is lost."""
     async with connect(serve(counting(60_000)).url()) as socket:
         seen: list[int] = []
         socket.incoming.pipe(ops.map(int)).subscribe(seen.append)
@@ -85,9 +87,10 @@ async def test_meanwhile_the_peer_is_slowed_down_and_nothing_is_lost(serve: Serv
     assert seen == list(range(60_000))
 
 
-async def test_a_cell_that_blocks_for_long_loses_the_oldest_messages_and_says_so(
+async def test_long_block_drops_the_oldest_messages(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A cell that blocks for long loses the oldest messages, and says so."""
     monkeypatch.setattr(crossing, "PROGRESS_TIMEOUT", 0.1)
     monkeypatch.setattr(crossing, "HIGH", 16)
     monkeypatch.setattr(crossing, "MAX_CROSSING", 100)
@@ -140,9 +143,8 @@ async def test_run_blocks_until_the_answer_is_there(serve: Serve) -> None:
             assert answers.pipe(ops.first()).run() == message.upper()
 
 
-async def test_what_a_subscriber_raises_is_shown_and_the_socket_stays_open(
-    serve: Serve, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_raised_error_is_shown(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a subscriber raises is shown, and the socket stays open."""
     async with connect(serve(shout).url()) as socket:
         seen: list[Any] = []
         socket.incoming.subscribe(lambda _: 1 // 0)  # type: ignore[arg-type]
@@ -171,9 +173,8 @@ async def test_a_close_that_a_subscriber_raises_closes(serve: Serve) -> None:
         assert await socket.closed == rxws.Close(4001, "enough")
 
 
-async def test_errors_of_the_socket_are_shown_unless_they_are_observed(
-    serve: Serve, capsys: pytest.CaptureFixture[str], eventually: Any
-) -> None:
+async def test_unobserved_errors_are_shown(serve: Serve, capsys: pytest.CaptureFixture[str], eventually: Any) -> None:
+    """Errors of the socket are shown unless they are observed."""
     async with connect(serve(shout).url(), codec=rxws.json) as socket:
         socket.outgoing.on_next({1})
         shown: list[str] = []
@@ -186,7 +187,8 @@ async def test_errors_of_the_socket_are_shown_unless_they_are_observed(
         assert capsys.readouterr().err == ""
 
 
-async def test_leaving_the_block_by_an_error_closes_with_its_code(serve: Serve) -> None:
+async def test_failing_block_closes_with_its_code(serve: Serve) -> None:
+    """Leaving the block by an error closes the socket with the code of that error."""
     closes: list[rxws.Close] = []
 
     def handler(socket: rxws.WebSocket[Any, Any]) -> None:
@@ -210,7 +212,8 @@ async def test_leaving_the_block_by_an_error_closes_with_its_code(serve: Serve) 
     assert [close.code for close in closes] == [1011]
 
 
-async def test_the_thread_ends_with_the_socket_and_late_subscribers_are_told(serve: Serve) -> None:
+async def test_thread_ends_with_the_socket(serve: Serve) -> None:
+    """The thread ends with the socket, and late subscribers are told of the end."""
     before = threading.active_count()
     server = serve(shout)
     socket = await connect(server.url())
@@ -227,9 +230,8 @@ async def test_the_thread_ends_with_the_socket_and_late_subscribers_are_told(ser
     assert isinstance(await socket.states, rxws.Closed)
 
 
-async def test_the_thread_ends_when_a_call_comes_as_its_loop_closes(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_thread_ends_despite_a_late_call(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread ends even if a call comes while its event loop closes."""
     async with asyncio.timeout(10), connect(serve(shout).url()) as socket:
         thread = socket._life.thread
         close = thread.loop.close

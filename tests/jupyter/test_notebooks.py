@@ -79,7 +79,8 @@ def test_its_pictures_show_where_no_script_runs(path: Path, executed: dict[str, 
 
 
 @names
-def test_what_is_stored_needs_no_kernel_and_tells_nothing_of_this_machine(path: Path) -> None:
+def test_stored_output_is_portable(path: Path) -> None:
+    """What is stored needs no kernel, and says nothing about this machine."""
     text = path.read_text()
     stored = nbformat.read(path, as_version=4)
     assert store.VIEW not in text

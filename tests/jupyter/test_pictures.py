@@ -92,7 +92,8 @@ async def test_what_has_left_the_window_is_forgotten() -> None:
     assert "4 s" in lanes.svg()
 
 
-async def test_it_is_drawn_at_most_twenty_times_a_second_however_much_comes() -> None:
+async def test_draws_at_most_twenty_times_a_second() -> None:
+    """A picture is drawn at most twenty times a second, however much comes."""
     source = Subject[int]()
     live = watch(numbers=source)
     frames: list[str] = []
@@ -179,7 +180,8 @@ async def test_a_field_that_is_not_there_is_shown(make: Any) -> None:
     assert "failed: KeyError: &#x27;prise&#x27;" in live.html
 
 
-def test_a_line_is_thinned_to_its_first_lowest_highest_and_last_points() -> None:
+def test_thinned_line_keeps_its_extremes() -> None:
+    """A line is thinned to its first, lowest, highest, and last points."""
     line = Thinned(window=100, columns=10)
     for n in range(100_000):
         line.add(n / 1000, 50 if n == 12_345 else n % 7)
@@ -194,7 +196,8 @@ def test_a_line_is_thinned_to_its_first_lowest_highest_and_last_points() -> None
     assert list(line) == [(1.0, 3)]
 
 
-async def test_a_socket_shows_itself_without_changing_anything() -> None:
+async def test_show_changes_nothing() -> None:
+    """Showing a socket does not change anything about it."""
     socket, wire = serve_in_memory(lambda incoming: incoming.pipe(ops.map(str.upper)), protocol="v1")
     live = show(socket)
     await asyncio.sleep(0.05)

@@ -15,7 +15,8 @@ def busy_with(jobs: Jobs, source: Any, limit: int, **options: Any) -> list[Any]:
     return watch(r=source.pipe(rxops.buffered(limit, **options), rxops.map_async(jobs)))
 
 
-async def test_a_buffer_passes_at_once_what_nobody_is_busy_with() -> None:
+async def test_idle_buffer_passes_at_once() -> None:
+    """A buffer passes items at once while nobody is busy."""
     source = Subject[int]()
     log = watch(r=source.pipe(rxops.buffered(1)))
     for number in range(5):
@@ -88,7 +89,9 @@ async def test_what_a_buffer_gets_while_it_emits_follows() -> None:
 
 
 @pytest.mark.parametrize("busy", [True, False])
-async def test_what_a_subscriber_behind_a_buffer_raises_is_an_error_of_the_socket(busy: bool) -> None:
+async def test_error_behind_a_buffer_is_the_socket_s(busy: bool) -> None:
+    """What a subscriber behind a buffer raises is an error of the socket."""
+
     async def same(message: str) -> str:
         return message
 
@@ -106,7 +109,8 @@ async def test_what_a_subscriber_behind_a_buffer_raises_is_an_error_of_the_socke
     await ended(socket)
 
 
-async def test_what_a_subscriber_raises_goes_to_a_source_that_is_no_socket() -> None:
+async def test_error_goes_to_a_source_without_a_socket() -> None:
+    """What a subscriber raises goes to a source that is not a socket."""
     source: Subject[str] = Subject()
     source.pipe(rxops.buffered(2)).subscribe(lambda message: 1 / 0)
     for _ in range(2):
@@ -114,7 +118,8 @@ async def test_what_a_subscriber_raises_goes_to_a_source_that_is_no_socket() -> 
             source.on_next("a")
 
 
-async def test_a_full_buffer_has_room_for_one_more_of_each_socket_that_it_holds() -> None:
+async def test_full_buffer_has_room_for_each_held_socket() -> None:
+    """A full buffer has room for one more item of each socket that it holds."""
     jobs, room = Jobs(), Subject[str]()
     log = watch(r=room.pipe(rxops.buffered(2), rxops.map_async(jobs)))
     peers = [serve(lambda incoming: incoming.subscribe(room.on_next))[1] for _ in range(8)]

@@ -5,7 +5,8 @@ from tests.operators.jobs import Jobs
 from tests.streams import turns, watch
 
 
-async def test_filter_async_keeps_what_a_coroutine_says_true_of() -> None:
+async def test_filter_async() -> None:
+    """`filter_async` keeps the items for which a coroutine returns true."""
     jobs, source = Jobs(), Subject[int]()
     log = watch(r=source.pipe(rxops.filter_async(jobs, max_concurrent=3)))
     for number in (1, 2, 3):

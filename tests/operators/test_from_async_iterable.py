@@ -42,7 +42,8 @@ async def test_an_iterable_waits_for_those_who_are_busy() -> None:
     assert seen == [("r", "0!"), ("r", "1!"), ("r", "2!"), "r|"]
 
 
-async def test_an_iterable_that_never_waits_lets_others_have_their_turn() -> None:
+async def test_iterable_that_never_waits_gives_way() -> None:
+    """An iterable that never waits lets others have their turn."""
     log: list[Any] = []
     numbers = rxops.from_async_iterable(count(log, 10**9)).pipe(ops.take_while(lambda number: number < 1000))
     seen = watch(r=numbers.pipe(ops.last()))
@@ -99,7 +100,9 @@ async def test_an_iterator_without_aclose_will_do() -> None:
     assert seen == [("r", 1), ("r", 2), ("r", 3), "r|"]
 
 
-async def test_what_a_subscriber_raises_is_told_and_the_next_item_comes() -> None:
+async def test_raising_subscriber_gets_the_next_item() -> None:
+    """What a subscriber raises is told, and the next item comes."""
+
     async def same(number: int) -> int:
         return number
 
@@ -111,7 +114,9 @@ async def test_what_a_subscriber_raises_is_told_and_the_next_item_comes() -> Non
     assert [type(error) for error in told] == [ZeroDivisionError] * 6
 
 
-async def test_an_iterable_that_was_cancelled_by_somebody_else_is_an_error() -> None:
+async def test_foreign_cancellation_is_an_error() -> None:
+    """An iterable that other code cancelled is an error."""
+
     async def numbers() -> AsyncIterator[int]:
         yield 1
         raise asyncio.CancelledError
@@ -122,7 +127,8 @@ async def test_an_iterable_that_was_cancelled_by_somebody_else_is_an_error() -> 
     assert [type(entry[1]) for entry in log[1:]] == [RuntimeError]
 
 
-async def test_who_is_busy_with_what_came_of_a_message_holds_its_socket() -> None:
+async def test_busy_with_inner_items_holds_the_socket() -> None:
+    """An operator that is busy with what came of a message holds the socket of that message."""
     jobs = Jobs()
 
     async def twice(message: str) -> AsyncIterator[str]:
@@ -144,7 +150,9 @@ async def test_who_is_busy_with_what_came_of_a_message_holds_its_socket() -> Non
     await ended(socket)
 
 
-async def test_what_a_subscriber_raises_is_an_error_of_the_socket_whose_message_it_was() -> None:
+async def test_error_over_inner_items_is_the_socket_s() -> None:
+    """What a subscriber raises is an error of the socket whose message it was."""
+
     async def broken(message: str) -> AsyncIterator[str]:
         yield message
         raise LookupError(message)

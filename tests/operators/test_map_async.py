@@ -32,7 +32,8 @@ async def test_one_at_a_time_in_order() -> None:
     assert log == [("r", "a!"), ("r", "b!"), ("r", "c!"), "r|"]
 
 
-async def test_several_at_a_time_keep_the_order_unless_told_otherwise() -> None:
+async def test_concurrent_results_keep_the_order() -> None:
+    """Several calls at a time keep the order of the results, unless told otherwise."""
     for ordered, expected in ((True, ["a!", "b!", "c!"]), (False, ["c!", "b!", "a!"])):
         jobs, source = Jobs(), Subject[str]()
         log = watch(r=source.pipe(rxops.map_async(jobs, max_concurrent=3, ordered=ordered)))
@@ -53,7 +54,8 @@ async def test_an_empty_source_completes() -> None:
 
 
 @pytest.mark.parametrize("where", ["function", "source"])
-async def test_the_first_error_ends_it_and_cancels_the_others(where: str) -> None:
+async def test_first_error_cancels_the_others(where: str) -> None:
+    """The first error ends the results and cancels the other calls."""
     jobs, source = Jobs(), Subject[str]()
     log = watch(r=source.pipe(rxops.map_async(jobs, max_concurrent=2)))
     for item in "abc":
@@ -130,7 +132,8 @@ async def test_a_busy_function_holds_the_socket(way: str) -> None:
     await ended(socket)
 
 
-async def test_merged_sockets_are_held_each_for_its_own_items() -> None:
+async def test_merged_sockets_are_held_separately() -> None:
+    """Merged sockets are held, each for its own items."""
     jobs, both = Jobs(), Subject[Any]()
     one, first = serve(lambda incoming: incoming.subscribe(both.on_next))
     two, second = serve(lambda incoming: incoming.subscribe(both.on_next))
@@ -185,7 +188,8 @@ async def test_disposing_ends_the_hold() -> None:
     await ended(socket)
 
 
-async def test_control_frames_and_the_peer_s_departure_are_dealt_with_in_a_hold() -> None:
+async def test_hold_handles_control_frames_and_departure() -> None:
+    """Control frames and the peer's departure are handled during a hold."""
     jobs = Jobs()
     socket, peer = serve(lambda incoming: incoming.pipe(rxops.map_async(jobs)), heartbeat=0.03)
     peer.send("a", "b")
@@ -198,7 +202,9 @@ async def test_control_frames_and_the_peer_s_departure_are_dealt_with_in_a_hold(
     assert jobs.cancelled == ["a"]
 
 
-async def test_what_a_subscriber_behind_it_raises_is_an_error_of_the_socket() -> None:
+async def test_error_behind_map_async_is_the_socket_s() -> None:
+    """What a subscriber behind `map_async` raises is an error of the socket."""
+
     async def same(message: str) -> str:
         return message
 
@@ -222,7 +228,8 @@ async def test_what_a_subscriber_behind_it_raises_is_an_error_of_the_socket() ->
     await ended(socket)
 
 
-async def test_a_coroutine_that_was_cancelled_by_somebody_else_is_an_error() -> None:
+async def test_foreign_cancellation_is_an_error() -> None:
+    """A coroutine that other code cancelled is an error."""
     jobs, source = Jobs(), Subject[str]()
     log = watch(r=source.pipe(rxops.map_async(jobs)))
     source.on_next("a")
@@ -232,7 +239,8 @@ async def test_a_coroutine_that_was_cancelled_by_somebody_else_is_an_error() -> 
     assert [type(entry[1]) for entry in log] == [RuntimeError]
 
 
-async def test_what_a_subscriber_raises_over_an_item_of_nobody_s_goes_to_asyncio_s_handler() -> None:
+async def test_error_over_an_item_without_a_socket() -> None:
+    """What a subscriber raises over an item without a source goes to asyncio's exception handler."""
     told: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
     jobs, source = Jobs(), Subject[str]()
@@ -275,7 +283,8 @@ async def test_what_the_end_raises_is_an_error_of_the_socket() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_each_item_is_worked_on_and_emitted_in_the_context_in_which_it_came(ordered: bool) -> None:
+async def test_each_item_keeps_its_context(ordered: bool) -> None:
+    """Each item is worked on and emitted in the context in which it came."""
     user = contextvars.ContextVar[str]("user")
     room, seen = Subject[str](), list[tuple[str, str]]()
 
@@ -303,7 +312,8 @@ async def test_each_item_is_worked_on_and_emitted_in_the_context_in_which_it_cam
     await turns()
 
 
-async def test_those_who_come_and_go_do_not_end_what_others_share_and_are_told_that_there_is_no_room() -> None:
+async def test_brief_sockets_are_told_that_it_is_full() -> None:
+    """Sockets that come and go do not end what others share, and are told that it is full."""
     jobs, room = Jobs(), Subject[str]()
     log = watch(r=room.pipe(rxops.map_async(jobs)))
     told = await come_and_go(room, 1030)
@@ -332,7 +342,8 @@ async def test_those_who_stay_may_be_as_many_as_they_like() -> None:
     await turns()
 
 
-async def test_results_keep_their_slots_while_those_behind_are_busy() -> None:
+async def test_results_keep_their_slots() -> None:
+    """Results keep their slots while the operators behind are busy."""
     slow = Jobs()
 
     async def quick(item: str) -> str:
@@ -355,7 +366,8 @@ async def test_results_keep_their_slots_while_those_behind_are_busy() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-async def test_a_function_that_returns_although_it_was_cancelled_is_ignored(ordered: bool) -> None:
+async def test_result_after_cancellation_is_ignored(ordered: bool) -> None:
+    """What a function returns although it was cancelled is ignored."""
     told: list[Any] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
 
@@ -388,7 +400,8 @@ async def test_items_and_the_end_may_come_from_other_threads() -> None:
     assert log == [("r", "a!"), "r|"]
 
 
-async def test_what_another_thread_has_brought_is_forgotten_when_it_is_disposed() -> None:
+async def test_disposing_forgets_other_threads_items() -> None:
+    """Disposing forgets what another thread has brought."""
     jobs, source = Jobs(), Subject[str]()
     subscription = source.pipe(rxops.map_async(jobs)).subscribe()
     caller = threading.Thread(target=source.on_next, args=("a",))

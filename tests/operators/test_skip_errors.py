@@ -47,9 +47,9 @@ async def test_a_pipeline_disposed_by_its_own_error_stays_so() -> None:
 @pytest.mark.parametrize("before", [[], [rxops.buffered(20)]])
 @pytest.mark.parametrize("ordered", [True, False])
 @pytest.mark.parametrize("concurrent", [1, 4])
-async def test_an_error_of_an_asynchronous_function_touches_no_other_item(
-    before: list[Any], ordered: bool, concurrent: int
-) -> None:
+async def test_async_error_touches_no_other_item(before: list[Any], ordered: bool, concurrent: int) -> None:
+    """An error of an asynchronous function touches no other item."""
+
     async def look(message: str) -> str:
         await asyncio.sleep(0)
         if message in "25":

@@ -12,7 +12,9 @@ from tests.operators.jobs import come_and_go
 from tests.streams import ended, turns
 
 
-async def test_a_socket_can_be_iterated_and_a_slow_loop_holds_it() -> None:
+async def test_slow_loop_holds_the_socket() -> None:
+    """A socket can be iterated over, and a slow loop holds it."""
+
     async def handler(socket: Any) -> None:
         await asyncio.sleep(60)
 
@@ -29,7 +31,8 @@ async def test_a_socket_can_be_iterated_and_a_slow_loop_holds_it() -> None:
     await ended(socket)
 
 
-async def test_a_client_can_be_iterated_from_its_first_message() -> None:
+async def test_client_is_iterated_from_its_first_message() -> None:
+    """A client can be iterated over from its first message."""
     dialer = MemoryDialer()
     async with connect(dialer) as socket:
         dialer.peer.send("a", "b")
@@ -42,7 +45,8 @@ async def test_a_client_can_be_iterated_from_its_first_message() -> None:
         assert seen == ["a", "b"]
 
 
-async def test_iterating_raises_what_the_observable_fails_with_after_its_items() -> None:
+async def test_iterating_raises_the_observable_s_error() -> None:
+    """Iterating raises what the Observable fails with, after its items."""
     source = reactivex.concat(reactivex.of(1, 2), reactivex.throw(LookupError()))
     seen: list[int] = []
 
@@ -64,7 +68,8 @@ async def test_leaving_the_loop_disposes() -> None:
     assert source.observers == []
 
 
-async def test_iterating_over_what_nobody_can_hold_is_bounded() -> None:
+async def test_iterating_is_bounded() -> None:
+    """Iterating over what nobody can hold is bounded."""
     source = Subject[int]()
     iterator = rxops.to_async_iterable(source)
 
@@ -79,7 +84,8 @@ async def test_iterating_over_what_nobody_can_hold_is_bounded() -> None:
             pass
 
 
-async def test_who_comes_and_goes_is_told_that_there_is_no_room() -> None:
+async def test_brief_sockets_are_told_that_it_is_full() -> None:
+    """Sockets that come and go are told that it is full."""
     room = Subject[str]()
     iterator = rxops.to_async_iterable(room)
     first = asyncio.ensure_future(anext(iterator))

@@ -59,9 +59,8 @@ class Contract:
 
     # Live, as a Subject
 
-    async def test_subscribers_get_what_is_published_from_then_on(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_subscribers_get_live_messages(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """Subscribers get what is published from when they subscribed."""
         first = values(topics["room.tea"])
         publish(topics["room.tea"], [1])
         await eventually(lambda: first == [1])
@@ -137,9 +136,8 @@ class Contract:
         thread.join()
         assert log == list(range(100))
 
-    async def test_a_subscriber_of_another_thread_gets_its_messages(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_subscriber_of_another_thread(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A subscriber of another thread gets its messages."""
         other = values(topics["b"])
         log: list[Any] = []
         subscriptions: list[Any] = []
@@ -167,9 +165,8 @@ class Contract:
 
     # Errors
 
-    async def test_what_cannot_be_encoded_is_reported_and_skipped(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_unencodable_value_is_reported(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A value that cannot be encoded is reported and skipped."""
         log, errors = values(topics["a"]), values(topics.errors)
         value = object()
         publish(topics["a"], [1, value, 2])
@@ -195,9 +192,10 @@ class Contract:
         await eventually(lambda: kept == [1, 2])
         assert [type(error) for error in errors] == [rxws.DecodeError] * 2
 
-    async def test_a_subscriber_that_raises_takes_nothing_from_the_others(
+    async def test_raising_subscriber_takes_nothing_from_others(
         self, topics: Topics[Any], eventually: Eventually
     ) -> None:
+        """A subscriber that raises takes nothing from the others."""
         errors = values(topics.errors)
         error = ValueError("a subscriber's")
 
@@ -218,9 +216,10 @@ class Contract:
         with pytest.raises(ValueError, match="stands for many topics"):
             topics["room.*"].on_next(1)
 
-    async def test_a_message_larger_than_what_may_be_kept_is_reported(
+    async def test_message_larger_than_the_limit_is_reported(
         self, open_topics: Callable[..., Topics[Any]], eventually: Eventually
     ) -> None:
+        """A message that is larger than all that may be kept is reported."""
         topics = open_topics(max_bytes=10_000)
         log, errors = values(topics["a"]), values(topics.errors)
         publish(topics["a"], ["x" * 20_000, "y"])
@@ -239,9 +238,8 @@ class Contract:
         publish(topics["a"], [3])
         await eventually(lambda: log == pattern == [2, 3] and none == [1, 2, 3])
 
-    async def test_history_gives_the_last_or_all_then_what_is_live(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_history_then_live_messages(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """History gives the last messages or all of them, then the live ones."""
         publish(topics["a"], range(15))
         await positions(topics, "a", 15)
         logs = {last: values(topics["a"].history(last=last)) for last in (1, 3, 14, 15, 16, 1000)}
@@ -251,9 +249,8 @@ class Contract:
         await eventually(lambda: everything == [*range(15), "live"])
         await eventually(lambda: all(log == [*[*range(15)][-last:], "live"] for last, log in logs.items()))
 
-    async def test_history_of_a_pattern_is_in_the_order_of_publication(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_history_of_a_pattern_is_in_order(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """The history of a pattern is in the order of publication."""
         for number in range(10):
             topics[f"a.{number % 3}"].on_next(number)
             topics["b"].on_next("another")
@@ -277,9 +274,8 @@ class Contract:
         for log in logs:
             assert log == [*range(log[0], 200)]
 
-    async def test_a_client_that_comes_back_gets_what_it_missed_and_nothing_twice(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_client_that_comes_back_misses_nothing(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A client that comes back with its position gets what it missed, and nothing twice."""
         publish(topics["a.1"], range(5))
         publish(topics["a.2"], range(5, 10))
         known = await positions(topics, "a.*", 10)
@@ -290,9 +286,8 @@ class Contract:
                 expected = [*numbers][numbers.index(number) + 1 :]
                 await eventually(lambda log=log, expected=expected: log == expected)
 
-    async def test_positions_tell_messages_apart_and_are_the_same_for_all(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_positions_are_unique_and_shared(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """Positions tell messages apart, and are the same for all subscribers."""
         first, second = watch(a=topics["a"].messages), watch(a=topics["*"].messages)
         publish(topics["a"], [1, 2])
         await eventually(lambda: len(first) == len(second) == 2)
@@ -334,9 +329,8 @@ class Contract:
         log = values(topics["a"].messages.history(since="1-1"))
         await eventually(lambda: log == ["gap", 1])
 
-    async def test_bytes_are_limited_and_what_goes_for_them_is_a_gap(
-        self, open_topics: Callable[..., Topics[Any]], eventually: Eventually
-    ) -> None:
+    async def test_bytes_are_limited(self, open_topics: Callable[..., Topics[Any]], eventually: Eventually) -> None:
+        """Bytes are limited, and what goes beyond the limit is a gap."""
         topics = open_topics(max_bytes=10_000)
         publish(topics["a"], [0, 1])
         known, _ = await positions(topics, "a", 2)
@@ -368,9 +362,11 @@ class Contract:
 
     # Sockets
 
-    async def test_a_message_is_encoded_once_and_framed_once_for_all_sockets(
+    async def test_message_is_encoded_and_framed_once(
         self, open_topics: Callable[..., Topics[Any]], eventually: Eventually
     ) -> None:
+        """A message is encoded once and framed once for all sockets."""
+
         class Counting:
             encoded = 0
             decoded = 0
@@ -403,9 +399,9 @@ class Contract:
         await eventually(lambda: peer.sent == ['{"a":1}'])
         assert codec.encoded == 1
 
-    async def test_a_slow_socket_gets_its_policy_and_the_others_do_not_notice(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_slow_socket_gets_its_policy(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A slow socket gets its overflow policy, and the others do not notice."""
+
         def room(incoming: Any) -> Any:
             incoming.subscribe(topics["room"])
             return topics["room"]
@@ -424,9 +420,8 @@ class Contract:
         assert newest.stats.dropped == 99
         assert speaker.stats.dropped == 0
 
-    async def test_a_subscriber_that_is_busy_does_not_hold_the_publisher_s_socket(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_busy_subscriber_holds_no_publisher(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A subscriber that is busy does not hold the publisher's socket."""
         begun: list[Any] = []
 
         async def work(item: Any) -> Any:
@@ -466,9 +461,8 @@ class Contract:
         topics["a"].on_next(1)
         assert "a message to 'a' was not published: the topics are closed" in caplog.text
 
-    async def test_a_subscription_that_is_disposed_gets_nothing_more(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_disposed_subscription_gets_nothing_more(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A subscription that is disposed gets nothing more."""
         log, kept, other = [], [], values(topics["a"])
         live = topics["a"].subscribe(log.append)
         replay = topics["a"].history().subscribe(kept.append)

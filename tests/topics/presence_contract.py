@@ -63,9 +63,8 @@ class PresenceContract:
         logs = {name: changes(topics[name].presence) for name in ("room", "room.tea", "room.tea.green")}
         await eventually(lambda: logs == {"room": [":bob"], "room.tea": [":ada"], "room.tea.green": [":"]})
 
-    async def test_who_joined_twice_is_one_member_until_the_last_has_left(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_name_that_joined_twice_is_one_member(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A name that joined twice is one member until the last one has left."""
         presence = topics["a"].presence
         log = watch(a=presence)
         await eventually(lambda: log)
@@ -82,9 +81,8 @@ class PresenceContract:
             Present({}, left={"ada": 1}),
         ]
 
-    async def test_a_handler_s_client_is_there_until_its_socket_closes(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_client_is_there_until_its_socket_closes(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """The client of a handler is there until its socket closes."""
         log = changes(topics["a"].presence)
         await eventually(lambda: log == [":"])
 
@@ -104,9 +102,8 @@ class PresenceContract:
         socket.close()
         await eventually(lambda: log == [":", "+ada:ada", "+bob:ada,bob", "-ada:bob", "-bob:"])
 
-    async def test_who_joins_within_its_first_emission_is_told_so_after_that(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_joining_within_the_first_emission(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A subscriber that joins within its first emission is told so after that emission."""
         presence, log = topics["a"].presence, list[str]()
         other = changes(presence)
         await eventually(lambda: other == [":"])
@@ -138,9 +135,8 @@ class PresenceContract:
         expected = ["+bob:ada,bob", "+cleo-ada:bob,cleo"]
         assert (before[2:], after[1:]) == (expected, expected)
 
-    async def test_the_last_one_to_leave_as_another_comes_takes_nothing_from_it(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_last_one_leaves_as_another_comes(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """The last one to leave while another comes takes nothing from it."""
         presence = topics["a"].presence
         first: list[Present] = []
         presence.pipe(ops.take(2)).subscribe(first.append)
@@ -160,9 +156,10 @@ class PresenceContract:
         async with asyncio.timeout(5):
             assert await presence.pipe(ops.first()) == Present({})
 
-    async def test_a_subscriber_that_raises_takes_nothing_from_the_others(
+    async def test_raising_subscriber_takes_nothing_from_others(
         self, topics: Topics[Any], eventually: Eventually
     ) -> None:
+        """A subscriber that raises takes nothing from the others."""
         errors = watch(errors=topics.errors)
         error = ValueError("a subscriber's")
 
@@ -180,9 +177,8 @@ class PresenceContract:
         assert len(errors) == 4
         assert {noted for _, noted in errors} == {error}
 
-    async def test_a_subscriber_that_is_busy_holds_nobody_who_joins(
-        self, topics: Topics[Any], eventually: Eventually
-    ) -> None:
+    async def test_busy_subscriber_holds_no_member(self, topics: Topics[Any], eventually: Eventually) -> None:
+        """A subscriber that is busy does not hold the members that join."""
         begun: list[Any] = []
 
         async def work(item: Any) -> Any:
@@ -206,9 +202,10 @@ class PresenceContract:
         await eventually(lambda: len(heard) == 10)
         busy.dispose()
 
-    async def test_members_are_limited_and_the_limit_is_a_clear_error(
+    async def test_members_are_limited(
         self, topics: Topics[Any], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """Members are limited, and the limit is a clear error."""
         for module in ("presence.roster", "presence.present"):
             monkeypatch.setattr(f"rxws.topics.{module}.MAX_MEMBERS", 3)
         presence = topics["a"].presence

@@ -60,7 +60,8 @@ def record(number: int, data: bytes = b"1") -> Record:
     return Record("a", Position(1, number), data)
 
 
-async def test_a_topic_has_one_subscription_a_process_while_it_has_subscribers() -> None:
+async def test_topic_has_one_subscription_a_process() -> None:
+    """A topic has one subscription a process while it has subscribers."""
     engine = Script()
     topics = Topics[Any](engine, Register(None), rxws.json)
     subscriptions = [observable.subscribe() for _ in range(3) for observable in (topics["a"], topics["a"].latest())]
@@ -79,7 +80,8 @@ async def test_a_topic_has_one_subscription_a_process_while_it_has_subscribers()
     assert engine.closed == 1
 
 
-async def test_closing_goes_on_when_who_waits_for_it_gives_up() -> None:
+async def test_closing_goes_on_without_its_waiter() -> None:
+    """Closing goes on when the caller that waits for it gives up."""
     engine = Script()
     engine.may_close.clear()
     topics = Topics[Any](engine, Register(None), rxws.json)
@@ -97,7 +99,8 @@ async def test_closing_goes_on_when_who_waits_for_it_gives_up() -> None:
     assert ended == ["a|", "errors|"]
 
 
-async def test_subscribers_see_the_end_even_if_the_closing_itself_is_cancelled() -> None:
+async def test_cancelled_closing_completes_subscribers() -> None:
+    """Subscribers see the end even if the closing itself is cancelled."""
     engine = Script()
     engine.may_close.clear()
     topics = Topics[Any](engine, Register(None), rxws.json)
@@ -112,7 +115,8 @@ async def test_subscribers_see_the_end_even_if_the_closing_itself_is_cancelled()
     assert ended == ["a|", "errors|"]
 
 
-async def test_topics_that_are_closed_begin_nothing_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+async def test_closed_topics_begin_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Closed topics begin nothing, and say so."""
     engine = Script()
     topics = Topics[Any](engine, Register(None), rxws.json)
     await topics.close()
@@ -126,7 +130,8 @@ async def test_topics_that_are_closed_begin_nothing_and_say_so(caplog: pytest.Lo
     assert "a message to 'a' was not published: the topics are closed" in caplog.text
 
 
-def test_an_error_of_a_publisher_before_the_beginning_is_emitted() -> None:
+def test_early_error_is_emitted() -> None:
+    """An error of a publisher before the beginning is emitted."""
     topics = rxws.topics("memory://")
     errors = values(topics.errors)
     error = ValueError("early")
@@ -134,7 +139,8 @@ def test_an_error_of_a_publisher_before_the_beginning_is_emitted() -> None:
     assert errors == [error]
 
 
-async def test_a_gap_of_a_live_subscription_comes_in_its_place_and_is_reported() -> None:
+async def test_live_gap_comes_in_its_place() -> None:
+    """A gap of a live subscription comes in its place, and is reported."""
     engine = Script()
     topics = Topics[Any](engine, Register(None), rxws.json)
     log = watch(plain=topics["a"], placed=topics["a"].messages, kept=topics["a"].history(), errors=topics.errors)
@@ -151,7 +157,8 @@ async def test_a_gap_of_a_live_subscription_comes_in_its_place_and_is_reported()
     await topics.close()
 
 
-async def test_reading_and_live_messages_meet_without_a_gap_or_a_double() -> None:
+async def test_kept_and_live_messages_meet() -> None:
+    """Kept and live messages meet without a gap or a double."""
     engine = Script()
     topics = Topics[Any](engine, Register(None), rxws.json)
     log = values(topics["a"].history())
@@ -175,7 +182,9 @@ async def test_what_nobody_observes_is_logged(caplog: pytest.LogCaptureFixture) 
     await topics.close()
 
 
-async def test_what_a_codec_raises_while_encoding_is_an_encode_error() -> None:
+async def test_raising_codec_is_an_encode_error() -> None:
+    """What a codec raises while encoding is an `EncodeError`."""
+
     class Closing:
         def encode(self, message: Any) -> str:
             raise rxws.Close(4000)
@@ -189,7 +198,8 @@ async def test_what_a_codec_raises_while_encoding_is_an_encode_error() -> None:
     await topics.close()
 
 
-async def test_a_thread_that_runs_ahead_of_the_event_loop_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_thread_that_runs_ahead_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that runs ahead of the event loop is told what is not published."""
     monkeypatch.setattr("rxws.topics.all_topics.MAX_HANDED_OVER", 10)
     async with rxws.topics("memory://") as topics:
         log, errors = values(topics["a"]), values(topics.errors)
@@ -202,7 +212,8 @@ async def test_a_thread_that_runs_ahead_of_the_event_loop_is_told(monkeypatch: p
         assert {type(error) for error in errors} == {Unpublished}
 
 
-async def test_a_subscription_of_another_thread_may_be_disposed_before_it_begins() -> None:
+async def test_disposing_in_another_thread_before_the_beginning() -> None:
+    """A subscription of another thread may be disposed before it begins."""
     async with rxws.topics("memory://") as topics:
         log: list[Any] = []
         thread = threading.Thread(target=lambda: topics["a"].subscribe(log.append).dispose())

@@ -34,7 +34,8 @@ def test_a_name_is_a_str() -> None:
 
 
 @pytest.mark.parametrize("text", ["*", ">", "a.b", "a b", "\n", "é", "100%", "tea", "..", "\ud7ff"])
-def test_a_token_of_any_text_is_one_token_that_no_other_text_has(text: str) -> None:
+def test_any_text_has_its_own_token(text: str) -> None:
+    """Any text makes one token, which no other text has."""
     made = token(text)
     assert check(f"room.{made}").count(".") == 1
     assert matcher("room.*")(f"room.{made}")

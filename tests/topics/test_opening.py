@@ -76,7 +76,8 @@ def test_topics_begin_within_an_event_loop() -> None:
             use()
 
 
-def test_topics_that_never_began_report_on_the_log_and_close(caplog: pytest.LogCaptureFixture) -> None:
+def test_topics_that_never_began_close(caplog: pytest.LogCaptureFixture) -> None:
+    """Topics that never began report on the log, and close."""
     topics = rxws.topics("memory://")
     topics["a"].on_error(ValueError("early"))
     asyncio.run(topics.close())
@@ -95,7 +96,8 @@ def test_without_nats_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
     "url",
     ["nats://one:4222,two:4222/chat", "tls://bob:p%40ss@one", "nats://[::1]:4222", "nats://a_b-1.example.org"],
 )
-def test_a_url_of_nats_may_name_several_servers_and_a_stream(url: str) -> None:
+def test_url_may_name_servers_and_a_stream(url: str) -> None:
+    """A URL of NATS may name several servers and a stream."""
     assert isinstance(rxws.topics(url), rxws.topics.Topics)
 
 

@@ -13,7 +13,8 @@ import rxws
 from rxws.topics.publishing import AHEAD, Publisher
 
 
-def test_it_publishes_from_any_thread_and_reports_errors() -> None:
+def test_publishes_from_any_thread() -> None:
+    """A publisher publishes from any thread, and reports errors."""
     topics = rxws.topics("memory://")
     log: list[Any] = []
     errors: list[Any] = []
@@ -47,7 +48,8 @@ def test_it_goes_on_when_the_broker_does_not_confirm(monkeypatch: pytest.MonkeyP
     assert log == [*range(AHEAD + 1)]
 
 
-def test_a_thread_that_waits_for_the_broker_goes_on_when_the_block_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaving_the_block_wakes_waiting_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that waits for the broker goes on when the block is left."""
     waits = threading.Event()
 
     async def never(self: Any) -> None:
@@ -65,7 +67,8 @@ def test_a_thread_that_waits_for_the_broker_goes_on_when_the_block_is_left(monke
     assert not thread.is_alive()
 
 
-def test_a_subscriber_of_errors_may_publish_as_much_as_it_likes() -> None:
+def test_subscriber_of_errors_may_publish() -> None:
+    """A subscriber of `errors` may publish as much as it likes."""
     topics = rxws.topics("memory://")
     log: list[Any] = []
     done = threading.Event()

@@ -40,7 +40,8 @@ class Script:
         self.disposed += 1
 
 
-def test_live_ones_wait_for_those_that_were_kept_and_doubles_are_dropped() -> None:
+def test_live_messages_wait_for_kept_ones() -> None:
+    """Live messages wait for those that were kept, and doubles are dropped."""
     script = Script()
     script.seam.begin(Last(3))
     for number in (3, 4, 5):
@@ -54,7 +55,8 @@ def test_live_ones_wait_for_those_that_were_kept_and_doubles_are_dropped() -> No
     assert (script.emitted, script.asked) == ([2, 3, 4, 5, 6], [Last(3)])
 
 
-def test_too_many_that_wait_are_read_again_and_none_is_lost() -> None:
+def test_waiting_messages_beyond_the_limit_are_read_again() -> None:
+    """Live messages beyond the limit are read again, and none is lost."""
     script = Script()
     script.seam.begin(Since(Position(1, 1)))
     for number in range(2, MAX_PENDING + 10):
@@ -67,7 +69,8 @@ def test_too_many_that_wait_are_read_again_and_none_is_lost() -> None:
     assert script.emitted == [*range(2, MAX_PENDING + 10)]
 
 
-def test_too_many_that_wait_before_anything_was_read_may_be_a_gap() -> None:
+def test_waiting_messages_before_any_was_read_may_be_a_gap() -> None:
+    """Live messages beyond the limit, before anything was read, may be a gap."""
     script = Script()
     script.seam.begin(Last(1))
     for number in range(MAX_PENDING + 1):
@@ -91,7 +94,8 @@ def test_a_doubt_is_resolved_by_reading_on() -> None:
     assert script.emitted == [1, 2, 3]
 
 
-def test_gaps_pass_in_their_place_and_a_new_epoch_goes_on() -> None:
+def test_gaps_pass_in_their_place() -> None:
+    """Gaps pass in their place, and a new epoch goes on."""
     script = Script()
     script.seam.begin(Since(None))
     script.seam.batch([item(7), Gap("a", "1-7", "why")])
@@ -112,7 +116,8 @@ def test_after_it_is_disposed_nothing_is_emitted() -> None:
     assert (script.emitted, script.disposed) == ([], 1)
 
 
-def test_live_ones_that_are_older_than_the_last_that_were_kept_are_not_lost() -> None:
+def test_live_messages_before_the_last_kept_ones() -> None:
+    """Live messages that are older than the last ones that were kept are not lost."""
     script = Script()
     script.seam.begin(Last(1))
     for number in (1, 2, 3):
@@ -122,7 +127,8 @@ def test_live_ones_that_are_older_than_the_last_that_were_kept_are_not_lost() ->
     assert script.emitted == [1, 2, 3]
 
 
-def test_live_ones_of_before_a_new_epoch_do_not_come_after_its_gap() -> None:
+def test_live_messages_before_a_new_epoch() -> None:
+    """Live messages of before a new epoch do not come after its gap."""
     script = Script()
     script.seam.begin(Since(Position(1, 7)))
     script.seam.take(Item(Position(1, 8)))

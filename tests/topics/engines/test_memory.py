@@ -37,7 +37,8 @@ async def test_each_call_makes_topics_of_its_own(open_topics: Callable[..., Topi
     assert log == []
 
 
-async def test_what_has_been_forgotten_altogether_is_a_gap_too(open_topics: Callable[..., Topics[Any]]) -> None:
+async def test_forgotten_topic_is_a_gap(open_topics: Callable[..., Topics[Any]]) -> None:
+    """A topic that has been forgotten altogether is a gap, too."""
     topics = open_topics(max_bytes=500)
     topics["a"].on_next(1)
     topics["a"].on_next(2)
@@ -47,9 +48,10 @@ async def test_what_has_been_forgotten_altogether_is_a_gap_too(open_topics: Call
     assert [values(topics["a"].messages.history(since=position)) for position in known] == [["gap"], []]
 
 
-async def test_a_process_that_is_one_of_several_is_told_that_memory_is_its_own(
+async def test_one_of_several_processes_is_warned(
     open_topics: Callable[..., Topics[Any]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A process that is one of several is warned that its memory is its own."""
     open_topics()["a"].on_next(1)
     monkeypatch.setattr("rxws.processes.count", 3)
     topics = open_topics()
@@ -59,7 +61,8 @@ async def test_a_process_that_is_one_of_several_is_told_that_memory_is_its_own(
     assert record.getMessage() == "memory:// is this process alone, one of 3: use topics over NATS for all"
 
 
-async def test_positions_of_processes_that_were_forked_before_the_beginning_differ() -> None:
+async def test_forked_processes_have_different_positions() -> None:
+    """Processes that were forked before the beginning have different positions."""
     made = MemoryEngine(Limits(count=10, size=5000, age=None))
     engines = [copy.deepcopy(made) for _ in range(2)]
     for engine in engines:

@@ -105,7 +105,8 @@ async def test_members_of_all_processes_are_seen_in_all() -> None:
 
 
 @virtual_time
-async def test_processes_that_were_forked_before_the_beginning_are_not_taken_for_one() -> None:
+async def test_forked_processes_are_not_taken_for_one() -> None:
+    """Processes that were forked before the beginning are not taken for one."""
     broker = Broker()
     made = Register(Line(broker))
     registers = [copy.deepcopy(made, {id(broker): broker}) for _ in range(2)]
@@ -116,7 +117,8 @@ async def test_processes_that_were_forked_before_the_beginning_are_not_taken_for
 
 
 @virtual_time
-async def test_who_is_in_two_processes_is_one_member_and_the_newest_metadata_count_everywhere() -> None:
+async def test_newest_metadata_count_everywhere() -> None:
+    """A name that is in two processes is one member, and the newest metadata count everywhere."""
     async with processes(3) as (_, _, (one, two, three)):
         log = watch(a=three["a"].presence)
         old = one["a"].presence.joining("ada", "old").subscribe()
@@ -135,7 +137,8 @@ async def test_who_is_in_two_processes_is_one_member_and_the_newest_metadata_cou
         ]
 
 
-def test_of_several_stays_the_newest_counts_in_whatever_order_they_come() -> None:
+def test_newest_stay_counts() -> None:
+    """The newest of several stays counts, in whatever order they come."""
     for first, second, since in (("a", "b", 1), ("b", "a", 1), ("a", "b", 3), ("b", "a", 3)):
         roster = Roster(print)
         roster.say(first, {"ada": Stay(since, since)})
@@ -147,7 +150,8 @@ def test_of_several_stays_the_newest_counts_in_whatever_order_they_come() -> Non
 
 
 @virtual_time
-async def test_who_was_in_a_process_that_fell_silent_has_left_in_time_and_comes_back() -> None:
+async def test_silent_process_loses_its_members() -> None:
+    """The members of a process that fell silent have left in time, and come back with it."""
     async with processes(2) as (broker, lines, (one, two)):
         here, there = changes(one["a"].presence.joining("ada")), changes(two["a"].presence.joining("bob"))
         await asyncio.sleep(TTL * 2)
@@ -165,7 +169,8 @@ async def test_who_was_in_a_process_that_fell_silent_has_left_in_time_and_comes_
 
 
 @virtual_time
-async def test_while_the_broker_is_away_nobody_leaves_and_nothing_piles_up() -> None:
+async def test_nobody_leaves_while_the_broker_is_away() -> None:
+    """While the broker is away, nobody leaves and nothing piles up."""
     async with processes(2) as (broker, lines, (one, two)):
         logs = [changes(one["a"].presence.joining("ada")), changes(two["a"].presence.joining("bob"))]
         await asyncio.sleep(TTL)
@@ -185,7 +190,8 @@ async def test_while_the_broker_is_away_nobody_leaves_and_nothing_piles_up() -> 
 
 
 @virtual_time
-async def test_many_who_join_while_the_broker_answers_are_one_message() -> None:
+async def test_many_joins_are_one_message() -> None:
+    """Many members that join while the broker answers are one message."""
     async with processes(2) as (broker, lines, (one, two)):
         log = changes(two["a"].presence)
         held: list[Any] = []
@@ -201,7 +207,8 @@ async def test_many_who_join_while_the_broker_answers_are_one_message() -> None:
 
 
 @virtual_time
-async def test_who_leaves_while_the_broker_answers_has_left_for_the_others_too() -> None:
+async def test_leaving_while_the_broker_answers() -> None:
+    """A member that leaves while the broker answers has left for the others, too."""
     async with processes(2) as (_, lines, (one, two)):
         log = changes(two["a"].presence)
         held: list[Any] = []
@@ -214,7 +221,8 @@ async def test_who_leaves_while_the_broker_answers_has_left_for_the_others_too()
 
 
 @virtual_time
-async def test_who_joined_before_there_was_a_broker_is_said_as_soon_as_there_is_one() -> None:
+async def test_joining_before_there_is_a_broker() -> None:
+    """A member that joined before there was a broker is announced as soon as there is one."""
     async with processes(1) as (broker, (line,), (one,)):
         readings: list[Any] = []
         line.read = lambda pattern, start, reading: (readings.append((pattern, start, reading)), broker)[1]
@@ -262,7 +270,8 @@ async def test_a_topic_that_nobody_asks_about_costs_nothing() -> None:
 
 
 @virtual_time
-async def test_the_event_loop_turns_between_the_beats_of_many_topics() -> None:
+async def test_loop_turns_between_beats() -> None:
+    """The event loop turns between the beats of many topics."""
     async with processes(1) as (broker, _, (one,)):
         stays = [one[f"a.{number}"].presence.subscribe() for number in range(AT_ONCE * 2)]
         await asyncio.sleep(TTL / BEATS - 0.1)
@@ -276,7 +285,8 @@ async def test_the_event_loop_turns_between_the_beats_of_many_topics() -> None:
 
 
 @virtual_time
-async def test_what_others_say_that_makes_no_sense_is_reported_and_skipped() -> None:
+async def test_nonsense_of_others_is_reported() -> None:
+    """Nonsense that other processes say is reported and skipped."""
     async with processes(1) as (broker, _, (one,)):
         errors, log = watch(errors=one.errors), changes(one["a"].presence)
         nonsense = [b"1", b'{"ada": 1}', b'{"ada": ["then", 1]}', b"\xff", b"["]
@@ -288,7 +298,8 @@ async def test_what_others_say_that_makes_no_sense_is_reported_and_skipped() -> 
 
 
 @virtual_time
-async def test_what_comes_late_and_gaps_change_nothing_and_what_is_said_again_is_no_loss() -> None:
+async def test_late_messages_and_gaps_change_nothing() -> None:
+    """Late messages and gaps change nothing; a lost message that will be said again is not reported."""
     async with processes(1) as (broker, (line,), (one,)):
         errors, log = watch(errors=one.errors), changes(one["a"].presence)
         (following,) = broker._patterns
