@@ -87,10 +87,9 @@ def test_nothing_outlives_its_event_loop() -> None:
     assert loop() is None
 
 
+@pytest.mark.fast_wire  # the public one writes each message by itself
 async def test_messages_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """The messages of one turn of the loop leave together, but the first one at once."""
-    if rxws.wire_mode == "public":
-        return  # one write a message
     news: Subject[str] = Subject()
     async with serving(rxws.websocket(lambda: news)) as server, rxws.connect(server.url) as client:
         got: list[Any] = []
@@ -105,10 +104,9 @@ async def test_messages_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPat
         assert len(writes) == 2
 
 
+@pytest.mark.fast_wire  # aiohttp writes on the public one
 async def test_large_message_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """A large message is not copied behind its header."""
-    if rxws.wire_mode == "public":
-        return  # aiohttp's affair
     news: Subject[bytes] = Subject()
     message = bytes(200_000)
     async with serving(rxws.websocket(lambda: news)) as server, rxws.connect(server.url) as client:
@@ -154,11 +152,8 @@ class Recorder:
         self._write(data)
 
 
+@pytest.mark.fast_wire  # aiohttp does not tell the public one
 async def test_the_cause_of_a_reset_is_told(eventually: Any) -> None:
-    if rxws.wire_mode == "public":
-        return  # aiohttp does not tell
-    from tests.integration.raw import raw
-
     errors: list[Any] = []
     handler = rxws.websocket(lambda incoming, errors: errors.subscribe(collect))
 
@@ -173,6 +168,7 @@ async def test_the_cause_of_a_reset_is_told(eventually: Any) -> None:
     assert isinstance(errors[0].__cause__, ConnectionResetError)
 
 
+@pytest.mark.fast_wire  # the public one does not close transports
 async def test_transport_is_not_closed_within_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A transport is not closed from within its own calls.
 
@@ -181,8 +177,6 @@ async def test_transport_is_not_closed_within_its_calls(monkeypatch: pytest.Monk
     async with serving(rxws.websocket(lambda incoming: incoming)) as server, rxws.connect(server.url) as socket:
         await socket.request("hello", matches=lambda _: True)
         wire: Any = server.sockets[0]._life.connection.wire  # type: ignore[union-attr]
-        if rxws.wire_mode == "public":
-            return
         closes: list[None] = []
 
         class Transport:
@@ -256,9 +250,8 @@ async def test_messages_have_the_handshake_s_context() -> None:
     assert current_source.get() is None
 
 
+@pytest.mark.fast_wire  # the public one writes by aiohttp's means
 async def test_nobody_else_writes_between_its_frames() -> None:
-    if rxws.wire_mode == "public":
-        return  # that writes by aiohttp's means
     async with serving(shout) as server, rxws.connect(server.url) as socket:
         await socket.request("hello", matches=lambda _: True)
         response = server.sockets[0].response
@@ -273,12 +266,11 @@ FLOODS = {
 }
 
 
+@pytest.mark.fast_wire  # aiohttp reads for the public one
 @pytest.mark.parametrize("what", FLOODS)
 async def test_a_peer_that_floods_gets_one_read_in_a_turn(
     what: str, monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]
 ) -> None:
-    if rxws.wire_mode == "public":
-        return  # aiohttp reads
     flood, whole = FLOODS[what], frame(TEXT, b"whole")
     turns: list[int] = []
     turn = read = 0

@@ -1,7 +1,6 @@
 import asyncio
 import contextvars
 import gc
-import sys
 import threading
 from typing import Any
 
@@ -422,9 +421,8 @@ async def test_what_other_threads_bring_is_bounded_too() -> None:
     assert [type(entry[1]) for entry in log] == [OverflowError]
 
 
+@pytest.mark.since_python(3, 12)
 async def test_tasks_may_be_eager() -> None:
-    if sys.version_info < (3, 12):
-        return  # there are none
     loop, gate = asyncio.get_running_loop(), asyncio.Event()
 
     async def same(number: int) -> int:
