@@ -1,0 +1,20 @@
+"""The tables of docs/architecture.md that say what happens to a message are what a profiler sees today."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests import traces
+
+
+@pytest.mark.parametrize("name", traces.TRACES)
+def test_documented_trace_is_fresh(name: str) -> None:
+    """In a process of its own, since the trace is that of the fast wire, on asyncio's event loop."""
+    environment = {key: value for key, value in os.environ.items() if key != "RXWS_WIRE"}
+    command = [sys.executable, "-m", "tests.traces", "--print", name]
+    run = subprocess.run(command, cwd=traces.ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    _, documented, _ = traces.between(traces.PAGE.read_text(encoding="utf-8"), name)
+    assert documented == run.stdout.rstrip("\n"), f"run: {traces.COMMAND}"
