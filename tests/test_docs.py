@@ -155,3 +155,12 @@ def test_each_fault_names_its_test() -> None:
     sources = [path.read_text() for path in (ROOT / "tests" / "faults").glob("test_*.py")]
     written = {name for source in sources for name in re.findall(r"def (test_\w+)", source)}
     assert len(written & named) > 25
+
+
+def test_each_promise_of_topics_names_its_test() -> None:
+    """docs/topics.md promises nothing without a test, in the suites of topics."""
+    promised = set(re.findall(r"`(test_\w+)`", (ROOT / "docs/topics.md").read_text()))
+    files = [*(ROOT / "tests/topics").rglob("*.py"), *(ROOT / "tests/integration").glob("test_topics_*.py")]
+    written = {name for path in files for name in re.findall(r"def (test_\w+)", path.read_text())}
+    assert len(promised) >= 26
+    assert promised <= written

@@ -72,7 +72,7 @@ def test_documented_files_exist(document: Path) -> None:
     """A file or a folder that a document names is in the repository, or in the package."""
     for name in quoted(document):
         if re.fullmatch(r"[\w./]+(\.py|/)", name):
-            places = [ROOT, ROOT / "rxws", ROOT / "rxws/core", ROOT / "tests/topics"]
+            places = [ROOT, ROOT / "rxws", ROOT / "rxws/core"]
             made_in_place = name in ("conftest.py", "server.py", "client.py")
             assert made_in_place or any((place / name).exists() for place in places), name
 

@@ -20,7 +20,7 @@ from rxws.topics.engines.engine import Limits
 from rxws.topics.engines.nats import engine
 from rxws.topics.engines.nats.stream import Stream, _config
 from tests.integration.broker import Broker
-from tests.topics.contract import values
+from tests.topics.engines.contract import values
 
 Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]

@@ -21,7 +21,7 @@ from rxws.topics.engines.nats.outbox import HEADERS
 from rxws.topics.engines.nats.stream import Stream, _config
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
-from tests.topics.contract import ready, values
+from tests.topics.engines.contract import ready, values
 
 Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]

@@ -17,7 +17,7 @@ from rxws.topics import Topics
 from rxws.topics.engines.nats import follower, link
 from rxws.topics.history import Seam
 from tests.integration.broker import Broker
-from tests.topics.contract import LIMIT, Contract, positions, publish, ready, values
+from tests.topics.engines.contract import LIMIT, Contract, positions, publish, ready, values
 
 Eventually = Callable[..., Any]
 

@@ -17,7 +17,7 @@ from rxws.topics import Topics
 from rxws.topics.engines.nats import engine, link
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
-from tests.topics.presence_contract import PresenceContract, changes
+from tests.topics.presence.contract import PresenceContract, changes
 
 Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]

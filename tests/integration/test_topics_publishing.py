@@ -16,7 +16,7 @@ import pytest
 import rxws
 from rxws.cli import main
 from tests.integration.broker import Broker
-from tests.topics.contract import values
+from tests.topics.engines.contract import values
 
 Eventually = Callable[..., Any]
 

@@ -18,7 +18,7 @@ from rxws.topics.engines.engine import Following, Last, Reading, Since
 from rxws.topics.message import Position, Record
 from rxws.topics.presence.register import Register
 from tests.streams import watch
-from tests.topics.contract import values
+from tests.topics.engines.contract import values
 
 
 class Script:

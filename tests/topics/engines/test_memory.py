@@ -13,7 +13,7 @@ from rxws.core.wire import Text
 from rxws.topics import Topics
 from rxws.topics.engines.engine import Limits, Since
 from rxws.topics.engines.memory import MemoryEngine
-from tests.topics.contract import LIMIT, Contract, positions, values
+from tests.topics.engines.contract import LIMIT, Contract, positions, values
 
 
 @pytest.fixture

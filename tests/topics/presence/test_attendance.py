@@ -1,92 +1,20 @@
-"""Presence between processes, over an engine that they share: here both are in this one, and time does not pass."""
+"""One topic's presence between processes, over an engine that they share."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from reactivex import Observer
-
-import rxws
-from rxws.core.wire import Binary, Text
+from rxws.core.wire import Text
 from rxws.testing import virtual_time
-from rxws.topics import Gap, Present, Topics, Unpublished
-from rxws.topics.engines.engine import Following, Limits, Reading, Since
-from rxws.topics.engines.memory import MemoryEngine
+from rxws.topics import Gap, Present, Unpublished
+from rxws.topics.engines.engine import Since
 from rxws.topics.presence.attendance import BEATS
-from rxws.topics.presence.register import AT_ONCE, TTL, Register
-from rxws.topics.presence.roster import Roster, Stay
-from tests.streams import turns, watch
-from tests.topics.presence_contract import changes
-
-
-class Broker(MemoryEngine):
-    """An engine that several processes share."""
-
-    def __init__(self) -> None:
-        self.now = asyncio.get_running_loop().time
-        super().__init__(Limits(1, 1_000_000, TTL), clock=self.now)
-        self.published: list[tuple[str, bytes]] = []
-
-    def publish(self, topic: str, frame: Text | Binary) -> None:
-        self.published.append((topic, frame.data))
-        super().publish(topic, frame)
-
-    def silent(self, seconds: float = TTL + 1) -> Any:
-        return asyncio.sleep(seconds)
-
-
-class Line(Broker):
-    """One process's way to it, which may be cut: then it hears nothing, and what it says is lost."""
-
-    def __init__(self, broker: Broker) -> None:
-        self.broker = broker
-        self.up = True
-        self.cut = False
-        self.starts = 0
-        self.closes = 0
-
-    @property
-    def is_up(self) -> bool:
-        return self.up
-
-    def start(self, report: Any) -> None:
-        self.starts += 1
-        self.report = report
-
-    async def close(self) -> None:
-        self.closes += 1
-
-    def publish(self, topic: str, frame: Text | Binary) -> None:
-        if not self.cut:
-            self.broker.publish(topic, frame)
-
-    def follow(self, following: Following) -> None:
-        take = following.take
-        following.take = lambda item: None if self.cut else take(item)  # type: ignore[method-assign]
-        self.broker._patterns[following] = lambda topic: topic.rpartition(".")[0] == following.pattern[:-2]
-
-    def unfollow(self, following: Following) -> None:
-        self.broker.unfollow(following)
-
-    def read(self, pattern: str, start: Any, reading: Reading) -> Any:
-        return self.broker.read(pattern, start, reading)
-
-
-@asynccontextmanager
-async def processes(number: int) -> AsyncIterator[tuple[Any, ...]]:
-    broker = Broker()
-    lines = [Line(broker) for _ in range(number)]
-    opened = [Topics[Any](MemoryEngine(Limits(1, 1000, None)), Register(line), rxws.json) for line in lines]
-    for topics in opened:
-        await topics.__aenter__()
-    yield broker, lines, opened
-    for topics in opened:
-        await topics.close()
+from rxws.topics.presence.register import TTL
+from tests.streams import watch
+from tests.topics.presence.contract import changes
+from tests.topics.presence.processes import processes
 
 
 @virtual_time
@@ -102,18 +30,6 @@ async def test_members_of_all_processes_are_seen_in_all() -> None:
         assert late == [":ada,bob", "-ada:bob"]
         await asyncio.sleep(TTL * 3)
         assert late == [":ada,bob", "-ada:bob"]
-
-
-@virtual_time
-async def test_forked_processes_are_not_taken_for_one() -> None:
-    """Processes that were forked before the beginning are not taken for one."""
-    broker = Broker()
-    made = Register(Line(broker))
-    registers = [copy.deepcopy(made, {id(broker): broker}) for _ in range(2)]
-    one, two = (Topics[Any](MemoryEngine(Limits(1, 1000, None)), register, rxws.json) for register in registers)
-    async with one, two:
-        ada, bob = changes(one["a"].presence.joining("ada")), changes(two["a"].presence.joining("bob"))
-        assert (ada, bob) == ([":ada", "+bob:ada,bob"], [":ada,bob"])
 
 
 @virtual_time
@@ -135,18 +51,6 @@ async def test_newest_metadata_count_everywhere() -> None:
             Present({"ada": "old"}),
             Present({}, left={"ada": "old"}),
         ]
-
-
-def test_newest_stay_counts() -> None:
-    """The newest of several stays counts, in whatever order they come."""
-    for first, second, since in (("a", "b", 1), ("b", "a", 1), ("a", "b", 3), ("b", "a", 3)):
-        roster = Roster(print)
-        roster.say(first, {"ada": Stay(since, since)})
-        roster.say(second, {"ada": Stay(2, 2)})
-        roster.open()
-        shown: list[Present] = []
-        roster.subscribe(Observer(shown.append))
-        assert shown == [Present({"ada": max(since, 2)})]
 
 
 @virtual_time
@@ -240,51 +144,6 @@ async def test_joining_before_there_is_a_broker() -> None:
 
 
 @virtual_time
-async def test_a_process_that_ends_properly_says_so_at_once() -> None:
-    async with processes(2) as (broker, lines, (one, two)):
-        log = changes(two["a"].presence)
-        ended = watch(a=one["a"].presence.joining("ada"))
-        one["a"].presence.joining("bob").subscribe()
-        await one.close()
-        assert log == [":", "+ada:ada", "+bob:ada,bob", "-ada-bob:"]
-        assert ended[-1] == "a|"
-        assert lines[0].closes == 1
-        before = len(broker.published)
-        await asyncio.sleep(TTL * 2)
-        assert len(broker.published) > before  # the other one's
-
-
-@virtual_time
-async def test_a_topic_that_nobody_asks_about_costs_nothing() -> None:
-    async with processes(1) as (broker, (line,), (one,)):
-        await asyncio.sleep(TTL)
-        assert line.starts == 0
-        one["a"].presence.subscribe().dispose()
-        one["a"].presence.joining("ada").subscribe().dispose()
-        assert line.starts == 1
-        assert broker._patterns == {}
-        assert [data for _, data in broker.published][-1] == b"{}"
-        before = len(broker.published)
-        await asyncio.sleep(TTL * 3)
-        assert len(broker.published) == before
-
-
-@virtual_time
-async def test_loop_turns_between_beats() -> None:
-    """The event loop turns between the beats of many topics."""
-    async with processes(1) as (broker, _, (one,)):
-        stays = [one[f"a.{number}"].presence.subscribe() for number in range(AT_ONCE * 2)]
-        await asyncio.sleep(TTL / BEATS - 0.1)
-        before = len(broker.published)
-        await asyncio.sleep(0.1)
-        assert before < len(broker.published) < before + len(stays)
-        for stay in stays[AT_ONCE:]:
-            stay.dispose()
-        await turns()
-        assert len(broker.published) == before + AT_ONCE
-
-
-@virtual_time
 async def test_nonsense_of_others_is_reported() -> None:
     """Nonsense that other processes say is reported and skipped."""
     async with processes(1) as (broker, _, (one,)):
@@ -315,10 +174,3 @@ async def test_late_messages_and_gaps_change_nothing() -> None:
         assert errors == []
         line.report(error := OSError("a test"))
         assert errors == [("errors", error)]
-
-
-def test_a_member_fits_into_what_a_server_takes() -> None:
-    from rxws.topics.presence.present import MAX_MEMBER, MAX_MEMBERS
-
-    longest = {f"{number:0{MAX_MEMBER - 7 - 4}}": [time.time(), None] for number in range(MAX_MEMBERS)}
-    assert len(rxws.json.encode(longest)) < 1024 * 1024  # a NATS server's default

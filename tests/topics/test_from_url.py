@@ -52,23 +52,6 @@ def test_bad_arguments_are_clear_errors(arguments: dict[str, Any], kind: type[Ex
         rxws.topics(**{"url": "memory://", **arguments})
 
 
-@pytest.mark.parametrize(
-    ("arguments", "kind", "says"),
-    [
-        ({"last": 1, "since": "1-1"}, TypeError, "last or since, not both"),
-        ({"last": 0}, ValueError, "last must be positive"),
-        ({"last": True}, TypeError, "last must be a number of messages"),
-        ({"since": 3}, TypeError, "a position is the str"),
-        ({"since": "3"}, ValueError, "a position is what a message has"),
-    ],
-)
-def test_bad_arguments_of_history_are_clear_errors(arguments: dict[str, Any], kind: type[Exception], says: str) -> None:
-    topic = rxws.topics("memory://")["a"]
-    for make in (topic.history, topic.messages.history):
-        with pytest.raises(kind, match=says):
-            make(**arguments)
-
-
 def test_topics_begin_within_an_event_loop() -> None:
     topics = rxws.topics("memory://")
     for use in (topics["a"].subscribe, lambda: topics["a"].on_next(1)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 import rxws
 from rxws.topics import Topics
-from tests.topics.presence_contract import PresenceContract
+from rxws.topics.presence.present import MAX_MEMBER, MAX_MEMBERS
+from tests.topics.presence.contract import PresenceContract
 
 
 @pytest.fixture
@@ -20,3 +22,8 @@ async def topics() -> AsyncIterator[Topics[Any]]:
 
 class TestContract(PresenceContract):
     """What every engine promises."""
+
+
+def test_a_member_fits_into_what_a_server_takes() -> None:
+    longest = {f"{number:0{MAX_MEMBER - 7 - 4}}": [time.time(), None] for number in range(MAX_MEMBERS)}
+    assert len(rxws.json.encode(longest)) < 1024 * 1024  # a NATS server's default
