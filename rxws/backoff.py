@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from rxws.checks import number, positive, positive_int
 from rxws.close import Close
 from rxws.errors import ConnectError, RxwsError
 
@@ -75,15 +76,14 @@ class Backoff:
 
     def __post_init__(self) -> None:
         for name in ("initial", "maximum", "reset_after"):
-            _check_positive(name, getattr(self, name))
+            positive(name, getattr(self, name), "seconds")
         if self.rotate_every is not None:
-            _check_positive("rotate_every", self.rotate_every)
-        if not self.factor >= 1:
-            raise ValueError(f"factor must be 1 or more, not {self.factor!r}")
+            positive("rotate_every", self.rotate_every, "seconds", none="never")
+        number("factor", self.factor, "1 or more", lambda factor: factor >= 1)
         if self.maximum < self.initial:
             raise ValueError(f"maximum must not be below initial, {self.initial!r}, but is {self.maximum!r}")
-        if self.max_attempts is not None and (isinstance(self.max_attempts, bool) or self.max_attempts < 1):
-            raise ValueError(f"max_attempts must be positive, or None for no limit, not {self.max_attempts!r}")
+        if self.max_attempts is not None:
+            positive_int("max_attempts", self.max_attempts, "attempts", none="no limit")
         for name in ("jitter", "final"):
             if not callable(getattr(self, name)):
                 raise TypeError(f"{name} must be a function, not {getattr(self, name)!r}")
@@ -93,10 +93,3 @@ class Backoff:
         ceiling = min(self.maximum, self.initial * self.factor ** min(failures, 1000))
         asked = because.retry_after if isinstance(because, ConnectError) else None
         return self.jitter(ceiling) + min(asked or 0.0, LONGEST_RETRY_AFTER)
-
-
-def _check_positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be positive, not {value!r}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypedDict, cast, get_args
 
 from rxws import codecs
+from rxws.checks import one_of, positive, positive_int
 from rxws.policies import Expire, LatestBy, Offline, OfflineName, Overflow, OverflowName
 
 _TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
@@ -114,12 +115,13 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Setting
     checked: dict[str, Any] = {name: _CHECKS[name](name, value) for name, value in options.items()}
     if isinstance(options.get("protocols"), Mapping):
         checked["protocol_codecs"] = {
-            name: _codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
+            name: check_codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
         }
     return Settings(**checked)
 
 
-def _codec(name: str, value: Any) -> codecs.Codec[Any, Any]:
+def check_codec(name: str, value: Any) -> codecs.Codec[Any, Any]:
+    """Return a codec; raises `TypeError` for what cannot be one."""
     if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in ("decode", "encode")):
         raise TypeError(f"{name} must be an object with decode() and encode(), such as rxws.json, not {value!r}")
     return value
@@ -152,33 +154,8 @@ def _origins(name: str, value: Any) -> tuple[str, ...] | None:
     return tuple(origin.lower() for origin in origins)
 
 
-def number(name: str, value: Any) -> float:
-    """Check a positive number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be positive, not {value!r}")
-    return float(value)
-
-
-def _integer(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value <= 0:
-        raise ValueError(f"{name} must be positive, not {value!r}")
-    return value
-
-
-def _optional_number(name: str, value: Any) -> float | None:
-    if value == 0:
-        raise ValueError(f"{name} must be positive, or None for off, not {value!r}")
-    return None if value is None else number(name, value)
-
-
-def _optional_integer(name: str, value: Any) -> int | None:
-    if value == 0:
-        raise ValueError(f"{name} must be positive, or None for off, not {value!r}")
-    return None if value is None else _integer(name, value)
+def _positive(check: Callable[..., float], unit: str, none: str = "") -> Callable[[str, Any], float | None]:
+    return lambda name, value: None if none and value is None else check(name, value, unit, none=none)
 
 
 def _flag(name: str, value: Any) -> bool:
@@ -188,30 +165,29 @@ def _flag(name: str, value: Any) -> bool:
 
 
 def _overflow(name: str, value: Any) -> Overflow:
-    if isinstance(value, LatestBy) or value in get_args(OverflowName):
+    if isinstance(value, LatestBy):
         return value
-    known = ", ".join(map(repr, get_args(OverflowName)))
-    raise ValueError(f"{name} must be one of {known} or rxws.latest_by(key), not {value!r}")
+    return one_of(name, value, get_args(OverflowName), "rxws.latest_by(key)")
 
 
 def _offline(name: str, value: Any) -> Offline:
-    if callable(value) or isinstance(value, Expire) or value in get_args(OfflineName):
+    if callable(value) or isinstance(value, Expire):
         return cast("Offline", value)
-    raise ValueError(f"{name} must be 'keep', 'latest', 'drop', rxws.expire(seconds) or a function, not {value!r}")
+    return one_of(name, value, get_args(OfflineName), "rxws.expire(seconds), a function")
 
 
-_CHECKS = {
-    "codec": _codec,
+_CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
+    "codec": check_codec,
     "protocols": _protocols,
     "origins": _origins,
-    "heartbeat": _optional_number,
-    "max_msg_size": _optional_integer,
+    "heartbeat": _positive(positive, "seconds", none="off"),
+    "max_msg_size": _positive(positive_int, "bytes", none="off"),
     "compress": _flag,
-    "high_water": _integer,
-    "max_buffered": _integer,
+    "high_water": _positive(positive_int, "bytes"),
+    "max_buffered": _positive(positive_int, "bytes"),
     "overflow": _overflow,
-    "message_rate": _optional_number,
-    "message_timeout": _optional_number,
-    "close_timeout": number,
+    "message_rate": _positive(positive, "messages a second", none="off"),
+    "message_timeout": _positive(positive, "seconds", none="off"),
+    "close_timeout": _positive(positive, "seconds"),
     "offline": _offline,
 }

@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from rxws.checks import positive
+
 OverflowName = Literal["close", "drop_oldest", "drop_newest", "latest"]
 
 
@@ -50,14 +52,12 @@ Offline = OfflinePolicy | Callable[[Any], OfflinePolicy]
 def expire(seconds: float) -> Expire:
     """Make an offline policy: keep a message, but drop it if there is no connection within so many seconds.
 
-    Raises `ValueError` if `seconds` is not positive.
+    Raises `TypeError` or `ValueError` if `seconds` is not a positive number.
 
     >>> expire(5)
     Expire(seconds=5.0)
     """
-    if not 0 < seconds < float("inf"):
-        raise ValueError(f"a message expires after a positive number of seconds, not {seconds!r}")
-    return Expire(float(seconds))
+    return Expire(positive("seconds", seconds))
 
 
 def policy_of(offline: Offline, message: Any) -> OfflinePolicy:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"close", "codecs", "stats"},
+    {"checks", "close", "codecs", "stats"},
     {"errors"},
     {"backoff", "policies", "rx"},
     {"operators", "options"},
@@ -31,7 +31,7 @@ PUBLIC = [
 ]  # fmt: skip
 """The modules and packages that a user may import; everything else is private."""
 
-PRIVATE = ["__init__", "__main__", "cli", "core", "processes", "rx", "wires"]
+PRIVATE = ["__init__", "__main__", "checks", "cli", "core", "processes", "rx", "wires"]
 
 
 def modules() -> list[Path]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from rxws import marbles
-from rxws.cli.options import fail
+from rxws.checks import positive_int
+from rxws.cli.options import argument, fail, number_in
 from rxws.cli.terminal import terminal_width
 from rxws.recording import Event, Recording, read
 
@@ -25,8 +26,13 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--svg", metavar="FILE", help="write an SVG picture; - for stdout")
-    parser.add_argument("--width", type=int, help="pixels, or columns (default: 840, or what the terminal has)")
+    parser.add_argument("--width", type=_width, help="pixels, or columns (default: 840, or what the terminal has)")
     parser.set_defaults(run=_run)
+
+
+@argument
+def _width(text: str) -> int:
+    return positive_int("the width", number_in(text), "pixels or columns")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, TypeVar
 
 import rxws
+from rxws.client.dial import check_url
 from rxws.client.socket import ClientWebSocket
 from rxws.recording import Event, Recording
 from rxws.recording.lines import header_line, line
+
+T = TypeVar("T")
 
 NORMAL_EXITS: Final = (1000, 1001, 1005)
 
@@ -23,6 +26,26 @@ exit status:
   2  wrong arguments
   3  closed with another code, or lost (1006)
 """
+
+
+def argument(read: Callable[[str], T]) -> Callable[[str], T]:
+    """Let argparse show what a type raises, a `TypeError` or `ValueError`."""
+
+    def checked(text: str) -> T:
+        try:
+            return read(text)
+        except (TypeError, ValueError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return checked
+
+
+def number_in(text: str) -> int | float | str:
+    """Read a number; other text stays what it is, for a check to refuse."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def add_options(parser: Any) -> None:
@@ -105,17 +128,14 @@ def run(main: Any) -> int:
         return fail(error)
 
 
+@argument
 def _url(text: str) -> str:
-    from rxws.client.dial import check_url
-
-    try:
-        return str(check_url(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+    return str(check_url(text))
 
 
+@argument
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise argparse.ArgumentTypeError(f"a header is like 'Name: value', not {text!r}")
+        raise ValueError(f"a header is like 'Name: value', not {text!r}")
     return name.strip(), value.strip()

@@ -10,7 +10,8 @@ from typing import Any
 
 from reactivex import operators as ops
 
-from rxws.cli.options import STATUS, Lines, add_options, opened, run, send_first, status_of
+from rxws.checks import positive, positive_int
+from rxws.cli.options import STATUS, Lines, add_options, argument, number_in, opened, run, send_first, status_of
 from rxws.client.socket import ClientWebSocket
 from rxws.recording import record
 from rxws.recording.recorder import Recorder
@@ -27,9 +28,19 @@ def add_to(commands: Any) -> None:
     )
     add_options(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: stdout)")
-    parser.add_argument("--seconds", type=float, help="end after so long")
-    parser.add_argument("--messages", type=int, help="end after so many messages of the peer's")
+    parser.add_argument("--seconds", type=_seconds, help="end after so long")
+    parser.add_argument("--messages", type=_messages, help="end after so many messages of the peer's")
     parser.set_defaults(run=_run)
+
+
+@argument
+def _seconds(text: str) -> float:
+    return positive("the time", number_in(text), "seconds")
+
+
+@argument
+def _messages(text: str) -> int:
+    return positive_int("the number", number_in(text), "messages")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -13,10 +13,11 @@ from reactivex import operators as ops
 
 import rxws
 from rxws import codecs
-from rxws.cli.options import fail, run
+from rxws.cli.options import argument, fail, number_in, run
 from rxws.cli.terminal import Paint, pretty, printable
 from rxws.recording import Event, Recording, read, replay
 from rxws.recording.plain import as_sent
+from rxws.recording.playback import check_speed
 
 
 def add_to(commands: Any) -> None:
@@ -111,15 +112,14 @@ def _messages(recording: Recording, lane: str, speed: float) -> Observable[Any]:
     )
 
 
+@argument
+def _speed(text: str) -> float:
+    return check_speed(number_in(text))
+
+
+@argument
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
-        raise argparse.ArgumentTypeError(f"an address is like :8080 or 0.0.0.0:8080, not {text!r}")
+        raise ValueError(f"an address is like :8080 or 0.0.0.0:8080, not {text!r}")
     return host or "127.0.0.1", int(port)
-
-
-def _speed(text: str) -> float:
-    speed = float(text)
-    if not speed > 0:
-        raise argparse.ArgumentTypeError(f"a speed is positive, not {text}")
-    return speed

@@ -11,6 +11,7 @@ from yarl import URL
 
 from rxws import codecs
 from rxws.backoff import Backoff
+from rxws.checks import positive
 from rxws.client.connecting import Connect
 from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_url
 from rxws.options import ClientOptions, check
@@ -80,10 +81,7 @@ def connect(
         raise TypeError(f"reconnect must be a Backoff, such as rxws.Backoff(), not {reconnect!r}")
     if "offline" in options and reconnect is None:
         raise ValueError("offline is for sockets that come back: give reconnect=rxws.Backoff() too")
-    if not isinstance(open_timeout, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"open_timeout must be a number of seconds, not {open_timeout!r}")
-    if not 0 < open_timeout < float("inf"):
-        raise ValueError(f"open_timeout must be a positive number of seconds, not {open_timeout!r}")
+    positive("open_timeout", open_timeout, "seconds")
     if session is not None and not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"session must be an aiohttp.ClientSession, not {session!r}")
     if not (headers is None or callable(headers) or isinstance(headers, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]

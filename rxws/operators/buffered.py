@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from rxws.checks import one_of, positive_int
 from rxws.rx.holds import Holds, Source, Via, current_source, notify_from
 
 T = TypeVar("T")
@@ -33,16 +34,14 @@ def buffered(
     and given to `dropped`. Completes when the source has and the buffer is empty; an error comes at once. Memory:
     `limit` items; with "fail", one more of each socket that is held then.
 
-    Raises `ValueError` for a limit that is not positive or an unknown policy.
+    Raises `TypeError` or `ValueError` for a limit that is not a positive `int` or an unknown policy.
 
     >>> import reactivex
     >>> reactivex.of(1, 2, 3).pipe(buffered(10)).run()
     3
     """
-    if limit < 1:
-        raise ValueError(f"a buffer has room for one item or more, not {limit!r}")
-    if overflow not in get_args(BufferOverflow):
-        raise ValueError(f"overflow must be one of {', '.join(get_args(BufferOverflow))}, not {overflow!r}")
+    positive_int("limit", limit, "items")
+    one_of("overflow", overflow, get_args(BufferOverflow))
 
     def operate(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from rxws.checks import positive_int
 from rxws.errors import not_cancelled
 from rxws.rx.holds import MAX_WAITING, Holds, Via, WaitingItems, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
@@ -45,8 +46,8 @@ def map_async(
     waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets that have left. Beyond,
     the result fails with `OverflowError`; if it was a socket's item that went over, that is told, on its `errors`.
 
-    Needs a running event loop when it is subscribed; items may come from other threads. Raises `ValueError` if
-    `max_concurrent` is not positive.
+    Needs a running event loop when it is subscribed; items may come from other threads. Raises `TypeError` or
+    `ValueError` if `max_concurrent` is not a positive `int`.
 
     >>> import asyncio, reactivex
     >>> from reactivex import operators as ops
@@ -58,8 +59,7 @@ def map_async(
     >>> asyncio.run(main())
     [2, 4, 6]
     """
-    if max_concurrent < 1:
-        raise ValueError(f"max_concurrent must be positive, not {max_concurrent!r}")
+    positive_int("max_concurrent", max_concurrent, "items")
     return lambda source: MapAsync(source, function, max_concurrent, ordered)
 
 

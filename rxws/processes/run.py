@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from rxws import processes
+from rxws.checks import number, positive_int
 from rxws.processes import ports
 from rxws.wires.aiohttp import bound_first_request
 
@@ -109,22 +110,15 @@ def _loop_that_stops() -> asyncio.AbstractEventLoop:
 
 
 def _check(workers: object, options: dict[str, Any]) -> None:
-    if isinstance(workers, bool) or not isinstance(workers, int):
-        raise TypeError(f"workers must be a number of processes, or None for this one alone, not {workers!r}")
-    if workers < 1:
-        raise ValueError(f"workers must be positive, or None for this process alone, not {workers}")
+    positive_int("workers", workers, "processes", none="this one alone")
     for name in RUN_DECIDES:
         if options.get(name) is not None:
             raise ValueError(f"{name}= is for one process: with workers= say host= and port=")
-    port, patience = options.get("port"), options.get("shutdown_timeout", 60.0)
-    if port is not None and (isinstance(port, bool) or not isinstance(port, int)):
-        raise TypeError(f"port must be an int, or None for the usual one, not {port!r}")
-    if port is not None and not 0 <= port < 65_536:
-        raise ValueError(f"port must be 0 to 65535, not {port}")
-    if isinstance(patience, bool) or not isinstance(patience, (int, float)):
-        raise TypeError(f"shutdown_timeout must be a number of seconds, not {patience!r}")
-    if not 0 <= patience < float("inf"):
-        raise ValueError(f"shutdown_timeout must not be negative, nor without end, but is {patience!r}")
+    if (port := options.get("port")) is not None:
+        number("port", port, "0 to 65535, or None for the usual one", lambda port: 0 <= port < 65_536, int)
+    if "shutdown_timeout" in options:
+        seconds = "a number of seconds, 0 or more"
+        number("shutdown_timeout", options["shutdown_timeout"], seconds, lambda given: 0 <= given < float("inf"))
     if not (hasattr(os, "fork") and hasattr(socket, "SO_REUSEPORT")):
         raise RuntimeError("this system has no fork or no SO_REUSEPORT: run one process, or several behind a proxy")
     if threading.current_thread() is not threading.main_thread():

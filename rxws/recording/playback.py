@@ -12,6 +12,7 @@ from reactivex.disposable import Disposable, SerialDisposable, SingleAssignmentD
 from reactivex.scheduler import TimeoutScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+from rxws.checks import number
 from rxws.recording.event import Event, Recording
 from rxws.rx.scheduler import LoopScheduler
 
@@ -32,15 +33,14 @@ def replay(recording: Recording, lane: str | None = None, *, speed: float = 1.0)
 
     Times are those of the scheduler given to `subscribe`: the event loop's by default where one runs, so virtual
     ones in tests; a `VirtualTimeScheduler` works too. Memory: one event.
-    Raises `ValueError` if `speed` is not positive.
+    Raises `TypeError` or `ValueError` if `speed` is not a positive number.
 
     >>> from reactivex import operators as ops
     >>> recording = Recording([Event(0.0, "a", "next", 1), Event(3600.0, "a", "next", 2)])
     >>> replay(recording, "a", speed=float("inf")).pipe(ops.to_list()).run()
     [1, 2]
     """
-    if not speed > 0:
-        raise ValueError(f"speed must be positive, not {speed!r}")
+    check_speed(speed)
 
     def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         player = _Player(recording, speed, _clocked(scheduler), _hand_on(lane, observer), observer)
@@ -48,6 +48,11 @@ def replay(recording: Recording, lane: str | None = None, *, speed: float = 1.0)
         return Disposable(player.stop)
 
     return Observable(subscribe)
+
+
+def check_speed(speed: object) -> float:
+    """Return a speed; raises `TypeError` or `ValueError` for what is not one."""
+    return number("speed", speed, "a positive number, or inf", lambda speed: speed > 0)
 
 
 class _Player:

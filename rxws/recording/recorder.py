@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from reactivex import Observable, Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from rxws.checks import positive_int
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.reports import News
@@ -160,9 +161,7 @@ def keep(source: Recordable, *, max_events: int = 10_000) -> Kept:
     >>> [(event.kind, event.data) for event in kept.recording]
     [('next', 'a'), ('next', 'b'), ('completed', None)]
     """
-    if max_events < 1:
-        raise ValueError(f"max_events must be positive, not {max_events!r}")
-    return Kept(source, max_events)
+    return Kept(source, positive_int("max_events", max_events, "events"))
 
 
 class _Newest:

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+from rxws.checks import positive_int
 from rxws.recording.event import Event, Recording
 from rxws.recording.lines import header_line, line
 
@@ -28,8 +29,7 @@ class Pen:
     """One file. Lines are written and flushed by a thread that all files share; at exit, the interpreter awaits it."""
 
     def __init__(self, recording: Recording, file: str | Path, max_bytes: int, plain: Callable[[Any], Any]) -> None:
-        if max_bytes < 1:
-            raise ValueError(f"max_bytes must be positive, not {max_bytes!r}")
+        positive_int("max_bytes", max_bytes, "bytes")
         self._file = Path(file).open("wb")  # noqa: SIM115 - until it is closed
         self._name = file
         self._plain = plain

@@ -11,10 +11,11 @@ from typing import Any, TypeVar, Unpack, overload
 from aiohttp import web
 
 from rxws import codecs
+from rxws.checks import positive, positive_int
 from rxws.core.handler import OPTIONS, Handler
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket, closing_on_exit
-from rxws.options import ServerOptions, Settings, check, number
+from rxws.options import ServerOptions, Settings, check
 from rxws.server.hub import Hub
 from rxws.server.upgrade import HUB, Upgrade, cleaned_up
 
@@ -142,11 +143,8 @@ def setup(
     if HUB in app:
         raise RuntimeError("rxws.setup(app) was called before for this application")
     if max_connections is not None:
-        if not isinstance(max_connections, int) or isinstance(max_connections, bool):  # pyright: ignore
-            raise TypeError(f"max_connections must be an int or None, not {max_connections!r}")
-        if max_connections < 1:
-            raise ValueError(f"max_connections must be positive, or None for no limit, not {max_connections}")
-    hub = app[HUB] = Hub(max_connections, shutdown_code, number("shutdown_timeout", shutdown_timeout))
+        positive_int("max_connections", max_connections, "sockets", none="no limit")
+    hub = app[HUB] = Hub(max_connections, shutdown_code, positive("shutdown_timeout", shutdown_timeout, "seconds"))
 
     async def shut_down(_: web.Application) -> None:
         await hub.shut_down()

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from rxws.checks import positive
 from rxws.close import Close
 from rxws.recording.event import Event, Kind, RecordedError
 
@@ -153,8 +154,7 @@ class _Reader:
     """One diagram being read."""
 
     def __init__(self, text: str, lane: str, frame: float, values: Mapping[str, Any]) -> None:
-        if not frame > 0:
-            raise ValueError(f"a frame must last a positive number of seconds, not {frame!r}")
+        positive("frame", frame, "seconds")
         for name in values:
             if len(name) != 1 or name in "-|#() ":
                 raise ValueError(f"values names messages by one character each that means nothing else, not {name!r}")

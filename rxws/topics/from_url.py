@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
+from rxws.checks import number, one_of
 from rxws.codecs import Codec, json
+from rxws.options import check_codec
 from rxws.topics.all_topics import Topics
 from rxws.topics.engines.engine import Engine, Limits
 from rxws.topics.engines.memory import MemoryEngine
@@ -57,19 +59,13 @@ def open_topics(
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"topics have a URL, such as {EXAMPLES}, not {url!r}")
-    for name, number in (("max_messages", max_messages), ("max_bytes", max_bytes), ("max_buffered", max_buffered)):
-        _check_positive(name, number, int, "an int")
-        if number > MAX_INT:
-            raise ValueError(f"{name} must be {MAX_INT} at most, not {number}")
+    for name, limit in (("max_messages", max_messages), ("max_bytes", max_bytes), ("max_buffered", max_buffered)):
+        number(name, limit, f"a whole number from 1 to {MAX_INT}", lambda limit: 1 <= limit <= MAX_INT, int)
     if max_age is not None:
-        _check_positive("max_age", max_age, (int, float), "a number of seconds, or None for no limit")
-        if not MIN_AGE <= max_age <= MAX_AGE:
-            raise ValueError(f"max_age must be {MIN_AGE} s to {MAX_AGE:.0f} s, or None for no limit, not {max_age!r}")
-    if overflow not in ("drop_oldest", "drop_newest"):
-        raise ValueError(f"overflow must be 'drop_oldest' or 'drop_newest', not {overflow!r}")
-    for method in ("encode", "decode"):
-        if not callable(getattr(codec, method, None)):
-            raise TypeError(f"codec must have encode and decode, as rxws.json has, but {codec!r} has no {method}")
+        expected = f"{MIN_AGE} to {MAX_AGE:.0f} seconds, or None for no limit"
+        number("max_age", max_age, expected, lambda age: MIN_AGE <= age <= MAX_AGE)
+    one_of("overflow", overflow, get_args(PublishOverflow))
+    check_codec("codec", codec)
     limits = Limits(max_messages, max_bytes, max_age)
     if url == "memory://":
         return Topics(MemoryEngine(limits), Register(None), codec)
@@ -106,10 +102,3 @@ def _check_place(place: str) -> None:
     found = re.fullmatch(r"(?:[\w.-]+|\[[\w.:%]+\])(?::([0-9]{1,5}))?", place)
     if found is None or not 0 < int(found[1] or 4222) < 65_536:
         raise ValueError(f"a NATS server is 'host' or 'host:port', with a port of 1 to 65535, not {place!r}")
-
-
-def _check_positive(name: str, value: object, kind: type | tuple[type, ...], says: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise TypeError(f"{name} must be {says}, not {value!r}")
-    if not 0 < value < float("inf"):  # type: ignore[operator] # pyright: ignore
-        raise ValueError(f"{name} must be positive, not {value!r}")

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from reactivex import Observable, abc
 from reactivex.subject import Subject
 
+from rxws.checks import positive_int
 from rxws.topics.engines.engine import Last, Since
 from rxws.topics.feed import Arrival
 from rxws.topics.message import Gap, Message, Position
@@ -131,11 +132,7 @@ def start_of(last: int | None, since: str | None) -> Last | Since:
         raise TypeError("history takes last or since, not both")
     if last is None:
         return Since(None if since is None else Position.parse(since))
-    if isinstance(last, bool) or not isinstance(last, int):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"last must be a number of messages, not {last!r}")
-    if last < 1:
-        raise ValueError(f"last must be positive, not {last}")
-    return Last(last)
+    return Last(positive_int("last", last, "messages"))
 
 
 class _Values(Observable[T]):

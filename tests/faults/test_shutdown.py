@@ -98,7 +98,7 @@ async def test_shutdown_timeout_gives_peers_time(eventually: Eventually) -> None
 
 @pytest.mark.parametrize(
     ("timeout", "kind", "message"),
-    [(0, ValueError, "shutdown_timeout must be positive"), ("1", TypeError, "shutdown_timeout must be a number")],
+    [(0, ValueError, "a positive number of seconds, not 0"), ("1", TypeError, "a positive number of seconds, not '1'")],
 )
 async def test_wrong_shutdown_timeout_is_a_clear_error(timeout: Any, kind: type[Exception], message: str) -> None:
     """A wrong `shutdown_timeout` is a clear error at setup."""

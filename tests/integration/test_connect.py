@@ -432,7 +432,7 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("ws://a",), {"origins": "*"}, TypeError, "unknown option 'origins'"),
         (("ws://a",), {"hartbeat": 1}, TypeError, "did you mean 'heartbeat'"),
         (("ws://a",), {"open_timeout": 0}, ValueError, "open_timeout must be a positive number of seconds, not 0"),
-        (("ws://a",), {"open_timeout": "1"}, TypeError, "open_timeout must be a number of seconds, not '1'"),
+        (("ws://a",), {"open_timeout": "1"}, TypeError, "open_timeout must be a positive number of seconds, not '1'"),
         (("ws://a",), {"session": "mine"}, TypeError, "session must be an aiohttp.ClientSession, not 'mine'"),
         (("ws://a",), {"headers": "X: y"}, TypeError, "headers must be a mapping of names to values, or a function"),
     ],

@@ -63,8 +63,8 @@ async def test_sub_applications_share_the_hub() -> None:
     ("arguments", "kind", "message"),
     [
         ({"app": None}, TypeError, "setup takes an aiohttp.web.Application, not None"),
-        ({"max_connections": 0}, ValueError, "max_connections must be positive, or None"),
-        ({"max_connections": "9"}, TypeError, "max_connections must be an int or None"),
+        ({"max_connections": 0}, ValueError, "a positive whole number of sockets, or None for no limit, not 0"),
+        ({"max_connections": "9"}, TypeError, "max_connections must be a positive whole number"),
         ({"shutdown_code": 1006}, ValueError, "close code 1006 may not be sent"),
     ],
 )

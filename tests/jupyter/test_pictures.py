@@ -126,7 +126,7 @@ async def test_done_stops_watching_at_its_timeout() -> None:
     await live.done(timeout=0.1)
     assert source.observers == []
     assert live.frames.live is False
-    assert repr(live) == "<Marbles ended>"
+    assert repr(live) == "<LiveMarbles ended>"
 
 
 async def test_a_table_has_the_latest_item_of_each_key() -> None:
@@ -230,9 +230,13 @@ async def test_a_socket_of_a_notebook_shows_itself_live(serve: Serve) -> None:
         (lambda: watch(a=1), TypeError, "a must be an Observable, not 1"),
         (lambda: watch(a=reactivex.never(), window=0), ValueError, "window must be a positive"),
         (lambda: plot(1), TypeError, "expected an Observable"),
-        (lambda: plot(reactivex.never(), window=-1), ValueError, "window must be positive"),
+        (lambda: plot(reactivex.never(), window=-1), ValueError, "window must be a positive"),
         (lambda: table(1, key="a"), TypeError, "expected an Observable"),
-        (lambda: table(reactivex.never(), key="a", limit=0), ValueError, "limit must be positive"),
+        (
+            lambda: table(reactivex.never(), key="a", limit=0),
+            ValueError,
+            "limit must be a positive whole number of rows",
+        ),
     ],
 )
 async def test_a_wrong_call_is_an_error_at_once(call: Any, error: type[Exception], message: str) -> None:

@@ -73,9 +73,9 @@ async def test_an_error_of_the_source_is_not_buffered() -> None:
 
 
 def test_a_buffer_refuses_nonsense() -> None:
-    with pytest.raises(ValueError, match="room for one item or more, not 0"):
+    with pytest.raises(ValueError, match="limit must be a positive whole number of items, not 0"):
         rxops.buffered(0)
-    with pytest.raises(ValueError, match="overflow must be one of fail, drop_oldest, drop_newest, not 'burn'"):
+    with pytest.raises(ValueError, match="overflow must be one of 'fail', 'drop_oldest', 'drop_newest', not 'burn'"):
         rxops.buffered(1, overflow="burn")  # type: ignore[arg-type]
 
 

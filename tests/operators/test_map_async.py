@@ -94,7 +94,7 @@ async def test_what_nobody_can_hold_is_bounded() -> None:
 
 
 def test_it_needs_a_slot() -> None:
-    with pytest.raises(ValueError, match="max_concurrent must be positive, not 0"):
+    with pytest.raises(ValueError, match="max_concurrent must be a positive whole number of items, not 0"):
         rxops.map_async(Jobs(), max_concurrent=0)
 
 

@@ -321,7 +321,7 @@ def test_observables_of_threads() -> None:
     source.on_completed()
     times = [event.time for event in kept.recording]
     assert (len(times), times) == (500, sorted(times))
-    with pytest.raises(ValueError, match="max_events must be positive, not 0"):
+    with pytest.raises(ValueError, match="max_events must be a positive whole number of events, not 0"):
         keep({"numbers": source}, max_events=0)
 
 
@@ -353,7 +353,7 @@ def test_file_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert last.data.text == "the recording ends here: the file has reached its limit"
     assert (tmp_path / "r.jsonl").stat().st_size < 1300
     assert "has reached its limit" in caplog.text
-    with pytest.raises(ValueError, match="max_bytes must be positive, not 0"):
+    with pytest.raises(ValueError, match="max_bytes must be a positive whole number of bytes, not 0"):
         record({"a": source}, tmp_path / "s.jsonl", max_bytes=0)
     with pytest.raises(FileNotFoundError):
         record({"a": source}, tmp_path / "none" / "r.jsonl")
@@ -518,5 +518,5 @@ async def test_unreadable_file(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text('{"recording":1,"start":null,"lanes":[],"about":{}}\nbad\n')
     with pytest.raises(ValueError, match="line 2: no event"):
         await replay(read(tmp_path / "r.jsonl"))
-    with pytest.raises(ValueError, match="speed must be positive, not 0"):
+    with pytest.raises(ValueError, match="speed must be a positive number, or inf, not 0"):
         replay(RECORDING, speed=0)

@@ -114,7 +114,7 @@ def test_bad_diagram(text: str, what: str, at: int) -> None:
 
 def test_bad_frames_and_values() -> None:
     """Frames and values that make no sense are errors."""
-    with pytest.raises(ValueError, match="a frame must last a positive number of seconds, not 0"):
+    with pytest.raises(ValueError, match="frame must be a positive number of seconds, not 0"):
         parse("-", frame=0)
     for name in ("ab", "", "-", "|"):
         with pytest.raises(ValueError, match="values names messages by one character each"):

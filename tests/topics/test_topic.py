@@ -13,8 +13,8 @@ import rxws
     ("arguments", "kind", "says"),
     [
         ({"last": 1, "since": "1-1"}, TypeError, "last or since, not both"),
-        ({"last": 0}, ValueError, "last must be positive"),
-        ({"last": True}, TypeError, "last must be a number of messages"),
+        ({"last": 0}, ValueError, "last must be a positive whole number of messages, not 0"),
+        ({"last": True}, TypeError, "last must be a positive whole number of messages, not True"),
         ({"since": 3}, TypeError, "a position is the str"),
         ({"since": "3"}, ValueError, "a position is what a message has"),
     ],

@@ -9,6 +9,9 @@ from typing import Any
 
 from aiohttp import web
 
+from rxws.checks import number
+from rxws.cli.options import argument, number_in
+
 
 def add_to(commands: Any) -> None:
     """Add the command."""
@@ -38,12 +41,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+@argument
 def port(text: str) -> int:
     """Read a port's number; 0 is any free one."""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError(text)
-    return number
+    return number("the port", number_in(text), "0 to 65535", lambda port: 0 <= port < 65_536)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -34,7 +34,7 @@ class Picture(Protocol):
         ...
 
     def stop(self) -> None:
-        """HeaderWatch no more; idempotent."""
+        """Watch no more; idempotent."""
         ...
 
     async def draw(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from reactivex import Observable
 
+from rxws.checks import positive
 from rxws.jupyter.pictures.fields import Field, getter, name_of
 from rxws.jupyter.pictures.live import Live
 from rxws.jupyter.pictures.subscribed import Subscribed
@@ -40,8 +41,7 @@ def plot(
     What `x` and `y` raise ends it, and is shown. Raises `TypeError` for what is no Observable, `ValueError` for a
     window that is not positive, `RuntimeError` where no event loop runs, `ImportError` without matplotlib.
     """
-    if not window > 0:
-        raise ValueError(f"window must be positive, not {window!r}")
+    positive("window", window)
     if y is None:
         y = value
     fields = [y] if isinstance(y, (str, int)) or callable(y) else list(y)

@@ -53,7 +53,7 @@ class Card:
         self._recorder = Recorder(self._socket, {}, lanes)
 
     def stop(self) -> None:
-        """HeaderWatch no more."""
+        """Watch no more."""
         self._recorder.dispose()
 
     async def draw(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reactivex import Observable
 
+from rxws.checks import positive_int
 from rxws.jupyter.pictures.fields import Field, fields_of, getter, shown
 from rxws.jupyter.pictures.live import Live
 from rxws.jupyter.pictures.subscribed import Subscribed
@@ -27,9 +28,7 @@ def table(observable: Observable[Any], *, key: Field, limit: int = 100) -> Live:
     What `key` raises ends it, and is shown. Raises `TypeError` for what is no Observable, `ValueError` for a limit that
     is not positive, `RuntimeError` where no event loop runs.
     """
-    if limit < 1:
-        raise ValueError(f"limit must be positive, not {limit!r}")
-    return Live(Table(observable, key, limit))
+    return Live(Table(observable, key, positive_int("limit", limit, "rows")))
 
 
 class Table:

@@ -7,6 +7,7 @@ from typing import Any
 
 from reactivex import Observable
 
+from rxws.checks import positive
 from rxws.jupyter.pictures.lanes import Lanes
 from rxws.jupyter.pictures.live import Live, image
 from rxws.recording import Recording
@@ -27,8 +28,7 @@ def watch(*, window: float = 20.0, **lanes: Observable[Any]) -> Live:
     """
     if not lanes:
         raise ValueError("watch needs Observables by name: watch(trades=trades)")
-    if not window > 0:
-        raise ValueError(f"window must be a positive number of seconds, not {window!r}")
+    positive("window", window, "seconds")
     for name, lane in lanes.items():
         if not isinstance(lane, Observable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"{name} must be an Observable, not {lane!r}")
@@ -56,7 +56,7 @@ class LiveMarbles:
         self._recorder = Recorder(self._sources, {}, lanes)
 
     def stop(self) -> None:
-        """HeaderWatch no more."""
+        """Watch no more."""
         self._recorder.dispose()
 
     async def draw(self) -> str:
