@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from reactivex import Observable
+from reactivex import operators as ops
 
 import rxws
 
@@ -26,6 +27,20 @@ async def turns(number: int = 10) -> None:
     """Let the event loop turn."""
     for _ in range(number):
         await asyncio.sleep(0)
+
+
+async def opened(socket: rxws.ClientWebSocket[Any, Any], timeout: float = 5) -> None:
+    """Wait until a client is connected."""
+    async with asyncio.timeout(timeout):
+        await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
+    await turns()
+
+
+async def reopened(socket: rxws.ClientWebSocket[Any, Any], timeout: float = 5) -> None:
+    """Wait for a client's next connection, whatever its state is now."""
+    async with asyncio.timeout(timeout):
+        await socket.states.pipe(ops.skip(1), ops.first(lambda state: isinstance(state, rxws.Open)))
+    await turns()
 
 
 async def ended(socket: rxws.WebSocket[Any, Any], timeout: float = 5) -> rxws.Close:

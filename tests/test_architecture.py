@@ -33,6 +33,25 @@ PUBLIC = [
 
 PRIVATE = ["__init__", "__main__", "checks", "cli", "core", "processes", "rx", "wires"]
 
+ELSEWHERE = {
+    "cli": ["cli/test_cli.py", "integration/test_cli.py"],
+    "cli/demo/server": ["integration/test_demo_page.py"],
+    "client/dial": ["integration/test_dial.py", "integration/test_connect.py"],
+    "client/opening": ["integration/test_connect.py", "integration/test_options.py"],
+    "jupyter/connection": ["jupyter/test_connect.py", "jupyter/test_notebooks.py"],
+    "jupyter/errors": ["jupyter/test_connect.py"],
+    "jupyter/pictures": ["jupyter/test_pictures.py", "jupyter/test_browser.py"],
+    "opentelemetry": ["integration/test_metrics.py"],
+    "prometheus": ["integration/test_metrics.py"],
+    "recording/event": ["recording/test_lines.py", "recording/test_recorder.py"],
+    "server/attached": ["integration/test_attach.py"],
+    "server/routes": ["integration/test_accept.py", "integration/test_setup.py", "integration/test_options.py"],
+    "topics/engines/engine": ["topics/engines/contract.py"],
+    "topics/engines/nats": ["integration/test_topics_nats.py", "integration/test_topics_faults.py"],
+    "wires/aiohttp": ["integration/test_fast_wire.py", "integration/test_flow.py", "integration/test_closing_table.py"],
+}
+"""Modules, and folders of them, without a test file of their own name, and where their tests are."""
+
 
 def modules() -> list[Path]:
     return sorted((ROOT / "rxws").rglob("*.py"))
@@ -85,3 +104,17 @@ def test_public_modules() -> None:
     entries = {path.name for path in (ROOT / "rxws").iterdir() if path.name != "__pycache__"}
     assert {entry.removesuffix(".py") for entry in entries} == {*PUBLIC, *PRIVATE, "py.typed"}
     assert len(entries) <= 28
+
+
+def test_each_module_has_its_tests() -> None:
+    """`rxws/core/socket.py` has `tests/core/test_socket.py`, or stands in `ELSEWHERE`; nothing stands there in vain."""
+    paths = [path.relative_to(ROOT / "rxws") for path in modules() if not path.name.startswith("__")]
+    without = {
+        path.with_suffix("").as_posix()
+        for path in paths
+        if not (ROOT / "tests" / path.parent / f"test_{path.name}").exists()
+    }
+    excused = {place: {one for one in without if f"{one}/".startswith(f"{place}/")} for place in ELSEWHERE}
+    assert without - set().union(*excused.values()) == set()
+    assert [place for place, ones in excused.items() if not ones] == []
+    assert [file for files in ELSEWHERE.values() for file in files if not (ROOT / "tests" / file).exists()] == []

@@ -1,6 +1,5 @@
 """The rows of docs/coming-from-rxjs.md, one test each, in its order; rxjs's own behaviour is of version 7.8."""
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from reactivex import operators as ops
 import rxws
 from rxws.testing import MemoryDialer, connect
 from tests.integration.server import serving
-from tests.streams import ended, turns, watch
+from tests.streams import ended, opened, reopened, turns, watch
 
 QUICK = rxws.Backoff(initial=0.001, maximum=0.001)
 DOCUMENT = Path(__file__).parent.parent / "docs" / "coming-from-rxjs.md"
@@ -19,11 +18,6 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "coming-from-rxjs.md"
 
 def is_open(state: Any) -> bool:
     return isinstance(state, rxws.Open)
-
-
-async def opened(socket: rxws.ClientWebSocket[Any, Any], skip: int = 0) -> None:
-    await asyncio.wait_for(socket.states.pipe(ops.skip(skip), ops.first(is_open)), 5)
-    await turns()
 
 
 def test_every_row_names_a_test() -> None:
@@ -93,7 +87,7 @@ async def test_open_observer() -> None:
         opens = watch(s=socket.states.pipe(ops.filter(is_open)))
         await opened(socket)
         dialer.peer.drop()
-        await opened(socket, 1)
+        await reopened(socket)
     assert opens == [("s", rxws.Open(None, 1)), ("s", rxws.Open(None, 2)), "s|"]
 
 
@@ -103,7 +97,7 @@ async def test_close_observer() -> None:
         log = watch(s=socket.states.pipe(ops.filter(lambda state: isinstance(state, rxws.Waiting))), c=socket.closed)
         await opened(socket)
         dialer.peer.close(rxws.Close(1012))
-        await opened(socket, 1)
+        await reopened(socket)
         assert [state.because for _, state in log] == [rxws.Close(1012)]
         dialer.peer.close(rxws.Close(4001, "bye"))
         await ended(socket)

@@ -46,11 +46,6 @@ def test_bad_option(options: dict[str, Any], kind: type[Exception], message: str
         rxws.websocket(**options)
 
 
-def test_latest_by_takes_a_function() -> None:
-    with pytest.raises(TypeError, match="latest_by takes a function of a message"):
-        rxws.latest_by("symbol")  # type: ignore[arg-type]
-
-
 def test_defaults() -> None:
     """The defaults are those of the README."""
     settings = check({})

@@ -5,7 +5,7 @@ from reactivex import operators as ops
 
 import rxws
 from rxws.testing import MemoryDialer, connect
-from tests.streams import ended, turns, watch
+from tests.streams import ended, opened, reopened, turns, watch
 
 QUICK = rxws.Backoff(initial=0.001, maximum=0.001)
 Socket = rxws.ClientWebSocket[Any, Any]
@@ -62,14 +62,12 @@ async def test_resubscribe_on_reopen() -> None:
         topic(socket, "b").subscribe().dispose()
         for _ in range(3):
             await turns(50)
-            await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
-            await turns()
+            await opened(socket)
             dialer.peer.send('{"topic":"a"}')
             await turns()
             dialer.peer.drop()
             await turns()
-        await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
-        await turns()
+        await opened(socket)
         assert said(dialer) == [[SUB_A]] * 4
     assert log == [("a", {"topic": "a"})] * 3 + ["a|"]
 
@@ -98,8 +96,7 @@ async def test_unsent_subscription() -> None:
         topic(socket, "a").subscribe()
         await turns()
         dialer.peer.drop()
-        await socket.states.pipe(ops.skip(1), ops.first(lambda state: isinstance(state, rxws.Open)))
-        await turns()
+        await reopened(socket)
         assert said(dialer) == [[], [SUB_A]]
         assert reported == []
 
@@ -117,8 +114,7 @@ async def test_offline_sends_nothing() -> None:
         late = topic(socket, "b").subscribe()
         late.dispose()
         dialer.answering.set()
-        await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
-        await turns()
+        await opened(socket)
         assert said(dialer) == [[SUB_A], []]
     topic(socket, "c").subscribe().dispose()
     assert said(dialer) == [[SUB_A], []]
@@ -154,8 +150,7 @@ async def test_subscribe_function_raises() -> None:
         for _ in range(2):
             dialer.peer.drop()
             await turns(30)
-            await socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open)))
-            await turns()
+            await opened(socket)
         assert [name for name, _ in log] == ["a#"]
         assert isinstance(log[0][1], StopIteration)
         messages = iter(["third"])

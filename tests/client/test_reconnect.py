@@ -4,29 +4,16 @@ import asyncio
 from typing import Any
 
 import pytest
-from reactivex import operators as ops
 
 import rxws
 from rxws.testing import MemoryDialer, connect
-from tests.streams import ended, turns, watch
+from tests.streams import ended, opened, reopened, turns, watch
 
 BOTH_LOOPS = True
 
 
 def quick(**more: Any) -> rxws.Backoff:
     return rxws.Backoff(**{"initial": 0.001, "maximum": 0.001, **more})
-
-
-async def opened(socket: rxws.ClientWebSocket[Any, Any]) -> None:
-    """Wait for the present or next connection."""
-    await asyncio.wait_for(socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open))), 5)
-    await turns()
-
-
-async def reopened(socket: rxws.ClientWebSocket[Any, Any]) -> None:
-    """Wait for the next connection."""
-    await asyncio.wait_for(socket.states.pipe(ops.skip(1), ops.first(lambda state: isinstance(state, rxws.Open))), 5)
-    await turns()
 
 
 async def test_streams_outlive_connections() -> None:
@@ -392,42 +379,6 @@ async def test_unanswered_close() -> None:
         assert not dialer.wires[1].aborted
 
 
-async def test_block_raises() -> None:
-    """A block that raises closes 1011, and the error goes on."""
-    dialer = MemoryDialer()
-
-    async def follow(error: Exception) -> None:
-        async with connect(dialer, quick()) as socket:
-            await opened(socket)
-            raise error
-
-    with pytest.raises(LookupError):
-        await follow(LookupError())
-    assert dialer.peer.close_sent == rxws.Close(1011, "Unexpected Error")
-    await follow(rxws.Close(4001, "bye"))
-    assert dialer.peer.close_sent == rxws.Close(4001, "bye")
-
-
-async def test_single_refused() -> None:
-    """A single connection that is refused raises."""
-    dialer = MemoryDialer()
-    dialer.refusals.append(rxws.ConnectError("nobody there", "tcp"))
-    with pytest.raises(rxws.ConnectError, match="nobody there"):
-        await connect(dialer)
-    assert dialer.closed
-
-
-async def test_single_ends() -> None:
-    """A single connection ends with its socket."""
-    dialer = MemoryDialer()
-    async with connect(dialer) as socket:
-        log = watch(s=socket.states)
-        dialer.peer.close(rxws.Close(1012))
-        await ended(socket)
-    assert dialer.attempts == 1
-    assert log == [("s", rxws.Open(None, 1)), ("s", rxws.Closed(rxws.Close(1012))), "s|"]
-
-
 async def test_break_as_rotation_begins() -> None:
     """A connection that breaks as it is told to rotate is replaced as usual."""
     dialer = MemoryDialer()
@@ -440,38 +391,6 @@ async def test_break_as_rotation_begins() -> None:
         assert dialer.attempts == 2
 
 
-async def test_a_cancelled_block_ends_at_once() -> None:
-    dialer = MemoryDialer()
-    sockets: list[Any] = []
-
-    async def follow() -> None:
-        async with connect(dialer, quick()) as socket:
-            sockets.append(socket)
-            await asyncio.sleep(60)
-
-    task = asyncio.create_task(follow())
-    await turns()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert await ended(sockets[0]) == rxws.Close.received(1006)
-    assert dialer.closed
-
-
-async def test_codec_follows_subprotocol() -> None:
-    """The codec follows the subprotocol."""
-    dialer = MemoryDialer()
-    dialer.protocol = "json"
-    async with connect(dialer, quick(), protocols={"json": rxws.json}) as socket:
-        log = watch(i=socket.incoming)
-        await opened(socket)
-        dialer.peer.send("[1]")
-        socket.outgoing.on_next({"a": 1})
-        await turns()
-        assert log == [("i", [1])]
-        assert dialer.peer.sent == ['{"a":1}']
-
-
 async def test_a_wait_is_logged_at_info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "rxws.client")
     dialer = MemoryDialer()
@@ -479,13 +398,6 @@ async def test_a_wait_is_logged_at_info(caplog: pytest.LogCaptureFixture) -> Non
     async with connect(dialer, quick()) as socket:
         await opened(socket)
     assert [record.getMessage() for record in caplog.records] == ["no route; another attempt in 0.0 s"]
-
-
-async def test_connect_can_be_used_once() -> None:
-    connecting = connect(MemoryDialer(), quick())
-    async with connecting:
-        with pytest.raises(RuntimeError, match="was used before"):
-            await connecting
 
 
 # Rotation
@@ -679,10 +591,3 @@ async def test_rotate_twice() -> None:
         socket.rotate()
         await turns(50)
         assert dialer.attempts == 2
-
-
-async def test_rotate_single() -> None:
-    """Only a socket that comes back can rotate."""
-    async with connect(MemoryDialer()) as socket:
-        with pytest.raises(RuntimeError, match="only a socket that comes back can rotate"):
-            socket.rotate()

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import reactivex
 from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
@@ -20,7 +19,6 @@ from rxws.options import check
 from rxws.testing import serve
 from tests.streams import ended, turns, watch
 
-Eventually = Callable[..., Any]
 Socket = rxws.WebSocket[Any, Any]
 
 
@@ -30,6 +28,7 @@ def hold_open(incoming: Observable[Any]) -> Any:
 
 
 # What closes a socket, with which code: each of these with a message queued before it, which is sent first
+
 
 CAUSES: dict[str, tuple[Callable[[Socket], Any], rxws.Close]] = {
     "outgoing.on_completed()": (lambda s: s.outgoing.on_completed(), rxws.Close()),
@@ -167,39 +166,6 @@ async def test_slow_peer() -> None:
     assert [int(message) for message in lost] == list(range(6))
 
 
-@pytest.mark.parametrize("code", [1002, 1007, 1009])
-async def test_violation(code: int, caplog: pytest.LogCaptureFixture) -> None:
-    """A violation closes with its code at once."""
-    socket, peer = serve(hold_open)
-    socket.outgoing.on_next("never read")
-    peer.violate(code)
-    assert await ended(socket) == rxws.Close(code) == peer.close_sent
-    assert peer.sent == []
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
-
-
-async def test_no_close_frame() -> None:
-    """A peer that leaves without a close frame is 1006."""
-    socket, peer = serve(hold_open)
-    await turns()
-    peer.drop()
-    assert await ended(socket) == rxws.Close.received(1006)
-
-
-@pytest.mark.parametrize(
-    ("received", "answer"),
-    [(None, rxws.Close()), (rxws.Close(4001, "bye"), rxws.Close(4001, "bye")), (rxws.Close(), rxws.Close())],
-)
-async def test_close_answered(received: rxws.Close | None, answer: rxws.Close) -> None:
-    """The peer's close is answered with its code."""
-    socket, peer = serve(hold_open)
-    await turns()
-    socket.outgoing.on_next("never read")
-    peer.close(received)
-    assert await ended(socket) == (received or rxws.Close.received(1005))
-    assert (peer.close_sent, peer.sent) == (answer, [])
-
-
 async def test_the_first_cause_wins() -> None:
     socket, peer = serve(hold_open)
     socket.close(4001)
@@ -220,25 +186,6 @@ async def test_close_before_open() -> None:
     socket, peer = serve(handler, close_timeout=0.2)
     assert await ended(socket) == rxws.Close(4001, "bye") == peer.close_sent
     assert peer.sent == ["first"]
-
-
-# Deadlines
-
-
-@pytest.mark.parametrize("fault", ["mute", "congested"])
-async def test_close_deadline(fault: str) -> None:
-    """A close has a deadline, whatever the peer does."""
-    socket, peer = serve(hold_open, close_timeout=0.05)
-    setattr(peer, fault, True)
-    socket.outgoing.on_next("queued")
-    socket.close(4001, "bye")
-    await turns()
-    assert not peer.aborted
-    assert await ended(socket) == rxws.Close(4001, "bye")
-    assert peer.aborted
-    left: list[Any] = []
-    socket.undelivered.subscribe(left.append)
-    assert left == (["queued"] if fault == "congested" else [])
 
 
 # The order of the end
@@ -334,148 +281,6 @@ async def test_action_at_the_end_raises(caplog: pytest.LogCaptureFixture) -> Non
     assert "clean-up" in caplog.text
 
 
-# Where errors go
-
-
-def doomed(kind: str) -> tuple[Socket, Any, list[Any]]:
-    """Make a socket with observed errors, and let one happen."""
-    log: list[Any] = []
-    seen: list[Any] = []
-
-    def handler(incoming: Observable[Any], outgoing: Subject[Any], errors: Observable[Exception]) -> Any:
-        errors.subscribe(log.append)
-        if kind == "subscriber":
-            incoming.subscribe(lambda item: 1 / 0)
-        incoming.subscribe(seen.append)
-        return incoming.pipe(ops.map(lambda item: 1 / item)) if kind == "pipeline" else None
-
-    socket, peer = serve(handler, codec=rxws.json)
-    match kind:
-        case "decode":
-            peer.send("{", "2")
-        case "encode":
-            socket.outgoing.on_next({1})
-            socket.outgoing.on_next("\ud800")
-            socket.outgoing.on_next(2)
-        case "subscriber":
-            peer.send("1", "2")
-        case "pipeline":
-            peer.send("0")
-        case "violation":
-            peer.violate(1007)
-        case _:
-            peer.drop(ConnectionResetError("reset"))
-    return socket, peer, [log, seen]
-
-
-async def test_undecodable_observed() -> None:
-    """A message that does not decode is skipped, and the socket stays open."""
-    socket, peer, (log, seen) = doomed("decode")
-    await turns()
-    assert [type(error) for error in log] == [rxws.DecodeError]
-    assert log[0].message == "{"
-    assert isinstance(log[0].__cause__, ValueError)
-    assert (seen, peer.close_sent) == ([2], None)
-    peer.drop()
-
-
-async def test_unsendable_observed() -> None:
-    """A value that cannot be sent is skipped, and the socket stays open."""
-    socket, peer, (log, _) = doomed("encode")
-    await turns()
-    assert [type(error) for error in log] == [rxws.EncodeError] * 2
-    assert [error.value for error in log] == [{1}, "\ud800"]
-    assert (peer.sent, peer.close_sent) == (["2"], None)
-    peer.drop()
-
-
-async def test_subscriber_raises() -> None:
-    """A subscriber that raises harms neither its siblings nor the socket."""
-    socket, peer, (log, seen) = doomed("subscriber")
-    await turns()
-    assert [type(error) for error in log] == [ZeroDivisionError] * 2
-    assert (seen, peer.close_sent) == ([1, 2], None)
-    peer.drop()
-
-
-async def test_observable_fails() -> None:
-    """A returned Observable that fails closes 1011, even if the errors are observed."""
-    socket, peer, (log, _) = doomed("pipeline")
-    assert await ended(socket) == rxws.Close(1011, "Unexpected Error") == peer.close_sent
-    assert [type(error) for error in log] == [ZeroDivisionError]
-
-
-async def test_violation_observed() -> None:
-    """A violation is a ProtocolError on the stream."""
-    socket, peer, (log, _) = doomed("violation")
-    assert (await ended(socket)).code == 1007
-    assert [type(error) for error in log] == [rxws.ProtocolError]
-    assert (log[0].close_code, str(log[0])) == (1007, "broken frame")
-
-
-async def test_loss_observed() -> None:
-    """A lost connection is an error on the stream, with its cause."""
-    socket, peer, (log, _) = doomed("loss")
-    assert (await ended(socket)).code == 1006
-    assert [type(error) for error in log] == [rxws.ConnectionLost]
-    assert isinstance(log[0].__cause__, ConnectionResetError)
-
-
-async def test_own_errors() -> None:
-    """Handlers may push their own errors."""
-    log: list[Any] = []
-    socket, peer = serve(hold_open)
-    socket.errors.subscribe(log.append)
-    mine = ValueError("mine")
-    socket.errors.on_next(mine)
-    reactivex.throw(mine).subscribe(socket.errors)
-    reactivex.of(mine).subscribe(socket.errors)
-    await turns()
-    assert (log, peer.close_sent) == ([mine] * 3, None)
-    socket.errors.dispose()
-    assert not socket.errors.is_stopped
-    peer.drop()
-
-
-async def test_unobserved_error_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """An error that nobody observes is logged once, with its traceback."""
-    socket, peer = serve(lambda incoming: incoming.pipe(ops.map(lambda _: 1 / 0)))
-    peer.send("a")
-    await ended(socket)
-    (record,) = caplog.records
-    assert (record.name, record.levelno) == ("rxws.server", logging.ERROR)
-    assert record.exc_info is not None
-    assert record.exc_info[2] is not None
-
-
-@pytest.mark.parametrize("leave", ["close", "drop"])
-async def test_leaving_is_quiet(leave: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Peers that leave log nothing above debug."""
-    caplog.set_level(logging.DEBUG)
-    socket, peer = serve(hold_open)
-    await turns()
-    getattr(peer, leave)()
-    await ended(socket)
-    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
-
-
-async def test_observer_raises(caplog: pytest.LogCaptureFixture) -> None:
-    """An observer of errors or closed that raises is logged."""
-
-    def fail(_: Any) -> None:
-        raise ValueError("observer")
-
-    socket, peer = serve(hold_open)
-    socket.errors.subscribe(fail)
-    socket.closed.subscribe(fail)
-    log = watch(closed=socket.closed)
-    socket.errors.on_next(KeyError())
-    peer.close(rxws.Close())
-    await ended(socket)
-    assert log == [("closed", rxws.Close()), "closed|"]
-    assert len([record for record in caplog.records if "observer" in record.getMessage()]) == 2
-
-
 # Holds
 
 
@@ -537,16 +342,6 @@ async def test_frames_wait_for_subscriber() -> None:
     peer.drop()
 
 
-async def test_codec_by_subprotocol() -> None:
-    """The subprotocol chooses the codec."""
-    protocols = {"v1.json": rxws.json}
-    socket, peer = serve(lambda incoming: incoming.pipe(ops.map(repr)), protocol="v1.json", protocols=protocols)
-    peer.send('{"a": 1}')
-    await turns()
-    assert (socket.protocol, peer.sent) == ("v1.json", ["\"{'a': 1}\""])
-    peer.drop()
-
-
 # Nothing is left
 
 
@@ -581,14 +376,3 @@ async def test_nothing_is_left() -> None:
     assert room.observers == []
     loop: Any = asyncio.get_running_loop()
     assert [handle for handle in getattr(loop, "_scheduled", []) if not handle.cancelled()] == []
-
-
-async def test_no_heartbeat() -> None:
-    """Without a heartbeat, signs of life mean nothing."""
-    socket, peer = serve(hold_open, heartbeat=None)
-    await turns()
-    peer.congested = True
-    peer.congested = False
-    peer.pong(b"unasked")
-    assert socket.rtt is None
-    peer.drop()

@@ -1,16 +1,14 @@
-"""How long a message may take, and how many pings, on the in-memory wire."""
+"""How long a message may take, and how many may come."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import rxws
-from rxws.core.connection import PINGS
+from rxws.core.limits import TokenBucket
 from rxws.testing import serve
 from tests.streams import ended, turns
 
 BOTH_LOOPS = True
-Eventually = Callable[..., Any]
 
 
 def idle(incoming: Any) -> None:
@@ -76,31 +74,6 @@ async def test_parts_are_life() -> None:
     peer.drop()
 
 
-async def test_ping_flood() -> None:
-    """Pings and pongs beyond a thousand a second are 1008."""
-    for flood in ("pings", "pongs"):
-        socket, peer = serve(idle)
-        await turns()
-        number = int(PINGS) + 100
-        if flood == "pings":
-            peer.ping(number)
-        else:
-            for _ in range(number):
-                peer.pong(b"unasked")
-        assert await ended(socket) == rxws.Close(1008, "Too Many Pings") == peer.close_sent
-        assert peer.ignored
-
-
-async def test_ping_burst() -> None:
-    """A burst of a thousand pings passes."""
-    _, peer = serve(idle)
-    await turns()
-    peer.ping(int(PINGS))
-    await turns()
-    assert peer.close_sent is None
-    peer.drop()
-
-
 async def test_client_message_timeout() -> None:
     """A client whose server takes too long comes back."""
     from rxws.testing import MemoryDialer, connect
@@ -118,3 +91,28 @@ async def test_client_message_timeout() -> None:
             while dialer.attempts < 2:
                 await asyncio.sleep(0.005)
     assert dialer.wires[0].close_sent == rxws.Close(1008, "Message Unfinished")
+
+
+def test_burst() -> None:
+    """A burst of one second's worth passes, and the next one does not."""
+    bucket = TokenBucket(5)
+    assert [bucket.admits(10.0) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_tokens_come_back() -> None:
+    """Tokens come back with time, and never more than the burst."""
+    bucket = TokenBucket(2)
+    assert [bucket.admits(0), bucket.admits(0), bucket.admits(0.4), bucket.admits(0.9), bucket.admits(100)] == [
+        1,
+        1,
+        0,
+        1,
+        1,
+    ]
+    assert [bucket.admits(100), bucket.admits(100)] == [True, False]
+
+
+def test_slow_rate() -> None:
+    """A rate of less than one a second still admits one."""
+    bucket = TokenBucket(0.1)
+    assert [bucket.admits(0), bucket.admits(5), bucket.admits(10.1)] == [True, False, True]

@@ -6,7 +6,7 @@ from rxws.core.log import SERVER, SocketLog
 from rxws.options import check
 from rxws.server.hub import Hub
 from rxws.server.instruments import INSTRUMENTS, Instrument
-from rxws.stats import DURATIONS, MAX_KINDS, OTHER, HubStats, tally
+from rxws.stats import MAX_KINDS, OTHER, HubStats
 from rxws.testing import MemoryWire
 from tests.streams import ended, turns
 
@@ -72,24 +72,6 @@ def test_made_up_codes() -> None:
     codes = read(hub)["closed_connections"]
     assert len(codes) == MAX_KINDS + 1
     assert (codes["3000"], codes[OTHER], sum(codes.values())) == (1, 2000 + len(CODES) - MAX_KINDS, 2000)
-
-
-def test_kinds_are_limited() -> None:
-    """Kinds beyond the limit are counted together."""
-    totals: dict[str, int] = {}
-    for number in range(100):
-        tally(totals, f"Error{number}")
-    tally(totals, "Error0")
-    assert (len(totals), totals["Error0"], totals[OTHER]) == (MAX_KINDS + 1, 2, 100 - MAX_KINDS)
-
-
-@pytest.mark.parametrize(("seconds", "bucket"), [(0.0, 0), (0.1, 0), (0.11, 1), (86400.0, 9), (1e9, 10)])
-def test_duration_buckets(seconds: float, bucket: int) -> None:
-    """Durations are counted up to and including their bounds."""
-    stats = HubStats()
-    stats.add_duration(seconds)
-    assert stats.durations == [int(number == bucket) for number in range(len(DURATIONS) + 1)]
-    assert stats.duration == seconds
 
 
 async def test_a_snapshot_stays_what_it_is() -> None:

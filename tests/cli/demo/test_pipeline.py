@@ -1,8 +1,7 @@
-"""The demo's pipeline, in virtual time, and its parts."""
+"""The pipeline of the demo, in virtual time."""
 
 from typing import Any
 
-import pytest
 import reactivex
 from reactivex import Observable
 from reactivex import operators as ops
@@ -10,9 +9,9 @@ from reactivex.subject import Subject
 from reactivex.testing import TestScheduler
 
 import rxws
-from rxws.cli.demo.controls import Control, End, Problem, Rate, Threshold, Window, parse
+from rxws.cli.demo.controls import Control, End, Problem, Rate, Threshold, Window
 from rxws.cli.demo.pipeline import compose
-from rxws.cli.demo.telemetry import Sample, difference, machine, read, samples
+from rxws.cli.demo.telemetry import Sample
 
 
 def at(second: float, cpu: float) -> Sample:
@@ -82,54 +81,3 @@ def test_an_end_ends_it() -> None:
     messages = run((1.1, End(rxws.Close(4001))), until=5)
     assert messages[-1]["error"] == rxws.Close(4001)
     assert len(of("sample", messages)) == 4
-
-
-@pytest.mark.parametrize(
-    ("message", "control"),
-    [
-        ({"type": "rate", "hz": 20}, Rate(20)),
-        ({"type": "window", "seconds": 60}, Window(60)),
-        ({"type": "threshold", "percent": 100}, Threshold(100)),
-        ({"type": "close", "code": 4001, "reason": "bye"}, End(rxws.Close(4001, "bye"))),
-        ({"type": "close", "code": 1000}, End(rxws.Close())),
-    ],
-)
-def test_a_control_is_read(message: Any, control: Control) -> None:
-    assert parse(message) == control
-
-
-@pytest.mark.parametrize(
-    "message",
-    [
-        None,
-        [],
-        "rate",
-        {},
-        {"type": "rate", "hz": 0},
-        {"type": "rate", "hz": 21},
-        {"type": "rate", "hz": True},
-        {"type": "window", "seconds": "5"},
-        {"type": "close", "code": 1006},
-        {"type": "close", "code": 4001, "reason": 3},
-    ],
-)
-def test_a_bad_control_is_a_problem(message: Any) -> None:
-    assert isinstance(parse(message), Problem)
-
-
-def test_the_page_may_ask_for_an_error() -> None:
-    end = parse({"type": "fail"})
-    assert isinstance(end, End)
-    assert isinstance(end.error, RuntimeError)
-
-
-def test_this_machine_can_be_sampled() -> None:
-    sample = difference(read(), read())
-    assert len(sample.cpu) == machine()["cores"]
-    assert all(0 <= core <= 100 for core in sample.cpu)
-    assert 0 < sample.memory <= 100
-
-
-def test_shared_samples() -> None:
-    """Two pages share the samples of one rate."""
-    assert samples(5) is samples(5) is not samples(6)

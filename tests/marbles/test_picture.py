@@ -1,6 +1,5 @@
-"""Recordings as pictures and as text."""
+"""Recordings as pictures."""
 
-import random
 import re
 import subprocess
 import sys
@@ -12,9 +11,8 @@ import pytest
 
 from rxws import Close
 from rxws.marbles import ascii, svg
-from rxws.marbles.layout import Lane, Layout, ticks
+from rxws.marbles.layout import Lane
 from rxws.marbles.picture import Sheet
-from rxws.marbles.text import Strip
 from rxws.recording import SOCKET_LANES, Event, RecordedError, Recording
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -60,23 +58,6 @@ def test_bursts() -> None:
         assert after["left"] > before["right"]
     assert marbles[-1]["right"] <= 840
     assert marbles[-1]["title"].endswith(f"{counts[-1]} items, the last: {len(times) - 1}")
-
-
-@pytest.mark.parametrize("layout", [Sheet(["a"], 0.0, 1.0, 840).layout(), Strip(["a"], 0.0, 1.0).layout()])
-def test_any_layout(layout: Layout) -> None:
-    """Marbles of any width and density stand apart, and all are counted."""
-    choose = random.Random(1)
-    for _ in range(300):
-        lane, time, number = Lane("a"), 0.0, 0
-        for _ in range(60):
-            time += choose.choice((0.0, 0.001, 0.01, 0.1)) * choose.random()
-            data = choose.choice(("", "a", "日本語" * 3, "a long label, cut", Close(4001), ValueError("bad")))
-            count = choose.choice((1, 1, 1, 20, 100_000))
-            number += count
-            layout.add(lane, Event(time, "a", "close" if isinstance(data, Close) else "next", data), count)
-        assert sum(marble.count for marble in lane.marbles) == number
-        for before, after in pairwise(lane.marbles):
-            assert after.x - after.half >= before.right + layout.gap - 1e-9
 
 
 def test_picture_size_is_bounded() -> None:
@@ -179,24 +160,6 @@ def test_empty_recordings(recording: Recording) -> None:
     assert "1 s" in ascii(recording)
 
 
-def test_text() -> None:
-    """Text shows values, counts, ends and times below each other."""
-    events = [
-        Event(0.0, "socket", "open"),
-        *numbers(0.2, 0.2, 0.2),
-        Event(0.5, "b", "next", "日本"),
-        Event(1.0, "a", "completed"),
-        Event(1.0, "b", "error", KeyError(1)),
-        Event(1.0, "socket", "close", Close(4001)),
-    ]
-    assert ascii(Recording(events, ("a", "b", "socket")), width=60).splitlines() == [
-        "a       --------×3---------------------------------|--------",
-        "b       --------------------日本-------------------#KeyError",
-        "socket  open------------------------------------(4001)------",
-        "         0                    500 ms               1 s",
-    ]
-
-
 def test_imports() -> None:
     """Pictures need only the standard library and Rx."""
     program = (
@@ -220,12 +183,3 @@ def test_sheet() -> None:
     assert [marble.label for marble in lane.marbles] == ["one", "×520", "KeyError"]
     assert all(part in drawn for part in (">one<", ">×520<", "1.25 min", 'aria-label="told"', "background:#10151d"))
     assert "background" not in sheet.draw([lane], "told", {})
-
-
-@pytest.mark.parametrize(("end", "number"), [(1.1, 5), (20.0, 8), (0.0003, 3)])
-def test_ticks(end: float, number: int) -> None:
-    """Times are round and few, wherever they begin."""
-    for begin in (0.0, 0.4 * end, 1000.0):
-        times = ticks(begin, begin + end, number)
-        assert 1 <= len(times) <= number + 1
-        assert all(begin - 1e-9 <= time <= begin + end + 1e-9 for time in times)

@@ -1,0 +1,27 @@
+"""Recordings as text."""
+
+from rxws import Close
+from rxws.marbles import ascii
+from rxws.recording import Event, Recording
+
+
+def numbers(*times: float, lane: str = "a") -> list[Event]:
+    return [Event(time, lane, "next", number) for number, time in enumerate(times)]
+
+
+def test_text() -> None:
+    """Text shows values, counts, ends and times below each other."""
+    events = [
+        Event(0.0, "socket", "open"),
+        *numbers(0.2, 0.2, 0.2),
+        Event(0.5, "b", "next", "日本"),
+        Event(1.0, "a", "completed"),
+        Event(1.0, "b", "error", KeyError(1)),
+        Event(1.0, "socket", "close", Close(4001)),
+    ]
+    assert ascii(Recording(events, ("a", "b", "socket")), width=60).splitlines() == [
+        "a       --------×3---------------------------------|--------",
+        "b       --------------------日本-------------------#KeyError",
+        "socket  open------------------------------------(4001)------",
+        "         0                    500 ms               1 s",
+    ]

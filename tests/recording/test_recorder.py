@@ -1,0 +1,183 @@
+"""Recorders change nothing."""
+
+import asyncio
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.subject import Subject
+
+import rxws
+from rxws.recording import Event, keep, read, record
+from rxws.testing import MemoryDialer, connect, run_virtually, serve
+from tests.streams import ended, turns
+
+
+def upper(incoming: Observable[str]) -> Observable[str]:
+    return incoming.pipe(ops.map(str.upper))
+
+
+async def session(file: Path) -> list[Event]:
+    kept: list[Any] = []
+    socket, peer = serve(upper, watch=lambda socket: kept.extend([keep(socket), record(socket, file)]))
+    await asyncio.sleep(1)
+    peer.send("a")
+    await asyncio.sleep(1)
+    peer.close(rxws.Close(4001, "bye"))
+    await ended(socket)
+    assert all(recorder.is_disposed for recorder in kept)
+    return list(kept[0].recording)
+
+
+def test_session(tmp_path: Path) -> None:
+    """A session is recorded in order, with the event loop's times."""
+    events = run_virtually(session(tmp_path / "r.jsonl"))
+    assert events == [
+        Event(0.0, "socket", "open"),
+        Event(1.0, "incoming", "next", "a"),
+        Event(1.0, "outgoing", "next", "A"),
+        Event(2.0, "incoming", "close", rxws.Close(4001, "bye")),
+        Event(2.0, "incoming", "completed"),
+        Event(2.0, "outgoing", "completed"),
+        Event(2.0, "errors", "completed"),
+        Event(2.0, "socket", "close", rxws.Close(4001, "bye")),
+        Event(2.0, "socket", "completed"),
+    ]
+    recording = read(tmp_path / "r.jsonl")
+    assert list(recording) == events
+    assert recording.lanes == ("incoming", "outgoing", "errors", "socket")
+    assert abs(datetime.now(UTC) - recording.start).total_seconds() < 60  # type: ignore[operator]
+
+
+async def test_recorder_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A recorder does not start reading, and does not observe errors."""
+
+    async def waits(socket: rxws.WebSocket[Any, Any]) -> None:
+        await asyncio.sleep(0.02)
+        socket.incoming.subscribe(lambda message: 1 / int(message))
+        await asyncio.sleep(60)
+
+    kept: list[Any] = []
+    socket, peer = serve(waits, watch=lambda socket: kept.append(keep(socket)), codec=rxws.json)
+    peer.send("0")
+    await turns()
+    assert socket.stats.received == 0
+    assert (await ended(socket)).code == 1011
+    assert [(event.kind, event.data) for event in kept[0].recording.lane("incoming")][:1] == [("next", 0)]
+    assert [str(event.data) for event in kept[0].recording.lane("errors")] == ["division by zero", "None"]
+    assert "which nobody observed" in caplog.text
+
+
+async def test_errors() -> None:
+    """Errors are recorded whether or not they are observed."""
+
+    async def fails(socket: rxws.WebSocket[Any, Any]) -> None:
+        async with rxws.core.socket.closing_on_exit(socket._life):  # type: ignore[attr-defined]
+            raise LookupError("within")
+
+    def listens(errors: Observable[Exception]) -> None:
+        errors.subscribe()
+
+    for handler, act, name in (
+        (listens, "violate", "ProtocolError"),
+        (listens, "drop", "ConnectionLost"),
+        (lambda: None, "drop", "ConnectionLost"),
+        (fails, None, "LookupError"),
+    ):
+        kept: list[Any] = []
+        socket, peer = serve(handler, watch=lambda socket, kept=kept: kept.append(keep(socket)))
+        await turns()
+        if act:
+            getattr(peer, act)()
+        await ended(socket)
+        assert type(kept[0].recording.lane("errors")[0].data).__name__ == name
+
+
+async def test_reconnecting_socket() -> None:
+    """A socket that comes back has an open and a close for each connection."""
+    dialer = MemoryDialer()
+    async with connect(dialer, rxws.Backoff(initial=0.001)) as socket:
+        kept = keep(socket)
+        while not dialer.wires:
+            await asyncio.sleep(0)
+        await turns()
+        dialer.peer.close(rxws.Close(1012))
+        while len(dialer.wires) < 2:
+            await asyncio.sleep(0.001)
+        await turns()
+    assert [(event.kind, event.data) for event in kept.recording.lane("socket")] == [
+        ("open", None),
+        ("close", rxws.Close(1012)),
+        ("open", None),
+        ("close", rxws.Close()),
+        ("completed", None),
+    ]
+
+
+async def test_open_and_closed_sockets() -> None:
+    """A recorder of an open or a closed socket says what it is."""
+    socket, peer = serve(upper, protocol="chat", protocols=["chat"])
+    kept = keep(socket)
+    assert kept.recording.about == {"remote": "memory", "protocol": "chat"}
+    assert list(kept.recording) == [Event(kept.recording.lane("socket")[0].time, "socket", "open", "chat")]
+    peer.drop()
+    await ended(socket)
+    late = keep(socket)
+    assert late.is_disposed
+    assert late.recording.lane("socket")[-2].data == rxws.Close.received(1006)
+
+
+async def test_dispose() -> None:
+    """Disposing ends a recording, and nothing follows."""
+    socket, peer = serve(upper)
+    kept = keep(socket)
+    peer.send("a")
+    kept.dispose()
+    kept.dispose()
+    kept.note("incoming", "next", "late")
+    peer.send("b")
+    await turns()
+    assert [event.data for event in kept.recording.lane("incoming")] == ["a"]
+    peer.drop()
+
+
+def test_observables(tmp_path: Path) -> None:
+    """Observables are recorded with their names and ends."""
+
+    async def main() -> None:
+        ticks = reactivex.interval(0.5).pipe(ops.take(2))
+        fails = reactivex.timer(2.0).pipe(ops.flat_map(lambda _: reactivex.throw(ValueError("no"))))
+        recorder = record({"ticks": ticks, "fails": fails}, tmp_path / "r.jsonl", about={"feed": "test"})
+        await asyncio.sleep(3)
+        assert recorder.is_disposed
+
+    run_virtually(main())
+    recording = read(tmp_path / "r.jsonl")
+    assert [(event.time, event.lane, event.kind) for event in recording] == [
+        (0.5, "ticks", "next"),
+        (1.0, "ticks", "next"),
+        (1.0, "ticks", "completed"),
+        (2.0, "fails", "error"),
+    ]
+    assert recording.about == {"feed": "test"}
+
+
+def test_observables_of_threads() -> None:
+    """Observables are recorded from any thread and without an event loop."""
+    source = Subject[int]()
+    kept = keep({"numbers": source}, max_events=500)
+    threads = [threading.Thread(target=lambda: [source.on_next(n) for n in range(200)]) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    source.on_completed()
+    times = [event.time for event in kept.recording]
+    assert (len(times), times) == (500, sorted(times))
+    with pytest.raises(ValueError, match="max_events must be a positive whole number of events, not 0"):
+        keep({"numbers": source}, max_events=0)

@@ -1,0 +1,190 @@
+"""Handlers and clients under virtual time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import reactivex
+from aiohttp.test_utils import make_mocked_request
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.subject import Subject
+
+import rxws
+from rxws import operators as rxops
+from rxws.testing import run
+
+
+def shout(incoming: Observable[str]) -> Observable[str]:
+    return incoming.pipe(ops.map(str.upper))
+
+
+def steady(ceiling: float) -> float:
+    return ceiling
+
+
+# Handlers
+
+
+@pytest.mark.parametrize(
+    ("handler", "incoming", "expected"),
+    [
+        (shout, "-a-b-|", "-A-B-(close 1000)"),
+        (shout, "-a-b-", "-A-B"),
+        (shout, "-a-#", "-A-(close 1006)"),
+        (shout, "-a-(close 4001 bye)", "-A-(close 4001 bye)"),
+        (shout, "-(close 1005)", "-(close 1005)"),
+        (shout, "-(close 1006)", "-(close 1006)"),
+        (lambda incoming: incoming.pipe(ops.take(2)), "-a-b-c", "-a-(b close 1000)"),
+        (lambda incoming: incoming.pipe(ops.map(int), ops.map(str)), "-1-x", "-1-(close 1011)"),
+        (lambda incoming: incoming.pipe(ops.debounce(0.2)), "-a-bc---d|", "------c--(close 1000)"),
+        (lambda incoming: incoming.pipe(ops.delay(20)), "-a 30s ", "20.1s a"),
+        (lambda incoming: incoming.pipe(ops.throttle_first(0.25)), "-abcdef", "-a--d--"),
+        (lambda: reactivex.timer(3600).pipe(ops.map(str)), None, ""),
+        (lambda: reactivex.interval(1).pipe(ops.map(str), ops.take(2)), None, "1s 0 900ms (1|)"),
+    ],
+)
+def test_handlers(handler: Any, incoming: str | None, expected: str) -> None:
+    """Handlers do what their diagrams say."""
+    assert run(handler, incoming) == expected
+
+
+def test_coroutines_and_generators() -> None:
+    """Coroutines and generators run under virtual time too."""
+
+    async def greet(incoming: Observable[str], outgoing: Subject[str]) -> None:
+        name = await incoming.pipe(ops.first())
+        await asyncio.sleep(0.2)
+        outgoing.on_next(f"hello {name}")
+
+    async def count() -> AsyncIterator[str]:
+        for number in range(3):
+            yield str(number)
+            await asyncio.sleep(0.1)
+        raise rxws.Close(4001, "done")
+
+    assert run(greet, "-x") == ""
+    assert run(greet, "-x---") == '---("hello x"|)'
+    assert run(count) == "012(close 4001 done)"
+
+
+def test_heartbeats_and_deadlines() -> None:
+    """Heartbeats and deadlines use virtual time."""
+    seen: list[Any] = []
+
+    def handler(socket: rxws.WebSocket[Any, Any]) -> None:
+        seen.append(socket)
+
+    assert run(handler, " 100s ").close is None
+    assert seen[0].rtt == 0
+    stuck = run(lambda outgoing: outgoing.on_next("x"), "-|", congested="[")
+    assert stuck == " 5.1s |"
+    assert stuck.sent == []
+    assert run(lambda socket: socket.close(4001), "", congested="[", close_timeout=2) == " 2s (close 4001)"
+
+
+def test_back_pressure_is_a_diagram() -> None:
+    async def slow(message: str) -> str:
+        await asyncio.sleep(0.3)
+        return message.upper()
+
+    result = run(lambda incoming: incoming.pipe(rxops.map_async(slow)), "-(abc)-----------|")
+    assert result == "----A--B--C--|"
+    assert result.held == "-[--(][)--(][)--]"
+    assert run(shout, "-a").held == ""
+
+
+def test_errors() -> None:
+    """Errors are a diagram, whether or not they are observed."""
+
+    def survives(incoming: Observable[Any], errors: Observable[Exception]) -> Observable[Any]:
+        errors.subscribe()
+        return incoming
+
+    result = run(survives, '-[1]-<0x7b>-{"a": 1}-#', codec=rxws.json)
+    assert result == '-[1]---{"a": 1}-(close 1006)'
+    assert result.errors == "---(# DecodeError)---(# ConnectionLost)"
+    assert run(shout, "-<0x00>").errors == "-(# TypeError)"
+
+
+def test_codecs() -> None:
+    """Messages go through the codec of the handler or the protocol."""
+    ticks = {"a": {"price": 1}, "b": {"price": 2}}
+
+    @rxws.websocket(codec=rxws.json, origins="*")
+    def doubled(incoming: Observable[Any]) -> Observable[Any]:
+        return incoming.pipe(ops.map(lambda tick: {"price": tick["price"] * 2}))
+
+    result = run(doubled, "-a-|", values=ticks)
+    assert result == "-b-(close 1000)"
+    assert result.sent == ['{"price":2}']
+    assert run(lambda incoming: incoming, "-<1>", protocols={"v1": rxws.json}, protocol="v1") == "-<1>"
+    assert run(lambda incoming: incoming, '-{"a": 1}').sent == ['{"a":1}']
+    assert run(lambda incoming: incoming, "-<0x00ff>") == "-<0x00ff>"
+    assert run(lambda: reactivex.of("no json"), "", codec=Plain()) == '("no json"|)'
+
+
+class Plain:
+    def decode(self, data: Any) -> Any:
+        return data
+
+    def encode(self, message: Any) -> Any:
+        return message
+
+
+class Room:
+    suffix = "!"
+
+    @rxws.websocket
+    def exclaim(self, request: Any, incoming: Observable[str]) -> Observable[str]:
+        return incoming.pipe(ops.map(lambda message: message + self.suffix + request.query["end"]))
+
+
+def test_decorated_methods() -> None:
+    """Decorated methods and requests work."""
+    assert run(Room().exclaim, "-a", request=make_mocked_request("GET", "/?end=!!")) == '-"a!!!"'
+
+
+def test_bad_options() -> None:
+    """Wrong options and diagrams are errors."""
+    with pytest.raises(TypeError, match="did you mean 'heartbeat'"):
+        run(shout, "-a", hartbeat=1)
+    with pytest.raises(ValueError, match="means nothing"):
+        run(shout, "-a-%")
+    with pytest.raises(TypeError, match="may be request, incoming"):
+        run(lambda room: None, "-a")
+
+
+async def follow(socket: rxws.ClientWebSocket[Any, Any]) -> None:
+    socket.outgoing.on_next("s")
+    async for message in socket:
+        socket.outgoing.on_next(message.upper())
+
+
+# Clients
+
+
+def test_a_client_of_one_connection() -> None:
+    result = run(follow, ["-a-b-|"])
+    assert result == "sA-B-|"
+    assert result.states == "O----|"
+
+
+def test_a_client_that_comes_back() -> None:
+    refusal = rxws.ConnectError("nobody there", "tcp")
+    backoff = rxws.Backoff(initial=0.5, factor=2, jitter=steady)
+    result = run(follow, ["-a-(close 1012)", refusal, "-b-|"], reconnect=backoff)
+    assert result == "sA-----------------B-(close 1000)"
+    assert result.states == "(CO)--W----(CW)---------(CO)--|"
+
+
+def test_topics() -> None:
+    """Topics are subscribed on every connection."""
+
+    def client(socket: rxws.ClientWebSocket[Any, Any]) -> None:
+        topic = socket.multiplex(subscribe="s", unsubscribe="u", matches=str.isdigit)
+        topic.pipe(ops.take(2)).subscribe(lambda message: socket.outgoing.on_next(f"got {message}"))
+
+    result = run(client, ["-1x(close 1012)", "-2-"], reconnect=rxws.Backoff(initial=0.2, jitter=steady))
+    assert result == 's"got 1"---s("got 2"u)'
