@@ -46,8 +46,9 @@ def publisher(
 class Publisher:
     """Publishes through an event loop in a thread of its own; made by `rxws.topics.publisher(url)`."""
 
-    def __init__(self, topics: Topics[Any]) -> None:
+    def __init__(self, topics: Topics[Any], confirm_timeout: float = CONFIRM_TIMEOUT) -> None:
         self._topics = topics
+        self._confirm_timeout = confirm_timeout
         self._thread = threading.Thread(target=self._run, name="rxws publisher", daemon=True)
         self._published = 0
         self._ending = False
@@ -100,7 +101,7 @@ class Publisher:
                 return
             waiting = asyncio.run_coroutine_threadsafe(self._topics.confirmed(), self._loop)
         with contextlib.suppress(TimeoutError, CancelledError):
-            waiting.result(CONFIRM_TIMEOUT)
+            waiting.result(self._confirm_timeout)
         waiting.cancel()
 
     def report(self, error: Exception) -> None:

@@ -18,6 +18,7 @@ from aiohttp import web
 from reactivex import operators as ops
 
 import rxws
+from rxws.core import receipts
 from tests.integration.proxy import Fault, proxying
 from tests.integration.server import running, serving
 from tests.integration.test_peers import NPM
@@ -119,7 +120,7 @@ async def test_one_that_comes_back_does_so(peer: Any) -> None:
 
 @SERVERS
 async def test_a_pong_confirms_what_arrived(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rxws.core.receipts.AFTER", 0.01)
+    monkeypatch.setattr(receipts, "AFTER", 0.01)
     async with peer() as url, proxying(int(url.rstrip("/").rpartition(":")[2])) as proxy:
         async with rxws.connect(proxy.url, reconnect=QUICK) as socket:
             await socket.request("hello", matches=lambda _: True)

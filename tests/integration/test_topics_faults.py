@@ -16,8 +16,7 @@ import rxws
 from rxws.codecs import text
 from rxws.topics import Gap, Topics, TopicsError, Unpublished
 from rxws.topics.engines.engine import Limits
-from rxws.topics.engines.nats import link
-from rxws.topics.engines.nats.outbox import HEADERS
+from rxws.topics.engines.nats import link, outbox
 from rxws.topics.engines.nats.stream import Stream, _config
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
@@ -165,7 +164,7 @@ async def test_topics_may_begin_before_their_broker(broker: Broker, open_topics:
 async def test_what_was_not_confirmed_at_the_end_is_reported(
     broker: Broker, open_topics: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
+    monkeypatch.setattr(outbox, "DEADLINE", 0.2)
     broker.stop()
     topics = open_topics()
     errors: list[Any] = []
@@ -180,7 +179,7 @@ async def test_closing_goes_on_without_its_waiter(
     open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Closing goes on when its caller gives up waiting, and leaves nothing behind."""
-    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.5)
+    monkeypatch.setattr(outbox, "DEADLINE", 0.5)
     broker.stop()
     before = asyncio.all_tasks()
     topics = open_topics()
@@ -213,7 +212,7 @@ async def test_closing_ends_waiting_for_confirmation(
     open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Waiting for confirmation ends when the topics are closed."""
-    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
+    monkeypatch.setattr(outbox, "DEADLINE", 0.2)
     broker.stop()
     topics = open_topics()
     topics["a"].on_next(1)
@@ -311,7 +310,7 @@ async def test_broker_without_room_for_the_stream(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broker that has no room for the stream is reported."""
-    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
+    monkeypatch.setattr(outbox, "DEADLINE", 0.2)
     topics = open_topics(max_bytes=100_000_000)
     errors: list[Any] = []
     topics.errors.subscribe(errors.append)
@@ -350,12 +349,12 @@ async def test_message_of_max_payload_harms_no_other(
         errors: list[Any] = []
         topics.errors.subscribe(errors.append)
         log = values(topics["a"])
-        for value in ("first", "x" * (4096 - less), "y" * (4096 - HEADERS), "last"):
+        for value in ("first", "x" * (4096 - less), "y" * (4096 - outbox.HEADERS), "last"):
             topics["a"].on_next(value)
         await eventually(lambda: log[-1:] == ["last"])
-        assert log == ["first", "y" * (4096 - HEADERS), "last"]
+        assert log == ["first", "y" * (4096 - outbox.HEADERS), "last"]
         assert [(type(error), len(error.value)) for error in errors] == [(Unpublished, 4096 - less)]
-        assert f"it is larger than the NATS server takes, {4096 - HEADERS} bytes" in str(errors[0])
+        assert f"it is larger than the NATS server takes, {4096 - outbox.HEADERS} bytes" in str(errors[0])
         await topics.close()
 
 
@@ -405,8 +404,8 @@ async def test_message_that_is_never_confirmed_is_reported(
     broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A message that is never confirmed is reported in the end."""
-    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 0.2)
-    monkeypatch.setattr("rxws.topics.engines.nats.outbox.LATE", 2)
+    monkeypatch.setattr(outbox, "DEADLINE", 0.2)
+    monkeypatch.setattr(outbox, "LATE", 2)
     client = await nats.connect(broker.url)
     config = {**_config("rxws", Limits(100, 4_000_000, None)), "no_ack": True}
     await client.request("$JS.API.STREAM.CREATE.rxws", json.dumps(config).encode())

@@ -13,8 +13,9 @@ import nats
 import pytest
 
 from rxws.backoff import Backoff
-from rxws.topics import Topics
+from rxws.topics import Topics, from_url
 from rxws.topics.engines.nats import engine, link
+from rxws.topics.presence import register
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
 from tests.topics.presence.contract import PresenceContract, changes
@@ -33,8 +34,8 @@ def topics(broker: Broker, open_topics: Open) -> Topics[Any]:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Presence that ends, and connections that come back, a little sooner."""
-    for module in ("presence.register", "from_url"):
-        monkeypatch.setattr(f"rxws.topics.{module}.TTL", TTL)
+    for module in (register, from_url):
+        monkeypatch.setattr(module, "TTL", TTL)
     monkeypatch.setattr(engine, "RECONNECT_BACKOFF", Backoff(initial=0.1, maximum=0.3))
 
 

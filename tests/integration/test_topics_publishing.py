@@ -122,8 +122,7 @@ def test_wrong_arguments_are_clear_errors(arguments: tuple[str, ...], says: str)
 
 def test_command_fails_without_a_broker(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a broker the command says so and fails."""
-    monkeypatch.setattr("rxws.topics.engines.nats.outbox.DEADLINE", 3.0)
-    monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("1\n"))
     assert main(["publish", "nats://127.0.0.1:1", "a"]) == 1
     said = capsys.readouterr().err
     assert "NATS at 127.0.0.1:1 is away" in said

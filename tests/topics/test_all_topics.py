@@ -13,6 +13,7 @@ from reactivex.disposable import Disposable
 
 import rxws
 from rxws.core.wire import Binary, Text
+from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.topics import Gap, Topics, Unpublished
 from rxws.topics.engines.engine import Following, Last, Reading, Since
 from rxws.topics.message import Position, Record
@@ -198,17 +199,17 @@ async def test_raising_codec_is_an_encode_error() -> None:
     await topics.close()
 
 
-async def test_thread_that_runs_ahead_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_thread_that_runs_ahead_is_told(eventually: Callable[..., Any]) -> None:
     """A thread that runs ahead of the event loop is told what is not published."""
-    monkeypatch.setattr("rxws.topics.all_topics.MAX_HANDED_OVER", 10)
     async with rxws.topics("memory://") as topics:
         log, errors = values(topics["a"]), values(topics.errors)
-        thread = threading.Thread(target=lambda: [topics["a"].on_next(number) for number in range(15)])
+        numbers = range(MAX_HANDED_OVER + 5)
+        thread = threading.Thread(target=lambda: [topics["a"].on_next(number) for number in numbers])
         thread.start()
         thread.join()
-        await asyncio.sleep(0.01)
-        assert log == [*range(10)]
-        assert [error.value for error in errors] == [*range(10, 15)]
+        await eventually(lambda: len(log) + len(errors) == len(numbers))
+        assert log == [*numbers[:-5]]
+        assert [error.value for error in errors] == [*numbers[-5:]]
         assert {type(error) for error in errors} == {Unpublished}
 
 

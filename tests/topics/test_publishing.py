@@ -10,6 +10,10 @@ import pytest
 import reactivex
 
 import rxws
+from rxws.topics import Topics
+from rxws.topics.engines.engine import Limits
+from rxws.topics.engines.memory import MemoryEngine
+from rxws.topics.presence.register import Register
 from rxws.topics.publishing import AHEAD, Publisher
 
 
@@ -33,36 +37,40 @@ def test_publishes_from_any_thread() -> None:
     assert isinstance(errors[1], rxws.EncodeError)
 
 
-def test_it_goes_on_when_the_broker_does_not_confirm(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def never(self: Any) -> None:
-        await reactivex.never()
+class Unconfirming(MemoryEngine):
+    """An engine that carries messages and confirms none."""
 
-    monkeypatch.setattr("rxws.topics.publishing.CONFIRM_TIMEOUT", 0.01)
-    monkeypatch.setattr("rxws.topics.engines.memory.MemoryEngine.confirmed", never)
-    topics = rxws.topics("memory://")
+    def __init__(self) -> None:
+        super().__init__(Limits(count=10, size=1_000_000, age=None))
+        self.is_asked = threading.Event()
+
+    async def confirmed(self) -> None:
+        self.is_asked.set()
+        await asyncio.Event().wait()
+
+
+def topics_over(engine: MemoryEngine) -> Topics[Any]:
+    return Topics[Any](engine, Register(None), rxws.json)
+
+
+def test_it_goes_on_when_the_broker_does_not_confirm() -> None:
+    topics = topics_over(Unconfirming())
     log: list[Any] = []
-    with Publisher(topics) as publisher:
+    with Publisher(topics, confirm_timeout=0.01) as publisher:
         topics["a"].subscribe(log.append)
         for number in range(AHEAD + 1):
             publisher["a"].on_next(number)
     assert log == [*range(AHEAD + 1)]
 
 
-def test_leaving_the_block_wakes_waiting_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leaving_the_block_wakes_waiting_threads() -> None:
     """A thread that waits for the broker goes on when the block is left."""
-    waits = threading.Event()
-
-    async def never(self: Any) -> None:
-        waits.set()
-        await asyncio.Event().wait()
-
-    monkeypatch.setattr("rxws.topics.publishing.CONFIRM_TIMEOUT", 60.0)
-    monkeypatch.setattr("rxws.topics.engines.memory.MemoryEngine.confirmed", never)
-    with Publisher(rxws.topics("memory://")) as publisher:
+    engine = Unconfirming()
+    with Publisher(topics_over(engine), confirm_timeout=60) as publisher:
         topic = publisher["a"]
         thread = threading.Thread(target=lambda: [topic.on_next(number) for number in range(AHEAD)], daemon=True)
         thread.start()
-        assert waits.wait(5)
+        assert engine.is_asked.wait(5)
     thread.join(5)
     assert not thread.is_alive()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rxws import processes
 from rxws.core.wire import Text
 from rxws.topics import Topics
 from rxws.topics.engines.engine import Limits, Since
@@ -53,7 +54,7 @@ async def test_one_of_several_processes_is_warned(
 ) -> None:
     """A process that is one of several is warned that its memory is its own."""
     open_topics()["a"].on_next(1)
-    monkeypatch.setattr("rxws.processes.count", 3)
+    monkeypatch.setattr(processes, "count", 3)
     topics = open_topics()
     topics["a"].on_next(1)
     topics["a"].on_next(2)

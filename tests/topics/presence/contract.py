@@ -16,6 +16,7 @@ import rxws
 from rxws import operators as rxops
 from rxws.testing import serve
 from rxws.topics import Present, TooManyMembers, Topics
+from rxws.topics.presence.present import MAX_MEMBERS
 from tests.streams import watch
 
 Eventually = Callable[..., Any]
@@ -202,22 +203,19 @@ class PresenceContract:
         await eventually(lambda: len(heard) == 10)
         busy.dispose()
 
-    async def test_members_are_limited(
-        self, topics: Topics[Any], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_members_are_limited(self, topics: Topics[Any], eventually: Eventually) -> None:
         """Members are limited, and the limit is a clear error."""
-        for module in ("presence.roster", "presence.present"):
-            monkeypatch.setattr(f"rxws.topics.{module}.MAX_MEMBERS", 3)
         presence = topics["a"].presence
-        stays = [presence.joining(str(number)).subscribe() for number in range(3)]
-        log = watch(full=presence.joining("one too many"), again=presence.joining("1"))
+        names = [f"{number:04}" for number in range(MAX_MEMBERS)]
+        stays = [presence.joining(name).subscribe() for name in names]
+        log = watch(full=presence.joining("one too many"), again=presence.joining(names[1]))
         await eventually(lambda: len(log) == 2)
         assert log[0][0] == "full#"
         assert isinstance(log[0][1], TooManyMembers)
-        assert str(log[0][1]) == "topic 'a' has 3 members already, and takes no more"
+        assert str(log[0][1]) == "topic 'a' has 1000 members already, and takes no more"
         stays[0].dispose()
-        assert changes(presence.joining("3")) == [":1,2,3"]
-        socket, _ = serve(lambda: presence.joining("4"), codec=rxws.json)
+        assert changes(presence.joining("next")) == [f":{','.join(names[1:])},next"]
+        socket, _ = serve(lambda: presence.joining("one too many"), codec=rxws.json)
         assert (await socket.closed).code == 1013
 
     async def test_what_cannot_be_a_member_is_a_clear_error(self, topics: Topics[Any]) -> None:
