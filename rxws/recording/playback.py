@@ -43,7 +43,7 @@ def replay(recording: Recording, lane: str | None = None, *, speed: float = 1.0)
     check_speed(speed)
 
     def subscribe(observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        player = _Player(recording, speed, _clocked(scheduler), _hand_on(lane, observer), observer)
+        player = _Player(recording, speed, _clocked(scheduler), _emitter(lane, observer), observer)
         player.go_on()
         return Disposable(player.stop)
 
@@ -63,13 +63,13 @@ class _Player:
         recording: Recording,
         speed: float,
         scheduler: abc.SchedulerBase,
-        notify_from: Callable[[Event], bool],
+        emit: Callable[[Event], bool],
         observer: abc.ObserverBase[Any],
     ) -> None:
         self._events: Iterator[Event] = iter(recording)
         self._speed = speed
         self._scheduler = scheduler
-        self._hand_on = notify_from
+        self._emit = emit
         self._observer = observer
         self._start: datetime = scheduler.now
         self._timer = SerialDisposable()
@@ -87,7 +87,7 @@ class _Player:
                 self._come_again(wait)
                 return
             event, self._next = self._next, None
-            if not self._hand_on(event):
+            if not self._emit(event):
                 self.stop()
                 return
         self._come_again(timedelta(0))
@@ -115,7 +115,7 @@ class _Player:
         return self._next is not None
 
 
-def _hand_on(lane: str | None, observer: abc.ObserverBase[Any]) -> Callable[[Event], bool]:
+def _emitter(lane: str | None, observer: abc.ObserverBase[Any]) -> Callable[[Event], bool]:
     """Make what gives an event to an observer, and tells whether more may follow."""
 
     def whole(event: Event) -> bool:

@@ -63,7 +63,10 @@ class Via:
 
 
 def notify_from(source: Source | None, notify: Callable[..., object], *item: Any) -> None:
-    """Notify in the name of a source, later than it emitted; what is raised meanwhile is for the source."""
+    """Notify in the name of a source, later than it emitted; what is raised meanwhile is for the source.
+
+    In the name of nobody, `None`, a subscriber that is busy holds nobody, and what is raised is raised on.
+    """
     token = current_source.set(source)
     try:
         notify(*item)
@@ -73,6 +76,14 @@ def notify_from(source: Source | None, notify: Callable[..., object], *item: Any
         source.report(not_cancelled(error, "a subscriber"))
     finally:
         current_source.reset(token)
+
+
+def notify_or_report(report: Callable[[Exception], object], notify: Callable[..., object], *item: Any) -> None:
+    """Notify one subscriber; what it raises is reported, so that it costs nobody else anything."""
+    try:
+        notify(*item)
+    except (Exception, CancelledError) as error:
+        report(not_cancelled(error, "a subscriber"))
 
 
 class Holds:

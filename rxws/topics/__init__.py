@@ -6,13 +6,12 @@ import sys
 from types import ModuleType
 from typing import Final, cast
 
-from rxws.topics.all_topics import Topics
 from rxws.topics.from_url import open_topics
 from rxws.topics.message import Gap, Message, TopicsError, Unpublished
 from rxws.topics.names import token
 from rxws.topics.presence.present import Presence, Present, TooManyMembers
 from rxws.topics.publishing import Publisher, publisher
-from rxws.topics.topic import Messages, Topic
+from rxws.topics.topic import Messages, Topic, Topics
 
 __all__ = [
     "Gap",

@@ -12,7 +12,7 @@ from rxws.core.encoding import sharing
 from rxws.core.wire import Binary, Text
 from rxws.errors import DecodeError
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.holds import current_source
+from rxws.rx.holds import notify_from
 from rxws.topics.engines.engine import Item
 from rxws.topics.message import Gap, Message, Position, Record
 
@@ -45,8 +45,8 @@ class Feed:
 
     def __init__(self, pattern: str, codec: Codec[Any, Any], report: Callable[[Exception], object]) -> None:
         self.pattern = pattern
+        self.report = report
         self._codec = codec
-        self._report = report
         self._broadcast = Broadcast[Arrival | Gap](report)
 
     @property
@@ -59,22 +59,25 @@ class Feed:
         return self._broadcast.subscribe(observer)
 
     def take(self, item: Item) -> None:
-        """Hand on an item of the engine's, in nobody's name: a subscriber that is busy holds no publisher."""
+        """Hand on an item of the engine's to all."""
+        self.hand_on(item, self._broadcast.emit)
+
+    def hand_on(self, item: Item, emit: Callable[[Arrival | Gap], object]) -> None:
+        """Decode an item and emit it, in nobody's name: a subscriber that is busy holds no publisher."""
+        notify_from(None, self._hand_on, item, emit)
+
+    def _hand_on(self, item: Item, emit: Callable[[Arrival | Gap], object]) -> None:
         if isinstance(item, Gap):
-            self._report(item)
-            self._broadcast.emit(item)
+            self.report(item)
+            emit(item)
             return
         try:
             arrival = Arrival(self._codec, item)
         except DecodeError as error:
-            self._report(error)
-            return
-        token = current_source.set(None)
-        try:
+            self.report(error)
+        else:
             with sharing(arrival.value, self._codec, arrival.frame):
-                self._broadcast.emit(arrival)
-        finally:
-            current_source.reset(token)
+                emit(arrival)
 
     def end(self) -> None:
         """Complete."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 
 from rxws.checks import number, one_of
 from rxws.codecs import Codec, json
 from rxws.options import check_codec
-from rxws.topics.all_topics import Topics
-from rxws.topics.engines.engine import Engine, Limits
+from rxws.topics.engines.engine import Engine, Limits, PublishOverflow
 from rxws.topics.engines.memory import MemoryEngine
 from rxws.topics.presence.register import TTL, Register
+from rxws.topics.topic import Topics
 
 EXAMPLES: Final = "'memory://' or 'nats://localhost:4222'"
-PublishOverflow = Literal["drop_oldest", "drop_newest"]
 PRESENCE_BYTES: Final = 16 * 1024 * 1024
 """What is kept of presence, of all topics and processes, at most."""
 

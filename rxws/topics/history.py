@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeVar
 
 from reactivex import Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.codecs import Codec
-from rxws.core.encoding import sharing
-from rxws.errors import DecodeError, not_cancelled
-from rxws.rx.holds import current_source
-from rxws.topics.engines.engine import Item, Last, Reading, Since
+from rxws.rx.holds import notify_or_report
+from rxws.topics.engines.engine import Item, Last, Reader, Since
 from rxws.topics.feed import Arrival, Feed
-from rxws.topics.message import Gap, Position
+from rxws.topics.message import Gap, Position, Record
 
 MAX_PENDING: Final = 1024
 """Live messages that wait while older ones are read; beyond, reading goes on for those too."""
@@ -25,16 +21,7 @@ BEGINNING: Final = Position(0, 0)
 """Before all messages, and so long ago that there is a gap."""
 
 
-class Placed(Protocol):
-    """What has a position."""
-
-    @property
-    def position(self) -> Position:
-        """Where it is."""
-        ...
-
-
-T = TypeVar("T", bound=Placed)
+T = TypeVar("T", Record, Arrival)
 
 
 class Seam(Generic[T]):
@@ -125,30 +112,18 @@ def _ignore(item: object) -> None:
     """Take an item for one who has left."""
 
 
-Report = Callable[[Exception], object]
-
-
-def replay(
+def subscribe_with_history(
     observer: abc.ObserverBase[Arrival | Gap],
     feed: Feed,
     start: Last | Since,
-    *,
-    read: Callable[[str, Last | Since, Reading], abc.DisposableBase],
-    codec: Codec[Any, Any],
-    report: Report,
+    read: Callable[[str, Last | Since, Reader], abc.DisposableBase],
 ) -> abc.DisposableBase:
     """Emit what is kept, then what the feed brings, each once; what the observer raises is reported."""
 
     def emit(item: Arrival | Gap) -> None:
-        try:
-            observer.on_next(item)
-        except (Exception, CancelledError) as error:
-            report(not_cancelled(error, "a subscriber"))
+        notify_or_report(feed.report, observer.on_next, item)
 
-    def read_decoded(start: Last | Since, seam: Seam[Arrival]) -> abc.DisposableBase:
-        return read(feed.pattern, start, Decoding(codec, seam, report))
-
-    seam = Seam[Arrival](emit, read_decoded)
+    seam = Seam[Arrival](emit, lambda start, seam: read(feed.pattern, start, Decoding(feed, seam)))
     live = feed.subscribe(Observer(seam.take, observer.on_error, observer.on_completed))
     seam.begin(start)
     return CompositeDisposable(Disposable(seam.dispose), live)
@@ -157,30 +132,12 @@ def replay(
 class Decoding:
     """Decodes what is read, and has it framed once, if it is sent as it is."""
 
-    def __init__(self, codec: Codec[Any, Any], seam: Seam[Arrival], report: Report) -> None:
+    def __init__(self, feed: Feed, seam: Seam[Arrival]) -> None:
         self.caught_up = seam.caught_up
-        self._batch = seam.batch
-        self._codec = codec
-        self._report = report
+        self._feed = feed
+        self._seam = seam
 
     def batch(self, items: Sequence[Item]) -> None:
-        """Hand on, in nobody's name."""
-        token = current_source.set(None)
-        try:
-            for item in items:
-                self._hand_on(item)
-        finally:
-            current_source.reset(token)
-
-    def _hand_on(self, item: Item) -> None:
-        if isinstance(item, Gap):
-            self._report(item)
-            self._batch([item])
-            return
-        try:
-            arrival = Arrival(self._codec, item)
-        except DecodeError as error:
-            self._report(error)
-        else:
-            with sharing(arrival.value, self._codec, arrival.frame):
-                self._batch([arrival])
+        """Hand on."""
+        for item in items:
+            self._feed.hand_on(item, lambda arrival: self._seam.batch([arrival]))

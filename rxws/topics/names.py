@@ -28,10 +28,10 @@ def token(text: str) -> str:
     )
 
 
-def check(name: object) -> str:
+def check_name(name: object) -> str:
     """Return a name; raises `TypeError` or `ValueError` for what is none, and says why.
 
-    >>> check("room.*"), check("room.>")
+    >>> check_name("room.*"), check_name("room.>")
     ('room.*', 'room.>')
     """
     if not isinstance(name, str):

@@ -12,8 +12,9 @@ from typing import Any, Final, Self
 from reactivex import Observable, abc
 
 from rxws.codecs import Codec, json
-from rxws.topics.all_topics import Topics
-from rxws.topics.from_url import PublishOverflow, open_topics
+from rxws.topics.engines.engine import PublishOverflow
+from rxws.topics.from_url import open_topics
+from rxws.topics.topic import Topics
 
 AHEAD: Final = 256
 """Messages after which a publisher waits for the broker."""

@@ -1,38 +1,36 @@
-"""A topic: a Subject that spans processes."""
+"""A topic, which is a Subject that spans processes, and all topics of one engine in one process."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol, TypeVar
+import asyncio
+import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
 from reactivex import Observable, abc
+from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 from reactivex.subject import Subject
 
 from rxws.checks import positive_int
-from rxws.topics.engines.engine import Last, Since
-from rxws.topics.feed import Arrival
-from rxws.topics.message import Gap, Message, Position
-from rxws.topics.names import is_pattern
-from rxws.topics.presence.present import Attending, Presence
+from rxws.codecs import Codec
+from rxws.core.encoding import encode
+from rxws.errors import EncodeError
+from rxws.rx.broadcast import Hot
+from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
+from rxws.topics.engines.engine import Engine, Last, Since
+from rxws.topics.feed import Arrival, Feed
+from rxws.topics.history import subscribe_with_history
+from rxws.topics.message import Gap, Message, Position, TopicsError, Unpublished
+from rxws.topics.names import check_name, is_pattern
+from rxws.topics.presence.present import Member, Presence, Present
+from rxws.topics.presence.register import Register
 
 T = TypeVar("T")
 Start = Last | Since | None
 ArrivalObserver = abc.ObserverBase[Arrival | Gap]
 
-
-class Exchange(Attending, Protocol):
-    """What a topic asks of those it belongs to."""
-
-    def publish(self, name: str, value: Any) -> None:
-        """Publish a value; from any thread."""
-        ...
-
-    def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
-        """Subscribe."""
-        ...
-
-    def report(self, error: Exception) -> None:
-        """Take an error; from any thread."""
-        ...
+logger = logging.getLogger("rxws")
 
 
 class Topic(Subject[T]):
@@ -47,22 +45,21 @@ class Topic(Subject[T]):
     All subscribers get the same object: do not change it. A topic takes no memory; see `history` for what is kept.
     """
 
-    def __init__(self, exchange: Exchange, name: str) -> None:
+    def __init__(self, topics: Topics[Any], name: str) -> None:
         super().__init__()
         self.name = name
-        self._exchange = exchange
-        self._is_pattern = is_pattern(name)
+        self._topics = topics
 
     @property
     def messages(self) -> Messages[T]:
         """The same with positions: emits a `Message` for each value, and a `Gap` where messages may be missing."""
-        return Messages(self._exchange, self.name)
+        return Messages(self._topics, self.name)
 
     @property
     def presence(self) -> Presence:
         """Who is in the topic, and how to be; a pattern's is a `ValueError`."""
         self.check_one()
-        return Presence(self._exchange, self.name)
+        return Presence(self._topics.attend, self.name)
 
     def latest(self) -> Observable[T]:
         """Make an Observable like a BehaviorSubject: the newest value that is kept, if there is one, then live ones."""
@@ -75,21 +72,22 @@ class Topic(Subject[T]):
         may be missing, `topics.errors` emits a `Gap`, and `messages.history` emits it in its place. Raises `TypeError`
         or `ValueError` for a wrong argument. Memory: at most 1,024 live values that wait while older ones are read.
         """
-        return _Values(self._exchange, self.name, start_of(last, since))
+        start = start_of(last, since)
+        return Observable(lambda observer, scheduler=None: self._topics.listen(self.name, start, _ToValues(observer)))
 
     def on_next(self, value: T) -> None:
         """Publish a value."""
         self.check_one()
-        self._exchange.publish(self.name, value)
+        self._topics.publish(self.name, value)
 
     def check_one(self) -> None:
         """Raise `ValueError` if this is a pattern, which can be subscribed to and no more."""
-        if self._is_pattern:
+        if is_pattern(self.name):
             raise ValueError(f"{self.name!r} stands for many topics: subscribe to it, publish to or join one of them")
 
     def on_error(self, error: Exception) -> None:
         """Report an error of a publisher on `topics.errors`."""
-        self._exchange.report(error)
+        self._topics.report(error)
 
     def on_completed(self) -> None:
         """Do nothing: others publish too."""
@@ -100,15 +98,15 @@ class Topic(Subject[T]):
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        return self._exchange.listen(self.name, None, _ToValues(observer))
+        return self._topics.listen(self.name, None, _ToValues(observer))
 
 
 class Messages(Observable[Message[T] | Gap]):
     """A topic's messages with their positions, and the gaps between them."""
 
-    def __init__(self, exchange: Exchange, name: str, start: Start = None) -> None:
+    def __init__(self, topics: Topics[Any], name: str, start: Start = None) -> None:
         super().__init__()
-        self._exchange = exchange
+        self._topics = topics
         self._name = name
         self._start = start
 
@@ -118,12 +116,12 @@ class Messages(Observable[Message[T] | Gap]):
 
     def history(self, *, last: int | None = None, since: str | None = None) -> Observable[Message[T] | Gap]:
         """As `Topic.history`, of messages; a `Gap` comes where messages may be missing."""
-        return Messages[T](self._exchange, self._name, start_of(last, since))
+        return Messages[T](self._topics, self._name, start_of(last, since))
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[Message[T] | Gap], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        return self._exchange.listen(self._name, self._start, _ToMessages(observer))
+        return self._topics.listen(self._name, self._start, _ToMessages(observer))
 
 
 def start_of(last: int | None, since: str | None) -> Last | Since:
@@ -133,19 +131,6 @@ def start_of(last: int | None, since: str | None) -> Last | Since:
     if last is None:
         return Since(None if since is None else Position.parse(since))
     return Last(positive_int("last", last, "messages"))
-
-
-class _Values(Observable[T]):
-    def __init__(self, exchange: Exchange, name: str, start: Start) -> None:
-        super().__init__()
-        self._exchange = exchange
-        self._name = name
-        self._start = start
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        return self._exchange.listen(self._name, self._start, _ToValues(observer))
 
 
 class _To(ArrivalObserver):
@@ -169,3 +154,179 @@ class _ToValues(_To):
 class _ToMessages(_To):
     def on_next(self, value: Arrival | Gap) -> None:
         self._emit(value.message if isinstance(value, Arrival) else value)
+
+
+class Topics(Generic[T]):
+    """What `rxws.topics(url)` returns: `topics[name]` is a Subject that spans all processes with the same URL.
+
+    They begin with the first `subscribe` or `on_next`, within a running event loop, and belong to it from then on.
+    Close them at the end: `async with rxws.topics(url) as topics`, or `await topics.close()`.
+    """
+
+    def __init__(self, engine: Engine, register: Register, codec: Codec[Any, Any]) -> None:
+        self._engine = engine
+        self._register = register
+        self._codec = codec
+        self._feeds: dict[str, Feed] = {}
+        self._thread: LoopThread | None = None
+        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
+        self._errors = Hot[Exception](_log)
+
+    def __getitem__(self, name: str) -> Topic[T]:
+        """Name a topic: tokens with dots between; `*` stands for one token, `>` for the rest.
+
+        Raises `TypeError` or `ValueError` for what is no name. `rxws.topics.token` makes a token of any text.
+        """
+        return Topic(self, check_name(name))
+
+    @property
+    def errors(self) -> Observable[Exception]:
+        """Emits what goes wrong: `EncodeError`, `DecodeError`, `Unpublished`, `Gap`, `TopicsError`, and what
+        subscribers raise; completes when the topics are closed. What nobody observes is logged on the logger `rxws`.
+        """  # noqa: D205
+        return self._errors
+
+    async def __aenter__(self) -> Self:
+        """Begin; raises `RuntimeError` if they are closed."""
+        self._check_open()
+        self._begun()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End."""
+        await self.close()
+
+    async def confirmed(self) -> None:
+        """Wait until the broker has all that was published, however long it is away; at once with `memory://`.
+
+        Raises `RuntimeError` if they are closed; if they are being closed meanwhile, what is not confirmed by then is
+        reported, and nothing is waited for any more.
+        """
+        self._check_open()
+        self._begun()
+        await self._engine.confirmed()
+
+    async def close(self) -> None:
+        """Publish what waits, within a deadline; complete all subscriptions, then `errors`.
+
+        Each call waits until that is done; one that is cancelled gives up waiting, while the closing goes on.
+        """
+        if self._closing is None:
+            self._closed = True
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    # What topics ask for
+
+    def publish(self, name: str, value: Any) -> None:
+        """Publish a value; from any thread, once the topics have begun."""
+        thread = self._begun()
+        if thread.here():
+            self._publish(name, value)
+        elif not thread.hand_over(self._publish, name, value, limit=MAX_HANDED_OVER):
+            self.report(Unpublished(name, value, f"{MAX_HANDED_OVER} messages of other threads wait already"))
+
+    def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
+        """Subscribe; from any thread, once the topics have begun."""
+        return self._in_the_loop(lambda: self._listen(name, start, subscriber))
+
+    def attend(self, name: str, member: Member | None, observer: abc.ObserverBase[Present]) -> abc.DisposableBase:
+        """Tell an observer who is in a topic, where a member is until it leaves; from any thread likewise."""
+        return self._in_the_loop(lambda: self._attend(name, member, observer))
+
+    def report(self, error: Exception) -> None:
+        """Emit an error; from any thread."""
+        if self._thread is None:
+            self._report(error)
+        else:
+            self._thread.run(self._report, error)
+
+    async def _close(self) -> None:
+        try:
+            if self._thread is not None:
+                await asyncio.gather(self._engine.close(), self._register.close())
+        finally:
+            feeds, self._feeds = self._feeds, {}
+            for feed in feeds.values():
+                feed.end()
+            self._errors.end()
+
+    def _publish(self, name: str, value: Any) -> None:
+        if self._closed:
+            self._report(Unpublished(name, value, "the topics are closed"))
+            return
+        try:
+            frame = encode(self._codec, value)
+        except Exception as error:
+            self._report(error if isinstance(error, EncodeError) else EncodeError(value, str(error)))
+        else:
+            self._engine.publish(name, frame)
+
+    def _listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
+        if self._closed:
+            subscriber.on_completed()
+            return Disposable()
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._feeds[name] = Feed(name, self._codec, self._report)
+            self._engine.follow(feed)
+        if start is None:
+            subscription = feed.subscribe(subscriber)
+        else:
+            subscription = subscribe_with_history(subscriber, feed, start, self._engine.read)
+        return CompositeDisposable(subscription, Disposable(lambda: self._leave(feed)))
+
+    def _attend(self, name: str, member: Member | None, observer: abc.ObserverBase[Present]) -> abc.DisposableBase:
+        if self._closed:
+            observer.on_completed()
+            return Disposable()
+        return self._register.attend(name, member, observer, self._report)
+
+    def _in_the_loop(self, subscribe: Callable[[], abc.DisposableBase]) -> abc.DisposableBase:
+        thread = self._begun()
+        subscription = SingleAssignmentDisposable()
+
+        def assign() -> None:
+            subscription.disposable = subscribe()
+
+        thread.run(assign)
+        return Disposable(lambda: thread.run(subscription.dispose))
+
+    def _leave(self, feed: Feed) -> None:
+        if feed.is_deserted and self._feeds.get(feed.pattern) is feed:
+            del self._feeds[feed.pattern]
+            self._engine.unfollow(feed)
+
+    def _begun(self) -> LoopThread:
+        if self._thread is not None:
+            return self._thread
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise RuntimeError(
+                "topics belong to an event loop: subscribe or publish within it first, then from any thread"
+            ) from None
+        self._thread = LoopThread(loop)
+        if not self._closed:
+            self._engine.start(self._report)
+        return self._thread
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the topics are closed: make others with rxws.topics(url)")
+
+    def _report(self, error: Exception) -> None:
+        if self._errors.observed:
+            self._errors.emit(error)
+        else:
+            _log(error)
+
+
+def _log(error: Exception) -> None:
+    if isinstance(error, (Gap, TopicsError)):
+        logger.warning("%s", error, exc_info=error.__cause__)
+    else:
+        logger.error("%r, which nobody observed", error, exc_info=error)

@@ -1,7 +1,10 @@
+from asyncio import CancelledError
 from types import SimpleNamespace
 from typing import Any
 
-from rxws.rx.holds import MAX_WAITING, WaitingItems
+import pytest
+
+from rxws.rx.holds import MAX_WAITING, WaitingItems, current_source, notify_from, notify_or_report
 
 
 def source() -> Any:
@@ -35,3 +38,52 @@ def test_leftovers_are_bounded() -> None:
     assert waiting.put(0, None)
     waiting.clear()
     assert not waiting
+
+
+class Reporting:
+    """A source that keeps what is reported to it."""
+
+    gone = False
+
+    def __init__(self) -> None:
+        self.reported: list[Exception] = []
+
+    def hold(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def report(self, error: Exception) -> None:
+        self.reported.append(error)
+
+
+def raising(error: BaseException) -> Any:
+    def notify(*_: object) -> None:
+        raise error
+
+    return notify
+
+
+def test_notify_from() -> None:
+    """Whoever is notified sees the source, which gets what they raise; afterwards the source before is back."""
+    before, source, seen = Reporting(), Reporting(), list[Any]()
+    error = ValueError("no")
+    token = current_source.set(before)
+    notify_from(source, lambda *item: seen.append((current_source.get(), *item)), 1, 2)
+    notify_from(source, raising(error))
+    assert (seen, source.reported, current_source.get()) == ([(source, 1, 2)], [error], before)
+    notify_from(None, lambda: seen.append(current_source.get()))
+    with pytest.raises(ValueError, match="no"):
+        notify_from(None, raising(error))
+    assert (seen[1:], current_source.get(), before.reported) == ([None], before, [])
+    current_source.reset(token)
+
+
+def test_notify_or_report() -> None:
+    """What a subscriber raises is reported, a cancellation of its own as an error, too."""
+    seen, reported = list[Any](), list[Exception]()
+    notify_or_report(reported.append, seen.append, 1)
+    notify_or_report(reported.append, raising(KeyError(2)))
+    notify_or_report(reported.append, raising(CancelledError()))
+    assert (seen, list(map(str, reported))) == ([1], ["2", "a subscriber raised CancelledError()"])
+    with pytest.raises(KeyboardInterrupt):
+        notify_or_report(reported.append, raising(KeyboardInterrupt()))

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from reactivex import abc
 
-from rxws.rx.holds import Holds, Source, current_source
+from rxws.rx.holds import Holds, Source, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
 HIGH: Final = 1024
@@ -147,9 +147,7 @@ class Crossing(abc.ObserverBase[Any]):
     def _notify(self, kind: NotificationKind, value: Any, source: Source | None) -> None:
         if kind == "next":
             self._source = source
-            token = current_source.set(None if source is None else self)
-            self._observer.on_next(value)
-            current_source.reset(token)
+            notify_from(None if source is None else self, self._observer.on_next, value)
         elif kind == "error":
             self._observer.on_error(value)
         else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from asyncio import CancelledError
 from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar
@@ -14,10 +13,9 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import NewThreadScheduler
 
-from rxws.errors import not_cancelled
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.holds import Source, current_source
+from rxws.rx.holds import Source, current_source, notify_from, notify_or_report
 from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -158,19 +156,13 @@ class _InContext(abc.ObserverBase[Any]):
         self._context = contextvars.copy_context()
 
     def on_next(self, value: Any) -> None:
-        self._context.run(self._notify, current_source.get(), self._observer.on_next, value)
+        self._notify(current_source.get(), self._observer.on_next, value)
 
     def on_error(self, error: Exception) -> None:
-        self._context.run(self._notify, None, self._observer.on_error, error)
+        self._notify(None, self._observer.on_error, error)
 
     def on_completed(self) -> None:
-        self._context.run(self._notify, None, self._observer.on_completed)
+        self._notify(None, self._observer.on_completed)
 
-    def _notify(self, source: Source | None, notify: Callable[..., object], *args: Any) -> None:
-        token = current_source.set(source)
-        try:
-            notify(*args)
-        except (Exception, CancelledError) as error:
-            self._raised(not_cancelled(error, "a subscriber"))
-        finally:
-            current_source.reset(token)
+    def _notify(self, source: Source | None, notify: Callable[..., object], *item: Any) -> None:
+        self._context.run(notify_from, source, notify_or_report, self._raised, notify, *item)

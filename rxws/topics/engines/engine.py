@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from reactivex import abc
 
@@ -12,6 +12,7 @@ from rxws.core.wire import Binary, Text
 from rxws.topics.message import Gap, Position, Record
 
 Item = Record | Gap
+PublishOverflow = Literal["drop_oldest", "drop_newest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Since:
     position: Position | None
 
 
-class Reading(Protocol):
+class Reader(Protocol):
     """Takes what was asked of `Engine.read`."""
 
     def batch(self, items: Sequence[Item]) -> None:
@@ -86,7 +87,7 @@ class Engine(Protocol):
         """Stop that."""
         ...
 
-    def read(self, pattern: str, start: Last | Since, reading: Reading) -> abc.DisposableBase:
+    def read(self, pattern: str, start: Last | Since, reader: Reader) -> abc.DisposableBase:
         """Hand over what is kept, at once or soon."""
         ...
 

@@ -13,7 +13,7 @@ from reactivex.disposable import Disposable
 
 from rxws import processes
 from rxws.core.wire import MESSAGE_WEIGHT, Binary, Text
-from rxws.topics.engines.engine import Following, Last, Limits, Reading, Since
+from rxws.topics.engines.engine import Following, Last, Limits, Reader, Since
 from rxws.topics.message import Gap, Position, Record, Unpublished
 from rxws.topics.names import is_pattern, matcher
 
@@ -102,7 +102,7 @@ class MemoryEngine:
         self._patterns.pop(following, None)
         self._exact.pop(following.pattern, None)
 
-    def read(self, pattern: str, start: Last | Since, reading: Reading) -> abc.DisposableBase:
+    def read(self, pattern: str, start: Last | Since, reader: Reader) -> abc.DisposableBase:
         """Hand over what is kept, at once."""
         self._expire()
         topics = [pattern] if pattern in self._by_topic else list(filter(matcher(pattern), self._by_topic))
@@ -113,13 +113,13 @@ class MemoryEngine:
         elif start.position is not None:
             since = start.position
             if since.epoch != self._epoch or since.number > self._published:
-                reading.batch([Gap(pattern, str(since), "the process has restarted since", anew=True)])
+                reader.batch([Gap(pattern, str(since), "the process has restarted since", anew=True)])
             else:
                 if since.number < self._last_discarded(topics):
-                    reading.batch([Gap(pattern, str(since), "they are no longer kept")])
+                    reader.batch([Gap(pattern, str(since), "they are no longer kept")])
                 records = [record for record in records if record.position > since]
-        reading.batch(records)
-        reading.caught_up()
+        reader.batch(records)
+        reader.caught_up()
         return Disposable()
 
     def _hand_on(self, record: Record) -> None:

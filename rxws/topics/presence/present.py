@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from reactivex import Observable, abc
 
@@ -49,36 +49,21 @@ class Member(NamedTuple):
     metadata: Any
 
 
-class Attending(Protocol):
-    """What presence asks of the topics it belongs to."""
-
-    def attend(self, name: str, member: Member | None, observer: abc.ObserverBase[Present]) -> abc.DisposableBase:
-        """Tell an observer who is in a topic; until it leaves, a member is there."""
-        ...
+Attend = Callable[[str, Member | None, abc.ObserverBase[Present]], abc.DisposableBase]
+"""Tells an observer who is in a topic; until that is disposed, a member is there. It is `Topics.attend`."""
 
 
-class _Seen(Observable[Present]):
-    def __init__(self, topics: Attending, name: str, member: Member | None) -> None:
-        super().__init__()
-        self._topics = topics
-        self._name = name
-        self._member = member
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[Present], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        return self._topics.attend(self._name, self._member, observer)
-
-
-class Presence(_Seen):
+class Presence(Observable[Present]):
     """Who is in a topic: emits the present set, as soon as it is known, then a `Present` for every change.
 
     It never fails, and completes when its `topics` are closed. Memory: a topic that has subscribers here holds the
     members of all processes, at most 1,000 of 512 bytes each a process.
     """
 
-    def __init__(self, topics: Attending, name: str) -> None:
-        super().__init__(topics, name, None)
+    def __init__(self, attend: Attend, name: str) -> None:
+        super().__init__(lambda observer, scheduler=None: attend(name, None, observer))
+        self._attend = attend
+        self._name = name
 
     def joining(self, who: str, metadata: Any = None) -> Observable[Present]:
         """Make an Observable of the same, whose subscriber is in the topic as long as it is subscribed.
@@ -114,4 +99,5 @@ class Presence(_Seen):
             raise kind(f"a member's name and metadata must be JSON: {error}") from error
         if weight > MAX_MEMBER:
             raise ValueError(f"a member may take {MAX_MEMBER} bytes of JSON, but {who[:40]!r} takes {weight}")
-        return _Seen(self._topics, self._name, Member(who, json.decode(encoded)[1]))
+        member = Member(who, json.decode(encoded)[1])
+        return Observable(lambda observer, scheduler=None: self._attend(self._name, member, observer))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from reactivex import abc
 
-from rxws.errors import not_cancelled
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.holds import current_source
+from rxws.rx.holds import notify_from, notify_or_report
 from rxws.topics.presence.present import MAX_MEMBERS, Present
 
 
@@ -57,9 +55,7 @@ class Roster:
             return self._broadcast.subscribe(observer)
         showing, self._showing = self._showing, True  # what it does meanwhile is a change, which it is shown after that
         try:
-            observer.on_next(Present(self._shown))
-        except (Exception, CancelledError) as error:
-            self._report(not_cancelled(error, "a subscriber"))
+            notify_or_report(self._report, observer.on_next, Present(self._shown))
         finally:
             self._showing = showing
         subscription = self._broadcast.subscribe(observer)
@@ -85,11 +81,7 @@ class Roster:
 
     def _emit(self, present: Present) -> None:
         """Emit in nobody's name: a subscriber that is busy holds nobody who joins."""
-        token = current_source.set(None)
-        try:
-            self._broadcast.emit(present)
-        finally:
-            current_source.reset(token)
+        notify_from(None, self._broadcast.emit, present)
 
     def _merged(self) -> dict[str, Any]:
         """Of several stays the newest counts, the same one in all processes."""

@@ -10,7 +10,7 @@ from typing import Any
 import rxws
 from rxws.core.wire import Binary, Text
 from rxws.topics import Topics
-from rxws.topics.engines.engine import Following, Limits, Reading
+from rxws.topics.engines.engine import Following, Limits, Reader
 from rxws.topics.engines.memory import MemoryEngine
 from rxws.topics.presence.register import TTL, Register
 
@@ -64,8 +64,8 @@ class Line(Broker):
     def unfollow(self, following: Following) -> None:
         self.broker.unfollow(following)
 
-    def read(self, pattern: str, start: Any, reading: Reading) -> Any:
-        return self.broker.read(pattern, start, reading)
+    def read(self, pattern: str, start: Any, reader: Reader) -> Any:
+        return self.broker.read(pattern, start, reader)
 
 
 @asynccontextmanager

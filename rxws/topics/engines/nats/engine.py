@@ -14,10 +14,10 @@ from reactivex.disposable import Disposable
 
 from rxws.backoff import Backoff
 from rxws.core.wire import Binary, Text
-from rxws.topics.engines.engine import Following, Last, Limits, Reading, Since
+from rxws.topics.engines.engine import Following, Last, Limits, PublishOverflow, Reader, Since
 from rxws.topics.engines.nats.follower import Follower
 from rxws.topics.engines.nats.link import Link
-from rxws.topics.engines.nats.outbox import Outbox, PublishOverflow
+from rxws.topics.engines.nats.outbox import Outbox
 from rxws.topics.engines.nats.stream import Stream
 from rxws.topics.message import Gap, Position, TopicsError
 
@@ -103,9 +103,9 @@ class NatsEngine:
         else:
             self._spawn(self._guard(follower.stream, follower.end()))
 
-    def read(self, pattern: str, start: Last | Since, reading: Reading) -> abc.DisposableBase:
+    def read(self, pattern: str, start: Last | Since, reader: Reader) -> abc.DisposableBase:
         """Read from the stream, as soon as there is a connection."""
-        task = self._spawn(self._read(pattern, start, reading))
+        task = self._spawn(self._read(pattern, start, reader))
 
         def stop() -> None:
             task.cancel()
@@ -153,7 +153,7 @@ class NatsEngine:
             if follower.stream is not stream:
                 self._spawn(self._guard(stream, follower.begin(stream)))
 
-    async def _read(self, pattern: str, start: Last | Since, reading: Reading) -> None:
+    async def _read(self, pattern: str, start: Last | Since, reader: Reader) -> None:
         since = start.position if isinstance(start, Since) else None
         number = since.number if since is not None else None if isinstance(start, Last) else 0
         lags = 0
@@ -178,23 +178,23 @@ class NatsEngine:
                 await asyncio.sleep(RECONNECT_BACKOFF.initial)
                 continue
             if gap is not None:
-                reading.batch([gap])
+                reader.batch([gap])
                 if gap.anew:
                     since, number = None, 0
                     continue
-            reading.batch(records)
+            reader.batch(records)
             if records:
                 since = records[-1].position
                 number = since.number
             lags = 0 if pending or records else lags + 1
             if lags > LAGS:
                 at = str(Position(stream.epoch, number))
-                reading.batch([Gap(pattern, at, "a replica of the stream lags behind")])
+                reader.batch([Gap(pattern, at, "a replica of the stream lags behind")])
             if is_end or lags > LAGS:
                 break
             if not pending:
                 await asyncio.sleep(LAG)
-        reading.caught_up()
+        reader.caught_up()
 
     def _tell_limits(self, stream: Stream) -> None:
         if stream.has_other_limits and not self._has_told_limits:

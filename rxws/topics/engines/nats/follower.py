@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from reactivex import abc
 
-from rxws.topics.engines.engine import Following, Last, Reading, Since
+from rxws.topics.engines.engine import Following, Last, Reader, Since
 from rxws.topics.engines.nats.stream import Stream
 from rxws.topics.history import BEGINNING, Seam
 from rxws.topics.message import Record
@@ -18,7 +18,7 @@ from rxws.topics.message import Record
 MAX_SEEN: Final = 65_536
 """Topics of a pattern whose last message is remembered; of others, a loss is seen at the next reconnection alone."""
 
-Read = Callable[[str, Last | Since, Reading], abc.DisposableBase]
+Read = Callable[[str, Last | Since, Reader], abc.DisposableBase]
 
 
 class Follower:

@@ -98,12 +98,12 @@ class Link:
     ) -> Subscription:
         """Hand on messages; `on_slow` is called when the client library had to drop one."""
 
-        async def notify_from(message: Msg) -> None:
+        async def take_message(message: Msg) -> None:
             take(message)
 
         subscription = await self.client.subscribe(  # pyright: ignore[reportUnknownMemberType]
             subject,
-            cb=notify_from,
+            cb=take_message,
             pending_msgs_limit=ANSWERS if on_slow is None else CLIENT_PENDING,
             pending_bytes_limit=PENDING_BYTES,
         )

@@ -8,12 +8,13 @@ import secrets
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from nats import errors
 from nats.aio.msg import Msg
 
 from rxws.core.wire import Binary, Text
+from rxws.topics.engines.engine import PublishOverflow
 from rxws.topics.engines.nats.link import DEADLINE
 from rxws.topics.engines.nats.stream import BINARY_HEADER, Stream
 from rxws.topics.message import TopicsError, Unpublished
@@ -25,8 +26,6 @@ LATE: Final = 6
 notice that it has no majority; but a broker that could not write to its disk confirms nothing until it is restarted."""
 HEADERS: Final = 128
 """Bytes of a message's headers at most; the server counts them, and disconnects who sends more than it takes."""
-
-PublishOverflow = Literal["drop_oldest", "drop_newest"]
 
 
 @dataclass(slots=True)

@@ -1,0 +1,43 @@
+"""The way of one subscription from thread to thread."""
+
+import asyncio
+from typing import Any
+
+from reactivex import Observer
+
+from rxws.jupyter.connection.crossing import Crossing
+from rxws.rx.holds import current_source
+from rxws.rx.loop_thread import LoopThread
+
+
+class Source:
+    gone = False
+
+    def __init__(self) -> None:
+        self.reported: list[Exception] = []
+
+    def hold(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def report(self, error: Exception) -> None:
+        self.reported.append(error)
+
+
+async def test_observer_that_raises() -> None:
+    """What an observer raises is for the item's source, and the items behind still come, each with its own source."""
+    source, seen, error = Source(), list[Any](), ValueError("first")
+
+    def take(item: int) -> None:
+        seen.append((item, current_source.get()))
+        if item == 1:
+            raise error
+
+    loop = asyncio.get_running_loop()
+    crossing = Crossing(Observer(take), LoopThread(loop), loop, print)
+    token = current_source.set(source)
+    crossing.on_next(1)
+    current_source.reset(token)
+    crossing.on_next(2)
+    await asyncio.sleep(0.01)
+    assert (seen, source.reported) == ([(1, crossing), (2, None)], [error])
