@@ -14,6 +14,7 @@ import pytest
 import uvloop
 
 import rxws
+from rxws.testing import VirtualLoop
 from rxws.topics import Topics
 
 
@@ -24,11 +25,16 @@ def pytest_configure() -> None:
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], Any]]:
-    """Modules that say `BOTH_LOOPS = True` run on asyncio's loop and on uvloop's."""
-    factories: dict[str, Callable[[], Any]] = {"asyncio": asyncio.new_event_loop}
-    if getattr(getattr(item, "module", None), "BOTH_LOOPS", False):
-        factories["uvloop"] = uvloop.new_event_loop
-    return factories
+    """Choose the event loops of a module's tests.
+
+    Modules that say `VIRTUAL = True` run in virtual time, those that say `BOTH_LOOPS = True` on asyncio's loop and on
+    uvloop's, the others on asyncio's.
+    """
+    if getattr(item.module, "VIRTUAL", False):  # type: ignore[attr-defined]
+        return {"virtual": VirtualLoop}
+    if getattr(item.module, "BOTH_LOOPS", False):  # type: ignore[attr-defined]
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return {"asyncio": asyncio.new_event_loop}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -59,11 +59,11 @@ class Pen:
         self._push(text)
         return not self._failed
 
-    def close(self) -> None:
-        """Close the file after what waits; wait for it, but not for ever."""
+    def close(self, timeout: float = FLUSH_TIMEOUT) -> None:
+        """Close the file after what waits; wait `timeout` seconds for it."""
         with self._changing:
             closing = _writers.submit(self._finish)
-        _settled(closing)
+        _settled(closing, timeout)
 
     def _push(self, text: bytes) -> None:
         with self._changing:
@@ -100,8 +100,8 @@ def _note(time: float, text: str) -> bytes:
     return f"{line(Event(time, 'recording', 'error', OverflowError(text)))}\n".encode()
 
 
-def _settled(future: Future[None]) -> None:
+def _settled(future: Future[None], timeout: float) -> None:
     try:
-        future.result(FLUSH_TIMEOUT)
+        future.result(timeout)
     except TimeoutError:
         logger.warning("a recording's disk is slow: it is written later")

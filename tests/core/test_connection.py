@@ -12,7 +12,7 @@ from rxws.core.connection import PINGS
 from rxws.testing import serve
 from tests.streams import ended, turns
 
-BOTH_LOOPS = True
+VIRTUAL = True
 
 
 def hold_open(incoming: Observable[Any]) -> Any:

@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import gc
+import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -21,6 +23,7 @@ from reactivex.disposable import (
     SerialDisposable,
     SingleAssignmentDisposable,
 )
+from reactivex.scheduler import TimeoutScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.subject import Subject
 
@@ -66,14 +69,24 @@ async def test_dispose_subscription() -> None:
 
 async def test_time_operators_on_the_loop() -> None:
     """Time operators of a returned Observable run on the event loop."""
-    import threading
-
     threads: list[int] = []
     note = ops.do_action(lambda _: threads.append(threading.get_ident()))
     socket, peer = serve(lambda: reactivex.interval(0.001).pipe(note, ops.map(str), ops.take(3)))
     await ended(socket)
     assert peer.sent == ["0", "1", "2"]
     assert set(threads) == {threading.get_ident()}
+
+
+async def test_operators_behind_a_thread() -> None:
+    """Operators behind a source on a thread work."""
+
+    def handler() -> Observable[str]:
+        ticks = reactivex.timer(0.005, scheduler=TimeoutScheduler.singleton())
+        return ticks.pipe(ops.delay(0.005), ops.map(str))
+
+    socket, peer = serve(handler, heartbeat=None)
+    assert await ended(socket) == rxws.Close()
+    assert peer.sent == ["0"]
 
 
 def test_branches_behind_start_with() -> None:
@@ -90,8 +103,7 @@ def test_branches_behind_start_with() -> None:
 async def test_endless_synchronous_source() -> None:
     """A synchronous source without end does not stop the event loop."""
     socket, _ = serve(lambda: reactivex.of("x").pipe(ops.repeat()), max_buffered=10_000_000)
-    async with asyncio.timeout(5):
-        await asyncio.sleep(0.01)
+    await turns(20)
     socket.dispose()
     await ended(socket)
 
@@ -383,15 +395,22 @@ async def test_clean_up_raises(caplog: pytest.LogCaptureFixture) -> None:
 
 async def test_async_def_is_kept_alive() -> None:
     """An async def that nothing else holds is not collected while it runs."""
+    awaited: list[weakref.ref[asyncio.Future[None]]] = []
 
     async def handler(outgoing: Subject[str]) -> None:
-        await asyncio.sleep(0.01)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        awaited.append(weakref.ref(future))
+        await future
         outgoing.on_next("alive")
 
-    socket, peer = serve(handler)
+    peer = serve(handler)[1]
+    await turns()
     gc.collect()
-    await ended(socket)
-    assert peer.sent == ["alive"]
+    future = awaited[0]()
+    assert future is not None
+    future.set_result(None)
+    await turns()
+    assert (peer.sent, peer.close_sent) == (["alive"], rxws.Close())
 
 
 def test_async_def_error_code() -> None:

@@ -19,6 +19,8 @@ from rxws.options import check
 from rxws.testing import serve
 from tests.streams import ended, turns, watch
 
+VIRTUAL = True
+
 Socket = rxws.WebSocket[Any, Any]
 
 

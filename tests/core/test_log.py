@@ -9,6 +9,8 @@ from rxws.core.log import CLIENT, SERVER, SocketLog, escape
 from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import ended, turns
 
+VIRTUAL = True
+
 
 def echo(incoming: Observable[str]) -> Observable[str]:
     return incoming

@@ -7,6 +7,8 @@ import rxws
 from rxws.testing import MemoryDialer, connect
 from tests.streams import opened, turns, watch
 
+VIRTUAL = True
+
 QUICK = rxws.Backoff(initial=0.001, maximum=0.001)
 
 

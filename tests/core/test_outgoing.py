@@ -17,6 +17,8 @@ from rxws.rx import loop_thread as threads
 from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch
 
+VIRTUAL = True
+
 Eventually = Callable[..., Any]
 
 
@@ -126,7 +128,7 @@ async def test_key_function_raises() -> None:
 # Threads
 
 
-async def test_four_threads(eventually: Eventually) -> None:
+async def test_four_threads() -> None:
     """Four threads on one sink lose nothing, and each keeps its order."""
     socket, peer = serve(idle, max_buffered=10_000_000)
 
@@ -134,10 +136,9 @@ async def test_four_threads(eventually: Eventually) -> None:
         for number in range(1000):
             socket.outgoing.on_next(f"{name}{number}")
 
-    workers = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
-    for worker in workers:
-        worker.start()
-    await eventually(lambda: len(peer.sent) == 4000)
+    await asyncio.gather(*(asyncio.to_thread(work, name) for name in "abcd"))
+    await turns()
+    assert len(peer.sent) == 4000
     for name in "abcd":
         assert [m for m in peer.sent if str(m).startswith(name)] == [f"{name}{number}" for number in range(1000)]
     peer.drop()
@@ -299,6 +300,14 @@ class EagerWire(MemoryWire):
 
     offered = 0
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.unwritten: list[Frame] = []
+
+    def withdraw(self) -> list[Frame]:
+        unwritten, self.unwritten = self.unwritten, []
+        return unwritten
+
     def offer(self, frame: Frame) -> bool:
         if self.congested:
             return False
@@ -362,15 +371,11 @@ async def test_hold_only_what_is_left() -> None:
     wire.drop()
 
 
-async def test_withdrawn_before_waiting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_withdrawn_before_waiting() -> None:
     """What a wire has taken and not written is undelivered before what waits."""
     socket, wire = await eager()
-    taken: list[Frame] = []
-    monkeypatch.setattr(wire, "withdraw", lambda: [taken.pop()] if taken else [])
     socket.outgoing.on_next("taken")
-    taken.append(Frame(b"taken", "taken"))
+    wire.unwritten.append(Frame(b"taken", "taken"))
     wire.congested = True
     socket.outgoing.on_next("waits")
     log = watch(undelivered=socket.undelivered)

@@ -14,6 +14,8 @@ import rxws
 from rxws.testing import serve
 from tests.streams import ended, turns, watch
 
+VIRTUAL = True
+
 
 def idle(incoming: Any) -> None:
     """A handler that wants no messages."""

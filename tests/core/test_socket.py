@@ -6,6 +6,8 @@ import rxws
 from rxws.testing import serve
 from tests.streams import ended, turns
 
+VIRTUAL = True
+
 
 async def test_unpacks() -> None:
     """A socket unpacks into its three streams."""

@@ -11,6 +11,8 @@ from rxws.recording import keep, read, record
 from rxws.testing import serve
 from tests.streams import ended
 
+VIRTUAL = True
+
 
 class Tick(msgspec.Struct):
     price: float

@@ -17,6 +17,8 @@ from rxws.recording import Event, keep, read, record
 from rxws.testing import MemoryDialer, connect, run_virtually, serve
 from tests.streams import ended, turns
 
+VIRTUAL = True
+
 
 def upper(incoming: Observable[str]) -> Observable[str]:
     return incoming.pipe(ops.map(str.upper))

@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 from reactivex.subject import Subject
 
-from rxws.recording import read, record
+from rxws.recording import Recording, read, record
 from rxws.recording import writer as pen
+
+
+def written() -> None:
+    """Wait until what was given to the thread that writes is written."""
+    pen._writers.submit(lambda: None).result(5)
 
 
 def test_flushed_in_time(tmp_path: Path) -> None:
@@ -15,10 +20,7 @@ def test_flushed_in_time(tmp_path: Path) -> None:
     source = Subject[str]()
     recorder = record({"a": source}, tmp_path / "r.jsonl")
     source.on_next("x")
-    for _ in range(500):
-        if len((tmp_path / "r.jsonl").read_text().splitlines()) == 2:
-            break
-        threading.Event().wait(0.01)
+    written()
     assert [event.data for event in read(tmp_path / "r.jsonl")] == ["x"]
     recorder.dispose()
 
@@ -41,20 +43,18 @@ def test_file_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
         record({"a": source}, tmp_path / "none" / "r.jsonl")
 
 
-def test_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_disk(tmp_path: Path) -> None:
     """What a slow disk cannot take is counted in the file."""
-    monkeypatch.setattr(pen, "MAX_QUEUED", 1000)
-    monkeypatch.setattr(pen, "FLUSH_TIMEOUT", 0.01)
     source, disk = Subject[str](), threading.Event()
     pen._writers.submit(disk.wait)
     recorder = record({"a": source}, tmp_path / "r.jsonl")
     for _ in range(20):
-        source.on_next("x" * 100)
+        source.on_next("x" * (pen.MAX_QUEUED // 10))
     disk.set()
-    pen._writers.submit(lambda: None).result(5)
+    written()
     source.on_next("last")
     recorder.dispose()
-    pen._writers.submit(lambda: None).result(5)
+    written()
     events = list(read(tmp_path / "r.jsonl"))
     notes = [event.data.text for event in events if event.lane == "recording"]
     assert notes
@@ -64,15 +64,14 @@ def test_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 3 < len(events) < 15
 
 
-def test_close_on_slow_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_close_on_slow_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Closing does not wait forever for a disk."""
-    monkeypatch.setattr(pen, "FLUSH_TIMEOUT", 0.01)
     disk = threading.Event()
     pen._writers.submit(disk.wait)
-    record({"a": Subject[str]()}, tmp_path / "r.jsonl").dispose()
+    pen.Pen(Recording([]), tmp_path / "r.jsonl", 1_000_000, lambda item: item).close(timeout=0.01)
     assert "a recording's disk is slow" in caplog.text
     disk.set()
-    pen._writers.submit(lambda: None).result(5)
+    written()
     assert list(read(tmp_path / "r.jsonl")) == []
 
 
@@ -80,7 +79,7 @@ def test_full_disk(caplog: pytest.LogCaptureFixture) -> None:
     """A full disk ends a recording and is logged."""
     source = Subject[str]()
     recorder = record({"a": source}, "/dev/full")
-    pen._writers.submit(lambda: None).result(5)
+    written()
     source.on_next("x")
     assert recorder.is_disposed
     assert "/dev/full cannot be written" in caplog.text
@@ -98,7 +97,7 @@ def test_full_disk_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
             raise OSError("full")
 
     recorder = record({"a": Subject[str]()}, tmp_path / "r.jsonl")
-    pen._writers.submit(lambda: None).result(5)
+    written()
     file, recorder._sink._file = recorder._sink._file, Full()  # type: ignore[attr-defined]
     recorder.dispose()
     file.close()

@@ -6,6 +6,7 @@ import weakref
 import pytest
 
 from rxws.rx.loop_thread import LoopThread
+from tests.streams import turns
 
 BOTH_LOOPS = True
 
@@ -40,7 +41,7 @@ async def test_call_raises() -> None:
     called: list[int] = []
     thread.hand_over(lambda: 1 / 0)
     thread.hand_over(called.append, 1)
-    await asyncio.sleep(0.01)
+    await turns()
     assert (raised, called) == ([ZeroDivisionError], [1])
 
 

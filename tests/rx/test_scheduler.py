@@ -1,17 +1,9 @@
 import asyncio
 import threading
 
-import reactivex
-from reactivex import Observable
-from reactivex import operators as ops
-from reactivex.scheduler import TimeoutScheduler
-
-import rxws
 from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler
-from rxws.testing import serve
-from tests.streams import ended
 
-BOTH_LOOPS = True
+VIRTUAL = True
 
 
 async def test_order() -> None:
@@ -82,18 +74,6 @@ async def test_thread_runs_its_own() -> None:
 
     assert [await asyncio.to_thread(work)] == threads
     assert threads != [threading.get_ident()]
-
-
-async def test_operators_behind_a_thread() -> None:
-    """Operators behind a source on a thread work."""
-
-    def handler() -> Observable[str]:
-        ticks = reactivex.timer(0.005, scheduler=TimeoutScheduler.singleton())
-        return ticks.pipe(ops.delay(0.005), ops.map(str))
-
-    socket, peer = serve(handler, heartbeat=None)
-    assert await ended(socket) == rxws.Close()
-    assert peer.sent == ["0"]
 
 
 def test_closed_loop() -> None:

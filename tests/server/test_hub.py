@@ -9,6 +9,8 @@ from rxws.server.hub import Hub
 from rxws.testing import MemoryWire
 from tests.streams import ended, turns, watch
 
+VIRTUAL = True
+
 
 def member(hub: Hub) -> tuple[rxws.WebSocket[object, object], MemoryWire] | None:
     life, wire = Lifecycle(check({})), MemoryWire()

@@ -10,6 +10,8 @@ from rxws.stats import MAX_KINDS, OTHER, HubStats
 from rxws.testing import MemoryWire
 from tests.streams import ended, turns
 
+VIRTUAL = True
+
 CODES = {str(code): 0 for code in (1000, 1001, 1002, 1006, 1007, 1008, 1009, 1011, 1013)}
 
 

@@ -8,6 +8,8 @@ import rxws
 from rxws.testing import MemoryDialer, connect
 from tests.streams import turns
 
+VIRTUAL = True
+
 
 async def test_refusals_come_first() -> None:
     """Attempts meet the refusals in their order, and then open."""

@@ -13,6 +13,8 @@ from rxws.options import check
 from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch
 
+VIRTUAL = True
+
 
 def idle(incoming: Any) -> None:
     """A handler that does nothing."""
