@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from rxws.close import Close, sendable
 
@@ -107,8 +107,12 @@ def close_for(error: BaseException) -> Close:
         return Close(code)
 
 
+FATAL: Final = (KeyboardInterrupt, SystemExit)
+"""What ends the program: reported like any other error, then raised on."""
+
+
 def not_cancelled(error: BaseException, who: str) -> Exception:
-    """Make an error of a `CancelledError` that somebody raised although nobody cancelled: a future's result, say.
+    """Make an `Exception` of whatever foreign code raised: a `CancelledError` of a cancelled task's result, say.
 
     >>> from asyncio import CancelledError
     >>> not_cancelled(KeyError(1), "a subscriber"), not_cancelled(CancelledError(), "a subscriber")

@@ -49,7 +49,7 @@ async def served() -> AsyncIterator[Serve]:
 
     yield begin
     for socket in sockets:
-        socket._life.give_up()  # pyright: ignore[reportPrivateUsage]
+        socket._life.abort()  # pyright: ignore[reportPrivateUsage]
     await asyncio.sleep(0)
 
 

@@ -14,6 +14,7 @@ import pytest
 import uvloop
 
 import rxws
+from rxws.core.phases import TRANSITIONS, Phase, Phased
 from rxws.testing import VirtualLoop
 from rxws.topics import Topics
 
@@ -56,6 +57,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
         report.outcome = "failed"
         report.longrepr = f"skipped under CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def walked(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[Phase, Phase]]]:
+    """Note the changes of phase, and fail on one that is not listed."""
+    changes = set[tuple[Phase, Phase]]()
+    enter = Phased.enter
+
+    def note(self: Any, phase: Phase) -> None:
+        changes.add((self.phase, phase))
+        enter(self, phase)
+
+    monkeypatch.setattr(Phased, "enter", note)
+    yield changes
+    assert [(before, after) for before, after in changes if after not in TRANSITIONS[before]] == []
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,7 @@ ELSEWHERE = {
     "cli/demo/server": ["integration/test_demo_page.py"],
     "client/dial": ["integration/test_dial.py", "integration/test_connect.py"],
     "client/opening": ["integration/test_connect.py", "integration/test_options.py"],
+    "core/owner": ["core/test_lifecycle.py", "core/test_outgoing.py"],
     "jupyter/connection": ["jupyter/test_connect.py", "jupyter/test_notebooks.py"],
     "jupyter/errors": ["jupyter/test_connect.py"],
     "jupyter/pictures": ["jupyter/test_pictures.py", "jupyter/test_browser.py"],

@@ -80,7 +80,7 @@ class Connect(Generic[In, Out]):
             try:
                 wire, protocol = await self._dialer.dial()
             except BaseException:
-                life.abandon()
+                life.no_connection_follows()
                 await self._dialer.close()
                 raise
             reconnector = None
@@ -89,7 +89,7 @@ class Connect(Generic[In, Out]):
         else:
             states = States(lambda error: life.reports.report(error))
             reconnector = Reconnector(self._dialer.dial, self._backoff, states, log)
-            life = Lifecycle(self._settings, log=log, renewal=reconnector)
+            life = Lifecycle(self._settings, log=log, renew=reconnector.renew)
         life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
         self._task = asyncio.create_task(self._keep(life, reconnector), name="rxws client")
         return ClientWebSocket(life, states, reconnector)
@@ -102,7 +102,7 @@ class Connect(Generic[In, Out]):
             else:
                 await _until_closed(life, reconnector)
         finally:
-            life.give_up()
+            life.abort()
             await self._dialer.close()
 
 

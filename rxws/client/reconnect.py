@@ -12,7 +12,9 @@ from rxws.close import Close
 from rxws.core.connection import Connection
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SocketLog
+from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
+from rxws.errors import FATAL, not_cancelled
 
 Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
 """Opens a connection: its wire, and the subprotocol that was negotiated."""
@@ -25,7 +27,7 @@ class Reconnector:
         self._dial = dial
         self._backoff = backoff
         self._states = states
-        self._journal = log
+        self._log = log
         self._loop = asyncio.get_running_loop()
         self._attempt = 0  # since the last stable connection
         self._opened = 0.0
@@ -34,20 +36,24 @@ class Reconnector:
         self._rotation: asyncio.TimerHandle | None = None
         self._replacing = False
 
-    def follows(self, because: Exception) -> bool:
-        """Tell whether another connection will be tried now that one has broken, and announce it."""
+    def renew(self, because: Exception) -> Callable[[], object] | None:
+        """Return what announces another connection and begins to make it; `None` if this one was the last."""
         if self._loop.time() - self._opened >= self._backoff.reset_after:
             self._attempt = 0
         if self._is_last(because):
-            return False
+            return None
         try:
             delay = self._delay(because)
-        except Exception as error:
-            self._journal.fault("the jitter of the back-off raised; the socket ends", error)
-            return False
+        except BaseException as error:
+            self._log.fault("the jitter of the back-off raised; the socket ends", not_cancelled(error, "jitter"))
+            if isinstance(error, FATAL):
+                raise
+            return None
+        return lambda: self._wait(delay, because)
+
+    def _wait(self, delay: float, because: Exception) -> None:
         self._states.change(Waiting(delay, because))
         self._event.set_result(delay)
-        return True
 
     def rotate(self) -> None:
         """Replace the present connection, if there is one and it is not being replaced."""
@@ -83,7 +89,7 @@ class Reconnector:
 
     def _delay(self, because: Exception) -> float:
         delay = self._backoff.delay(max(self._attempt - 1, 0), because)
-        self._journal.waiting(delay, because)
+        self._log.waiting(delay, because)
         return delay
 
     def _announce(self, because: Exception) -> float:
@@ -115,14 +121,15 @@ class Reconnector:
             if self._event.done():
                 return
             wire, protocol = reach.result()
-            old.sending = False
+            old.advance(ConnectionPhase.RETIRING)
             await self._arrival(life, old)
             if life.close_cause is not None:
                 return
             new, reach = self._open(life, wire, protocol), None
             await self._arrival(life, new, life.outgoing.buffered[0])
-            old.finish(Close(), Close(), flush=False, listening=True)
+            old.begin_closing(Close(), Close(), ConnectionPhase.LEAVING)
         except Exception as error:
+            old.advance(ConnectionPhase.OPEN)
             self._rotate_in_time()
             life.reports.note(error)
         finally:
@@ -143,8 +150,10 @@ class Reconnector:
             return True
         try:
             return self._backoff.final(because)
-        except Exception as error:
-            self._journal.fault("the rule for what is final raised; this is", error)
+        except BaseException as error:
+            self._log.fault("the rule for what is final raised; this is", not_cancelled(error, "final"))
+            if isinstance(error, FATAL):
+                raise
             return True
 
     def _rotate_in_time(self) -> None:

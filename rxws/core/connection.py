@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextvars import copy_context
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from rxws import codecs
 from rxws.close import Close
@@ -13,61 +13,48 @@ from rxws.codecs import Codec
 from rxws.core.heartbeat import Heartbeat
 from rxws.core.limits import MessageDeadline, TokenBucket
 from rxws.core.outgoing import Outgoing
+from rxws.core.owner import Owner
+from rxws.core.phases import ConnectionPhase, Phased
 from rxws.core.receipts import Receipts
-from rxws.core.reports import Reports
 from rxws.core.streams import Incoming
 from rxws.core.wire import Frame, Ping, Wire
-from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
+from rxws.errors import FATAL, ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
 from rxws.options import Settings
-from rxws.rx.holds import Source, current_source
-from rxws.stats import Counters
+from rxws.rx.holds import current_source
+
+OPEN, RETIRING, LEAVING = ConnectionPhase.OPEN, ConnectionPhase.RETIRING, ConnectionPhase.LEAVING
+FLUSHING, CLOSING = ConnectionPhase.FLUSHING, ConnectionPhase.CLOSING
 
 PINGS: Final = 1000.0
 """Pings and pongs of the peer's a second, with a burst of as many; each costs about as much as a message."""
 
 
-class Owner(Source, Protocol):
-    """What a connection asks of its socket."""
-
-    incoming: Incoming[Any]
-    outgoing: Outgoing[Any]
-    counters: Counters
-    reports: Reports
-
-    def close(self, close: Close) -> None:
-        """Close, since the peer exceeds what it may, or the codec says so."""
-        ...
-
-    def lost(self, error: ConnectionLost) -> None:
-        """Take the error of a connection that is gone without a close frame."""
-        ...
-
-    def ending(self, connection: Connection, because: Exception) -> None:
-        """Take note that the peer, or its absence, ends a connection."""
-        ...
-
-    def ended(self, connection: Connection) -> None:
-        """Take note that the transport is gone."""
-        ...
-
-
-class Connection:
+class Connection(Phased):
     """Speaks for its socket on one wire, from the handshake to the end of the transport.
 
     The first cause of the end wins: a close of ours, a close of the peer's, a violation, the connection's loss.
     """
 
     __slots__ = (
-        *("_answer", "_counters", "_deadline", "_decode", "_emit", "_listening", "_loop", "_message_bucket"),
-        *("_message_deadline", "_next_items", "_owner", "_ping", "_ping_bucket", "_settings", "cause"),
-        *("closed_by_peer", "context", "heartbeat", "receipts", "sending", "wire"),
+        *("_answer", "_counters", "_deadline", "_decode", "_emit", "_loop", "_message_bucket", "_message_deadline"),
+        *("_next_items", "_outgoing", "_owner", "_ping", "_ping_bucket", "_settings", "cause", "closed_by_peer"),
+        *("context", "heartbeat", "more", "phase", "receipts", "wire"),
     )
-    _deadline: asyncio.TimerHandle
 
     def __init__(
-        self, owner: Owner, wire: Wire, settings: Settings, codec: Codec[Any, Any], *, confirmed: bool
+        self,
+        owner: Owner,
+        incoming: Incoming[Any],
+        outgoing: Outgoing[Any],
+        wire: Wire,
+        settings: Settings,
+        codec: Codec[Any, Any],
+        *,
+        confirmed: bool,
     ) -> None:
         self.wire = wire
+        self.phase = ConnectionPhase.OPEN
+        self.more = False
         self.context = copy_context()
         self.cause: Close | None = None
         """Why it ends, once it does."""
@@ -75,20 +62,19 @@ class Connection:
         self.receipts: Receipts | None = None
         self.closed_by_peer = False
         """Whether the peer's close frame is what ends it."""
-        self.sending = True
-        """Whether it takes messages from `outgoing`."""
         self._owner = owner
         self.context.run(current_source.set, owner)
         self._settings = settings
         self._decode = None if codec is codecs.text else codec.decode
         self._counters = owner.counters
-        self._emit = owner.incoming.emit
-        self._next_items = owner.outgoing.next_items
+        self._emit = incoming.emit  # Broadcast.emit
+        self._outgoing = outgoing
+        self._next_items = outgoing.next_items  # Outgoing.next_items
         self._loop = asyncio.get_running_loop()
         self._message_bucket = TokenBucket(settings.message_rate) if settings.message_rate else None
         self._ping_bucket: TokenBucket | None = None  # as most peers send none
         self._message_deadline: MessageDeadline | None = None  # as most messages come whole
-        self._listening = True
+        self._deadline: asyncio.TimerHandle | None = None
         self._answer: Close | None = None
         self._ping: bytes | None = None
         if confirmed:
@@ -98,70 +84,76 @@ class Connection:
         """Begin to read and write."""
         wire, interval = self.wire, self._settings.heartbeat
         if self.cause is None and interval is not None:
-            self.heartbeat = Heartbeat(self._loop, interval, self)
+            self.heartbeat = Heartbeat(
+                self._loop, interval, wire, self._counters, self.context, self._send_ping, self._missed_heartbeat
+            )
         if held:
             wire.hold()
         wire.start(self, fresh=self._settings.overflow not in ("close", "drop_oldest", "drop_newest"))
         wire.wake()
 
-    def finish(self, cause: Close, answer: Close | None, *, flush: bool, listening: bool = False) -> bool:
-        """Begin to close, if nothing has yet: send what is queued (`flush`) and `answer`, within the deadline.
+    # Closing
 
-        Messages that still come are emitted if `listening`, else dropped.
-        """
+    def start_deadline(self) -> None:
+        """Give the end `close_timeout` seconds from now, if it has not begun."""
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort)
+
+    def begin_closing(self, cause: Close, answer: Close | None, phase: ConnectionPhase = CLOSING) -> bool:
+        """Begin to close in a `phase`, unless it closes already; `answer` is the close frame to send."""
         if self.cause is not None:
             return False
+        self.start_deadline()
         self.cause, self._answer = cause, answer
-        self.sending, self._listening = flush, listening
+        self.enter(phase)
         if self.heartbeat is not None:
             self.heartbeat.stop()
         if self._message_deadline is not None:
             self._message_deadline.stop()
-        self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort)
         self.wire.wake()
         return True
 
     # The endpoint of the wire
 
     def take(self, limit: int) -> Sequence[Frame] | Close:
-        """Give the wire the next frames: a ping, what is queued, the close."""
-        receipts = self.receipts
+        """Give the wire the next frames: a ping, what is queued, the close. Then `more` tells whether there is more."""
+        receipts, self.more = self.receipts, True
         if self._ping is not None and self.heartbeat is not None and self.cause is None:
             data, self._ping = self._ping, None
             self.heartbeat.ping_taken()
-            self.wire.wake()
             return (Ping(data),)
+        sending = self.phase is OPEN or self.phase is FLUSHING
         if receipts is not None:
             if (data := receipts.ping()) is not None:
-                self.wire.wake()
                 return (Ping(data),)
-            if self.sending and receipts.full:
+            if sending and receipts.full:
+                self.more = False
                 return ()
             limit = 0  # one at a time, since a ping may be due after each
-        if self.sending and (items := self._next_items(limit)):
+        if sending and (items := self._next_items(limit)):
             if receipts is not None:
                 receipts.sent(items[0])
-            if receipts is not None or self._answer is not None:
-                self.wire.wake()
+            else:
+                self.more = self._answer is not None or self._outgoing.waits
             return items
+        if self._answer is not None and receipts is not None and (data := receipts.last_ping()) is not None:
+            return (Ping(data),)
+        self.more = False
         if self._answer is None:
             return ()
-        if receipts is not None and (data := receipts.last_ping()) is not None:
-            self.wire.wake()
-            return (Ping(data),)
         answer, self._answer = self._answer, None
         return answer
 
     def message_received(self, data: Any) -> None:
         """Count, decode and emit a message."""
-        if not self._listening:
+        if self.phase is not OPEN and self.phase is not RETIRING and self.phase is not LEAVING:
             return
         counters = self._counters
         counters.received += 1
         counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
         if self._message_bucket is not None and not self._message_bucket.admits(self._loop.time()):
             self.wire.ignore()
-            self._owner.close(Close(1008, "Message TokenBucket Exceeded"))
+            self._owner.close(Close(1008, "Message Rate Exceeded"))
             return
         if self._decode is not None:
             try:
@@ -169,10 +161,12 @@ class Connection:
             except Close as close:
                 self._owner.close(close)
                 return
-            except Exception as cause:
+            except BaseException as cause:
                 error = DecodeError(data)
                 error.__cause__ = cause
                 self._owner.reports.report(error)
+                if isinstance(cause, FATAL):
+                    raise
                 return
         self._emit(data)
 
@@ -205,9 +199,9 @@ class Connection:
 
     def close_received(self, close: Close) -> None:
         """Answer the peer's close with its code; what was queued will not be read any more."""
-        if self.finish(close, close.passed_on(), flush=False):
+        if self.begin_closing(close, close.passed_on()):
             self.closed_by_peer = True
-            self._owner.ending(self, close)
+            self._owner.connection_ending(self, close)
 
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
@@ -215,45 +209,40 @@ class Connection:
         violation.__cause__ = error
         self._fail(violation, close)
 
-    # What the heartbeat asks
+    def connection_lost(self, error: BaseException | None) -> None:
+        """End: the transport is gone."""
+        lost = ConnectionLost("the connection ended without a close frame")
+        lost.__cause__ = error
+        try:
+            self._lose(lost)
+        finally:
+            self.enter(ConnectionPhase.CLOSED)
+            if self._deadline is not None:
+                self._deadline.cancel()
+            if self.receipts is not None:
+                self.receipts.stop()
+            self._owner.connection_closed(self)
 
-    @property
-    def received(self) -> int:
-        """Count the messages so far, over all connections."""
-        return self._counters.received
+    # What ends it besides
 
-    @property
-    def blind(self) -> bool:
-        """Whether a pong may wait unread."""
-        return self.wire.blind
-
-    def send_ping(self, data: bytes) -> None:
-        """Send a ping, before what is queued."""
+    def _send_ping(self, data: bytes) -> None:
+        """Send a ping of the heartbeat's, before what is queued."""
         self._ping = data
         self.wire.wake()
 
-    def missed_heartbeat(self) -> None:
-        """End: the peer is gone."""
-        self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
-        self.wire.abort()
-
-    # The end
-
-    def connection_lost(self, error: BaseException | None) -> None:
-        """End."""
-        lost = ConnectionLost("the connection ended without a close frame")
-        lost.__cause__ = error
-        self._lose(lost)
-        self._deadline.cancel()
-        if self.receipts is not None:
-            self.receipts.stop()
-        self._owner.ended(self)
+    def _missed_heartbeat(self) -> None:
+        try:
+            self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
+        finally:
+            self.wire.abort()
 
     def _lose(self, error: ConnectionLost) -> None:
-        if self.cause is None:
-            self._owner.lost(error)
-        if self.finish(Close.received(1006), None, flush=False):
-            self._owner.ending(self, error)
+        try:
+            if self.cause is None:
+                self._owner.connection_lost(error)
+        finally:
+            if self.begin_closing(Close.received(1006), None):
+                self._owner.connection_ending(self, error)
 
     def _count_ping(self) -> None:
         if self._ping_bucket is None:
@@ -270,6 +259,6 @@ class Connection:
         self._fail(ProtocolError(why, 1008), Close(1008, reason))
 
     def _fail(self, violation: ProtocolError, close: Close) -> None:
-        if self.finish(close, close, flush=False):
-            self._owner.ending(self, violation)
+        if self.begin_closing(close, close):
+            self._owner.connection_ending(self, violation)
             self._owner.reports.note(violation)

@@ -3,71 +3,55 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
-from typing import Final, Protocol
+from typing import Final
+
+from rxws.core.wire import Wire
+from rxws.stats import Counters
 
 GRACE: Final = 0.1
 """The share of the interval between two looks for a pong: when the event loop itself was late, it may be waiting."""
 
 
-class Beating(Protocol):
-    """A connection, as its heartbeat sees it."""
-
-    context: Context
-    """Where its timers run."""
-
-    @property
-    def received(self) -> int:
-        """Count the messages so far."""
-        ...
-
-    @property
-    def blind(self) -> bool:
-        """Whether a pong may wait unread."""
-        ...
-
-    def send_ping(self, data: bytes) -> None:
-        """Send a ping."""
-        ...
-
-    def missed_heartbeat(self) -> None:
-        """Take note that the peer gave no sign of life."""
-        ...
-
-
 class Heartbeat:
     """Pings every `interval` seconds, and gives up on a peer that shows no sign of life within `interval` after.
 
-    Any frame is a sign of life: messages by their count, `received`, others by being noted. While `blind`, when
-    reading is held and a pong may wait unread, an unanswered
-    ping condemns nobody, unless the ping itself could not be sent.
+    Any frame is a sign of life: messages by their count, others by being noted. While the wire is `blind` a pong may
+    wait unread: an unanswered ping then proves nothing, unless the ping itself could not be sent.
     """
 
     __slots__ = (
-        "_asked",
-        "_connection",
-        "_interval",
-        "_loop",
-        "_pinged",
-        "_seen",
-        "_sent",
-        "_timer",
-        "rtt",
-        "unseen",
+        *("_asked", "_context", "_counters", "_interval", "_loop", "_on_missed", "_pinged", "_seen", "_send_ping"),
+        *("_sent", "_timer", "_wire", "rtt", "unseen"),
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, interval: float, connection: Beating) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        interval: float,
+        wire: Wire,
+        counters: Counters,
+        context: Context,
+        send_ping: Callable[[bytes], object],
+        on_missed: Callable[[], object],
+    ) -> None:
+        """Begin; its timers run in `context`, and `on_missed` is called when the peer gave no sign of life."""
         self.rtt: float | None = None
         self._loop = loop
         self._interval = interval
-        self._connection = connection
+        self._wire = wire
+        self._counters = counters
+        self._context = context
+        self._send_ping = send_ping
+        self._on_missed = on_missed
         self._pinged = 0
         self._sent: float | None = None
         self._asked: asyncio.Future[float] | None = None
         self._seen = 0  # messages when the last ping was sent
         self.unseen = False
         """Whether no other sign of life was seen since; who sees one says so."""
-        self._timer = loop.call_later(interval, self._send, context=connection.context)
+        self._timer = loop.call_later(interval, self._send, context=context)
 
     def ping_taken(self) -> None:
         """Start the clock: the ping goes on the wire now."""
@@ -98,15 +82,15 @@ class Heartbeat:
 
     def _look(self) -> None:
         then = self._judge if self._due() else self._send
-        self._timer = self._loop.call_later(self._interval * GRACE, then, context=self._connection.context)
+        self._timer = self._loop.call_later(self._interval * GRACE, then, context=self._context)
 
     def _due(self) -> bool:
-        return self.unseen and self._connection.received == self._seen
+        return self.unseen and self._counters.received == self._seen
 
     def _judge(self) -> None:
         sent = self._sent is not None
-        if self._due() and not (sent and self._connection.blind):
-            self._connection.missed_heartbeat()
+        if self._due() and not (sent and self._wire.blind):
+            self._on_missed()
         else:
             self._send()
 
@@ -114,7 +98,7 @@ class Heartbeat:
         self._pinged = (self._pinged + 1) % 2**32
         self._sent = None
         self.unseen = True
-        self._seen = self._connection.received
-        self._connection.send_ping(self._payload())
+        self._seen = self._counters.received
+        self._send_ping(self._payload())
         delay = self._interval * (1 - GRACE)
-        self._timer = self._loop.call_later(delay, self._look, context=self._connection.context)
+        self._timer = self._loop.call_later(delay, self._look, context=self._context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from reactivex import Observable, abc
 
@@ -13,10 +13,11 @@ from rxws.close import Close
 from rxws.core.connection import Connection
 from rxws.core.log import SERVER, SocketLog
 from rxws.core.outgoing import Outgoing
+from rxws.core.phases import ConnectionPhase, Phased, SocketPhase
 from rxws.core.reports import Reports
 from rxws.core.streams import Incoming
 from rxws.core.wire import Wire
-from rxws.errors import ConnectionLost
+from rxws.errors import FATAL, ConnectionLost, not_cancelled
 from rxws.options import Settings
 from rxws.rx.broadcast import Outcome
 from rxws.rx.disposal import Linked, on_dispose
@@ -24,34 +25,21 @@ from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import LoopScheduler
 from rxws.stats import Counters
 
-
-class Renewal(Protocol):
-    """What brings a socket another connection when it has lost one."""
-
-    def follows(self, because: Exception) -> bool:
-        """Tell whether another connection will be tried, and begin to."""
-        ...
+Renew = Callable[[Exception], Callable[[], object] | None]
+"""Asks whether another connection follows the one that an error ends: `None`, or what announces it."""
 
 
-class Registry(Protocol):
-    """Who keeps a list of sockets."""
-
-    def remove(self, life: Lifecycle) -> None:
-        """Take a socket off it, since that has ended."""
-        ...
-
-
-class Lifecycle:
+class Lifecycle(Phased):
     """Joins the three streams of a socket with its connection, and ends them, once and in order.
 
-    A socket of a server has one connection. One with a `renewal` has one after the other; between them it is
-    offline, and what is sent waits.
+    A socket of a server has one connection. One that may `renew` it has one after the other; between them it is
+    offline, and what is sent waits. `phase` says where it stands, see `SocketPhase`.
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_ended", "_holds", "_opening", "_renewal"),
-        *("close_cause", "closed", "connection", "counters", "incoming", "outgoing", "protocol", "registry"),
-        *("reports", "settings", "subscription", "thread"),
+        *("_answer", "_at_end", "_connections", "_deadline", "_holds", "_renew", "close_cause", "closed", "connection"),
+        *("counters", "incoming", "on_closed", "outgoing", "phase", "protocol", "reports", "settings", "subscription"),
+        *("thread",),
     )
 
     def __init__(
@@ -60,9 +48,10 @@ class Lifecycle:
         protocol: str | None = None,
         *,
         log: SocketLog | None = None,
-        renewal: Renewal | None = None,
+        renew: Renew | None = None,
     ) -> None:
         log = log or SocketLog(SERVER)
+        self.phase = SocketPhase.CONNECTING
         self.thread = LoopThread(asyncio.get_running_loop())
         self.reports = Reports(self.thread, log, settings.max_buffered, self.close)
         report = self.reports.report
@@ -70,9 +59,9 @@ class Lifecycle:
         self.protocol = protocol
         self.counters = Counters()
         self.incoming: Incoming[Any] = Incoming(report, self._first_subscriber)
-        codec = settings.codec_for(protocol if renewal is None else next(iter(settings.protocols), None))
+        codec = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
         self.outgoing: Outgoing[Any] = Outgoing(
-            self, self.thread, settings, codec, self.counters, report, returns=renewal is not None
+            self, self.thread, settings, codec, self.counters, report, returns=renew is not None
         )
         self.closed: Outcome[Close] = Outcome(log.unobserved)
         self.close_cause: Close | None = None
@@ -80,40 +69,35 @@ class Lifecycle:
         self.connection: Connection | None = None
         """The connection that takes what is sent, if there is one."""
         self.subscription: abc.DisposableBase | None = None
-        self.registry: Registry | None = None
-        self._renewal = renewal
+        self.on_closed: Callable[[Lifecycle], object] | None = None
+        """Called when the socket has ended, by the one who keeps a list of sockets."""
+        self._renew = renew
         self._answer: Close | None = None
         self._connections: tuple[Connection, ...] = ()
-        self._opening = True  # a connection is coming, if only to send what is queued
         self._holds = 1  # until the first subscriber
         self._at_end: tuple[Callable[[], object], ...] = ()
         self._deadline: asyncio.TimerHandle | None = None
-        self._ended = False
 
     # Opening
 
     def open(self, wire: Wire, protocol: str | None = None) -> Connection:
         """Begin on a wire whose handshake is done. What was sent or closed before follows now."""
         codec = self.settings.codec_for(protocol)
-        connection = Connection(self, wire, self.settings, codec, confirmed=self._renewal is not None)
-        self.outgoing.connected(codec, wire, confirmed=connection.receipts is not None)
+        confirmed = self._renew is not None
+        connection = Connection(self, self.incoming, self.outgoing, wire, self.settings, codec, confirmed=confirmed)
+        self.outgoing.connected(codec, wire, confirmed=confirmed)
         self.protocol, self.connection = protocol, connection
         self._connections += (connection,)
-        self._opening = False
         self.counters.opened = self.counters.opened or time.monotonic()
         self.reports.log.opened(protocol, wire.remote)
         if self.close_cause is not None:
-            connection.finish(self.close_cause, self._answer, flush=True)
+            self.enter(SocketPhase.CLOSING)
+            connection.begin_closing(self.close_cause, self._answer, ConnectionPhase.FLUSHING)
+        elif self.phase is not SocketPhase.OPEN:  # or it replaces another one
+            self.enter(SocketPhase.OPEN)
         self.reports.tell(("open", protocol))
         connection.start(held=self.held and self.close_cause is None)
         return connection
-
-    def abandon(self) -> None:
-        """End a socket that will have no connection any more, if it has none."""
-        self._opening = False
-        if not self._connections and not self._ended:
-            self.close_cause = self.close_cause or Close.received(1006)
-            self._end()
 
     def own(self, *disposables: abc.DisposableBase) -> None:
         """Take charge of disposables: they go when the socket goes, and the socket goes when one of them does."""
@@ -125,12 +109,12 @@ class Lifecycle:
         """Send what an Observable emits, on the event loop's scheduler; its end is the socket's."""
         scheduler = LoopScheduler(self.thread.loop)
         self.subscription = Linked(observable.subscribe(self.outgoing, scheduler=scheduler), self)
-        if self._ended:
+        if self.gone:
             self.subscription.dispose()
 
     def at_end(self, action: Callable[[], object]) -> None:
         """Run an action when the socket ends, just before `closed` tells; at once if it has."""
-        if self._ended:
+        if self.gone:
             action()
         else:
             self._at_end += (action,)
@@ -162,26 +146,27 @@ class Lifecycle:
     # Closing
 
     def close(self, close: Close, *, flush: bool = True) -> None:
-        """Begin to close, if nothing has yet: send what is queued (`flush`) and `close`, within the deadline."""
+        """Begin to close, unless it closes already: send what is queued (`flush`) and `close`, within the deadline."""
         if self.close_cause is not None:
             return
-        self.close_cause = self._answer = close = close.passed_on()
-        self.incoming.end()
-        self.outgoing.stop()
+        self._answer = close = close.passed_on()
+        parting = self.connection is None
+        self._begin_closing(close, SocketPhase.PARTING if parting else SocketPhase.CLOSING)
+        if parting and self.outgoing.offline:
+            loop = self.thread.loop
+            self._deadline = loop.call_later(self.settings.close_timeout, self.abort)
+            if not self.outgoing.waits:
+                loop.call_soon(self.no_connection_follows)
+        connections = self._connections
+        for connection in connections:
+            connection.start_deadline()
+        self._perform(self.incoming.end, self.outgoing.stop)
         if not flush:
-            self.reports.give_back(self.outgoing.discard())
-        for connection in self._connections:
-            connection.finish(close, close, flush=flush and connection is self.connection)
-            connection.wire.resume()
-        if self.outgoing.offline:
-            self._close_offline()
-
-    def _close_offline(self) -> None:
-        """Wait within the deadline for a connection if there is something to send; end soon if not."""
-        loop = self.thread.loop
-        if not self.outgoing.buffered[0]:
-            loop.call_soon(self.abandon)
-        self._deadline = loop.call_later(self.settings.close_timeout, self.give_up)
+            self._perform(self._give_up_queue)
+        for connection in connections:
+            flushes = flush and connection is self.connection
+            phase = ConnectionPhase.FLUSHING if flushes else ConnectionPhase.CLOSING
+            self._perform(lambda c=connection, p=phase: c.begin_closing(close, close, p), connection.wire.resume)
 
     def dispose(self) -> None:
         """Close with 1000; from any thread."""
@@ -189,96 +174,118 @@ class Lifecycle:
 
     def overflow(self) -> None:
         """Close because the peer reads too slowly; what waits would only make it slower."""
-        close = Close(1013, "Too Slow")
-        if self._renewal is None or self.connection is None:
+        close, connection = Close(1013, "Too Slow"), self.connection
+        if self._renew is None or connection is None:
             self.close(close, flush=False)
-        else:
-            self.connection.finish(close, close, flush=False)
-            self.ending(self.connection, close)
+        elif connection.begin_closing(close, close):
+            self.connection_ending(connection, close)
 
-    def give_up(self) -> None:
+    def abort(self) -> None:
         """End at once what has not ended."""
-        if not self._ended:
-            self.close_cause = self.close_cause or Close.received(1006)
-            for connection in self._connections:
-                connection.wire.abort()
-            self.abandon()
+        if self.close_cause is None:
+            self._begin_closing(Close.received(1006), SocketPhase.CLOSING)
+        self._perform(*(connection.wire.abort for connection in self._connections))
+        self.no_connection_follows()
 
-    def _end(self) -> None:
+    def no_connection_follows(self) -> None:
+        """End, unless a connection is there: none is on its way any more."""
+        if not self._connections and not self.gone:
+            if self.close_cause is None:
+                self._begin_closing(Close.received(1006), SocketPhase.CLOSING)
+            elif self.phase is SocketPhase.PARTING:
+                self.enter(SocketPhase.CLOSING)
+            self.finalize()
+
+    def finalize(self) -> None:
+        """End the streams and what the socket owns, once and in order; each whatever the others raise."""
         assert self.close_cause is not None
-        self._ended = True
+        close, actions, self._at_end = self.close_cause, self._at_end, ()
+        self.enter(SocketPhase.CLOSED)
         if self._deadline is not None:
             self._deadline.cancel()
-        self.incoming.end()
-        self.outgoing.stop()
-        self.reports.errors.end()
-        self.outgoing.dropped.end()
+        subscription = () if self.subscription is None else (self.subscription.dispose,)
+        try:
+            self._perform(
+                *(self.incoming.end, self.outgoing.stop, self.reports.errors.end, self.outgoing.dropped.end),
+                *(self._give_up_queue, self.reports.undelivered.end, *subscription, *actions),
+                lambda: self._tell_closed(close),
+            )
+        finally:
+            self.closed.settle(close)
+
+    def _begin_closing(self, cause: Close, phase: SocketPhase) -> None:
+        self.close_cause = cause
+        self.enter(phase)
+
+    def _give_up_queue(self) -> None:
         self.reports.give_back(self.outgoing.discard())
-        self.reports.undelivered.end()
-        actions, self._at_end = self._at_end, ()
-        if self.subscription is not None:
-            self._call(self.subscription.dispose)
-        for action in actions:
-            self._call(action)
+
+    def _tell_closed(self, close: Close) -> None:
         self.counters.ended = time.monotonic()
         by_peer = self.connection is not None and self.connection.closed_by_peer
-        self.reports.log.closed(self.close_cause, self.counters, dropped=self.outgoing.dropped_count, by_peer=by_peer)
-        if self.registry is not None:
-            self.registry.remove(self)
-        self.closed.settle(self.close_cause)
+        dropped = self.outgoing.dropped_count
+        self._perform(
+            lambda: self.reports.log.closed(close, self.counters, dropped=dropped, by_peer=by_peer),
+            lambda: self.on_closed and self.on_closed(self),
+        )
 
-    def _call(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except Exception as error:
-            self.reports.log.unobserved(error)
+    def _perform(self, *steps: Callable[[], object]) -> None:
+        """Take all steps, whatever they raise: it is logged, and raised on at the end if it ends the program."""
+        fatal: BaseException | None = None
+        for step in steps:
+            try:
+                step()
+            except BaseException as error:
+                fatal = error if isinstance(error, FATAL) else fatal
+                self.reports.log.unobserved(not_cancelled(error, "what a socket owns"))
+        if fatal is not None:
+            raise fatal
 
     # The owner of outgoing and of the connections, and the source of what they emit
 
     @property
     def gone(self) -> bool:
         """Whether it has ended."""
-        return self._ended
+        return self.phase is SocketPhase.CLOSED
 
     def report(self, error: Exception) -> None:
         """Take what a subscriber has raised."""
         self.reports.report(error)
-
-    def lost(self, error: ConnectionLost) -> None:
-        """Take the error of a connection that is gone without a close frame."""
-        if self.close_cause is None:
-            self.reports.lost(error)
 
     @property
     def congested(self) -> bool:
         """Whether the peer reads slower than we write, or not at all for now."""
         return self.outgoing.offline if self.connection is None else self.connection.wire.congested
 
-    def ending(self, connection: Connection, because: Exception) -> None:
-        """End the socket with its connection, unless another one follows."""
+    def connection_lost(self, error: ConnectionLost) -> None:
+        """Report that a connection is gone without a close frame."""
+        if self.close_cause is None:
+            self.reports.lost(error)
+
+    def connection_ending(self, connection: Connection, because: Exception) -> None:
+        """Close with the present connection, or go offline if another one follows."""
         if connection is not self.connection or self.close_cause is not None:
             return
         if isinstance(because, Close):
             self.reports.tell(("leave", because))
-        if self._renewal is not None:
-            self.connection, self._opening = None, True
+        announce = None if self._renew is None else self._renew(because)
+        if announce is not None:
+            self.enter(SocketPhase.OFFLINE)
+            self.connection = None
             self.outgoing.disconnected(connection)
-            if self._renewal.follows(because):
-                return
-            self.connection, self._opening, self.outgoing.offline = connection, False, False
-        self.close_cause = connection.cause
-        self.incoming.end()
-        self.outgoing.stop()
-        self.reports.give_back(self.outgoing.discard())
-        connection.wire.resume()
+            announce()
+            return
+        assert connection.cause is not None
+        self._begin_closing(connection.cause, SocketPhase.CLOSING)
+        self._perform(self.incoming.end, self.outgoing.stop, self._give_up_queue, connection.wire.resume)
 
-    def ended(self, connection: Connection) -> None:
+    def connection_closed(self, connection: Connection) -> None:
         """Report what may not have arrived; end with the last connection."""
         self._connections = tuple(other for other in self._connections if other is not connection)
         if connection.receipts is not None:
             self.reports.give_back(connection.receipts.unconfirmed())
-        if self.close_cause is not None and not self._connections and not (self._opening and self._deadline):
-            self._end()
+        if self.phase is SocketPhase.CLOSING and not self._connections:
+            self.finalize()
         else:
             assert connection.cause is not None
             self.reports.tell(("close", connection.cause))

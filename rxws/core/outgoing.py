@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock, get_ident
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from reactivex import abc
 
 from rxws.close import Close
 from rxws.codecs import Codec
-from rxws.core.buffer import Full, HighWater, Holdable, make_buffer
+from rxws.core.buffer import Full, HighWater, make_buffer
 from rxws.core.encoding import encode
 from rxws.core.offline import OfflineQueue
-from rxws.core.reports import Reports
+from rxws.core.owner import Owner
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
 from rxws.errors import EncodeError
 from rxws.options import Settings
@@ -24,25 +24,6 @@ from rxws.stats import Counters
 
 T = TypeVar("T")
 _lock = Lock()
-
-
-class Owner(Holdable, Protocol):
-    """What `outgoing` asks of its socket."""
-
-    reports: Reports
-
-    @property
-    def congested(self) -> bool:
-        """Whether the transport takes no more for now."""
-        ...
-
-    def close(self, close: Close) -> None:
-        """Close."""
-        ...
-
-    def overflow(self) -> None:
-        """Close, since the buffer is full."""
-        ...
 
 
 class Outgoing(Sink[T]):
@@ -144,6 +125,11 @@ class Outgoing(Sink[T]):
         return len(self._buffer), self._buffer.weight
 
     @property
+    def waits(self) -> bool:
+        """Whether any message waits."""
+        return self._buffer.weight > 0
+
+    @property
     def has_room(self) -> bool:
         """Whether less waits than the high-water mark, or the socket takes nothing more anyway."""
         return not self._high_water.holding
@@ -162,8 +148,6 @@ class Outgoing(Sink[T]):
         for item in items:
             counters.sent += 1
             counters.sent_bytes += len(item.data)
-        if self._buffer.weight and self._wire is not None:
-            self._wire.wake()
         if self._high_water.holding:
             self._high_water.look()
         return items

@@ -158,4 +158,4 @@ async def closing_on_exit(life: Lifecycle) -> AsyncGenerator[None, None]:
             raise
         await life.closed
     finally:
-        life.give_up()
+        life.abort()

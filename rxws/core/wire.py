@@ -12,6 +12,7 @@ from contextvars import Context
 from typing import Any, Final, Protocol
 
 from rxws.close import Close
+from rxws.core.phases import Phased, WirePhase
 
 MESSAGE_WEIGHT: Final = 64
 """What a message weighs besides its bytes, about its cost as Python objects: empty ones are bounded too."""
@@ -74,12 +75,15 @@ class Endpoint(Protocol):
     """The socket, as its wire sees it. All calls come from the event loop's thread."""
 
     context: Context
-    """Where messages are handed on: the socket is their origin in it."""
+    """Where messages are handed on: the socket is their source in it."""
+
+    more: bool
+    """Whether there is more to take, after `take`."""
 
     def take(self, limit: int) -> Sequence[Frame] | Close:
         """Give up the next frames to write: they weigh `limit` at most, or are one, or there are none now.
 
-        Wakes the wire if more waits. Nothing follows a `Close`.
+        Nothing follows a `Close`.
         """
         ...
 
@@ -88,15 +92,15 @@ class Endpoint(Protocol):
         ...
 
     def part_received(self) -> None:
-        """Take note that bytes have come of a message that is not whole; `unfinished` tells since when."""
+        """Note that bytes have come of a message that is not whole; `unfinished` tells since when."""
         ...
 
     def sign_of_life(self) -> None:
-        """Take note that a congested transport has room again."""
+        """Note that a congested transport has room again."""
         ...
 
     def ping_received(self) -> None:
-        """Take note of a ping of the peer's; the wire answers it."""
+        """Note a ping of the peer's; the wire answers it."""
         ...
 
     def pong_received(self, data: bytes) -> None:
@@ -118,6 +122,9 @@ class Endpoint(Protocol):
 
 class Wire(Protocol):
     """A transport that speaks WebSocket, as its socket sees it. No call blocks; `wake` alone may call back at once."""
+
+    phase: WirePhase
+    """What it does with what the peer sends."""
 
     @property
     def remote(self) -> str | None:
@@ -177,6 +184,21 @@ class Wire(Protocol):
     def abort(self) -> None:
         """Drop the connection at once, with all that was not sent; `connection_lost` follows soon."""
         ...
+
+
+class PlainWire(Phased):
+    """A wire to which messages go through `take` alone."""
+
+    def offer(self, frame: Frame) -> bool:
+        """Refuse it."""
+        return False
+
+    def withdraw(self) -> list[Frame]:
+        """Give back nothing: nothing was taken."""
+        return []
+
+    def flush(self) -> None:
+        """Do nothing: nothing was taken."""
 
 
 def close_received(endpoint: Endpoint, code: int | None, reason: str) -> None:

@@ -84,7 +84,7 @@ class Hub:
             self.refuse("limit", life.reports.log)
         else:
             self._taken.add(life)
-            life.registry = self
+            life.on_closed = self.remove
             return True
         return False
 
@@ -98,7 +98,7 @@ class Hub:
         with self._lock:
             self._sockets[life] = socket
         self.opened_total += 1
-        life.registry = self
+        life.on_closed = self.remove
         if self._shutting_down:
             self._shut(life)
         self._opened.emit(socket)
@@ -128,7 +128,7 @@ class Hub:
 
     def _shut(self, life: Lifecycle) -> None:
         life.close(self._shutdown_close)
-        life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.give_up).cancel)
+        life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.abort).cancel)
 
 
 async def _ended(life: Lifecycle) -> None:

@@ -65,7 +65,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
                 await upgrade.open()
                 return upgrade.life, upgrade.response, start()
             except BaseException:
-                upgrade.life.give_up()
+                upgrade.life.abort()
                 raise
 
         async def handle(*args: Any) -> web.StreamResponse:
@@ -75,7 +75,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
                 if task is not None:
                     await cleaned_up(life, task)
             finally:
-                life.give_up()
+                life.abort()
             return response
 
         functools.update_wrapper(handle, function)
@@ -112,7 +112,7 @@ async def _accept(request: web.Request, settings: Settings) -> AsyncGenerator[We
         async with closing_on_exit(upgrade.life):
             yield upgrade.socket
     finally:
-        upgrade.life.give_up()
+        upgrade.life.abort()
 
 
 def setup(

@@ -10,14 +10,15 @@ from typing import Any, Literal, cast
 from rxws.close import Close
 from rxws.core.handler import OPTIONS, Handler
 from rxws.core.lifecycle import Lifecycle
+from rxws.core.phases import WirePhase
 from rxws.core.socket import WebSocket
-from rxws.core.wire import Endpoint, Frame, Ping, Text
+from rxws.core.wire import Endpoint, Frame, Ping, PlainWire, Text
 from rxws.options import check
 
 Seen = Literal["message", "close", "hold", "resume"]
 
 
-class MemoryWire:
+class MemoryWire(PlainWire):
     """A wire that ends in a peer which a test plays; what the socket sends is in `sent`.
 
     The peer reads at once, unless `congested` is set. It answers a close frame, unless `mute` is set. As on a real
@@ -43,13 +44,12 @@ class MemoryWire:
         self.aborted = False
         self.ignored = False
         """Whether what the peer sends is dropped."""
+        self.phase = WirePhase.NEW
         self.log: list[tuple[float, Seen, Any]] = []
         """What has reached the peer and when, by the event loop's clock, and when reading was held."""
         self._close_timeout = close_timeout
         self._congested = False
         self._held = False
-        self._started = False
-        self._ended = False
         self._arrived: deque[str | bytes] = deque()
         self._last: list[Callable[[], object]] = []  # what is done when all that has arrived is delivered
         self._deadline: asyncio.TimerHandle | None = None
@@ -85,7 +85,7 @@ class MemoryWire:
 
     def pong(self, data: bytes) -> None:
         """Let a pong arrive."""
-        if not self._ended:
+        if not self.ended:
             self._peer().pong_received(data)
 
     def drop(self, error: BaseException | None = None) -> None:
@@ -95,7 +95,7 @@ class MemoryWire:
     @property
     def ended(self) -> bool:
         """Whether the connection is gone."""
-        return self._ended
+        return self.phase is WirePhase.LOST
 
     @property
     def congested(self) -> bool:
@@ -116,23 +116,12 @@ class MemoryWire:
         """Begin."""
         self._endpoint = endpoint
         self.fresh = fresh
-        self._started = True
+        self.advance(WirePhase.READING)
         self._soon(self._deliver)
 
     def wake(self) -> None:
         """Take soon what waits."""
         self._soon(self._take)
-
-    def offer(self, frame: Frame) -> bool:
-        """Refuse it: what is sent is taken soon."""
-        return False
-
-    def withdraw(self) -> list[Frame]:
-        """Give back nothing: nothing was taken."""
-        return []
-
-    def flush(self) -> None:
-        """Do nothing: what is sent is taken soon."""
 
     def hold(self) -> None:
         """Let what arrives wait."""
@@ -149,6 +138,7 @@ class MemoryWire:
     def ignore(self) -> None:
         """Drop what arrives."""
         self.ignored = True
+        self.advance(WirePhase.IGNORING)
 
     def abort(self) -> None:
         """Drop the connection soon."""
@@ -156,7 +146,7 @@ class MemoryWire:
         self._soon(lambda: self._lose(None))
 
     def _take(self) -> None:
-        while not self._congested and not self._ended and self.close_sent is None:
+        while not self._congested and not self.ended and self.close_sent is None:
             match self._peer().take(0):
                 case [Ping(data)]:
                     self.pings.append(data)
@@ -174,7 +164,7 @@ class MemoryWire:
                     return
 
     def _deliver(self) -> None:
-        while self._started and self._arrived and not self._held and not self._ended:
+        while self.phase is not WirePhase.NEW and self._arrived and not self._held and not self.ended:
             peer = self._peer()
             peer.context.copy().run(peer.message_received, self._arrived.popleft())
         if not self._arrived:
@@ -182,7 +172,7 @@ class MemoryWire:
 
     def _at_last(self, action: Callable[[], object]) -> None:
         self._last.append(action)
-        if not self._arrived or self._ended:
+        if not self._arrived or self.ended:
             self._finish()
         elif self._deadline is None:
             self._deadline = asyncio.get_running_loop().call_later(self._close_timeout, self._finish)
@@ -194,6 +184,7 @@ class MemoryWire:
 
     def _close(self, close: Close) -> None:
         self.mute = False
+        self.advance(WirePhase.PEER_CLOSED)
         self._peer().close_received(close)
         if self.close_sent is not None:
             self._soon(lambda: self._lose(None))
@@ -201,8 +192,8 @@ class MemoryWire:
     def _lose(self, error: BaseException | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.enter(WirePhase.LOST)
             if self._endpoint is not None:
                 self._endpoint.connection_lost(error)
 

@@ -134,7 +134,7 @@ class _Stage:
         closed.cancel()
         self.close = life.close_cause
         self.kept.dispose()
-        life.give_up()
+        life.abort()
         await asyncio.sleep(0)
 
     async def serve(self, protocol: str | None, request: Any, options: Mapping[str, Any]) -> None:

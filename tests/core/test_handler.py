@@ -805,7 +805,7 @@ async def test_let_through() -> None:
     life = Lifecycle(check({}))
     with pytest.raises(PermissionError):
         Handler(refuses).compose(life, rxws.WebSocket(life), let_through=(PermissionError,))
-    life.abandon()
+    life.no_connection_follows()
 
 
 async def test_def_error_seen_by_observer() -> None:

@@ -322,9 +322,9 @@ async def test_abandoned_before_open() -> None:
     """A socket that never opens ends once when it is abandoned."""
     life = Lifecycle(check({}))
     log = watch(incoming=life.incoming, closed=life.closed)
-    life.abandon()
-    life.abandon()
-    life.give_up()
+    life.no_connection_follows()
+    life.no_connection_follows()
+    life.abort()
     assert log == ["incoming|", ("closed", rxws.Close.received(1006)), "closed|"]
 
 

@@ -73,7 +73,7 @@ class Machine(RuleBasedStateMachine):
         await (turns(then) if isinstance(then, int) else asyncio.sleep(then))
 
     def note(self, *names: str) -> None:
-        """HeaderWatch streams of the socket, and the order in which they end."""
+        """Watch streams of the socket, and the order in which they end."""
         for name in names:
             if name not in self.logs:
                 stream = getattr(self.socket, name)
@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
         "on_error": lambda socket: socket.outgoing.on_error(ValueError("sent")),
         "on_next": lambda socket: socket.outgoing.on_next(rxws.Close(4004)),
         "subscription": lambda socket: socket.subscription and socket.subscription.dispose(),
-        "give up": lambda socket: socket._life.give_up(),
+        "give up": lambda socket: socket._life.abort(),
     }
 
     def call_after_the_end(self) -> None:

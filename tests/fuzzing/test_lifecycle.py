@@ -155,7 +155,7 @@ class Life(Machine):
     # The peer
 
     def send_from_peer(self, message: str) -> None:
-        if not self.peer_done and not self.peer._ended:
+        if not self.peer_done and not self.peer.ended:
             self.peer_sent.append(message)
             self.peer.send(message)
 
@@ -169,7 +169,7 @@ class Life(Machine):
 
     @event
     def the_peer_stops_reading_or_reads_on(self) -> None:
-        if not self.peer._ended:
+        if not self.peer.ended:
             self.peer.congested = not self.peer.congested
 
     @event
@@ -182,7 +182,7 @@ class Life(Machine):
             self.peer.pong(self.peer.pings[-1])
 
     def end_of_peer(self, action: Callable[[], object]) -> None:
-        if not self.peer_done and not self.peer._ended:
+        if not self.peer_done and not self.peer.ended:
             self.peer_done = True
             action()
 

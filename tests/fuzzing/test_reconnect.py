@@ -11,6 +11,7 @@ from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from reactivex import abc
 
 import rxws
+from rxws.core.phases import WirePhase
 from rxws.errors import ConnectError
 from rxws.testing import MemoryDialer, MemoryWire, connect
 from tests.fuzzing.machine import CLOSE_TIMEOUT, THEN, Machine, event, happenings, often
@@ -56,7 +57,7 @@ class Return(Machine):
     # The peers
 
     def with_peer(self, event: Callable[[MemoryWire], object]) -> None:
-        if self.dialer.wires and not self.dialer.peer._ended and self.dialer.peer._started:
+        if self.dialer.wires and not self.dialer.peer.ended and self.dialer.peer.phase is not WirePhase.NEW:
             event(self.dialer.peer)
 
     @often
@@ -164,7 +165,7 @@ class Return(Machine):
         super().check()
         assert isinstance(self.values("states")[-1], rxws.Closed)
         assert self.dialer.closed
-        assert all(wire._ended for wire in self.dialer.wires)
+        assert all(wire.ended for wire in self.dialer.wires)
         assert self.ended_topics >= self.topics
         sent = Counter(message for wire in self.dialer.wires for message in wire.sent)
         lost = Counter([*self.values("dropped"), *self.values("undelivered")])

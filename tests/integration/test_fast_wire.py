@@ -16,6 +16,7 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
+from rxws.core.phases import WirePhase
 from rxws.rx.holds import current_source
 from rxws.wires.aiohttp.fast.chunks import SLICE
 from rxws.wires.aiohttp.fast.wire import FastWire
@@ -185,7 +186,7 @@ async def test_transport_is_not_closed_within_its_calls(monkeypatch: pytest.Monk
 
         with monkeypatch.context() as patch:
             patch.setattr(wire, "_transport", Transport())
-            patch.setattr(wire, "_deaf", True)
+            patch.setattr(wire, "phase", WirePhase.PEER_CLOSED)
             wire._leave()
             assert closes == []
             await asyncio.sleep(0)

@@ -66,9 +66,9 @@ async def test_failed_handshake() -> None:
     hub = Hub(1, 1001, 1)
     life = Lifecycle(check({}))
     assert hub.admit(life)
-    life.abandon()
+    life.no_connection_follows()
     assert (await life.closed).code == 1006
-    life.abandon()
+    life.no_connection_follows()
     assert hub.admit(Lifecycle(check({})))
 
 

@@ -20,14 +20,15 @@ def _probe() -> Literal["fast", "public"]:
     try:
         from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser, next_message
 
-        tap = DirectQueue(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
+        queue = DirectQueue(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
         seen: list[str] = []
-        tap.receive, tap.left = seen.append, 1
-        parser = make_parser(tap, 100)
+        queue.receive, queue.left = seen.append, 1
+        queue.open()
+        parser = make_parser(queue, 100)
         parser.feed_data(b"\x81\x02hi\x81\x02ho")
-        queued = cast("Any", tap)._buffer
-        passed = seen == ["hi"] and queued and next_message(tap)[1] == "ho" and not queued
-        return "fast" if passed and tap.exception() is None else "public"
+        queued = cast("Any", queue)._buffer
+        passed = seen == ["hi"] and queued and next_message(queue)[1] == "ho" and not queued
+        return "fast" if passed and queue.exception() is None else "public"
     except Exception:
         return "public"
 
@@ -52,7 +53,7 @@ def open_wire(ws: AnyWebSocket, close_timeout: float, *, limit: int = 0, arrived
 
 
 def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int) -> None:
-    """Put a tap in the place of the queue of a response that is being prepared, before anything was parsed.
+    """Put a `DirectQueue` in the place of the queue of a response that is being prepared, before anything was parsed.
 
     The response is then the fast wire's alone.
     """

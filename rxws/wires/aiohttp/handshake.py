@@ -33,7 +33,7 @@ class Response(web.WebSocketResponse):
         )
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
-        """Start as aiohttp does, but put a tap in the place of its queue before it parses anything.
+        """Start as aiohttp does, but put a `DirectQueue` in the place of its queue before it parses anything.
 
         A client has to wait for the answer (RFC 6455, section 4.1); a few frames of one that does not are let pass.
         Many would all be parsed now, and stop the event loop.

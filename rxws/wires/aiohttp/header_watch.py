@@ -35,7 +35,7 @@ class HeaderWatch:
     def __init__(
         self, parser: Any, queue: Any, time: Callable[[], float], *, limit: int = 0, arrived: bytes = b""
     ) -> None:
-        """HeaderWatch from the first byte on; `arrived` is what the parser has been given already.
+        """Watch from the first byte on; `arrived` is what the parser has been given already.
 
         A frame of `limit` bytes or more, if that is not 0, is an error of the `queue` when its header is there: older
         parsers would collect it first.

@@ -19,34 +19,44 @@ DECODE_TEXT: Final = (
 
 
 class DirectQueue(WebSocketDataQueue):
-    """aiohttp's queue, but while `receive` is set it gets the data messages, within the call that parses them.
+    """aiohttp's queue, but while it is open `receive` gets the data messages, within the call that parses them.
 
-    What else comes is queued, and closes the tap: nothing may overtake what is queued.
+    Anything else that comes is queued, and closes it: nothing may overtake what is queued.
     """
 
-    __slots__ = ("left", "receive", "weight")
+    __slots__ = ("is_open", "left", "receive", "weight")
+    receive: Callable[[Any], object]
+    """What gets the messages: the endpoint's `message_received`."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.receive: Callable[[Any], object] | None = None
+        self.is_open = False
         self.left = 0
         """Messages that may still pass in this turn of the event loop."""
         self.weight = 0
         """Bytes on the wire of the messages that have passed, if each was one masked frame below 64 KiB; else less."""
 
+    def open(self) -> None:
+        """Let messages pass from now on."""
+        self.is_open = True
+
+    def close(self) -> None:
+        """Queue what comes from now on."""
+        self.is_open = False
+
     def feed_data(self, data: Any, size: int) -> None:
         """Hand on a message, or queue it."""
-        if self.receive is not None and self.left and (data[0] is TEXT or data[0] is BINARY):
+        if self.is_open and self.left and (data[0] is TEXT or data[0] is BINARY):
             self.left -= 1
             self.weight += size + 6 if size < 126 else size + 8
             self.receive(data[1])
         else:
-            self.receive = None
+            self.is_open = False
             super().feed_data(data, size)
 
     def set_exception(self, exc: BaseException, *args: Any, **kwargs: Any) -> None:
-        """Take note of what the peer did wrong; nothing passes any more."""
-        self.receive = None
+        """Keep what the peer did wrong; nothing passes any more."""
+        self.is_open = False
         super().set_exception(exc, *args, **kwargs)
 
 

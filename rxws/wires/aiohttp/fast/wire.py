@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from rxws.close import Close
+from rxws.core.phases import Phased, WirePhase
 from rxws.core.wire import Endpoint, Frame, close_received
 from rxws.wires.aiohttp.fast.chunks import CHUNK, MESSAGES_A_TURN, PIECE, SLICE, ReadBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, TEXT, DirectQueue, next_message
@@ -31,19 +32,21 @@ from rxws.wires.aiohttp.inside import (
 )
 from rxws.wires.aiohttp.read_ahead import ReadAhead
 
+READING: Final = WirePhase.READING
+
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[memoryview, memoryview], Turns]] = WeakKeyDictionary()
 
 
-class FastWire(asyncio.BufferedProtocol):
+class FastWire(Phased, asyncio.BufferedProtocol):
     """A prepared aiohttp WebSocket, of either side, without compression."""
 
     __slots__ = (  # a dictionary of so many would take 1.5 KiB
-        *("_aiohttp", "_close_timeout", "_deadline", "_deaf", "_direct", "_endpoint", "_held", "_last", "_loop"),
-        *("_parse", "_parser", "_queue", "_read_ahead", "_read_buffer", "_receive", "_run", "_scheduled", "_started"),
-        *("_transport", "_violated", "_watch", "_writer", "_ws", "offer"),
+        *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_endpoint", "_held", "_last", "_loop"),
+        *("_parse", "_parser", "_queue", "_read_ahead", "_read_buffer", "_receive", "_run", "_scheduled", "phase"),
+        *("_transport", "_headers", "_writer", "_ws", "offer"),
     )
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: HeaderWatch, close_timeout: float) -> None:
@@ -53,7 +56,7 @@ class FastWire(asyncio.BufferedProtocol):
         self._aiohttp = protocol_of(ws)
         self._parser = parser
         self._parse = watch.parser.feed_data  # aiohttp's WebSocketReader.feed_data, which calls DirectQueue.feed_data
-        self._watch = watch
+        self._headers = watch
         self._queue: Any = cast("Any", ws)._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
         self._close_timeout = close_timeout
@@ -69,10 +72,9 @@ class FastWire(asyncio.BufferedProtocol):
         self._read_ahead: ReadAhead | None = None
         self._last: tuple[Callable[[], object], ...] = ()  # what is done when all that is parked has been delivered
         self._deadline: asyncio.TimerHandle | None = None
-        self._started = self._held = False
+        self.phase = WirePhase.NEW
+        self._held = False
         self._scheduled = False  # messages that are there already will be handed on
-        self._deaf = False  # nothing that the peer sends matters any more
-        self._violated = False
 
     @property
     def remote(self) -> str | None:
@@ -92,18 +94,20 @@ class FastWire(asyncio.BufferedProtocol):
     @property
     def unfinished(self) -> float | None:
         """Since when a message is on its way."""
-        return self._watch.since
+        return self._headers.since
 
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Take the place of aiohttp's protocol; what that has read comes soon."""
         self._endpoint = endpoint
         self._receive = endpoint.message_received  # Connection.message_received
         self._run = endpoint.context.run  # the Context names the socket as the source of its messages
-        self._writer.start(endpoint.take, self._leave)  # Connection.take
-        self._started = True
+        self._writer.start(endpoint, self._leave)
+        self.enter(READING)
+        if self._direct is not None:
+            self._direct.receive = endpoint.message_received  # Connection.message_received
         if fresh:
             keep_fresh(self._ws)
-        self._watch.begin(endpoint.part_received)
+        self._headers.begin(endpoint.part_received)
         if self._aiohttp.connected:
             self._transport.set_protocol(self)
             self._continue_soon()
@@ -114,26 +118,29 @@ class FastWire(asyncio.BufferedProtocol):
         """Park what comes, and stop reading when the read-ahead is used up."""
         self._held = True
         if self._direct is not None:
-            self._direct.receive = None
+            self._direct.close()
 
     def resume(self) -> None:
         """Deliver what was parked, soon."""
         self._held = False
         if self.blind:
-            self._watch.excuse()
+            self._headers.excuse()
         self._continue_soon()
 
     def ignore(self) -> None:
         """Read only to see the peer leave."""
-        self._deaf = self._violated = True
+        self.advance(WirePhase.IGNORING)
         self._queue._buffer.clear()
         self._read_buffer.resume()
 
     def abort(self) -> None:
         """Drop the connection."""
         self._writer.congested = True
-        self._transport.abort()
-        if not self._started:
+        try:
+            self._transport.abort()
+        except Exception as error:
+            self._loop.call_soon(self.connection_lost, error)
+        if self.phase is WirePhase.NEW:
             release(self._ws)
 
     # Reading
@@ -144,31 +151,34 @@ class FastWire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse a chunk, and hand on its messages."""
-        if self._deaf:
+        if self.phase is not READING:
             return
-        tap, outlet, watch, lent = self._direct, self._writer, self._watch, self._read_buffer.lent
+        direct, writer, headers, lent = self._direct, self._writer, self._headers, self._read_buffer.lent
         data = lent[:nbytes].tobytes()
         passing = False
-        if tap is None or tap.receive is None:
+        if direct is None or not direct.is_open:
             self._parser.feed_data(data)
         else:
-            tap.left, tap.weight = MESSAGES_A_TURN, 0
-            outlet.busy = True
-            self._run(self._parse, data)
-            outlet.busy = False
-            if tap.weight != nbytes or watch.since is not None:  # more than whole messages, or longer ones
-                watch.parsed(data)
-            passing = tap.receive is not None
+            direct.left, direct.weight = MESSAGES_A_TURN, 0
+            writer.busy = True
+            try:
+                self._run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
+            finally:
+                writer.busy = False
+            if direct.weight != nbytes or headers.since is not None:  # more than whole messages, or longer ones
+                headers.parsed(data)
+            passing = direct.is_open
         if not passing:
             if not self._scheduled:
                 self._run(self._dispatch)
-        elif outlet.taken or outlet.awake:
-            if nbytes > MUCH or outlet.alone:
-                outlet.flush()
+        elif writer.taken or writer.awake:
+            if nbytes > MUCH or writer.alone:
+                writer.flush()
             else:
-                outlet.write_soon()
+                writer.write_soon()
         if nbytes == len(lent):
-            self._read_buffer.filled(watch.frames if tap is None else max(watch.frames, MESSAGES_A_TURN - tap.left))
+            passed = 0 if direct is None else MESSAGES_A_TURN - direct.left
+            self._read_buffer.filled(max(headers.frames, passed))
             if self._read_buffer.paused:
                 self._continue_soon()
 
@@ -177,44 +187,53 @@ class FastWire(asyncio.BufferedProtocol):
         self._writer.congested = True
 
     def _continue_soon(self) -> None:
-        if not self._scheduled and self._started:
+        if not self._scheduled and self.phase is not WirePhase.NEW:
             self._scheduled = True
             self._loop.call_soon(self._dispatch, context=self._endpoint.context)
 
     def _dispatch(self) -> None:
-        """Hand on what is queued and parked, as much as a turn of the event loop may have; then write."""
+        """Hand on what is there, as much as a turn of the event loop may have; then read on, and write."""
         self._scheduled = False
-        queue, parked, outlet = self._queue, self._read_ahead, self._writer
-        arrived = queue._buffer
-        outlet.busy = True
-        for _ in range(MESSAGES_A_TURN):
-            if parked and not self._held:
-                self._receive(parked.take())
-            elif arrived and not (parked and parked.full):
-                kind, data, extra = next_message(queue)
-                if kind is not TEXT and kind is not BINARY:
-                    self._control(kind, data, extra)
-                elif self._held or parked:
-                    parked = self._read_ahead = parked or ReadAhead()
-                    parked.put(data)
-                else:
-                    self._receive(data)
-            else:
-                break
-        else:
-            if arrived:
-                self._read_buffer.pause()
+        arrived, writer = self._queue._buffer, self._writer
+        writer.busy = True
+        try:
+            left_over = self._hand_on()
+        except BaseException:
             self._continue_soon()
-        outlet.busy = False
-        if self.blind:
+            raise
+        finally:
+            writer.busy = False
+        if left_over:
+            self._continue_soon()
+        if self.blind or (left_over and arrived):
             self._read_buffer.pause()
         if not arrived:
             self._read_buffer.resume()
             self._look_for_the_end()
-        if self._direct is not None and not (arrived or parked or self._held or self._deaf):
-            self._direct.receive = self._receive
-        if outlet.taken or outlet.awake or outlet.pongs:
-            outlet.write_soon()
+            if self._direct is not None and self.phase is READING and not (self._read_ahead or self._held):
+                self._direct.open()
+        if writer.taken or writer.awake or writer.pongs:
+            writer.write_soon()
+
+    def _hand_on(self) -> bool:
+        """Hand on what is read ahead, then what is queued; return whether a turn's share was not enough."""
+        queue, ahead = self._queue, self._read_ahead
+        arrived = queue._buffer
+        for _ in range(MESSAGES_A_TURN):
+            if ahead and not self._held:
+                self._receive(ahead.take())  # Connection.message_received
+            elif not arrived or (ahead and ahead.full):
+                return False
+            else:
+                kind, data, extra = next_message(queue)
+                if kind is not TEXT and kind is not BINARY:
+                    self._control(kind, data, extra)
+                elif self._held or ahead:
+                    ahead = self._read_ahead = ahead or ReadAhead()
+                    ahead.put(data)
+                else:
+                    self._receive(data)  # Connection.message_received
+        return True
 
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
         if kind is WSMsgType.PING:
@@ -223,7 +242,7 @@ class FastWire(asyncio.BufferedProtocol):
         elif kind is not WSMsgType.CLOSE:
             self._endpoint.pong_received(bytes(data))
         else:
-            self._deaf = True
+            self.advance(WirePhase.PEER_CLOSED)
             self._queue._buffer.clear()  # nothing counts after a close frame (RFC 6455, section 5.5.1)
             if self._writer.closing:
                 self._transport.close()
@@ -231,15 +250,12 @@ class FastWire(asyncio.BufferedProtocol):
                 self._at_last(lambda: close_received(self._endpoint, data, extra))
 
     def _look_for_the_end(self) -> None:
-        if not self._deaf and (error := self._queue.exception()) is not None:
-            self._deaf = True
-            self._at_last(lambda: self._violation(error))
+        if self.phase is READING and (error := self._queue.exception()) is not None:
+            self.enter(WirePhase.IGNORING)
+            code = Close(int(getattr(error, "code", 1002)))
+            self._at_last(lambda: self._endpoint.protocol_violated(error, code))
         if self._last and not self._read_ahead:
             self._finish()
-
-    def _violation(self, error: Exception) -> None:
-        self._violated = True
-        self._endpoint.protocol_violated(error, Close(int(getattr(error, "code", 1002))))
 
     # Writing
 
@@ -270,25 +286,32 @@ class FastWire(asyncio.BufferedProtocol):
 
         To close with unread bytes around resets the connection, and may destroy our frame before the peer has read it.
         """
-        if self._violated:
+        if self.phase is WirePhase.IGNORING:
             end_writing(self._transport)
-        elif self._deaf:  # not at once: asyncio's transport may be about to say that it has written all
+        elif (
+            self.phase is WirePhase.PEER_CLOSED
+        ):  # not at once: asyncio's transport may be about to say that it has written all
             self._loop.call_soon(self._transport.close)
 
     # Ending
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End, after what was parked."""
-        self._aiohttp.connection_lost(exc)
-        self._watch.end()
-        self._deaf = True
-        self._writer.busy = False  # which a handler that raised a BaseException has left behind
-        self._ended(exc)
+        """End, after what was read ahead."""
+        try:
+            self._aiohttp.connection_lost(exc)
+        finally:
+            self._ended(exc)
 
     def _ended(self, error: Exception | None) -> None:
+        if self.phase is WirePhase.LOST:
+            return
+        self.enter(WirePhase.LOST)
+        self._headers.end()
         self._writer.congested = True
-        release(self._ws)
-        self._at_last(lambda: self._endpoint.connection_lost(error))
+        try:
+            release(self._ws)
+        finally:
+            self._at_last(lambda: self._endpoint.connection_lost(error))
 
     def _at_last(self, action: Callable[[], object]) -> None:
         """Act when what was parked is delivered: the end must not overtake it, nor wait for ever."""
@@ -303,4 +326,8 @@ class FastWire(asyncio.BufferedProtocol):
             self._deadline.cancel()
         while self._last:
             action, self._last = self._last[0], self._last[1:]
-            action()
+            try:
+                action()
+            except BaseException:
+                self._loop.call_soon(self._finish)  # the rest, whatever this one raised
+                raise

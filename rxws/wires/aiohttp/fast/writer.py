@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from rxws.close import Close
-from rxws.core.wire import Frame
+from rxws.core.wire import Endpoint, Frame
 from rxws.wires.aiohttp.fast import framing
 from rxws.wires.aiohttp.fast.chunks import CHUNK
 from rxws.wires.aiohttp.fast.framing import SHORT
@@ -60,7 +60,6 @@ PONGS: Final = 256
 """Pongs that wait; a peer that sends more pings than it reads pongs misses the oldest."""
 
 CLOSE, PONG = 8, 10
-Take = Callable[[int], Sequence[Frame] | Close]
 
 
 class FrameWriter:
@@ -70,7 +69,7 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_left", "_masks", "_on_close", "_take", "_transport", "_turns", "_wrote_in"),
+        *("_left", "_masks", "_on_close", "_endpoint", "_transport", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
 
@@ -94,12 +93,12 @@ class FrameWriter:
         """Whether our close frame is written."""
         self.pongs: deque[bytes] | None = None
         """What is to be answered to pings."""
-        self._take: Take | None = None
+        self._endpoint: Endpoint | None = None
         self._on_close: Callable[[], object] = transport.close
 
-    def start(self, take: Take, on_close: Callable[[], object]) -> None:
+    def start(self, endpoint: Endpoint, on_close: Callable[[], object]) -> None:
         """Begin; `on_close` is called when our close frame is written."""
-        self._take = take
+        self._endpoint = endpoint
         self._on_close = on_close
         self.awake = False
 
@@ -167,8 +166,10 @@ class FrameWriter:
 
     def flush(self) -> None:
         """Write all that the transport takes."""
-        take, transport = self._take, self._transport
-        if take is None or transport.is_closing():  # uvloop's raises when it is closing, where asyncio's does nothing
+        endpoint, transport = self._endpoint, self._transport
+        if (
+            endpoint is None or transport.is_closing()
+        ):  # uvloop's raises when it is closing, where asyncio's does nothing
             return
         if self.pongs and not (self.congested or self.closing):
             transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
@@ -176,19 +177,24 @@ class FrameWriter:
         if self.taken and not (self.congested or self.closing):
             self._write_taken()
         if self.awake:
-            self._pull(take)
+            self._pull(endpoint)
 
-    def _pull(self, take: Take) -> None:
+    def _pull(self, endpoint: Endpoint) -> None:
         """Write what the endpoint has, and what it sends meanwhile."""
         transport = self._transport
         busy, self.busy = self.busy, True
-        while self.awake and not (self.congested or self.closing or transport.is_closing()):
-            self.awake = False
-            if frames := take(BATCH):
-                self._write(frames)
-            if self.taken:
-                self._write_taken()
-        self.busy = busy
+        try:
+            while self.awake and not (self.congested or self.closing or transport.is_closing()):
+                self.awake = False
+                frames = endpoint.take(BATCH)
+                if endpoint.more:
+                    self.awake = True
+                if frames:
+                    self._write(frames)
+                if self.taken:
+                    self._write_taken()
+        finally:
+            self.busy = busy
         if self.closing and not transport.is_closing():
             self._on_close()
 

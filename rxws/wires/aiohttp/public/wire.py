@@ -12,7 +12,8 @@ from typing import Any, Final, cast
 from aiohttp import WebSocketError, WSMsgType
 
 from rxws.close import Close
-from rxws.core.wire import Endpoint, Frame, close_received
+from rxws.core.phases import WirePhase
+from rxws.core.wire import Endpoint, Frame, PlainWire, close_received
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
@@ -31,13 +32,13 @@ LINGER: Final = 0.02
 """Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
 
 
-class PublicWire:
+class PublicWire(PlainWire):
     """A prepared aiohttp WebSocket, of either side."""
 
     def __init__(self, ws: AnyWebSocket, watch: HeaderWatch, close_timeout: float) -> None:
         take_over(ws)
         self._ws = ws
-        self._watch = watch
+        self._headers = watch
         self._close_timeout = close_timeout
         self._transport = transport_of(ws)
         self._pacing = Pacing(ws, watch)
@@ -46,10 +47,8 @@ class PublicWire:
         self._read_ahead = ReadAhead()
         self._held = self.blind = False
         self._cause: BaseException | None = None
-        self._violated = False
-        self._closing = False
-        self._started = False
-        self._ended = False
+        self.phase = WirePhase.NEW
+        self._closing = False  # our close frame is sent
         self._work = asyncio.Event()
         self._space = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
@@ -69,13 +68,13 @@ class PublicWire:
     @property
     def unfinished(self) -> float | None:
         """Since when a message is on its way."""
-        return self._watch.since
+        return self._headers.since
 
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Start the two tasks."""
         self._endpoint = endpoint
-        self._started = True
-        self._watch.begin(endpoint.part_received)
+        self.advance(WirePhase.READING)
+        self._headers.begin(endpoint.part_received)
         self._pacing.start()
         if fresh:
             keep_fresh(self._ws)
@@ -86,17 +85,6 @@ class PublicWire:
         """Wake the writer."""
         self._work.set()
 
-    def offer(self, frame: Frame) -> bool:
-        """Refuse it: the writer writes all."""
-        return False
-
-    def withdraw(self) -> list[Frame]:
-        """Give back nothing: nothing was taken."""
-        return []
-
-    def flush(self) -> None:
-        """Do nothing: the writer has its turn soon."""
-
     def hold(self) -> None:
         """Park what comes, and stop reading when the read-ahead is used up."""
         self._held = True
@@ -105,13 +93,13 @@ class PublicWire:
         """Deliver what was parked, soon."""
         self._held = False
         if self.blind:
-            self._watch.excuse()
+            self._headers.excuse()
         self._deliver_soon()
 
     def ignore(self) -> None:
         """Read only to see the peer leave."""
-        self._violated = True
-        self._watch.ignore()
+        self.advance(WirePhase.IGNORING)
+        self._headers.ignore()
         self._pacing.forget()
 
     def abort(self) -> None:
@@ -134,6 +122,7 @@ class PublicWire:
                 case WSMsgType.PONG:
                     self._endpoint.pong_received(bytes(frame.data))
                 case WSMsgType.CLOSE if not self._closing:
+                    self.advance(WirePhase.PEER_CLOSED)
                     await self._delivered()
                     close_received(self._endpoint, frame.data, frame.extra or "")
                     return
@@ -141,8 +130,8 @@ class PublicWire:
                     await self._delivered()
                     return
                 case WSMsgType.ERROR if isinstance(frame.data, (WebSocketError, zlib.error)):
+                    self.advance(WirePhase.IGNORING)
                     await self._delivered()
-                    self._violated = True
                     self._endpoint.protocol_violated(frame.data, Close(int(getattr(frame.data, "code", 1002))))
                     return
                 case WSMsgType.CLOSING:
@@ -172,7 +161,7 @@ class PublicWire:
 
     def _deliver(self) -> None:
         for _ in range(FRAMES_A_TURN):
-            if not self._read_ahead or self._held or self._ended:
+            if not self._read_ahead or self._held or self.phase is WirePhase.LOST:
                 break
             self._endpoint.message_received(self._read_ahead.take())
         else:
@@ -225,7 +214,7 @@ class PublicWire:
         if self.congested:
             await self._aiohttp_protocol._drain_helper()
         shutting_down = getattr(self._aiohttp_protocol, "_close", False)  # aiohttp's server then ignores what comes
-        if self._violated or shutting_down:
+        if self.phase is WirePhase.IGNORING or shutting_down:
             await self._linger()
         elif self._reader is not None:
             await asyncio.wait({self._reader})
@@ -259,14 +248,17 @@ class PublicWire:
             self._space.set()
 
     def _end(self, error: BaseException | None) -> None:
-        if self._ended:
+        if self.phase is WirePhase.LOST:
             return
-        self._ended = True
-        self._watch.end()
-        for task in (self._reader, self._writer):
-            if task is not None:
-                task.cancel()
-        self._transport.abort()
-        release(self._ws)
-        if self._started:
-            self._endpoint.connection_lost(error)
+        started = self.phase is not WirePhase.NEW
+        self.enter(WirePhase.LOST)
+        try:
+            self._headers.end()
+            for task in (self._reader, self._writer):
+                if task is not None:
+                    task.cancel()
+            self._transport.abort()
+            release(self._ws)
+        finally:
+            if started:
+                self._endpoint.connection_lost(error)
