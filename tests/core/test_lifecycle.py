@@ -150,7 +150,7 @@ async def test_too_many_messages_close_1008() -> None:
     seen: list[Any] = []
     socket, peer = serve(lambda incoming: incoming.subscribe(seen.append), message_rate=5)
     peer.send(*"abcdefg")
-    assert (await ended(socket)).code == 1008
+    assert await ended(socket) == rxws.Close(1008, "Message Rate Exceeded") == peer.close_sent
     assert seen == list("abcde")
 
 
