@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from rxws.cli.line_editor import Line
-from rxws.cli.options import STATUS, Lines, add_options, opened, run, send_first, status_of
+from rxws.cli.options import STATUS, Lines, add_options, opened, run_command, send_first, status_of
 from rxws.cli.talk import COMMANDS, Talk
 from rxws.client.socket import ClientWebSocket
 from rxws.core.handler import room
@@ -48,7 +48,7 @@ def add_to(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return run(_connect(options))
+    return run_command(_connect(options))
 
 
 async def _connect(options: argparse.Namespace) -> int:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import codecs
-import unicodedata
 from collections.abc import Callable
 from typing import Final, TextIO
 
 from rxws.cli.terminal import printable, terminal_width
+from rxws.marbles.layout import columns_of
 
 HISTORY: Final = 1000
 """Lines that the arrows bring back."""
@@ -40,15 +40,15 @@ class Line:
 
     def draw(self) -> None:
         """Draw the line, or as much of it as fits, around the cursor."""
-        room = max(terminal_width(self._out) - _columns(self.prompt) - 1, 10)
+        room = max(terminal_width(self._out) - columns_of(self.prompt) - 1, 10)
         start = 0
-        while _columns(self._text[start : self._at]) > room:
+        while columns_of(self._text[start : self._at]) > room:
             start += 1
         end = len(self._text)
-        while _columns(self._text[start:end]) > room:
+        while columns_of(self._text[start:end]) > room:
             end -= 1
         shown = printable(self._text[start:end])
-        behind = _columns(shown) - _columns(printable(self._text[start : self._at]))
+        behind = columns_of(shown) - columns_of(printable(self._text[start : self._at]))
         back = f"\x1b[{behind}D" if behind else ""
         self._out.write(f"\r\x1b[K{self.prompt}{shown}{back}")
         self._out.flush()
@@ -121,10 +121,6 @@ class Line:
     def _cut(self, start: int, end: int) -> None:
         self._text = self._text[:start] + self._text[end:]
         self._at = start
-
-
-def _columns(text: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 _KEYS: Final = {

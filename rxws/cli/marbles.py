@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         recording = read(options.file)
         if sys.stderr.isatty():
-            recording = replace(recording, events=_Told(recording))
+            recording = replace(recording, events=_Progress(recording))
         if options.svg is None:
             print(marbles.ascii(recording, width=options.width or terminal_width()))
         elif options.svg == "-":
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-class _Told:
+class _Progress:
     """Events, and how many have been read so far."""
 
     def __init__(self, recording: Recording) -> None:

@@ -116,7 +116,7 @@ def fail(message: object, status: int = 1) -> int:
     return status
 
 
-def run(main: Any) -> int:
+def run_command(main: Any) -> int:
     """Run a command's coroutine; Ctrl-C is an end like any other."""
     try:
         return asyncio.run(main)

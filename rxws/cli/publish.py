@@ -26,11 +26,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument("url", metavar="URL", help="of the broker, such as nats://localhost:4222")
     parser.add_argument("subject", metavar="SUBJECT", help="the topic, such as room.tea")
     parser.add_argument("--text", action="store_true", help="lines are texts; without it, each is a JSON value")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_run)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Publish until the input ends."""
+def _run(options: argparse.Namespace) -> int:
     failures: list[str] = []
     try:
         with publisher(options.url) as broker:

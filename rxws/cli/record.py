@@ -11,7 +11,7 @@ from typing import Any
 from reactivex import operators as ops
 
 from rxws.checks import positive, positive_int
-from rxws.cli.options import STATUS, Lines, add_options, argument, number_in, opened, run, send_first, status_of
+from rxws.cli.options import STATUS, Lines, add_options, argument, number_in, opened, run_command, send_first, status_of
 from rxws.client.socket import ClientWebSocket
 from rxws.recording import record
 from rxws.recording.recorder import Recorder
@@ -44,7 +44,7 @@ def _messages(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return run(_record(options))
+    return run_command(_record(options))
 
 
 async def _record(options: argparse.Namespace) -> int:

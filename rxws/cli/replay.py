@@ -13,7 +13,7 @@ from reactivex import operators as ops
 
 import rxws
 from rxws import codecs
-from rxws.cli.options import argument, fail, number_in, run
+from rxws.cli.options import argument, fail, number_in, run_command
 from rxws.cli.terminal import Paint, pretty, printable
 from rxws.recording import Event, Recording, read, replay
 from rxws.recording.plain import as_sent
@@ -39,7 +39,7 @@ def _run(options: argparse.Namespace) -> int:
         recording = read(options.file)
     except (OSError, ValueError) as error:
         return fail(error)
-    return run(_print(recording, options.speed) if options.serve is None else _serve(recording, options))
+    return run_command(_print(recording, options.speed) if options.serve is None else _serve(recording, options))
 
 
 async def _print(recording: Recording, speed: float) -> int:

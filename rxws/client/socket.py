@@ -9,7 +9,7 @@ from reactivex import Observable
 
 from rxws.client.multiplex import MultiplexedTopic
 from rxws.client.reconnect import Reconnector
-from rxws.client.request import Request
+from rxws.client.request import request
 from rxws.client.states import State, States
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
@@ -54,9 +54,10 @@ class ClientWebSocket(WebSocket[In, Out]):
 
         Each subscription sends the message, and emits the first message that `matches`, and completes. Fails with
         `TimeoutError` after `timeout` seconds, with `ConnectionLost` as soon as it is known that the message was not
-        delivered, or that the socket has closed, with `EncodeError` if the message cannot be sent.
+        delivered, or that the socket has closed, with `EncodeError` if the message cannot be sent. Raises `TypeError`
+        or `ValueError` for a `timeout` that is not a positive number.
         """
-        return Request[In](self._life, message, matches, timeout)
+        return request(self._life, message, matches, timeout)
 
     def rotate(self) -> None:
         """Replace the connection without a gap: the successor opens first, then takes over, then the old one closes.

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from rxws.core.wire import Frame
 from rxws.policies import LatestBy, Overflow, OverflowName
+from rxws.rx.holds import Holdable
 
 NONE: Final[list[Frame]] = []
 
@@ -179,18 +180,6 @@ class ConflatingBuffer:
         return item
 
 
-class Holdable(Protocol):
-    """Who fills the buffer, and can be told to wait."""
-
-    def hold(self) -> None:
-        """Send no more, as soon as possible."""
-        ...
-
-    def release(self) -> None:
-        """End that hold."""
-        ...
-
-
 class HighWater:
     """Holds who fills a buffer while more than `high_water` bytes wait in it, and until a quarter of them does."""
 
@@ -198,7 +187,7 @@ class HighWater:
 
     def __init__(self, buffer: Buffer, high_water: int, filling: Holdable) -> None:
         self.holding = False
-        """Whether there is none."""
+        """Whether whoever fills it is held."""
         self._buffer = buffer
         self._mark = high_water
         self._filling = filling
@@ -214,7 +203,7 @@ class HighWater:
         self._callbacks = (*self._callbacks, callback)
 
     def hold(self) -> None:
-        """There is none."""
+        """Hold whoever fills the buffer."""
         self.holding = True
         self._filling.hold()
 
@@ -224,7 +213,7 @@ class HighWater:
             self.release()
 
     def release(self) -> None:
-        """There is room."""
+        """End the hold, and call back."""
         if self.holding:
             self.holding = False
             self._filling.release()

@@ -58,11 +58,6 @@ class Errors(Sink[Exception]):
         self._broadcast = Broadcast(log)
         self.emit = self._broadcast.emit  # Broadcast.emit
 
-    @property
-    def observed(self) -> bool:
-        """Whether anyone is subscribed."""
-        return bool(self._broadcast.observers)
-
     def on_next(self, value: Exception) -> None:
         """Report an error; raises `TypeError` for what is no exception."""
         if not isinstance(value, Exception):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -82,15 +77,10 @@ class Errors(Sink[Exception]):
     def dispose(self) -> None:
         """Do nothing: the socket's end completes this stream."""
 
-    def end(self) -> None:
+    def end(self, error: Exception | None = None) -> None:
         """Complete."""
         self.is_stopped = True
-        self._broadcast.end()
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[Exception], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        return self._broadcast.subscribe(observer)
+        super().end(error)
 
 
 class Undelivered(HotObservable[Any]):
@@ -116,10 +106,6 @@ class Undelivered(HotObservable[Any]):
             while self._weight > self._limit and len(reported) > 1:
                 self._weight -= reported.popleft().weight
             self._broadcast.emit(item.message)
-
-    def end(self) -> None:
-        """Complete."""
-        self._broadcast.end()
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None

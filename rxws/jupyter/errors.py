@@ -13,7 +13,7 @@ FOREIGN: Final = ("rxws", "reactivex")
 
 def show_exception(error: Exception) -> None:
     """Show an exception below the present cell, with the traceback from the first line that is the notebook's own."""
-    shell = _shell()
+    shell = ipython_shell()
     trace = _own(error.__traceback__)
     if shell is None or trace is None:
         text = "".join(traceback.format_exception(type(error), error, trace))
@@ -28,7 +28,6 @@ def _own(trace: TracebackType | None) -> TracebackType | None:
     return trace
 
 
-def _shell() -> Any:
-    if "IPython" not in sys.modules:
-        return None
-    return sys.modules["IPython"].get_ipython()
+def ipython_shell() -> Any:
+    """Give IPython's shell, where one runs."""
+    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

@@ -11,7 +11,7 @@ from itertools import cycle
 from typing import Any, Final
 
 from rxws.close import Close
-from rxws.recording.event import Event, RecordedError
+from rxws.recording.event import Event, name_of_error
 
 LABEL: Final = 14
 """Columns of a label at most."""
@@ -112,10 +112,8 @@ def label_of(event: Event) -> str:
             return "open" if protocol is None else shorten(str(protocol))
         case _, Close(code=code):
             return str(code)
-        case _, RecordedError(type=name):
-            return shorten(name)
         case _, BaseException() as error:
-            return shorten(type(error).__name__)
+            return shorten(name_of_error(error))
         case _:
             return shorten(text_of(event.data))
 

@@ -79,7 +79,7 @@ def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, wid
     >>> svg(Recording([Event(0.1, "a", "next", "hello")]))[:44]
     '<svg xmlns="http://www.w3.org/2000/svg" clas'
     """
-    told = _Told(recording)
+    told = _Alternative(recording)
     sheet = Sheet(list(dict.fromkeys([*recording.lanes, *told.lanes])), 0.0, _duration(recording), width)
     return sheet.draw(sheet.layout().arrange(sheet.names, recording), str(told), operators or {})
 
@@ -192,7 +192,7 @@ def _duration(events: Iterable[Event]) -> float:
     return max((event.time for event in events), default=0.0) or 1.0
 
 
-class _Told:
+class _Alternative:
     """The text alternative: the first events of each lane, and how many more."""
 
     def __init__(self, recording: Recording) -> None:
@@ -201,7 +201,7 @@ class _Told:
         for event in recording:
             told = self.lanes.setdefault(event.lane, [])
             if len(told) < EVENTS_TOLD or event.kind in ("error", "completed", "close"):
-                told.append(_tell(event))
+                told.append(_told(event))
             else:
                 self._more[event.lane] = self._more.get(event.lane, 0) + 1
 
@@ -213,7 +213,7 @@ class _Told:
         return " ".join(["Marble diagram.", *sentences])
 
 
-def _tell(event: Event) -> str:
+def _told(event: Event) -> str:
     at = f"at {time_of(round(event.time, 4))}"
     match event:
         case Event(kind="completed"):

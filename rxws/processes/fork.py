@@ -40,11 +40,11 @@ class Tell:
             self._news = None
 
 
-def fork(work: Callable[[Tell], object], ours: Iterable[int], alive: int, patience: float) -> tuple[int, int]:
+def fork(work: Callable[[Tell], object], ours: Iterable[int], alive: int, stop_timeout: float) -> tuple[int, int]:
     """Start a process that does the work and ends with it; give its id, and where what it tells can be read.
 
     The new process closes `ours`, which belong to this one. When nobody can write to `alive` any more, this process is
-    gone: then it stops as at SIGTERM, and is killed after `patience` seconds. SIGINT, which a terminal sends to all
+    gone: then it stops as at SIGTERM, and is killed after `stop_timeout` seconds. SIGINT, which a terminal sends to all
     processes, is no matter of its own. Raises `OSError` if there cannot be another process.
     """
     _flush()
@@ -54,7 +54,7 @@ def fork(work: Callable[[Tell], object], ours: Iterable[int], alive: int, patien
     try:
         pid = os.fork()
         if pid == 0:
-            _be(work, (read, *ours), write, mask, alive, patience)
+            _be(work, (read, *ours), write, mask, alive, stop_timeout)
     except OSError:
         os.close(read)
         raise
@@ -70,7 +70,7 @@ def _be(
     news: int,
     mask: Iterable[int],
     alive: int,
-    patience: float,
+    stop_timeout: float,
 ) -> NoReturn:
     status = 1
     tell = Tell(news)
@@ -82,7 +82,7 @@ def _be(
         for end in not_ours:
             os.close(end)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        threading.Thread(target=_end_with_parent, args=(alive, patience), name="rxws worker", daemon=True).start()
+        threading.Thread(target=_end_with_parent, args=(alive, stop_timeout), name="rxws worker", daemon=True).start()
         work(tell)
         status = 0
     except BaseException as error:
@@ -93,10 +93,10 @@ def _be(
         os._exit(status)
 
 
-def _end_with_parent(alive: int, patience: float) -> None:
+def _end_with_parent(alive: int, stop_timeout: float) -> None:
     os.read(alive, 1)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(patience)
+    time.sleep(stop_timeout)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

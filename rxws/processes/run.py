@@ -66,9 +66,9 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
         settings: dict[str, Any] = {"print": tell.ready, "handle_signals": False, "sock": shared, **options}
         _serve(app, loop, keepalive_timeout=keepalive_timeout, **settings)
 
-    patience = options.get("shutdown_timeout", 60.0) + CLEAN_UP
+    stop_timeout = options.get("shutdown_timeout", 60.0) + CLEAN_UP
     try:
-        Workers(workers, work, patience=patience, ready=announce or _say_nothing).run()
+        Workers(workers, work, stop_timeout=stop_timeout, ready=announce or _say_nothing).run()
     finally:
         ports.close(reserved)
 

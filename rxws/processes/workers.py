@@ -40,16 +40,16 @@ class Workers:
     """Keeps `count` processes that run `work`, until this one is told to stop by SIGTERM or SIGINT.
 
     `work` is called in the main thread of each, and tells when it is ready; once all are, `ready` is called here with
-    the text that came with the last one's. It returns at SIGTERM; a process that has not ended `patience` seconds later
-    is killed, all are at a second signal. When this process is gone, by SIGKILL say, they stop by themselves, within
-    `patience` too.
+    the text that came with the last one's. It returns at SIGTERM; a process that has not ended `stop_timeout` seconds
+    later is killed, all are at a second signal. When this process is gone, by SIGKILL say, they stop by themselves,
+    within `stop_timeout` too.
     """
 
     def __init__(
-        self, count: int, work: Callable[[Tell], object], *, patience: float, ready: Callable[[str], object]
+        self, count: int, work: Callable[[Tell], object], *, stop_timeout: float, ready: Callable[[str], object]
     ) -> None:
         self._work = work
-        self._message_deadline = patience
+        self._stop_timeout = stop_timeout
         self._ready: Callable[[str], object] | None = ready
         self._workers = [Worker() for _ in range(count)]
         self._stops = 0
@@ -74,7 +74,7 @@ class Workers:
         ours = (*self._wake, self._alive[1], *(other.news for other in self._workers if other.news is not None))
         worker.ready, worker.told, worker.since = False, "", time.monotonic()
         try:
-            worker.pid, worker.news = fork(self._work, ours, self._alive[0], self._message_deadline)
+            worker.pid, worker.news = fork(self._work, ours, self._alive[0], self._stop_timeout)
         except OSError as error:
             if self._ready is not None:
                 raise
@@ -136,7 +136,7 @@ class Workers:
 
     def _stop(self) -> None:
         self._stops = max(self._stops, 1)
-        deadline = time.monotonic() + self._message_deadline
+        deadline = time.monotonic() + self._stop_timeout
         self._send(signal.SIGTERM)
         self._reap()  # the death of one, which is an error, came with others', whose signals are read
         while any(worker.pid is not None for worker in self._workers):

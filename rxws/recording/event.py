@@ -80,6 +80,15 @@ class RecordedError(Exception):
         return self.text
 
 
+def name_of_error(error: BaseException) -> str:
+    """Give the name of an error's class, of a recorded one as well; empty if that has none.
+
+    >>> name_of_error(KeyError()), name_of_error(RecordedError("KeyError", "no"))
+    ('KeyError', 'KeyError')
+    """
+    return error.type if isinstance(error, RecordedError) else type(error).__name__
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """An item that JSON cannot say, as a recording has it: its `repr`."""

@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 
 from rxws.close import Close
 from rxws.errors import DecodeError
-from rxws.recording.event import Event, RecordedError, Recording, Unreadable
+from rxws.recording.event import Event, RecordedError, Recording, Unreadable, name_of_error
 
 VERSION: Final = 1
 
@@ -150,8 +150,7 @@ def _is_utf8(text: str) -> bool:
 
 
 def _error(error: Exception) -> dict[str, str]:
-    name = error.type if isinstance(error, RecordedError) else type(error).__name__
-    fields = {"type": name, "text": str(error)}
+    fields = {"type": name_of_error(error), "text": str(error)}
     message = error.message if isinstance(error, (DecodeError, RecordedError)) else None
     if isinstance(message, str):
         fields["message"] = message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, Final, overload
@@ -14,7 +13,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxws.checks import number
 from rxws.recording.event import Event, Recording
-from rxws.rx.scheduler import LoopScheduler
+from rxws.rx.scheduler import loop_scheduler
 
 EVENTS_A_TURN: Final = 64
 """Events that are due at once, after which the scheduler's other business gets its turn."""
@@ -143,7 +142,4 @@ def _clocked(scheduler: abc.SchedulerBase | None) -> abc.SchedulerBase:
     """Choose a scheduler: on an event loop one that goes by its clock, also where `await` gives another."""
     if scheduler is not None and not isinstance(scheduler, AsyncIOScheduler):
         return scheduler
-    try:
-        return LoopScheduler(asyncio.get_running_loop())
-    except RuntimeError:
-        return scheduler or TimeoutScheduler.singleton()
+    return loop_scheduler() or scheduler or TimeoutScheduler.singleton()

@@ -22,7 +22,7 @@ from rxws.core.socket import WebSocket
 from rxws.recording.event import SOCKET_LANES, Event, Kind, Recording
 from rxws.recording.plain import plainly
 from rxws.recording.writer import Pen
-from rxws.rx.scheduler import LoopScheduler
+from rxws.rx.scheduler import loop_scheduler
 
 Recordable = WebSocket[Any, Any] | Mapping[str, Observable[Any]]
 """A socket, or Observables with the names of their lanes."""
@@ -92,7 +92,7 @@ class Recorder(Disposable):
 
     def _watch_observables(self, sources: Mapping[str, Observable[Any]]) -> None:
         for lane, source in sources.items():
-            self._subscriptions.add(source.subscribe(self._observer(lane, self._ended), scheduler=_scheduler()))
+            self._subscriptions.add(source.subscribe(self._observer(lane, self._ended), scheduler=loop_scheduler()))
 
     def _observer(self, lane: str, then: Callable[[], object] = lambda: None) -> abc.ObserverBase[Any]:
         def fail(error: Exception) -> None:
@@ -195,10 +195,3 @@ def _clock() -> Callable[[], float]:
         return asyncio.get_running_loop().time
     except RuntimeError:
         return time.monotonic
-
-
-def _scheduler() -> abc.SchedulerBase | None:
-    try:
-        return LoopScheduler(asyncio.get_running_loop())
-    except RuntimeError:
-        return None

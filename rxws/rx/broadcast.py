@@ -166,6 +166,20 @@ class HotObservable(Observable[T]):
         """What operators take while they work on this source."""
         return vars(self).setdefault("_lock", RLock())
 
+    @property
+    def observed(self) -> bool:
+        """Whether anyone is subscribed, or watches."""
+        return bool(self._broadcast.observers)
+
+    def end(self, error: Exception | None = None) -> None:
+        """Complete, or fail."""
+        self._broadcast.end(error)
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self._broadcast.subscribe(observer)
+
 
 class Sink(HotObservable[T], Subject[T]):
     """A Subject of rxws's, which says itself what it does with what it gets."""
@@ -181,10 +195,6 @@ class Hot(HotObservable[T]):
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         self._broadcast = Broadcast(on_raise)
         self.emit = self._broadcast.emit  # Broadcast.emit
-
-    def end(self, error: Exception | None = None) -> None:
-        """Complete, or fail."""
-        self._broadcast.end(error)
 
     def subscribe(
         self,
@@ -206,16 +216,6 @@ class Hot(HotObservable[T]):
         """Let somebody see, before the others, who does not count as a subscriber."""
         return self._broadcast.subscribe(observer, first=True)
 
-    @property
-    def observed(self) -> bool:
-        """Whether anyone is subscribed, or watches."""
-        return bool(self._broadcast.observers)
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        return self._broadcast.subscribe(observer)
-
 
 class Outcome(HotObservable[T]):
     """One value at the end, for late subscribers too."""
@@ -232,7 +232,7 @@ class Outcome(HotObservable[T]):
             if not future.done():
                 future.set_result(value)
         self._broadcast.emit(value)
-        self._broadcast.end()
+        self.end()
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None

@@ -20,6 +20,14 @@ MAX_AT_ONCE: Final = 1000
 """Actions that run at once within one turn of the event loop; a source that never ends must not stop the loop."""
 
 
+def loop_scheduler() -> LoopScheduler | None:
+    """Make a scheduler of the event loop that runs here, if one does."""
+    try:
+        return LoopScheduler(asyncio.get_running_loop())
+    except RuntimeError:
+        return None
+
+
 class LoopScheduler(AsyncIOScheduler):
     """Timed work on the event loop; immediate work at once, as RxPY does by default.
 

@@ -123,16 +123,12 @@ class Hub:
         lives = list(self._sockets)
         for life in lives:
             self._shut(life)
-        await asyncio.gather(*(_ended(life) for life in lives))
+        await asyncio.gather(*(life.closed for life in lives))
         self._closed.end()
 
     def _shut(self, life: Lifecycle) -> None:
         life.close(self._shutdown_close)
         life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.abort).cancel)
-
-
-async def _ended(life: Lifecycle) -> None:
-    await life.closed
 
 
 def _blame(stream: str, error: Exception) -> None:

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any, Final, cast
 
 from rxws.close import Close
-from rxws.recording.event import Event, RecordedError, Recording
+from rxws.recording.event import Event, Recording, name_of_error
 from rxws.testing.notation import FRAME, gap, moment_text, moments, parse, write
 
 TOLERANCE: Final = 0.02
@@ -90,7 +90,7 @@ def _carries(one: Event, other: Event) -> bool:
     if isinstance(ours, Close) and isinstance(theirs, Close):
         return ours.code == theirs.code and theirs.reason in ("", ours.reason)
     if isinstance(ours, Exception) and isinstance(theirs, Exception):
-        return _name(theirs) in ("", _name(ours))
+        return name_of_error(theirs) in ("", name_of_error(ours))
     if isinstance(ours, Close) or isinstance(theirs, Close):
         return False
     return one.kind == other.kind and type(one.data) is type(other.data) and one.data == other.data
@@ -101,10 +101,6 @@ def _end_of(event: Event) -> Any:
     if event.kind == "completed":
         return Close()
     return event.data
-
-
-def _name(error: Exception) -> str:
-    return error.type if isinstance(error, RecordedError) else type(error).__name__
 
 
 def sent(recording: Recording) -> list[Event]:

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from rxws.checks import positive
 from rxws.close import Close
-from rxws.recording.event import Event, Kind, RecordedError
+from rxws.recording.event import Event, Kind, RecordedError, name_of_error
 
 FRAME: Final = 0.1
 """Seconds of a frame, unless a test says otherwise."""
@@ -122,10 +122,8 @@ def event_text(event: Event, values: Mapping[str, Any]) -> str:
     match event.kind, event.data:
         case _, Close(code=code, reason=reason):
             return f"close {code} {reason}".rstrip()
-        case _, RecordedError(type=name):
-            return f"# {name}".rstrip()
         case _, BaseException() as error:
-            return f"# {type(error).__name__}"
+            return f"# {name_of_error(error)}".rstrip()
         case "completed", _:
             return "|"
         case "error", _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from rxws import codecs
 from rxws.backoff import Backoff
@@ -91,16 +91,16 @@ def run(
     peers: Sequence[Any] = incoming if isinstance(incoming, (list, tuple)) else [incoming]
     scripts = [_script(peer, frame, values) for peer in peers]
     spans = parse(congested, frame=frame, values=SPANS).events
-    stage = _Stage(handler, scripts, spans, codec)
-    work = stage.connect(reconnect, protocol, options) if several else stage.serve(protocol, request, options)
-    run_virtually(stage.run(work))
+    scene = _Scene(handler, scripts, spans, codec)
+    work = scene.connect(reconnect, protocol, options) if several else scene.serve(protocol, request, options)
+    run_virtually(scene.run(work))
     before: dict[str, Any] = {f"peer {n}": s.events for n, s in enumerate(scripts, 1) if isinstance(s, Script)}
     if not several:
         before = {"incoming": before["peer 1"]} if incoming is not None else {}
-    return _result(stage, frame, dict(values or {}), before)
+    return _result(scene, frame, dict(values or {}), before)
 
 
-class _Stage:
+class _Scene:
     """A socket and its peers, and what is seen of them."""
 
     socket: WebSocket[Any, Any]
@@ -125,7 +125,7 @@ class _Stage:
         """Run until the socket has closed, or the peer has nothing more to do."""
         await work
         life = self.socket._life  # pyright: ignore[reportPrivateUsage]
-        closed = asyncio.ensure_future(cast("Any", _until(self.socket)))
+        closed = asyncio.ensure_future(self.socket.closed)
         played = asyncio.create_task(self._played.wait())
         await asyncio.wait({closed, played}, return_when=asyncio.FIRST_COMPLETED)
         if life.close_cause is not None:
@@ -172,10 +172,6 @@ class _Stage:
             self.events[lane].append(Event(now, lane, kind, None if kind == "completed" else data))
 
 
-async def _until(socket: WebSocket[Any, Any]) -> Close:
-    return await socket.closed
-
-
 def _script(peer: Peer | None, frame: float, values: Mapping[str, Any] | None) -> Script | Exception:
     match peer:
         case None:
@@ -186,12 +182,12 @@ def _script(peer: Peer | None, frame: float, values: Mapping[str, Any] | None) -
             return peer
 
 
-def _result(stage: _Stage, frame: float, values: dict[str, Any], before: dict[str, Any]) -> Run:
-    recording = stage.recording
-    log = sorted((entry for wire in stage.wires for entry in wire.log), key=lambda entry: entry[0])
-    got = [Event(time, "outgoing", "next", _read(stage.codec, data)) for time, seen, data in log if seen == "message"]
+def _result(scene: _Scene, frame: float, values: dict[str, Any], before: dict[str, Any]) -> Run:
+    recording = scene.recording
+    log = sorted((entry for wire in scene.wires for entry in wire.log), key=lambda entry: entry[0])
+    got = [Event(time, "outgoing", "next", _read(scene.codec, data)) for time, seen, data in log if seen == "message"]
     ends = [event for event in recording if event.lane == "socket" and event.kind == "close"]
-    result = Run(got + ends[-1:] * (stage.close is not None), frame=frame, values=values, before=before)
+    result = Run(got + ends[-1:] * (scene.close is not None), frame=frame, values=values, before=before)
 
     def diagram(events: Sequence[Event], values: Mapping[str, Any] = values) -> Marbles:
         return Marbles(events, frame=frame, values=values)
@@ -199,10 +195,10 @@ def _result(stage: _Stage, frame: float, values: dict[str, Any], before: dict[st
     result.recording = recording
     result.errors = diagram([event for event in recording.lane("errors") if event.kind != "completed"])
     result.held = diagram(_spans(log), SPANS)
-    result.dropped = diagram(stage.events["dropped"])
-    result.states = diagram(stage.events["states"], STATES)
+    result.dropped = diagram(scene.events["dropped"])
+    result.states = diagram(scene.events["states"], STATES)
     result.sent = [data for _, seen, data in log if seen == "message"]
-    result.close = stage.close
+    result.close = scene.close
     return result
 
 

@@ -132,3 +132,12 @@ async def test_earlier_report() -> None:
         await turns()
         log = watch(answer=socket.request("ping", matches=lambda _: True))
         assert log == []
+
+
+async def test_bad_timeout() -> None:
+    """A timeout that is not a positive number is refused at once, not by a subscriber's wait."""
+    async with connect(MemoryDialer()) as socket:
+        with pytest.raises(ValueError, match="timeout must be a positive number of seconds, not -1"):
+            socket.request("ping", matches=lambda _: True, timeout=-1)
+        with pytest.raises(TypeError, match="timeout must be a positive number of seconds, not '1'"):
+            socket.request("ping", matches=lambda _: True, timeout="1")  # type: ignore[arg-type]

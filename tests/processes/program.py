@@ -18,7 +18,7 @@ def work(tell):
 handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)]
 print("before", end=" ")
 try:
-    Workers(3, work, patience=5, ready=note).run()
+    Workers(3, work, stop_timeout=5, ready=note).run()
 finally:
     assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)]
     print("after")

@@ -18,11 +18,10 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser("demo", help="this machine's telemetry in your browser, through Rx operators")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=port, help="the port; another one if taken (default: %(default)s)")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_run)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Serve until Ctrl-C."""
+def _run(options: argparse.Namespace) -> int:
     try:
         from rxws.cli.demo.server import make_app
     except ImportError as error:

@@ -46,7 +46,7 @@ class Problem:
 Control = Rate | Window | Threshold | End | Problem
 
 
-def parse(message: Any) -> Control:
+def control_of(message: Any) -> Control:
     """Make a control of a message; whatever it is, it must not end the pipeline."""
     match message:
         case {"type": "rate", "hz": hz} if _whole(hz, 1, 20):

@@ -10,7 +10,7 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
-from rxws.cli.demo.controls import parse
+from rxws.cli.demo.controls import control_of
 from rxws.cli.demo.pipeline import compose
 from rxws.cli.demo.telemetry import machine, samples
 
@@ -29,7 +29,7 @@ def telemetry(
     incoming: Observable[Any], errors: Observable[Exception], socket: rxws.WebSocket[Any, Any]
 ) -> Observable[dict[str, Any]]:
     """Stream this machine's telemetry, as the page controls it."""
-    controls = incoming.pipe(ops.map(parse), ops.share())
+    controls = incoming.pipe(ops.map(control_of), ops.share())
     complaints = errors.pipe(ops.map(lambda error: {"type": "error", "message": str(error)}))
     return compose(controls, samples).pipe(
         ops.merge(complaints),

@@ -49,7 +49,7 @@ class Sample:
         return sum(self.cpu) / len(self.cpu)
 
 
-def read(_: Any = None) -> MachineCounters:
+def read_counters(_: Any = None) -> MachineCounters:
     """Read the counters."""
     times = psutil.cpu_times(percpu=True)
     idle = tuple(core.idle + getattr(core, "iowait", 0.0) for core in times)
@@ -85,7 +85,7 @@ def difference(before: MachineCounters, after: MachineCounters) -> Sample:
 def samples(hz: int) -> Observable[Sample]:
     """Sample `hz` times a second; shared, so that two pages do not sample twice. Never ends."""
     return reactivex.interval(1 / hz).pipe(
-        ops.map(read),
+        ops.map(read_counters),
         ops.pairwise(),
         ops.starmap(difference),
         ops.share(),

@@ -10,7 +10,7 @@ from typing import Any
 from rxws import client
 from rxws.client.socket import ClientWebSocket
 from rxws.errors import close_for
-from rxws.jupyter.connection.loop_thread import Background
+from rxws.jupyter.connection.background import Background
 from rxws.jupyter.connection.socket import NotebookSocket
 
 

@@ -14,7 +14,7 @@ from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import NewThreadScheduler
 
 from rxws.jupyter.connection.crossing import Crossing
-from rxws.rx.broadcast import Broadcast
+from rxws.rx.broadcast import Broadcast, HotObservable
 from rxws.rx.holds import Source, current_source, notify_from, notify_or_report
 from rxws.rx.loop_thread import LoopThread
 
@@ -60,7 +60,7 @@ class Relay(Observable[T]):
         return Disposable(leave)
 
 
-class HotRelay(Observable[T]):
+class HotRelay(HotObservable[T]):
     """As `Relay`, of a hot Observable: its items cross once, and go to those who are subscribed here by then.
 
     So `outgoing.on_next(question)` and then `await incoming.pipe(first())` in one cell do not miss the answer, as on
@@ -68,17 +68,11 @@ class HotRelay(Observable[T]):
     """
 
     def __init__(self, source: Observable[T], home: LoopThread, raised: Raised) -> None:
-        super().__init__()
         self._source = source
         self._home = home
         self._raised = raised
         self._broadcast = Broadcast[T](raised)
         self._crossing: Crossing | None = None
-
-    @property
-    def observed(self) -> bool:
-        """Whether anyone is subscribed."""
-        return bool(self._broadcast.observers)
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from rxws.jupyter.connection.loop_thread import Background
+from rxws.jupyter.connection.background import Background
 
 START: Final = 10.0
 """Seconds that a server may take to start."""

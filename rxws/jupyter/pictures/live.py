@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 import anywidget
 import traitlets
 
-from rxws.jupyter.errors import show_exception
+from rxws.jupyter.errors import ipython_shell, show_exception
 
 STORE_EVERY: Final = 2.0
 """Seconds between two pictures that are stored in the notebook while it goes on."""
@@ -111,8 +111,7 @@ class Live:
 
     def show(self) -> None:
         """Show it below the present cell."""
-        shell = _shell()
-        if shell is None:
+        if ipython_shell() is None:
             marimo = sys.modules.get("marimo")
             if marimo is not None and marimo.running_in_notebook():
                 marimo.output.append(self.frames)
@@ -189,7 +188,3 @@ def image(svg: str, alternative: str) -> str:
     """Make an image of an SVG, which shows where scripts and inline SVG do not."""
     encoded = base64.b64encode(svg.encode()).decode()
     return f'<img alt="{escape(alternative)}" src="data:image/svg+xml;base64,{encoded}">'
-
-
-def _shell() -> Any:
-    return sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
@@ -53,14 +53,13 @@ def value(item: Any) -> Any:
     return item
 
 
-class Plot:
+class Plot(Subscribed):
     """Lines."""
-
-    interval = 0.1
 
     def __init__(
         self, observable: Observable[Any], x: Field | None, y: Sequence[Field], window: float, title: str
     ) -> None:
+        super().__init__(observable)
         try:
             import matplotlib.figure as figures
         except ImportError as error:
@@ -76,21 +75,11 @@ class Plot:
         self._title = title
         self._window = window
         self._lines = [(name_of(field), getter(field), Thinned(window, int(PLOT_INCHES * DPI))) for field in y]
-        self._source = Subscribed(observable, self._take)
-        self._drawn = -1
         self._png = ""
-
-    def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
-        """Subscribe."""
-        self._source.start(changed, end)
-
-    def stop(self) -> None:
-        """Dispose."""
-        self._source.stop()
 
     async def draw(self) -> str:
         """Draw it in another thread."""
-        self._drawn = self._source.items
+        self._drawn = self.items
         lines = [(name, list(points)) for name, _, points in self._lines]
         self._png = await asyncio.to_thread(self._paint, lines)
         return self.still()
@@ -107,11 +96,7 @@ class Plot:
         for name, _, points in self._lines:
             values = [y for _, y in points]
             told.append(f"{name}: {_range(values)}")
-        return f"Plot of {self._source.items} items; {'; '.join(told)}{self._source.ending()}."
-
-    def settled(self) -> bool:
-        """Tell whether the newest item is drawn."""
-        return self._drawn == self._source.items
+        return f"Plot of {self.items} items; {'; '.join(told)}{self.ending()}."
 
     def _seconds(self, _: Any) -> float:
         return self._loop.time() - self._began
@@ -138,7 +123,7 @@ class Plot:
             axes.set_xlim(max(newest - self._window, oldest), newest)
         axes.relim()
         axes.autoscale_view(scalex=False)
-        axes.set_title(f"{self._title}{self._source.ending()}".removeprefix("; "), loc="left", fontsize=10)
+        axes.set_title(f"{self._title}{self.ending()}".removeprefix("; "), loc="left", fontsize=10)
         file = io.BytesIO()
         self._figure.savefig(file, format="png")
         return base64.b64encode(file.getvalue()).decode()

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from html import escape
 from typing import Any
 
 from rxws.core.socket import WebSocket
-from rxws.jupyter.pictures.lanes import Lanes
-from rxws.jupyter.pictures.live import Live, image
+from rxws.jupyter.pictures.live import Live
+from rxws.jupyter.pictures.watch import LiveMarbles
 from rxws.marbles.layout import text_of, time_of
-from rxws.recording import Event, Recording
-from rxws.recording.recorder import Recorder
 from rxws.stats import Stats
 
 SHOWN_SECONDS = 20.0
@@ -29,49 +26,30 @@ def show(socket: WebSocket[Any, Any]) -> Live:
     return Live(Card(socket))
 
 
-class Card:
+class Card(LiveMarbles):
     """What a socket is doing."""
 
     interval = 0.1
-    _lanes: Lanes
-    _recorder: Recorder
 
     def __init__(self, socket: WebSocket[Any, Any]) -> None:
+        super().__init__(socket, SHOWN_SECONDS)
         self._socket = socket
-        self._newest: dict[str, Event] = {}
         self._remote = socket.remote
         self._protocol = socket.protocol
         self._stats: list[tuple[float, Stats]] = []
 
-    def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
-        """Begin to watch."""
-
-        def lanes(recording: Recording) -> Lanes:
-            self._lanes = Lanes(recording, SHOWN_SECONDS, changed, end)
-            return self._lanes
-
-        self._recorder = Recorder(self._socket, {}, lanes)
-
-    def stop(self) -> None:
-        """Watch no more."""
-        self._recorder.dispose()
-
     async def draw(self) -> str:
         """Draw it, with the picture as it is."""
-        return self._html(self._lanes.svg())
+        return self._html(await super().draw())
 
     def still(self) -> str:
         """Draw it, with the picture as an image."""
-        return self._html(image(self._lanes.svg(), self._lanes.told()))
+        return self._html(super().still())
 
     def text(self) -> str:
         """Write it."""
         lines = [f"{name}: {value}" for name, value in self._facts()]
-        return "\n".join([repr(self._socket), *lines, self._lanes.text()])
-
-    def settled(self) -> bool:
-        """Tell whether nothing moves any more."""
-        return self._lanes.quiet()
+        return "\n".join([repr(self._socket), *lines, super().text()])
 
     def _html(self, picture: str) -> str:
         facts = self._facts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -11,20 +12,22 @@ from reactivex import Observable, abc
 from rxws.rx.scheduler import LoopScheduler
 
 
-class Subscribed:
-    """Takes the items of one Observable; how it ended is `end`: `None` while it has not."""
+class Subscribed(ABC):
+    """A picture of the items of one Observable; how that ended is `end`: `None` while it has not."""
 
-    def __init__(self, observable: Observable[Any], take: Callable[[Any], object]) -> None:
+    interval = 0.1
+
+    def __init__(self, observable: Observable[Any]) -> None:
         if not isinstance(observable, Observable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"expected an Observable, not {observable!r}")
         self.end: Exception | str | None = None
         self.items = 0
         self._observable = observable
-        self._take = take
+        self._drawn = -1
         self._subscription: abc.DisposableBase | None = None
 
     def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
-        """Subscribe. What `take` raises ends the subscription, as it does for operators."""
+        """Subscribe. What `_take` raises ends the subscription, as it does for operators."""
 
         def take(item: Any) -> None:
             if self.end is None:
@@ -53,6 +56,10 @@ class Subscribed:
         if self._subscription is not None:
             self._subscription.dispose()
 
+    def settled(self) -> bool:
+        """Tell whether the newest item is drawn."""
+        return self._drawn == self.items
+
     def ending(self) -> str:
         """Say how it ended, if it has."""
         match self.end:
@@ -62,3 +69,6 @@ class Subscribed:
                 return f"; failed: {type(error).__name__}: {error}"
             case str(how):
                 return f"; {how}"
+
+    @abstractmethod
+    def _take(self, item: Any) -> None: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from html import escape
 from typing import Any, Final
 
@@ -31,30 +31,19 @@ def table(observable: Observable[Any], *, key: Field, limit: int = 100) -> Live:
     return Live(Table(observable, key, positive_int("limit", limit, "rows")))
 
 
-class Table:
+class Table(Subscribed):
     """Rows by key."""
 
-    interval = 0.1
-
     def __init__(self, observable: Observable[Any], key: Field, limit: int) -> None:
+        super().__init__(observable)
         self._key = getter(key)
         self._limit = limit
         self._rows = dict[Hashable, dict[str, Any]]()
         self._recent = OrderedDict[Hashable, None]()  # the keys, that of the newest item last
-        self._source = Subscribed(observable, self._put)
-        self._drawn = -1
-
-    def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
-        """Subscribe."""
-        self._source.start(changed, end)
-
-    def stop(self) -> None:
-        """Dispose."""
-        self._source.stop()
 
     async def draw(self) -> str:
         """Draw it."""
-        self._drawn = self._source.items
+        self._drawn = self.items
         return self.still()
 
     def still(self) -> str:
@@ -74,11 +63,7 @@ class Table:
         ]
         return "\n".join([*rows, self._caption()])
 
-    def settled(self) -> bool:
-        """Tell whether the newest item is drawn."""
-        return self._drawn == self._source.items
-
-    def _put(self, item: Any) -> None:
+    def _take(self, item: Any) -> None:
         key = self._key(item)
         self._rows[key] = dict(itertools.islice(fields_of(item).items(), COLUMNS))
         self._recent[key] = None
@@ -95,5 +80,5 @@ class Table:
         return "".join(f"<td>{escape(shown(row[name])) if name in row else ''}</td>" for name in names)
 
     def _caption(self) -> str:
-        rows, items = len(self._rows), self._source.items
-        return f"{rows} key{'s' * (rows != 1)}, {items} item{'s' * (items != 1)}{self._source.ending()}"
+        rows, items = len(self._rows), self.items
+        return f"{rows} key{'s' * (rows != 1)}, {items} item{'s' * (items != 1)}{self.ending()}"

@@ -42,8 +42,8 @@ class LiveMarbles:
     _lanes: Lanes
     _recorder: Recorder
 
-    def __init__(self, sources: Recordable, window: float) -> None:
-        self._sources = sources
+    def __init__(self, source: Recordable, window: float) -> None:
+        self._source = source
         self._window = window
 
     def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
@@ -53,7 +53,7 @@ class LiveMarbles:
             self._lanes = Lanes(recording, self._window, changed, end)
             return self._lanes
 
-        self._recorder = Recorder(self._sources, {}, lanes)
+        self._recorder = Recorder(self._source, {}, lanes)
 
     def stop(self) -> None:
         """Watch no more."""

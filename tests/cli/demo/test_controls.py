@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import rxws
-from rxws.cli.demo.controls import Control, End, Problem, Rate, Threshold, Window, parse
+from rxws.cli.demo.controls import Control, End, Problem, Rate, Threshold, Window, control_of
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from rxws.cli.demo.controls import Control, End, Problem, Rate, Threshold, Windo
     ],
 )
 def test_a_control_is_read(message: Any, control: Control) -> None:
-    assert parse(message) == control
+    assert control_of(message) == control
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,10 @@ def test_a_control_is_read(message: Any, control: Control) -> None:
     ],
 )
 def test_a_bad_control_is_a_problem(message: Any) -> None:
-    assert isinstance(parse(message), Problem)
+    assert isinstance(control_of(message), Problem)
 
 
 def test_the_page_may_ask_for_an_error() -> None:
-    end = parse({"type": "fail"})
+    end = control_of({"type": "fail"})
     assert isinstance(end, End)
     assert isinstance(end.error, RuntimeError)
