@@ -1,6 +1,7 @@
 """Imports point one way, between folders and between modules; what a user may import stands at the top."""
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -70,6 +71,7 @@ def floor(unit: str) -> int:
     return next(number for number, units in enumerate(FLOORS) if unit in units)
 
 
+@cache
 def imports(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,12 +138,16 @@ def test_doctests(name: str) -> None:
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
+@cache
+def names_in(path: str) -> set[str]:
+    return {node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if hasattr(node, "name")}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_named_tests_exist(document: Path) -> None:
     """The tests that a document names exist."""
     for path, name in NAMED.findall(document.read_text()):
-        names = {node.name for node in ast.walk(ast.parse((ROOT / path).read_text())) if hasattr(node, "name")}
-        assert name in names, f"{path}::{name}"
+        assert name in names_in(path), f"{path}::{name}"
 
 
 def test_each_fault_names_its_test() -> None:
