@@ -1,14 +1,15 @@
-"""The path of a message, and of a close, through the package: `python -m tests.traces` writes both into the docs.
+"""What docs/architecture.md has from the code itself: `python -m tests.traces` writes it there.
 
-A real server on asyncio's event loop talks to a client over loopback, and a profiler records the functions that are
-called meanwhile. What a step does is said here, in sentences; which steps there are, the trace says.
+The path of a message, and of a close: a real server on asyncio's event loop talks to a client over loopback, and a
+profiler records the functions that are called. Which steps there are, the trace says; what they do, sentences here.
+The phases: drawn from the table of their transitions.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Collection, Coroutine, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
@@ -18,12 +19,14 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
+from rxws.core.phases import TRANSITIONS, ConnectionPhase, Phase, SocketPhase, WirePhase
 from tests.integration.raw import TEXT, raw
 from tests.integration.server import serving
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rxws"
 PAGE = ROOT / "docs" / "architecture.md"
+ENTER = "Phased.enter"
 COMMAND = "env -u RXWS_WIRE python -m tests.traces"
 
 
@@ -84,6 +87,57 @@ MESSAGE = {
     "_packed": "Puts the header before the payload, and keeps the bytes for the next socket that sends the same frame.",
 }
 
+CLOSE = {
+    "FastWire.buffer_updated": "A chunk has come, with the peer's close frame in it.",
+    "DirectQueue.feed_data": (
+        "The parser has the frame. It is not a message, so it is queued, and whatever follows queues behind it."
+    ),
+    "FastWire._dispatch": "Takes what is queued, in order.",
+    "FastWire._control": "A close frame: nothing that the peer sent after it counts.",
+    "FastWire.enter(PEER_CLOSED)": "The wire drops what comes from now on.",
+    "FastWire._at_last": (
+        "Messages that a hold keeps back are delivered first, within `close_timeout`. Here none waits."
+    ),
+    "close_received": "Makes a `Close` of code and reason. A code that no frame may carry is a violation instead.",
+    "Connection.close_received": "The peer ends the connection: it gets its own code for an answer.",
+    "Connection.begin_closing": "The first cause wins: a later one finds the connection closing, and changes nothing.",
+    "Connection.enter(CLOSING)": "Nothing more is taken from `outgoing`.",
+    "Connection.start_deadline": "After `close_timeout` the transport is aborted, whatever the peer does.",
+    "Heartbeat.stop": "No more pings.",
+    "FrameWriter.wake": "The wire is told that there is something to write, and asks what.",
+    "Connection.take": "The answer is the only frame that is left to send.",
+    "FrameWriter._write": "Writes the close frame.",
+    "FastWire._leave": "Both close frames are there: the transport closes in the next turn of the event loop.",
+    "Lifecycle.connection_ending": (
+        "The socket of a server ends with its connection. A client's that reconnects would go `OFFLINE` here."
+    ),
+    "Reports.tell": "Recorders learn that the peer leaves.",
+    "Lifecycle.enter(CLOSING)": "`close_cause` is set: why the socket ends is settled.",
+    "Broadcast.end": "`incoming` completes.",
+    "Outgoing.on_completed": "So does the pipeline, and its completion reaches `outgoing`.",
+    "Lifecycle.close": "That would close with 1000, but the socket closes already: nothing happens.",
+    "Outgoing.stop": "`outgoing` takes nothing more.",
+    "Outgoing.discard": "What was queued will not be sent, since the peer reads no more.",
+    "Reports.give_back": "It goes to `undelivered`.",
+    "FastWire.resume": "A hold ends, if there is one: reading must go on to see the transport's end.",
+    "FastWire.connection_lost": "The event loop has closed the transport.",
+    "FastWire.enter(LOST)": "Nothing is read or written any more.",
+    "Connection.connection_lost": "Cancels the deadline. Without a close frame before, this would be the cause: 1006.",
+    "Connection.enter(CLOSED)": "The connection is over.",
+    "Lifecycle.connection_closed": "It was the last one, so the socket ends. What no pong confirmed is `undelivered`.",
+    "Lifecycle.finalize": "Ends the streams and what the socket owns, once, in this order, whatever one of them raises.",
+    "Lifecycle.enter(CLOSED)": "From here on nothing can begin again.",
+    "Errors.end": "`errors` completes, and `dropped` after it.",
+    "Undelivered.end": "`undelivered` completes.",
+    "Linked.dispose": "The subscription of the pipeline is disposed, and then what else the socket owns.",
+    "SocketLog.closed": "One line at DEBUG has the code, the reason and the counts.",
+    "Hub.remove": "The hub counts the socket as closed, and its place is free.",
+    "Outcome.settle": "`closed` emits the `Close`, and what awaits it goes on.",
+    "handle": "aiohttp's handler was awaiting `closed`, and returns the response.",
+    "Lifecycle.abort": "A safeguard for a handler that was cancelled: nothing is left to end.",
+}
+"""The calls of a close that are shown; those of `Phased.enter` all are."""
+
 
 class Step(NamedTuple):
     """A function that was called, and the first one that did."""
@@ -94,11 +148,12 @@ class Step(NamedTuple):
 
 
 class Trace:
-    """The functions of the package that are called, each once, in the order of their first calls."""
+    """The functions of the package that are called, each once, in the order of their first calls; or those `shown`."""
 
-    def __init__(self, *folded: str) -> None:
+    def __init__(self, shown: Collection[str] | None = None) -> None:
         self.steps: dict[str, Step] = {}
-        self._folded = folded
+        self._shown = shown
+        self._frames: dict[FrameType, str] = {}  # of the steps
         self._names: dict[CodeType, str | None] = {}
 
     @contextmanager
@@ -110,13 +165,18 @@ class Trace:
             sys.setprofile(None)
 
     def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and (name := self._name(frame)) is not None and name not in self.steps:
+        if event != "call" or (name := self._name(frame)) is None:
+            return
+        if name == ENTER:
+            name = f"{type(frame.f_locals['self']).__name__}.enter({frame.f_locals['phase'].name})"
+        if name not in self.steps:
             back = frame.f_back
-            while back is not None and self._name(back) is None:
+            while back is not None and back not in self._frames:
                 back = back.f_back
+            self._frames[frame] = name
             file = Path(frame.f_code.co_filename)
             path = file.relative_to(PACKAGE).as_posix() if file.is_relative_to(PACKAGE) else ""
-            self.steps[name] = Step(name, path, back and self._name(back))
+            self.steps[name] = Step(name, path, back and self._frames[back])
 
     def _name(self, frame: FrameType) -> str | None:
         """Give the name of a function that counts as a step."""
@@ -130,7 +190,9 @@ class Trace:
         if code is upper.__code__:
             return upper.__name__
         name = code.co_qualname.rpartition("<locals>.")[2]
-        if not Path(code.co_filename).is_relative_to(PACKAGE) or name.startswith("<") or name in self._folded:
+        if not Path(code.co_filename).is_relative_to(PACKAGE) or name.startswith("<"):
+            return None
+        if self._shown is not None and name not in self._shown and name != ENTER:
             return None
         owner: Any = frame.f_globals.get(name.partition(".")[0])
         return None if isinstance(getattr(owner, code.co_name, None), property) else name
@@ -149,6 +211,25 @@ async def trace_message() -> dict[str, Step]:
     return trace.steps
 
 
+async def trace_close() -> dict[str, Step]:
+    """Trace the peer's close frame, to the end of the handler."""
+    trace, over = Trace(CLOSE), asyncio.Event()
+
+    async def handler(request: Any) -> Any:
+        try:
+            return await shout(request)
+        finally:
+            over.set()
+
+    async with serving(handler) as server, raw(server.port) as peer:
+        await asyncio.sleep(0.1)
+        with trace.recording():
+            peer.send_close()
+            assert (await peer.receive_close())[0] == 1000
+            await over.wait()
+    return trace.steps
+
+
 def table(steps: dict[str, Step], sentences: dict[str, str]) -> str:
     """Give the steps as a table in Markdown."""
     numbers = {name: str(number) for number, name in enumerate(steps, 1)}
@@ -162,42 +243,66 @@ def table(steps: dict[str, Step], sentences: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-TRACES: dict[str, tuple[Callable[[], Coroutine[Any, Any, dict[str, Step]]], dict[str, str]]] = {
-    "message": (trace_message, MESSAGE),
-}
+def path_of_message() -> str:
+    """Give the table of a message."""
+    return follow(trace_message(), MESSAGE)
 
 
-def make(name: str) -> str:
+def path_of_close() -> str:
+    """Give the table of a close."""
+    return follow(trace_close(), CLOSE)
+
+
+def follow(trace: Coroutine[Any, Any, dict[str, Step]], sentences: dict[str, str]) -> str:
     """Trace, and give the table; exits with a message if the sentences are not those of the trace."""
-    trace, sentences = TRACES[name]
+    if rxws.wire_mode != "fast":
+        sys.exit(f"the traces are those of the fast wire: {COMMAND}")
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        steps = runner.run(trace())
+        steps = runner.run(trace)
     if unsaid := steps.keys() - sentences:
-        sys.exit(f"{__file__}: the {name} has steps without a sentence: {', '.join(unsaid)}")
+        sys.exit(f"{__file__} has no sentence for these steps: {', '.join(unsaid)}")
     if unused := sentences.keys() - steps:
-        sys.exit(f"{__file__}: the {name} has sentences without a step: {', '.join(unused)}")
+        sys.exit(f"{__file__} has a sentence for what is not a step: {', '.join(unused)}")
     return table(steps, sentences)
 
 
+def phases() -> str:
+    """Give the drawings of the phases."""
+    return "\n\n".join(map(draw, (SocketPhase, ConnectionPhase, WirePhase)))
+
+
+def draw(kind: type[Phase]) -> str:
+    """Draw what may follow what in Mermaid, with a table of what each phase means."""
+    lines = ["```mermaid", "stateDiagram-v2", "    direction LR", f"    [*] --> {next(iter(kind)).name}"]
+    for phase in kind:
+        lines += [f"    {phase.name} --> {after.name}" for after in TRANSITIONS[phase]]
+        if not TRANSITIONS[phase]:
+            lines.append(f"    {phase.name} --> [*]")
+    lines += ["```", "", f"| `{kind.__name__}` | |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{phase.name}` | {phase.value} |" for phase in kind)])
+
+
+PARTS: dict[str, Callable[[], str]] = {"message": path_of_message, "close": path_of_close, "phases": phases}
+"""The parts of the page that are made here."""
+
+
 def between(page: str, name: str) -> tuple[str, str, str]:
-    """Split a page into what is before a table, the table, and what is after it."""
-    before, start, rest = page.partition(f"<!-- trace: {name} -->\n")
+    """Split a page into what is before a part, the part, and what is after it."""
+    before, start, rest = page.partition(f"<!-- made: {name} -->\n")
     there, end, after = rest.partition("\n\n<!-- end -->")
-    assert start, f"{PAGE.name} has no place for the trace of the {name}"
-    assert end, f"{PAGE.name} has no end of the trace of the {name}"
+    assert start, f"{PAGE.name} has no place for the {name}"
+    assert end, f"{PAGE.name} does not say where the {name} ends"
     return before + start, there, end + after
 
 
 def main() -> None:
-    """Write the tables into the page, or `--print` one of them."""
-    if rxws.wire_mode != "fast":
-        sys.exit(f"the traces are those of the fast wire: {COMMAND}")
+    """Write all parts into the page, or `--print` one of them."""
     if sys.argv[1:2] == ["--print"]:
-        print(make(sys.argv[2]))
+        print(PARTS[sys.argv[2]]())
         return
-    for name in TRACES:
+    for name, make in PARTS.items():
         before, _, after = between(PAGE.read_text(encoding="utf-8"), name)
-        PAGE.write_text(before + make(name) + after, encoding="utf-8")
+        PAGE.write_text(before + make() + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of docs/architecture.md that say what happens to a message are what a profiler sees today."""
+"""The tables and drawings of docs/architecture.md that are made from the code are what it makes today."""
 
 import os
 import subprocess
@@ -9,8 +9,8 @@ import pytest
 from tests import traces
 
 
-@pytest.mark.parametrize("name", traces.TRACES)
-def test_documented_trace_is_fresh(name: str) -> None:
+@pytest.mark.parametrize("name", traces.PARTS)
+def test_made_part_is_fresh(name: str) -> None:
     """In a process of its own, since the trace is that of the fast wire, on asyncio's event loop."""
     environment = {key: value for key, value in os.environ.items() if key != "RXWS_WIRE"}
     command = [sys.executable, "-m", "tests.traces", "--print", name]
