@@ -96,3 +96,19 @@ def test_documented_attributes_exist(document: Path) -> None:
         kind = CLASSES.get(instances.get(owner, owner))
         if kind is not None and rest != "py" and (attribute := re.match(r"\w+", rest)):
             assert attribute[0] in attributes(kind), name
+
+
+BOUND = re.compile(r"self\.(_parse|_run|_receive|_decode|_emit|_next_items|_offer|emit|offer) = .*\.\w+( |$)")
+"""A field of the path of a message is given a bound method, which an editor cannot follow to its function."""
+
+
+def test_bound_fields_name_their_targets() -> None:
+    """The comment where such a field is set names a method that there is."""
+    paths = [path for path in modules() if path.relative_to(ROOT / "rxws").parts[0] in ("core", "rx", "wires")]
+    lines = [line for path in paths for line in path.read_text().splitlines() if BOUND.search(line)]
+    assert len(lines) >= 9
+    for line in lines:
+        targets = re.findall(r"([A-Z]\w+)\.(\w+)", line.partition("#")[2])
+        known = [target for target in targets if target[0] in CLASSES or target == ("Context", "run")]
+        assert known, line
+        assert all(name == "Context" or method in attributes(CLASSES[name]) for name, method in known), line

@@ -67,13 +67,13 @@ MESSAGE = {
         "RxPY gives the result to it."
     ),
     "Outgoing.on_next": (
-        "Encodes the message and offers it to the wire (`_offer`). If the wire refuses, or others wait, it goes into "
-        "the bounded buffer instead (`_let_wait`)."
+        "Encodes the message and offers it to the wire (`_offer`). If the wire refuses, or others wait, "
+        "`_let_wait` puts it into the bounded buffer."
     ),
     "encode": (
         "Makes the frame. An immutable message that goes to many sockets is encoded once: the last frame is kept."
     ),
-    "Frame.__init__": "The payload, the message it was made of, and its weight in the buffer.",
+    "Frame.__init__": "Holds the payload, the message it was made of, and its weight in the buffer.",
     "FrameWriter.offer": (
         "Takes the frame. The chunk is still being read, so the frame is put aside: all answers to one chunk leave "
         "together."
@@ -125,7 +125,7 @@ CLOSE = {
     "Connection.connection_lost": "Cancels the deadline. Without a close frame before, this would be the cause: 1006.",
     "Connection.enter(CLOSED)": "The connection is over.",
     "Lifecycle.connection_closed": "It was the last one, so the socket ends. What no pong confirmed is `undelivered`.",
-    "Lifecycle.finalize": "Ends the streams and what the socket owns, once, in this order, whatever one of them raises.",
+    "Lifecycle.finalize": "Ends all streams and what the socket owns, once, in this order, whatever they raise.",
     "Lifecycle.enter(CLOSED)": "From here on nothing can begin again.",
     "Errors.end": "`errors` completes, and `dropped` after it.",
     "Undelivered.end": "`undelivered` completes.",

@@ -65,7 +65,7 @@ class Connection(Phased):
         self._owner = owner
         self.context.run(current_source.set, owner)
         self._settings = settings
-        self._decode = None if codec is codecs.text else codec.decode  # of the codec, if it is not text
+        self._decode = None if codec is codecs.text else codec.decode  # Codec.decode
         self._counters = owner.counters
         self._emit = incoming.emit  # Broadcast.emit
         self._outgoing = outgoing

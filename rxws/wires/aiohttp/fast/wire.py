@@ -100,7 +100,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         """Take the place of aiohttp's protocol; what that has read comes soon."""
         self._endpoint = endpoint
         self._receive = endpoint.message_received  # Connection.message_received
-        self._run = endpoint.context.run  # the Context names the socket as the source of its messages
+        self._run = endpoint.context.run  # Context.run; the context names the socket as the source
         self._writer.start(endpoint, self._leave)
         self.enter(READING)
         if self._direct is not None:
