@@ -26,7 +26,7 @@ from tests.integration.server import serving
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "rxws"
 PAGE = ROOT / "docs" / "architecture.md"
-ENTER = "Phased.enter"
+ENTER, END = "Phased.enter", "HotObservable.end"
 COMMAND = "env -u RXWS_WIRE python -m tests.traces"
 
 
@@ -113,7 +113,7 @@ CLOSE = {
     ),
     "Reports.tell": "Recorders learn that the peer leaves.",
     "Lifecycle.enter(CLOSING)": "`close_cause` is set: why the socket ends is settled.",
-    "Broadcast.end": "`incoming` completes.",
+    "Incoming.end": "`incoming` completes.",
     "Outgoing.on_completed": "So does the pipeline, and its completion reaches `outgoing`.",
     "Lifecycle.close": "That would close with 1000, but the socket closes already: nothing happens.",
     "Outgoing.stop": "`outgoing` takes nothing more.",
@@ -127,16 +127,18 @@ CLOSE = {
     "Lifecycle.connection_closed": "It was the last one, so the socket ends. What no pong confirmed is `undelivered`.",
     "Lifecycle.finalize": "Ends all streams and what the socket owns, once, in this order, whatever they raise.",
     "Lifecycle.enter(CLOSED)": "From here on nothing can begin again.",
-    "Errors.end": "`errors` completes, and `dropped` after it.",
+    "Errors.end": "`errors` completes.",
+    "Hot.end": "`dropped` completes.",
     "Undelivered.end": "`undelivered` completes.",
     "Linked.dispose": "The subscription of the pipeline is disposed, and then what else the socket owns.",
     "SocketLog.closed": "One line at DEBUG has the code, the reason and the counts.",
     "Hub.remove": "The hub counts the socket as closed, and its place is free.",
     "Outcome.settle": "`closed` emits the `Close`, and what awaits it goes on.",
+    "Outcome.end": "`closed` completes.",
     "handle": "aiohttp's handler was awaiting `closed`, and returns the response.",
     "Lifecycle.abort": "A safeguard for a handler that was cancelled: nothing is left to end.",
 }
-"""The calls of a close that are shown; those of `Phased.enter` all are."""
+"""The calls of a close that are shown; those that change a phase or end a stream all are."""
 
 
 class Step(NamedTuple):
@@ -167,8 +169,9 @@ class Trace:
     def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
         if event != "call" or (name := self._name(frame)) is None:
             return
-        if name == ENTER:
-            name = f"{type(frame.f_locals['self']).__name__}.enter({frame.f_locals['phase'].name})"
+        if name in (ENTER, END):
+            phase = frame.f_locals["phase"].name if name == ENTER else ""
+            name = f"{type(frame.f_locals['self']).__name__}.{frame.f_code.co_name}" + (f"({phase})" if phase else "")
         if name not in self.steps:
             back = frame.f_back
             while back is not None and back not in self._frames:
@@ -192,7 +195,7 @@ class Trace:
         name = code.co_qualname.rpartition("<locals>.")[2]
         if not Path(code.co_filename).is_relative_to(PACKAGE) or name.startswith("<"):
             return None
-        if self._shown is not None and name not in self._shown and name != ENTER:
+        if self._shown is not None and name not in self._shown and name not in (ENTER, END):
             return None
         owner: Any = frame.f_globals.get(name.partition(".")[0])
         return None if isinstance(getattr(owner, code.co_name, None), property) else name
