@@ -121,3 +121,17 @@ def test_each_module_has_its_tests() -> None:
     assert without - set().union(*excused.values()) == set()
     assert [place for place, ones in excused.items() if not ones] == []
     assert [file for files in ELSEWHERE.values() for file in files if not (ROOT / "tests" / file).exists()] == []
+
+
+SHARED = {"add_to", "connect", "replay", "run", "serve", "write"}
+"""Names of several functions: what users import from different packages, and what each command has."""
+
+
+def test_no_two_things_share_a_name() -> None:
+    """A class, and a function that is not private to its module, has a name of its own in the package."""
+    places: dict[str, list[str]] = {}
+    for path in modules():
+        nodes = [node for node in ast.parse(path.read_text()).body if hasattr(node, "name")]
+        for name in {node.name for node in nodes if isinstance(node, ast.ClassDef) or node.name[0] != "_"}:
+            places.setdefault(name, []).append(name_of(path))
+    assert {name for name, modules in places.items() if len(modules) > 1} == SHARED

@@ -29,7 +29,7 @@ def add_to(commands: Any) -> None:
     add_options(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: stdout)")
     parser.add_argument("--seconds", type=_seconds, help="end after so long")
-    parser.add_argument("--messages", type=_messages, help="end after so many messages of the peer's")
+    parser.add_argument("--messages", type=_count, help="end after so many messages of the peer's")
     parser.set_defaults(run=_run)
 
 
@@ -39,7 +39,7 @@ def _seconds(text: str) -> float:
 
 
 @argument
-def _messages(text: str) -> int:
+def _count(text: str) -> int:
     return positive_int("the number", number_in(text), "messages")
 
 

@@ -27,27 +27,23 @@ class MultiplexedTopic(Observable[T]):
         self._subscribe_message = subscribe
         self._unsubscribe_message = unsubscribe
         self._matches = matches
-        self._subscribers = 0
         self._broadcast: Broadcast[T] = Broadcast(life.reports.report)
         self._upstream = CompositeDisposable()
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        if not self._subscribers:
-            self._broadcast: Broadcast[T] = Broadcast(self._life.reports.report)
         broadcast = self._broadcast
+        if broadcast.stopped or not broadcast.observers:
+            broadcast = self._broadcast = Broadcast(self._life.reports.report)
         subscription = broadcast.subscribe(observer)
-        self._subscribers += 1
-        if self._subscribers == 1:
+        if len(broadcast.observers) == 1:
             self._begin()
 
         def leave() -> None:
             subscription.dispose()
-            if broadcast is self._broadcast and self._subscribers:
-                self._subscribers -= 1
-                if not self._subscribers:
-                    self._stop()
+            if not (broadcast.stopped or broadcast.observers):
+                self._stop()
 
         return Disposable(leave)
 
@@ -71,14 +67,10 @@ class MultiplexedTopic(Observable[T]):
                 self._send(self._subscribe_message)
             except Exception as error:
                 self._upstream.dispose()
-                self._finish(error)
+                self._broadcast.end(error)
 
     def _end(self, error: Exception | None = None) -> None:
         self._stop()
-        self._finish(error)
-
-    def _finish(self, error: Exception | None) -> None:
-        self._subscribers = 0
         self._broadcast.end(error)
 
     def _stop(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reactivex import Observable, abc
+from reactivex import abc
 
 from rxws.close import Close
-from rxws.rx.broadcast import Broadcast
+from rxws.rx.broadcast import Broadcast, HotObservable
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,10 @@ class Closed:
 State = Connecting | Open | Waiting | Closed
 
 
-class States(Observable[State]):
+class States(HotObservable[State]):
     """Emits the present state to each subscriber, then every change; completes after `Closed`. It never fails."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
-        super().__init__()
         self.present: State = Connecting(1)
         self._broadcast: Broadcast[State] = Broadcast(on_raise)
 
@@ -62,10 +61,10 @@ class States(Observable[State]):
         self.present = state
         self._broadcast.emit(state)
         if isinstance(state, Closed):
-            self._broadcast.end()
+            self.end()
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[State], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         observer.on_next(self.present)
-        return self._broadcast.subscribe(observer)
+        return super()._subscribe_core(observer)

@@ -187,7 +187,7 @@ class HighWater:
 
     def __init__(self, buffer: Buffer, high_water: int, filling: Holdable) -> None:
         self.holding = False
-        """Whether whoever fills it is held."""
+        """Whether the source that fills the buffer is held."""
         self._buffer = buffer
         self._mark = high_water
         self._filling = filling
@@ -203,7 +203,7 @@ class HighWater:
         self._callbacks = (*self._callbacks, callback)
 
     def hold(self) -> None:
-        """Hold whoever fills the buffer."""
+        """Hold the source."""
         self.holding = True
         self._filling.hold()
 

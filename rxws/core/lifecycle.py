@@ -20,7 +20,7 @@ from rxws.core.wire import Wire
 from rxws.errors import FATAL, ConnectionLost, not_cancelled
 from rxws.options import Settings
 from rxws.rx.broadcast import Outcome
-from rxws.rx.disposal import Linked, on_dispose
+from rxws.rx.disposal import on_dispose
 from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import LoopScheduler
 from rxws.stats import Counters
@@ -107,8 +107,8 @@ class Lifecycle(Phased):
 
     def stream(self, observable: Observable[Any]) -> None:
         """Send what an Observable emits, on the event loop's scheduler; its end is the socket's."""
-        scheduler = LoopScheduler(self.thread.loop)
-        self.subscription = Linked(observable.subscribe(self.outgoing, scheduler=scheduler), self)
+        scheduler = LoopScheduler(self.thread)
+        self.subscription = Streaming(observable.subscribe(self.outgoing, scheduler=scheduler), self)
         if self.gone:
             self.subscription.dispose()
 
@@ -289,3 +289,23 @@ class Lifecycle(Phased):
         else:
             assert connection.cause is not None
             self.reports.tell(("close", connection.cause))
+
+
+class Streaming(abc.DisposableBase):
+    """The subscription of what a handler streams: disposing it closes the socket, too."""
+
+    __slots__ = ("__dict__", "_disposable", "_life", "is_disposed")
+
+    def __init__(self, disposable: abc.DisposableBase, life: Lifecycle) -> None:
+        self._disposable = disposable
+        self._life = life
+        self.is_disposed = False
+
+    def dispose(self) -> None:
+        """Dispose both; once more does nothing."""
+        if not self.is_disposed:
+            self.is_disposed = True
+            try:
+                self._disposable.dispose()
+            finally:
+                self._life.dispose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 from rxws.close import Close
 from rxws.core.log import SocketLog
@@ -97,19 +97,18 @@ class Reports:
 
     def note(self, error: Exception) -> None:
         """Report an error that closes nothing, or not more than is closing already."""
-        if self._observed:
-            self.show(error)
-        else:
-            self.tell(("error", error))
-            self.log.unobserved(error)
+        self._show_or_log(error, self.log.unobserved)
 
     def lost(self, error: ConnectionLost) -> None:
         """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
+        self._show_or_log(error, self.log.lost)
+
+    def _show_or_log(self, error: Exception, log: Callable[[Any], object]) -> None:
         if self._observed:
             self.show(error)
         else:
             self.tell(("error", error))
-            self.log.lost(error)
+            log(error)
 
     @property
     def _observed(self) -> bool:

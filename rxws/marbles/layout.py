@@ -154,6 +154,11 @@ def columns_of(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
+def duration_of(events: Iterable[Event]) -> float:
+    """Find the time of the last event; one second if there is none after the start."""
+    return max((event.time for event in events), default=0.0) or 1.0
+
+
 def ticks(begin: float, end: float, number: int) -> list[float]:
     """Choose round times from begin to end, at most so many besides the first.
 

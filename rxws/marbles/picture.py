@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
 from rxws.close import Close
-from rxws.marbles.layout import Lane, Layout, Marble, columns_of, shorten, text_of, ticks, time_of
+from rxws.marbles.layout import Lane, Layout, Marble, columns_of, duration_of, shorten, text_of, ticks, time_of
 from rxws.recording.event import Event, Recording
 
 ROW: Final = 64
@@ -80,7 +80,7 @@ def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, wid
     '<svg xmlns="http://www.w3.org/2000/svg" clas'
     """
     told = _Alternative(recording)
-    sheet = Sheet(list(dict.fromkeys([*recording.lanes, *told.lanes])), 0.0, _duration(recording), width)
+    sheet = Sheet(list(dict.fromkeys([*recording.lanes, *told.lanes])), 0.0, duration_of(recording), width)
     return sheet.draw(sheet.layout().arrange(sheet.names, recording), str(told), operators or {})
 
 
@@ -185,11 +185,6 @@ def _operator(above: Lane | None, below: Lane, text: str, left: float, width: in
 def _tick(x: float, time: str, y: float) -> str:
     text = f'<text class="time" x="{x:.1f}" y="{y + 6:g}">{escape(time)}</text>'
     return f'<path class="tick" d="M{x:.1f} {y - 14:g}v6"/>{text}'
-
-
-def _duration(events: Iterable[Event]) -> float:
-    """Find the time of the last event; one second if there is none after the start."""
-    return max((event.time for event in events), default=0.0) or 1.0
 
 
 class _Alternative:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rxws.close import Close
-from rxws.marbles.layout import Lane, Layout, columns_of, label_of, shorten, ticks, time_of
+from rxws.marbles.layout import Lane, Layout, columns_of, duration_of, label_of, shorten, ticks, time_of
 from rxws.recording.event import Recording
 
 
@@ -20,9 +20,8 @@ def ascii(recording: Recording, *, width: int = 80) -> str:
     a  --------------hi------------|--------
         0            500 ms        1 s
     """
-    duration = max((event.time for event in recording), default=0.0) or 1.0
     names = list(dict.fromkeys([*recording.lanes, *(event.lane for event in recording)]))
-    strip = Strip(names, 0.0, duration, width)
+    strip = Strip(names, 0.0, duration_of(recording), width)
     return strip.write(strip.layout().arrange(names, recording))
 
 

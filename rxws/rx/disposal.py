@@ -9,40 +9,12 @@ since it makes the same assignment.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from reactivex import abc
 from reactivex.disposable import ScheduledDisposable
 
 _watched: dict[type[Any], type[Any]] = {}
-
-
-class Disposing(Protocol):
-    """What can be disposed."""
-
-    def dispose(self) -> None:
-        """Dispose it."""
-        ...
-
-
-class Linked(abc.DisposableBase):
-    """A Disposable whose disposal is that of its owner, too."""
-
-    __slots__ = ("__dict__", "_disposable", "_owner", "is_disposed")
-
-    def __init__(self, disposable: abc.DisposableBase, owner: Disposing) -> None:
-        self._disposable = disposable
-        self._owner = owner
-        self.is_disposed = False
-
-    def dispose(self) -> None:
-        """Dispose both; once more does nothing."""
-        if not self.is_disposed:
-            self.is_disposed = True
-            try:
-                self._disposable.dispose()
-            finally:
-                self._owner.dispose()
 
 
 def on_dispose(disposable: abc.DisposableBase, action: Callable[[], object]) -> None:

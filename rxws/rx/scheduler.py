@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
@@ -13,6 +11,8 @@ from reactivex import abc, typing
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
+
+from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ MAX_AT_ONCE: Final = 1000
 def loop_scheduler() -> LoopScheduler | None:
     """Make a scheduler of the event loop that runs here, if one does."""
     try:
-        return LoopScheduler(asyncio.get_running_loop())
+        return LoopScheduler(LoopThread(asyncio.get_running_loop()))
     except RuntimeError:
         return None
 
@@ -39,11 +39,11 @@ class LoopScheduler(AsyncIOScheduler):
     thread, immediate work stays in its own.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
-        self._ident = threading.get_ident()
+    def __init__(self, thread: LoopThread) -> None:
+        super().__init__(thread.loop)
+        self._thread = thread
         self._at_once = 0
-        self._virtual_now: Callable[[], datetime] | None = getattr(loop, "now", None)
+        self._virtual_now: Callable[[], datetime] | None = getattr(thread.loop, "now", None)
 
     @property
     def now(self) -> datetime:
@@ -52,7 +52,7 @@ class LoopScheduler(AsyncIOScheduler):
 
     def schedule(self, action: typing.ScheduledAction[T], state: T | None = None) -> abc.DisposableBase:
         """Run an action at once, after those that run already; or soon, if it is one too many."""
-        if self._here():
+        if self._thread.here():
             if self._at_once >= MAX_AT_ONCE:
                 return super().schedule(action, state)
             if not self._at_once:
@@ -72,18 +72,8 @@ class LoopScheduler(AsyncIOScheduler):
             else:
                 timed.disposable = AsyncIOScheduler.schedule(self, action, state)
 
-        self._run(start)
-        return Disposable(lambda: self._run(timed.dispose))
-
-    def _here(self) -> bool:
-        return threading.get_ident() == self._ident
-
-    def _run(self, function: Callable[[], object]) -> None:
-        if self._here():
-            function()
-        else:
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the socket
-                self._loop.call_soon_threadsafe(function)
+        self._thread.run(start)
+        return Disposable(lambda: self._thread.run(timed.dispose))
 
     def _next_turn(self) -> None:
         self._at_once = 0

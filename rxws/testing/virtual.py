@@ -7,7 +7,7 @@ import contextvars
 import functools
 import selectors
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, ParamSpec, TypeVar
@@ -127,18 +127,18 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     return run
 
 
-class _Jumps(selectors.BaseSelector):
+class _Jumps(selectors.DefaultSelector):
     """A selector that does not wait: it moves the clock."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.now = 0.0
         self.working = 0
         """Calls in threads, which take real time."""
         self._still = 0
-        self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = self._real.select(WORK if self.working and timeout != 0 else 0)
+        ready = super().select(WORK if self.working and timeout != 0 else 0)
         if ready or timeout == 0:
             self._still += 1
             if self._still > MAX_STILL_TURNS:
@@ -151,18 +151,3 @@ class _Jumps(selectors.BaseSelector):
         self.now += timeout
         self._still = 0
         return ready
-
-    def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
-
-    def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.modify(fileobj, events, data)
-
-    def close(self) -> None:
-        self._real.close()
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._real.get_map()

@@ -14,8 +14,9 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
 import rxws
-from rxws.core.lifecycle import Lifecycle
+from rxws.core.lifecycle import Lifecycle, Streaming
 from rxws.options import check
+from rxws.rx.disposal import on_dispose
 from rxws.testing import serve
 from tests.streams import ended, turns, watch
 
@@ -378,3 +379,20 @@ async def test_nothing_is_left() -> None:
     assert room.observers == []
     loop: Any = asyncio.get_running_loop()
     assert [handle for handle in getattr(loop, "_scheduled", []) if not handle.cancelled()] == []
+
+
+def test_streaming_is_disposed_once() -> None:
+    """The subscription of a stream is disposed once, and with it the socket, even if it raises."""
+    log: list[str] = []
+
+    def fail() -> None:
+        log.append("disposable")
+        raise ZeroDivisionError
+
+    life: Any = Disposable(lambda: log.append("socket"))
+    streaming = Streaming(Disposable(fail), life)
+    on_dispose(streaming, lambda: log.append("watcher"))
+    with pytest.raises(ZeroDivisionError):
+        streaming.dispose()
+    streaming.dispose()
+    assert (log, streaming.is_disposed) == (["disposable", "socket", "watcher"], True)

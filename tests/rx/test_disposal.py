@@ -2,7 +2,7 @@ import pytest
 from reactivex.abc import DisposableBase
 from reactivex.disposable import Disposable
 
-from rxws.rx.disposal import Linked, on_dispose
+from rxws.rx.disposal import on_dispose
 
 
 def test_watched_stays_itself() -> None:
@@ -96,19 +96,3 @@ def test_class_extended_once() -> None:
     on_dispose(second, print)
     assert type(first) is type(second)
     assert type(unwatched) is Disposable
-
-
-def test_linked() -> None:
-    """What is linked is disposed once with its owner, even if it raises."""
-    log: list[str] = []
-
-    def fail() -> None:
-        log.append("disposable")
-        raise ZeroDivisionError
-
-    linked = Linked(Disposable(fail), Disposable(lambda: log.append("owner")))
-    on_dispose(linked, lambda: log.append("watcher"))
-    with pytest.raises(ZeroDivisionError):
-        linked.dispose()
-    linked.dispose()
-    assert (log, linked.is_disposed) == (["disposable", "owner", "watcher"], True)

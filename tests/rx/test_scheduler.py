@@ -1,6 +1,7 @@
 import asyncio
 import threading
 
+from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler
 
 VIRTUAL = True
@@ -8,7 +9,7 @@ VIRTUAL = True
 
 async def test_order() -> None:
     """Immediate work runs at once, and what is due now soon."""
-    scheduler = LoopScheduler(asyncio.get_running_loop())
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
     log: list[str] = []
     scheduler.schedule(lambda *_: log.append("at once"))
     scheduler.schedule_relative(0, lambda *_: log.append("soon"))
@@ -20,7 +21,7 @@ async def test_order() -> None:
 
 async def test_too_much_immediate_work() -> None:
     """Too much immediate work waits for the next turn."""
-    scheduler = LoopScheduler(asyncio.get_running_loop())
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
     done: list[int] = []
     for number in range(MAX_AT_ONCE + 5):
         scheduler.schedule(lambda *_, number=number: done.append(number))
@@ -32,7 +33,7 @@ async def test_too_much_immediate_work() -> None:
 
 async def test_dispose() -> None:
     """Disposing cancels what is scheduled."""
-    scheduler = LoopScheduler(asyncio.get_running_loop())
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
     done: list[int] = []
     scheduler.schedule_relative(0.001, lambda *_: done.append(1)).dispose()
     scheduler.schedule_relative(0, lambda *_: done.append(2)).dispose()
@@ -45,7 +46,7 @@ async def test_thread_schedules() -> None:
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 60
-    scheduler = LoopScheduler(loop)
+    scheduler = LoopScheduler(LoopThread(loop))
     ran: asyncio.Future[int] = loop.create_future()
     await asyncio.to_thread(scheduler.schedule_relative, 0.001, lambda *_: ran.set_result(threading.get_ident()))
     assert await asyncio.wait_for(ran, 5) == threading.get_ident()
@@ -54,7 +55,7 @@ async def test_thread_schedules() -> None:
 async def test_thread_cancels() -> None:
     """Timed work that a thread cancels does not run."""
     loop = asyncio.get_running_loop()
-    scheduler = LoopScheduler(loop)
+    scheduler = LoopScheduler(LoopThread(loop))
     done: list[int] = []
     mine = scheduler.schedule_relative(0.3, lambda *_: done.append(1))
     await asyncio.to_thread(mine.dispose)
@@ -65,7 +66,7 @@ async def test_thread_cancels() -> None:
 
 async def test_thread_runs_its_own() -> None:
     """Immediate work stays in the thread that asks for it."""
-    scheduler = LoopScheduler(asyncio.get_running_loop())
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
     threads: list[int] = []
 
     def work() -> int:
@@ -80,7 +81,7 @@ def test_closed_loop() -> None:
     """A closed loop ignores what a thread asks for."""
 
     async def make() -> LoopScheduler:
-        return LoopScheduler(asyncio.get_running_loop())
+        return LoopScheduler(LoopThread(asyncio.get_running_loop()))
 
     scheduler = asyncio.run(make())
     done: list[int] = []

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from rxws.marbles.layout import text_of
+from rxws.marbles.layout import shorten, text_of
 
 Field = str | int | Callable[[Any], Any]
 """The name of a field, a place in a tuple, or a function of the item."""
@@ -55,5 +55,4 @@ def fields_of(item: Any) -> dict[str, Any]:
 
 def shown(value: Any) -> str:
     """Show a value in a cell."""
-    text = text_of(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return shorten(text_of(value), 60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import secrets
 import sys
 from collections.abc import Callable
@@ -95,11 +96,7 @@ class Live:
         """Show it, wait until all it shows has ended, or for `timeout` seconds, and stop it."""
         if self._still is None:
             self.show()
-        try:
-            async with asyncio.timeout(timeout):
-                await self._ended.wait()
-        except TimeoutError:
-            pass
+        await self._wait(timeout)
         self.stop()
         await asyncio.wait({self._task})
         self._store()  # in the name of this cell: executors of notebooks ignore what comes in that of an earlier one
@@ -153,7 +150,7 @@ class Live:
                 if began - stored >= STORE_EVERY:
                     self._store()
                     stored = began
-                await self._soon(max(self.picture.interval, BUSY * took))
+                await self._wait(max(self.picture.interval, BUSY * took))
                 self._changed.clear()
                 if self.picture.settled() and not self._ended.is_set():
                     await self._changed.wait()
@@ -165,12 +162,11 @@ class Live:
             self.frames.live = False
             self._store()
 
-    async def _soon(self, seconds: float) -> None:
-        try:
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait for the end, but not longer."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ended.wait()
-        except TimeoutError:
-            pass
 
     async def _draw(self) -> None:
         self.frames.html = await self.picture.draw()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 from reactivex import Observable, abc
 
-from rxws.rx.scheduler import LoopScheduler
+from rxws.rx.scheduler import loop_scheduler
 
 
 class Subscribed(ABC):
@@ -46,7 +45,7 @@ class Subscribed(ABC):
                 end()
 
         self._subscription = self._observable.subscribe(
-            take, finish, lambda: finish("completed"), scheduler=LoopScheduler(asyncio.get_running_loop())
+            take, finish, lambda: finish("completed"), scheduler=loop_scheduler()
         )
         if self.end is not None:
             self.stop()
