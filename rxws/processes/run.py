@@ -68,7 +68,7 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
 
     stop_timeout = options.get("shutdown_timeout", 60.0) + CLEAN_UP
     try:
-        Workers(workers, work, stop_timeout=stop_timeout, ready=announce or _say_nothing).run()
+        Workers(workers, work, stop_timeout=stop_timeout, ready=announce or (lambda text: None)).run()
     finally:
         ports.close(reserved)
 
@@ -128,7 +128,3 @@ def _check(workers: object, options: dict[str, Any]) -> None:
     except RuntimeError:
         return
     raise RuntimeError("run(app, workers=...) forks, and cannot within an event loop: call it outside")
-
-
-def _say_nothing(text: str) -> None:
-    pass

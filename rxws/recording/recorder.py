@@ -55,9 +55,9 @@ class Recorder(Disposable):
         self._left = len(lanes)
         self._subscriptions = CompositeDisposable()
         if socket is not None:
-            self._watch_socket(socket._life)  # pyright: ignore[reportPrivateUsage]
+            self._record_socket(socket._life)  # pyright: ignore[reportPrivateUsage]
         else:
-            self._watch_observables(cast("Mapping[str, Observable[Any]]", source))
+            self._record_observables(cast("Mapping[str, Observable[Any]]", source))
 
     def note(self, lane: str, kind: Kind, data: Any = None) -> None:
         """Note that something happens now; from any thread, ignored after the end."""
@@ -66,7 +66,7 @@ class Recorder(Disposable):
                 return
         self.dispose()
 
-    def _watch_socket(self, life: Lifecycle) -> None:
+    def _record_socket(self, life: Lifecycle) -> None:
         def tell(news: News) -> None:
             match news:
                 case "error", error:
@@ -90,7 +90,7 @@ class Recorder(Disposable):
         subscriptions.add(life.reports.news.subscribe(Observer(tell)))
         subscriptions.add(life.closed.subscribe(end))
 
-    def _watch_observables(self, sources: Mapping[str, Observable[Any]]) -> None:
+    def _record_observables(self, sources: Mapping[str, Observable[Any]]) -> None:
         for lane, source in sources.items():
             self._subscriptions.add(source.subscribe(self._observer(lane, self._ended), scheduler=loop_scheduler()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -63,7 +63,10 @@ class Pen:
         """Close the file after what waits; wait `timeout` seconds for it."""
         with self._changing:
             closing = _writers.submit(self._finish)
-        _settled(closing, timeout)
+        try:
+            closing.result(timeout)
+        except TimeoutError:
+            logger.warning("a recording's disk is slow: it is written later")
 
     def _push(self, text: bytes) -> None:
         with self._changing:
@@ -98,10 +101,3 @@ class Pen:
 
 def _note(time: float, text: str) -> bytes:
     return f"{line(Event(time, 'recording', 'error', OverflowError(text)))}\n".encode()
-
-
-def _settled(future: Future[None], timeout: float) -> None:
-    try:
-        future.result(timeout)
-    except TimeoutError:
-        logger.warning("a recording's disk is slow: it is written later")

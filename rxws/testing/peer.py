@@ -38,27 +38,23 @@ def congest(wire: MemoryWire, events: Iterable[Event]) -> None:
 
 def _happen(wire: MemoryWire, events: Iterable[Event], codec: Codec[Any, Any]) -> None:
     for event in events:
-        _happens(wire, event, codec)
-
-
-def _happens(wire: MemoryWire, event: Event, codec: Codec[Any, Any]) -> None:
-    match event.kind, event.data:
-        case "completed", _:
-            wire.close(Close())
-        case "next", DecodeError(message=raw) | RecordedError(message=str() | bytes() as raw):
-            wire.send(raw)
-        case "error", ProtocolError(close_code=code):
-            wire.violate(code)
-        case "error", _:
-            wire.drop(ConnectionResetError("the peer is gone"))
-        case "close", Close(code=1005):
-            wire.close()
-        case "close", Close(code=1006):
-            wire.drop()
-        case "close", close:
-            wire.close(close)
-        case _:
-            wire.send(as_sent(codec, event.data))
+        match event.kind, event.data:
+            case "completed", _:
+                wire.close(Close())
+            case "next", DecodeError(message=raw) | RecordedError(message=str() | bytes() as raw):
+                wire.send(raw)
+            case "error", ProtocolError(close_code=code):
+                wire.violate(code)
+            case "error", _:
+                wire.drop(ConnectionResetError("the peer is gone"))
+            case "close", Close(code=1005):
+                wire.close()
+            case "close", Close(code=1006):
+                wire.drop()
+            case "close", close:
+                wire.close(close)
+            case _:
+                wire.send(as_sent(codec, event.data))
 
 
 class ScriptedDialer(MemoryDialer):

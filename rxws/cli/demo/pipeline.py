@@ -11,6 +11,7 @@ from reactivex import operators as ops
 
 from rxws.cli.demo.controls import Control, End, Problem, Rate, Threshold, Window
 from rxws.cli.demo.telemetry import Sample
+from rxws.operators import of_type
 
 T = TypeVar("T")
 
@@ -32,17 +33,13 @@ def compose(controls: Observable[Control], samples: Callable[[int], Observable[S
     summaries = windows.pipe(ops.map(lambda window: live.pipe(_moving(window.seconds))), ops.switch_latest())
     alerts = thresholds.pipe(ops.map(lambda threshold: live.pipe(_crossing(threshold))), ops.switch_latest())
     settings = reactivex.combine_latest(rates, windows, thresholds).pipe(ops.starmap(_settings))
-    ends = _of(controls, End).pipe(ops.flat_map(lambda end: reactivex.throw(end.error)))
-    problems = _of(controls, Problem).pipe(ops.map(lambda problem: {"type": "error", "message": problem.message}))
+    ends = controls.pipe(of_type(End), ops.flat_map(lambda end: reactivex.throw(end.error)))
+    problems = controls.pipe(of_type(Problem), ops.map(lambda problem: {"type": "error", "message": problem.message}))
     return reactivex.merge(settings, alerts, summaries, problems, ends)
 
 
-def _of(controls: Observable[Control], kind: type[T]) -> Observable[T]:
-    return controls.pipe(ops.filter(lambda control: isinstance(control, kind)))  # type: ignore[return-value]
-
-
 def _setting(controls: Observable[Control], first: T) -> Observable[T]:
-    return _of(controls, type(first)).pipe(ops.start_with(first), ops.distinct_until_changed())
+    return controls.pipe(of_type(type(first)), ops.start_with(first), ops.distinct_until_changed())
 
 
 def _moving(seconds: int) -> Callable[[Observable[Sample]], Observable[dict[str, Any]]]:
