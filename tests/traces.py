@@ -130,7 +130,7 @@ CLOSE = {
     "Errors.end": "`errors` completes.",
     "Hot.end": "`dropped` completes.",
     "Undelivered.end": "`undelivered` completes.",
-    "Linked.dispose": "The subscription of the pipeline is disposed, and then what else the socket owns.",
+    "Streaming.dispose": "The subscription of the pipeline is disposed, and then what else the socket owns.",
     "SocketLog.closed": "One line at DEBUG has the code, the reason and the counts.",
     "Hub.remove": "The hub counts the socket as closed, and its place is free.",
     "Outcome.settle": "`closed` emits the `Close`, and what awaits it goes on.",

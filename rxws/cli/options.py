@@ -80,7 +80,7 @@ def send_first(socket: ClientWebSocket[Any, Any], messages: list[str]) -> None:
     socket.states.subscribe(send)
 
 
-class Lines:
+class LineSink:
     """A stream that gets a recording's lines."""
 
     def __init__(self, recording: Recording, stream: TextIO) -> None:

@@ -11,7 +11,17 @@ from typing import Any
 from reactivex import operators as ops
 
 from rxws.checks import positive, positive_int
-from rxws.cli.options import STATUS, Lines, add_options, argument, number_in, opened, run_command, send_first, status_of
+from rxws.cli.options import (
+    STATUS,
+    LineSink,
+    add_options,
+    argument,
+    number_in,
+    opened,
+    run_command,
+    send_first,
+    status_of,
+)
 from rxws.client.socket import ClientWebSocket
 from rxws.recording import record
 from rxws.recording.recorder import Recorder
@@ -51,7 +61,7 @@ async def _record(options: argparse.Namespace) -> int:
     async with opened(options) as socket:
         about = {"url": options.url}
         if options.output is None:
-            recorder = Recorder(socket, about, lambda recording: Lines(recording, sys.stdout))
+            recorder = Recorder(socket, about, lambda recording: LineSink(recording, sys.stdout))
         else:
             recorder = record(socket, options.output, about=about)
         progress = asyncio.create_task(_progress(socket))

@@ -21,7 +21,7 @@ from rxws.core.reports import News
 from rxws.core.socket import WebSocket
 from rxws.recording.event import SOCKET_LANES, Event, Kind, Recording
 from rxws.recording.plain import plainly
-from rxws.recording.writer import Pen
+from rxws.recording.writer import FileSink
 from rxws.rx.scheduler import loop_scheduler
 
 Recordable = WebSocket[Any, Any] | Mapping[str, Observable[Any]]
@@ -148,7 +148,7 @@ def record(
     Raises `OSError` if the file cannot be made.
     """
     plain = plainly(source._life.outgoing.codec) if isinstance(source, WebSocket) else _as_it_is  # pyright: ignore
-    return Recorder(source, about or {}, lambda recording: Pen(recording, file, max_bytes, plain))
+    return Recorder(source, about or {}, lambda recording: FileSink(recording, file, max_bytes, plain))
 
 
 def keep(source: Recordable, *, max_events: int = 10_000) -> Kept:

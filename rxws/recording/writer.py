@@ -25,7 +25,7 @@ logger = logging.getLogger("rxws")
 _writers = ThreadPoolExecutor(1, "rxws recording")
 
 
-class Pen:
+class FileSink:
     """One file. Lines are written and flushed by a thread that all files share; at exit, the interpreter awaits it."""
 
     def __init__(self, recording: Recording, file: str | Path, max_bytes: int, plain: Callable[[Any], Any]) -> None:

@@ -7,12 +7,12 @@ import pytest
 from reactivex.subject import Subject
 
 from rxws.recording import Recording, read, record
-from rxws.recording import writer as pen
+from rxws.recording import writer as writer
 
 
 def written() -> None:
     """Wait until what was given to the thread that writes is written."""
-    pen._writers.submit(lambda: None).result(5)
+    writer._writers.submit(lambda: None).result(5)
 
 
 def test_flushed_in_time(tmp_path: Path) -> None:
@@ -46,10 +46,10 @@ def test_file_limit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
 def test_slow_disk(tmp_path: Path) -> None:
     """What a slow disk cannot take is counted in the file."""
     source, disk = Subject[str](), threading.Event()
-    pen._writers.submit(disk.wait)
+    writer._writers.submit(disk.wait)
     recorder = record({"a": source}, tmp_path / "r.jsonl")
     for _ in range(20):
-        source.on_next("x" * (pen.MAX_QUEUED // 10))
+        source.on_next("x" * (writer.MAX_QUEUED // 10))
     disk.set()
     written()
     source.on_next("last")
@@ -67,8 +67,8 @@ def test_slow_disk(tmp_path: Path) -> None:
 def test_close_on_slow_disk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Closing does not wait forever for a disk."""
     disk = threading.Event()
-    pen._writers.submit(disk.wait)
-    pen.Pen(Recording([]), tmp_path / "r.jsonl", 1_000_000, lambda item: item).close(timeout=0.01)
+    writer._writers.submit(disk.wait)
+    writer.FileSink(Recording([]), tmp_path / "r.jsonl", 1_000_000, lambda item: item).close(timeout=0.01)
     assert "a recording's disk is slow" in caplog.text
     disk.set()
     written()
