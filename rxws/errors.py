@@ -127,5 +127,8 @@ def not_cancelled(error: BaseException, who: str) -> Exception:
 
 def _excerpt(value: object, limit: int = 80) -> str:
     """Show a value in at most `limit` characters: a megabyte of it helps nobody in a log."""
-    text = repr(value[:limit] if isinstance(value, (str, bytes, bytearray)) else value)
+    try:
+        text = repr(value[:limit] if isinstance(value, (str, bytes, bytearray)) else value)
+    except Exception as error:  # it is nested too deep, or of a class of the user's
+        text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 import rxws
@@ -57,3 +59,19 @@ def test_error_text() -> None:
     assert len(str(rxws.EncodeError(list(range(10_000))))) < 120
     assert rxws.DecodeError(b"\xff").message == b"\xff"
     assert rxws.EncodeError(...).value is ...
+
+
+class Silent:
+    def __repr__(self) -> str:
+        raise KeyError("no name")
+
+
+def test_an_error_is_made_of_a_value_without_a_repr() -> None:
+    """A value that is nested too deep for `repr`, or whose class fails in it, is an `EncodeError` as any other."""
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert str(rxws.EncodeError(deep)) == "cannot send <list, whose repr raises RecursionError>"
+    assert str(rxws.EncodeError(Silent(), "no")) == "cannot send <Silent, whose repr raises KeyError>: no"
+    while deep:
+        deep = deep.pop()

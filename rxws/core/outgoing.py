@@ -19,20 +19,29 @@ from rxws.errors import EncodeError
 from rxws.options import Settings
 from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, Sink
+from rxws.rx.holds import current_source, socket_of
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 from rxws.stats import Counters
 
 T = TypeVar("T")
 _lock = Lock()
+_blamed: tuple[object, object, object] = None, None, None
+"""In this turn of the event loop: who has been blamed for a value, the value, and who has reported it."""
+
+
+def _forget() -> None:
+    global _blamed
+    _blamed = None, None, None
 
 
 class Outgoing(Sink[T]):
     """Takes messages for the peer; subscribing to it shows what is sent.
 
     `on_next` never blocks and never raises for a bad value: that is an `EncodeError` on `errors`, and is
-    skipped. A `Close` ends the socket when what was queued before it has been sent; so do `on_completed` (1000)
-    and `on_error` (1011). After the close, calls do nothing. Takes calls from any thread; the order of each
-    thread is kept.
+    skipped. If it came from another socket, through a room, say, and that one could not send it either, it is an error
+    on the `errors` of that one, once for all sockets that the value was for. A `Close` ends the socket when what was
+    queued before it has been sent; so do `on_completed` (1000) and `on_error` (1011). After the close, calls do
+    nothing. Takes calls from any thread; the order of each thread is kept.
 
     Memory: what waits weighs at most `max_buffered` bytes, or is one message that is heavier alone; at the limit
     `overflow` rules. From other threads, at most 16,384 calls wait for the event loop; beyond, `overflow` rules.
@@ -94,7 +103,7 @@ class Outgoing(Sink[T]):
             elif not self._let_wait(item):
                 return
         except Exception as error:
-            self._owner.reports.report(error)
+            self._blame(error, value)
             return
         if self._watched:
             self._broadcast.emit(cast("T", value))
@@ -257,6 +266,41 @@ class Outgoing(Sink[T]):
                 self._owner.reports.report(error)
             else:
                 self._buffer.push(again, False, True)
+
+    def _blame(self, error: Exception, value: Any) -> None:
+        """Report that a value cannot be sent, to the socket that it came from if that could not send it either.
+
+        If it could, this socket is the odd one: its codec is another. Of many sockets that a value is for, the first
+        one reports it.
+        """
+        global _blamed
+        blamed: Any = getattr(socket_of(current_source.get()), "outgoing", None)
+        if isinstance(error, Close) or not isinstance(blamed, Outgoing):
+            self._owner.reports.report(error)
+            return
+        to_blame, told, first = _blamed
+        if blamed is to_blame and value is told and first is not self:
+            return
+        blamed = cast("Outgoing[Any]", blamed)
+        if blamed is not self and not blamed._refuses(value, self._ident):
+            self._owner.reports.report(error)
+            return
+        if to_blame is None:
+            self._thread.loop.call_soon(_forget)
+        _blamed = blamed, value, self
+        blamed._owner.reports.report(error)
+
+    def _refuses(self, value: Any, ident: int) -> bool:
+        """Tell whether the codec, or the key function of `latest_by`, refuses a value; in another thread, do not."""
+        if ident != self._ident:
+            return False
+        try:
+            self.encode(value)
+            if isinstance(self._policy, LatestBy):
+                self._policy.key(value)
+        except Exception:
+            return True
+        return False
 
     def _drop(self, item: Frame) -> None:
         self._count_dropped()

@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxws.errors import not_cancelled
-from rxws.rx.holds import Holds, current_source, notify_from
+from rxws.rx.holds import Holds, Stage, current_source, notify_from
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     return Observable(subscribe)
 
 
-class _Iteration(Generic[T]):
+class _Iteration(Stage, Generic[T]):
     """One subscription: the source of what it emits, so that those behind it can hold it."""
 
     gone = False
@@ -58,7 +58,7 @@ class _Iteration(Generic[T]):
     def __init__(self, observer: abc.ObserverBase[T]) -> None:
         self.task: asyncio.Task[None] | None = None
         self._stopped = False
-        self._source = current_source.get()
+        self.source = current_source.get()
         self._holds = Holds()
         self._observer = observer
         self._free = asyncio.Event()
@@ -79,9 +79,9 @@ class _Iteration(Generic[T]):
         except (Exception, asyncio.CancelledError) as error:
             if self._stopped:
                 raise  # it was cancelled
-            notify_from(self._source, self._observer.on_error, not_cancelled(error, "an iterable"))
+            notify_from(self.source, self._observer.on_error, not_cancelled(error, "an iterable"))
         else:
-            notify_from(self._source, self._observer.on_completed)
+            notify_from(self.source, self._observer.on_completed)
         finally:
             close: Any = getattr(iterator, "aclose", None)
             if close is not None:
@@ -96,7 +96,7 @@ class _Iteration(Generic[T]):
         """Ask for no more items."""
         self._held += 1
         self._free.clear()
-        self._holds.hold(self._source)
+        self._holds.hold(self.source)
 
     def release(self) -> None:
         """End one hold."""
@@ -107,8 +107,8 @@ class _Iteration(Generic[T]):
 
     def report(self, error: Exception) -> None:
         """Let the source have it, or asyncio's exception handler, as what a task raises that nobody awaits."""
-        if self._source is not None:
-            self._source.report(error)
+        if self.source is not None:
+            self.source.report(error)
             return
         context = {"message": "a subscriber of an asynchronous iterable raised", "exception": error}
         asyncio.get_running_loop().call_exception_handler(context)

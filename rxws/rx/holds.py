@@ -44,22 +44,36 @@ current_source: Final = ContextVar[Source | None]("rxws_origin", default=None)
 """The source whose item is being handed on, if it can be held."""
 
 
-class Via:
+class Stage:
+    """A source that has its items, or what it makes them of, from another one."""
+
+    __slots__ = ()
+    source: Source | None
+
+
+def socket_of(source: Source | None) -> Source | None:
+    """Return the source before all stages, which is a socket; `None` if there is none."""
+    while isinstance(source, Stage):
+        source = source.source
+    return source
+
+
+class Via(Stage):
     """The source of an item that a stage passes on: the stage is held, and who it came from is told of errors."""
 
-    __slots__ = ("_source", "hold", "release")
+    __slots__ = ("hold", "release", "source")
     gone = False
 
     def __init__(self, stage: Holdable, source: Source | None) -> None:
-        self._source = source
+        self.source = source
         self.hold = stage.hold
         self.release = stage.release
 
     def report(self, error: Exception) -> None:
         """Let the source have it, or raise it when there is none."""
-        if self._source is None:
+        if self.source is None:
             raise error
-        self._source.report(error)
+        self.source.report(error)
 
 
 def notify_from(source: Source | None, notify: Callable[..., object], *item: Any) -> None:

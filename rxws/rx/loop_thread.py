@@ -8,16 +8,21 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from rxws.rx.holds import Source, current_source, socket_of
+
 MAX_HANDED_OVER: Final = 16_384
 """Calls from other threads that may wait for the event loop of a socket."""
 
 _lock = threading.Lock()
 
-Calls = deque[tuple[Callable[..., object], tuple[Any, ...]]]
+Calls = deque[tuple[Callable[..., object], tuple[Any, ...], "Source | None"]]
 
 
 class LoopThread:
-    """Runs calls in the thread of the event loop, in the order in which each other thread made them."""
+    """Runs calls in the thread of the event loop, in the order in which each other thread made them.
+
+    A call that is made while a thread works on the item of a socket of this event loop stays in that socket's name.
+    """
 
     __slots__ = ("_calls", "ident", "loop")
 
@@ -39,13 +44,16 @@ class LoopThread:
 
     def hand_over(self, function: Callable[..., object], *args: Any, limit: int | None = None) -> bool:
         """Call `function` in the loop's thread soon; `False` and no call if more than `limit` wait already."""
+        source = current_source.get()
+        if source is not None and getattr(socket_of(source), "thread", self).ident != self.ident:
+            source = None  # it can neither be held nor told from here
         with _lock:
             if self._calls is None:
                 self._calls = deque()
             calls = self._calls
             if limit is not None and len(calls) >= limit:
                 return False
-            calls.append((function, args))
+            calls.append((function, args, source))
             on_its_way = len(calls) > 1
         if not on_its_way:
             self._schedule()
@@ -79,9 +87,11 @@ class LoopThread:
 
 def _make_first(calls: Calls) -> None:
     """Make the first call, which is among those that wait until it has been made."""
-    function, args = calls[0]
+    function, args, source = calls[0]
+    token = current_source.set(source)
     try:
         function(*args)
     finally:
+        current_source.reset(token)
         with _lock:
             calls.popleft()

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from reactivex import abc
 
-from rxws.rx.holds import Holds, Source, current_source, notify_from
+from rxws.rx.holds import Holds, Source, Stage, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
 HIGH: Final = 1024
@@ -28,7 +28,7 @@ NOTIFICATIONS_A_TURN: Final = 256
 NotificationKind = Literal["next", "error", "completed"]
 
 
-class Crossing(abc.ObserverBase[Any]):
+class Crossing(Stage, abc.ObserverBase[Any]):
     """Takes notifications in the thread of their source, and gives them to an observer on another event loop.
 
     Above 1,024 items under way their socket is held, so that its peer slows down. If the other loop then makes no
@@ -59,7 +59,7 @@ class Crossing(abc.ObserverBase[Any]):
         self._holds = Holds()
         self._holding = False
         self._held = 0  # by operators here
-        self._source: Source | None = None  # of the newest item that was handed on
+        self.source: Source | None = None  # of the newest item that was handed on
 
     # In the source's thread
 
@@ -146,7 +146,7 @@ class Crossing(abc.ObserverBase[Any]):
 
     def _notify(self, kind: NotificationKind, value: Any, source: Source | None) -> None:
         if kind == "next":
-            self._source = source
+            self.source = source
             notify_from(None if source is None else self, self._observer.on_next, value)
         elif kind == "error":
             self._observer.on_error(value)
@@ -169,5 +169,5 @@ class Crossing(abc.ObserverBase[Any]):
 
     def report(self, error: Exception) -> None:
         """Let the source have what a subscriber has raised."""
-        if self._source is not None:
-            self._home.run(self._source.report, error)
+        if self.source is not None:
+            self._home.run(self.source.report, error)
