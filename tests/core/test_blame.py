@@ -117,7 +117,8 @@ async def test_who_reads_with_another_codec_is_to_blame_itself() -> None:
     await room.leave()
 
 
-async def test_a_key_function_that_fails_blames_the_sender_that_has_it_too() -> None:
+async def test_a_key_function_that_fails_blames_the_sender() -> None:
+    """The sender has the same key function."""
     room = Room(ops.map(lambda message: message), overflow=rxws.latest_by(lambda message: message["symbol"]))
     await room.gets('{"symbol": 1}', '{"no": 1}')
     assert room.blamed == [(0, "KeyError")]
@@ -222,7 +223,7 @@ async def test_a_socket_of_another_event_loop_is_not_to_blame() -> None:
 
     async def elsewhere() -> Lifecycle:
         life = Lifecycle(check({"codec": rxws.json}))
-        life.abandon()
+        life.abort()
         return life
 
     life = await asyncio.to_thread(asyncio.run, elsewhere())

@@ -57,7 +57,7 @@ def chat(make: Any = lambda message: message) -> Any:
     [r'"\ud83d"', r'{"\ude00": 1}', "1e999", "[-1e999]", "NaN", "{", "[" * 501 + "]" * 501],
     ids=["half a pair", "in a key", "too large", "too small", "NaN", "unfinished", "too deep"],
 )
-async def test_text_that_cannot_be_sent_on_closes_its_sender(text: str) -> None:
+async def test_unsendable_text_closes_its_sender(text: str) -> None:
     """The sender gets 1007, and the others get what is said next."""
     async with serving(chat()) as server, joined(server) as (sender, *others):
         await sender.send(text)
@@ -68,7 +68,7 @@ async def test_text_that_cannot_be_sent_on_closes_its_sender(text: str) -> None:
         assert (server.hub.closed_total, len(server.hub)) == ({1007: 1}, 3)
 
 
-async def test_a_value_that_cannot_be_sent_closes_its_sender() -> None:
+async def test_unsendable_value_closes_its_sender() -> None:
     """What a handler makes of a message may be what nobody can be sent: the others miss it, the sender gets 1011."""
     async with serving(chat(lambda m: {m} if m == "set" else m)) as server, joined(server) as (sender, *others):
         await sender.send('"set"')
