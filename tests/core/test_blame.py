@@ -21,7 +21,9 @@ from tests.streams import ended, turns, watch
 class Room:
     """Sockets that get what each of them makes of its messages; the first one is the sender."""
 
-    def __init__(self, make: Any, members: int = 3, observe: bool = True, **options: Any) -> None:
+    def __init__(
+        self, make: Any, members: int = 3, observe: bool = True, sender_hears: bool = True, **options: Any
+    ) -> None:
         self.subject: Subject[Any] = Subject()
         self.errors: list[tuple[int, Exception]] = []
         self.sockets: list[rxws.WebSocket[Any, Any]] = []
@@ -33,7 +35,7 @@ class Room:
             if observe:
                 errors.subscribe(lambda error: self.errors.append((number, error)))
             incoming.pipe(make).subscribe(self.subject.on_next, lambda error: None)
-            return self.subject
+            return self.subject if number or sender_hears else None
 
         for _ in range(members):
             socket, peer = serve(member, **options)
@@ -62,15 +64,16 @@ class Room:
 unsendable = ops.map(lambda message: {1} if message == "bad" else message)
 
 
+@pytest.mark.parametrize("sender_hears", [True, False])
 @pytest.mark.parametrize("members", [2, 5])
-async def test_a_value_is_an_error_of_the_socket_it_came_from(members: int) -> None:
+async def test_a_value_is_an_error_of_the_socket_it_came_from(members: int, sender_hears: bool) -> None:
     """It is told once, however many it was for; they miss this value and no other."""
-    room = Room(unsendable, members)
+    room = Room(unsendable, members, sender_hears=sender_hears)
     await room.gets('"bad"', '"good"')
     assert room.blamed == [(0, "EncodeError")]
     assert isinstance(room.errors[0][1], rxws.EncodeError)
     assert room.errors[0][1].value == {1}
-    assert [peer.sent for peer in room.peers] == [['"good"']] * members
+    assert [peer.sent for peer in room.peers[1:]] == [['"good"']] * (members - 1)
     await room.leave()
 
 
@@ -117,12 +120,17 @@ async def test_who_reads_with_another_codec_is_to_blame_itself() -> None:
     await room.leave()
 
 
-async def test_a_key_function_that_fails_blames_the_sender() -> None:
+@pytest.mark.parametrize("sender_hears", [True, False])
+async def test_a_key_function_that_fails_blames_the_sender(sender_hears: bool) -> None:
     """The sender has the same key function."""
-    room = Room(ops.map(lambda message: message), overflow=rxws.latest_by(lambda message: message["symbol"]))
+    room = Room(
+        ops.map(lambda message: message),
+        sender_hears=sender_hears,
+        overflow=rxws.latest_by(lambda message: message["symbol"]),
+    )
     await room.gets('{"symbol": 1}', '{"no": 1}')
     assert room.blamed == [(0, "KeyError")]
-    assert [peer.sent for peer in room.peers] == [['{"symbol":1}']] * 3
+    assert [peer.sent for peer in room.peers[1:]] == [['{"symbol":1}']] * 2
     await room.leave()
 
 
