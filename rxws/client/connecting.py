@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from rxws.backoff import Backoff
@@ -59,12 +58,10 @@ class Connect(Generic[In, Out]):
         await self._block.__aenter__()
         return socket
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
+    async def __aexit__(self, *error: Any) -> bool | None:
         assert self._block is not None
         try:
-            return await self._block.__aexit__(kind, error, traceback)
+            return await self._block.__aexit__(*error)
         finally:
             if self._task is not None:
                 await asyncio.wait({self._task})

@@ -30,9 +30,7 @@ class MultiplexedTopic(Observable[T]):
         self._broadcast: Broadcast[T] = Broadcast(life.reports.report)
         self._upstream = CompositeDisposable()
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
+    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
         broadcast = self._broadcast
         if broadcast.stopped or not broadcast.observers:
             broadcast = self._broadcast = Broadcast(self._life.reports.report)

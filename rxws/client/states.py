@@ -63,8 +63,6 @@ class States(HotObservable[State]):
         if isinstance(state, Closed):
             self.end()
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[State], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
+    def _subscribe_core(self, observer: abc.ObserverBase[State], scheduler: object = None) -> abc.DisposableBase:
         observer.on_next(self.present)
         return super()._subscribe_core(observer)

@@ -20,12 +20,7 @@ class OfflineQueue:
     """
 
     def __init__(
-        self,
-        offline: Offline,
-        buffer: Buffer,
-        limit: int,
-        loop: AbstractEventLoop,
-        drop: Callable[[Frame], object],
+        self, offline: Offline, buffer: Buffer, limit: int, loop: AbstractEventLoop, drop: Callable[[Frame], object]
     ) -> None:
         self._offline: Offline = offline
         self._buffer = buffer

@@ -24,20 +24,8 @@ class Receipts:
     """
 
     __slots__ = (
-        *(
-            "_arrived",
-            "_asked",
-            "_due",
-            "_items",
-            "_limit",
-            "_loop",
-            "_news",
-            "_number",
-            "_on_due",
-            "_sent",
-            "_stopped",
-        ),
-        *("_timer", "_weight"),
+        *("_arrived", "_asked", "_due", "_items", "_limit", "_loop", "_news", "_number", "_on_due", "_sent"),
+        *("_stopped", "_timer", "_weight"),
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int, on_due: Callable[[], object]) -> None:

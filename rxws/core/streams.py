@@ -26,10 +26,8 @@ class Incoming(Hot[T]):
         super().__init__(on_raise)
         self._on_first: Callable[[], object] | None = on_first
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        subscription = super()._subscribe_core(observer, scheduler)
+    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
+        subscription = super()._subscribe_core(observer)
         self.want()
         return subscription
 
@@ -107,9 +105,7 @@ class Undelivered(HotObservable[Any]):
                 self._weight -= reported.popleft().weight
             self._broadcast.emit(item.message)
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[Any], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
+    def _subscribe_core(self, observer: abc.ObserverBase[Any], scheduler: object = None) -> abc.DisposableBase:
         for item in tuple(self._reported or ()):
             observer.on_next(item.message)
         return self._broadcast.subscribe(observer)

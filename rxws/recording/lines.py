@@ -138,15 +138,11 @@ _KINDS: Final = ("next", "error", "completed", "open", "close")
 
 def _line(fields: dict[str, Any]) -> str:
     text = _dumps(fields)
-    return text if _is_utf8(text) else _dumps_ascii(fields)
-
-
-def _is_utf8(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return _dumps_ascii(fields)
+    return text
 
 
 def _error(error: Exception) -> dict[str, str]:

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import threading
 from concurrent.futures import CancelledError
-from types import TracebackType
 from typing import Any, Final, Self
 
 from reactivex import Observable, abc
@@ -80,9 +79,7 @@ class Publisher:
         self._wait(self._topics.__aenter__())
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Wait until all is confirmed, 5 s at most; what is not is reported on `errors`."""
         with self._lock:
             self._ending = True

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from reactivex import Observable, abc
@@ -95,9 +94,7 @@ class Topic(Subject[T]):
     def dispose(self) -> None:
         """Do nothing: others publish too."""
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
+    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
         return self._topics.listen(self.name, None, _ToValues(observer))
 
 
@@ -105,10 +102,9 @@ class Messages(Observable[Message[T] | Gap]):
     """A topic's messages with their positions, and the gaps between them."""
 
     def __init__(self, topics: Topics[Any], name: str, start: Start = None) -> None:
-        super().__init__()
+        super().__init__(lambda observer, scheduler=None: topics.listen(name, start, _ToMessages(observer)))
         self._topics = topics
         self._name = name
-        self._start = start
 
     def latest(self) -> Observable[Message[T] | Gap]:
         """As `Topic.latest`, of messages."""
@@ -117,11 +113,6 @@ class Messages(Observable[Message[T] | Gap]):
     def history(self, *, last: int | None = None, since: str | None = None) -> Observable[Message[T] | Gap]:
         """As `Topic.history`, of messages; a `Gap` comes where messages may be missing."""
         return Messages[T](self._topics, self._name, start_of(last, since))
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[Message[T] | Gap], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        return self._topics.listen(self._name, self._start, _ToMessages(observer))
 
 
 def start_of(last: int | None, since: str | None) -> Last | Since:
@@ -193,9 +184,7 @@ class Topics(Generic[T]):
         self._begun()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """End."""
         await self.close()
 

@@ -17,7 +17,7 @@ import rxws
 import rxws.jupyter
 from rxws.jupyter import Live, Server, plot, show, table, watch
 from rxws.jupyter.pictures.lanes import Lanes
-from rxws.jupyter.pictures.thinning import Thinned
+from rxws.jupyter.pictures.plot import Thinned
 from rxws.recording import Event, Recording
 from rxws.testing import serve as serve_in_memory
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from types import TracebackType
 from typing import Any
 
 from rxws import client
@@ -48,9 +47,7 @@ class NotebookConnect:
         self._socket = await self._open()
         return self._socket
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         assert self._socket is not None
         assert self._background is not None
         if isinstance(error, Exception):
