@@ -36,7 +36,6 @@ class Dialing(Protocol):
 
     async def close(self) -> None:
         """Close what they share."""
-        ...
 
 
 class Connect(Generic[In, Out]):

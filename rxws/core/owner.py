@@ -24,20 +24,15 @@ class Owner(Source, Protocol):
 
     def close(self, close: Close) -> None:
         """Close."""
-        ...
 
     def overflow(self) -> None:
         """Close, since the buffer is full."""
-        ...
 
     def connection_lost(self, error: ConnectionLost) -> None:
         """Report that a connection is gone without a close frame."""
-        ...
 
     def connection_ending(self, connection: Any, because: Exception) -> None:
         """Close, or go offline: the peer, or its absence, ends a connection."""
-        ...
 
     def connection_closed(self, connection: Any) -> None:
         """Forget a connection: its transport is gone."""
-        ...

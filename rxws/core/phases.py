@@ -51,11 +51,7 @@ TRANSITIONS: Final[dict[Phase, tuple[Phase, ...]]] = {
     SocketPhase.PARTING: (SocketPhase.CLOSING,),
     SocketPhase.CLOSING: (SocketPhase.CLOSED,),
     SocketPhase.CLOSED: (),
-    ConnectionPhase.OPEN: (
-        ConnectionPhase.RETIRING,
-        ConnectionPhase.FLUSHING,
-        ConnectionPhase.CLOSING,
-    ),
+    ConnectionPhase.OPEN: (ConnectionPhase.RETIRING, ConnectionPhase.FLUSHING, ConnectionPhase.CLOSING),
     ConnectionPhase.RETIRING: (
         ConnectionPhase.OPEN,
         ConnectionPhase.LEAVING,

@@ -89,35 +89,27 @@ class Endpoint(Protocol):
 
     def message_received(self, data: str | bytes) -> None:
         """Take a whole data message: `str` of a text one, `bytes` of a binary one."""
-        ...
 
     def part_received(self) -> None:
         """Note that bytes have come of a message that is not whole; `unfinished` tells since when."""
-        ...
 
     def sign_of_life(self) -> None:
         """Note that a congested transport has room again."""
-        ...
 
     def ping_received(self) -> None:
         """Note a ping of the peer's; the wire answers it."""
-        ...
 
     def pong_received(self, data: bytes) -> None:
         """Take a pong."""
-        ...
 
     def close_received(self, close: Close) -> None:
         """Take the peer's close frame; the wire reads nothing after it. `take` then gives the answer."""
-        ...
 
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Take a violation by the peer; the wire reads nothing after it. `take` then gives the `Close`."""
-        ...
 
     def connection_lost(self, error: BaseException | None) -> None:
         """Take the end of the transport, the last call, once, and never from within a call of the socket's."""
-        ...
 
 
 class Wire(Protocol):
@@ -151,11 +143,9 @@ class Wire(Protocol):
 
     def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
         """Begin to read and write. With `fresh`, keep as little as possible between `take` and the peer."""
-        ...
 
     def wake(self) -> None:
         """Say that `take` has something; the wire takes it as soon as the transport has room, which may be at once."""
-        ...
 
     def offer(self, frame: Frame) -> bool:
         """Take a message past `take`, and say so; or refuse it, since something is to go before it."""
@@ -167,23 +157,18 @@ class Wire(Protocol):
 
     def flush(self) -> None:
         """Take now what would have been taken soon, if the transport has room."""
-        ...
 
     def hold(self) -> None:
         """Deliver no more messages until `resume`. Control frames and the connection's end still come."""
-        ...
 
     def resume(self) -> None:
         """End a hold."""
-        ...
 
     def ignore(self) -> None:
         """Drop what the peer sends from now on; after the close frame, wait for it to leave."""
-        ...
 
     def abort(self) -> None:
         """Drop the connection at once, with all that was not sent; `connection_lost` follows soon."""
-        ...
 
 
 class PlainWire(Phased):

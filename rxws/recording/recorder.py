@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from reactivex import Observable, Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
+from rxws import codecs
 from rxws.checks import positive_int
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
@@ -37,7 +38,6 @@ class EventSink(Protocol):
 
     def close(self) -> None:
         """Take note that no more come."""
-        ...
 
 
 class Recorder(Disposable):
@@ -147,8 +147,8 @@ def record(
 
     Raises `OSError` if the file cannot be made.
     """
-    plain = plainly(source._life.outgoing.codec) if isinstance(source, WebSocket) else _as_it_is  # pyright: ignore
-    return Recorder(source, about or {}, lambda recording: FileSink(recording, file, max_bytes, plain))
+    codec = source._life.outgoing.codec if isinstance(source, WebSocket) else codecs.text  # pyright: ignore
+    return Recorder(source, about or {}, lambda recording: FileSink(recording, file, max_bytes, plainly(codec)))
 
 
 def keep(source: Recordable, *, max_events: int = 10_000) -> Kept:
@@ -179,10 +179,6 @@ class _Newest:
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self._events.copy())
-
-
-def _as_it_is(item: Any) -> Any:
-    return item
 
 
 def _about(socket: WebSocket[Any, Any]) -> dict[str, Any]:

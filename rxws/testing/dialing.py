@@ -1,15 +1,23 @@
-"""A network for clients, in memory: connections that open, refuse and break as a test says."""
+"""A network for clients, in memory: connections that open, refuse and break, and peers that play a script."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 from rxws.backoff import Backoff
 from rxws.client.connecting import Connect
+from rxws.close import Close
+from rxws.codecs import Codec
+from rxws.errors import DecodeError, ProtocolError
 from rxws.options import check
+from rxws.recording.event import Event, RecordedError
+from rxws.recording.plain import as_sent
 from rxws.testing.memory import MemoryWire
+from rxws.testing.notation import Script
 
 
 class MemoryDialer:
@@ -54,3 +62,68 @@ class MemoryDialer:
 def connect(dialer: MemoryDialer, reconnect: Backoff | None = None, **options: Any) -> Connect[Any, Any]:
     """Connect as `rxws.connect` does, but in memory."""
     return Connect(dialer, check(options), reconnect)
+
+
+def play(wire: MemoryWire, script: Script, codec: Codec[Any, Any], then: Callable[[], object]) -> None:
+    """Let what a script says happen on a wire, from now on; and `then`."""
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    for time, events in groupby(script.events, lambda event: event.time):
+        loop.call_at(start + time, _happen, wire, tuple(events), codec)
+    loop.call_at(start + script.duration, then)
+
+
+def congest(wire: MemoryWire, events: Iterable[Event]) -> None:
+    """Let the peer stop reading at `[`, and read on at `]`."""
+    loop = asyncio.get_running_loop()
+    for event in events:
+        if event.time:
+            loop.call_at(loop.time() + event.time, setattr, wire, "congested", event.data == "[")
+        else:
+            wire.congested = event.data == "["
+
+
+def _happen(wire: MemoryWire, events: Iterable[Event], codec: Codec[Any, Any]) -> None:
+    for event in events:
+        match event.kind, event.data:
+            case "completed", _:
+                wire.close(Close())
+            case "next", DecodeError(message=raw) | RecordedError(message=str() | bytes() as raw):
+                wire.send(raw)
+            case "error", ProtocolError(close_code=code):
+                wire.violate(code)
+            case "error", _:
+                wire.drop(ConnectionResetError("the peer is gone"))
+            case "close", Close(code=1005):
+                wire.close()
+            case "close", Close(code=1006):
+                wire.drop()
+            case "close", close:
+                wire.close(close)
+            case _:
+                wire.send(as_sent(codec, event.data))
+
+
+class ScriptedDialer(MemoryDialer):
+    """Opens a connection for each script, and is refused where there is an error in its place; then nobody answers."""
+
+    def __init__(
+        self, scripts: Sequence[Script | Exception], codec: Codec[Any, Any], then: Callable[[], object]
+    ) -> None:
+        super().__init__()
+        self._scripts = list(scripts)
+        self._codec = codec
+        self._then = then
+
+    async def dial(self) -> tuple[MemoryWire, str | None]:
+        """Open the next connection, or raise."""
+        if not self._scripts:
+            self._then()
+            await asyncio.get_running_loop().create_future()
+        script = self._scripts.pop(0)
+        if isinstance(script, Exception):
+            self.refusals.append(script)
+            return await super().dial()
+        wire, protocol = await super().dial()
+        play(wire, script, self._codec, lambda: None if self._scripts or wire.ended else self._then())
+        return wire, protocol

@@ -18,10 +18,10 @@ from rxws.core.socket import WebSocket
 from rxws.options import check
 from rxws.recording import Event, Kept, Recording, keep
 from rxws.recording.event import Kind
+from rxws.testing.dialing import ScriptedDialer, congest, play
 from rxws.testing.marbles import Marbles
 from rxws.testing.memory import MemoryWire, serve, undecorated
 from rxws.testing.notation import FRAME, Script, parse
-from rxws.testing.peer import ScriptedDialer, congest, play
 from rxws.testing.virtual import run_virtually
 
 MAX_SECONDS: Final = 60.0

@@ -71,11 +71,7 @@ def _summary(window: list[Sample]) -> dict[str, Any]:
         "net_in": sample.net_in,
         "net_out": sample.net_out,
         "load": sample.load,
-        "window": {
-            "min": round(min(means), 1),
-            "mean": round(sum(means) / len(means), 1),
-            "max": round(max(means), 1),
-        },
+        "window": {"min": round(min(means), 1), "mean": round(sum(means) / len(means), 1), "max": round(max(means), 1)},
     }
 
 

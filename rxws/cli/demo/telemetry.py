@@ -84,12 +84,7 @@ def difference(before: MachineCounters, after: MachineCounters) -> Sample:
 @functools.cache
 def samples(hz: int) -> Observable[Sample]:
     """Sample `hz` times a second; shared, so that two pages do not sample twice. Never ends."""
-    return reactivex.interval(1 / hz).pipe(
-        ops.map(read_counters),
-        ops.pairwise(),
-        ops.starmap(difference),
-        ops.share(),
-    )
+    return reactivex.interval(1 / hz).pipe(ops.map(read_counters), ops.pairwise(), ops.starmap(difference), ops.share())
 
 
 def machine() -> dict[str, Any]:

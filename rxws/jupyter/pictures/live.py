@@ -32,11 +32,9 @@ class Picture(Protocol):
 
     def start(self, changed: Callable[[], object], end: Callable[[], object]) -> None:
         """Begin to watch; call `changed` when there is something to draw, `end` when nothing more comes."""
-        ...
 
     def stop(self) -> None:
         """Watch no more; idempotent."""
-        ...
 
     async def draw(self) -> str:
         """Make a frame, as HTML."""

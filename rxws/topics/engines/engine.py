@@ -46,11 +46,9 @@ class Reader(Protocol):
 
     def batch(self, items: Sequence[Item]) -> None:
         """Take some of it, in order."""
-        ...
 
     def caught_up(self) -> None:
         """Take note that what is published from now on comes live."""
-        ...
 
 
 class Following(Protocol):
@@ -60,7 +58,6 @@ class Following(Protocol):
 
     def take(self, item: Item) -> None:
         """Take the next message: all come, in the order of their positions, or a `Gap` in their place."""
-        ...
 
 
 class Engine(Protocol):
@@ -73,19 +70,15 @@ class Engine(Protocol):
 
     def start(self, report: Callable[[Exception], object]) -> None:
         """Begin, within the running event loop; `report` takes what goes wrong."""
-        ...
 
     def publish(self, topic: str, frame: Text | Binary) -> None:
         """Publish soon, or `report` that it could not be done. Never blocks."""
-        ...
 
     def follow(self, following: Following) -> None:
         """Hand on what is published from now on."""
-        ...
 
     def unfollow(self, following: Following) -> None:
         """Stop that."""
-        ...
 
     def read(self, pattern: str, start: Last | Since, reader: Reader) -> abc.DisposableBase:
         """Hand over what is kept, at once or soon."""
@@ -93,8 +86,6 @@ class Engine(Protocol):
 
     async def confirmed(self) -> None:
         """Wait until all that was published is kept, or was reported."""
-        ...
 
     async def close(self) -> None:
         """End; what could not be published is reported."""
-        ...

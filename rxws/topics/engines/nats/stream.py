@@ -97,12 +97,7 @@ class Stream:
 
     async def after(self, pattern: str, number: int, count: int = READ_BATCH) -> tuple[list[Record], int]:
         """Read messages after a number, and tell how many follow those."""
-        question = {
-            "seq": number + 1,
-            "next_by_subj": self.subject(pattern),
-            "batch": count,
-            "max_bytes": BATCH_BYTES,
-        }
+        question = {"seq": number + 1, "next_by_subj": self.subject(pattern), "batch": count, "max_bytes": BATCH_BYTES}
         *found, end = await self.link.ask_many(f"$JS.API.DIRECT.GET.{self.name}", question, _is_end)
         headers = end.headers or {}
         if headers["Status"] == "404":
