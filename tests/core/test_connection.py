@@ -117,3 +117,21 @@ async def test_ping_burst() -> None:
     await turns()
     assert peer.close_sent is None
     peer.drop()
+
+
+async def test_exit_in_a_codec(caplog: pytest.LogCaptureFixture) -> None:
+    """An exit of the program in a codec is reported like any error, and goes on."""
+
+    class Leaving:
+        def decode(self, data: Any) -> Any:
+            raise SystemExit
+
+        def encode(self, message: Any) -> Any:
+            return message
+
+    socket, peer = serve(hold_open, codec=Leaving())
+    await turns()
+    with pytest.raises(SystemExit):
+        peer.send("a")
+    assert await ended(socket) == rxws.Close(1007, "Invalid Message") == peer.close_sent
+    assert "cannot decode 'a'" in caplog.text

@@ -270,6 +270,22 @@ async def test_close_within_on_next() -> None:
     assert log == [("incoming", "a"), "incoming|"]
 
 
+async def test_exit_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    """An exit of the program in an action at the end is logged, and goes on when all other actions are done."""
+
+    def leave() -> None:
+        raise KeyboardInterrupt
+
+    other = Disposable()
+    socket, peer = serve(lambda: [Disposable(leave), other])
+    await turns()
+    with pytest.raises(KeyboardInterrupt):
+        peer.drop()
+    assert await ended(socket) == rxws.Close.received(1006)
+    assert other.is_disposed
+    assert "KeyboardInterrupt" in caplog.text
+
+
 async def test_action_at_the_end_raises(caplog: pytest.LogCaptureFixture) -> None:
     """An action at the end that raises does not harm another one."""
 
