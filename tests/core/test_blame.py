@@ -17,6 +17,8 @@ from rxws.rx.holds import Stage, Via, current_source, socket_of
 from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch
 
+VIRTUAL = True
+
 
 class Room:
     """Sockets that get what each of them makes of its messages; the first one is the sender."""
