@@ -59,6 +59,21 @@ class HeartbeatTimeout(ConnectionLost):
     """The peer gave no sign of life within `heartbeat` seconds after a ping."""
 
 
+class FeedbackLoop(RxwsError):
+    """A stream feeds itself: what its subscribers do with an item makes it emit the next one, and so on.
+
+    What waits to be emitted is dropped; `item` is the first of it. This error is reported once, and closes the socket
+    that the stream belongs to.
+    """
+
+    def __init__(self, item: object, items: int, subscribers: str = "") -> None:
+        super().__init__(
+            f"a stream feeds itself: {items} items came of one, each while another was handed on"
+            f"{' to ' if subscribers else ''}{subscribers}; it is cut before {_excerpt(item)}"
+        )
+        self.item = item
+
+
 Stage = Literal["request", "dns", "tcp", "tls", "proxy", "http", "handshake", "timeout"]
 
 

@@ -10,7 +10,7 @@ from rxws.close import Close
 from rxws.core.log import SocketLog
 from rxws.core.streams import Errors, Undelivered
 from rxws.core.wire import Frame
-from rxws.errors import ConnectionLost, close_for
+from rxws.errors import ConnectionLost, FeedbackLoop, close_for
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.loop_thread import LoopThread
 
@@ -75,14 +75,13 @@ class Reports:
             self.undelivered.report(*items)
 
     def report(self, error: Exception) -> None:
-        """Emit an error that a socket survives if anyone observes `errors`; if nobody does, log it and close."""
+        """Emit an error that a socket survives if anyone observes `errors`; if nobody does, close and log it."""
         if isinstance(error, Close):
             self._close(error)
-        elif self._observed:
-            self.show(error)
-        else:
-            self.note(error)
-            self._close(close_for(error))
+            return
+        if not self._observed or isinstance(error, FeedbackLoop):
+            self._close(close_for(error))  # first, since the log may be sent to the very socket
+        self.note(error)
 
     def show(self, error: Exception) -> None:
         """Emit an error, to those who observe `errors`."""
@@ -115,8 +114,8 @@ class Reports:
         return self._errors is not None and self._errors.observed
 
     def _note(self, error: Exception) -> None:
-        """Log what cannot go to `errors`: what an observer of it raised, say; from any thread."""
-        if isinstance(error, Close):
-            self._thread.run(self._close, error)
-        else:
+        """Log what cannot go to `errors`: what an observer of it raised, or that it feeds itself; from any thread."""
+        if isinstance(error, Close | FeedbackLoop):
+            self._thread.run(self._close, close_for(error))
+        if not isinstance(error, Close):
             self.log.unobserved(error)

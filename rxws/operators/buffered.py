@@ -11,6 +11,8 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.checks import one_of, positive_int
+from rxws.errors import FeedbackLoop
+from rxws.rx.broadcast import Broadcast
 from rxws.rx.holds import Holds, Source, Via, current_source, notify_from
 
 T = TypeVar("T")
@@ -32,7 +34,8 @@ def buffered(
     Emits at once while nobody behind it is busy. At the limit, sockets are held, and what comes from sources that
     cannot be held follows `overflow`: the result fails with `OverflowError`, or the oldest or newest item is dropped,
     and given to `dropped`. Completes when the source has and the buffer is empty; an error comes at once. Memory:
-    `limit` items; with "fail", one more of each socket that is held then.
+    `limit` items; with "fail", one more of each socket that is held then. A source that its own result feeds, 1,000
+    times at once or `limit` if that is more, fails with `FeedbackLoop`.
 
     Raises `TypeError` or `ValueError` for a limit that is not a positive `int` or an unknown policy.
 
@@ -115,8 +118,13 @@ class _Buffer(Generic[T]):
         self._emitting = True
         source: Source | None = None
         try:
+            fed = -len(self._items)
             while self._items and not self._held:
                 item, source, context = self._items.popleft()
+                fed += 1
+                if fed > max(self._limit, Broadcast.max_fed):
+                    self.fail(FeedbackLoop(item, fed))
+                    break
                 context.run(notify_from, Via(self, source), self._observer.on_next, item)
         finally:
             self._emitting = False

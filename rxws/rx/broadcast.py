@@ -13,7 +13,7 @@ from reactivex.disposable import Disposable
 from reactivex.internal import default_error, noop
 from reactivex.subject import Subject
 
-from rxws.errors import not_cancelled
+from rxws.errors import FeedbackLoop, not_cancelled
 
 T = TypeVar("T")
 _lock = Lock()
@@ -23,11 +23,13 @@ class Broadcast(Generic[T]):
     """Sends values to observers, as the Rx contract has it.
 
     Notifications are serialised: what an observer emits while it is being notified follows when all observers
-    have had the present value. One terminal event comes, and nothing after it. What an observer raises goes to
-    `on_raise`; the others still get the value. No lock is taken to emit: `observers` is replaced, not changed.
+    have had the present value. Beyond `max_fed` that come of one, what waits is dropped, and a `FeedbackLoop` goes to
+    `on_raise`. One terminal event comes, and nothing after it. What an observer raises goes to `on_raise`; the others
+    still get the value. No lock is taken to emit: `observers` is replaced, not changed.
     """
 
     __slots__ = ("_backlog", "_busy", "_error", "_on_raise", "observers", "stopped")
+    max_fed = 1000
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         self.observers: tuple[abc.ObserverBase[T], ...] = ()
@@ -43,9 +45,11 @@ class Broadcast(Generic[T]):
             return
         if self._busy:
             self._backlog = self._backlog or deque()
-            self._backlog.append(value)
+            if len(self._backlog) <= self.max_fed:
+                self._backlog.append(value)
             return
         self._busy = True
+        fed = 0
         try:
             while True:
                 for observer in self.observers:
@@ -56,6 +60,12 @@ class Broadcast(Generic[T]):
                 if not self._backlog:
                     break
                 value = self._backlog.popleft()
+                fed += 1
+                if fed > self.max_fed:
+                    self._backlog.clear()
+                    self._on_raise(FeedbackLoop(value, fed, ", ".join(map(_name_of, self.observers))))
+                    self._backlog.clear()
+                    break
         finally:
             self._busy = False
             if self.stopped:
@@ -98,6 +108,12 @@ class Broadcast(Generic[T]):
             observer.on_completed()
         else:
             observer.on_error(self._error)
+
+
+def _name_of(observer: abc.ObserverBase[Any]) -> str:
+    """Name what an observer calls, as far as that is known."""
+    function = getattr(observer, "_on_next", observer.on_next)
+    return getattr(function, "__qualname__", None) or repr(function)
 
 
 class Subscription(abc.DisposableBase):

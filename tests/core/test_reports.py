@@ -11,6 +11,8 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
+from rxws import operators as rxops
+from rxws.errors import FeedbackLoop
 from rxws.testing import serve
 from tests.streams import ended, turns, watch
 
@@ -231,3 +233,111 @@ async def test_observer_raises(caplog: pytest.LogCaptureFixture) -> None:
     await ended(socket)
     assert log == [("closed", rxws.Close()), "closed|"]
     assert len([record for record in caplog.records if "observer" in record.getMessage()]) == 2
+
+
+# Streams that feed themselves
+
+
+class Endless(BaseException):
+    """What would go on forever."""
+
+
+class Feeding:
+    """A subscriber that feeds a stream with what it emits; it gives up where it would go on forever."""
+
+    def __init__(self, feed: Callable[[Any], object]) -> None:
+        self.items = 0
+        self._feed = feed
+
+    def __call__(self, item: Any) -> None:
+        self.items += 1
+        if self.items > 10_000:
+            raise Endless
+        self._feed(item)
+
+
+def errors_are_sent(socket: Any) -> Feeding:
+    feeding = Feeding(lambda error: socket.outgoing.on_next({"error": error}))
+    socket.errors.subscribe(feeding)
+    return feeding
+
+
+def errors_are_errors(socket: Any) -> Feeding:
+    feeding = Feeding(socket.errors.on_next)
+    socket.errors.subscribe(feeding)
+    return feeding
+
+
+def errors_fail_a_pipeline(socket: Any) -> Feeding:
+    feeding = Feeding(fails)
+    socket.errors.pipe(ops.map(feeding), rxops.skip_errors(into=socket.errors)).subscribe()
+    return feeding
+
+
+def errors_are_logged_to_the_socket(socket: Any) -> Feeding:
+    feeding = Feeding(lambda error: socket.outgoing.on_next(logging.makeLogRecord({"msg": "%r", "args": (error,)})))
+    socket.errors.pipe(rxops.buffered(10)).subscribe(feeding)
+    return feeding
+
+
+def what_is_dropped_is_sent_again(socket: Any) -> Feeding:
+    feeding = Feeding(socket.outgoing.on_next)
+    socket.dropped.subscribe(feeding)
+    return feeding
+
+
+def what_is_sent_is_sent_again(socket: Any) -> Feeding:
+    feeding = Feeding(lambda item: socket.outgoing.on_next(item))
+    socket.outgoing.subscribe(feeding)
+    return feeding
+
+
+FEEDINGS = [
+    (errors_are_sent, "close"),
+    (errors_are_errors, "close"),
+    (errors_fail_a_pipeline, "close"),
+    (errors_are_logged_to_the_socket, "close"),
+    *((what_is_dropped_is_sent_again, policy) for policy in ("drop_oldest", "drop_newest", "latest")),
+    *((what_is_sent_is_sent_again, policy) for policy in ("drop_oldest", "latest")),
+]
+
+
+@pytest.mark.parametrize("observed", [False, True])
+@pytest.mark.parametrize(("feed", "overflow"), FEEDINGS, ids=lambda value: getattr(value, "__name__", value))
+async def test_stream_that_feeds_itself_closes_its_socket(
+    feed: Callable[[Any], Feeding], overflow: Any, observed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is cut, told once, on `errors` or in the log, and the socket closes with 1011."""
+    told: list[Exception] = []
+
+    def handler(incoming: Any, outgoing: Any) -> None:
+        incoming.subscribe(lambda number: [outgoing.on_next(number) for _ in range(3)])
+
+    socket, peer = serve(handler, codec=rxws.json, max_buffered=150, high_water=150, overflow=overflow)
+    if observed:
+        socket.errors.subscribe(lambda error: told.append(error) if isinstance(error, FeedbackLoop) else None)
+    feeding = feed(socket)
+    await turns()
+    peer.congested = True
+    peer.send("{" if feed.__name__.startswith("errors") else "1")
+    peer.congested = False
+    assert await ended(socket) == rxws.Close(1011, "Unexpected Error")
+    told += [record.exc_info[1] for record in caplog.records if record.exc_info and record.exc_info[1]]  # type: ignore[misc]
+    assert [type(error) for error in told if not isinstance(error, ValueError)] == [FeedbackLoop]
+    assert 0 < feeding.items <= 1003
+
+
+async def test_log_that_is_sent_to_its_socket_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """A handler of logs that sends them to the very socket that they are about does not feed itself."""
+    socket, _ = serve(idle, codec=rxws.json)
+    feeding = Feeding(lambda record: socket.outgoing.on_next({"log": record}))
+    handler = logging.Handler()
+    handler.emit = feeding  # type: ignore[method-assign]
+    logger = logging.getLogger("rxws")
+    logger.addHandler(handler)
+    try:
+        socket.outgoing.on_next({1})
+        assert await ended(socket) == rxws.Close(1011, "Unexpected Error")
+    finally:
+        logger.removeHandler(handler)
+    assert (len(caplog.records), feeding.items) == (1, 1)

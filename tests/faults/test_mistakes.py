@@ -1,7 +1,9 @@
 """Mistakes of the application's own: they end at most their own socket."""
 
 import asyncio
+import itertools
 import threading
+import time
 from array import array
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -88,6 +90,36 @@ async def test_raising_subscriber_spares_siblings_and_socket() -> None:
             assert await peer.receive() == (TEXT, message)
     assert seen == ["a", "b"]
     assert [str(error) for error in errors_seen] == ["a mistake", "a mistake"]
+
+
+async def test_errors_that_make_errors_are_1011(caplog: pytest.LogCaptureFixture) -> None:
+    """A handler that sends errors as they are, which cannot be sent, ends its own socket, at once, and says so once."""
+
+    @rxws.websocket(codec=rxws.json)
+    def handler(request: Any, incoming: Any, outgoing: Any, errors: Any) -> Any:
+        sent = itertools.count()
+
+        def complain(error: Exception) -> None:
+            if next(sent) < 10_000:  # or the test would never end
+                outgoing.on_next({"error": error})
+
+        if "X-Neighbour" not in request.headers:
+            errors.subscribe(complain)
+        return incoming
+
+    async with (
+        serving(handler) as server,
+        raw(server.port, headers="X-Neighbour: yes\r\n") as neighbour,
+        raw(server.port) as peer,
+    ):
+        began = time.perf_counter()
+        peer.send(TEXT, b"not JSON")
+        assert await peer.receive_close() == (1011, "Unexpected Error")
+        assert time.perf_counter() - began < 2
+        neighbour.send(TEXT, b'"alive"')
+        assert await neighbour.receive() == (TEXT, b'"alive"')
+    (record,) = caplog.records
+    assert "a stream feeds itself: 1001 items came of one" in record.getMessage()
 
 
 ILLEGAL = [(code, "") for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65536, -1)]

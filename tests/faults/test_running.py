@@ -27,8 +27,13 @@ from aiohttp import web
 def echo(incoming):
     return incoming
 
+@rxws.websocket(codec=rxws.json)
+def complain(outgoing, errors):
+    errors.subscribe(lambda error: outgoing.on_next({{"error": error}}))
+
 app = web.Application()
 app.router.add_get("/", echo)
+app.router.add_get("/complain", complain)
 rxws.setup(app)
 {run}
 print(time.monotonic())
@@ -134,3 +139,15 @@ async def terminate(program: Path) -> float:
         dribbler.close()
         idle.close()
     return took
+
+
+async def test_run_ends_where_errors_make_errors(tmp_path: Path) -> None:
+    """A handler whose errors make errors keeps the process neither busy nor from SIGTERM."""
+    async with running(tmp_path / "server.py") as (port, process):
+        async with websockets.connect(f"ws://127.0.0.1:{port}/complain") as peer, asyncio.timeout(10):
+            await peer.send("not JSON")
+            await peer.wait_closed()
+            assert peer.close_code == 1011
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 0

@@ -6,6 +6,7 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
+from rxws.errors import FeedbackLoop
 from rxws.testing import serve
 from tests.operators.jobs import Jobs, finish
 from tests.streams import ended, turns, watch
@@ -131,3 +132,19 @@ async def test_full_buffer_has_room_for_each_held_socket() -> None:
     for peer in peers:
         peer.drop()
     await turns()
+
+
+@pytest.mark.parametrize("limit", [2, 2000])
+async def test_buffer_that_feeds_itself_fails(limit: int) -> None:
+    """A result that goes back into its source is cut, after as many items as the buffer holds, or 1,000."""
+    source, seen = Subject[int](), list[int]()
+
+    def feed(number: int) -> None:
+        assert len(seen) < 10_000, "it would never end"
+        seen.append(number)
+        source.on_next(number + 1)
+
+    log = watch(r=source.pipe(rxops.buffered(limit), ops.do_action(feed)))
+    source.on_next(0)
+    assert log[:-1] == [("r", number) for number in range(max(limit, 1000) + 1)]
+    assert (log[-1][0], type(log[-1][1])) == ("r#", FeedbackLoop)

@@ -1,10 +1,12 @@
 import asyncio
+from itertools import count
 from typing import Any
 
 import pytest
 from reactivex import operators as ops
 from reactivex.subject import Subject
 
+from rxws.errors import FeedbackLoop
 from rxws.rx.broadcast import Hot, Outcome
 from tests.streams import watch
 
@@ -28,6 +30,66 @@ def test_emit_within_emit() -> None:
     log = watch(hot=hot)
     hot.emit(1)
     assert log == [("hot", 1), ("hot", 2), ("hot", 3)]
+
+
+def echo(value: int) -> None:
+    """What an error names: a subscriber."""
+
+
+@pytest.mark.parametrize("each", [1, 3, 300])
+def test_stream_that_feeds_itself_is_cut(each: int) -> None:
+    """It is cut after a bounded number of items, reported once, and may be used again."""
+    errors: list[Exception] = []
+    hot = Hot[int](errors.append)
+    seen: list[int] = []
+
+    def feed(value: int) -> None:
+        assert len(seen) < 3000, "it would never end"
+        seen.append(value)
+        if value > 0:
+            for _ in range(each):
+                hot.emit(value + 1)
+
+    hot.subscribe(feed)
+    hot.subscribe(echo)
+    hot.emit(1)
+    (error,) = errors
+    assert isinstance(error, FeedbackLoop)
+    assert len(seen) == 1001
+    assert "1001 items came of one" in str(error)
+    assert "test_stream_that_feeds_itself_is_cut.<locals>.feed, echo" in str(error)
+    assert (error.item == 1002, error.close_code) == (each == 1, 1011)
+    hot.emit(0)
+    assert (seen[1001:], len(errors)) == ([0], 1)
+
+
+def test_what_comes_of_the_cut_is_cut_too() -> None:
+    errors: list[Exception] = []
+
+    def report(error: Exception) -> None:
+        errors.append(error)
+        hot.emit(error)
+
+    def feed(error: Exception) -> None:
+        if next(turns) < 3000:
+            hot.emit(error)
+
+    turns = count()
+    hot = Hot[Exception](report)
+    hot.subscribe(feed)
+    hot.emit(ValueError("first"))
+    assert next(turns) == 1001
+    assert [type(error) for error in errors] == [FeedbackLoop]
+
+
+def test_burst_within_emit() -> None:
+    """Many items within one notification are not a loop."""
+    hot = Hot[int](lambda error: pytest.fail(str(error)))
+    hot.subscribe(lambda value: [hot.emit(number) for number in range(1, 1001)] if value == 0 else None)
+    log = watch(hot=hot)
+    hot.emit(0)
+    hot.emit(0)
+    assert log == [("hot", number) for number in range(1001)] * 2
 
 
 def test_end_within_emit() -> None:

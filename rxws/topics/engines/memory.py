@@ -13,6 +13,8 @@ from reactivex.disposable import Disposable
 
 from rxws import processes
 from rxws.core.wire import MESSAGE_WEIGHT, Binary, Text
+from rxws.rx.broadcast import Broadcast, Subscriber
+from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.topics.engines.engine import Following, Last, Limits, Reader, Since
 from rxws.topics.message import Gap, Position, Record, Unpublished
 from rxws.topics.names import is_pattern, matcher
@@ -29,10 +31,18 @@ class _Kept(NamedTuple):
         return len(self.record.data) + MESSAGE_WEIGHT
 
 
+class Records(Broadcast[Record]):
+    """Messages, each of which follows when all have had the one before."""
+
+    __slots__ = ()
+    max_fed = MAX_HANDED_OVER
+
+
 class MemoryEngine:
     """Keeps the last messages of this process's topics, and hands new ones on at once, in the publisher's call.
 
-    Memory: what is kept weighs `limits.size` bytes at most, 64 for each message included.
+    Memory: what is kept weighs `limits.size` bytes at most, 64 for each message included; and 16,384 messages that
+    subscribers publish while one is being handed on.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,10 +59,9 @@ class MemoryEngine:
         """The last one of a topic that has none."""
         self._exact: dict[str, Following] = {}
         self._patterns: dict[Following, Callable[[str], object]] = {}
-        self._busy = False
-        self._backlog: deque[Record] = deque()
-        """What is published while a message is being handed on; it follows when all have had that one."""
         self._report: Callable[[Exception], object] = lambda error: None
+        self._records = Records(lambda error: self._report(error))
+        self._records.subscribe(Subscriber(self._records, self._hand_on, None, None))
 
     @property
     def is_up(self) -> bool:
@@ -80,15 +89,7 @@ class MemoryEngine:
         self._published += 1
         record = Record(topic, Position(self._epoch, self._published), frame.data, isinstance(frame, Binary))
         self._keep(record)
-        self._backlog.append(record)
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            while self._backlog:
-                self._hand_on(self._backlog.popleft())
-        finally:
-            self._busy = False
+        self._records.emit(record)
 
     def follow(self, following: Following) -> None:
         """Hand on what is published from now on."""

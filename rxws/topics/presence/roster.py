@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from reactivex import abc
 
+from rxws.errors import FeedbackLoop
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.holds import notify_from, notify_or_report
 from rxws.topics.presence.present import MAX_MEMBERS, Present
@@ -71,11 +72,17 @@ class Roster:
             return
         self._showing = True
         try:
+            fed = 0
             while (members := self._merged()) != (before := self._shown):
-                self._shown = members
                 joined = {who: metadata for who, metadata in members.items() if who not in before}
                 left = {who: metadata for who, metadata in before.items() if who not in members}
-                self._emit(Present(members, joined, left))
+                present = Present(members, joined, left)
+                fed += 1
+                if fed > Broadcast.max_fed:
+                    self._report(FeedbackLoop(present, fed))
+                    break
+                self._shown = members
+                self._emit(present)
         finally:
             self._showing = False
 

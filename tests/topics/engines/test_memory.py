@@ -11,6 +11,8 @@ import pytest
 
 from rxws import processes
 from rxws.core.wire import Text
+from rxws.errors import EncodeError, FeedbackLoop
+from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.topics import Topics
 from rxws.topics.engines.engine import Limits, Since
 from rxws.topics.engines.memory import MemoryEngine
@@ -108,3 +110,34 @@ def test_age_ends_at_the_clock_s_time_not_before() -> None:
         now[0] = time
         found.append(kept())
     assert found == [[b"1", b"2"], [b"2"], [b"2"], []]
+
+
+async def test_topic_that_feeds_itself_is_cut(topics: Topics[Any]) -> None:
+    """What waits is not handed on, and `errors` says so, once."""
+    errors: list[Exception] = []
+    topics.errors.subscribe(errors.append)
+    seen: list[int] = []
+
+    def answer(number: int) -> None:
+        assert len(seen) < 100_000, "it would never end"
+        seen.append(number)
+        topics["a"].on_next(number + 1)
+
+    topics["a"].subscribe(answer)
+    topics["a"].on_next(0)
+    assert [type(error) for error in errors] == [FeedbackLoop]
+    assert len(seen) == MAX_HANDED_OVER + 1
+
+
+async def test_errors_of_topics_that_feed_themselves_are_cut(topics: Topics[Any]) -> None:
+    """Publishing an error that cannot be encoded is an error."""
+    errors: list[Exception] = []
+
+    def publish(error: Exception) -> None:
+        assert len(errors) < 10_000, "it would never end"
+        errors.append(error)
+        topics["a"].on_next({"error": error})
+
+    topics.errors.subscribe(publish)
+    topics["a"].on_next({1})
+    assert [type(error) for error in errors] == [EncodeError] * 1001
