@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rxws
-from tests.fuzzing.frames import CLOSE, PONG, Sequence, chunked, sequences, spoilt
+from tests.fuzzing.frames import CLOSE, PONG, Sequence, chunked, sequences, spoilt, violations
 from tests.fuzzing.peers import Outcome, Stage, stage
 from tests.fuzzing.profiles import few
 
@@ -67,6 +67,21 @@ def test_valid_sequence_delivers_its_messages(theatre: Theatre, role: str) -> No
             assert [data for opcode, data in outcome.answers if opcode == PONG] == said.pings
             echoed = [data.decode() if opcode == 1 else data for opcode, data in outcome.answers if opcode in (1, 2)]
             assert echoed == said.messages
+
+    check()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_violation_in_a_header(theatre: Theatre, role: str) -> None:
+    """A frame that its header alone forbids ends the socket with 1002 at once, and all before it is delivered."""
+
+    @few(60)
+    @given(data=st.data(), said=violations(masked=role == "server"))
+    def check(data: st.DataObject, said: Sequence) -> None:
+        outcome = theatre.play(role, data.draw(chunked(said.data)), "end")
+        assert outcome.messages == said.messages
+        assert (outcome.close.code, outcome.errors) == (1002, [rxws.ProtocolError])
+        assert outcome.answers[-1] == (CLOSE, (1002).to_bytes(2, "big"))
 
     check()
 

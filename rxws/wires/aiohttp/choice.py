@@ -7,9 +7,13 @@ import os
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
+from aiohttp import ClientWebSocketResponse
+from aiohttp.web import WebSocketResponse
+
 from rxws.core.wire import Wire
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import AnyWebSocket, drop_handshake_state, protocol_of
+from rxws.wires.aiohttp.masks import mask_unpredictably
 from rxws.wires.aiohttp.public.wire import PublicWire
 
 
@@ -46,6 +50,8 @@ def open_wire(ws: AnyWebSocket, close_timeout: float, *, limit: int = 0, arrived
     time = asyncio.get_running_loop().time
     watch = parser if isinstance(parser, HeaderWatch) else HeaderWatch(parser, None, time)  # that sees nothing
     if wire_mode == "public" or ws.compress or parser is None:
+        if isinstance(ws, ClientWebSocketResponse):
+            mask_unpredictably(ws)
         return PublicWire(ws, watch, close_timeout)
     from rxws.wires.aiohttp.fast.wire import FastWire
 
@@ -70,4 +76,12 @@ def put_header_watch(ws: Any, protocol: Any, limit: int, arrived: bytes = b"") -
     parser = getattr(protocol, "_payload_parser", None)
     if parser is not None:
         time = asyncio.get_running_loop().time
-        protocol._payload_parser = HeaderWatch(parser, ws._reader, time, limit=limit, arrived=arrived)
+        protocol._payload_parser = HeaderWatch(
+            parser,
+            ws._reader,
+            time,
+            masked=isinstance(ws, WebSocketResponse),
+            compressed=bool(ws.compress),
+            limit=limit,
+            arrived=arrived,
+        )

@@ -13,17 +13,24 @@ from rxws.wires.aiohttp.fast.chunks import MANY
 class HeaderWatch:
     """Stands before aiohttp's parser, and follows the peer's frames by their headers (RFC 6455, section 5.2).
 
+    Refuses what that parser, or that of an older release, lets pass: a frame of a client that is not masked, or of a
+    server that is (section 5.1), a reserved bit without a meaning (section 5.2; RFC 7692, section 6), a length with its
+    highest bit set (section 5.2), and a message within another one (section 5.4).
+
     Memory: a header that is not whole yet, at most 13 bytes.
     """
 
     __slots__ = (
+        "_compressed",
         "_header",
         "_ignoring",
         "_left",
         "_limit",
+        "_mask",
         "_open",
         "_queue",
         "_time",
+        "_violation",
         "frames",
         "messages",
         "on_many",
@@ -33,18 +40,27 @@ class HeaderWatch:
     )
 
     def __init__(
-        self, parser: Any, queue: Any, time: Callable[[], float], *, limit: int = 0, arrived: bytes = b""
+        self,
+        parser: Any,
+        queue: Any,
+        time: Callable[[], float],
+        *,
+        masked: bool = True,
+        compressed: bool = False,
+        limit: int = 0,
+        arrived: bytes = b"",
     ) -> None:
         """Watch from the first byte on; `arrived` is what the parser has been given already.
 
-        A frame of `limit` bytes or more, if that is not 0, is an error of the `queue` when its header is there: older
-        parsers would collect it first.
+        Each frame must be `masked`, or none may be. Where messages may be `compressed`, their first frames may have
+        RSV1. A frame of `limit` bytes or more, if that is not 0, is an error of the `queue` when its header is there:
+        older parsers would collect it first.
         """
         self.since: float | None = None
         """Since when a message is on its way that is not whole, while there is one."""
         self.frames = 0
         """The frames that began in the last chunk."""
-        self.messages = 0
+        self.messages: int = 0
         """The messages and control frames whose last frame has begun, so far."""
         self.on_many: Callable[[], object] | None = None
         """Called after each chunk of more than `MANY` frames."""
@@ -53,14 +69,17 @@ class HeaderWatch:
         self.parser = parser
         """What it stands before."""
         self._queue = queue
-        self._limit = limit
+        self._mask = 0x80 if masked else 0
+        self._compressed = compressed
+        self._limit = limit or 2**63
         self._time = time
+        self._violation: WebSocketError | None = None
         self._header: bytes = b""
         self._ignoring = False
         self._left: int = 0  # bytes of the present frame that are to come
         self._open: bool = False  # fragments have come, but not the last one
         if self._follow(arrived) >= 0:
-            self._refuse_size()
+            self._refuse()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Parse a chunk."""
@@ -69,7 +88,7 @@ class HeaderWatch:
         known = self._follow(data)
         result: tuple[bool, bytes] = self.parser.feed_data(data if known < 0 else data[:known])
         if known >= 0:
-            self._refuse_size()
+            self._refuse()
             return True, b""
         if self.since is not None and self.on_part is not None:
             self.on_part()
@@ -77,12 +96,15 @@ class HeaderWatch:
             self.on_many()
         return result
 
-    def parsed(self, data: bytes) -> None:
-        """Follow a chunk that the parser has been given already."""
-        if self._follow(data) >= 0:
-            self._refuse_size()
+    def check(self, data: bytes) -> tuple[int, int, WebSocketError | None]:
+        """Follow a chunk that the parser has already: messages and bytes before a violation, and the violation."""
+        before = self.messages
+        known = self._follow(data)
+        if self._violation is not None:
+            self._ignoring = True
         elif self.since is not None and self.on_part is not None:
             self.on_part()
+        return self.messages - before, max(0, known), self._violation
 
     def feed_eof(self) -> None:
         """Parse the end."""
@@ -104,20 +126,22 @@ class HeaderWatch:
 
     def refuse(self, code: int, why: str) -> None:
         """Fail the connection, and keep from the parser what comes from now on."""
-        self._ignoring = True
-        self._queue.set_exception(WebSocketError(code, why))
+        self._violation = WebSocketError(code, why)
+        self._refuse()
 
     def excuse(self) -> None:
         """Count anew: the peer was kept from going on."""
         if self.since is not None:
             self.since = self._time()
 
-    def _refuse_size(self) -> None:
-        self.refuse(WSCloseCode.MESSAGE_TOO_BIG, f"a frame of {self._limit} bytes or more")
+    def _refuse(self) -> None:
+        self._ignoring = True
+        if self._queue.exception() is None:  # the parser may have found another one before
+            self._queue.set_exception(self._violation)
 
     def _follow(self, data: bytes) -> int:
-        """Follow a chunk; return where the frame begins in it that is too big, or -1."""
-        carried = len(self._header)
+        """Follow a chunk; return where its first frame begins that is a violation, or -1."""
+        carried, mask, limit = len(self._header), self._mask, self._limit
         data, self._header = self._header + data, b""
         size, at, since, fragmented, frames = len(data), self._left, self.since, self._open, 0
         messages = self.messages
@@ -126,18 +150,23 @@ class HeaderWatch:
                 since = None  # all that came before is whole
             if size - at < 2:
                 break
-            first, length = data[at], data[at + 1]
-            header = 6 if length & 0x80 else 2
-            length &= 0x7F
+            first, second = data[at], data[at + 1]
+            header, length = 6 if mask else 2, second & 0x7F
             if length > 125:
                 wide = 2 if length == 126 else 8
-                if size - at < 2 + wide:
+                if size - at < 2 + wide and second & 0x80 == mask:
                     break
                 length = int.from_bytes(data[at + 2 : at + 2 + wide], "big")
                 header += wide
-            if self._limit and length >= self._limit:
+            of_message = first & 8 == 0  # a control frame may come between fragments
+            if (
+                second & 0x80 != mask
+                or first & 0x70
+                or (of_message and (length >= limit or (first & 0xF != 0) is fragmented))
+            ) and (why := self._violation_of(first, second, length, fragmented)) is not None:
+                self._violation, self.messages = why, messages
                 return max(0, at - carried)
-            if first & 8 == 0:  # a control frame may come between fragments
+            if of_message:
                 fragmented = first < 0x80
             at += header + length
             frames += 1
@@ -150,3 +179,20 @@ class HeaderWatch:
         self._open, self.frames, self.messages = fragmented, frames, messages
         self.since = None if whole else self._time() if since is None else since
         return -1
+
+    def _violation_of(self, first: int, second: int, length: int, fragmented: bool) -> WebSocketError | None:
+        """Return what is wrong with a frame that may be wrong."""
+        opcode = first & 0xF
+        if second & 0x80 != self._mask:
+            why = "a frame that is not masked" if self._mask else "a frame that is masked"
+        elif first & 0x70 and not (self._compressed and first & 0x70 == 0x40 and opcode in (1, 2)):
+            why = "a frame with a reserved bit set"
+        elif opcode < 8 and (opcode != 0) is fragmented:
+            why = "a message within another one" if fragmented else "a continuation of no message"
+        elif length >= 2**63:
+            why = "a length of more than 63 bits"
+        elif length >= self._limit:
+            return WebSocketError(WSCloseCode.MESSAGE_TOO_BIG, f"a frame of {self._limit} bytes or more")
+        else:
+            return None
+        return WebSocketError(WSCloseCode.PROTOCOL_ERROR, why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, Final, cast
 
 from aiohttp import WSMsgType
@@ -22,19 +23,32 @@ class DirectQueue(WebSocketDataQueue):
     """aiohttp's queue, but while it is open `receive` gets the data messages, within the call that parses them.
 
     Anything else that comes is queued, and closes it: nothing may overtake what is queued.
+
+    The parser does not tell how a message came. Most come as one masked frame with a short length: as long as the next
+    frame of the `chunk` is just that, its header needs no closer look. At the first that is not, `check` gets the rest.
     """
 
-    __slots__ = ("is_open", "left", "receive", "weight")
+    __slots__ = ("at", "before", "check", "chunk", "is_open", "left", "receive", "sound", "violation")
     receive: Callable[[Any], object]
     """What gets the messages: the endpoint's `message_received`."""
+    check: Callable[[bytes], tuple[int, int, Exception | None]]
+    """What looks at the headers in the rest of a chunk: messages and bytes before a violation, and the violation."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.is_open = False
         self.left = 0
         """Messages that may still pass in this turn of the event loop."""
-        self.weight = 0
-        """Bytes on the wire of the messages that have passed, if each was one masked frame below 64 KiB; else less."""
+        self.chunk = b""
+        """What is being parsed, from the beginning of a frame on."""
+        self.at = 0
+        """Where the second byte of its next frame is; 0 when `check` has the rest, or nothing is being parsed."""
+        self.violation: Exception | None = None
+        """What a header in the chunk deserves."""
+        self.sound = 0
+        """Messages that are still to come before it."""
+        self.before = b""
+        """The bytes that come before it."""
 
     def open(self) -> None:
         """Let messages pass from now on."""
@@ -45,14 +59,45 @@ class DirectQueue(WebSocketDataQueue):
         self.is_open = False
 
     def feed_data(self, data: Any, size: int) -> None:
-        """Hand on a message, or queue it."""
-        if self.is_open and self.left and (data[0] is TEXT or data[0] is BINARY):
-            self.left -= 1
-            self.weight += size + 6 if size < 126 else size + 8
+        """Hand on a message, or queue it; raises a violation, which the parser then reports as one of its own."""
+        if self.is_open and (left := self.left) and (data[0] is TEXT or data[0] is BINARY):
+            self.left = left - 1
+            if (at := self.at) and (chunk := self.chunk)[at - 1] > 0x80:
+                if size < 126:
+                    if chunk[at] == size + 0x80:
+                        self.at = at + size + 6
+                        self.receive(data[1])
+                        return
+                elif chunk[at] == 0xFE:
+                    self.at = at + size + 8
+                    self.receive(data[1])
+                    return
+            self._look()
             self.receive(data[1])
         else:
             self.is_open = False
+            self._look()
             super().feed_data(data, size)
+
+    def finish(self) -> None:
+        """End a chunk of which more has come than the messages that passed."""
+        if self.at:
+            self._look_at_rest()
+        if self.violation is not None and (self.exception() is None or _parses(self.before)):
+            self.set_exception(self.violation)
+
+    def _look(self) -> None:
+        if self.at:
+            self._look_at_rest()
+        if self.violation is not None:
+            if not self.sound:
+                raise self.violation
+            self.sound -= 1
+
+    def _look_at_rest(self) -> None:
+        rest, self.at = self.chunk[self.at - 1 :], 0
+        self.sound, known, self.violation = self.check(rest)
+        self.before = rest[:known]
 
     def set_exception(self, exc: BaseException, *args: Any, **kwargs: Any) -> None:
         """Keep what the peer did wrong; nothing passes any more."""
@@ -63,6 +108,13 @@ class DirectQueue(WebSocketDataQueue):
 def make_parser(queue: WebSocketDataQueue, max_msg_size: int) -> Any:
     """Make aiohttp's parser of messages that are not compressed."""
     return cast("Any", WebSocketReader)(queue, max_msg_size, compress=False, **dict.fromkeys(DECODE_TEXT, True))
+
+
+def _parses(data: bytes) -> bool:
+    """Return whether aiohttp's parser accepts what comes before a violation; if not, that is what ends a connection."""
+    queue = DirectQueue(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
+    make_parser(queue, 0).feed_data(data)
+    return queue.exception() is None
 
 
 def next_message(queue: Any) -> tuple[WSMsgType, Any, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import struct
 from typing import Final
 
 from aiohttp._websocket.helpers import websocket_mask
+
+from rxws.wires.aiohttp.masks import mask
 
 OPCODES: Final = range(16)
 SHORT: Final = [[bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES]
@@ -40,7 +41,6 @@ def masked(opcode: int, data: bytes) -> bytes:
         header = MEDIUM(0x80 | opcode, 254, size)
     else:
         header = LONG(0x80 | opcode, 255, size)
-    mask = random.getrandbits(32).to_bytes(4, "big")
-    payload = bytearray(data)
-    websocket_mask(mask, payload)
-    return header + mask + payload
+    key, payload = mask(), bytearray(data)
+    websocket_mask(key, payload)
+    return header + key + payload

@@ -105,6 +105,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self.enter(READING)
         if self._direct is not None:
             self._direct.receive = endpoint.message_received  # Connection.message_received
+            self._direct.check = self._headers.check  # HeaderWatch.check
         if fresh:
             keep_fresh(self._ws)
         self._headers.begin(endpoint.part_received)
@@ -159,14 +160,19 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         if direct is None or not direct.is_open:
             self._parser.feed_data(data)
         else:
-            direct.left, direct.weight = MESSAGES_A_TURN, 0
+            direct.left = MESSAGES_A_TURN
             writer.busy = True
             try:
-                self._run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
+                if headers.since is None:
+                    direct.chunk, direct.at = data, 1
+                    self._run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
+                    if direct.at <= nbytes:  # more than whole messages, or longer ones
+                        direct.finish()
+                else:
+                    self._run(self._parser.feed_data, data)
             finally:
                 writer.busy = False
-            if direct.weight != nbytes or headers.since is not None:  # more than whole messages, or longer ones
-                headers.parsed(data)
+                direct.chunk, direct.at = b"", 0
             passing = direct.is_open
         if not passing:
             if not self._scheduled:
