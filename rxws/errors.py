@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from rxws.close import Close, sendable
 
@@ -120,24 +120,6 @@ def close_for(error: BaseException) -> Close:
         return Close(code, getattr(error, "close_reason", ""))
     except (TypeError, ValueError):
         return Close(code)
-
-
-FATAL: Final = (KeyboardInterrupt, SystemExit)
-"""What ends the program: reported like any other error, then raised on."""
-
-
-def not_cancelled(error: BaseException, who: str) -> Exception:
-    """Make an `Exception` of whatever foreign code raised: a `CancelledError` of a cancelled task's result, say.
-
-    >>> from asyncio import CancelledError
-    >>> not_cancelled(KeyError(1), "a subscriber"), not_cancelled(CancelledError(), "a subscriber")
-    (KeyError(1), RuntimeError('a subscriber raised CancelledError()'))
-    """
-    if isinstance(error, Exception):
-        return error
-    wrapped = RuntimeError(f"{who} raised {error!r}")
-    wrapped.__cause__ = error
-    return wrapped
 
 
 def _excerpt(value: object, limit: int = 80) -> str:

@@ -47,3 +47,10 @@ async def ended(socket: rxws.WebSocket[Any, Any], timeout: float = 5) -> rxws.Cl
     """Wait for the socket's end."""
     async with asyncio.timeout(timeout):
         return await socket.closed
+
+
+def raising(error: BaseException) -> Any:
+    def notify(*_: object) -> None:
+        raise error
+
+    return notify

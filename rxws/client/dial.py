@@ -29,6 +29,7 @@ from yarl import URL
 from rxws.core.wire import Wire
 from rxws.errors import ConnectError, Stage
 from rxws.options import Settings
+from rxws.rx.foreign import cancelled
 from rxws.wires.aiohttp import arrived_with, frame_limit, open_wire
 
 T = TypeVar("T")
@@ -115,6 +116,12 @@ class Dialer:
             headers = None if self._headers is None else await _resolve(self._headers)
         except (aiohttp.ClientError, OSError) as error:
             raise ConnectError(f"the URL or headers could not be made: {error}", "request") from error
+        except asyncio.CancelledError as error:
+            if cancelled(error):
+                raise
+            raise ConnectError(
+                "the URL or headers could not be made: what they await was cancelled", "request"
+            ) from error
         settings = self._settings
         session = self._shared or self._session()
         with _noting_answers(session):

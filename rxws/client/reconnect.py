@@ -14,7 +14,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
-from rxws.errors import FATAL, not_cancelled
+from rxws.rx.foreign import FATAL, as_error
 
 Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
 """Opens a connection: its wire, and the subprotocol that was negotiated."""
@@ -45,7 +45,7 @@ class Reconnector:
         try:
             delay = self._delay(because)
         except BaseException as error:
-            self._log.fault("the jitter of the back-off raised; the socket ends", not_cancelled(error, "jitter"))
+            self._log.fault("the jitter of the back-off raised; the socket ends", as_error(error, "jitter"))
             if isinstance(error, FATAL):
                 raise
             return None
@@ -151,7 +151,7 @@ class Reconnector:
         try:
             return self._backoff.final(because)
         except BaseException as error:
-            self._log.fault("the rule for what is final raised; this is", not_cancelled(error, "final"))
+            self._log.fault("the rule for what is final raised; this is", as_error(error, "final"))
             if isinstance(error, FATAL):
                 raise
             return True

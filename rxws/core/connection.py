@@ -18,8 +18,9 @@ from rxws.core.phases import ConnectionPhase, Phased
 from rxws.core.receipts import Receipts
 from rxws.core.streams import Incoming
 from rxws.core.wire import Frame, Ping, Wire
-from rxws.errors import FATAL, ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
+from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
 from rxws.options import Settings
+from rxws.rx.foreign import FATAL
 from rxws.rx.holds import current_source
 
 OPEN, RETIRING, LEAVING = ConnectionPhase.OPEN, ConnectionPhase.RETIRING, ConnectionPhase.LEAVING

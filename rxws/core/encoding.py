@@ -10,6 +10,7 @@ from rxws.close import Close
 from rxws.codecs import Codec, text
 from rxws.core.wire import Binary, Text
 from rxws.errors import EncodeError
+from rxws.rx.foreign import FATAL
 
 IMMUTABLE: Final = (str, bytes, int, float)
 
@@ -42,7 +43,9 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
             raise TypeError(f"{type(codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
     except Close:
         raise
-    except Exception as cause:
+    except FATAL:
+        raise
+    except BaseException as cause:
         raise EncodeError(message, str(cause)) from cause
     if type(message) in IMMUTABLE:
         _last = message, codec, frame

@@ -14,6 +14,8 @@ from reactivex import Observable, abc
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
+from rxws.core.work import Work
+from rxws.rx.foreign import FATAL, as_error, call, cancelled
 
 NAMES: Final = ("request", "incoming", "outgoing", "errors", "socket")
 
@@ -23,7 +25,7 @@ OPTIONS: Final = "__rxws_options__"
 YIELDS_A_TURN: Final = 64
 """Values that a generator may yield before the event loop's other business gets its turn."""
 
-Begin = Callable[[], "asyncio.Task[None] | None"]
+Begin = Callable[[], object]
 
 
 class Handler:
@@ -69,8 +71,10 @@ class Handler:
                 self._check(result, life)
         except let_through:
             raise
-        except Exception as error:
-            failure = error
+        except BaseException as error:
+            failure = as_error(error, self.name)
+            if isinstance(error, FATAL):
+                raise
             return lambda: life.reports.fail(failure)
         return lambda: self._begin(life, result)
 
@@ -97,10 +101,7 @@ class Handler:
         )
 
     def _begin(self, life: Lifecycle, result: Any) -> None:
-        try:
-            self._run(life, result)
-        except Exception as error:
-            life.reports.fail(error)
+        call(life.reports.fail, self.name, self._run, life, result)
 
     def _run(self, life: Lifecycle, result: Any) -> None:
         """Do what the result asks for; after it, messages come whether or not they are wanted."""
@@ -116,15 +117,19 @@ class Handler:
         if not self._may_subscribe:
             life.incoming.want()
         task = life.thread.loop.create_task(self._guard(life, work), name=f"rxws {self.name}")
-        life.at_end(task.cancel)
+        life.work_in(Work(task, life.reports.log, reads=self._may_subscribe))
         task.add_done_callback(lambda task: life.close(Close()) if task.cancelled() else None)
         return task
 
     async def _guard(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await work()  # not made before: a task may be cancelled before it begins
-        except Exception as error:
-            life.reports.fail(error)
+        except BaseException as error:
+            if cancelled(error):
+                raise
+            life.reports.fail(as_error(error, self.name))
+            if isinstance(error, FATAL):
+                raise
 
     async def _live(self, life: Lifecycle, coroutine: Coroutine[Any, Any, Any]) -> None:
         result = await coroutine
@@ -135,7 +140,7 @@ class Handler:
             self._run(life, result)
 
     async def _generate(self, life: Lifecycle, generator: AsyncGenerator[Any, None]) -> None:
-        values = 0
+        values = after = 0
         async with aclosing(generator):
             async for value in generator:
                 life.outgoing.on_next(value)
@@ -145,7 +150,10 @@ class Handler:
                 elif values % YIELDS_A_TURN == 0:
                     await asyncio.sleep(0)
                 if life.close_cause is not None:
-                    return
+                    after += 1
+                    if not self._may_subscribe or after > YIELDS_A_TURN:
+                        return  # or it would go on forever: nothing slows it any more
+                    await asyncio.sleep(0)
         life.close(Close())
 
 

@@ -17,10 +17,12 @@ from rxws.core.phases import ConnectionPhase, Phased, SocketPhase
 from rxws.core.reports import Reports
 from rxws.core.streams import Incoming
 from rxws.core.wire import Wire
-from rxws.errors import FATAL, ConnectionLost, not_cancelled
+from rxws.core.work import Work
+from rxws.errors import ConnectionLost
 from rxws.options import Settings
 from rxws.rx.broadcast import Outcome
 from rxws.rx.disposal import on_dispose
+from rxws.rx.foreign import call_all
 from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import LoopScheduler
 from rxws.stats import Counters
@@ -37,9 +39,9 @@ class Lifecycle(Phased):
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_holds", "_renew", "close_cause", "closed", "connection"),
-        *("counters", "incoming", "on_closed", "outgoing", "phase", "protocol", "reports", "settings", "subscription"),
-        *("thread",),
+        *("_answer", "_at_end", "_connections", "_deadline", "_due", "_holds", "_in_hand", "_owns", "_renew", "work"),
+        *("close_cause", "closed", "connection", "counters", "incoming", "on_closed", "outgoing", "phase", "protocol"),
+        *("reports", "settings", "subscription", "thread"),
     )
 
     def __init__(
@@ -77,6 +79,11 @@ class Lifecycle(Phased):
         self._holds = 1  # until the first subscriber
         self._at_end: tuple[Callable[[], object], ...] = ()
         self._deadline: asyncio.TimerHandle | None = None
+        self._due = 0.0  # the event loop's time at which the end is to be over
+        self._in_hand = 0  # items that operators work on
+        self._owns = False  # pipelines that go when the socket goes
+        self.work: Work | None = None
+        """The work of a handler that is a coroutine."""
 
     # Opening
 
@@ -101,6 +108,7 @@ class Lifecycle(Phased):
 
     def own(self, *disposables: abc.DisposableBase) -> None:
         """Take charge of disposables: they go when the socket goes, and the socket goes when one of them does."""
+        self._owns = True
         for disposable in disposables:
             on_dispose(disposable, self.dispose)
             self.at_end(disposable.dispose)
@@ -108,9 +116,21 @@ class Lifecycle(Phased):
     def stream(self, observable: Observable[Any]) -> None:
         """Send what an Observable emits, on the event loop's scheduler; its end is the socket's."""
         scheduler = LoopScheduler(self.thread)
+        self._owns = True
         self.subscription = Streaming(observable.subscribe(self.outgoing, scheduler=scheduler), self)
         if self.gone:
             self.subscription.dispose()
+
+    def work_in(self, work: Work) -> None:
+        """Give the handler's coroutine until `close_timeout` after the end began to finish."""
+        self.work = work
+        if self.gone:
+            work.socket_closed(self._due)
+
+    async def worked(self) -> None:
+        """Wait until the work of the handler is over, as long as it may take."""
+        if self.work is not None:
+            await self.work.over(self._due + self.settings.close_timeout)
 
     def at_end(self, action: Callable[[], object]) -> None:
         """Run an action when the socket ends, just before `closed` tells; at once if it has."""
@@ -154,7 +174,7 @@ class Lifecycle(Phased):
         self._begin_closing(close, SocketPhase.PARTING if parting else SocketPhase.CLOSING)
         if parting and self.outgoing.offline:
             loop = self.thread.loop
-            self._deadline = loop.call_later(self.settings.close_timeout, self.abort)
+            self._restart_deadline(self.settings.close_timeout, self.abort)
             if not self.outgoing.waits:
                 loop.call_soon(self.no_connection_follows)
         connections = self._connections
@@ -181,11 +201,14 @@ class Lifecycle(Phased):
             self.connection_ending(connection, close)
 
     def abort(self) -> None:
-        """End at once what has not ended."""
+        """End at once what has not ended: connections, what is in hand, the work of the handler."""
         if self.close_cause is None:
             self._begin_closing(Close.received(1006), SocketPhase.CLOSING)
+        self._due = self.thread.loop.time()
         self._perform(*(connection.wire.abort for connection in self._connections))
         self.no_connection_follows()
+        if self.work is not None:
+            self.work.cut()
 
     def no_connection_follows(self) -> None:
         """End, unless a connection is there: none is on its way any more."""
@@ -194,7 +217,26 @@ class Lifecycle(Phased):
                 self._begin_closing(Close.received(1006), SocketPhase.CLOSING)
             elif self.phase is SocketPhase.PARTING:
                 self.enter(SocketPhase.CLOSING)
-            self.finalize()
+            self._finish()
+
+    def _finish(self) -> None:
+        """Finalize when the items in hand are done, or their time is over."""
+        if self._in_hand and self._owns:
+            if (left := self._due - self.thread.loop.time()) > 0:
+                self.enter(SocketPhase.FINISHING)
+                self._restart_deadline(left, self._cut)
+                return
+            self.reports.log.cut("%d items in hand", self._in_hand)
+        self.finalize()
+
+    def _cut(self) -> None:
+        self._due = self.thread.loop.time()
+        self._finish()
+
+    def _restart_deadline(self, delay: float, action: Callable[[], object]) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.thread.loop.call_later(delay, action)
 
     def finalize(self) -> None:
         """End the streams and what the socket owns, once and in order; each whatever the others raise."""
@@ -204,10 +246,11 @@ class Lifecycle(Phased):
         if self._deadline is not None:
             self._deadline.cancel()
         subscription = () if self.subscription is None else (self.subscription.dispose,)
+        work = () if self.work is None else (lambda work=self.work: work.socket_closed(self._due),)
         try:
             self._perform(
                 *(self.incoming.end, self.outgoing.stop, self.reports.errors.end, self.outgoing.dropped.end),
-                *(self._give_up_queue, self.reports.undelivered.end, *subscription, *actions),
+                *(self._give_up_queue, self.reports.undelivered.end, *subscription, *actions, *work),
                 lambda: self._tell_closed(close),
             )
         finally:
@@ -215,6 +258,7 @@ class Lifecycle(Phased):
 
     def _begin_closing(self, cause: Close, phase: SocketPhase) -> None:
         self.close_cause = cause
+        self._due = self.thread.loop.time() + self.settings.close_timeout
         self.enter(phase)
 
     def _give_up_queue(self) -> None:
@@ -230,16 +274,8 @@ class Lifecycle(Phased):
         )
 
     def _perform(self, *steps: Callable[[], object]) -> None:
-        """Take all steps, whatever they raise: it is logged, and raised on at the end if it ends the program."""
-        fatal: BaseException | None = None
-        for step in steps:
-            try:
-                step()
-            except BaseException as error:
-                fatal = error if isinstance(error, FATAL) else fatal
-                self.reports.log.unobserved(not_cancelled(error, "what a socket owns"))
-        if fatal is not None:
-            raise fatal
+        """Take all steps of an end, whatever they raise."""
+        call_all(self.reports.log.unobserved, "what a socket owns", *steps)
 
     # The owner of outgoing and of the connections, and the source of what they emit
 
@@ -251,6 +287,20 @@ class Lifecycle(Phased):
     def report(self, error: Exception) -> None:
         """Take what a subscriber has raised."""
         self.reports.report(error)
+
+    def take_in_hand(self) -> None:
+        """Count an item that an operator works on."""
+        self._in_hand += 1
+
+    def let_go(self) -> None:
+        """Count it as done; the end may have waited for it."""
+        self._in_hand -= 1
+        if self.phase is SocketPhase.FINISHING and not self._in_hand:
+            self.thread.run(self._all_done)
+
+    def _all_done(self) -> None:
+        if self.phase is SocketPhase.FINISHING and not self._in_hand:
+            self._finish()
 
     @property
     def congested(self) -> bool:
@@ -281,11 +331,13 @@ class Lifecycle(Phased):
 
     def connection_closed(self, connection: Connection) -> None:
         """Report what may not have arrived; end with the last connection."""
+        if connection.cause is not None:  # or it was told before, unless an exception came between
+            self.connection_ending(connection, connection.cause)
         self._connections = tuple(other for other in self._connections if other is not connection)
         if connection.receipts is not None:
             self.reports.give_back(connection.receipts.unconfirmed())
         if self.phase is SocketPhase.CLOSING and not self._connections:
-            self.finalize()
+            self._finish()
         else:
             assert connection.cause is not None
             self.reports.tell(("close", connection.cause))

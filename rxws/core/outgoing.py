@@ -19,6 +19,7 @@ from rxws.errors import EncodeError
 from rxws.options import Settings
 from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, Sink
+from rxws.rx.foreign import FATAL, as_error
 from rxws.rx.holds import current_source, socket_of
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 from rxws.stats import Counters
@@ -102,8 +103,8 @@ class Outgoing(Sink[T]):
                 counters.sent_bytes += len(item.data)
             elif not self._let_wait(item):
                 return
-        except Exception as error:
-            self._blame(error, value)
+        except BaseException as error:
+            self._failed(error, value)
             return
         if self._watched:
             self._broadcast.emit(cast("T", value))
@@ -193,8 +194,8 @@ class Outgoing(Sink[T]):
             return
         try:
             waits = self._let_wait(Limited(encode(self.codec, value), connection=connection))
-        except Exception as error:
-            self._owner.reports.report(error)
+        except BaseException as error:
+            self._failed(error, value)
             return
         if waits:
             self._broadcast.emit(value)
@@ -256,6 +257,12 @@ class Outgoing(Sink[T]):
             if self._high_water.exceeded:
                 self._high_water.hold()
         return True
+
+    def _failed(self, error: BaseException, value: Any) -> None:
+        """Report what a codec or a policy raised over a value."""
+        self._blame(as_error(error, "a policy"), value)
+        if isinstance(error, FATAL):
+            raise error
 
     def _encode_again(self) -> None:
         """Encode what waits with the codec that was negotiated now."""

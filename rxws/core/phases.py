@@ -18,6 +18,7 @@ class SocketPhase(Enum):
     OFFLINE = "The connection is gone, and another one follows."
     PARTING = "It closes, and waits for the connection on its way to send what is queued."
     CLOSING = "It closes: its connections come to their ends."
+    FINISHING = "Its connections are gone: operators finish the items that they have in hand."
     CLOSED = "It is over."
 
 
@@ -49,7 +50,8 @@ TRANSITIONS: Final[dict[Phase, tuple[Phase, ...]]] = {
     SocketPhase.OPEN: (SocketPhase.OFFLINE, SocketPhase.CLOSING),
     SocketPhase.OFFLINE: (SocketPhase.OPEN, SocketPhase.PARTING, SocketPhase.CLOSING),
     SocketPhase.PARTING: (SocketPhase.CLOSING,),
-    SocketPhase.CLOSING: (SocketPhase.CLOSED,),
+    SocketPhase.CLOSING: (SocketPhase.FINISHING, SocketPhase.CLOSED),
+    SocketPhase.FINISHING: (SocketPhase.CLOSED,),
     SocketPhase.CLOSED: (),
     ConnectionPhase.OPEN: (ConnectionPhase.RETIRING, ConnectionPhase.FLUSHING, ConnectionPhase.CLOSING),
     ConnectionPhase.RETIRING: (

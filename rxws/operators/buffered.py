@@ -83,7 +83,11 @@ class _Buffer(Generic[T]):
             if self._overflow == "drop_newest":
                 self._dropped(item)
                 return
-            self._dropped(self._items.popleft()[0])
+            oldest, its_source, _ = self._items.popleft()
+            _let_go(its_source)
+            self._dropped(oldest)
+        if source is not None:
+            source.take_in_hand()
         self._items.append((item, source, copy_context()))
         self._drain()
         if len(self._items) >= self._limit:
@@ -100,8 +104,10 @@ class _Buffer(Generic[T]):
     def stop(self) -> None:
         """Forget everything, and let the sources go."""
         self.upstream.dispose()
-        self._items.clear()
+        items, self._items = self._items, deque()
         self._holds.release()
+        for _, source, _ in items:
+            _let_go(source)
 
     def hold(self) -> None:
         """Keep what comes."""
@@ -121,11 +127,14 @@ class _Buffer(Generic[T]):
             fed = -len(self._items)
             while self._items and not self._held:
                 item, source, context = self._items.popleft()
-                fed += 1
-                if fed > max(self._limit, Broadcast.max_fed):
-                    self.fail(FeedbackLoop(item, fed))
-                    break
-                context.run(notify_from, Via(self, source), self._observer.on_next, item)
+                try:
+                    fed += 1
+                    if fed > max(self._limit, Broadcast.max_fed):
+                        self.fail(FeedbackLoop(item, fed))
+                        break
+                    context.run(notify_from, Via(self, source), self._observer.on_next, item)
+                finally:
+                    _let_go(source)
         finally:
             self._emitting = False
         if len(self._items) < self._limit:
@@ -133,3 +142,8 @@ class _Buffer(Generic[T]):
         if self._completed and not self._items:
             self._completed = False
             notify_from(source, self._observer.on_completed)
+
+
+def _let_go(source: Source | None) -> None:
+    if source is not None:
+        source.let_go()

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
-from rxws.errors import not_cancelled
+from rxws.rx.foreign import FATAL, as_error, cancelled
 from rxws.rx.holds import Holds, Stage, current_source, notify_from
 
 T = TypeVar("T")
@@ -76,10 +76,12 @@ class _Iteration(Stage, Generic[T]):
                 turn = (turn + 1) % ITEMS_A_TURN
                 if not turn:
                     await asyncio.sleep(0)
-        except (Exception, asyncio.CancelledError) as error:
-            if self._stopped:
-                raise  # it was cancelled
-            notify_from(self.source, self._observer.on_error, not_cancelled(error, "an iterable"))
+        except BaseException as error:
+            if self._stopped or cancelled(error):
+                raise
+            notify_from(self.source, self._observer.on_error, as_error(error, "an iterable"))
+            if isinstance(error, FATAL):
+                raise
         else:
             notify_from(self.source, self._observer.on_completed)
         finally:

@@ -13,7 +13,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.checks import positive_int
-from rxws.errors import not_cancelled
+from rxws.rx.foreign import FATAL, as_error, cancelled
 from rxws.rx.holds import MAX_WAITING, Holds, Via, WaitingItems, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
@@ -165,6 +165,8 @@ class _Work(Generic[T, R]):
         if self._stopped:
             return
         job = _Job(item)
+        if job.source is not None:
+            job.source.take_in_hand()
         if len(self._running) < self._slots:
             self._start(job)
             if len(self._running) == self._slots:
@@ -174,6 +176,7 @@ class _Work(Generic[T, R]):
         elif job.source is None:
             self._fail(self._overflow())
         else:
+            job.source.let_go()
             job.source.report(self._overflow())
 
     def _overflow(self) -> OverflowError:
@@ -186,12 +189,14 @@ class _Work(Generic[T, R]):
     async def _run(self, job: _Job[T]) -> None:
         try:
             job.result = await self._function(job.item)
-        except (Exception, asyncio.CancelledError) as error:
-            if self._stopped:
-                raise  # it was cancelled
+        except BaseException as error:
+            if self._stopped or cancelled(error):
+                raise
             job.result = NOTHING
             notify = self._fail if self._into is None else self._into.on_next
-            notify_from(job.source, notify, not_cancelled(error, "a coroutine"))
+            notify_from(job.source, notify, as_error(error, "a coroutine"))
+            if isinstance(error, FATAL):
+                raise
         job.done = True
         self._drain(job)
 
@@ -222,6 +227,8 @@ class _Work(Generic[T, R]):
         if job.result is not NOTHING:
             notify_from(Via(self, job.source), self._observer.on_next, job.result)
         notify_from(job.source, self._complete_if_done)
+        if job.source is not None:
+            job.source.let_go()
 
     def _complete(self) -> None:
         self._completed = True
@@ -239,9 +246,11 @@ class _Work(Generic[T, R]):
     def _stop(self) -> None:
         self._stopped = True
         self.upstream.dispose()
-        self._waiting.clear()
         running, self._running = self._running, deque()
         for job in running:
             if job.task is not None and not job.done:
                 job.task.cancel()
         self._holds.release()
+        for job in (*running, *self._waiting.clear()):
+            if job.source is not None:
+                job.source.let_go()

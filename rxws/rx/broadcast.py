@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from asyncio import CancelledError, Future, get_running_loop
+from asyncio import Future, get_running_loop
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import partial
 from threading import Lock, RLock
 from typing import Any, Generic, TypeVar, cast
 
@@ -13,7 +14,8 @@ from reactivex.disposable import Disposable
 from reactivex.internal import default_error, noop
 from reactivex.subject import Subject
 
-from rxws.errors import FeedbackLoop, not_cancelled
+from rxws.errors import FeedbackLoop
+from rxws.rx.foreign import FATAL, as_error, call_all
 
 T = TypeVar("T")
 _lock = Lock()
@@ -55,8 +57,10 @@ class Broadcast(Generic[T]):
                 for observer in self.observers:
                     try:
                         observer.on_next(value)
-                    except (Exception, CancelledError) as error:
-                        self._on_raise(not_cancelled(error, "a subscriber"))
+                    except BaseException as error:
+                        self._on_raise(as_error(error, "a subscriber"))
+                        if isinstance(error, FATAL):
+                            raise
                 if not self._backlog:
                     break
                 value = self._backlog.popleft()
@@ -96,12 +100,11 @@ class Broadcast(Generic[T]):
 
     def _finish(self) -> None:
         observers, self.observers = self.observers, ()
-        for observer in observers:
-            try:
-                self._end_of(observer)
-            except Exception as error:
-                if error is not self._error:  # which an observer raises that was given no on_error
-                    self._on_raise(error)
+        call_all(self._not_handled, "a subscriber", *(partial(self._end_of, observer) for observer in observers))
+
+    def _not_handled(self, error: Exception) -> None:
+        if error is not self._error:  # which an observer raises that was given no on_error
+            self._on_raise(error)
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
         if self._error is None:

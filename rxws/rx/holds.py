@@ -6,13 +6,12 @@ operators of RxPY's are in between. A task that is started meanwhile inherits it
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from rxws.errors import not_cancelled
+from rxws.rx.foreign import FATAL, as_error
 
 
 class Holdable(Protocol):
@@ -39,6 +38,14 @@ class Source(Holdable, Protocol):
         """Take what a subscriber has raised over an item of this source's."""
         ...
 
+    def take_in_hand(self) -> None:
+        """Count an item that an operator works on: the source's end waits for it."""
+        ...
+
+    def let_go(self) -> None:
+        """Count such an item as done."""
+        ...
+
 
 current_source: Final = ContextVar[Source | None]("rxws_origin", default=None)
 """The source whose item is being handed on, if it can be held."""
@@ -49,6 +56,16 @@ class Stage:
 
     __slots__ = ()
     source: Source | None
+
+    def take_in_hand(self) -> None:
+        """Let the source count an item that an operator works on."""
+        if self.source is not None:
+            self.source.take_in_hand()
+
+    def let_go(self) -> None:
+        """Let the source count it as done."""
+        if self.source is not None:
+            self.source.let_go()
 
 
 def socket_of(source: Source | None) -> Source | None:
@@ -84,20 +101,14 @@ def notify_from(source: Source | None, notify: Callable[..., object], *item: Any
     token = current_source.set(source)
     try:
         notify(*item)
-    except (Exception, CancelledError) as error:
+    except BaseException as error:
         if source is None:
             raise
-        source.report(not_cancelled(error, "a subscriber"))
+        source.report(as_error(error, "a subscriber"))
+        if isinstance(error, FATAL):
+            raise
     finally:
         current_source.reset(token)
-
-
-def notify_or_report(report: Callable[[Exception], object], notify: Callable[..., object], *item: Any) -> None:
-    """Notify one subscriber; what it raises is reported, so that it costs nobody else anything."""
-    try:
-        notify(*item)
-    except (Exception, CancelledError) as error:
-        report(not_cancelled(error, "a subscriber"))
 
 
 class Holds:
@@ -150,6 +161,7 @@ class WaitingItems(Generic[T]):
         """Take the oldest."""
         return self._items.popleft()[0]
 
-    def clear(self) -> None:
-        """Forget them."""
-        self._items.clear()
+    def clear(self) -> list[T]:
+        """Give up all of them."""
+        items, self._items = self._items, deque[tuple[T, Source | None]]()
+        return [item for item, _ in items]

@@ -41,6 +41,7 @@ class Hub:
         self._past = HubStats()  # of the closed sockets
         self._lock = Lock()  # a socket is among the open ones or in the past, for readers in other threads too
         self._taken: set[Lifecycle] = set()
+        self._working: set[Lifecycle] = set()  # closed, with a handler that is not done
         self._shutting_down = False
         self._opened = Hot[WebSocket[Any, Any]](lambda error: _blame("opened", error))
         self._closed = Hot[WebSocket[Any, Any]](lambda error: _blame("closed", error))
@@ -100,12 +101,16 @@ class Hub:
         self.opened_total += 1
         life.on_closed = self.remove
         if self._shutting_down:
-            self._shut(life)
+            life.close(self._shutdown_close)
+            life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.abort).cancel)
         self._opened.emit(socket)
 
     def remove(self, life: Lifecycle) -> None:
         """Count a socket as closed; if it was admitted and did not open, just give its place back."""
         self._taken.discard(life)
+        if (work := life.work) is not None and not work.done:
+            self._working.add(life)
+            work.when_done(lambda: self._working.discard(life))
         with self._lock:
             socket = self._sockets.pop(life, None)
             if socket is None:
@@ -117,18 +122,30 @@ class Hub:
         self._closed.emit(socket)
 
     async def shut_down(self) -> None:
-        """Refuse new sockets, close the open ones, and wait for their ends; `shutdown_timeout` bounds them all."""
+        """Refuse new sockets, close the open ones, and wait for their ends and for the work of their handlers.
+
+        After `shutdown_timeout` seconds what is left is cut; handlers then have as long again to clean up.
+        """
         self._shutting_down = True
         self._opened.end()
-        lives = list(self._sockets)
+        lives = {*self._sockets, *self._working}
         for life in lives:
-            self._shut(life)
-        await asyncio.gather(*(life.closed for life in lives))
+            life.close(self._shutdown_close)
+        if lives:
+            ends = [asyncio.ensure_future(_end_of(life)) for life in lives]
+            _, late = await asyncio.wait(ends, timeout=self._shutdown_timeout)
+            if late:
+                for life in lives:
+                    life.abort()
+                _, late = await asyncio.wait(late, timeout=self._shutdown_timeout)
+            for end in late:
+                end.cancel()
         self._closed.end()
 
-    def _shut(self, life: Lifecycle) -> None:
-        life.close(self._shutdown_close)
-        life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.abort).cancel)
+
+async def _end_of(life: Lifecycle) -> None:
+    await life.closed
+    await life.worked()
 
 
 def _blame(stream: str, error: Exception) -> None:

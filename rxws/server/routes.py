@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,7 +16,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket, closing_on_exit
 from rxws.options import ServerOptions, Settings, check
 from rxws.server.hub import Hub
-from rxws.server.upgrade import HUB, Upgrade, cleaned_up
+from rxws.server.upgrade import HUB, Upgrade
 
 In = TypeVar("In")
 Texts = WebSocket[str | bytes, str | bytes]
@@ -55,7 +54,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
     def decorate(function: Callable[..., Any]) -> AiohttpHandler:
         bound = Handler(function)
 
-        async def begin(*args: Any) -> tuple[Lifecycle, web.StreamResponse, asyncio.Task[None] | None]:
+        async def begin(*args: Any) -> tuple[Lifecycle, web.StreamResponse]:
             *first, request = args
             if isinstance(request, web.View):
                 first, request = list(args), request.request
@@ -63,17 +62,17 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
             try:
                 start = bound.compose(upgrade.life, upgrade.socket, tuple(first), (web.HTTPException,))
                 await upgrade.open()
-                return upgrade.life, upgrade.response, start()
+                start()
+                return upgrade.life, upgrade.response
             except BaseException:
                 upgrade.life.abort()
                 raise
 
         async def handle(*args: Any) -> web.StreamResponse:
-            life, response, task = await begin(*args)  # what only the beginning needs is not kept
+            life, response = await begin(*args)  # what only the beginning needs is not kept
             try:
                 await life.closed
-                if task is not None:
-                    await cleaned_up(life, task)
+                await life.worked()
             finally:
                 life.abort()
             return response

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import logging
 import weakref
 from typing import Any
 
@@ -48,15 +46,6 @@ class Upgrade:
         self.life.open(open_wire(self.response, self.life.settings.close_timeout), self.life.protocol)
         if self._hub is not None:
             self._hub.add(self.socket, self.life)
-
-
-async def cleaned_up(life: Lifecycle, task: asyncio.Task[None]) -> None:
-    """Wait for the clean-up of a handler whose socket has ended."""
-    _, pending = await asyncio.wait({task}, timeout=life.settings.close_timeout)
-    if pending:
-        life.reports.log.write(
-            logging.ERROR, "stuck", "%s ignores its cancellation: its socket is closed", task.get_name()
-        )
 
 
 def check_handshake(request: web.Request) -> None:

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 from reactivex import Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.rx.holds import notify_or_report
+from rxws.rx.foreign import call
 from rxws.topics.engines.engine import Item, Last, Reader, Since
 from rxws.topics.feed import Arrival, Feed
 from rxws.topics.message import Gap, Position, Record
@@ -121,7 +121,7 @@ def subscribe_with_history(
     """Emit what is kept, then what the feed brings, each once; what the observer raises is reported."""
 
     def emit(item: Arrival | Gap) -> None:
-        notify_or_report(feed.report, observer.on_next, item)
+        call(feed.report, "a subscriber", observer.on_next, item)
 
     seam = Seam[Arrival](emit, lambda start, seam: read(feed.pattern, start, Decoding(feed, seam)))
     live = feed.subscribe(Observer(seam.take, observer.on_error, observer.on_completed))

@@ -252,11 +252,11 @@ async def test_owned_after_the_end() -> None:
             return late
         raise AssertionError
 
-    socket, peer = serve(handler)
+    socket, peer = serve(handler, close_timeout=0.05)
     await turns()
     peer.drop()
     await ended(socket)
-    await turns()
+    await asyncio.sleep(0.1)
     assert late.is_disposed
 
 
@@ -321,7 +321,7 @@ async def test_holds_add_up() -> None:
     async def handler(socket: Socket) -> None:
         await asyncio.sleep(60)
 
-    socket, peer = serve(handler, high_water=1000)
+    socket, peer = serve(handler, high_water=1000, close_timeout=0.05)
     peer.congested = True
     socket.outgoing.on_next("x" * 2000)
     peer.send("a")
@@ -351,7 +351,7 @@ async def test_frames_wait_for_subscriber() -> None:
     async def handler(socket: Socket) -> None:
         await asyncio.sleep(60)
 
-    socket, peer = serve(handler)
+    socket, peer = serve(handler, close_timeout=0.05)
     peer.send("a", "b")
     await turns()
     assert socket.stats.received == 0

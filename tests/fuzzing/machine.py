@@ -100,7 +100,7 @@ class Machine(RuleBasedStateMachine):
         async with asyncio.timeout(CLOSE_TIMEOUT + 0.2):
             while len(self.logs["closed"]) < 2:
                 await asyncio.sleep(0.1)
-        await asyncio.sleep(CLEAN_UP)
+        await asyncio.sleep(CLOSE_TIMEOUT + CLEAN_UP)
         await turns(5)
         assert self.loop.waiting() == []
 

@@ -16,11 +16,12 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from reactivex.subject import Subject
 
 import rxws
+from rxws import operators as rxops
 from rxws.testing import serve
 from tests.fuzzing.machine import CLEAN_UP, CLOSE_TIMEOUT, THEN, Machine, event, happenings, often
 from tests.fuzzing.profiles import few
 
-HANDLERS = ("observable", "disposables", "none", "raises", "coroutine", "late", "stubborn", "generator")
+HANDLERS = ("observable", "disposables", "none", "raises", "coroutine", "late", "stubborn", "generator", "worker")
 ENDS = ("complete", "fail", "close", "bad result")
 POLICIES = ("close", "drop_oldest", "drop_newest", "latest")
 
@@ -101,6 +102,17 @@ class Work:
         finally:
             await asyncio.sleep(CLEAN_UP)
             socket.outgoing.on_next("too late")
+
+    def worker(self, incoming: Observable[Any]) -> Observable[Any]:
+        async def work(message: Any) -> Any:
+            self.begun += 1
+            try:
+                await asyncio.sleep(0.3)
+            finally:
+                self.end()
+            return message
+
+        return incoming.pipe(rxops.map_async(work))
 
     async def generator(self, incoming: Observable[Any]) -> AsyncIterator[Any]:
         self.begun += 1

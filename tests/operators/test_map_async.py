@@ -190,7 +190,7 @@ async def test_disposing_ends_the_hold() -> None:
 async def test_hold_handles_control_frames_and_departure() -> None:
     """Control frames and the peer's departure are handled during a hold."""
     jobs = Jobs()
-    socket, peer = serve(lambda incoming: incoming.pipe(rxops.map_async(jobs)), heartbeat=0.03)
+    socket, peer = serve(lambda incoming: incoming.pipe(rxops.map_async(jobs)), heartbeat=0.03, close_timeout=0.1)
     peer.send("a", "b")
     await asyncio.sleep(0.05)
     peer.pong(peer.pings[-1])

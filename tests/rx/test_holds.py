@@ -1,10 +1,10 @@
-from asyncio import CancelledError
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rxws.rx.holds import MAX_WAITING, WaitingItems, current_source, notify_from, notify_or_report
+from rxws.rx.holds import MAX_WAITING, WaitingItems, current_source, notify_from
+from tests.streams import raising
 
 
 def source() -> Any:
@@ -56,13 +56,6 @@ class Reporting:
         self.reported.append(error)
 
 
-def raising(error: BaseException) -> Any:
-    def notify(*_: object) -> None:
-        raise error
-
-    return notify
-
-
 def test_notify_from() -> None:
     """Whoever is notified sees the source, which gets what they raise; afterwards the source before is back."""
     before, source, seen = Reporting(), Reporting(), list[Any]()
@@ -76,14 +69,3 @@ def test_notify_from() -> None:
         notify_from(None, raising(error))
     assert (seen[1:], current_source.get(), before.reported) == ([None], before, [])
     current_source.reset(token)
-
-
-def test_notify_or_report() -> None:
-    """What a subscriber raises is reported, a cancellation of its own as an error, too."""
-    seen, reported = list[Any](), list[Exception]()
-    notify_or_report(reported.append, seen.append, 1)
-    notify_or_report(reported.append, raising(KeyError(2)))
-    notify_or_report(reported.append, raising(CancelledError()))
-    assert (seen, list(map(str, reported))) == ([1], ["2", "a subscriber raised CancelledError()"])
-    with pytest.raises(KeyboardInterrupt):
-        notify_or_report(reported.append, raising(KeyboardInterrupt()))

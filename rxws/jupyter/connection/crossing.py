@@ -167,6 +167,11 @@ class Crossing(Stage, abc.ObserverBase[Any]):
         if not coming:
             self._here.call_soon(self._hand_on)
 
+    def take_in_hand(self) -> None:
+        """Do nothing: what a notebook works on does not keep the socket's end waiting."""
+
+    let_go = take_in_hand
+
     def report(self, error: Exception) -> None:
         """Let the source have what a subscriber has raised."""
         if self.source is not None:

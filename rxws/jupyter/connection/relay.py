@@ -15,7 +15,8 @@ from reactivex.scheduler import NewThreadScheduler
 
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.rx.broadcast import Broadcast, HotObservable
-from rxws.rx.holds import Source, current_source, notify_from, notify_or_report
+from rxws.rx.foreign import call
+from rxws.rx.holds import Source, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -159,4 +160,4 @@ class _InContext(abc.ObserverBase[Any]):
         self._notify(None, self._observer.on_completed)
 
     def _notify(self, source: Source | None, notify: Callable[..., object], *item: Any) -> None:
-        self._context.run(notify_from, source, notify_or_report, self._raised, notify, *item)
+        self._context.run(notify_from, source, call, self._raised, "a subscriber", notify, *item)

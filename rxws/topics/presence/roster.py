@@ -9,7 +9,8 @@ from reactivex import abc
 
 from rxws.errors import FeedbackLoop
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.holds import notify_from, notify_or_report
+from rxws.rx.foreign import call
+from rxws.rx.holds import notify_from
 from rxws.topics.presence.present import MAX_MEMBERS, Present
 
 
@@ -56,7 +57,7 @@ class Roster:
             return self._broadcast.subscribe(observer)
         showing, self._showing = self._showing, True  # what it does meanwhile is a change, which it is shown after that
         try:
-            notify_or_report(self._report, observer.on_next, Present(self._shown))
+            call(self._report, "a subscriber", observer.on_next, Present(self._shown))
         finally:
             self._showing = showing
         subscription = self._broadcast.subscribe(observer)

@@ -101,7 +101,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._endpoint = endpoint
         self._receive = endpoint.message_received  # Connection.message_received
         self._run = endpoint.context.run  # Context.run; the context names the socket as the source
-        self._writer.start(endpoint, self._leave)
+        self._writer.start(endpoint, self._leave, self._fail)
         self.enter(READING)
         if self._direct is not None:
             self._direct.receive = endpoint.message_received  # Connection.message_received
@@ -135,8 +135,10 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._read_buffer.resume()
 
     def abort(self) -> None:
-        """Drop the connection."""
+        """Drop the connection, with all that was not delivered."""
         self._writer.congested = True
+        self._queue._buffer.clear()
+        self._read_ahead = None
         try:
             self._transport.abort()
         except Exception as error:
@@ -251,7 +253,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self.advance(WirePhase.PEER_CLOSED)
             self._queue._buffer.clear()  # nothing counts after a close frame (RFC 6455, section 5.5.1)
             if self._writer.closing:
-                self._transport.close()
+                self._close()
             else:
                 self._at_last(lambda: close_received(self._endpoint, data, extra))
 
@@ -297,9 +299,20 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         elif (
             self.phase is WirePhase.PEER_CLOSED
         ):  # not at once: asyncio's transport may be about to say that it has written all
-            self._loop.call_soon(self._transport.close)
+            self._loop.call_soon(self._close)
 
     # Ending
+
+    def _close(self) -> None:
+        try:
+            self._transport.close()
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """Drop a connection whose transport has raised."""
+        self._loop.call_exception_handler({"message": "a transport raised", "exception": error, "protocol": self})
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, after what was read ahead."""
@@ -312,9 +325,9 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         if self.phase is WirePhase.LOST:
             return
         self.enter(WirePhase.LOST)
-        self._headers.end()
         self._writer.congested = True
         try:
+            self._headers.end()
             release(self._ws)
         finally:
             self._at_last(lambda: self._endpoint.connection_lost(error))

@@ -69,7 +69,7 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_left", "_masks", "_on_close", "_endpoint", "_transport", "_turns", "_wrote_in"),
+        *("_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_transport", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
 
@@ -96,9 +96,12 @@ class FrameWriter:
         self._endpoint: Endpoint | None = None
         self._on_close: Callable[[], object] = transport.close
 
-    def start(self, endpoint: Endpoint, on_close: Callable[[], object]) -> None:
-        """Begin; `on_close` is called when our close frame is written."""
+    def start(
+        self, endpoint: Endpoint, on_close: Callable[[], object], on_failure: Callable[[Exception], object]
+    ) -> None:
+        """Begin; `on_close` is called when our close frame is written, `on_failure` when writing raises."""
         self._endpoint = endpoint
+        self._on_failure = on_failure
         self._on_close = on_close
         self.awake = False
 
@@ -165,19 +168,20 @@ class FrameWriter:
                 turns.count()
 
     def flush(self) -> None:
-        """Write all that the transport takes."""
+        """Write all that the transport takes. If that raises, the wire is lost, and nobody here is interrupted."""
         endpoint, transport = self._endpoint, self._transport
-        if (
-            endpoint is None or transport.is_closing()
-        ):  # uvloop's raises when it is closing, where asyncio's does nothing
-            return
-        if self.pongs and not (self.congested or self.closing):
-            transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
-            self.pongs = None
-        if self.taken and not (self.congested or self.closing):
-            self._write_taken()
-        if self.awake:
-            self._pull(endpoint)
+        try:
+            if endpoint is None or transport.is_closing():  # then uvloop's would raise
+                return
+            if self.pongs and not (self.congested or self.closing):
+                transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
+                self.pongs = None
+            if self.taken and not (self.congested or self.closing):
+                self._write_taken()
+            if self.awake:
+                self._pull(endpoint)
+        except Exception as error:
+            self._on_failure(error)
 
     def _pull(self, endpoint: Endpoint) -> None:
         """Write what the endpoint has, and what it sends meanwhile."""

@@ -125,6 +125,7 @@ class PublicWire(PlainWire):
                     self.advance(WirePhase.PEER_CLOSED)
                     await self._delivered()
                     close_received(self._endpoint, frame.data, frame.extra or "")
+                    self._end_if_failed()
                     return
                 case _ if self._closing:
                     await self._delivered()
@@ -133,6 +134,7 @@ class PublicWire(PlainWire):
                     self.advance(WirePhase.IGNORING)
                     await self._delivered()
                     self._endpoint.protocol_violated(frame.data, Close(int(getattr(frame.data, "code", 1002))))
+                    self._end_if_failed()
                     return
                 case WSMsgType.CLOSING:
                     self._endpoint.close_received(Close())  # whoever made the object closes it
@@ -171,10 +173,10 @@ class PublicWire(PlainWire):
 
     async def _delivered(self) -> None:
         """Wait for what was parked to be delivered: the end must not overtake it, nor wait for ever."""
-        if self._read_ahead:
-            self._space.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._close_timeout):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._close_timeout):
+                while self._read_ahead:
+                    self._space.clear()
                     await self._space.wait()
 
     # Writing
@@ -247,16 +249,21 @@ class PublicWire(PlainWire):
             self._transport.abort()
             self._space.set()
 
+    def _end_if_failed(self) -> None:
+        """End if nothing can be written, an answer to the peer's close least of all."""
+        if self._cause is not None:
+            self._end(self._cause)
+
     def _end(self, error: BaseException | None) -> None:
         if self.phase is WirePhase.LOST:
             return
         started = self.phase is not WirePhase.NEW
         self.enter(WirePhase.LOST)
         try:
-            self._headers.end()
             for task in (self._reader, self._writer):
                 if task is not None:
                     task.cancel()
+            self._headers.end()
             self._transport.abort()
             release(self._ws)
         finally:

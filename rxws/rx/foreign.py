@@ -1,0 +1,58 @@
+"""Calls into foreign code, a user's or a library's: whatever it raises, the caller goes on.
+
+`Exception` is not all that code raises. The result of a cancelled task raises `CancelledError`, a closed generator
+`GeneratorExit`, a task group a `BaseExceptionGroup`. What ends the program is reported too, then raised on.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError, current_task
+from collections.abc import Callable
+from typing import Any, Final
+
+FATAL: Final = (KeyboardInterrupt, SystemExit)
+"""What ends the program."""
+
+Report = Callable[[Exception], object]
+
+
+def as_error(error: BaseException, who: str) -> Exception:
+    """Make an `Exception` of whatever `who` raised.
+
+    >>> from asyncio import CancelledError
+    >>> as_error(KeyError(1), "a subscriber"), as_error(CancelledError(), "a subscriber")
+    (KeyError(1), RuntimeError('a subscriber raised CancelledError()'))
+    """
+    if isinstance(error, Exception):
+        return error
+    wrapped = RuntimeError(f"{who} raised {error!r}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def cancelled(error: BaseException) -> bool:
+    """Whether an error is that the present task was cancelled: not just something that it awaited."""
+    task = current_task()
+    return isinstance(error, CancelledError) and task is not None and task.cancelling() > 0
+
+
+def call(report: Report, who: str, function: Callable[..., object], *args: Any) -> None:
+    """Call `function`, and report what it raises."""
+    try:
+        function(*args)
+    except BaseException as error:
+        report(as_error(error, who))
+        if isinstance(error, FATAL):
+            raise
+
+
+def call_all(report: Report, who: str, *functions: Callable[[], object]) -> None:
+    """Call all of the functions, whatever they raise; what ends the program is raised on behind the last one."""
+    fatal: BaseException | None = None
+    for function in functions:
+        try:
+            call(report, who, function)
+        except FATAL as error:
+            fatal = error
+    if fatal is not None:
+        raise fatal

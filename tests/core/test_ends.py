@@ -1,0 +1,222 @@
+"""No exception stops an end: whatever is raised, wherever foreign code is called, the socket is over, and says so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import Observable
+from reactivex.disposable import Disposable
+from reactivex.subject import Subject
+
+import rxws
+from rxws import operators as rxops
+from rxws.close import Close
+from rxws.testing import MemoryDialer, MemoryWire, VirtualLoop, connect, serve
+from tests.streams import ended, raising, turns
+
+VIRTUAL = True
+
+Socket = rxws.WebSocket[Any, Any]
+Place = Callable[[BaseException], tuple[Socket, MemoryWire]]
+
+ODD = [
+    ValueError("plain"),
+    asyncio.CancelledError(),
+    GeneratorExit(),
+    BaseExceptionGroup("several", [asyncio.CancelledError(), ValueError()]),
+]
+
+
+class Codec:
+    """Raises when it is asked to."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._raise = raising(error)
+
+    def encode(self, message: Any) -> str:
+        if message == "odd":
+            self._raise()
+        return message
+
+    def decode(self, data: Any) -> Any:
+        if data == "odd":
+            self._raise()
+        return data
+
+
+def disposable(error: BaseException) -> tuple[Socket, MemoryWire]:
+    return serve(lambda incoming: [Disposable(raising(error)), incoming.subscribe()])
+
+
+def completion(error: BaseException) -> tuple[Socket, MemoryWire]:
+    def handler(incoming: Observable[Any]) -> None:
+        incoming.subscribe(on_completed=raising(error))
+        incoming.subscribe()
+
+    return serve(handler)
+
+
+def subscriber(error: BaseException) -> tuple[Socket, MemoryWire]:
+    def handler(incoming: Observable[Any]) -> None:
+        incoming.subscribe(raising(error))
+
+    socket, peer = serve(handler)
+    peer.send("odd")
+    return socket, peer
+
+
+def observer_of_the_end(error: BaseException) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming)
+    for stream in (socket.closed, socket.errors, socket.dropped, socket.undelivered):
+        stream.subscribe(raising(error), on_completed=raising(error))
+    return socket, peer
+
+
+def decoding(error: BaseException) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming, codec=Codec(error))
+    peer.send("odd")
+    return socket, peer
+
+
+def encoding(error: BaseException) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming, codec=Codec(error))
+    socket.outgoing.on_next("odd")
+    return socket, peer
+
+
+def key(error: BaseException) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming, overflow=rxws.latest_by(raising(error)))
+    socket.outgoing.on_next("odd")
+    return socket, peer
+
+
+def subscription_message(error: BaseException) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming, codec=Codec(error))
+    socket._life.outgoing.send_on(socket._life.connection, "odd")
+    return socket, peer
+
+
+def handler_of_def(error: BaseException) -> tuple[Socket, MemoryWire]:
+    def handler(incoming: Observable[Any]) -> None:
+        raise error
+
+    return serve(handler)
+
+
+def handler_s_observable(error: BaseException) -> tuple[Socket, MemoryWire]:
+    return serve(lambda incoming: reactivex.create(raising(error)))
+
+
+def handler_of_async_def(error: BaseException) -> tuple[Socket, MemoryWire]:
+    async def handler(incoming: Observable[Any]) -> None:
+        raise error
+
+    return serve(handler)
+
+
+def asynchronous_function(error: BaseException) -> tuple[Socket, MemoryWire]:
+    async def refuse(message: Any) -> None:
+        raise error
+
+    socket, peer = serve(lambda incoming: incoming.pipe(rxops.map_async(refuse)))
+    peer.send("odd")
+    return socket, peer
+
+
+def iterable(error: BaseException) -> tuple[Socket, MemoryWire]:
+    async def refuse() -> Any:
+        yield "a"
+        raise error
+
+    return serve(lambda incoming: rxops.from_async_iterable(refuse()))
+
+
+def keeper_of_a_list(error: BaseException) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming)
+    socket._life.on_closed = raising(error)
+    return socket, peer
+
+
+PLACES: list[Place] = [
+    disposable, completion, subscriber, observer_of_the_end, decoding, encoding, key, subscription_message,
+    handler_of_def, handler_s_observable, handler_of_async_def, asynchronous_function, iterable, keeper_of_a_list,
+]  # fmt: skip
+AT_THE_END = (disposable, completion, observer_of_the_end, keeper_of_a_list)
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+async def test_end_goes_on(place: Place, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    """The socket ends, by 1011 or by its peer; what it owns besides is disposed; the error is logged."""
+    socket, peer = place(error)
+    others: list[str] = []
+    socket._life.at_end(lambda: others.append("disposed"))
+    socket.closed.subscribe(lambda _: others.append("closed"))
+    await turns()
+    if place in AT_THE_END:
+        peer.close(Close(4000))
+    close = await ended(socket, 6)
+    assert close.code == (4000 if place in AT_THE_END else 1007 if place is decoding else 1011)
+    assert others == ["disposed", "closed"]
+    assert type(error).__name__ in caplog.text
+
+
+def test_end_of_the_program_is_raised_on() -> None:
+    """What ends the program passes through, and its socket closes 1011; nothing is left stuck."""
+    for place in PLACES:
+        loop = VirtualLoop()
+        sockets: list[Socket] = []
+
+        async def play(place: Place = place, sockets: list[Socket] = sockets) -> None:
+            raising_now = KeyboardInterrupt("now")
+            if place in (handler_s_observable, handler_of_async_def, asynchronous_function, iterable, *AT_THE_END):
+                socket, peer = place(raising_now)
+                sockets.append(socket)
+                await turns()
+                peer.close(Close(4000))
+                await asyncio.sleep(6)
+            else:
+                place(raising_now)
+
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(play())
+        loop.run_until_complete(asyncio.sleep(6))
+        for socket in sockets:
+            assert socket._life.gone
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("rule", ["final", "jitter"])
+async def test_back_off_that_raises(rule: str, error: BaseException) -> None:
+    """A rule or a jitter that raises ends a client that comes back, as any error of its own would."""
+    dialer = MemoryDialer()
+    rules: Any = {rule: raising(error)}
+    async with asyncio.timeout(20), connect(dialer, reconnect=rxws.Backoff(**rules)) as socket:
+        await turns()
+        dialer.peer.drop()
+        close = await socket.closed
+    assert close.code == 1006
+
+
+async def test_message_over_a_hold_is_not_left_stuck() -> None:
+    """A subscriber that ends the program over a message that was held back leaves its socket able to end."""
+    socket, peer = serve(lambda incoming: None)
+    room = Subject[str]()
+    socket.incoming.subscribe(room)
+    room.subscribe(raising(KeyboardInterrupt()))
+    socket._life.hold()
+    peer.send("held")
+    await turns()
+    peer._held = False
+    with pytest.raises(KeyboardInterrupt):
+        peer._deliver()
+    assert (await ended(socket, 6)).code == 1011
