@@ -218,8 +218,8 @@ class Connection(Phased):
             self._lose(lost)
         finally:
             self.enter(ConnectionPhase.CLOSED)
-            if self._deadline is not None:
-                self._deadline.cancel()
+            assert self._deadline is not None
+            self._deadline.cancel()
             if self.receipts is not None:
                 self.receipts.stop()
             self._owner.connection_closed(self)

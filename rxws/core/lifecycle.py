@@ -230,8 +230,9 @@ class Lifecycle(Phased):
         self.finalize()
 
     def _cut(self) -> None:
-        self._due = self.thread.loop.time()
-        self._finish()
+        if self.phase is SocketPhase.FINISHING:  # or another thread has let go of its item too late
+            self._due = self.thread.loop.time()
+            self._finish()
 
     def _restart_deadline(self, delay: float, action: Callable[[], object]) -> None:
         if self._deadline is not None:
@@ -296,11 +297,7 @@ class Lifecycle(Phased):
         """Count it as done; the end may have waited for it."""
         self._in_hand -= 1
         if self.phase is SocketPhase.FINISHING and not self._in_hand:
-            self.thread.run(self._all_done)
-
-    def _all_done(self) -> None:
-        if self.phase is SocketPhase.FINISHING and not self._in_hand:
-            self._finish()
+            self.thread.run(self._cut)
 
     @property
     def congested(self) -> bool:
@@ -316,30 +313,33 @@ class Lifecycle(Phased):
         """Close with the present connection, or go offline if another one follows."""
         if connection is not self.connection or self.close_cause is not None:
             return
-        if isinstance(because, Close):
-            self.reports.tell(("leave", because))
-        announce = None if self._renew is None else self._renew(because)
+        assert connection.cause is not None
+        announce = None
+        try:
+            if isinstance(because, Close):
+                self.reports.tell(("leave", because))
+            if self._renew is not None:
+                announce = self._renew(because)
+        finally:
+            if announce is None:
+                self._begin_closing(connection.cause, SocketPhase.CLOSING)
+                self._perform(self.incoming.end, self.outgoing.stop, self._give_up_queue, connection.wire.resume)
         if announce is not None:
             self.enter(SocketPhase.OFFLINE)
             self.connection = None
             self.outgoing.disconnected(connection)
             announce()
-            return
-        assert connection.cause is not None
-        self._begin_closing(connection.cause, SocketPhase.CLOSING)
-        self._perform(self.incoming.end, self.outgoing.stop, self._give_up_queue, connection.wire.resume)
 
     def connection_closed(self, connection: Connection) -> None:
         """Report what may not have arrived; end with the last connection."""
-        if connection.cause is not None:  # or it was told before, unless an exception came between
-            self.connection_ending(connection, connection.cause)
+        assert connection.cause is not None
+        self.connection_ending(connection, connection.cause)  # it was told before, unless an exception came between
         self._connections = tuple(other for other in self._connections if other is not connection)
         if connection.receipts is not None:
             self.reports.give_back(connection.receipts.unconfirmed())
         if self.phase is SocketPhase.CLOSING and not self._connections:
             self._finish()
         else:
-            assert connection.cause is not None
             self.reports.tell(("close", connection.cause))
 
 

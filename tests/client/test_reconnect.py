@@ -131,6 +131,22 @@ async def test_a_jitter_that_raises_is_the_end(caplog: pytest.LogCaptureFixture)
     assert "ZeroDivisionError" in caplog.text
 
 
+@pytest.mark.parametrize("function", ["jitter", "final"])
+async def test_exit_in_the_backoff(function: str, caplog: pytest.LogCaptureFixture) -> None:
+    """An exit of the program in a function of the back-off is logged and goes on, and the socket can end."""
+
+    def leave(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(**{function: leave})) as socket:
+        await opened(socket)
+        with pytest.raises(KeyboardInterrupt):
+            dialer.peer.drop()
+    assert await ended(socket) == rxws.Close.received(1006)
+    assert "KeyboardInterrupt" in caplog.text
+
+
 async def test_final_refusal(caplog: pytest.LogCaptureFixture) -> None:
     """A final refusal is an error and the end."""
     dialer = MemoryDialer()

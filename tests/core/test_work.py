@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,11 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
+from rxws.core.handler import Handler
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.phases import SocketPhase
+from rxws.options import check
+from rxws.server.hub import Hub
 from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch
 
@@ -233,3 +239,87 @@ async def test_shared_task_that_is_cancelled_is_an_error() -> None:
     for (socket, peer), log in zip(sockets, logs, strict=True):
         assert (await ended(socket)).code == 1011 == peer.close_sent.code  # type: ignore[union-attr]
         assert "CancelledError" in str(log[0])
+
+
+async def test_handler_of_a_socket_that_is_gone() -> None:
+    """A handler whose socket ends before it begins never does."""
+    begun: list[str] = []
+
+    async def handler(socket: Socket) -> None:
+        begun.append("begun")
+
+    life = Lifecycle(check({}))
+    start = Handler(handler).compose(life, rxws.WebSocket(life))
+    life.abort()
+    start()
+    await turns()
+    assert (begun, life.work is not None and life.work.done) == ([], True)
+
+
+async def test_item_let_go_by_a_thread_too_late() -> None:
+    """A thread that lets go of an item may come after the end."""
+    socket, peer = serve(lambda incoming: [incoming.subscribe()])
+    life = socket._life
+    life.take_in_hand()
+    peer.drop()
+    await turns()
+    assert life.phase is SocketPhase.FINISHING
+    thread = threading.Thread(target=life.let_go)
+    thread.start()
+    thread.join()
+    life.abort()
+    await turns()
+    assert life.gone
+
+
+async def test_stubborn_handler_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    """A handler that ignores its cancellation is told of once, and nobody waits for it longer."""
+    stubborn = asyncio.Event()
+
+    async def handler(socket: Socket) -> None:
+        while not stubborn.is_set():
+            try:
+                await stubborn.wait()
+            except asyncio.CancelledError:
+                continue
+
+    socket, peer = serve(handler, close_timeout=1)
+    await turns()
+    peer.drop()
+    await ended(socket)
+    began = asyncio.get_running_loop().time()
+    await socket._life.worked()
+    assert asyncio.get_running_loop().time() - began == pytest.approx(2)
+    assert "ignores its cancellation" in caplog.text
+    stubborn.set()
+    await turns()
+    await socket._life.worked()
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+async def test_hub_waits_for_work(stubborn: bool) -> None:
+    """A hub that shuts down waits for handlers whose sockets have ended already, not longer than twice its timeout."""
+    hub = Hub(None, 1001, 2.0)
+    go_on = asyncio.Event()
+    log: list[str] = []
+
+    async def handler(socket: Socket) -> None:
+        while stubborn and not go_on.is_set():
+            try:
+                await go_on.wait()
+            except asyncio.CancelledError:
+                log.append("ignored")
+        await asyncio.sleep(1)
+        log.append("worked")
+
+    socket, peer = serve(handler)
+    hub.add(socket, socket._life)
+    await turns()
+    peer.drop()
+    await ended(socket)
+    began = asyncio.get_running_loop().time()
+    await hub.shut_down()
+    took = asyncio.get_running_loop().time() - began
+    assert (log, took) == ((["ignored"], pytest.approx(4)) if stubborn else (["worked"], pytest.approx(1)))
+    go_on.set()
+    await asyncio.sleep(2)

@@ -65,7 +65,7 @@ async def test_recorder_changes_nothing(caplog: pytest.LogCaptureFixture) -> Non
         await asyncio.sleep(60)
 
     kept: list[Any] = []
-    socket, peer = serve(waits, watch=lambda socket: kept.append(keep(socket)), codec=rxws.json)
+    socket, peer = serve(waits, watch=lambda socket: kept.append(keep(socket)), codec=rxws.json, close_timeout=0.05)
     peer.send("0")
     await turns()
     assert socket.stats.received == 0
