@@ -174,7 +174,7 @@ class Lifecycle(Phased):
         self._begin_closing(close, SocketPhase.PARTING if parting else SocketPhase.CLOSING)
         if parting and self.outgoing.offline:
             loop = self.thread.loop
-            self._restart_deadline(self.settings.close_timeout, self.abort)
+            self._deadline = loop.call_later(self.settings.close_timeout, self.abort)
             if not self.outgoing.waits:
                 loop.call_soon(self.no_connection_follows)
         connections = self._connections
@@ -224,7 +224,7 @@ class Lifecycle(Phased):
         if self._in_hand and self._owns:
             if (left := self._due - self.thread.loop.time()) > 0:
                 self.enter(SocketPhase.FINISHING)
-                self._restart_deadline(left, self._cut)
+                self._deadline = self.thread.loop.call_later(left, self._cut)
                 return
             self.reports.log.cut("%d items in hand", self._in_hand)
         self.finalize()
@@ -233,11 +233,6 @@ class Lifecycle(Phased):
         if self.phase is SocketPhase.FINISHING:  # or another thread has let go of its item too late
             self._due = self.thread.loop.time()
             self._finish()
-
-    def _restart_deadline(self, delay: float, action: Callable[[], object]) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._deadline = self.thread.loop.call_later(delay, action)
 
     def finalize(self) -> None:
         """End the streams and what the socket owns, once and in order; each whatever the others raise."""

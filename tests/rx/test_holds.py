@@ -52,6 +52,10 @@ class Reporting:
 
     def release(self) -> None: ...
 
+    def take_in_hand(self) -> None: ...
+
+    def let_go(self) -> None: ...
+
     def report(self, error: Exception) -> None:
         self.reported.append(error)
 
@@ -68,4 +72,7 @@ def test_notify_from() -> None:
     with pytest.raises(ValueError, match="no"):
         notify_from(None, raising(error))
     assert (seen[1:], current_source.get(), before.reported) == ([None], before, [])
+    with pytest.raises(KeyboardInterrupt):
+        notify_from(source, raising(KeyboardInterrupt()))
+    assert (len(source.reported), current_source.get()) == (2, before)
     current_source.reset(token)
