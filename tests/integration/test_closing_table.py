@@ -365,6 +365,7 @@ async def test_base_exception_leaves_no_socket(eventually: Eventually) -> None:
     ):
         peer.send(TEXT, b"a")
         assert await peer.receive_close() == (1011, "Unexpected Error")
+        peer.send_close(1011)
         assert (await ended(server.sockets[0], 1)).code == 1011
         assert server.hub is not None
         assert len(server.hub) == 0
