@@ -58,14 +58,14 @@ class Stage:
     source: Source | None
 
     def take_in_hand(self) -> None:
-        """Let the source count an item that an operator works on."""
-        if self.source is not None:
-            self.source.take_in_hand()
+        """Let the socket count an item that an operator works on."""
+        if (socket := socket_of(self.source)) is not None:
+            socket.take_in_hand()
 
     def let_go(self) -> None:
-        """Let the source count it as done."""
-        if self.source is not None:
-            self.source.let_go()
+        """Let the socket count it as done."""
+        if (socket := socket_of(self.source)) is not None:
+            socket.let_go()
 
 
 def socket_of(source: Source | None) -> Source | None:
