@@ -19,6 +19,8 @@ class Peer:
     module: str
     loop: str = "asyncio"
     wire: str = ""
+    tree: str | None = None
+    """The folder of another version of rxws; `None` for this one."""
 
     @property
     def label(self) -> str:
@@ -54,7 +56,7 @@ def running(peer: Peer, broker: str = "") -> Iterator[tuple[int, int]]:
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RXWS_WIRE": peer.wire, "BROKER": broker}
     command = [sys.executable, "-m", "benchmarks.serve", peer.module, peer.loop]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True, cwd=peer.tree
     ) as process:
         assert process.stdout is not None
         try:

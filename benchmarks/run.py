@@ -1,6 +1,7 @@
 """`make bench`: every workload, every peer, as tables and charts in `benchmarks/results/`.
 
-`python -m benchmarks.run --rounds 3 --seconds 1 echo broadcast` runs some of them.
+`python -m benchmarks.run --rounds 3 --seconds 1 echo broadcast` runs some of them; `--against TREE` measures this
+version of rxws beside the one in another folder.
 """
 
 from __future__ import annotations
@@ -134,6 +135,22 @@ def growth(rounds: int, seconds: float) -> Iterator[str]:
     )
 
 
+def against(tree: str, rounds: int, seconds: float) -> Iterator[str]:
+    """Measure this version of rxws beside the one in another folder, in all cells but the slowest."""
+    yield "\n## This version beside another one, which is the first row\n"
+    for loop in ("asyncio", "uvloop"):
+        peers = [Peer("rxws_pipeline", loop, tree=tree), Peer("rxws_pipeline", loop)]
+        for shape in SHAPES:
+            cell = Cell("echo", f"/echo?size={shape[2]}", shape)
+            yield from table(f"echo {cell.label}, {loop}", cell, peers, rounds, seconds)
+        yield from table(f"ticks 20×16, {loop}", Cell("echo", "/ticks", (20, 16, 0)), peers, rounds, seconds)
+    peers = [Peer("rxws_pipeline", tree=tree), Peer("rxws_pipeline")]
+    for members, times in ROOMS:
+        for burst in (1, 10):
+            cell = Cell("broadcast", "/room", (members, 64, max(times // burst, 3), burst))
+            yield from table(f"broadcast to {members:,}, bursts of {burst}", cell, peers, rounds, seconds)
+
+
 WORKLOADS = {"echo": echo, "ticks": ticks, "broadcast": broadcast, "idle": idle, "growth": growth, "fanout": fanout}
 
 
@@ -142,8 +159,13 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="all of them by default")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1)
+    parser.add_argument("--against", metavar="TREE", help="only this version beside the one in TREE, to the terminal")
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    if options.against:
+        for line in against(options.against, options.rounds, options.seconds):
+            print(line, flush=True)
+        return
     RESULTS.mkdir(exist_ok=True)
     packages = ", ".join(f"{one} {version(one)}" for one in ("aiohttp", "reactivex", "websockets", "picows", "uvloop"))
     for workload in options.workloads or WORKLOADS:

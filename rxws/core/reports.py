@@ -22,9 +22,19 @@ _making = Lock()
 
 
 class Reports:
-    """Tells on streams, which are made when somebody asks for them, and in the log what nobody observes.
+    """Tells on streams, which are made on demand, and in the log what nobody observes.
 
-    `close` is called for an error that the socket does not survive.
+    | call | for | observed | not observed | closes the socket |
+    |---|---|---|---|---|
+    | `report` | what foreign code raised, what does not decode | `errors` | logged | if not observed |
+    | `fail` | what no socket survives | `errors` | logged | always |
+    | `note` | what closes nothing, or no more than closes already | `errors` | logged | never |
+    | `lost` | a peer that is gone | `errors` | logged at DEBUG | never |
+    | `show` | what the caller raises on | `errors` | counted | never |
+    | `give_back` | messages that did not arrive | `undelivered` | kept for late subscribers | never |
+    | `tell` | other news, for recorders | `news` | forgotten | never |
+
+    `close` is called with the error's own code, see `close_for`.
 
     Memory: `undelivered` keeps what weighs at most `limit` bytes.
     """

@@ -47,7 +47,7 @@ class Source(Holdable, Protocol):
         ...
 
 
-current_source: Final = ContextVar[Source | None]("rxws_origin", default=None)
+current_source: Final = ContextVar[Source | None]("rxws_source", default=None)
 """The source whose item is being handed on, if it can be held."""
 
 

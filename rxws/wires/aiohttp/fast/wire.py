@@ -70,7 +70,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._writer = FrameWriter(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
         self.offer = self._writer.offer  # FrameWriter.offer
         self._read_ahead: ReadAhead | None = None
-        self._last: tuple[Callable[[], object], ...] = ()  # what is done when all that is parked has been delivered
+        self._last: tuple[Callable[[], object], ...] = ()  # done when all that was read ahead is delivered
         self._deadline: asyncio.TimerHandle | None = None
         self.phase = WirePhase.NEW
         self._held = False
@@ -116,13 +116,13 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._loop.call_soon(self._ended, None)
 
     def hold(self) -> None:
-        """Park what comes, and stop reading when the read-ahead is used up."""
+        """Read ahead, and stop reading when the read-ahead is used up."""
         self._held = True
         if self._direct is not None:
             self._direct.close()
 
     def resume(self) -> None:
-        """Deliver what was parked, soon."""
+        """Deliver what was read ahead, soon."""
         self._held = False
         if self.blind:
             self._headers.excuse()
@@ -296,9 +296,8 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         """
         if self.phase is WirePhase.IGNORING:
             end_writing(self._transport)
-        elif (
-            self.phase is WirePhase.PEER_CLOSED
-        ):  # not at once: asyncio's transport may be about to say that it has written all
+        elif self.phase is WirePhase.PEER_CLOSED:
+            # Not at once: asyncio's transport may be about to say that it has written all.
             self._loop.call_soon(self._close)
 
     # Ending
@@ -333,7 +332,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._at_last(lambda: self._endpoint.connection_lost(error))
 
     def _at_last(self, action: Callable[[], object]) -> None:
-        """Act when what was parked is delivered: the end must not overtake it, nor wait for ever."""
+        """Act when what was read ahead is delivered: the end must not overtake it, nor wait forever."""
         self._last = (*self._last, action)
         if self._read_ahead or self._queue._buffer:
             self._deadline = self._deadline or self._loop.call_later(self._close_timeout, self._finish)

@@ -65,6 +65,15 @@ CLOSE, PONG = 8, 10
 class FrameWriter:
     """Writes frames to a transport: the first one at once, what follows in the same turn of the event loop together.
 
+    | flags that are set | what it does with a message |
+    |---|---|
+    | none | writes it at once, once in a turn |
+    | `busy`, or `busy` and `waits` | a chunk is being read: takes it, and writes all answers behind the chunk |
+    | `waits` | takes it, and writes when the turn ends |
+    | `awake`, with `busy` or `waits` | refuses it: the endpoint keeps it, and is asked with the next write |
+    | `congested`, with any of those | refuses it: the kernel takes no bytes until `resume_writing` |
+    | `closing`, with any of those | writes nothing more: our close frame is written |
+
     Memory: frames of `BATCH` bytes that leave when the turn ends.
     """
 

@@ -86,11 +86,11 @@ class PublicWire(PlainWire):
         self._work.set()
 
     def hold(self) -> None:
-        """Park what comes, and stop reading when the read-ahead is used up."""
+        """Read ahead, and stop reading when the read-ahead is used up."""
         self._held = True
 
     def resume(self) -> None:
-        """Deliver what was parked, soon."""
+        """Deliver what was read ahead, soon."""
         self._held = False
         if self.blind:
             self._headers.excuse()
@@ -172,7 +172,7 @@ class PublicWire(PlainWire):
             self._space.set()
 
     async def _delivered(self) -> None:
-        """Wait for what was parked to be delivered: the end must not overtake it, nor wait for ever."""
+        """Wait until what was read ahead is delivered: the end must not overtake it, nor wait forever."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._close_timeout):
                 while self._read_ahead:
