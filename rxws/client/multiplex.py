@@ -11,6 +11,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxws.client.states import Open, State, States
 from rxws.core.lifecycle import Lifecycle
 from rxws.rx.broadcast import Broadcast
+from rxws.rx.foreign import FATAL, as_error, call
 
 T = TypeVar("T")
 
@@ -53,8 +54,10 @@ class MultiplexedTopic(Observable[T]):
     def _take(self, message: T) -> None:
         try:
             is_ours = self._matches(message)
-        except Exception as error:
-            self._end(error)
+        except BaseException as error:
+            self._end(as_error(error, "matches"))
+            if isinstance(error, FATAL):
+                raise
         else:
             if is_ours:
                 self._broadcast.emit(message)
@@ -63,9 +66,11 @@ class MultiplexedTopic(Observable[T]):
         if isinstance(state, Open):
             try:
                 self._send(self._subscribe_message)
-            except Exception as error:
+            except BaseException as error:
                 self._upstream.dispose()
-                self._broadcast.end(error)
+                self._broadcast.end(as_error(error, "subscribe"))
+                if isinstance(error, FATAL):
+                    raise
 
     def _end(self, error: Exception | None = None) -> None:
         self._stop()
@@ -74,10 +79,7 @@ class MultiplexedTopic(Observable[T]):
     def _stop(self) -> None:
         self._upstream.dispose()
         if isinstance(self._states.present, Open):
-            try:
-                self._send(self._unsubscribe_message)
-            except Exception as error:
-                self._life.reports.report(error)
+            call(self._life.reports.report, "unsubscribe", self._send, self._unsubscribe_message)
 
     def _send(self, message: Any) -> None:
         if message is not None:

@@ -11,6 +11,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxws.checks import positive
 from rxws.core.lifecycle import Lifecycle
 from rxws.errors import ConnectionLost
+from rxws.rx.foreign import FATAL, as_error
 
 T = TypeVar("T")
 
@@ -31,8 +32,10 @@ def request(life: Lifecycle, message: Any, matches: Callable[[T], bool], timeout
             try:
                 if not matches(answer):
                     return
-            except Exception as error:
-                end(error)
+            except BaseException as error:
+                end(as_error(error, "matches"))
+                if isinstance(error, FATAL):
+                    raise
                 return
             upstream.dispose()
             observer.on_next(answer)

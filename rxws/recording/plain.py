@@ -8,6 +8,7 @@ from typing import Any
 
 from rxws import codecs
 from rxws.codecs import Codec
+from rxws.rx.foreign import FATAL
 
 
 def plainly(codec: Codec[Any, Any]) -> Callable[[Any], Any]:
@@ -26,7 +27,9 @@ def plainly(codec: Codec[Any, Any]) -> Callable[[Any], Any]:
         try:
             written = codec.encode(item)
             return json.loads(written) if isinstance(written, str) else written
-        except Exception:
+        except FATAL:
+            raise
+        except BaseException:  # a codec may raise anything
             return item
 
     return (lambda item: item) if codec is codecs.text or codec is codecs.json else plain

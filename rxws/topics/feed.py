@@ -12,6 +12,7 @@ from rxws.core.encoding import sharing
 from rxws.core.wire import Binary, Text
 from rxws.errors import DecodeError
 from rxws.rx.broadcast import Broadcast
+from rxws.rx.foreign import FATAL
 from rxws.rx.holds import notify_from
 from rxws.topics.engines.engine import Item
 from rxws.topics.message import Gap, Message, Position, Record
@@ -25,7 +26,9 @@ class Arrival:
     def __init__(self, codec: Codec[Any, Any], record: Record) -> None:
         try:
             self.value: Any = codec.decode(record.data if record.is_binary else record.data.decode())
-        except Exception as cause:
+        except FATAL:
+            raise
+        except BaseException as cause:
             raise DecodeError(record.data) from cause
         self.topic = record.topic
         self.position: Position = record.position

@@ -15,6 +15,7 @@ from reactivex.subject import Subject
 import rxws
 from rxws import operators as rxops
 from rxws.close import Close
+from rxws.server.hub import Hub
 from rxws.testing import MemoryDialer, MemoryWire, VirtualLoop, connect, serve
 from tests.streams import ended, raising, turns
 
@@ -220,3 +221,56 @@ async def test_message_over_a_hold_is_not_left_stuck() -> None:
     with pytest.raises(KeyboardInterrupt):
         peer._deliver()
     assert (await ended(socket, 6)).code == 1011
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+async def test_matches_that_raises(error: BaseException) -> None:
+    """What `matches` raises fails the topic or the request alone."""
+    dialer = MemoryDialer()
+    async with connect(dialer, reconnect=rxws.Backoff()) as socket:
+        topic = socket.multiplex(subscribe="on", unsubscribe=raising(error), matches=raising(error))
+        failed: list[Exception] = []
+        topic.subscribe(on_error=failed.append)
+        socket.request("question", matches=raising(error)).subscribe(on_error=failed.append)
+        socket.errors.subscribe(failed.append)
+        await turns()
+        dialer.peer.send("a")
+        await turns()
+        assert len(failed) == 3
+        socket.multiplex(subscribe=raising(error), matches=bool).subscribe(on_error=failed.append)
+        assert len(failed) == 4
+        assert all(one is error or one.__cause__ is error for one in failed)
+        seen: list[str] = []
+        socket.incoming.subscribe(seen.append)
+        dialer.peer.send("b")
+        assert seen == ["b"]
+
+
+async def test_matches_that_ends_the_program() -> None:
+    """What ends the program passes through `matches` and `subscribe`, and the topic has failed."""
+    dialer = MemoryDialer()
+    async with connect(dialer, reconnect=rxws.Backoff()) as socket:
+        failed: list[Exception] = []
+        socket.multiplex(subscribe="on", matches=raising(KeyboardInterrupt())).subscribe(on_error=failed.append)
+        socket.request("question", matches=raising(KeyboardInterrupt())).subscribe(on_error=failed.append)
+        socket.errors.subscribe(failed.append)
+        await turns()
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                dialer.peer.send("a")
+        with pytest.raises(KeyboardInterrupt):
+            socket.multiplex(subscribe=raising(KeyboardInterrupt()), matches=bool).subscribe(on_error=failed.append)
+        assert len(failed) >= 3
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+async def test_shutdown_passes_a_socket_that_raises(error: BaseException) -> None:
+    """At shutdown each socket sees 1001, whatever another one's Disposables raise."""
+    hub = Hub(None, 1001, 1.0)
+    served = [serve(lambda incoming: [Disposable(raising(error)), incoming.subscribe()]) for _ in range(3)]
+    for socket, _ in served:
+        hub.add(socket, socket._life)
+    await turns()
+    await hub.shut_down()
+    assert [peer.close_sent for _, peer in served] == [Close(1001)] * 3
+    assert len(hub) == 0

@@ -8,8 +8,9 @@ import pytest
 
 import rxws
 from rxws.recording import keep, read, record
+from rxws.recording.plain import plainly
 from rxws.testing import serve
-from tests.streams import ended
+from tests.streams import ended, raising
 
 VIRTUAL = True
 
@@ -48,3 +49,17 @@ def test_not_made_plain(item: Any, plain: Any) -> None:
     from rxws.recording.plain import plainly
 
     assert plainly(Odd())(item) == plain
+
+
+class Raising:
+    """A codec that raises whatever it is told to."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.encode = self.decode = raising(error)
+
+
+def test_codec_that_raises() -> None:
+    """An item that a codec does not encode is recorded as it is; what ends the program is raised on."""
+    assert plainly(Raising(GeneratorExit()))(1.5) == 1.5
+    with pytest.raises(KeyboardInterrupt):
+        plainly(Raising(KeyboardInterrupt()))(1.5)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from reactivex import Observer
 
 import rxws
 from rxws.rx.holds import current_source
 from rxws.topics import Gap
-from rxws.topics.feed import Feed
+from rxws.topics.feed import Arrival, Feed
 from rxws.topics.message import Position, Record
+from tests.streams import raising
 
 
 class Counting:
@@ -75,3 +77,20 @@ def test_feed_is_deserted_without_subscribers() -> None:
     assert not feed.is_deserted
     subscriptions[1].dispose()
     assert feed.is_deserted
+
+
+class Raising:
+    """A codec that raises whatever it is told to."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.encode = self.decode = raising(error)
+
+
+def test_arrival_that_does_not_decode() -> None:
+    """Whatever a codec raises is a `DecodeError`; what ends the program is raised on."""
+    arrived = Record("a", Position(1, 1), b"a")
+    with pytest.raises(rxws.DecodeError) as caught:
+        Arrival(Raising(GeneratorExit()), arrived)
+    assert isinstance(caught.value.__cause__, GeneratorExit)
+    with pytest.raises(KeyboardInterrupt):
+        Arrival(Raising(KeyboardInterrupt()), arrived)
