@@ -85,13 +85,7 @@ class ConnectError(ConnectionLost):
     """
 
     def __init__(
-        self,
-        message: str,
-        stage: Stage,
-        *,
-        status: int | None = None,
-        body: str = "",
-        retry_after: float | None = None,
+        self, message: str, stage: Stage, *, status: int | None = None, body: str = "", retry_after: float | None = None
     ) -> None:
         super().__init__(message)
         self.stage: Stage = stage

@@ -127,11 +127,25 @@ SHARED = {"add_to", "connect", "replay", "run", "serve", "write"}
 """Names of several functions: what users import from different packages, and what each command has."""
 
 
+def named(statement: ast.stmt) -> set[str]:
+    """Give the names that a statement of a module defines: classes, constants, and functions that others may use."""
+    match statement:
+        case ast.ClassDef(name=name):
+            return {name}
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+            return set() if name.startswith("_") else {name}
+        case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar" | "ParamSpec"))):
+            return set()
+        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+            return {name} if name[0].isupper() else set()
+        case _:
+            return set()
+
+
 def test_no_two_things_share_a_name() -> None:
-    """A class, and a function that is not private to its module, has a name of its own in the package."""
+    """A class, a constant, and a function that is not private to its module, has a name of its own in the package."""
     places: dict[str, list[str]] = {}
     for path in modules():
-        nodes = [node for node in ast.parse(path.read_text()).body if hasattr(node, "name")]
-        for name in {node.name for node in nodes if isinstance(node, ast.ClassDef) or node.name[0] != "_"}:
+        for name in set[str]().union(*map(named, ast.parse(path.read_text()).body)):
             places.setdefault(name, []).append(name_of(path))
     assert {name for name, modules in places.items() if len(modules) > 1} == SHARED

@@ -18,7 +18,7 @@ from rxws.core.wire import Binary, Frame, Limited, Text, Wire
 from rxws.errors import EncodeError
 from rxws.options import Settings
 from rxws.policies import LatestBy
-from rxws.rx.broadcast import Broadcast, Hot, Sink
+from rxws.rx.broadcast import Broadcast, Hot, HotSubject
 from rxws.rx.foreign import FATAL, as_error
 from rxws.rx.holds import current_source, socket_of
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
@@ -35,7 +35,7 @@ def _forget() -> None:
     _blamed = None, None, None
 
 
-class Outgoing(Sink[T]):
+class Outgoing(HotSubject[T]):
     """Takes messages for the peer; subscribing to it shows what is sent.
 
     `on_next` never blocks and never raises for a bad value: that is an `EncodeError` on `errors`, and is
@@ -177,9 +177,7 @@ class Outgoing(Sink[T]):
         self._high_water.release()
         return withdrawn + items
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
+    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
         self._watched = True
         return self._broadcast.subscribe(observer)
 

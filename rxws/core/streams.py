@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from reactivex import abc
 
 from rxws.core.wire import Frame
-from rxws.rx.broadcast import Broadcast, Hot, HotObservable, Sink
+from rxws.rx.broadcast import Broadcast, Hot, HotObservable, HotSubject
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Incoming(Hot[T]):
             on_first()
 
 
-class Errors(Sink[Exception]):
+class Errors(HotSubject[Exception]):
     """Emits exceptions; completes when the socket closes, and never fails.
 
     A handler may push its own: `on_next(error)`, or `on_error(error)`, which does the same. `on_completed` is

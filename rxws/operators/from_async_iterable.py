@@ -10,7 +10,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxws.rx.foreign import FATAL, as_error, cancelled
-from rxws.rx.holds import Holds, Stage, current_source, notify_from
+from rxws.rx.holds import Downstream, Holds, current_source, notify_from
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     return Observable(subscribe)
 
 
-class _Iteration(Stage, Generic[T]):
+class _Iteration(Downstream, Generic[T]):
     """One subscription: the source of what it emits, so that those behind it can hold it."""
 
     gone = False

@@ -200,8 +200,8 @@ class HotObservable(Observable[T]):
         return self._broadcast.subscribe(observer)
 
 
-class Sink(HotObservable[T], Subject[T]):
-    """A Subject of rxws's, which says itself what it does with what it gets."""
+class HotSubject(HotObservable[T], Subject[T]):
+    """A Subject of rxws's: a subclass says what it does with what it gets."""
 
     is_disposed = False
     exception = None
@@ -228,7 +228,7 @@ class Hot(HotObservable[T]):
             observer: Any = on_next
             on_next, on_error, on_completed = observer.on_next, observer.on_error, observer.on_completed
         subscriber = Subscriber(self._broadcast, cast("abc.OnNext[T]", on_next), on_error, on_completed)
-        self._subscribe_core(subscriber, scheduler)
+        self._subscribe_core(subscriber)
         return subscriber
 
     def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
@@ -253,9 +253,7 @@ class Outcome(HotObservable[T]):
         self._broadcast.emit(value)
         self.end()
 
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
+    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
         if self._value is not None:
             observer.on_next(self._value)
         return self._broadcast.subscribe(observer)

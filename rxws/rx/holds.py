@@ -51,7 +51,7 @@ current_source: Final = ContextVar[Source | None]("rxws_source", default=None)
 """The source whose item is being handed on, if it can be held."""
 
 
-class Stage:
+class Downstream:
     """A source that has its items, or what it makes them of, from another one."""
 
     __slots__ = ()
@@ -69,22 +69,22 @@ class Stage:
 
 
 def socket_of(source: Source | None) -> Source | None:
-    """Return the source before all stages, which is a socket; `None` if there is none."""
-    while isinstance(source, Stage):
+    """Return the first source of a chain, which is a socket; `None` if there is none."""
+    while isinstance(source, Downstream):
         source = source.source
     return source
 
 
-class Via(Stage):
-    """The source of an item that a stage passes on: the stage is held, and who it came from is told of errors."""
+class Via(Downstream):
+    """The source of what an operator passes on: the operator is held, and its own source is told of errors."""
 
     __slots__ = ("hold", "release", "source")
     gone = False
 
-    def __init__(self, stage: Holdable, source: Source | None) -> None:
+    def __init__(self, operator: Holdable, source: Source | None) -> None:
         self.source = source
-        self.hold = stage.hold
-        self.release = stage.release
+        self.hold = operator.hold
+        self.release = operator.release
 
     def report(self, error: Exception) -> None:
         """Let the source have it, or raise it when there is none."""

@@ -13,7 +13,7 @@ import rxws
 from rxws import operators as rxops
 from rxws.core.lifecycle import Lifecycle
 from rxws.options import check
-from rxws.rx.holds import Stage, Via, current_source, socket_of
+from rxws.rx.holds import Downstream, Via, current_source, socket_of
 from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch
 
@@ -249,7 +249,7 @@ async def test_a_socket_of_another_event_loop_is_not_to_blame() -> None:
 
 
 def test_the_socket_of_an_item_is_before_all_stages() -> None:
-    class Socket(Stage):
+    class Socket(Downstream):
         def hold(self) -> None: ...
         def release(self) -> None: ...
 

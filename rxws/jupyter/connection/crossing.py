@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from reactivex import abc
 
-from rxws.rx.holds import Holds, Source, Stage, current_source, notify_from
+from rxws.rx.holds import Downstream, Holds, Source, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
 HIGH: Final = 1024
@@ -28,7 +28,7 @@ NOTIFICATIONS_A_TURN: Final = 256
 NotificationKind = Literal["next", "error", "completed"]
 
 
-class Crossing(Stage, abc.ObserverBase[Any]):
+class Crossing(Downstream, abc.ObserverBase[Any]):
     """Takes notifications in the thread of their source, and gives them to an observer on another event loop.
 
     Above 1,024 items under way their socket is held, so that its peer slows down. If the other loop then makes no

@@ -17,7 +17,7 @@ from rxws.topics.presence.present import Member, Present, TooManyMembers
 
 TTL = 10.0
 """Seconds after which those whose process died have left; all processes must have the same."""
-AT_ONCE = 100
+TOPICS_A_TURN = 100
 """Topics that are said at a time, before the event loop turns."""
 
 
@@ -85,7 +85,7 @@ class Register:
         while True:
             await asyncio.sleep(TTL / BEATS)
             for number, attendance in enumerate(tuple(self._attendances.values())):
-                if number % AT_ONCE == AT_ONCE - 1:
+                if number % TOPICS_A_TURN == TOPICS_A_TURN - 1:
                     await asyncio.sleep(0)
                 if attendance.users:
                     attendance.beat()

@@ -12,7 +12,7 @@ from rxws.topics import Topics
 from rxws.topics.engines.engine import Limits
 from rxws.topics.engines.memory import MemoryEngine
 from rxws.topics.presence.attendance import BEATS
-from rxws.topics.presence.register import AT_ONCE, TTL, Register
+from rxws.topics.presence.register import TOPICS_A_TURN, TTL, Register
 from tests.streams import turns, watch
 from tests.topics.presence.contract import changes
 from tests.topics.presence.processes import Broker, Line, processes
@@ -64,12 +64,12 @@ async def test_a_topic_that_nobody_asks_about_costs_nothing() -> None:
 async def test_loop_turns_between_beats() -> None:
     """The event loop turns between the beats of many topics."""
     async with processes(1) as (broker, _, (one,)):
-        stays = [one[f"a.{number}"].presence.subscribe() for number in range(AT_ONCE * 2)]
+        stays = [one[f"a.{number}"].presence.subscribe() for number in range(TOPICS_A_TURN * 2)]
         await asyncio.sleep(TTL / BEATS - 0.1)
         before = len(broker.published)
         await asyncio.sleep(0.1)
         assert before < len(broker.published) < before + len(stays)
-        for stay in stays[AT_ONCE:]:
+        for stay in stays[TOPICS_A_TURN:]:
             stay.dispose()
         await turns()
-        assert len(broker.published) == before + AT_ONCE
+        assert len(broker.published) == before + TOPICS_A_TURN
