@@ -9,7 +9,7 @@ from collections.abc import Callable
 from threading import Lock
 from typing import Any, TypeVar
 
-from reactivex import Observable, abc
+from reactivex import Observable, Observer, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import NewThreadScheduler
 
@@ -88,7 +88,8 @@ class HotRelay(HotObservable[T]):
     def cross(self, here: asyncio.AbstractEventLoop) -> None:
         """Let the items cross, whoever is subscribed here by then."""
         if self._crossing is None:
-            self._crossing = Crossing(_Broadcaster(self._broadcast), self._home, here, _say(self._raised))
+            everyone = Observer(self._broadcast.emit, self.end, self.end)
+            self._crossing = Crossing(everyone, self._home, here, _say(self._raised))
             subscribe_there(self._source, self._home, self._crossing)
 
 
@@ -124,22 +125,6 @@ def _loop_for(scheduler: abc.SchedulerBase | None) -> asyncio.AbstractEventLoop 
 
 def _say(raised: Raised) -> Callable[[int], object]:
     return lambda missing: raised(OverflowError(f"{missing} items were dropped while the notebook's loop was blocked"))
-
-
-class _Broadcaster(abc.ObserverBase[Any]):
-    """An observer that notifies many."""
-
-    def __init__(self, broadcast: Broadcast[Any]) -> None:
-        self._broadcast = broadcast
-
-    def on_next(self, value: Any) -> None:
-        self._broadcast.emit(value)
-
-    def on_error(self, error: Exception) -> None:
-        self._broadcast.end(error)
-
-    def on_completed(self) -> None:
-        self._broadcast.end()
 
 
 class _InContext(abc.ObserverBase[Any]):
