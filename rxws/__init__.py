@@ -19,6 +19,7 @@ from rxws.errors import (
 )
 from rxws.policies import expire, latest_by
 from rxws.processes.run import run
+from rxws.rooms import Rooms
 from rxws.server.attached import attach
 from rxws.server.hub import Hub
 from rxws.server.routes import accept, setup, websocket
@@ -39,6 +40,7 @@ __all__ = [
     "Hub",
     "Open",
     "ProtocolError",
+    "Rooms",
     "RxwsError",
     "Waiting",
     "WebSocket",

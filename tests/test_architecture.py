@@ -16,7 +16,7 @@ FLOORS = [
     {"core"},
     {"recording", "wires"},
     {"client", "marbles", "processes", "server"},
-    {"opentelemetry", "prometheus", "testing", "topics"},
+    {"opentelemetry", "prometheus", "rooms", "testing", "topics"},
     {"__init__"},
     {"cli", "jupyter", "pytest"},
     {"__main__"},
@@ -28,7 +28,7 @@ AIOHTTP = {"cli", "client", "jupyter", "processes", "pytest", "server", "wires"}
 
 PUBLIC = [
     "backoff", "client", "close", "codecs", "errors", "jupyter", "marbles", "opentelemetry", "operators", "options",
-    "policies", "prometheus", "pytest", "recording", "server", "stats", "testing", "topics",
+    "policies", "prometheus", "pytest", "recording", "rooms", "server", "stats", "testing", "topics",
 ]  # fmt: skip
 """The modules and packages that a user may import; everything else is private."""
 

@@ -4,8 +4,8 @@ import rxws
 
 EXPORTS = [
     "Backoff", "ClientWebSocket", "Close", "Closed", "ConnectError", "Connecting", "ConnectionLost", "DecodeError",
-    "EncodeError", "HeartbeatTimeout", "Hub", "Open", "ProtocolError", "RxwsError", "Waiting", "WebSocket", "accept",
-    "attach", "codecs", "connect", "expire", "json", "latest_by", "operators", "run", "setup", "topics",
+    "EncodeError", "HeartbeatTimeout", "Hub", "Open", "ProtocolError", "Rooms", "RxwsError", "Waiting", "WebSocket",
+    "accept", "attach", "codecs", "connect", "expire", "json", "latest_by", "operators", "run", "setup", "topics",
     "websocket", "wire_mode",
 ]  # fmt: skip
 

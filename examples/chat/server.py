@@ -1,10 +1,10 @@
-"""Chat rooms: a room is a ReplaySubject, a member a pipeline into it, who is here a `scan` of it.
+"""Chat rooms: a member is a pipeline into a room of `rxws.Rooms`, who is here a `scan` of it.
 
     python examples/chat/server.py          # then open http://localhost:8080 twice
 
 A member's pipeline begins with "joined", goes on with what is said, and ends with "left", however the
 socket ends: a closed page, a lost connection, one that reads too slowly. A newcomer first gets the last
-events. The last to leave closes the room.
+events, which a ReplaySubject keeps. The last to leave ends them, and the room is gone.
 """
 
 import os
@@ -24,15 +24,19 @@ HISTORY = 50
 PAGE = Path(__file__).with_name("page.html")
 Event = dict[str, Any]
 routes = web.RouteTableDef()
+rooms: rxws.Rooms[Event] = rxws.Rooms()
 
 
-class Room:
+class Chat:
     """What happens in a room, its last events for newcomers, and who is here."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.room = rooms[name]
         self.events: ReplaySubject[Event] = ReplaySubject(buffer_size=HISTORY)
         self.here: BehaviorSubject[frozenset[str]] = BehaviorSubject(frozenset())
         self.events.pipe(ops.scan(present, self.here.value)).subscribe(self.here)
+        deserted = self.here.pipe(ops.skip(1), ops.filter(lambda here: not here))
+        self.room.pipe(ops.take_until(deserted), ops.finally_action(lambda: chats.pop(name))).subscribe(self.events)
 
 
 def present(here: frozenset[str], event: Event) -> frozenset[str]:
@@ -45,25 +49,18 @@ def present(here: frozenset[str], event: Event) -> frozenset[str]:
             return here
 
 
-rooms: dict[str, Room] = {}
-
-
-def find_room(name: str) -> Room:
-    if name not in rooms:
-        room = rooms[name] = Room()
-        deserted = room.here.pipe(ops.skip(1), ops.filter(lambda here: not here), ops.take(1))
-        deserted.subscribe(lambda _: rooms.pop(name))
-    return rooms[name]
+chats: dict[str, Chat] = {}
 
 
 @routes.get("/rooms/{room}")
 @rxws.websocket(codec=rxws.json, max_msg_size=4096, message_rate=10)
-def chat(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
+def join(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
     nick = request.query.get("nick", "").strip()
     if not 1 <= len(nick) <= 24:
         raise web.HTTPBadRequest(text="A nick name has 1 to 24 characters\n")
-    room = find_room(request.match_info["room"])
-    if nick in room.here.value:
+    name = request.match_info["room"]
+    chat = chats.get(name) or chats.setdefault(name, Chat(name))
+    if nick in chat.here.value:
         raise rxws.Close(4009, f"{nick} is here already")
 
     def event(kind: str, **more: str) -> Event:
@@ -73,14 +70,14 @@ def chat(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
         ops.filter(lambda text: isinstance(text, str) and text.strip() != ""),
         ops.map(lambda text: event("said", text=text.strip())),
         ops.start_with(event("joined")),
-        ops.finally_action(lambda: room.events.on_next(event("left"))),
-    ).subscribe(room.events.on_next)
+        ops.finally_action(lambda: chat.room.on_next(event("left"))),
+    ).subscribe(chat.room)
 
-    here = room.here.pipe(
+    here = chat.here.pipe(
         ops.distinct_until_changed(),
         ops.map(lambda nicks: {"type": "here", "nicks": sorted(nicks, key=str.casefold)}),
     )
-    return reactivex.merge(room.events, here)
+    return reactivex.merge(chat.events, here)
 
 
 @routes.get("/")

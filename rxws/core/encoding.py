@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any, Final
 
 from rxws.close import Close
@@ -15,10 +13,11 @@ from rxws.rx.foreign import FATAL
 IMMUTABLE: Final = (str, bytes, int, float)
 
 
-_last: tuple[Any, Any, Text | Binary] = None, None, Text(b"")
+NO_FRAME: Final = Text(b"")
+_last: tuple[Any, Any, Text | Binary] = None, None, NO_FRAME
 """The last message that cannot have changed since, its codec, and its frame."""
 
-_shared = _last
+_shared: tuple[Any, Any, Text | Binary] = NO_FRAME, None, NO_FRAME
 """The message that is being handed to many, its codec, and its frame."""
 
 
@@ -27,7 +26,7 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
 
     The frame of the last immutable message is used again for the very same object; so is that of a shared one.
     """
-    global _last
+    global _last, _shared
     if message is _last[0] and codec is _last[1]:
         return _last[2]
     if message is _shared[0] and codec is _shared[1]:
@@ -49,21 +48,33 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
         raise EncodeError(message, str(cause)) from cause
     if type(message) in IMMUTABLE:
         _last = message, codec, frame
+    elif message is _shared[0]:
+        _shared = message, codec, frame
     return frame
 
 
-@contextmanager
-def sharing(message: Any, codec: Codec[Any, Any], frame: Text | Binary) -> Generator[None]:
-    """Use this frame for this very object within the block, in which nobody changes it.
+class sharing:
+    """Use one frame of this very object for all sockets with the same codec in the block, in which nobody changes it.
+
+    It is the `frame` that is given, or the one that is made for the first of them.
 
     >>> from rxws.codecs import json
-    >>> with sharing(news := {"a": 1}, json, Text(b'{"a":1}')) as _:
+    >>> with sharing(news := {"a": 1}) as _:
     ...     encode(json, news) is encode(json, news)
     True
     """
-    global _shared
-    before, _shared = _shared, (message, codec, frame)
-    try:
-        yield
-    finally:
-        _shared = before
+
+    __slots__ = ("_before", "_shared")
+
+    def __init__(self, message: Any, codec: Codec[Any, Any] | None = None, frame: Text | Binary = NO_FRAME) -> None:
+        self._shared = message, codec, frame
+
+    def __enter__(self) -> None:
+        """Begin."""
+        global _shared
+        self._before, _shared = _shared, self._shared
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        global _shared
+        _shared = self._before

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from reactivex import Observable, abc
+from reactivex.subject import AsyncSubject, ReplaySubject, Subject
 
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
 from rxws.core.work import Work
 from rxws.rx.foreign import FATAL, as_error, call, cancelled
+from rxws.rx.holds import current_socket
 
+T = TypeVar("T")
 NAMES: Final = ("request", "incoming", "outgoing", "errors", "socket")
 
 OPTIONS: Final = "__rxws_options__"
@@ -47,6 +51,7 @@ class Handler:
         self._is_coroutine = any(map(inspect.iscoroutinefunction, forms))
         self._is_generator = any(map(inspect.isasyncgenfunction, forms))
         names = {parameter.name for parameter in self._parameters}
+        self._told_of_end = False
         self._may_subscribe = bool(names & {"incoming", "socket"})
 
     def compose(
@@ -66,7 +71,7 @@ class Handler:
         if self._is_generator:
             return lambda: self._start(life, lambda: self._generate(life, self._call(socket, first)))
         try:
-            result = self._call(socket, first)
+            result = _for(life, self._call, socket, first)
             if result is not None:
                 self._check(result, life)
         except let_through:
@@ -76,7 +81,7 @@ class Handler:
             if isinstance(error, FATAL):
                 raise
             return lambda: life.reports.fail(failure)
-        return lambda: self._begin(life, result)
+        return lambda: _for(life, self._begin, life, result)
 
     def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...]) -> Any:
         args, kwargs = list(first), dict[str, Any]()
@@ -106,12 +111,29 @@ class Handler:
     def _run(self, life: Lifecycle, result: Any) -> None:
         """Do what the result asks for; after it, messages come whether or not they are wanted."""
         if isinstance(result, Observable):
+            self._look_for_end(cast("Observable[Any]", result), life)
             life.stream(cast("Observable[Any]", result))
         elif isinstance(result, abc.DisposableBase):
             life.own(result)
         elif result is not None:
             life.own(*result)
         life.incoming.want()
+
+    def _look_for_end(self, result: Observable[Any], life: Lifecycle) -> None:
+        """Say, once, that a Subject which is meant for many has ended: whoever comes now is closed at once."""
+        if (
+            isinstance(result, Subject)
+            and result.is_stopped
+            and not (self._told_of_end or isinstance(result, (ReplaySubject, AsyncSubject)))
+        ):
+            self._told_of_end = True
+            life.reports.log.write(
+                logging.WARNING,
+                "ended",
+                "%s returned a Subject that has ended, so its socket closes at once: if `incoming.subscribe(subject)` "
+                "did that when a client left, use a room of rxws.Rooms() instead, which goes on",
+                self.name,
+            )
 
     def _start(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         if not self._may_subscribe:
@@ -122,6 +144,7 @@ class Handler:
         return task
 
     async def _guard(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        current_socket.set(life)
         try:
             await work()  # not made before: a task may be cancelled before it begins
         except BaseException as error:
@@ -162,6 +185,15 @@ async def room(life: Lifecycle) -> None:
     free = life.thread.loop.create_future()
     life.outgoing.when_room(lambda: free.done() or free.set_result(None))
     await free
+
+
+def _for(life: Lifecycle, function: Callable[..., T], *args: Any) -> T:
+    """Call a function that subscribes for a socket."""
+    token = current_socket.set(life)
+    try:
+        return function(*args)
+    finally:
+        current_socket.reset(token)
 
 
 def _are_disposables(result: Any) -> bool:

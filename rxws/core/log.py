@@ -19,9 +19,9 @@ POLICIES: Final = (1008, 1013)
 class SocketLog:
     """Writes what happens to one socket on its side's logger, and counts its errors.
 
-    Each record has `ws_event` (`opened`, `closed`, `cut`, `lost`, `refused`, `waiting`, `error`, `stuck`), and what is
-    known of `ws_remote`, `ws_path` (a server's, without the query) and `ws_url` (a client's, without its query and
-    password). What a peer has chosen is escaped, in the fields too. `errors` is where errors are counted, by class.
+    Each record has `ws_event` (`opened`, `closed`, `cut`, `lost`, `refused`, `waiting`, `error`, `ended`, `stuck`), and
+    what is known of `ws_remote`, `ws_path` (a server's, without the query) and `ws_url` (a client's, without its query
+    and password). What a peer has chosen is escaped, in the fields too. `errors` is where errors are counted, by class.
     """
 
     __slots__ = ("_errors", "_logger", "path", "remote", "url")

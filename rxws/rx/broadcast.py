@@ -58,7 +58,7 @@ class Broadcast(Generic[T]):
                     try:
                         observer.on_next(value)
                     except BaseException as error:
-                        self._on_raise(as_error(error, "a subscriber"))
+                        self.raised(observer, as_error(error, "a subscriber"))
                         if isinstance(error, FATAL):
                             raise
                 if not self._backlog:
@@ -97,6 +97,10 @@ class Broadcast(Generic[T]):
         """Forget an observer, if it is there."""
         with _lock:
             self.observers = tuple(other for other in self.observers if other is not observer)
+
+    def raised(self, observer: abc.ObserverBase[T], error: Exception) -> None:
+        """Report what an observer has raised."""
+        self._on_raise(error)
 
     def _finish(self) -> None:
         observers, self.observers = self.observers, ()
@@ -168,6 +172,18 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
         self._broadcast.remove(self)
 
 
+def callbacks(
+    on_next: abc.ObserverBase[T] | abc.OnNext[T] | None,
+    on_error: abc.OnError | None,
+    on_completed: abc.OnCompleted | None,
+) -> tuple[abc.OnNext[T] | None, abc.OnError | None, abc.OnCompleted | None]:
+    """Take the methods of an observer that `subscribe` was given in place of a function."""
+    if callable(getattr(on_next, "on_next", None)):
+        observer: Any = on_next
+        return observer.on_next, observer.on_error, observer.on_completed
+    return cast("abc.OnNext[T] | None", on_next), on_error, on_completed
+
+
 class HotObservable(Observable[T]):
     """An Observable of rxws's: it is what its broadcast says.
 
@@ -224,10 +240,7 @@ class Hot(HotObservable[T]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
         """Subscribe an observer, or callbacks; what is returned ends it."""
-        if callable(getattr(on_next, "on_next", None)):
-            observer: Any = on_next
-            on_next, on_error, on_completed = observer.on_next, observer.on_error, observer.on_completed
-        subscriber = Subscriber(self._broadcast, cast("abc.OnNext[T]", on_next), on_error, on_completed)
+        subscriber = Subscriber(self._broadcast, *callbacks(on_next, on_error, on_completed))
         self._subscribe_core(subscriber)
         return subscriber
 

@@ -51,6 +51,10 @@ current_source: Final = ContextVar[Source | None]("rxws_source", default=None)
 """The source whose item is being handed on, if it can be held."""
 
 
+current_socket: Final = ContextVar[Source | None]("rxws_socket", default=None)
+"""The socket whose handler runs, and owns what that subscribes."""
+
+
 class Downstream:
     """A source that has its items, or what it makes them of, from another one."""
 

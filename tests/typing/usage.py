@@ -13,6 +13,7 @@ from reactivex import operators as ops
 from reactivex.subject import ReplaySubject, Subject
 
 import rxws
+from rxws.rooms import Room
 from rxws.topics import Present, Topics
 
 routes = web.RouteTableDef()
@@ -42,7 +43,21 @@ async def ticks(socket: rxws.WebSocket[Tick, Tick], errors: Subject[Exception]) 
     yield Tick("EURUSD", 1.07)
 
 
-class Rooms:
+rooms: rxws.Rooms[dict[str, str]] = rxws.Rooms()
+
+
+@rxws.websocket(codec=rxws.json)
+def chat(incoming: Observable[str]) -> Observable[dict[str, str]]:
+    room = rooms["tea"]
+    assert_type(room, Room[dict[str, str]])
+    incoming.pipe(ops.map(lambda text: {"text": text})).subscribe(room)
+    room.on_next({"text": "welcome"})
+    room.on_next("text")  # type: ignore[arg-type]
+    print(len(rooms), "tea" in rooms, *rooms)
+    return room
+
+
+class Entrance:
     @rxws.websocket(codec=rxws.json, max_buffered=100_000, overflow="drop_oldest")
     async def enter(self, request: web.Request, outgoing: Subject[Any]) -> None:
         outgoing.on_next({"room": request.match_info["room"]})
@@ -96,7 +111,7 @@ async def connected() -> None:
 def served() -> web.Application:
     app = web.Application()
     app.add_routes(routes)
-    app.router.add_get("/rooms/{room}", Rooms().enter)
+    app.router.add_get("/rooms/{room}", Entrance().enter)
     hub = rxws.setup(app, max_connections=100)
     hub.opened.subscribe(lambda socket: print(socket.remote, len(hub)))
     return app
