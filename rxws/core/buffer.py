@@ -39,7 +39,7 @@ class Buffer(Protocol):
         ...
 
     def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
-        """Take out some."""
+        """Take out some; asks once about each."""
         ...
 
 
@@ -98,10 +98,13 @@ class QueueBuffer:
         return taken
 
     def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
-        """Take out some, wherever they are."""
-        removed = [item for item in self._items if unwanted(item)]
+        """Take out some, wherever they are; each is asked about once, since the answer may change."""
+        removed: list[Frame] = []
+        kept = deque[Frame]()
+        for item in self._items:
+            (removed if unwanted(item) else kept).append(item)
         if removed:
-            self._items = deque(item for item in self._items if not unwanted(item))
+            self._items = kept
             self.weight -= sum(item.weight for item in removed)
         return removed
 

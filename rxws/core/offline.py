@@ -34,7 +34,8 @@ class OfflineQueue:
 
     def keep(self, item: Frame) -> Frame | None:
         """Give what shall wait for a message, or drop it; raises what the policy does, or `ValueError`."""
-        match policy_of(self._offline, item.message):
+        policy, now = policy_of(self._offline, item.message), self._loop.time()
+        match policy:
             case "drop":
                 self._drop(item)
                 return None
@@ -45,21 +46,22 @@ class OfflineQueue:
                     self._drop(older)
             case Expire(seconds):
                 self.may_expire = True
-                item = Limited(item, expires=self._loop.time() + seconds)
-                self._first_expiry = min(self._first_expiry, self._loop.time() + seconds)
+                item = Limited(item, expires=now + seconds)
+                self._first_expiry = min(self._first_expiry, now + seconds)
             case _:
                 pass
-        if self._buffer.weight + item.weight > self._limit and self._first_expiry < self._loop.time():
+        if self._buffer.weight + item.weight > self._limit and self._first_expiry < now:
             self._first_expiry = NEVER
-            for older in self._buffer.remove(self._has_expired):
+            for older in self._buffer.remove(lambda other: self._has_expired(other, now)):
                 self._drop(older)
         return item
 
     def fresh(self, items: list[Frame]) -> list[Frame]:
         """Drop the messages that are too old to be sent, and give the others."""
         fresh: list[Frame] = []
+        now = self._loop.time()
         for item in items:
-            if _is_over(item.expires, self._loop.time()):
+            if _is_over(item.expires, now):
                 self._drop(item)
             else:
                 fresh.append(item)
@@ -69,8 +71,8 @@ class OfflineQueue:
         """Take note that a connection has come or gone: "latest" is of one absence."""
         self._newest = None
 
-    def _has_expired(self, item: Frame) -> bool:
-        if _is_over(item.expires, self._loop.time()):
+    def _has_expired(self, item: Frame, now: float) -> bool:
+        if _is_over(item.expires, now):
             return True
         if item.expires is not None:
             self._first_expiry = min(self._first_expiry, item.expires)

@@ -108,3 +108,14 @@ def test_pop_by_weight(policy: str) -> None:
     taken = [[one.message for one in buffer.pop(2 * (MESSAGE_WEIGHT + 1))] for _ in range(4)]
     assert taken == [["a", "b"], ["c"], ["d" * 100], ["e"]]
     assert (buffer.weight, buffer.pop(1)) == (0, [])
+
+
+@pytest.mark.parametrize("policy", ["close", "latest", latest_by(lambda message: message)])
+def test_remove_asks_once(policy: str) -> None:
+    """What is taken out is asked about once: the answer may change, and the weights still add up."""
+    buffer = make_buffer(policy, 10_000)  # type: ignore[arg-type]
+    fill(buffer, *"abcdef", congested=False)
+    answers = iter([False, True] * 3)
+    assert [one.message for one in buffer.remove(lambda _: next(answers))] == ["b", "d", "f"]
+    assert (len(buffer), buffer.weight) == (3, LIMIT)
+    assert rest(buffer) == "ace"

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 import rxws
-from rxws.testing import MemoryDialer, connect
+from rxws.testing import MemoryDialer, VirtualLoop, connect
 from tests.streams import opened, turns, watch
 
 VIRTUAL = True
@@ -174,3 +174,34 @@ async def test_expiry_while_closing() -> None:
         await asyncio.sleep(0.05)
         dialer.answering.set()
     assert log == [("dropped", "old"), "dropped|", "undelivered|"]
+
+
+class TickingLoop(VirtualLoop):
+    """A loop whose clock goes on while it is read, as every real one does."""
+
+    def time(self) -> float:
+        self._jumps.now += 0.001
+        return super().time()
+
+
+def test_expiry_while_the_clock_is_read() -> None:
+    """Each message that waited is sent or dropped, however the clock goes on while the buffer makes room."""
+
+    async def overflow() -> None:
+        dialer = MemoryDialer()
+        dialer.answering.clear()
+        async with connect(dialer, QUICK, offline=rxws.expire(1), max_buffered=100 * 69) as socket:
+            dropped: list[Any] = []
+            socket.dropped.subscribe(dropped.append)
+            for number in range(3000):
+                socket.outgoing.on_next(f"{number:05}")
+            stats = socket.stats
+            assert stats.buffered_bytes == 69 * stats.buffered <= 100 * 69
+            assert len(dropped) + stats.buffered == 3000
+            dialer.answering.set()
+            await opened(socket)
+            fates = [*dropped, *dialer.peer.sent]
+            assert sorted(fates) == [f"{number:05}" for number in range(3000)]
+
+    with asyncio.Runner(loop_factory=TickingLoop) as runner:
+        runner.run(overflow())

@@ -19,6 +19,9 @@ CLOSE_TIMEOUT = 5.0
 CLEAN_UP = 0.5
 """Seconds that the clean-up of a handler takes at most."""
 
+TICK = 0.05
+"""Seconds between two readings of the clock within an event: in real life no two agree."""
+
 THEN = st.sampled_from([0, 0, 0, 1, 1, 2, 5, 0.5, 3.0, 7.0])
 """What follows an event: turns of the event loop, or seconds (the floats); with 0, the next event, in the same turn."""
 
@@ -39,6 +42,15 @@ def happenings(members: Mapping[str, Any], endings: Mapping[str, Any]) -> st.Sea
     """Choose among the events of a class and the endings; an ending comes about every thirtieth time."""
     events = [name for name, member in members.items() for _ in range(getattr(member, "weight", 0))]
     return st.sampled_from([*events * (29 * len(endings) // len(events)), *endings])
+
+
+def check_buffer(socket: rxws.WebSocket[Any, Any]) -> None:
+    """Check that the buffer of a socket has in it what it says, and no more than it may."""
+    buffer: Any = socket._life.outgoing._buffer
+    items = buffer._items
+    weights = [item.weight for item in ([item for _, item in items.values()] if isinstance(items, dict) else items)]
+    assert (socket.stats.buffered, socket.stats.buffered_bytes) == (len(weights), sum(weights))
+    assert len(weights) < 2 or sum(weights) <= socket._life.settings.max_buffered
 
 
 class Machine(RuleBasedStateMachine):
@@ -68,9 +80,13 @@ class Machine(RuleBasedStateMachine):
             self.loop.run_until_complete(self._run(batch, then))
 
     async def _run(self, batch: list[Callable[[], object]], then: float) -> None:
+        self.loop.tick = TICK
         for event in batch:
             event()
+            check_buffer(self.socket)
+        self.loop.tick = 0.0
         await (turns(then) if isinstance(then, int) else asyncio.sleep(then))
+        check_buffer(self.socket)
 
     def note(self, *names: str) -> None:
         """Watch streams of the socket, and the order in which they end."""

@@ -1,4 +1,4 @@
-"""An event loop whose time passes at once when there is nothing to do but wait."""
+"""An event loop whose time passes at once when there is nothing to do but wait, and, if it ticks, when it is read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """Notes what reaches its exception handler in `exceptions`."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now = self.tick = 0.0
         super().__init__(Selector(self))
         self.exceptions: list[dict[str, Any]] = []
         self.set_exception_handler(lambda _, context: self.exceptions.append(context))
 
     def time(self) -> float:
+        self.now += self.tick
         return self.now
 
     def waiting(self) -> list[asyncio.Handle]:
