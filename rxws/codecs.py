@@ -28,7 +28,13 @@ T = TypeVar("T")
 
 
 class Codec(Protocol[In_co, Out_contra]):
-    """What a socket needs of a codec; any object with these two methods is one."""
+    """What a socket needs of a codec; any object with these two methods is one.
+
+    It may say `pure = True`: the same message makes the same frame, however often it is asked. Then a message that goes
+    to many sockets is encoded once, and recordings and blame may ask for frames that nobody sends. Without that
+    attribute `encode` is called once for each socket that a message goes to, and for nothing else: a codec that counts,
+    stamps or encrypts is not pure. Those of this module are.
+    """
 
     def decode(self, data: str | bytes, /) -> In_co:
         """Make a message of a text frame (`str`) or a binary frame (`bytes`)."""
@@ -41,6 +47,8 @@ class Codec(Protocol[In_co, Out_contra]):
 
 class TextCodec:
     """The default: `str` is a text frame and `bytes` a binary one, both ways."""
+
+    pure = True
 
     def decode(self, data: str | bytes, /) -> str | bytes:
         """Return `data` as it came."""
@@ -70,6 +78,8 @@ class JsonCodec:
     {'a': 1}
     """
 
+    pure = True
+
     def __init__(self) -> None:
         self._encode = _json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
         decoder: Any = _json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
@@ -98,6 +108,8 @@ class JsonCodec:
 
 class MsgspecCodec(Generic[T]):
     """JSON text frames decoded into, and validated as, one type; made by `msgspec`."""
+
+    pure = True
 
     def __init__(self, type: Any) -> None:
         try:

@@ -239,9 +239,10 @@ async def test_slow_member_meets_its_own_policy() -> None:
 
 
 class Counting:
-    """A codec that counts what it encodes."""
+    """A codec that counts what it encodes, and is `pure` all the same: its frames do not tell."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pure: bool = True) -> None:
+        self.pure = pure
         self.encoded = 0
 
     def decode(self, data: Any) -> Any:
@@ -267,6 +268,16 @@ async def test_value_is_encoded_once_for_all_with_the_codec() -> None:
     party.room.on_next(same)
     await turns()
     assert [sent[2:] for sent in party.sent] == [["['c']", "['c', 'd']"]] * 6
+    await party.leave()
+
+
+async def test_a_codec_that_is_not_pure_encodes_for_each() -> None:
+    codec = Counting(pure=False)
+    party = Party(chat, 5, codec=codec)
+    await turns()
+    party.peers[0].send("a")
+    await turns()
+    assert codec.encoded == len(party.sent)
     await party.leave()
 
 

@@ -71,7 +71,8 @@ MESSAGE = {
         "`_let_wait` puts it into the bounded buffer."
     ),
     "encode": (
-        "Makes the frame. An immutable message that goes to many sockets is encoded once: the last frame is kept."
+        "Makes the frame. An immutable message that goes to many sockets is encoded once, if the codec says "
+        "that it is `pure`: the last frame is kept."
     ),
     "Frame.__init__": "Holds the payload, the message it was made of, and its weight in the buffer.",
     "FrameWriter.offer": (

@@ -48,7 +48,7 @@ def request(life: Lifecycle, message: Any, matches: Callable[[T], bool], timeout
             end(ConnectionLost("the socket closed before the answer"))
 
         try:
-            life.outgoing.encode(message)
+            frame = life.outgoing.encode(message)
         except Exception as error:
             observer.on_error(error)
             return Disposable()
@@ -59,7 +59,7 @@ def request(life: Lifecycle, message: Any, matches: Callable[[T], bool], timeout
         upstream.add(life.outgoing.dropped.subscribe(lost("the message was dropped before it was sent")))
         waiting = False
         if not upstream.is_disposed:
-            life.outgoing.on_next(message)
+            life.thread.run(life.outgoing.send, message, frame)
         return upstream
 
     return Observable(subscribe)

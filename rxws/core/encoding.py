@@ -24,7 +24,8 @@ _shared: tuple[Any, Any, Text | Binary] = NO_FRAME, None, NO_FRAME
 def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     """Encode a message; raises `EncodeError`, or a `Close` of the codec's.
 
-    The frame of the last immutable message is used again for the very same object; so is that of a shared one.
+    A pure codec's frame of the last immutable message is used again for the very same object; so is that of a shared
+    one.
     """
     global _last, _shared
     if message is _last[0] and codec is _last[1]:
@@ -47,16 +48,22 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     except BaseException as cause:
         raise EncodeError(message, str(cause)) from cause
     if type(message) in IMMUTABLE:
-        _last = message, codec, frame
-    elif message is _shared[0]:
+        if codec is text or is_pure(codec):
+            _last = message, codec, frame
+    elif message is _shared[0] and is_pure(codec):
         _shared = message, codec, frame
     return frame
+
+
+def is_pure(codec: Codec[Any, Any]) -> bool:
+    """Return whether a codec says that it makes the same frame of the same message, however often it is asked."""
+    return getattr(codec, "pure", False) is True
 
 
 class sharing:
     """Use one frame of this very object for all sockets with the same codec in the block, in which nobody changes it.
 
-    It is the `frame` that is given, or the one that is made for the first of them.
+    It is the `frame` that is given, or the one that is made for the first of them, by a codec that is pure.
 
     >>> from rxws.codecs import json
     >>> with sharing(news := {"a": 1}) as _:

@@ -11,7 +11,7 @@ from reactivex import abc
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.core.buffer import Full, HighWater, make_buffer
-from rxws.core.encoding import encode
+from rxws.core.encoding import encode, is_pure
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
@@ -188,10 +188,20 @@ class Outgoing(HotSubject[T]):
 
     def send_on(self, connection: object, value: Any) -> None:
         """Send a message on this connection or not at all."""
+        if not self.is_stopped:
+            try:
+                item = encode(self.codec, value)
+            except BaseException as error:
+                self._failed(error, value)
+            else:
+                self.send(value, Limited(item, connection=connection))
+
+    def send(self, value: T, item: Frame) -> None:
+        """Send a message whose frame is made already."""
         if self.is_stopped:
             return
         try:
-            waits = self._let_wait(Limited(encode(self.codec, value), connection=connection))
+            waits = self._let_wait(item)
         except BaseException as error:
             self._failed(error, value)
             return
@@ -287,7 +297,7 @@ class Outgoing(HotSubject[T]):
         if blamed is to_blame and value is told and first is not self:
             return
         blamed = cast("Outgoing[Any]", blamed)
-        if blamed is not self and not blamed._refuses(value, self._ident):
+        if blamed is not self and not blamed._refuses(value, error, self):
             self._owner.reports.report(error)
             return
         if to_blame is None:
@@ -295,12 +305,18 @@ class Outgoing(HotSubject[T]):
         _blamed = blamed, value, self
         blamed._owner.reports.report(error)
 
-    def _refuses(self, value: Any, ident: int) -> bool:
-        """Tell whether the codec, or the key function of `latest_by`, refuses a value; in another thread, do not."""
-        if ident != self._ident:
+    def _refuses(self, value: Any, error: Exception, by: Outgoing[Any]) -> bool:
+        """Tell whether the codec, or the key function of `latest_by`, refuses a value that `by` could not send either.
+
+        In another thread it is not asked, nor is a codec that is not pure.
+        """
+        if by._ident != self._ident:
             return False
+        if by.codec is self.codec and isinstance(error, EncodeError):
+            return True
         try:
-            self.encode(value)
+            if is_pure(self.codec):
+                self.encode(value)
             if isinstance(self._policy, LatestBy):
                 self._policy.key(value)
         except Exception:

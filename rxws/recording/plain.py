@@ -8,11 +8,14 @@ from typing import Any
 
 from rxws import codecs
 from rxws.codecs import Codec
+from rxws.core.encoding import is_pure
 from rxws.rx.foreign import FATAL
 
 
 def plainly(codec: Codec[Any, Any]) -> Callable[[Any], Any]:
-    """Make what turns a message into a JSON value, or bytes: what the codec writes for it, read as JSON.
+    """Make what turns a message into a JSON value, or bytes: what a pure codec writes for it, read as JSON.
+
+    Another codec is not asked: its peer would miss what it counts.
 
     >>> import msgspec
     >>> class Tick(msgspec.Struct):
@@ -32,7 +35,7 @@ def plainly(codec: Codec[Any, Any]) -> Callable[[Any], Any]:
         except BaseException:  # a codec may raise anything
             return item
 
-    return (lambda item: item) if codec is codecs.text or codec is codecs.json else plain
+    return plain if is_pure(codec) and codec is not codecs.text and codec is not codecs.json else lambda item: item
 
 
 def as_sent(codec: Codec[Any, Any], message: Any) -> str | bytes:

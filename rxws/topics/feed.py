@@ -8,7 +8,7 @@ from typing import Any
 from reactivex import abc
 
 from rxws.codecs import Codec
-from rxws.core.encoding import sharing
+from rxws.core.encoding import is_pure, sharing
 from rxws.core.wire import Binary, Text
 from rxws.errors import DecodeError
 from rxws.rx.broadcast import Broadcast
@@ -44,7 +44,7 @@ class Arrival:
 
 
 class Feed:
-    """What a topic or a pattern brings, handed on to all its subscribers in this process; framed once."""
+    """What a topic or a pattern brings, for all its subscribers in this process; framed once if the codec is pure."""
 
     def __init__(self, pattern: str, codec: Codec[Any, Any], report: Callable[[Exception], object]) -> None:
         self.pattern = pattern
@@ -79,7 +79,7 @@ class Feed:
         except DecodeError as error:
             self.report(error)
         else:
-            with sharing(arrival.value, self._codec, arrival.frame):
+            with sharing(arrival.value, self._codec if is_pure(self._codec) else None, arrival.frame):
                 emit(arrival)
 
     def end(self) -> None:

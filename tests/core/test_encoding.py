@@ -2,7 +2,12 @@
 
 from typing import Any
 
-from rxws.testing import serve
+import pytest
+from reactivex.subject import Subject
+
+import rxws
+from rxws.core.encoding import encode
+from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import turns, watch
 
 
@@ -48,3 +53,87 @@ async def test_subclass_of_bytes() -> None:
     await turns()
     assert [(type(message), message) for message in peer.sent] == [(bytes, b"ab")]
     peer.drop()
+
+
+class Numbering:
+    """A codec that numbers what it encodes: no two frames are the same."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def decode(self, data: Any) -> Any:
+        return data
+
+    def encode(self, message: Any) -> str:
+        if message == "bad":
+            raise ValueError("a bad message")
+        self.number += 1
+        return f"{self.number} {message}"
+
+
+@pytest.mark.parametrize("message", ["a", b"a", 1, 1.5, ("a",)])
+async def test_a_codec_that_numbers_is_asked_each_time(message: Any) -> None:
+    """A message that comes again, or goes to many sockets, has a number of its own each time."""
+    codec = Numbering()
+    first, second = serve(idle, codec=codec), serve(idle, codec=codec)
+    for socket, _ in (first, first, second):
+        socket.outgoing.on_next(message)
+    await turns()
+    assert [peer.sent for _, peer in (first, second)] == [[f"1 {message}", f"2 {message}"], [f"3 {message}"]]
+    for _, peer in (first, second):
+        peer.drop()
+
+
+@pytest.mark.parametrize("codec", [rxws.codecs.text, rxws.json, rxws.codecs.msgspec(str)])
+def test_our_codecs_are_asked_once(codec: Any) -> None:
+    """A message that cannot change is encoded once for all sockets that get it one after the other."""
+    message = "a message for many"
+    assert encode(codec, message) is encode(codec, message)
+
+
+async def test_a_request_is_encoded_once() -> None:
+    """The frame that shows that a question can be sent is the one that is sent."""
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=Numbering()) as socket:
+        for question in ("a", {"b": 1}):
+            socket.request(question, matches=lambda _: True).subscribe(on_error=lambda _: None)
+        await turns()
+        assert dialer.peer.sent == ["1 a", "2 {'b': 1}"]
+
+
+async def test_blame_does_not_ask_a_codec_that_numbers() -> None:
+    """Whether the sender could have sent a value is not tried with a codec whose peer would miss a number."""
+    room: Subject[Any] = Subject()
+    codec = Numbering()
+    told: dict[str, list[str]] = {"sender": [], "same": [], "other": []}
+
+    def handler(name: str) -> Any:
+        def run(incoming: Any, errors: Any) -> Any:
+            errors.subscribe(lambda error: told[name].append(str(error.value)))
+            incoming.subscribe(room)
+            return None if name == "sender" else room
+
+        return run
+
+    sender, peer = serve(handler("sender"), codec=codec)
+    others = [serve(handler("same"), codec=codec)[1], serve(handler("other"), codec=Picky())[1]]
+    await turns()
+    peer.send("bad", "worse", "good")
+    await turns()
+    sender.outgoing.on_next("last")
+    await turns()
+    assert told == {"sender": ["bad"], "same": [], "other": ["worse"]}
+    assert [other.sent for other in others] == [["1 worse", "2 good"], ["bad", "good"]]
+    assert peer.sent == ["3 last"]
+    for wire in (peer, *others):
+        wire.drop()
+
+
+class Picky:
+    def decode(self, data: Any) -> Any:
+        return data
+
+    def encode(self, message: Any) -> str:
+        if message == "worse":
+            raise ValueError("a worse message")
+        return message

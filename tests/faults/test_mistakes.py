@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.subject import Subject
 
 import rxws
 from tests.integration.raw import BINARY, TEXT, Raw, raw
@@ -166,6 +167,34 @@ async def test_unsendable_value_keeps_frames_in_sync() -> None:
 
 async def receive_all(peer: Raw, number: int) -> list[str]:
     return [(await peer.receive())[1].decode() for _ in range(number)]
+
+
+class Counting:
+    """A codec whose frames tell how often it was asked."""
+
+    def __init__(self) -> None:
+        self._number = itertools.count()
+
+    def decode(self, data: str | bytes) -> str | bytes:
+        return data
+
+    def encode(self, message: str) -> str:
+        return f"{next(self._number)} {message}"
+
+
+async def test_codec_that_counts_is_asked_for_each_socket(eventually: Eventually) -> None:
+    """Each socket gets a frame of its own, of a message that comes twice, too."""
+    room: Subject[str] = Subject()
+    async with (
+        serving(rxws.websocket(codec=Counting())(lambda: room)) as server,
+        raw(server.port) as first,
+        raw(server.port) as second,
+    ):
+        await eventually(lambda: len(server.sockets) == 2)
+        for message in ["news"] * 2:
+            room.on_next(message)
+        got = [await asyncio.wait_for(receive_all(peer, 2), 5) for peer in (first, second)]
+        assert sorted(itertools.chain(*got)) == [f"{number} news" for number in range(4)]
 
 
 async def test_four_threads_keep_their_order(eventually: Eventually) -> None:

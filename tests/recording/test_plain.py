@@ -36,6 +36,8 @@ async def test_typed_messages(tmp_path: Path) -> None:
 
 
 class Odd:
+    pure = True
+
     def decode(self, data: Any) -> Any:
         return data
 
@@ -51,8 +53,22 @@ def test_not_made_plain(item: Any, plain: Any) -> None:
     assert plainly(Odd())(item) == plain
 
 
+def test_codec_that_is_not_pure_is_not_asked() -> None:
+    """What it counts is of what goes to its peer; its messages are recorded as they are."""
+    asked: list[Any] = []
+
+    class Stamping:
+        decode = staticmethod(rxws.json.decode)
+        encode = staticmethod(asked.append)
+
+    assert plainly(Stamping())((1, 2)) == (1, 2)
+    assert asked == []
+
+
 class Raising:
     """A codec that raises whatever it is told to."""
+
+    pure = True
 
     def __init__(self, error: BaseException) -> None:
         self.encode = self.decode = raising(error)

@@ -8,6 +8,8 @@ import pytest
 from reactivex import Observer
 
 import rxws
+from rxws.core.encoding import encode
+from rxws.core.wire import Binary, Text
 from rxws.rx.holds import current_source
 from rxws.topics import Gap
 from rxws.topics.feed import Arrival, Feed
@@ -19,6 +21,7 @@ class Counting:
     """A codec that counts what it decodes."""
 
     decoded = 0
+    pure = False
 
     def encode(self, message: Any) -> str:
         return rxws.json.encode(message)
@@ -42,6 +45,19 @@ def test_message_is_decoded_once_for_all() -> None:
     assert codec.decoded == 1
     assert [(one.topic, one.position, one.value) for one in messages] == [("a", "1-7", {"a": 1})] * 3
     assert messages[0] is messages[1] is messages[2]
+
+
+@pytest.mark.parametrize("pure", [True, False])
+def test_the_frame_is_for_sockets_whose_codec_is_pure(pure: bool) -> None:
+    """The frame that came is the frame of the sockets with the topic's codec, if one frame is as good as another."""
+    codec, frames = Counting(), list[Text | Binary]()
+    codec.pure = pure
+    feed = Feed("a", codec, print)
+    for _ in range(2):
+        feed.subscribe(Observer(lambda arrival: frames.append(encode(codec, arrival.value))))
+    feed.take(record(7, b'{"a": 1}'))
+    assert [frame.data for frame in frames] == [b'{"a": 1}' if pure else b'{"a":1}'] * 2
+    assert (frames[0] is frames[1]) is pure
 
 
 def test_undecodable_message_and_gap_are_reported() -> None:
