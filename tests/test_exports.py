@@ -1,4 +1,7 @@
+import importlib
 import types
+
+import pytest
 
 import rxws
 
@@ -15,6 +18,13 @@ def test_exports() -> None:
     assert sorted(rxws.__all__) == EXPORTS
     public = {name: value for name, value in vars(rxws).items() if not name.startswith("_") and name not in EXPORTS}
     assert [name for name, value in public.items() if not isinstance(value, types.ModuleType)] == []
+
+
+@pytest.mark.parametrize("name", ["rxws.run", "rxws.attach", "rxws.connect"])
+def test_functions_are_not_modules(name: str) -> None:
+    """No module has the name of a function, so that `import rxws.run` cannot give one for the other."""
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module(name)
 
 
 def test_docstrings() -> None:
