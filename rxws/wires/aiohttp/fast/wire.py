@@ -101,7 +101,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._endpoint = endpoint
         self._receive = endpoint.message_received  # Connection.message_received
         self._run = endpoint.context.run  # Context.run; the context names the socket as the source
-        self._writer.start(endpoint, self._leave, self._fail)
+        self._writer.start(endpoint, self._leave, self._fail, fresh=fresh)
         self.enter(READING)
         if self._direct is not None:
             self._direct.receive = endpoint.message_received  # Connection.message_received

@@ -12,6 +12,7 @@ from rxws.core.wire import Endpoint, Frame
 from rxws.wires.aiohttp.fast import framing
 from rxws.wires.aiohttp.fast.chunks import CHUNK
 from rxws.wires.aiohttp.fast.framing import SHORT
+from rxws.wires.aiohttp.inside import NOT_SENT
 
 
 class Writing(Protocol):
@@ -74,11 +75,12 @@ class FrameWriter:
     | `congested`, with any of those | refuses it: the kernel takes no bytes until `resume_writing` |
     | `closing`, with any of those | writes nothing more: our close frame is written |
 
-    Memory: frames of `BATCH` bytes that leave when the turn ends.
+    Memory: frames of `BATCH` bytes that leave when the turn ends; of `NOT_SENT` bytes if messages must be fresh, since
+    what is written can no longer make room for newer ones.
     """
 
     __slots__ = (
-        *("_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_transport", "_turns", "_wrote_in"),
+        *("_batch", "_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_transport", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
 
@@ -93,6 +95,7 @@ class FrameWriter:
         """Whether it will write when the turn ends."""
         self.taken: list[Frame] = []
         """What leaves then, before what the endpoint has; empty unless it is busy or waits."""
+        self._batch = BATCH  # bytes that leave in one write, at most
         self._left = BATCH  # bytes that may yet be taken until then
         self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
         self._turns = turns
@@ -106,9 +109,16 @@ class FrameWriter:
         self._on_close: Callable[[], object] = transport.close
 
     def start(
-        self, endpoint: Endpoint, on_close: Callable[[], object], on_failure: Callable[[Exception], object]
+        self,
+        endpoint: Endpoint,
+        on_close: Callable[[], object],
+        on_failure: Callable[[Exception], object],
+        *,
+        fresh: bool,
     ) -> None:
         """Begin; `on_close` is called when our close frame is written, `on_failure` when writing raises."""
+        if fresh:
+            self._batch = self._left = NOT_SENT
         self._endpoint = endpoint
         self._on_failure = on_failure
         self._on_close = on_close
@@ -199,7 +209,7 @@ class FrameWriter:
         try:
             while self.awake and not (self.congested or self.closing or transport.is_closing()):
                 self.awake = False
-                frames = endpoint.take(BATCH)
+                frames = endpoint.take(self._batch)
                 if endpoint.more:
                     self.awake = True
                 if frames:
@@ -212,7 +222,7 @@ class FrameWriter:
             self._on_close()
 
     def _write_taken(self) -> None:
-        frames, self.taken, self._left = self.taken, [], BATCH
+        frames, self.taken, self._left = self.taken, [], self._batch
         self._write(frames)
 
     def _write(self, frames: Sequence[Frame] | Close) -> None:
