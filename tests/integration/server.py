@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import trustme
 from aiohttp import web
 
 import rxws
@@ -33,25 +35,38 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(handler: Any = None, *, app: web.Application | None = None, **options: Any) -> AsyncIterator[Server]:
+async def serving(
+    handler: Any = None, *, app: web.Application | None = None, tls: ssl.SSLContext | None = None, **options: Any
+) -> AsyncIterator[Server]:
     """Serve a handler at `/`, or an application, until the block is left."""
     application = app or web.Application()
     hub = rxws.setup(application, **options)
     if handler is not None:
         application.router.add_get("/", handler)
-    async with running(application, hub) as server:
+    async with running(application, hub, tls=tls) as server:
         yield server
 
 
 @asynccontextmanager
-async def running(app: web.Application, hub: rxws.Hub | None = None) -> AsyncIterator[Server]:
+async def running(
+    app: web.Application, hub: rxws.Hub | None = None, *, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Server]:
     """Serve an application that is set up already, until the block is left."""
     server = Server(app, hub)
     await server.runner.setup()
-    site = web.TCPSite(server.runner, "127.0.0.1", 0)
+    site = web.TCPSite(server.runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     server.port = server.runner.addresses[0][1]
     try:
         yield server
     finally:
         await server.runner.cleanup()
+
+
+def certified() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Give the context of a server at `localhost` with a certificate of its own, and one that trusts it."""
+    authority = trustme.CA()
+    serving_context, trusting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("localhost").configure_cert(serving_context)
+    authority.configure_trust(trusting)
+    return serving_context, trusting

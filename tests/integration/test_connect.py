@@ -12,7 +12,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import trustme
 import websockets
 from aiohttp import web
 from reactivex import operators as ops
@@ -20,7 +19,7 @@ from reactivex import operators as ops
 import rxws
 from rxws.core import receipts
 from tests.integration.proxy import Fault, proxying
-from tests.integration.server import running, serving
+from tests.integration.server import certified, running, serving
 from tests.integration.test_peers import NPM
 from tests.streams import ended, watch
 
@@ -452,20 +451,9 @@ def test_a_wrong_option_is_refused_at_the_call(
 @contextlib.asynccontextmanager
 async def over_tls() -> AsyncIterator[tuple[str, ssl.SSLContext]]:
     """An echo server with a certificate of its own, and the context that trusts it."""
-    authority = trustme.CA()
-    serving_context, trusting = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
-    authority.issue_cert("localhost").configure_cert(serving_context)
-    authority.configure_trust(trusting)
-    app = web.Application()
-    app.router.add_get("/", echo)
-    rxws.setup(app)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving_context).start()
-    try:
-        yield f"wss://localhost:{runner.addresses[0][1]}/", trusting
-    finally:
-        await runner.cleanup()
+    certificate, trusting = certified()
+    async with serving(echo, tls=certificate) as server:
+        yield f"wss://localhost:{server.port}/", trusting
 
 
 async def test_tls_with_a_certificate_of_one_s_own() -> None:

@@ -1,11 +1,8 @@
 """Every option of the table has its effect on the wire; those that close are in test_closing_table.py, too."""
 
 import asyncio
-import json
-import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -16,7 +13,6 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
-from tests.integration.flood import HANDSHAKE
 from tests.integration.raw import PING, PONG, TEXT, Raw, raw
 from tests.integration.server import Server, serving
 from tests.streams import ended
@@ -196,59 +192,6 @@ async def test_overflow_drops_at_max_buffered(policy: Any, eventually: Eventuall
         room.on_next("end")
         numbers = [int(message[-3:]) for message in await drain(peer, "end") if message.startswith("0")]
         assert numbers == (list(range(91, 100)) if policy == "drop_oldest" else [])
-
-
-@asynccontextmanager
-async def sipping(port: int) -> AsyncIterator[Callable[[int], Awaitable[bytes]]]:
-    """Connect, and yield what reads so many bytes, and no more, from the kernel, whose buffer is as small as can be."""
-    loop = asyncio.get_running_loop()
-    with socket.socket() as sock:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        await loop.sock_connect(sock, ("127.0.0.1", port))
-        await loop.sock_sendall(sock, HANDSHAKE)
-
-        async def sip(size: int) -> bytes:
-            data = b""
-            while len(data) < size:
-                data += await loop.sock_recv(sock, size - len(data))
-            return data
-
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += await sip(1)
-        yield sip
-
-
-@pytest.mark.parametrize("policy", ["latest", rxws.latest_by(lambda m: m["key"])])
-async def test_latest_is_fresh_for_a_slow_reader(policy: Any, eventually: Eventually) -> None:
-    """`latest` is fresh for a reader of 20 kilobytes a second.
-
-    The reader keeps next to nothing itself; what its kernel and ours keep is in the ages.
-    """
-    ticks = Subject[dict[str, Any]]()
-    handler = rxws.websocket(codec=rxws.json, overflow=policy)(lambda incoming: ticks)
-    ages: list[float] = []
-    async with serving(handler) as server, sipping(server.port) as sip:
-        await eventually(lambda: server.sockets)
-
-        async def produce() -> None:
-            for number in range(2000):
-                ticks.on_next({"key": number % 3, "at": time.monotonic(), "fill": "x" * 900})
-                await asyncio.sleep(0.001)
-
-        producing = asyncio.ensure_future(produce())
-        while not producing.done():
-            _, _, high, low = await sip(4)
-            tick = json.loads(await sip(high << 8 | low))
-            ages.append(time.monotonic() - tick["at"])
-            await asyncio.sleep(0.05)
-        await producing
-        assert server.sockets[0].stats.dropped > 500
-    assert len(ages) > 10
-    late = sorted(ages[len(ages) // 2 :])
-    print(f"median age {late[len(late) // 2] * 1000:.0f} ms")
-    assert late[len(late) // 2] < 0.25
 
 
 async def test_close_timeout_bounds_the_close(eventually: Eventually) -> None:

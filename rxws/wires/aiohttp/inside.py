@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket as sockets
 from typing import Any, Final, cast
 
@@ -22,8 +23,26 @@ def transport_of(ws: AnyWebSocket) -> asyncio.Transport:
     """Give the transport, which then keeps no bytes of its own that the kernel does not take."""
     transport: asyncio.Transport = cast("Any", ws)._writer.transport
     if not transport.is_closing():  # uvloop's would raise
-        transport.set_write_buffer_limits(high=1)  # at 0, asyncio's TLS pauses an empty transport
+        one: asyncio.Transport | None = transport
+        while one is not None:
+            one.set_write_buffer_limits(high=1)  # at 0, asyncio's TLS pauses an empty transport
+            one = carrier_of(one)
     return transport
+
+
+def carrier_of(transport: asyncio.Transport) -> asyncio.Transport | None:
+    """Give the transport that carries what this one encrypts, and has a buffer of its own, if it can be found."""
+    if transport.get_extra_info("sslcontext") is None:
+        return None
+    inside: Any = transport
+    if hasattr(inside, "_ssl_protocol"):  # asyncio's
+        return getattr(inside._ssl_protocol, "_transport", None)
+    for protocol in gc.get_referents(inside):  # uvloop's fields have no names that Python knows
+        if type(protocol).__name__ == "SSLProtocol":
+            for one in gc.get_referents(protocol):
+                if hasattr(one, "set_write_buffer_limits") and one is not transport:
+                    return one
+    return None
 
 
 def protocol_of(ws: AnyWebSocket) -> Any:
