@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
+from sys import getsizeof
 from typing import Any, Final
 
 from rxws.close import Close
-from rxws.codecs import Codec, text
+from rxws.codecs import Codec, json, text
 from rxws.core.wire import Binary, Text
 from rxws.errors import EncodeError
 from rxws.rx.foreign import FATAL
 
 IMMUTABLE: Final = (str, bytes, int, float)
 
+KEPT: Final = 64 * 1024
+"""Bytes that a frame may have to be kept when the turn of the event loop is over, and so many that its message may."""
 
 NO_FRAME: Final = Text(b"")
-_last: tuple[Any, Any, Text | Binary] = None, None, NO_FRAME
+_NONE: Final[tuple[Any, Any, Text | Binary]] = NO_FRAME, None, NO_FRAME
+
+_last = _NONE
 """The last message that cannot have changed since, its codec, and its frame."""
 
-_shared: tuple[Any, Any, Text | Binary] = NO_FRAME, None, NO_FRAME
+_shared = _NONE
 """The message that is being handed to many, its codec, and its frame."""
 
 
@@ -48,11 +54,31 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     except BaseException as cause:
         raise EncodeError(message, str(cause)) from cause
     if type(message) in IMMUTABLE:
-        if codec is text or is_pure(codec):
-            _last = message, codec, frame
+        if codec is text or codec is json:  # whose frames are not smaller than their messages
+            is_large = frame.weight > KEPT
+        elif is_pure(codec):
+            is_large = frame.weight > KEPT or getsizeof(message) > KEPT
+        else:
+            return frame
+        _last = message, codec, frame
+        if is_large:
+            _forget_soon()
     elif message is _shared[0] and is_pure(codec):
         _shared = message, codec, frame
     return frame
+
+
+def _forget_soon() -> None:
+    """Keep a large frame for this turn, in which its message may go to many; where no event loop runs, do not."""
+    try:
+        get_running_loop().call_soon(_forget)
+    except RuntimeError:
+        _forget()
+
+
+def _forget() -> None:
+    global _last
+    _last = _NONE
 
 
 def is_pure(codec: Codec[Any, Any]) -> bool:

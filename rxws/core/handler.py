@@ -167,6 +167,7 @@ class Handler:
         async with aclosing(generator):
             async for value in generator:
                 life.outgoing.on_next(value)
+                del value  # or it would stay until the next one comes
                 values += 1
                 if life.close_cause is None and not life.outgoing.has_room:
                     await room(life)

@@ -70,6 +70,7 @@ class _Iteration(Downstream, Generic[T]):
         try:
             async for item in iterator:
                 notify_from(self, self._observer.on_next, item)
+                del item  # or it would stay until the next one comes
                 if self._stopped:
                     return
                 await self._free.wait()

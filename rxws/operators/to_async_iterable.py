@@ -65,8 +65,7 @@ async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     try:
         while True:
             while items:
-                item = items.pop()
-                yield item
+                yield items.pop()
             if failure is not None:
                 raise failure
             if ended:

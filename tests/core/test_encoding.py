@@ -1,5 +1,6 @@
 """From a message to a frame."""
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -137,3 +138,34 @@ class Picky:
         if message == "worse":
             raise ValueError("a worse message")
         return message
+
+
+class Squeezing:
+    """A codec that is pure, and whose frames are small."""
+
+    pure = True
+
+    def decode(self, data: Any) -> Any:
+        return data
+
+    def encode(self, message: Any) -> str:
+        return message[:1]
+
+
+@pytest.mark.parametrize("codec", [rxws.codecs.text, rxws.json, rxws.codecs.msgspec(str), Squeezing()])
+async def test_a_large_message_is_kept_for_its_turn(codec: Any) -> None:
+    """It is encoded once for all that get it in this turn of the event loop, and is not kept alive any longer."""
+    tracemalloc.start()
+    try:
+        message = "x" * 2**20
+        assert encode(codec, message) is encode(codec, message)
+        await turns()
+        del message
+        assert tracemalloc.get_traced_memory()[0] < 2**18
+    finally:
+        tracemalloc.stop()
+
+
+def test_without_an_event_loop_no_large_message_is_kept() -> None:
+    message = "x" * 2**20
+    assert encode(rxws.codecs.text, message) is not encode(rxws.codecs.text, message)

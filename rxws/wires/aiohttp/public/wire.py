@@ -143,6 +143,7 @@ class PublicWire(PlainWire):
                     await self._delivered()
                     self._end(frame.data if isinstance(frame.data, BaseException) else self._cause)
                     return
+            del frame  # or the message would stay until the next one comes
             await self._pacing.took()
 
     async def _message(self, data: str | bytes) -> None:
@@ -189,6 +190,7 @@ class PublicWire(PlainWire):
             match self._endpoint.take(0):
                 case [Frame() as frame]:
                     await self._send(frame.data, WSMsgType(frame.opcode))
+                    del frame  # or the message would stay until the next one goes
                 case Close() as close:
                     await self._close(close)
                     return
