@@ -1,0 +1,50 @@
+// For the findings that run in Node: a server on ws, versions, and the comparison with what was recorded.
+
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
+import { WebSocketServer } from "ws";
+
+export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+// Wait until the condition holds, at most for 10 s.
+export async function until(condition) {
+  for (let i = 0; i < 1000 && !condition(); i++) await sleep(10);
+}
+
+// A server on a port of its own; onSocket gets each socket and its number, counted from 1.
+export async function serve(onSocket = () => {}, options = {}) {
+  const server = new WebSocketServer({ host: "127.0.0.1", port: 0, ...options });
+  await once(server, "listening");
+  const served = {
+    url: `ws://127.0.0.1:${server.address().port}/`,
+    connections: 0,
+    messages: [],
+    stop() {
+      for (const socket of server.clients) socket.terminate();
+      server.close();
+    },
+  };
+  server.on("connection", (socket) => {
+    const number = ++served.connections;
+    socket.on("message", (data) => served.messages.push(String(data)));
+    onSocket(socket, number);
+  });
+  return served;
+}
+
+// Print the versions that this run uses.
+export function versions(...packages) {
+  const installed = (name) => JSON.parse(readFileSync(`node_modules/${name}/package.json`)).version;
+  console.log(["Node " + process.version.slice(1), ...packages.map((name) => `${name} ${installed(name)}`)].join(", "));
+}
+
+// End the program: 0 if what was seen is what was recorded, else 1.
+export function compare(seen, recorded) {
+  if (isDeepStrictEqual(seen, recorded)) {
+    console.log("As recorded.");
+    process.exit(0);
+  }
+  console.log("The behavior has changed.\n  recorded:", recorded, "\n  seen:    ", seen);
+  process.exit(1);
+}
