@@ -20,10 +20,10 @@ KEPT: Final = 64 * 1024
 NO_FRAME: Final = Text(b"")
 _NONE: Final[tuple[Any, Any, Text | Binary]] = NO_FRAME, None, NO_FRAME
 
-_last = _NONE
+_last: tuple[Any, Any, Text | Binary] = _NONE
 """The last message that cannot have changed since, its codec, and its frame."""
 
-_shared = _NONE
+_shared: tuple[Any, Any, Text | Binary] = _NONE
 """The message that is being handed to many, its codec, and its frame."""
 
 
