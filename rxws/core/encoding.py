@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
+from copy import deepcopy
 from sys import getsizeof
 from typing import Any, Final
 
 from rxws.close import Close
 from rxws.codecs import Codec, json, text
-from rxws.core.wire import Binary, Text
+from rxws.core.wire import NO_COPY, Binary, Frame, Limited, Text
 from rxws.errors import EncodeError
 from rxws.rx.foreign import FATAL
 
@@ -34,10 +35,11 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     one.
     """
     global _last, _shared
-    if message is _last[0] and codec is _last[1]:
-        return _last[2]
-    if message is _shared[0] and codec is _shared[1]:
-        return _shared[2]
+    last, shared = _last, _shared
+    if message is last[0] and codec is last[1]:
+        return last[2]
+    if message is shared[0] and codec is shared[1]:
+        return shared[2]
     try:
         if codec is text and type(message) is str:
             frame = Text(message.encode(), message)
@@ -63,7 +65,7 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
         _last = message, codec, frame
         if is_large:
             _forget_soon()
-    elif message is _shared[0] and is_pure(codec):
+    elif message is shared[0] and is_pure(codec):
         _shared = message, codec, frame
     return frame
 
@@ -84,6 +86,55 @@ def _forget() -> None:
 def is_pure(codec: Codec[Any, Any]) -> bool:
     """Return whether a codec says that it makes the same frame of the same message, however often it is asked."""
     return getattr(codec, "pure", False) is True
+
+
+def with_copy(frame: Frame) -> Frame:
+    """Keep a copy of the message with its frame, if it may change, and can be copied."""
+    if type(frame.message) in IMMUTABLE:
+        return frame
+    kept = Limited(frame, connection=frame.connection, expires=frame.expires)
+    try:
+        kept.copy = deepcopy(frame.message)
+    except FATAL:
+        raise
+    except BaseException:
+        return frame
+    return kept
+
+
+def encode_again(frame: Frame, before: Codec[Any, Any], codec: Codec[Any, Any]) -> Frame | None:
+    """Encode the message of a frame for another codec, as it was when the frame was made; raises as `encode`.
+
+    `None` if it may have changed since, and nobody knows what it was.
+    """
+    message = frame.message if type(frame.message) in IMMUTABLE else _as_it_was(frame, before)
+    if message is NO_COPY:
+        return None
+    again = Limited(encode(codec, message), connection=frame.connection, expires=frame.expires)
+    again.message, again.copy = frame.message, frame.copy
+    return again
+
+
+def _as_it_was(frame: Frame, codec: Codec[Any, Any]) -> Any:
+    """Find the message that a frame was made of: the copy, the object that makes the same frame, or what it reads."""
+    if frame.copy is not NO_COPY or not is_pure(codec):
+        return frame.copy
+    if _makes(codec, frame.message, frame.data):
+        return frame.message
+    try:
+        read = codec.decode(frame.data.decode() if frame.opcode == Text.opcode else frame.data)
+    except FATAL:
+        raise
+    except BaseException:
+        return NO_COPY
+    return read if _makes(codec, read, frame.data) else NO_COPY
+
+
+def _makes(codec: Codec[Any, Any], message: Any, data: bytes) -> bool:
+    try:
+        return encode(codec, message).data == data
+    except (EncodeError, Close):
+        return False
 
 
 class sharing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from threading import Lock, get_ident
 from typing import Any, TypeVar, cast
 
@@ -11,7 +12,7 @@ from reactivex import abc
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.core.buffer import Full, HighWater, make_buffer
-from rxws.core.encoding import encode, is_pure
+from rxws.core.encoding import encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
@@ -19,7 +20,7 @@ from rxws.errors import EncodeError
 from rxws.options import Settings
 from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
-from rxws.rx.foreign import FATAL, as_error
+from rxws.rx.foreign import FATAL, as_error, call_all
 from rxws.rx.holds import current_source, socket_of
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 from rxws.stats import Counters
@@ -76,6 +77,7 @@ class Outgoing(HotSubject[T]):
         self._owner = owner
         self._thread = thread
         self._policy = settings.overflow
+        self._renegotiates = returns and settings.protocol_codecs is not None  # the codec of another connection
         self._offline_queue: OfflineQueue | None = None
         if returns:
             self._offline_queue = OfflineQueue(
@@ -219,7 +221,7 @@ class Outgoing(HotSubject[T]):
         if self._offline_queue is not None:
             self._offline_queue.forget()
         if codec is not before:
-            self._encode_again()
+            self._encode_again(before)
 
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
@@ -245,6 +247,8 @@ class Outgoing(HotSubject[T]):
             if kept is None:
                 return False
             item = kept
+        if self._renegotiates and not is_pure(self.codec):
+            item = with_copy(item)
         try:
             dropped = buffer.push(item, self._conflates and self._owner.congested, self.offline)
         except Full:
@@ -272,15 +276,21 @@ class Outgoing(HotSubject[T]):
         if isinstance(error, FATAL):
             raise error
 
-    def _encode_again(self) -> None:
-        """Encode what waits with the codec that was negotiated now."""
+    def _encode_again(self, before: Codec[Any, Any]) -> None:
+        """Encode what waits with the codec that was negotiated now, and drop what then does not fit any more.
+
+        Losses are told of behind the last one, so that nothing a listener sends comes between those that wait.
+        """
+        losses: list[Callable[[], object]] = []
         for item in self._buffer.pop(self._buffer.weight):
             try:
-                again = Limited(self.encode(item.message), expires=item.expires)
-            except EncodeError as error:
-                self._owner.reports.report(error)
+                again = encode_again(item, before, self.codec)
+                dropped = None if again is None else self._buffer.push(again, False, True)
+            except BaseException as error:
+                losses.append(partial(self._failed, error, item.message))
             else:
-                self._buffer.push(again, False, True)
+                losses += [partial(self._drop, loser) for loser in ([item] if dropped is None else dropped)]
+        call_all(self._owner.reports.report, "a codec", *losses)
 
     def _blame(self, error: Exception, value: Any) -> None:
         """Report that a value cannot be sent, to the socket that it came from if that could not send it either.

@@ -17,6 +17,9 @@ from rxws.core.phases import Phased, WirePhase
 MESSAGE_WEIGHT: Final = 64
 """What a message weighs besides its bytes, about its cost as Python objects: empty ones are bounded too."""
 
+NO_COPY: Final = object()
+"""What is there in place of a copy of a message."""
+
 
 class Frame:
     """A frame to write: its payload, and the message it was made of."""
@@ -28,6 +31,8 @@ class Frame:
     """The event loop's time after which it is not sent any more."""
     connection: object | None = None
     """The only connection that it is for."""
+    copy: Any = NO_COPY
+    """The message as it was when it was encoded, if that cannot be told from the payload."""
 
     def __init__(self, data: bytes, message: Any = None) -> None:
         self.data = data
@@ -55,12 +60,13 @@ class Binary(Frame):
 class Limited(Frame):
     """A message that is for one connection alone, or for some time."""
 
-    __slots__ = ("connection", "expires", "opcode")
+    __slots__ = ("connection", "copy", "expires", "opcode")
 
     def __init__(self, frame: Frame, *, connection: object | None = None, expires: float | None = None) -> None:
         super().__init__(frame.data, frame.message)
         self.opcode = frame.opcode
         self.connection = connection
+        self.copy = frame.copy
         self.expires = expires
 
 

@@ -7,9 +7,9 @@ import pytest
 from reactivex.subject import Subject
 
 import rxws
-from rxws.core.encoding import encode
+from rxws.core.encoding import encode, encode_again, with_copy
 from rxws.testing import MemoryDialer, connect, serve
-from tests.streams import turns, watch
+from tests.streams import raising, turns, watch
 
 
 def idle(incoming: Any) -> None:
@@ -169,3 +169,60 @@ async def test_a_large_message_is_kept_for_its_turn(codec: Any) -> None:
 def test_without_an_event_loop_no_large_message_is_kept() -> None:
     message = "x" * 2**20
     assert encode(rxws.codecs.text, message) is not encode(rxws.codecs.text, message)
+
+
+# Once more, for another codec
+
+
+class Pure:
+    """A codec of two functions that says that it is pure."""
+
+    pure = True
+
+    def __init__(self, encode: Any, decode: Any) -> None:
+        self.encode = encode
+        self.decode = decode
+
+
+class Uncopyable(list[Any]):
+    def __init__(self, raised: BaseException) -> None:
+        super().__init__()
+        self.raised = raised
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise self.raised
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), SystemExit()], ids=repr)
+def test_what_ends_the_program_is_raised_on(raised: BaseException) -> None:
+    """What ends the program is raised on, by a codec that is to tell what a message was, or by a message's copy."""
+    codec = Pure(str, raising(raised))
+    message = [1]
+    frame = encode(codec, message)
+    message.append(2)
+    with pytest.raises(type(raised)):
+        encode_again(frame, codec, rxws.json)
+    with pytest.raises(type(raised)):
+        with_copy(encode(rxws.json, Uncopyable(raised)))
+
+
+def test_encoded_again_from_a_lossy_frame() -> None:
+    """What a codec reads otherwise than it wrote it is not sent as if it were the message."""
+    codec = Pure(lambda message: str(round(message[0])), lambda data: [int(data) + 0.6])
+    message: list[Any] = [1.2]
+    frame = encode(codec, message)
+    again = encode_again(frame, codec, rxws.json)
+    assert again is not None
+    assert again.data == b"[1.2]"
+    for message[0] in (5.0, "not a number"):
+        assert encode_again(frame, codec, rxws.json) is None
+
+
+def test_a_message_that_cannot_be_copied() -> None:
+    """What nobody can copy, of a codec that is not pure, is not encoded again."""
+    message = Uncopyable(TypeError("cannot be copied"))
+    frame = with_copy(encode(Numbering(), message))
+    assert encode_again(frame, Numbering(), rxws.json) is None
+    pure = encode_again(with_copy(encode(rxws.json, message)), rxws.json, Numbering())
+    assert pure is not None
+    assert pure.data == b"1 []"

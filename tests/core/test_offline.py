@@ -1,11 +1,13 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 import rxws
 from rxws.testing import MemoryDialer, VirtualLoop, connect
-from tests.streams import opened, turns, watch
+from tests.streams import opened, raising, turns, watch
 
 VIRTUAL = True
 
@@ -84,28 +86,128 @@ async def test_expired_makes_room(overflow: str) -> None:
         assert dropped == ["o1", "o2"]
 
 
-@pytest.mark.parametrize(("negotiated", "sent"), [("v2", ['{"a":1}']), ("v1", ["1-a"]), (None, [])])
-async def test_encoded_for_protocol(negotiated: Any, sent: list[str]) -> None:
-    """What waits is encoded for the protocol that is negotiated."""
+class Spelled:
+    """Writes numbers and their names, but does not read them."""
 
-    class Spelled:
-        def encode(self, message: dict[str, int]) -> str:
-            return "-".join(f"{number}-{name}" for name, number in message.items())
+    def encode(self, message: dict[str, int]) -> str:
+        return "-".join(f"{number}-{name}" for name, number in message.items())
 
-        def decode(self, data: str | bytes) -> Any:
-            return data
+    def decode(self, data: str | bytes) -> Any:
+        raise ValueError(data)
 
+
+class Wide:
+    """JSON and as many spaces as make it ten times as long."""
+
+    def encode(self, message: Any) -> str:
+        data = rxws.json.encode(message)
+        return data + " " * 9 * len(data)
+
+    def decode(self, data: str | bytes) -> Any:
+        return rxws.json.decode(data)
+
+
+@asynccontextmanager
+async def offline(negotiated: str | None, protocols: Any, **options: Any) -> AsyncIterator[tuple[Any, MemoryDialer]]:
+    """A client that is offline; what comes of its messages once it is not is to be seen when the block ends."""
     dialer = MemoryDialer()
     dialer.answering.clear()
     dialer.protocol = negotiated
-    async with connect(dialer, QUICK, protocols={"v2": rxws.json, "v1": Spelled()}) as socket:
+    async with connect(dialer, QUICK, protocols=protocols, **options) as socket:
+        yield socket, dialer
+        dialer.answering.set()
+        await opened(socket)
+
+
+@pytest.mark.parametrize(("negotiated", "sent"), [("v2", ['{"a":1}']), ("v1", ["1-a"]), (None, [])])
+async def test_encoded_for_protocol(negotiated: Any, sent: list[str]) -> None:
+    """What waits is encoded for the protocol that is negotiated."""
+    async with offline(negotiated, {"v2": rxws.json, "v1": Spelled()}) as (socket, dialer):
         errors = watch(errors=socket.errors)
         socket.outgoing.on_next({"a": 1})
         assert errors == []
-        dialer.answering.set()
-        await opened(socket)
-        assert dialer.peer.sent == sent
-        assert [type(error) for _, error in errors] == ([] if sent else [rxws.EncodeError])
+    assert dialer.peer.sent == sent
+    assert [type(entry[1]) for entry in errors[:-1]] == ([] if sent else [rxws.EncodeError])
+
+
+@pytest.mark.parametrize("overflow", ["close", "drop_oldest", "drop_newest", "latest", rxws.latest_by(str)])
+async def test_wider_frames_are_dropped(overflow: Any) -> None:
+    """What does not fit any more, since another codec makes wider frames, is dropped, counted and told."""
+    options: Any = {"overflow": overflow, "max_buffered": 500 * (64 + 5)}
+    async with offline("wide", {"json": rxws.json, "wide": Wide()}, **options) as (socket, dialer):
+        log = watch(dropped=socket.dropped)
+        offered = list(range(10_000, 10_500))
+        for number in offered:
+            socket.outgoing.on_next(number)
+    kept = 1 if overflow == "latest" else 500 * (64 + 5) // (64 + 50)
+    assert len(dialer.peer.sent) == kept == 500 - socket.stats.dropped
+    dropped = [entry[1] for entry in log[:-1]]
+    assert sorted([*dropped, *map(rxws.json.decode, dialer.peer.sent)]) == offered
+    assert (dropped[0] == offered[0]) is (overflow not in ("close", "drop_newest"))
+
+
+async def test_losses_are_told_behind_the_last() -> None:
+    """What is sent when a loss is told comes behind what waits already."""
+    options: Any = {"overflow": "drop_oldest", "max_buffered": 4 * (64 + 20)}
+    async with offline("wide", {"json": rxws.json, "wide": Wide()}, **options) as (socket, dialer):
+        socket.dropped.subscribe(lambda number: socket.outgoing.on_next(99) if number == 10 else None)
+        for number in (10, 11, 12, 13, 14):
+            socket.outgoing.on_next(number)
+    assert [rxws.json.decode(data) for data in dialer.peer.sent] == [12, 13, 14, 99]
+
+
+@pytest.mark.parametrize("first", ["json", "wide"])
+@pytest.mark.parametrize("negotiated", ["json", "wide"])
+async def test_changed_since(first: str, negotiated: str) -> None:
+    """A message that has changed since `on_next` goes out as it was, whichever codec is negotiated."""
+    codecs = {"json": rxws.json, "wide": Wide()}
+    async with offline(negotiated, {name: codecs[name] for name in (first, *codecs)}) as (socket, dialer):
+        message = {"bid": 1}
+        socket.outgoing.on_next(message)
+        message["bid"] = 2
+    assert [rxws.json.decode(data) for data in dialer.peer.sent] == [{"bid": 1}]
+
+
+class Written(Spelled):
+    pure = True
+
+
+async def test_changed_and_not_readable() -> None:
+    """A message that has changed, and cannot be read from its frame, is dropped; what has not changed is sent."""
+    async with offline("json", {"spelled": Written(), "json": rxws.json}) as (socket, dialer):
+        log = watch(dropped=socket.dropped, undelivered=socket.undelivered)
+        messages = [{"bid": 1}, {"bid": 2}]
+        for message in messages:
+            socket.outgoing.on_next(message)
+        messages[0]["bid"] = 3
+    assert dialer.peer.sent == ['{"bid":2}']
+    assert log == [("dropped", {"bid": 3}), "dropped|", "undelivered|"]
+    assert socket.stats.dropped == 1
+
+
+@pytest.mark.parametrize("raised", [rxws.Close(4005), asyncio.CancelledError(), ValueError()], ids=repr)
+async def test_raising_costs_one_message(raised: BaseException) -> None:
+    """What a codec or a key function raises over one message that waits costs none of the others."""
+
+    class Raising:
+        encode = decode = staticmethod(lambda data: raising(raised)() if data == "b" else data)
+
+    def key(message: str) -> str:
+        return raising(KeyError(message))() if message == "d" and keyed["d"] else keyed.setdefault(message, message)
+
+    keyed = {"d": ""}
+    async with offline("v1", {"v2": rxws.codecs.text, "v1": Raising()}, overflow=rxws.latest_by(key)) as (
+        socket,
+        dialer,
+    ):
+        errors = watch(errors=socket.errors)
+        for message in "abcde":
+            socket.outgoing.on_next(message)
+        keyed["d"] = "raise"
+    assert dialer.peer.sent == ["a", "c", "e"]
+    assert (await socket.closed).code == (4005 if isinstance(raised, rxws.Close) else 1000)
+    kinds = [type(entry[1]) for entry in errors[:-1]]
+    assert kinds == [KeyError] if isinstance(raised, rxws.Close) else [rxws.EncodeError, KeyError]
 
 
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "drop_newest"])

@@ -25,18 +25,30 @@ OVERFLOWS = ("close", "drop_oldest", "drop_newest", "latest", rxws.latest_by(lam
 MESSAGES = st.lists(st.tuples(st.sampled_from(sorted(POLICIES)), st.integers(0, 120)), max_size=40)
 
 
-@given(overflow=st.sampled_from(OVERFLOWS), messages=MESSAGES)
+class Wide:
+    """Text, made wider."""
+
+    def encode(self, message: str) -> str:
+        return message + " " * 100
+
+    def decode(self, data: str | bytes) -> Any:
+        return str(data).rstrip()
+
+
+@given(overflow=st.sampled_from(OVERFLOWS), messages=MESSAGES, protocol=st.sampled_from(["text", "wide"]))
 @few(200)
-def test_each_has_one_fate(overflow: Any, messages: list[tuple[str, int]]) -> None:
+def test_each_has_one_fate(overflow: Any, messages: list[tuple[str, int]], protocol: str) -> None:
     """Whatever waits while offline is sent or dropped, once, and the buffer has in it what it says."""
     loop = VirtualLoop()
-    offered = [f"{policy}{number} {'.' * size}" for number, (policy, size) in enumerate(messages)]
+    offered = [f"{policy}{number}{'.' * size}" for number, (policy, size) in enumerate(messages)]
     fates: list[Any] = []
 
     async def wait() -> None:
         dialer = MemoryDialer()
         dialer.answering.clear()
-        options: Any = {"overflow": overflow, "offline": lambda message: POLICIES[message[0]]}
+        dialer.protocol = protocol
+        protocols = {"text": rxws.codecs.text, "wide": Wide()}
+        options: Any = {"overflow": overflow, "offline": lambda message: POLICIES[message[0]], "protocols": protocols}
         async with connect(dialer, rxws.Backoff(), max_buffered=600, **options) as socket:
             socket.dropped.subscribe(fates.append)
             loop.tick = TICK
@@ -47,7 +59,7 @@ def test_each_has_one_fate(overflow: Any, messages: list[tuple[str, int]]) -> No
             dialer.answering.set()
             await turns()
             check_buffer(socket)
-        fates.extend(dialer.peer.sent)
+        fates.extend(data.rstrip() for data in dialer.peer.sent if isinstance(data, str))
 
     try:
         loop.run_until_complete(wait())
