@@ -140,6 +140,8 @@ def _protocols(name: str, value: Any) -> tuple[str, ...]:
     for protocol in protocols:
         if not _TOKEN.fullmatch(protocol):
             raise ValueError(f"{name} holds {protocol!r}: expected letters, digits and any of !#$%&'*+-.^_`|~")
+        if protocols.count(protocol) > 1:
+            raise ValueError(f"{name} holds {protocol!r} more than once")
     return protocols
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -17,6 +19,11 @@ import rxws
 from rxws.core.phases import TRANSITIONS, Phase, Phased
 from rxws.testing import VirtualLoop
 from rxws.topics import Topics
+
+
+def release_of(package: str) -> tuple[int, ...]:
+    """Give the release of a package that is installed."""
+    return tuple(map(int, re.findall(r"\d+", version(package))[:3]))
 
 
 def pytest_configure() -> None:
@@ -42,8 +49,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Deselect the tests of what is not there: a skipped test would be a failed one under CI."""
 
     def applies(item: pytest.Item) -> bool:
-        since = item.get_closest_marker("since_python")
-        is_new_enough = since is None or sys.version_info >= since.args
+        python, aiohttp = (item.get_closest_marker(f"since_{name}") for name in ("python", "aiohttp"))
+        is_new_enough = python is None or sys.version_info >= python.args
+        is_new_enough &= aiohttp is None or release_of("aiohttp") >= aiohttp.args
         return is_new_enough and (rxws.wire_mode == "fast" or item.get_closest_marker("fast_wire") is None)
 
     config.hook.pytest_deselected(items=[item for item in items if not applies(item)])

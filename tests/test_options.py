@@ -80,6 +80,12 @@ def test_protocols_choose_codec() -> None:
     assert check({"protocols": ["a"], "codec": rxws.json}).codec_for("a") is rxws.json
 
 
+def test_protocols_come_once() -> None:
+    """A subprotocol that is there twice is an error."""
+    with pytest.raises(ValueError, match="protocols holds 'a' more than once"):
+        check({"protocols": ["a", "b", "a"]})
+
+
 def test_typed_options() -> None:
     """The typed options are the checked ones."""
     allowed = {"codec", *ServerOptions.__annotations__, *ClientOptions.__annotations__}

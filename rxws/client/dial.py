@@ -20,23 +20,28 @@ from aiohttp import (
     ClientWebSocketResponse,
     TraceConfig,
     TraceRequestEndParams,
+    TraceRequestRedirectParams,
     WSServerHandshakeError,
     hdrs,
 )
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from rxws.client.secrets import Secrets, without_secrets
 from rxws.core.wire import Wire
 from rxws.errors import ConnectError, Stage
 from rxws.options import Settings
 from rxws.rx.foreign import cancelled
-from rxws.wires.aiohttp import arrived_with, frame_limit, open_wire
+from rxws.wires.aiohttp import abandon, arrived_with, frame_limit, keep_from_closing, open_wire
+from rxws.wires.negotiation import check_answer
 
 T = TypeVar("T")
 ValueOrFunction = T | Callable[[], T] | Callable[[], Awaitable[T]]
 """A value, or a function or coroutine function that makes one for every attempt."""
 
 Headers = Mapping[str, str]
+
+SECURE: Final = ("https", "wss")
 
 BODY: Final = 1024
 """Bytes of a refusal's body that are read."""
@@ -45,12 +50,19 @@ BODY_TIMEOUT: Final = 1.0
 """Seconds that reading them may take."""
 
 
+OURS: Final = ("Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions")
+"""Headers of the handshake that nobody else may set: they have to fit one another (RFC 6455, section 4.1)."""
+
+
 class _Answer:
     """What aiohttp drops of the answer to a handshake: the body of a refusal; what frames came with an upgrade."""
 
     def __init__(self) -> None:
+        self.secrets = Secrets()
         self.body = b""
         self.arrived: bytes | None = None
+        self.response: aiohttp.ClientResponse | None = None
+        """The upgrade."""
 
 
 _answer = ContextVar[_Answer | None]("rxws_answer", default=None)
@@ -84,7 +96,7 @@ class Dialer:
         """The URL, without query and password; `None` if it is made for every attempt."""
         if callable(self._url):
             return None
-        return str(check_url(self._url).with_user(None).with_query(None).with_fragment(None))
+        return without_secrets(check_url(self._url))
 
     async def dial(self) -> tuple[Wire, str | None]:
         """Open a connection, and return its wire and the subprotocol; raises `ConnectError`.
@@ -99,9 +111,9 @@ class Dialer:
                 return await self._open(answer)
         except TimeoutError as error:
             within = f"within {self._open_timeout:g} s" if limit.expired() else "in the time that the session gives"
-            raise ConnectError(f"no connection {within}", "timeout") from error
+            raise ConnectError(f"no connection {within}", "timeout") from answer.secrets.clean(error)
         except (aiohttp.ClientError, OSError) as error:
-            raise _refusal(error, answer.body) from error
+            raise _refusal(error, answer) from answer.secrets.clean(error)
         finally:
             _answer.reset(token)
 
@@ -115,18 +127,23 @@ class Dialer:
             url = await _resolve(self._url)
             headers = None if self._headers is None else await _resolve(self._headers)
         except (aiohttp.ClientError, OSError) as error:
-            raise ConnectError(f"the URL or headers could not be made: {error}", "request") from error
+            message = f"the URL or headers could not be made: {answer.secrets.hide(str(error))}"
+            raise ConnectError(message, "request") from answer.secrets.clean(error)
         except asyncio.CancelledError as error:
             if cancelled(error):
                 raise
             raise ConnectError(
                 "the URL or headers could not be made: what they await was cancelled", "request"
             ) from error
+        checked = check_url(url)
+        check_headers(headers)
+        answer.secrets.add(checked)
+        answer.secrets.add(self._proxy)
         settings = self._settings
         session = self._shared or self._session()
         with _noting_answers(session):
             ws: ClientWebSocketResponse = await session.ws_connect(
-                check_url(url),
+                checked,
                 headers=headers,
                 protocols=settings.protocols,
                 timeout=_ws_timeout(settings.close_timeout),
@@ -137,8 +154,14 @@ class Dialer:
                 ssl=self._ssl,
                 proxy=self._proxy,
             )
+        try:
+            protocol = _agreed(answer.response, deflate=settings.compress)
+        except ValueError as error:
+            abandon(ws)
+            raise ConnectError(f"the server's handshake is wrong: {error}", "handshake", status=101) from None
+        keep_from_closing(ws)
         limit = frame_limit(settings.max_msg_size)
-        return open_wire(ws, settings.close_timeout, limit=limit, arrived=answer.arrived), ws.protocol
+        return open_wire(ws, settings.close_timeout, limit=limit, arrived=answer.arrived), protocol
 
     def _session(self) -> ClientSession:
         if self._own is None:
@@ -147,7 +170,7 @@ class Dialer:
 
 
 def check_url(url: object) -> URL:
-    """Return a URL that a WebSocket can have; raises `TypeError` or `ValueError`.
+    """Return a URL that a WebSocket can have (RFC 6455, section 3); raises `TypeError` or `ValueError`.
 
     >>> check_url("example.com/feed")
     Traceback (most recent call last):
@@ -157,9 +180,20 @@ def check_url(url: object) -> URL:
     if not isinstance(url, (str, URL)):
         raise TypeError(f"a URL is a str or a yarl.URL, not {url!r}")
     checked = URL(url)
+    shown = without_secrets(url)
     if checked.scheme not in ("ws", "wss", "http", "https") or not checked.host:
-        raise ValueError(f"{str(url)!r} is no WebSocket URL: expected ws://host/path or wss://host/path")
+        raise ValueError(f"{shown!r} is no WebSocket URL: expected ws://host/path or wss://host/path")
+    if checked.raw_fragment:
+        raise ValueError(f"the URL of a WebSocket has no fragment: leave out what follows '#' in {shown!r}")
     return checked
+
+
+def check_headers(headers: Mapping[str, str] | None) -> None:
+    """Raise `ValueError` for headers that would break the handshake."""
+    ours = {name.lower(): name for name in OURS}
+    for name in headers or ():
+        if name.lower() in ours:
+            raise ValueError(f"headers must not hold {ours[name.lower()]}: it belongs to the handshake")
 
 
 async def _resolve(source: Any) -> Any:
@@ -180,15 +214,24 @@ def _noting_answers(session: ClientSession) -> Any:
         if answer is None:
             return
         if response.status == 101:
-            answer.arrived = arrived_with(response)
+            answer.arrived, answer.response = arrived_with(response), response
             return
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(BODY_TIMEOUT):
                 while chunk := await response.content.read(BODY - len(answer.body)):
                     answer.body += chunk
 
+    async def refuse(_: ClientSession, __: SimpleNamespace, params: TraceRequestRedirectParams) -> None:
+        response = params.response
+        target = response.url.join(URL(response.headers.get(hdrs.LOCATION, "")))
+        if _answer.get() is not None and response.url.scheme in SECURE and target.scheme not in SECURE:
+            response.close()
+            message = f"the server redirects to {without_secrets(target)}, which is not encrypted"
+            raise ConnectError(message, "http", status=response.status)
+
     tracer = TraceConfig()
     tracer.on_request_end.append(note)
+    tracer.on_request_redirect.append(refuse)
     tracer.freeze()
     session.trace_configs.append(tracer)
     try:
@@ -197,14 +240,31 @@ def _noting_answers(session: ClientSession) -> Any:
         session.trace_configs.remove(tracer)
 
 
-def _refusal(error: Exception, body: bytes) -> ConnectError:
+def _agreed(response: aiohttp.ClientResponse | None, *, deflate: bool) -> str | None:
+    """Return the subprotocol of an upgrade; raises `ValueError` for what was not asked for (RFC 6455, section 4.1)."""
+    if response is None:
+        raise ValueError("there is none")
+    headers, asked = response.headers, response.request_info.headers
+    for name in (hdrs.SEC_WEBSOCKET_ACCEPT, hdrs.SEC_WEBSOCKET_PROTOCOL):
+        if len(headers.getall(name, ())) > 1:
+            raise ValueError(f"{name} comes more than once")
+    if extensions := headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()):
+        check_answer(extensions, deflate=deflate)
+    protocol = headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
+    offered = [name.strip() for name in asked.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")]
+    if protocol is not None and (not protocol or protocol not in offered):
+        raise ValueError(f"the server wants the subprotocol {protocol!r}, which was not offered")
+    return protocol
+
+
+def _refusal(error: Exception, answer: _Answer) -> ConnectError:
     if isinstance(error, ConnectError):
         return error
-    text = body.decode(errors="replace")
+    hide, text = answer.secrets.hide, answer.body.decode(errors="replace")
     if isinstance(error, WSServerHandshakeError):
         if error.status == 101:
-            return ConnectError(f"the server's handshake is wrong: {error.message}", "handshake", status=101)
-        shown = f": {text.strip()[:200]!r}" if text.strip() else ""
+            return ConnectError(f"the server's handshake is wrong: {hide(error.message)}", "handshake", status=101)
+        shown = f": {hide(text.strip())[:200]!r}" if text.strip() else ""
         message = f"the server answered {error.status} in place of 101{shown}"
         return ConnectError(message, "http", status=error.status, body=text, retry_after=_retry_after(error.headers))
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -214,7 +274,7 @@ def _refusal(error: Exception, body: bytes) -> ConnectError:
     if isinstance(error, aiohttp.TooManyRedirects):
         status = error.history[0].status
         return ConnectError(f"the server answered {status} in place of 101, again and again", "http", status=status)
-    return ConnectError(str(error) or type(error).__name__, _stage(error))
+    return ConnectError(hide(str(error)) or type(error).__name__, _stage(error))
 
 
 def _stage(error: Exception) -> Stage:

@@ -13,7 +13,7 @@ from rxws import codecs
 from rxws.backoff import Backoff
 from rxws.checks import positive
 from rxws.client.connecting import Connect
-from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_url
+from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_headers, check_url
 from rxws.options import ClientOptions, check
 
 In = TypeVar("In")
@@ -71,8 +71,9 @@ def connect(
     is an aiohttp `ClientSession` to share; otherwise one is made, and closed. `ssl`, `proxy`: as aiohttp's.
     `open_timeout`: seconds for one attempt. Other options and defaults: `rxws.options.Settings`.
 
-    Raises `TypeError` or `ValueError` for a wrong option or URL. Memory: as a server's socket; with `reconnect`, as
-    many bytes again as `max_buffered`, of messages whose arrival is not confirmed yet.
+    Raises `TypeError` or `ValueError` for a wrong option or URL, or headers that belong to the handshake. Memory: as a
+    server's socket; with `reconnect`, as many bytes again as `max_buffered`, of messages whose arrival is not confirmed
+    yet.
     """
     settings = check(options, without=SERVER_ONLY)
     if not callable(url):
@@ -85,6 +86,9 @@ def connect(
     if session is not None and not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"session must be an aiohttp.ClientSession, not {session!r}")
     if not (headers is None or callable(headers) or isinstance(headers, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"headers must be a mapping of names to values, or a function that makes one, not {headers!r}")
+        given = type(headers).__name__  # not what is in it, which may be secret
+        raise TypeError(f"headers must be a mapping of names to values, or a function that makes one, not a {given}")
+    if not callable(headers):
+        check_headers(headers)
     dialer = Dialer(url, settings, session=session, headers=headers, ssl=ssl, proxy=proxy, open_timeout=open_timeout)
     return Connect(dialer, settings, reconnect)

@@ -55,9 +55,10 @@ class SocketLog:
         extra.update((f"ws_{name}", value) for name, value in (known | fields).items())
         self._logger.log(level, message, *args, exc_info=error, extra=extra)
 
-    def refused(self, reason: str) -> None:
+    def refused(self, reason: str, why: str = "", *, warn: bool = False) -> None:
         """Note a handshake that does not become a socket."""
-        self.write(logging.DEBUG, "refused", "refused: %s", reason, refusal=reason)
+        level = logging.WARNING if warn else logging.DEBUG
+        self.write(level, "refused", "refused: %s", escape(why) or reason, refusal=reason)
 
     def waiting(self, delay: float, because: Exception) -> None:
         """Note that a client tries again in so many seconds: at INFO, unless it is that a peer left."""

@@ -32,7 +32,7 @@ class Hub:
         self.closed_total: dict[int, int] = {}
         """Sockets closed so far, by close code."""
         self.refused_total: dict[str, int] = {}
-        """Handshakes refused so far: `handshake` (400, 426), `origin` (403), `limit` and `shutdown` (503)."""
+        """Handshakes refused so far: `handshake` (400, 405, 426, 505), `origin` (403), `limit` and `shutdown` (503)."""
         self.errors_total: dict[str, int] = {}
         """Errors that `errors` of some socket emitted, or would have, so far; by the name of their class."""
         self._shutdown_close = Close(shutdown_code)

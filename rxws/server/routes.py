@@ -39,8 +39,8 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
     what it yields. Works on functions, methods, `functools.partial` and callable objects.
 
     Options and defaults: `rxws.options.Settings`. Raises `TypeError` or `ValueError` at decoration for a wrong
-    parameter name or option. The aiohttp handler answers 426 or 400 to what is no WebSocket handshake, 403 to
-    a foreign Origin, and 503 beyond `max_connections`.
+    parameter name or option. The aiohttp handler answers 400, 405, 426 or 505 to a request that is not a
+    WebSocket handshake (RFC 6455, section 4.2), 403 to a foreign Origin, and 503 beyond `max_connections`.
 
     Memory: per socket at most `max_buffered` bytes to send, one message to receive, and 64 KiB read ahead.
 
@@ -64,8 +64,8 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
                 await upgrade.open()
                 start()
                 return upgrade.life, upgrade.response
-            except BaseException:
-                upgrade.life.abort()
+            except BaseException as error:
+                upgrade.give_up(error)
                 raise
 
         async def handle(*args: Any) -> web.StreamResponse:
@@ -97,8 +97,9 @@ def accept(request: web.Request, **options: Any) -> Any:
     1011 and raises on, unless it raised a `Close`. The handler returns `socket.response`. Frames that arrive before
     `socket.incoming` is subscribed wait.
 
-    Raises what `websocket` answers: `web.HTTPUpgradeRequired`, `HTTPBadRequest`, `HTTPForbidden`,
-    `HTTPServiceUnavailable`; `TypeError` or `ValueError` for a wrong option. Memory as `websocket`.
+    Raises what `websocket` answers: `web.HTTPUpgradeRequired`, `HTTPBadRequest`, `HTTPMethodNotAllowed`,
+    `HTTPVersionNotSupported`, `HTTPForbidden`, `HTTPServiceUnavailable`, and `HTTPBadRequest` if the client has left;
+    `TypeError` or `ValueError` for a wrong option. Memory as `websocket`.
     """
     return _accept(request, check(options, without=CLIENT_ONLY))
 

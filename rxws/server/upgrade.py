@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import weakref
-from typing import Any
+from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SERVER, SocketLog
 from rxws.core.socket import WebSocket
+from rxws.errors import ConnectionLost
 from rxws.options import Settings
 from rxws.server.hub import Hub
-from rxws.wires.aiohttp import Response, open_wire
+from rxws.stats import tally
+from rxws.wires.aiohttp import Agreed, Response, asks_for_upgrade, drop_what_follows, open_wire
+from rxws.wires.negotiation import accept_deflate, choose_protocol, extensions, tokens
 
 HUB = web.AppKey("rxws_hub", Hub)
+
+FOREIGN: Final = 32
+"""Pairs of a foreign origin and a host that are told of, for each application: a stranger may make up many."""
+
 _warned = weakref.WeakSet[web.Application]()
+_foreign = weakref.WeakKeyDictionary[web.Application, set[tuple[str, str]]]()
 
 
 class Upgrade:
@@ -28,56 +35,127 @@ class Upgrade:
         self._hub = hub_of(request)
         log = log_of(request, self._hub)
         try:
-            check_handshake(request)
+            agreed = check_handshake(request, settings)
             check_origin(request, settings)
         except web.HTTPException as refusal:
-            if self._hub is not None:
-                self._hub.refuse("origin" if isinstance(refusal, web.HTTPForbidden) else "handshake", log)
+            self._count(refusal, log)
+            drop_what_follows(request, refusal)
             raise
-        self.life = Lifecycle(settings, negotiate(request, settings.protocols), log=log)
+        self.life = Lifecycle(settings, agreed.protocol, log=log)
         if self._hub is not None and not self._hub.admit(self.life):
-            raise web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
-        self.response = Response(settings)
+            full = web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
+            drop_what_follows(request, full)
+            raise full
+        self.response = Response(settings, agreed)
         self.socket: WebSocket[Any, Any] = WebSocket(self.life, request=request, response=self.response)
 
     async def open(self) -> None:
-        """Answer the handshake."""
-        await self.response.prepare(self._request)
+        """Answer the handshake; raises an HTTP response that goes nowhere if the client has left meanwhile."""
+        transport = self._request.transport
+        try:
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError("the connection is closed")
+            await self.response.prepare(self._request)
+        except ConnectionError as error:
+            lost = ConnectionLost("the client left during the handshake")
+            lost.__cause__ = error
+            self.life.reports.log.lost(lost)
+            raise web.HTTPBadRequest(text=f"{lost}\n") from error
         self.life.open(open_wire(self.response, self.life.settings.close_timeout), self.life.protocol)
         if self._hub is not None:
             self._hub.add(self.socket, self.life)
 
+    def give_up(self, error: BaseException) -> None:
+        """End what does not become a socket."""
+        self.life.abort()
+        if isinstance(error, web.HTTPException):
+            drop_what_follows(self._request, error)
 
-def check_handshake(request: web.Request) -> None:
-    """Raise the HTTP response that a request deserves which is no WebSocket handshake (RFC 6455, section 4.2)."""
-    headers = request.headers
-    if headers.get(hdrs.UPGRADE, "").strip().lower() != "websocket":
-        raise web.HTTPUpgradeRequired(
-            headers={hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade"}, text="This is a WebSocket endpoint\n"
+    def _count(self, refusal: web.HTTPException, log: SocketLog) -> None:
+        foreign = isinstance(refusal, web.HTTPForbidden)
+        reason = "origin" if foreign else "handshake"
+        if self._hub is not None:
+            tally(self._hub.refused_total, reason)
+        log.refused(reason, (refusal.text or "").strip(), warn=foreign and _is_news(self._request))
+
+
+def check_handshake(request: web.Request, settings: Settings) -> Agreed:
+    """Return what a handshake agrees on; raises the HTTP response that any other request deserves.
+
+    RFC 6455, sections 4.2.1 and 4.2.2.
+    """
+    if request.method != hdrs.METH_GET:
+        text = f"A WebSocket handshake is a GET request, not {request.method}\n"
+        raise web.HTTPMethodNotAllowed(request.method, [hdrs.METH_GET], text=text)
+    if request.version <= HttpVersion10 or request.version.major > HttpVersion11.major:
+        raise web.HTTPVersionNotSupported(text="A WebSocket handshake needs HTTP/1.1\n")
+    if _of(request, hdrs.UPGRADE).lower() != "websocket":
+        raise _upgrade_required("This is a WebSocket endpoint: Upgrade must be websocket")
+    options = _of(request, hdrs.CONNECTION).lower().split(",")
+    if "upgrade" not in map(str.strip, options) or not asks_for_upgrade(request):
+        raise _upgrade_required(
+            "This is a WebSocket endpoint: Connection must be Upgrade. Behind a proxy, let it send both"
+            " (nginx: proxy_set_header Connection upgrade)"
         )
-    if headers.get(hdrs.SEC_WEBSOCKET_VERSION) != "13":
-        raise web.HTTPUpgradeRequired(
-            headers={hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_VERSION: "13"},
-            text="Sec-WebSocket-Version must be 13\n",
-        )
+    if _of(request, hdrs.SEC_WEBSOCKET_VERSION) != "13":
+        raise _upgrade_required("Sec-WebSocket-Version must be 13", {hdrs.SEC_WEBSOCKET_VERSION: "13"})
+    key = _of(request, hdrs.SEC_WEBSOCKET_KEY)
+    for wrong, text in (
+        (not _is_key(key), "Sec-WebSocket-Key must be 16 bytes in base64"),
+        (not _of(request, hdrs.HOST), "Host is missing"),
+        (len(request.headers.getall(hdrs.HOST, ())) > 1, "There must be one Host"),
+        (len(request.headers.getall(hdrs.ORIGIN, ())) > 1, "There must be one Origin at most"),
+        (request.body_exists, "A WebSocket handshake has no body"),
+    ):
+        if wrong:
+            raise web.HTTPBadRequest(text=f"{text}\n")
+    protocols = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())
+    offers = request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())
     try:
-        key = base64.b64decode(headers.get(hdrs.SEC_WEBSOCKET_KEY, ""), validate=True)
-    except binascii.Error:
-        key = b""
-    if len(key) != 16:
-        raise web.HTTPBadRequest(text="Sec-WebSocket-Key must be 16 bytes in base64\n")
+        offered = tokens(hdrs.SEC_WEBSOCKET_PROTOCOL, protocols) if protocols else []
+        wanted = extensions(offers) if offers else []
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=f"{error}\n") from None
+    deflate = accept_deflate(wanted) if settings.compress else None
+    return Agreed(key, choose_protocol(offered, settings.protocols), deflate)
 
 
 def check_origin(request: web.Request, settings: Settings) -> None:
     """Raise 403 for a page that browsers may not connect from."""
-    if not admits(request.headers.get(hdrs.ORIGIN), request.host, settings.origins):
-        raise web.HTTPForbidden(text=f"Origin {request.headers[hdrs.ORIGIN]!r} is not allowed here\n")
+    origin, host = request.headers.get(hdrs.ORIGIN), request.host
+    if not admits(origin, host, settings.origins):
+        raise web.HTTPForbidden(
+            text=f"A page from {origin!r} may not connect to {host!r}. If both are one site, a proxy changes Host:"
+            " let it pass the browser's (nginx: proxy_set_header Host $http_host)."
+            f" Else allow the page: origins=[{origin!r}]\n"
+        )
 
 
-def negotiate(request: web.Request, protocols: tuple[str, ...]) -> str | None:
-    """Choose the subprotocol as aiohttp will: the first of the client's that the server knows."""
-    offered = request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")
-    return next((name for name in map(str.strip, offered) if name in protocols), None)
+def _of(request: web.Request, name: str) -> str:
+    """Give the lines of a header as one value (RFC 9110, section 5.3)."""
+    return ", ".join(request.headers.getall(name, ())).strip()
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except ValueError:
+        return False
+
+
+def _upgrade_required(text: str, headers: dict[str, str] | None = None) -> web.HTTPUpgradeRequired:
+    also = {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", **(headers or {})}
+    return web.HTTPUpgradeRequired(headers=also, text=f"{text}\n")
+
+
+def _is_news(request: web.Request) -> bool:
+    """Return whether this pair of a foreign origin and a host is one of the first, and is seen for the first time."""
+    pairs = _foreign.setdefault(request.app, set())
+    pair = (request.headers[hdrs.ORIGIN], request.host)
+    if pair in pairs or len(pairs) >= FOREIGN:
+        return False
+    pairs.add(pair)
+    return True
 
 
 def hub_of(request: web.Request) -> Hub | None:

@@ -120,9 +120,12 @@ class Answering:
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            self.requests.append(head.decode())
-            writer.write(self._answer(head).replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n")
+            answer = ""
+            while " 101 " not in answer:
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.requests.append(head.decode())
+                answer = self._answer(head)
+                writer.write(answer.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n")
             self.peers.put_nowait(Peer("client", reader, writer, head))
 
     def close(self) -> None:

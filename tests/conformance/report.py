@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.conformance.autobahn import ACCEPTED, Verdict
+from tests.conformance.musts import MUSTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 
@@ -51,13 +52,17 @@ WHY = {
 
 PAGE_TEXT = """# Conformance
 
+Two views of the same: [what the RFCs say must be](#what-must-be), each with what rxws does and the tests that show it;
+and the cases of Autobahn, which is what others compare.
+
+## Autobahn
+
 The cases of [Autobahn](https://github.com/crossbario/autobahn-testsuite) for RFC 6455 and RFC 7692, run by
 [kosoku](https://github.com/curioswitch/kosoku) against an echo on rxws, as a server and as a client, on
 [both of its wires](fast-wire.md). No case fails. `make conformance` runs all {total} and writes this page; the test
 suite runs groups 1 to 10 on the wire that it runs on, and compares (`tests/conformance/test_autobahn.py`).
 
-{versions}, {date}. With older releases of aiohttp, whose parsers let it pass, a stray
-continuation frame (5.16, before 3.13.5) and, at a client, a compressed frame that nobody agreed on (3.4) may fail.
+{versions}, {date}. Groups 1 to 10 are the same with aiohttp 3.11.0.
 
 A cell counts: OK / non-strict / informational / unimplemented, where a case is OK only if both its messages and its
 closing handshake are. Compressed connections, those of groups 12 and 13, are the public wire's in either mode: these
@@ -65,9 +70,13 @@ groups are run once for each role.
 
 {counts}
 
-## What is not strictly OK
+### What is not strictly OK
 
 {rest}
+
+## What must be
+
+{musts}
 """
 
 
@@ -83,7 +92,26 @@ def render(results: Results) -> str:
         date=date.today(),
         counts=_table(["group", "what it checks", "cases", *_headings()], _counts(results)),
         rest=_table(["cases", *_headings(), "why"], _rest(results)),
+        musts=musts(),
     )
+
+
+def musts() -> str:
+    """Write what must be: a table for each part, after what holds for all."""
+    text = """Each MUST of sections 4, 5 and 7 of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), of
+[RFC 7692](https://www.rfc-editor.org/rfc/rfc7692) (`7692:`), and of the sections that these refer to, in short.
+What ends an open connection is a `ProtocolError` on `errors`, and the code is what the peer gets. Tests are below
+`tests/`, run on both wires and both event loops, with the oldest and the newest release of aiohttp. A WebSocket that
+somebody else opened and `attach` took over has what aiohttp's parser checks: not the masks, nor the reserved bit of
+compressed control frames."""
+    for title, rows in MUSTS.items():
+        cells = [[row.who, row.section, row.must, row.rxws, _tests(row.tests)] for row in rows]
+        text += f"\n\n### {title}\n\n" + _table(["who", "section", "must", "rxws", "tests"], cells)
+    return text
+
+
+def _tests(tests: str) -> str:
+    return "<br>".join(f"`{test.partition('::')[2]}`" for test in tests.split()) or "–"
 
 
 def fails(verdict: Verdict) -> bool:
@@ -94,17 +122,6 @@ def count(verdicts: Sequence[Verdict]) -> str:
     """Count the verdicts of a group, as a cell does."""
     found = Counter(verdict for _, verdict in verdicts)
     return " / ".join(str(found[verdict]) for verdict in ACCEPTED)
-
-
-OLDER = {"3.4", "5.16"}
-"""The cases that older releases of aiohttp than the page's let fail."""
-
-
-def aiohttp_of(page: str) -> tuple[int, ...]:
-    """Read which release of aiohttp the page is of."""
-    match = re.search(r"aiohttp (\d+)\.(\d+)\.(\d+)", page)
-    assert match is not None
-    return tuple(map(int, match.groups()))
 
 
 def read(page: str) -> tuple[dict[tuple[int, Column], str], dict[tuple[str, Column], str]]:

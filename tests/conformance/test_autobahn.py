@@ -4,30 +4,25 @@ The cases of compression take minutes: `make conformance`.
 """
 
 import asyncio
-from importlib.metadata import version
 
 import pytest
 
 import rxws
 from tests.conformance.autobahn import BASIC, COMPRESSION, Verdict, verdicts
-from tests.conformance.report import COLUMNS, GROUPS, OLDER, PAGE, Column, aiohttp_of, count, fails, read, render
+from tests.conformance.report import COLUMNS, GROUPS, PAGE, Column, count, fails, read, render
 
 COUNTS, VERDICTS = read(PAGE.read_text())
 
 
 async def test_no_case_fails_and_the_page_of_results_is_true() -> None:
     columns = [column for column in COLUMNS if column.wire == rxws.wire_mode]
-    release = tuple(map(int, version("aiohttp").split(".")))
-    may_fail = OLDER if release < aiohttp_of(PAGE.read_text()) else set()
     results = await asyncio.gather(*(verdicts(rxws.wire_mode, column.role, BASIC, timeout=120) for column in columns))
     for column, found in zip(columns, results, strict=True):
-        found = [verdict for verdict in found if verdict.case not in may_fail]
         assert [verdict for verdict in found if fails(verdict)] == []
         worse = [case for case, verdict in found if verdict not in ("OK", VERDICTS.get((case, column)))]
         assert worse == [], f"not what docs/conformance.md says of the {column}: make conformance"
         for group in BASIC:
-            excepted = sum(case.startswith(f"{group}.") for case in may_fail)
-            assert sum(verdict.group == group for verdict in found) == cases(group, column) - excepted
+            assert sum(verdict.group == group for verdict in found) == cases(group, column)
 
 
 def cases(group: int, column: Column) -> int:

@@ -1,13 +1,20 @@
 """Peers that do not get as far as a socket."""
 
+import asyncio
+import logging
+import socket
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import aiohttp
 import pytest
 import websockets
+from aiohttp import web
 
 import rxws
+from rxws.server import upgrade
+from tests.conformance.peers import request
 from tests.integration.raw import raw
 from tests.integration.server import serving
 
@@ -50,3 +57,92 @@ async def test_limit_is_503_and_places_return(leave: str, eventually: Eventually
                 assert await client.recv() == "a"
         await eventually(lambda: len(hub) == 0)
         assert (hub.opened_total, sum(hub.closed_total.values())) == (3, 3)
+
+
+@pytest.mark.parametrize("leave", ["reset", "end of file"])
+@pytest.mark.parametrize("kind", ["def", "async def", "accept"])
+async def test_client_that_leaves_during_the_handshake(
+    kind: str, leave: str, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client that leaves before the answer is nobody's error: DEBUG tells of it, and nothing is left of it."""
+    caplog.set_level(logging.DEBUG, "rxws")
+    ran: list[str] = []
+    may_go_on = asyncio.Event()
+
+    @web.middleware
+    async def slow(request: web.Request, handler: Any) -> web.StreamResponse:
+        ran.append("asked")
+        await may_go_on.wait()
+        return await handler(request)
+
+    def composing(incoming: Any) -> Any:
+        return incoming
+
+    async def living(incoming: Any) -> None:
+        ran.append("ran")
+
+    async def accepting(request: web.Request) -> web.StreamResponse:
+        async with rxws.accept(request) as accepted:
+            await accepted.closed
+        return accepted.response
+
+    handlers = {"def": rxws.websocket(composing), "async def": rxws.websocket(living), "accept": accepting}
+    app = web.Application(middlewares=[slow])
+    app.router.add_get("/", handlers[kind])
+    async with serving(app=app) as server:
+        hub = server.hub
+        assert hub is not None
+        for number in range(1, 4):
+            sock = socket.socket()
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", server.port))
+            await asyncio.get_running_loop().sock_sendall(sock, request())
+            await eventually(lambda number=number: len(ran) == number)
+            if leave == "reset":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+        await asyncio.sleep(0.05)
+        may_go_on.set()
+        await eventually(lambda: hub.errors_total.get("ConnectionLost") == 3)
+        await eventually(lambda: len(hub) == 0 and not hub._taken)
+    assert [(record.name, record.getMessage()) for record in caplog.records if record.levelno > logging.INFO] == []
+    assert "ran" not in ran
+
+
+async def test_foreign_origin_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The answer and one WARNING for each pair say which origin and host did not fit, and what to do; they are few."""
+    caplog.set_level(logging.INFO, "rxws")
+    echo = rxws.websocket(lambda incoming: incoming)
+    async with serving(echo) as server, aiohttp.ClientSession() as session:
+
+        async def ask(origin: str, host: str) -> str:
+            with pytest.raises(rxws.ConnectError) as refused:
+                await rxws.connect(server.url, headers={"Origin": origin, "Host": host}, session=session)
+            assert refused.value.status == 403
+            return refused.value.body
+
+        for _ in range(3):
+            body = await ask("https://app.example", "backend:8080")
+        await ask("https://app.example", "backend:8081")
+        assert body == (
+            "A page from 'https://app.example' may not connect to 'backend:8080'. If both are one site, a proxy changes"
+            " Host: let it pass the browser's (nginx: proxy_set_header Host $http_host). Else allow the page:"
+            " origins=['https://app.example']\n"
+        )
+        first, second = caplog.records
+        assert (first.levelname, first.getMessage()) == ("WARNING", f"refused: {body.strip()} (127.0.0.1 /)")
+        assert vars(first)["ws_refusal"] == "origin"
+        assert "'backend:8081'" in second.getMessage()
+        for number in range(upgrade.FOREIGN + 3):
+            await ask(f"https://{number}.example", "backend:8080")
+        assert len(caplog.records) == upgrade.FOREIGN
+        assert server.hub is not None
+        assert server.hub.refused_total == {"origin": upgrade.FOREIGN + 7}
+
+
+async def test_unknown_subprotocol_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """A stranger who offers a subprotocol that nobody knows gets a socket without one, and no line in the log."""
+    echo = rxws.websocket(protocols=["known"])(lambda incoming: incoming)
+    async with serving(echo) as server, raw(server.port, headers="Sec-WebSocket-Protocol: unknown\r\n"):
+        pass
+    assert [record.getMessage() for record in caplog.records] == []

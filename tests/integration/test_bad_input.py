@@ -55,7 +55,7 @@ async def with_a_neighbour() -> AsyncIterator[Server]:
         ("GET", {"Sec-WebSocket-Key": None}, 400, "Sec-WebSocket-Key must be 16 bytes in base64"),
         ("GET", {"Sec-WebSocket-Key": "short"}, 400, "Sec-WebSocket-Key must be"),
         ("GET", {"Sec-WebSocket-Key": "!" * 24}, 400, "Sec-WebSocket-Key must be"),
-        ("GET", {"Origin": "https://evil.example"}, 403, "Origin 'https://evil.example' is not allowed here"),
+        ("GET", {"Origin": "https://evil.example"}, 403, "A page from 'https://evil.example' may not connect to"),
         ("POST", {}, 405, "Method Not Allowed"),
     ],
 )

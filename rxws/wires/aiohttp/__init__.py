@@ -6,7 +6,26 @@ over where the inside of aiohttp is not what it was, where messages are compress
 """
 
 from rxws.wires.aiohttp.choice import open_wire, wire_mode
-from rxws.wires.aiohttp.handshake import Response, frame_limit
-from rxws.wires.aiohttp.inside import arrived_with, bound_first_request
+from rxws.wires.aiohttp.handshake import Agreed, Response, frame_limit
+from rxws.wires.aiohttp.inside import (
+    abandon,
+    arrived_with,
+    asks_for_upgrade,
+    bound_first_request,
+    drop_what_follows,
+    keep_from_closing,
+)
 
-__all__ = ["Response", "arrived_with", "bound_first_request", "frame_limit", "open_wire", "wire_mode"]
+__all__ = [
+    "Agreed",
+    "Response",
+    "abandon",
+    "arrived_with",
+    "asks_for_upgrade",
+    "bound_first_request",
+    "drop_what_follows",
+    "frame_limit",
+    "keep_from_closing",
+    "open_wire",
+    "wire_mode",
+]

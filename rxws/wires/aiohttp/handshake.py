@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import sys
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, hdrs, web
+from multidict import CIMultiDict
 
 from rxws.options import Settings
 from rxws.wires.aiohttp.choice import put_direct_queue, put_header_watch
 from rxws.wires.aiohttp.fast.chunks import SLICE
 from rxws.wires.aiohttp.header_watch import HeaderWatch
+from rxws.wires.negotiation import Deflate
+
+MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What a server adds to a client's key (RFC 6455, section 4.2.2)."""
+
+
+class Agreed(NamedTuple):
+    """What a client's handshake and a server's settings agree on."""
+
+    key: str
+    protocol: str | None
+    deflate: Deflate | None
 
 
 def frame_limit(max_msg_size: int | None) -> int:
@@ -21,7 +36,8 @@ def frame_limit(max_msg_size: int | None) -> int:
 class Response(web.WebSocketResponse):
     """aiohttp's response, but the wire decides when to close and when to wait for room."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, agreed: Agreed) -> None:
+        self._agreed = agreed
         super().__init__(
             timeout=settings.close_timeout,
             protocols=settings.protocols,
@@ -31,6 +47,18 @@ class Response(web.WebSocketResponse):
             autoclose=False,
             writer_limit=sys.maxsize,
         )
+
+    def _handshake(self, request: Any) -> Any:
+        """Answer what was agreed on: aiohttp reads one line of each header, and takes offers that must be declined."""
+        key, protocol, deflate = self._agreed
+        accept = base64.b64encode(hashlib.sha1(key.encode() + MAGIC).digest()).decode()
+        headers = {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_ACCEPT: accept}
+        if protocol is not None:
+            headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = protocol
+        if deflate is not None:
+            headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = deflate.answer
+        bits, resets = (0, False) if deflate is None else (deflate.bits, deflate.resets)
+        return CIMultiDict(headers), protocol, bits, resets
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
         """Start as aiohttp does, but put a `DirectQueue` in the place of its queue before it parses anything.

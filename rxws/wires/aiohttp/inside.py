@@ -104,6 +104,37 @@ def release(ws: AnyWebSocket) -> None:
         cast("Any", ws)._response.close()
 
 
+def keep_from_closing(ws: ClientWebSocketResponse) -> None:
+    """Keep aiohttp from closing a client's WebSocket on a violation: it sends a code of its own, and ends at once."""
+
+    async def close(**ignored: Any) -> bool:
+        return False
+
+    cast("Any", ws).close = close
+
+
+def abandon(ws: ClientWebSocketResponse) -> None:
+    """Drop the connection of a handshake that is not accepted."""
+    transport_of(ws).abort()
+    release(ws)
+
+
+def asks_for_upgrade(request: web.Request) -> bool:
+    """Return whether aiohttp's parser took a request for one that asks to change the protocol, if that is known."""
+    return getattr(cast("Any", request)._message, "upgrade", True)
+
+
+def drop_what_follows(request: web.Request, refusal: web.HTTPException) -> None:
+    """Drop what came behind a handshake that is refused, and close after the answer: frames would be parsed as HTTP.
+
+    A client has to wait for the answer (RFC 6455, section 4.1).
+    """
+    connection = cast("Any", request.protocol)
+    if getattr(connection, "_message_tail", b""):
+        connection._message_tail = b""
+        refusal.force_close()
+
+
 def arrived_with(response: aiohttp.ClientResponse) -> bytes | None:
     """Give the bytes of frames that came with the answer to a client's handshake, if it can be known."""
     protocol = None if response.connection is None else response.connection.protocol

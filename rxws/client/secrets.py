@@ -1,0 +1,73 @@
+"""What a URL keeps from logs and errors: tokens travel in queries, passwords before the host."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, cast
+
+from aiohttp import ClientConnectorError, ClientResponseError
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+_URL: Final = re.compile(
+    r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?", re.IGNORECASE
+)
+
+LONG: Final = 8
+"""Characters of a value in a query that make it a secret by itself, not only beside its name."""
+
+
+def without_secrets(url: object) -> str:
+    """Show a URL, or what was given for one, without its password, query and fragment.
+
+    >>> without_secrets("wss://ada:secret@example.com/feed?token=secret")
+    'wss://example.com/feed'
+    """
+    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", str(url), maxsplit=1)[0])
+
+
+class Secrets:
+    """What must not be seen of the URLs of an attempt to connect, in texts of libraries and of the peer."""
+
+    def __init__(self) -> None:
+        self._texts: set[str] = set()
+
+    def add(self, url: object) -> None:
+        """Take note of a URL."""
+        if isinstance(url, (str, URL)):
+            parts = URL(url)
+            raw = [pair.partition("=")[2] for pair in parts.raw_query_string.split("&")]
+            values = {value for value in (*raw, *parts.query.values()) if len(value) >= LONG}
+            known = {parts.raw_query_string, parts.query_string, parts.raw_password, parts.password}
+            self._texts |= {text for text in known if text} | values
+
+    def hide(self, text: str) -> str:
+        """Leave the secrets out of a text, and the queries and passwords of all other URLs in it."""
+        for secret in sorted(self._texts, key=len, reverse=True):
+            text = text.replace(secret, "…")
+        return _URL.sub(r"\1\2", text)
+
+    def clean(self, error: BaseException) -> BaseException | None:
+        """Leave the secrets out of an error of a library, and its causes; `None` if one of them still tells."""
+        chain: list[BaseException] = []
+        one: BaseException | None = error
+        while one is not None and one not in chain:
+            chain.append(one)
+            if isinstance(one, ClientResponseError):
+                _clean_response(one)
+            elif isinstance(one, ClientConnectorError):
+                one.args = (str(one),)  # the key of the connection has the proxy's password
+            else:
+                one.args = tuple(self.hide(arg) if isinstance(arg, str) else arg for arg in one.args)
+            one = one.__context__ if one.__cause__ is None else one.__cause__
+        return None if any(self.hide(str(one)) != str(one) for one in chain) else error
+
+
+def _clean_response(error: ClientResponseError) -> None:
+    """Leave out what aiohttp's errors know of the request: its headers, and the URLs as they were."""
+    info = error.request_info
+    url = URL(without_secrets(info.real_url))
+    headers = CIMultiDictProxy(CIMultiDict[str]())
+    error.request_info = cast("Any", type(info))(url, info.method, headers, url)
+    error.history = ()
+    error.args = (error.request_info, error.history)
