@@ -13,7 +13,7 @@ _URL: Final = re.compile(
     r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?", re.IGNORECASE
 )
 
-LONG: Final = 8
+LEAST_SECRET: Final = 8
 """Characters of a value in a query that make it a secret by itself, not only beside its name."""
 
 
@@ -37,7 +37,7 @@ class Secrets:
         if isinstance(url, (str, URL)):
             parts = URL(url)
             raw = [pair.partition("=")[2] for pair in parts.raw_query_string.split("&")]
-            values = {value for value in (*raw, *parts.query.values()) if len(value) >= LONG}
+            values = {value for value in (*raw, *parts.query.values()) if len(value) >= LEAST_SECRET}
             known = {parts.raw_query_string, parts.query_string, parts.raw_password, parts.password}
             self._texts |= {text for text in known if text} | values
 

@@ -20,7 +20,7 @@ from rxws.wires.negotiation import accept_deflate, choose_protocol, extensions, 
 
 HUB = web.AppKey("rxws_hub", Hub)
 
-FOREIGN: Final = 32
+MAX_PAIRS: Final = 32
 """Pairs of a foreign origin and a host that are told of, for each application: a stranger may make up many."""
 
 _warned = weakref.WeakSet[web.Application]()
@@ -152,7 +152,7 @@ def _is_news(request: web.Request) -> bool:
     """Return whether this pair of a foreign origin and a host is one of the first, and is seen for the first time."""
     pairs = _foreign.setdefault(request.app, set())
     pair = (request.headers[hdrs.ORIGIN], request.host)
-    if pair in pairs or len(pairs) >= FOREIGN:
+    if pair in pairs or len(pairs) >= MAX_PAIRS:
         return False
     pairs.add(pair)
     return True
