@@ -18,6 +18,7 @@ from rxws.cli.terminal import Paint, pretty, printable
 from rxws.recording import Event, Recording, read, replay
 from rxws.recording.plain import as_sent
 from rxws.recording.playback import check_speed
+from rxws.rx.foreign import described
 
 
 def add_to(commands: Any) -> None:
@@ -47,7 +48,7 @@ async def _print(recording: Recording, speed: float) -> int:
     margin = max(map(len, recording.lanes), default=0)
 
     def show(event: Event) -> None:
-        lane = paint(f"{event.lane:>{margin}}", "blue")
+        lane = paint(printable(f"{event.lane:>{margin}}"), "blue")
         print(f"{event.time:>10.3f}  {lane}  {_shown(event, paint)}", flush=True)
 
     try:
@@ -66,9 +67,16 @@ def _shown(event: Event, paint: Paint) -> str:
         case Event(data=Exception() as error):
             return paint(printable(repr(error)), "red")
         case Event(kind="next", data=data):
-            return pretty(codecs.json.encode(data), paint)
+            return pretty(_text_of(data), paint)
         case _:
             return paint(event.kind, "dim")
+
+
+def _text_of(data: Any) -> str:
+    try:
+        return codecs.json.encode(data)
+    except (TypeError, ValueError, RecursionError):
+        return described(data)
 
 
 async def _serve(recording: Recording, options: argparse.Namespace) -> int:

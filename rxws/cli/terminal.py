@@ -62,11 +62,11 @@ def pretty(message: str | bytes, paint: Paint, room: int | None = None) -> str:
     if message[:1] in ("{", "["):
         try:
             value = json.loads(message)
-        except ValueError:
+            text = json.dumps(value, ensure_ascii=False)
+            if room is not None and len(text) > room:
+                text = json.dumps(value, ensure_ascii=False, indent=2)
+        except (ValueError, RecursionError):
             return printable(message)
-        text = json.dumps(value, ensure_ascii=False)
-        if room is not None and len(text) > room:
-            text = json.dumps(value, ensure_ascii=False, indent=2)
         return _KEY.sub(lambda match: paint(match[1], "blue") + ":", printable(text))
     return printable(message)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from rxws.close import Close
 from rxws.recording.event import Event, name_of_error
+from rxws.rx.foreign import FATAL, described
 
 LABEL: Final = 14
 """Columns of a label at most."""
@@ -127,9 +128,16 @@ def text_of(data: Any) -> str:
     else:
         try:
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        except (TypeError, ValueError, RecursionError):
-            text = repr(data)
+        except FATAL:
+            raise
+        except BaseException:  # JSON cannot say it, or it is of a class of the user's
+            text = described(data)
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def title_of(lane: str) -> str:
+    """Show a lane's name in at most 20 columns."""
+    return shorten(text_of(lane), 20)
 
 
 def shorten(text: str, columns: int = LABEL) -> str:

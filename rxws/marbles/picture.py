@@ -7,7 +7,18 @@ from html import escape
 from typing import Final
 
 from rxws.close import Close
-from rxws.marbles.layout import Lane, Layout, Marble, columns_of, duration_of, shorten, text_of, ticks, time_of
+from rxws.marbles.layout import (
+    Lane,
+    Layout,
+    Marble,
+    columns_of,
+    duration_of,
+    shorten,
+    text_of,
+    ticks,
+    time_of,
+    title_of,
+)
 from rxws.recording.event import Event, Recording
 
 ROW: Final = 64
@@ -90,7 +101,7 @@ class Sheet:
     def __init__(self, names: Sequence[str], begin: float, end: float, width: int) -> None:
         self.names = names
         self.width = width
-        self.left = max([columns_of(shorten(name, 20)) for name in names], default=0) * CHARACTER + 32
+        self.left = max([columns_of(title_of(name)) for name in names], default=0) * CHARACTER + 32
         """Where the lanes begin."""
         self.scale = (width - 90 - self.left - 36) / (end - begin)
         """Pixels of a second."""
@@ -127,7 +138,7 @@ class Sheet:
 def _lane(lane: Lane, number: int, left: float, width: int, y: float) -> list[str]:
     right = width - 18
     parts = [
-        f'<text class="name" x="{left - 16:.0f}" y="{y + 5:g}">{escape(shorten(lane.name, 20))}</text>'
+        f'<text class="name" x="{left - 16:.0f}" y="{y + 5:g}">{escape(title_of(lane.name))}</text>'
         f'<path class="axis" d="M{left:.0f} {y:g}H{right}m-9 -6l9 6l-9 6"/>'
     ]
     parts += [_marble(marble, number, y) for marble in lane.marbles]
@@ -202,7 +213,8 @@ class _Alternative:
 
     def __str__(self) -> str:
         sentences = [
-            f"{name}: {', '.join(told) or 'nothing'}{f', and {more} more' if (more := self._more.get(name)) else ''}."
+            f"{text_of(name)}: {', '.join(told) or 'nothing'}"
+            f"{f', and {more} more' if (more := self._more.get(name)) else ''}."
             for name, told in self.lanes.items()
         ]
         return " ".join(["Marble diagram.", *sentences])
@@ -218,6 +230,6 @@ def _told(event: Event) -> str:
         case Event(kind="open"):
             return f"opens {at}"
         case Event(data=Close(code=code, reason=reason)):
-            return f"closes with {code}{' ' if reason else ''}{reason} {at}"
+            return f"closes with {code}{' ' if reason else ''}{text_of(reason)} {at}"
         case _:
             return f"{shorten(text_of(event.data), 40)} {at}"

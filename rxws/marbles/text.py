@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rxws.close import Close
-from rxws.marbles.layout import Lane, Layout, columns_of, duration_of, label_of, shorten, ticks, time_of
+from rxws.marbles.layout import Lane, Layout, columns_of, duration_of, label_of, ticks, time_of, title_of
 from rxws.recording.event import Recording
 
 
@@ -32,7 +32,7 @@ class Strip:
         self.names = names
         self._begin = begin
         self._end = end
-        self._indent = max((columns_of(shorten(name, 20)) for name in names), default=0) + 2
+        self._indent = max((columns_of(title_of(name)) for name in names), default=0) + 2
         self._room = max(width - self._indent, 20)
 
     def layout(self) -> Layout:
@@ -60,7 +60,7 @@ def _row(lane: Lane, indent: int, room: int) -> str:
         line.put(marble.x - columns_of(text) / 2, text)
     for x, event in lane.ends:
         line.put(x, "|" if event.kind == "completed" else f"#{label_of(event)}")
-    name = shorten(lane.name, 20)
+    name = title_of(lane.name)
     return name + " " * (indent - columns_of(name) - 1) + f" {line}"
 
 

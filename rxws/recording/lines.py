@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, Final, cast
 
 from rxws.close import Close
 from rxws.errors import DecodeError
-from rxws.recording.event import Event, RecordedError, Recording, Unreadable, name_of_error
+from rxws.recording.event import Event, Kind, RecordedError, Recording, Unreadable, name_of_error
+from rxws.rx.foreign import FATAL, described
 
 VERSION: Final = 1
 
@@ -54,7 +58,7 @@ def line(event: Event) -> str:
             return _line(fields)
         case Close(code=code, reason=reason):
             return _line({**fields, "code": code, "reason": reason})
-        case Exception() as error:
+        case BaseException() as error:
             return _line({**fields, "error": _error(error)})
         case bytes(data):
             return _line({**fields, "base64": base64.b64encode(data).decode()})
@@ -63,19 +67,26 @@ def line(event: Event) -> str:
         case data:
             try:
                 return _line({**fields, "data": data})
-            except (TypeError, ValueError, RecursionError):
-                return _line({**fields, "repr": repr(data)})
+            except FATAL:
+                raise
+            except BaseException:  # JSON cannot say it, or it is of a class of the user's
+                return _line({**fields, "repr": described(data)})
 
 
 def event_of(text: str) -> Event:
-    """Read an event; raises `ValueError` for what is none.
+    """Read an event; raises `ValueError` for a text that is not one.
 
     >>> event_of('{"time":0.5,"lane":"errors","kind":"next","error":{"type":"KeyError","text":"no"}}').data
     KeyError('no')
     """
-    match json.loads(text):
-        case {"time": int() | float() as time, "lane": str(lane), "kind": str(kind), **rest} if kind in _KINDS:
-            return Event(float(time), lane, cast("Any", kind), _data(rest))
+    match _loads(text):
+        case {"time": int() | float() as time, "lane": str(lane), "kind": str(kind), **rest} if kind in _CARRIES:
+            if not 0 <= time <= sys.float_info.max:
+                raise ValueError("expected a time of 0 or more seconds")
+            data = _data(rest)
+            if not isinstance(data, _CARRIES[kind]):
+                raise ValueError(f"expected another kind for what it carries: {described(data)[:80]}")
+            return Event(float(time), lane, cast("Kind", kind), data)
         case _:
             raise ValueError("expected an object with a time, a lane and a kind")
 
@@ -98,17 +109,20 @@ def read(file: str | Path) -> Recording:
     with path.open("rb") as lines:
         first = lines.readline(MAX_HEADER)
     try:
-        header: Any = json.loads(first)
+        header = _loads(first)
     except ValueError:
         header = None
     match header:
         case {"recording": int(version)} if version > VERSION:
             raise ValueError(f"{path} has version {version} of the format; this rxws reads {VERSION}: update it")
         case {"recording": int(), "start": None | str() as start, "lanes": [*lanes], "about": {**about}}:
-            began = None if start is None else datetime.fromisoformat(start)
-            return Recording(_Lines(path), tuple(map(str, lanes)), began, about)
+            with suppress(ValueError):
+                began = None if start is None else datetime.fromisoformat(start)
+                if all(isinstance(lane, str) for lane in lanes):
+                    return Recording(_Lines(path), tuple(lanes), began, about)
         case _:
-            raise ValueError(f'{path} is no recording: its first line should be like {{"recording": 1, ...}}')
+            pass
+    raise ValueError(f'{path} is no recording: its first line should be like {{"recording": 1, ...}}')
 
 
 class _Lines:
@@ -119,7 +133,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[Event]:
         with self._path.open("rb") as lines:
-            next(lines)
+            next(lines, None)
             for number, text in enumerate(lines, 2):
                 try:
                     event = event_of(text.decode())
@@ -133,7 +147,22 @@ class _Lines:
         return f"<events of {self._path}>"
 
 
-_KINDS: Final = ("next", "error", "completed", "open", "close")
+_CARRIES: Final[dict[str, type | UnionType]] = {
+    "next": object,
+    "error": RecordedError | Close,
+    "completed": NoneType,
+    "open": str | None,
+    "close": Close,
+}
+"""What an event of each kind carries."""
+
+
+def _loads(text: str | bytes) -> Any:
+    """Read JSON, and nothing else than `ValueError` is raised for what is not."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
 
 def _line(fields: dict[str, Any]) -> str:
@@ -145,24 +174,26 @@ def _line(fields: dict[str, Any]) -> str:
     return text
 
 
-def _error(error: Exception) -> dict[str, str]:
-    fields = {"type": name_of_error(error), "text": str(error)}
+def _error(error: BaseException) -> dict[str, str]:
+    fields = {"type": name_of_error(error), "text": described(error, str)}
     message = error.message if isinstance(error, (DecodeError, RecordedError)) else None
     if isinstance(message, str):
         fields["message"] = message
-    elif message is not None:
+    elif isinstance(message, bytes):
         fields["message_base64"] = base64.b64encode(message).decode()
     return fields
 
 
 def _data(rest: dict[str, Any]) -> Any:
     match rest:
-        case {"code": int(code), "reason": str(reason)}:
+        case {"code": int(code), "reason": str(reason)} if not isinstance(code, bool):
             return Close.received(code, reason)
-        case {"error": {"type": str(name), "text": str(text), **more}}:
-            encoded = more.get("message_base64")
-            message = more.get("message") if encoded is None else base64.b64decode(encoded, validate=True)
+        case {"error": {"type": str(name), "text": str(text), "message_base64": str(encoded)}}:
+            return RecordedError(name, text, base64.b64decode(encoded, validate=True))
+        case {"error": {"type": str(name), "text": str(text), "message": str(message)}}:
             return RecordedError(name, text, message)
+        case {"error": {"type": str(name), "text": str(text)}}:
+            return RecordedError(name, text)
         case {"base64": str(encoded)}:
             return base64.b64decode(encoded, validate=True)
         case {"repr": str(text)}:

@@ -18,6 +18,9 @@ from rxws.rx.scheduler import loop_scheduler
 EVENTS_A_TURN: Final = 64
 """Events that are due at once, after which the scheduler's other business gets its turn."""
 
+MAX_WAIT: Final = 86_400.0
+"""Seconds of one wait: schedulers cannot wait for any number of them, nor can dates count them."""
+
 
 @overload
 def replay(recording: Recording, *, speed: float = 1.0) -> Observable[Event]: ...
@@ -81,7 +84,8 @@ class _Player:
             if self.stopped or not self._has_next():
                 return
             assert self._next is not None
-            wait = self._start + timedelta(seconds=self._next.time / self._speed) - self._scheduler.now
+            elapsed = (self._scheduler.now - self._start).total_seconds()
+            wait = timedelta(seconds=min(self._next.time / self._speed - elapsed, MAX_WAIT))
             if wait > timedelta(0):
                 self._come_again(wait)
                 return

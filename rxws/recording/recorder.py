@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +19,16 @@ from rxws import codecs
 from rxws.checks import positive_int
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
+from rxws.core.log import escape
 from rxws.core.reports import News
 from rxws.core.socket import WebSocket
 from rxws.recording.event import SOCKET_LANES, Event, Kind, Recording
 from rxws.recording.plain import plainly
 from rxws.recording.writer import FileSink
+from rxws.rx.foreign import FATAL, described
 from rxws.rx.scheduler import loop_scheduler
+
+logger = logging.getLogger("rxws")
 
 Recordable = WebSocket[Any, Any] | Mapping[str, Observable[Any]]
 """A socket, or Observables with the names of their lanes."""
@@ -62,8 +67,14 @@ class Recorder(Disposable):
     def note(self, lane: str, kind: Kind, data: Any = None) -> None:
         """Note that something happens now; from any thread, ignored after the end."""
         with self._noting:
-            if self.is_disposed or self._sink.put(Event(round(self._clock() - self._began, 6), lane, kind, data)):
-                return
+            try:
+                if self.is_disposed or self._sink.put(Event(round(self._clock() - self._began, 6), lane, kind, data)):
+                    return
+            except FATAL:
+                raise
+            except BaseException as error:  # of the item's own methods: no subscriber's, nor the socket's
+                why = escape(described(error))
+                logger.error("the recording ends: an event of the lane %s cannot be recorded: %s", escape(lane), why)
         self.dispose()
 
     def _record_socket(self, life: Lifecycle) -> None:

@@ -15,7 +15,7 @@ from reactivex.internal import default_error, noop
 from reactivex.subject import Subject
 
 from rxws.errors import FeedbackLoop
-from rxws.rx.foreign import FATAL, as_error, call_all
+from rxws.rx.foreign import FATAL, as_error, call_all, described
 
 T = TypeVar("T")
 _lock = Lock()
@@ -120,7 +120,7 @@ class Broadcast(Generic[T]):
 def _name_of(observer: abc.ObserverBase[Any]) -> str:
     """Name what an observer calls, as far as that is known."""
     function = getattr(observer, "_on_next", observer.on_next)
-    return getattr(function, "__qualname__", None) or repr(function)
+    return getattr(function, "__qualname__", None) or described(function)
 
 
 class Subscription(abc.DisposableBase):

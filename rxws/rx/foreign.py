@@ -25,7 +25,7 @@ def as_error(error: BaseException, who: str) -> Exception:
     """
     if isinstance(error, Exception):
         return error
-    wrapped = RuntimeError(f"{who} raised {error!r}")
+    wrapped = RuntimeError(f"{who} raised {described(error)}")
     wrapped.__cause__ = error
     return wrapped
 
@@ -34,6 +34,23 @@ def cancelled(error: BaseException) -> bool:
     """Whether an error is that the present task was cancelled: not just something that it awaited."""
     task = current_task()
     return isinstance(error, CancelledError) and task is not None and task.cancelling() > 0
+
+
+def described(value: object, how: Callable[[Any], str] = repr) -> str:
+    """Return `repr(value)` or `str(value)`, or which of its methods raises what.
+
+    >>> class Shy:
+    ...     def __repr__(self):
+    ...         return f"{1 / 0}"
+    >>> described([1]), described(KeyError("no"), str), described(Shy())
+    ('[1]', "'no'", '<Shy, whose repr raises ZeroDivisionError>')
+    """
+    try:
+        return how(value)
+    except FATAL:
+        raise
+    except BaseException as error:  # it is nested too deep, or of a class of the user's
+        return f"<{type(value).__name__}, whose {how.__name__} raises {type(error).__name__}>"
 
 
 def call(report: Report, who: str, function: Callable[..., object], *args: Any) -> None:

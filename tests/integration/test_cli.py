@@ -305,6 +305,15 @@ def test_a_recording_is_printed_when_it_happened(rxws_cli: Cli, file: str) -> No
     ]
 
 
+def test_odd_items_are_printed(rxws_cli: Cli, tmp_path: Path) -> None:
+    """Items that JSON cannot say, or that are nested too deep for it, and names that would command a terminal."""
+    deep = "[" * 100_000
+    write(Recording([Event(0, "\x1b[2J", "next", {1}), Event(0, "a", "next", deep)]), tmp_path / "r.jsonl")
+    result = rxws_cli("replay", str(tmp_path / "r.jsonl"))
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == ["     0.000  \\x1b[2J  {1}", f"     0.000  a  {deep}"]
+
+
 def test_recording_is_served_from_its_start(rxws_cli: Cli, file: str) -> None:
     """A recording is served from its start to each client that connects."""
     process = subprocess.Popen(

@@ -20,6 +20,7 @@ from rxws.jupyter.pictures.lanes import Lanes
 from rxws.jupyter.pictures.plot import Thinned
 from rxws.recording import Event, Recording
 from rxws.testing import serve as serve_in_memory
+from tests.streams import raising
 
 Serve = Callable[..., Server]
 
@@ -44,6 +45,25 @@ async def test_a_marble_diagram_shows_values_ends_and_errors() -> None:
     assert "svg" not in live.picture.still().split("base64,")[0].replace(
         "image/svg+xml", ""
     )  # not inline: it is stripped
+
+
+async def test_item_that_raises_is_shown() -> None:
+    """An item whose `repr` raises is a marble and a row as any other; its stream goes on."""
+
+    class Shy:
+        __repr__ = raising(ZeroDivisionError())
+
+    source, seen = Subject[Any](), list[Any]()
+    lives = watch(items=source), table(source, key=lambda item: "shy")
+    source.subscribe(seen.append)
+    source.on_next(Shy())
+    source.on_next("a")
+    source.on_next(Shy())
+    source.on_completed()
+    for live in lives:
+        await live.done(timeout=5)
+        assert "&lt;Shy, whose repr raises ZeroDivisionError&gt;" in live.html
+    assert len(seen) == 3
 
 
 async def test_a_burst_is_one_pill_with_its_count() -> None:

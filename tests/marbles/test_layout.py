@@ -6,10 +6,11 @@ from itertools import pairwise
 import pytest
 
 from rxws import Close
-from rxws.marbles.layout import Lane, Layout, ticks
+from rxws.marbles.layout import Lane, Layout, text_of, ticks
 from rxws.marbles.picture import Sheet
 from rxws.marbles.text import Strip
 from rxws.recording import Event
+from tests.streams import raising
 
 
 @pytest.mark.parametrize("layout", [Sheet(["a"], 0.0, 1.0, 840).layout(), Strip(["a"], 0.0, 1.0).layout()])
@@ -36,3 +37,16 @@ def test_ticks(end: float, number: int) -> None:
         times = ticks(begin, begin + end, number)
         assert 1 <= len(times) <= number + 1
         assert all(begin - 1e-9 <= time <= begin + end + 1e-9 for time in times)
+
+
+class Evil(dict[str, int]):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(a=1)
+        self.items = raising(error)  # type: ignore[method-assign]
+
+
+def test_item_that_raises() -> None:
+    """What JSON makes of an item may raise anything; what ends the program is raised on."""
+    assert text_of(Evil(ZeroDivisionError())) == "{'a': 1}"
+    with pytest.raises(SystemExit):
+        text_of(Evil(SystemExit()))

@@ -183,3 +183,10 @@ def test_sheet() -> None:
     assert [marble.label for marble in lane.marbles] == ["one", "×520", "KeyError"]
     assert all(part in drawn for part in (">one<", ">×520<", "1.25 min", 'aria-label="told"', "background:#10151d"))
     assert "background" not in sheet.draw([lane], "told", {})
+
+
+def test_well_formed_whatever_is_recorded() -> None:
+    """Names and reasons with control characters make a well-formed picture."""
+    events = [Event(0.1, "a\0\x1b", "next", "\0"), Event(0.2, "\ud800", "close", Close.received(1006, "\0\ud800"))]
+    drawn = svg(Recording(events, ("b\n<",)))
+    assert ElementTree.fromstring(drawn.encode()).get("role") == "img"

@@ -25,3 +25,9 @@ def test_text() -> None:
         "socket  open------------------------------------(4001)------",
         "         0                    500 ms               1 s",
     ]
+
+
+def test_names_of_one_line() -> None:
+    """A lane's name stays within its line, and does nothing to a terminal."""
+    recording = Recording(numbers(0.5, lane="a\n\x1b[2J"), ("b\ud800",))
+    assert [text.split(" ")[0] for text in ascii(recording).splitlines()[:2]] == ["b\ufffd", "a\ufffd\ufffd[2J"]

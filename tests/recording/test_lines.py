@@ -1,5 +1,6 @@
 """Recordings as lines of JSON."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 
 import rxws
 from rxws.recording import Event, RecordedError, Recording, Unreadable, read, write
-from rxws.recording.lines import event_of, line
+from rxws.recording.lines import event_of, header_line, line
+from tests.streams import raising
 
 DATA = [
     "text",
@@ -82,12 +84,104 @@ def test_file_format(tmp_path: Path) -> None:
     assert "r.jsonl" in repr(again.events)
 
 
-@pytest.mark.parametrize("text", ["", "hello\n", "[]\n", '{"recording": "x"}\n', '{"a": 1}\n'])
+HEADER = '{{"recording": 1, "start": {start}, "lanes": {lanes}, "about": {{}}}}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "hello\n", "[]\n", '{"recording": "x"}\n', '{"a": 1}\n', "\0\0", "[" * 100_000),
+        *(HEADER.format(start=start, lanes="[]") for start in ("5", '"yesterday"', '"\\ud800"')),
+        *(HEADER.format(start="null", lanes=lanes) for lanes in ("{}", "[1]", "[[]]")),
+    ],
+    ids=lambda text: text[:60],
+)
 def test_not_a_recording(tmp_path: Path, text: str) -> None:
     """What is not a recording is an error that says so."""
     (tmp_path / "r.jsonl").write_text(text)
     with pytest.raises(ValueError, match="is no recording: its first line should be like"):
         read(tmp_path / "r.jsonl")
+
+
+class Evil(dict[str, int]):
+    """A dict that raises what neither JSON nor `repr` expects."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(a=1)
+        self.items = self.__class__.__repr__ = raising(error)  # type: ignore[method-assign,assignment]
+
+
+def test_item_that_raises() -> None:
+    """An item whose methods raise is recorded as what they raise; what ends the program is raised."""
+    for error in (ZeroDivisionError(), asyncio.CancelledError()):
+        text = f"<Evil, whose repr raises {type(error).__name__}>"
+        assert event_of(line(Event(0.0, "a", "next", Evil(error)))).data == Unreadable(text)
+    with pytest.raises(KeyboardInterrupt):
+        line(Event(0.0, "a", "next", Evil(KeyboardInterrupt())))
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert event_of(line(Event(0.0, "a", "next", deep))).data == Unreadable("<list, whose repr raises RecursionError>")
+
+
+def test_error_that_raises() -> None:
+    """An error whose `str` raises, one with an odd message, and one that is not an Exception are errors of a file."""
+
+    class Mute(Exception):
+        __str__ = raising(ValueError())
+
+    odd = rxws.DecodeError("?")
+    odd.message = 5  # type: ignore[assignment]
+    for error, text in (
+        (Mute(), "<Mute, whose str raises ValueError>"),
+        (odd, str(odd)),
+        (asyncio.CancelledError("no"), "no"),
+    ):
+        read = event_of(line(Event(0.0, "a", "error", error))).data
+        assert (type(read), read.type, read.text) == (RecordedError, type(error).__name__, text)
+
+
+DAMAGED = [
+    '{"time": NaN, "lane": "a", "kind": "next"}',
+    '{"time": Infinity, "lane": "a", "kind": "next"}',
+    '{"time": 1e999, "lane": "a", "kind": "next"}',
+    f'{{"time": 1{"0" * 400}, "lane": "a", "kind": "next"}}',
+    '{"time": -1, "lane": "a", "kind": "next"}',
+    '{"time": 1, "lane": 1, "kind": "next"}',
+    '{"time": 1, "lane": "a", "kind": "error"}',
+    '{"time": 1, "lane": "a", "kind": "error", "error": {"type": "KeyError"}}',
+    '{"time": 1, "lane": "a", "kind": "error", "data": "no error"}',
+    '{"time": 1, "lane": "a", "kind": "next", "error": {"type": "E", "text": "", "message_base64": "?"}}',
+    '{"time": 1, "lane": "a", "kind": "next", "base64": "\\u65e5"}',
+    '{"time": 1, "lane": "a", "kind": "close"}',
+    '{"time": 1, "lane": "a", "kind": "close", "code": true, "reason": ""}',
+    '{"time": 1, "lane": "a", "kind": "close", "code": 99999, "reason": ""}',
+    f'{{"time": 1, "lane": "a", "kind": "close", "code": 1{"0" * 400}, "reason": ""}}',
+    '{"time": 1, "lane": "a", "kind": "close", "code": 4000, "reason": "\\ud800"}',
+    '{"time": 1, "lane": "a", "kind": "open", "data": 5}',
+    '{"time": 1, "lane": "a", "kind": "completed", "data": 5}',
+    f'{{"time": 1, "lane": "a", "kind": "next", "data": {"[" * 100_000}{"]" * 100_000}}}',
+    f'{{"time": 1, "lane": "a", "kind": "next", "data": 1{"0" * 10_000}}}',
+]
+
+
+@pytest.mark.parametrize("text", DAMAGED, ids=lambda text: text[:60])
+def test_damaged_line_is_a_value_error(tmp_path: Path, text: str) -> None:
+    """Whatever a line says, it is an event or a `ValueError`, and without its end it is ignored."""
+    header = header_line(Recording([]))
+    (tmp_path / "r.jsonl").write_text(f"{header}\n{text}\n")
+    with pytest.raises(ValueError, match="line 2: no event"):
+        list(read(tmp_path / "r.jsonl"))
+    (tmp_path / "r.jsonl").write_text(f"{header}\n{text}")
+    assert list(read(tmp_path / "r.jsonl")) == []
+
+
+def test_file_that_is_cut_while_it_is_read(tmp_path: Path) -> None:
+    """A file that has lost its first line since it was opened has no events."""
+    (tmp_path / "r.jsonl").write_text(header_line(Recording([])))
+    recording = read(tmp_path / "r.jsonl")
+    (tmp_path / "r.jsonl").write_text("")
+    assert list(recording) == []
 
 
 def test_bad_lines(tmp_path: Path) -> None:

@@ -113,3 +113,13 @@ async def test_unreadable_file(tmp_path: Path) -> None:
         await replay(read(tmp_path / "r.jsonl"))
     with pytest.raises(ValueError, match="speed must be a positive number, or inf, not 0"):
         replay(RECORDING, speed=0)
+
+
+@pytest.mark.parametrize(("time", "speed"), [(1e300, 1.0), (1e13, 1.0), (1.0, 1e-300), (5e-324, 1.0)])
+async def test_any_time_and_speed(time: float, speed: float) -> None:
+    """A time that no date can count is waited for, a day at a time."""
+    seen: list[Any] = []
+    subscription = replay(Recording([Event(time, "a", "next", 1)]), "a", speed=speed).subscribe(seen.append)
+    assert seen == [1] * (time < 1e-6)
+    await asyncio.sleep(3 * 86_400)
+    subscription.dispose()

@@ -13,9 +13,10 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
-from rxws.recording import Event, keep, read, record
+from rxws.marbles import ascii
+from rxws.recording import Event, Unreadable, keep, read, record
 from rxws.testing import MemoryDialer, connect, run_virtually, serve
-from tests.streams import ended, turns
+from tests.streams import ended, raising, turns
 
 VIRTUAL = True
 
@@ -73,6 +74,68 @@ async def test_recorder_changes_nothing(caplog: pytest.LogCaptureFixture) -> Non
     assert [(event.kind, event.data) for event in kept[0].recording.lane("incoming")][:1] == [("next", 0)]
     assert [str(event.data) for event in kept[0].recording.lane("errors")] == ["division by zero", "None"]
     assert "which nobody observed" in caplog.text
+
+
+class Shy:
+    __repr__ = raising(ZeroDivisionError("shy"))
+
+
+class Masked:
+    """An item that may raise when it is asked for its class; not for longer, since collectors of garbage ask too."""
+
+    error: BaseException | None = None
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        if Masked.error is not None:
+            raise Masked.error
+        return Masked
+
+
+class Odd:
+    """A codec of odd items."""
+
+    def encode(self, message: str) -> str:
+        return message + ""
+
+    def decode(self, data: str | bytes) -> Any:
+        return Shy() if data == "shy" else Masked()
+
+
+async def test_items_that_raise(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An item whose methods raise ends no socket because it is recorded: at most, it ends the recording."""
+    recorders: list[Any] = []
+    socket, peer = serve(
+        lambda incoming: incoming.pipe(ops.map(lambda _: "ok")),
+        watch=lambda socket: recorders.extend([record(socket, tmp_path / "r.jsonl"), keep(socket)]),
+        codec=Odd(),
+    )
+    file, kept = recorders
+    peer.send("shy")
+    await turns()
+    assert (socket._life.close_cause, peer.sent, file.is_disposed) == (None, ["ok"], False)
+    assert "<Shy, whose r…" in ascii(kept.recording)
+    monkeypatch.setattr(Masked, "error", ZeroDivisionError("\x1b[2J"))
+    peer.send("masked")
+    await turns()
+    assert (socket._life.close_cause, peer.sent, file.is_disposed) == (None, ["ok", "ok"], True)
+    assert "an event of the lane incoming cannot be recorded: ZeroDivisionError('\\x1b[2J')" in caplog.text
+    assert not kept.is_disposed
+    events = [(event.kind, event.data) for event in read(tmp_path / "r.jsonl") if event.lane == "incoming"]
+    assert events == [("next", Unreadable("<Shy, whose repr raises ZeroDivisionError>"))]
+    peer.drop()
+
+
+def test_what_ends_the_program_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recorder does not keep the program from ending."""
+    source = Subject[Any]()
+    recorder = record({"a": source}, tmp_path / "r.jsonl")
+    monkeypatch.setattr(Masked, "error", KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        source.on_next(Masked())
+    recorder.dispose()
 
 
 async def test_errors() -> None:

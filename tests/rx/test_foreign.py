@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rxws.rx.foreign import as_error, call, call_all, cancelled
+from rxws.rx.foreign import as_error, call, call_all, cancelled, described
 from tests.streams import raising
 
 ODD = [
@@ -64,3 +64,19 @@ def test_as_error_keeps_exceptions() -> None:
     """An `Exception` is itself."""
     error = KeyError(1)
     assert as_error(error, "a subscriber") is error
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+def test_described_bears_whatever_is_raised(error: BaseException) -> None:
+    """A value whose methods raise is described all the same; what ends the program is raised."""
+
+    class Evil(BaseException):
+        __repr__ = __str__ = raising(error)
+
+    name = type(error).__name__
+    assert described(Evil()) == f"<Evil, whose repr raises {name}>"
+    assert described(Evil(), str) == f"<Evil, whose str raises {name}>"
+    assert str(as_error(Evil(), "a subscriber")) == f"a subscriber raised <Evil, whose repr raises {name}>"
+    Evil.__repr__ = raising(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        described(Evil())

@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Final
 
-from rxws.marbles.layout import Lane, Marble, label_of
+from rxws.marbles.layout import Lane, Marble, label_of, text_of
 from rxws.marbles.picture import Sheet
 from rxws.marbles.text import Strip
 from rxws.recording.event import Event, Recording
@@ -92,7 +92,7 @@ class Lanes:
         for row in self._rows.values():
             last = f", the last {label_of(row.marbles[-1].event)}" if row.marbles else ""
             end = f"; it {'completed' if row.ends[-1][1].kind == 'completed' else 'failed'}" if row.ends else ""
-            sentences.append(f"{row.name}: {self.counts[row.name]} items so far{last}{end}.")
+            sentences.append(f"{text_of(row.name)}: {self.counts[row.name]} items so far{last}{end}.")
         return " ".join(sentences)
 
     def last(self, lane: str) -> Marble | None:
