@@ -168,18 +168,24 @@ def bound_first_request(app: web.Application, seconds: float) -> None:
 
     def make(**options: Any) -> Any:
         server: Any = make_server(**options)
-        connected = server.connection_made
+        connected, lost = server.connection_made, server.connection_lost
+        deadlines: dict[Any, asyncio.TimerHandle] = {}
 
         def connection_made(handler: Any, transport: asyncio.Transport) -> None:
             connected(handler, transport)
-            asyncio.get_running_loop().call_later(seconds, _drop, handler)
+            deadlines[handler] = asyncio.get_running_loop().call_later(seconds, drop, handler)
 
-        server.connection_made = connection_made
+        def drop(handler: Any) -> None:
+            del deadlines[handler]
+            if getattr(handler, "_request_count", 1) == 0:
+                handler.force_close()
+
+        def connection_lost(handler: Any, *error: Any) -> None:
+            if handler in deadlines:  # which would keep the handler, and all that it has
+                deadlines.pop(handler).cancel()
+            lost(handler, *error)
+
+        server.connection_made, server.connection_lost = connection_made, connection_lost
         return server
 
     vars(app)["_make_handler"] = make
-
-
-def _drop(handler: Any) -> None:
-    if getattr(handler, "_request_count", 1) == 0:
-        handler.force_close()
