@@ -185,7 +185,9 @@ def free_port() -> int:
 @contextmanager
 def running(*command: str, port: int) -> Generator[subprocess.Popen[str]]:
     """Run a server until the block ends; the block begins when its port accepts connections."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+    )
     try:
         deadline = time.monotonic() + 20
         while True:

@@ -124,3 +124,16 @@ def next_message(queue: Any) -> tuple[WSMsgType, Any, Any]:
     except StopIteration as stop:
         return stop.value
     raise RuntimeError("aiohttp's queue waits although there is a message")
+
+
+def _parses_ahead() -> bool:
+    queue = DirectQueue(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
+    seen: list[str] = []
+    queue.receive, queue.left = seen.append, 2
+    queue.open()
+    make_parser(queue, 100).feed_data(b"\x81\x02hi\xf1\x02ho")
+    return not seen
+
+
+PARSES_AHEAD: Final = _parses_ahead()
+"""Whether a chunk is parsed whole before its messages are fed, as in aiohttp 3.11: a violation would hide them."""

@@ -17,7 +17,7 @@ from rxws.close import Close
 from rxws.core.phases import Phased, WirePhase
 from rxws.core.wire import Endpoint, Frame, close_received
 from rxws.wires.aiohttp.fast.chunks import CHUNK, MESSAGES_A_TURN, PIECE, SLICE, ReadBuffer
-from rxws.wires.aiohttp.fast.direct_queue import BINARY, TEXT, DirectQueue, next_message
+from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, next_message
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
@@ -165,7 +165,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             direct.left = MESSAGES_A_TURN
             writer.busy = True
             try:
-                if headers.since is None:
+                if headers.since is None and not PARSES_AHEAD:
                     direct.chunk, direct.at = data, 1
                     self._run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
                     if direct.at <= nbytes:  # more than whole messages, or longer ones
