@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from reactivex import abc, typing
-from reactivex.disposable import Disposable, SingleAssignmentDisposable
+from reactivex.disposable import BooleanDisposable, CompositeDisposable, Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
+from reactivex.scheduler.scheduleditem import ScheduledItem
 
 from rxws.rx.loop_thread import LoopThread
 
@@ -43,6 +44,10 @@ class LoopScheduler(AsyncIOScheduler):
         super().__init__(thread.loop)
         self._thread = thread
         self._at_once = 0
+        self._left: list[tuple[_Immediate, BooleanDisposable]] | None = None
+        """Actions that are left to run soon, while others run at once; `None` while none does."""
+        self._latest = CurrentThreadScheduler.singleton().now
+        """When the last action was scheduled to run at once, by the wall clock; never earlier than the one before."""
         self._virtual_now: Callable[[], datetime] | None = getattr(thread.loop, "now", None)
 
     @property
@@ -51,14 +56,37 @@ class LoopScheduler(AsyncIOScheduler):
         return super().now if self._virtual_now is None else self._virtual_now()
 
     def schedule(self, action: typing.ScheduledAction[T], state: T | None = None) -> abc.DisposableBase:
-        """Run an action at once, after those that run already; or soon, if it is one too many."""
-        if self._thread.here():
-            if self._at_once >= MAX_AT_ONCE:
-                return super().schedule(action, state)
-            if not self._at_once:
-                self._loop.call_soon(self._next_turn)
-            self._at_once += 1
-        return CurrentThreadScheduler.singleton().schedule(action, state)
+        """Run an action at once, after those that run already; or soon, if it is one too many.
+
+        An operator that goes on and on, `repeat` say, has one place for the disposable of what it scheduled last. The
+        call that began all this returns last, and what it returns goes there too. So that stands for all that is left.
+        """
+        current = CurrentThreadScheduler.singleton()
+        self._latest = max(self._latest, current.now)
+        item = _Immediate(self, action, state, self._latest)
+        trampoline = current.get_trampoline()
+        if not self._thread.here():
+            trampoline.run(item)
+            return item.disposable
+        if self._at_once >= MAX_AT_ONCE:
+            if self._left is None:
+                return self._soon(item)
+            self._left.append((item, given := BooleanDisposable()))
+            return given
+        if not self._at_once:
+            self._loop.call_soon(self._next_turn)
+        self._at_once += 1
+        if not trampoline.idle():
+            trampoline.run(item)
+            return item.disposable
+        left: list[tuple[_Immediate, BooleanDisposable]] = []
+        self._left = left
+        try:
+            trampoline.run(item)
+        finally:
+            self._left = None
+        soon = [self._soon(other) for other, given in left if not given.is_disposed]
+        return CompositeDisposable(item.disposable, *soon) if soon else item.disposable
 
     def schedule_relative(
         self, duetime: typing.RelativeTime, action: typing.ScheduledAction[T], state: T | None = None
@@ -75,5 +103,25 @@ class LoopScheduler(AsyncIOScheduler):
         self._thread.run(start)
         return Disposable(lambda: self._thread.run(timed.dispose))
 
+    def _soon(self, item: _Immediate) -> abc.DisposableBase:
+        """Run an action in the next turn of the event loop, with those that it schedules behind it."""
+        self._loop.call_soon(CurrentThreadScheduler.singleton().get_trampoline().run, item)
+        return item.disposable
+
     def _next_turn(self) -> None:
         self._at_once = 0
+
+
+class _Immediate(ScheduledItem):
+    """An action that runs at once, on RxPY's trampoline.
+
+    The trampoline waits until the scheduler of an action shows the time for which it was scheduled, and would block
+    the event loop for an hour if the wall clock was put back by that meanwhile. This stands for its own scheduler.
+    """
+
+    def __init__(
+        self, scheduler: LoopScheduler, action: typing.ScheduledAction[Any], state: Any, now: datetime
+    ) -> None:
+        super().__init__(cast("Any", self), state, action, now)
+        self.now = now
+        self.invoke_action = scheduler.invoke_action

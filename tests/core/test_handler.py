@@ -100,14 +100,6 @@ def test_branches_behind_start_with() -> None:
     assert run(handler, "-a") == "(12)(Aa)"
 
 
-async def test_endless_synchronous_source() -> None:
-    """A synchronous source without end does not stop the event loop."""
-    socket, _ = serve(lambda: reactivex.of("x").pipe(ops.repeat()), max_buffered=10_000_000)
-    await turns(20)
-    socket.dispose()
-    await ended(socket)
-
-
 # A def that returns Disposables
 
 KINDS: dict[str, Callable[[], Any]] = {

@@ -1,8 +1,19 @@
 import asyncio
+import itertools
 import threading
+from collections.abc import Callable
+from typing import Any
 
+import pytest
+import reactivex
+from reactivex import Observable, Subject
+from reactivex import operators as ops
+from reactivex.disposable import MultipleAssignmentDisposable, SerialDisposable
+
+from rxws.close import Close
 from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler
+from rxws.testing import run, serve
 
 VIRTUAL = True
 
@@ -29,6 +40,191 @@ async def test_too_much_immediate_work() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert done == list(range(MAX_AT_ONCE + 5))
+
+
+# Operators that go on synchronously, beyond what runs in one turn
+
+COUNT = 1200
+"""Items, each of which takes two actions or more: several turns."""
+
+
+def fails() -> Observable[str]:
+    return reactivex.concat(reactivex.of("x"), reactivex.throw(ValueError("on to the next")))
+
+
+def retried() -> Observable[str]:
+    attempts = itertools.count(1)
+    return reactivex.defer(lambda _: reactivex.of("x") if next(attempts) == COUNT else fails())
+
+
+def fewer_than(most: int) -> Callable[[Any], bool]:
+    times = itertools.count()
+    return lambda _: next(times) < most
+
+
+def deep(x: str) -> Observable[str]:
+    """What `expand` subscribes to; it emits some actions later."""
+    return reactivex.concat(*[reactivex.empty()] * 4, reactivex.of("x"))
+
+
+ON_AND_ON: dict[str, Callable[[], Observable[str]]] = {
+    "repeat": lambda: reactivex.of("x").pipe(ops.repeat(COUNT)),
+    "repeat in repeat": lambda: reactivex.of("x").pipe(ops.repeat(40), ops.repeat(30)),
+    "repeat in repeat in repeat": lambda: reactivex.of("x").pipe(ops.repeat(10), ops.repeat(10), ops.repeat(12)),
+    "repeat beside repeat": lambda: reactivex.merge(*[reactivex.of("x").pipe(ops.repeat(COUNT // 2))] * 2),
+    "retry": lambda: retried().pipe(ops.retry(COUNT)),
+    "catch": lambda: reactivex.catch_with_iterable([*[fails()] * (COUNT - 1), reactivex.of("x")]),
+    "concat": lambda: reactivex.concat(*[reactivex.of("x")] * COUNT),
+    "on_error_resume_next": lambda: reactivex.on_error_resume_next(*[reactivex.of("x")] * COUNT),
+    "while_do": lambda: reactivex.of("x").pipe(ops.while_do(fewer_than(COUNT))),
+    "do_while": lambda: reactivex.of("x").pipe(ops.do_while(fewer_than(COUNT - 1))),
+    "for_in": lambda: reactivex.for_in(range(COUNT), lambda _: reactivex.of("x")),
+    "range": lambda: reactivex.range(COUNT).pipe(ops.map(str)),
+    "generate": lambda: reactivex.generate(0, lambda n: n < COUNT, lambda n: n + 1).pipe(ops.map(str)),
+    "from_iterable": lambda: reactivex.from_iterable(["x"] * COUNT),
+    "merge": lambda: reactivex.from_iterable([reactivex.of("x")] * COUNT).pipe(ops.merge(max_concurrent=1)),
+    "flat_map": lambda: reactivex.range(COUNT).pipe(ops.flat_map(lambda _: reactivex.of("x"))),
+    "expand": lambda: reactivex.of("x").pipe(ops.expand(deep), ops.take(COUNT)),
+    "start_with": lambda: reactivex.empty().pipe(*[ops.start_with("x")] * 20, ops.repeat(COUNT // 20)),
+}
+
+
+def test_goes_on_and_on() -> None:
+    """RxPY's own schedulers finish this, and so does the event loop's."""
+    result = run(lambda: reactivex.of("x").pipe(ops.repeat(5000)))
+    assert (len(result.sent), result.close) == (5000, Close(1000))
+
+
+@pytest.mark.parametrize("operator", ON_AND_ON)
+def test_goes_on_when_returned(operator: str) -> None:
+    """What a handler returns is sent whole, and the socket closes."""
+    result = run(ON_AND_ON[operator], max_buffered=10_000_000)
+    assert (len(result.sent), result.close) == (COUNT, Close(1000))
+
+
+@pytest.mark.parametrize("operator", ON_AND_ON)
+def test_goes_on_after_a_message(operator: str) -> None:
+    """An operator that a message sets going is not in a subscription that began before."""
+
+    def handler(incoming: Observable[str]) -> Observable[str]:
+        return reactivex.concat(incoming.pipe(ops.take(1)), ON_AND_ON[operator]())
+
+    result = run(handler, "-a", max_buffered=10_000_000)
+    assert (len(result.sent), result.close) == (COUNT + 1, Close(1000))
+
+
+def test_goes_on_in_one_concat() -> None:
+    """The same `concat` waits for a message, and then goes on and on."""
+
+    def handler(incoming: Observable[str]) -> Observable[str]:
+        return reactivex.concat(incoming.pipe(ops.take(1)), *[reactivex.of("x")] * COUNT)
+
+    result = run(handler, "-a", max_buffered=10_000_000)
+    assert (len(result.sent), result.close) == (COUNT + 1, Close(1000))
+
+
+def test_goes_on_in_one_expand() -> None:
+    """A timer sets one `expand` going, whose actions are of several functions."""
+    first = reactivex.timer(0.1).pipe(ops.map(str))
+    result = run(lambda: first.pipe(ops.expand(deep), ops.take(COUNT)), max_buffered=10_000_000)
+    assert (len(result.sent), result.close) == (COUNT, Close(1000))
+
+
+ENDLESS: dict[str, Callable[[], Observable[str]]] = {
+    "repeat": lambda: reactivex.of("x").pipe(ops.repeat()),
+    "generate": lambda: reactivex.generate("x", lambda _: True, lambda x: x),
+    "expand": lambda: reactivex.of("x").pipe(ops.expand(lambda _: reactivex.of("x"))),
+}
+
+
+@pytest.mark.parametrize("source", ENDLESS)
+@pytest.mark.parametrize("returned", [True, False], ids=["returned", "set going"])
+async def test_endless(source: str, returned: bool) -> None:
+    """A synchronous source without end goes on, and leaves the event loop its turns, until the socket ends."""
+    go = Subject[Any]()
+    first = reactivex.empty() if returned else go.pipe(ops.take(1))
+    socket, peer = serve(lambda: reactivex.concat(first, ENDLESS[source]()), max_buffered=10_000_000)
+    await turns(5)
+    go.on_next("go")
+    before = len(peer.sent)
+    await turns(8)
+    assert 10 * MAX_AT_ONCE > len(peer.sent) - before > MAX_AT_ONCE
+    socket.dispose()
+    await socket.closed
+    sent = len(peer.sent)
+    await asyncio.sleep(1)
+    assert len(peer.sent) == sent
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def chain(scheduler: LoopScheduler, done: list[int], kept: Any, most: int) -> Callable[..., None]:
+    """An action that schedules itself, as RxPY's operators do, and keeps the disposable of the last call."""
+
+    def action(_: Any = None, state: Any = None) -> None:
+        done.append(1)
+        if len(done) < most:
+            kept.disposable = scheduler.schedule(action)
+
+    return action
+
+
+@pytest.mark.parametrize("kind", [SerialDisposable, MultipleAssignmentDisposable])
+async def test_dispose_what_is_left(kind: Callable[[], Any]) -> None:
+    """What the first call returns stands for all that is left when it returns."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+    done: list[int] = []
+    kept = kind()
+    kept.disposable = scheduler.schedule(chain(scheduler, done, kept, 10 * MAX_AT_ONCE))
+    assert len(done) == MAX_AT_ONCE
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert len(done) > MAX_AT_ONCE
+    kept.dispose()
+    stopped = len(done)
+    await asyncio.sleep(1)
+    assert len(done) == stopped
+
+
+async def test_dispose_before_the_first_call_returns() -> None:
+    """What is disposed while others run at once does not run later."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+    log: list[object] = []
+
+    def action(*_: object) -> None:
+        kept = [scheduler.schedule(lambda *_, n=n: log.append(n)) for n in range(MAX_AT_ONCE + 2)]
+        kept[MAX_AT_ONCE].dispose()
+
+    scheduler.schedule(action)
+    assert log == list(range(MAX_AT_ONCE - 1))
+    await asyncio.sleep(0.1)
+    assert log == [*range(MAX_AT_ONCE), MAX_AT_ONCE + 1]
+
+
+async def test_action_that_raises() -> None:
+    """What an action raises goes to the caller of the first one, and the next one runs at once again."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+    done: list[int] = []
+
+    def action(*_: object) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        scheduler.schedule(action)
+    scheduler.schedule(lambda *_: done.append(1))
+    assert done == [1]
+
+
+async def test_actions_get_their_scheduler() -> None:
+    """An action that waits by the scheduler that it is given does not block the event loop."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+    given: list[object] = []
+    scheduler.schedule(lambda scheduler, _: given.append(scheduler))
+    await asyncio.to_thread(scheduler.schedule, lambda scheduler, _: given.append(scheduler))
+    assert given == [scheduler, scheduler]
 
 
 async def test_dispose() -> None:
