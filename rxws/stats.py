@@ -58,6 +58,8 @@ class Stats:
     """Round trip in seconds, of the last answered ping."""
     duration: float
     """Seconds from the opening to the end, or to now."""
+    unread: int = 0
+    """Messages that have come and wait for a reader, or for one that is busy: as far as they are read ahead, 64 KiB."""
 
 
 @dataclass(slots=True)

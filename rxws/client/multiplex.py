@@ -37,7 +37,11 @@ class MultiplexedTopic(Observable[T]):
             broadcast = self._broadcast = Broadcast(self._life.reports.report)
         subscription = broadcast.subscribe(observer)
         if len(broadcast.observers) == 1:
-            self._begin()
+            try:
+                self._begin()
+            except RuntimeError:  # somebody reads the socket alone
+                subscription.dispose()
+                raise
 
         def leave() -> None:
             subscription.dispose()

@@ -52,9 +52,9 @@ def request(life: Lifecycle, message: Any, matches: Callable[[T], bool], timeout
         except Exception as error:
             observer.on_error(error)
             return Disposable()
+        upstream.add(life.incoming.subscribe(take, on_completed=closed))
         timer = life.thread.loop.call_later(timeout, end, TimeoutError(f"no answer within {timeout:g} s"))
         upstream.add(Disposable(timer.cancel))
-        upstream.add(life.incoming.subscribe(take, on_completed=closed))
         upstream.add(life.reports.undelivered.subscribe(lost("the connection was lost before the answer")))
         upstream.add(life.outgoing.dropped.subscribe(lost("the message was dropped before it was sent")))
         waiting = False

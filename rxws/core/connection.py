@@ -11,12 +11,12 @@ from rxws import codecs
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.core.heartbeat import Heartbeat
+from rxws.core.incoming import Incoming
 from rxws.core.limits import MessageDeadline, TokenBucket
 from rxws.core.outgoing import Outgoing
 from rxws.core.owner import Owner
 from rxws.core.phases import ConnectionPhase, Phased
 from rxws.core.receipts import Receipts
-from rxws.core.streams import Incoming
 from rxws.core.wire import Frame, Ping, Wire
 from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
 from rxws.options import Settings
@@ -230,6 +230,7 @@ class Connection(Phased):
         """Send a ping of the heartbeat's, before what is queued."""
         self._ping = data
         self.wire.wake()
+        self._owner.beat()
 
     def _missed_heartbeat(self) -> None:
         try:

@@ -11,11 +11,11 @@ from reactivex import Observable, abc
 
 from rxws.close import Close
 from rxws.core.connection import Connection
+from rxws.core.incoming import NOTHING, Incoming
 from rxws.core.log import SERVER, SocketLog
 from rxws.core.outgoing import Outgoing
 from rxws.core.phases import ConnectionPhase, Phased, SocketPhase
 from rxws.core.reports import Reports
-from rxws.core.streams import Incoming
 from rxws.core.wire import Wire
 from rxws.core.work import Work
 from rxws.errors import ConnectionLost
@@ -39,9 +39,9 @@ class Lifecycle(Phased):
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_due", "_holds", "_in_hand", "_owns", "_renew", "work"),
-        *("close_cause", "closed", "connection", "counters", "incoming", "on_closed", "outgoing", "phase", "protocol"),
-        *("reports", "settings", "subscription", "thread"),
+        *("_answer", "_at_end", "_connections", "_deadline", "_due", "_holds", "_in_hand", "_owns", "_renew"),
+        *("_said_unread", "_unread_at", "close_cause", "closed", "connection", "counters", "incoming", "on_closed"),
+        *("outgoing", "phase", "protocol", "reports", "settings", "subscription", "thread", "work"),
     )
 
     def __init__(
@@ -60,7 +60,7 @@ class Lifecycle(Phased):
         self.settings = settings
         self.protocol = protocol
         self.counters = Counters()
-        self.incoming: Incoming[Any] = Incoming(report, self._first_subscriber)
+        self.incoming: Incoming[Any] = Incoming(self, report)
         codec = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
         self.outgoing: Outgoing[Any] = Outgoing(
             self, self.thread, settings, codec, self.counters, report, returns=renew is not None
@@ -76,7 +76,9 @@ class Lifecycle(Phased):
         self._renew = renew
         self._answer: Close | None = None
         self._connections: tuple[Connection, ...] = ()
-        self._holds = 1  # until the first subscriber
+        self._holds = 1  # until somebody reads: Incoming.held
+        self._unread_at: int | None = None  # messages received before those that waited unread at the last beat
+        self._said_unread = False
         self._at_end: tuple[Callable[[], object], ...] = ()
         self._deadline: asyncio.TimerHandle | None = None
         self._due = 0.0  # the event loop's time at which the end is to be over
@@ -160,8 +162,23 @@ class Lifecycle(Phased):
             for connection in self._connections:
                 connection.wire.resume()
 
-    def _first_subscriber(self) -> None:
-        self.thread.run(self.release)
+    @property
+    def unread(self) -> int:
+        """Messages that wait for a reader, as far as the wires have read ahead."""
+        kept = self.incoming.readers.kept is not NOTHING
+        return kept + sum(connection.wire.unread for connection in self._connections)
+
+    def beat(self) -> None:
+        """Say that nobody reads, once, if messages have been waiting since the last beat."""
+        received = self.counters.received if self.incoming.readers.held and self.unread else None
+        if received is not None and received == self._unread_at:
+            self._say_unread(self.unread, over=False)
+        self._unread_at = received
+
+    def _say_unread(self, messages: int, *, over: bool) -> None:
+        if messages and self.incoming.readers.held and not self._said_unread:
+            self._said_unread = True
+            self.reports.log.unread(messages, over=over)
 
     # Closing
 
@@ -313,6 +330,7 @@ class Lifecycle(Phased):
         try:
             if isinstance(because, Close):
                 self.reports.tell(("leave", because))
+            self._say_unread(connection.wire.unread, over=True)
             if self._renew is not None:
                 announce = self._renew(because)
         finally:
@@ -336,6 +354,7 @@ class Lifecycle(Phased):
             self._finish()
         else:
             self.reports.tell(("close", connection.cause))
+            self._say_unread(connection.wire.unread, over=True)
 
 
 class Streaming(abc.DisposableBase):

@@ -15,13 +15,19 @@ CLIENT: Final = logging.getLogger("rxws.client")
 POLICIES: Final = (1008, 1013)
 """Codes with which we close a peer that sends too much or reads too little; nothing else tells of it."""
 
+UNREAD: Final = (
+    "nobody reads, and messages wait (%d): await socket.receive(), subscribe to socket.incoming, or drop what comes "
+    "with socket.incoming.subscribe()"
+)
+
 
 class SocketLog:
     """Writes what happens to one socket on its side's logger, and counts its errors.
 
-    Each record has `ws_event` (`opened`, `closed`, `cut`, `lost`, `refused`, `waiting`, `error`, `ended`, `stuck`), and
-    what is known of `ws_remote`, `ws_path` (a server's, without the query) and `ws_url` (a client's, without its query
-    and password). What a peer has chosen is escaped, in the fields too. `errors` is where errors are counted, by class.
+    Each record has `ws_event` (`opened`, `closed`, `cut`, `lost`, `refused`, `waiting`, `unread`, `error`, `ended`,
+    `stuck`), and what is known of `ws_remote`, `ws_path` (a server's, without the query) and `ws_url` (a client's,
+    without its query and password). What a peer has chosen is escaped, in the fields too. `errors` is where errors are
+    counted, by class.
     """
 
     __slots__ = ("_errors", "_logger", "path", "remote", "url")
@@ -99,6 +105,11 @@ class SocketLog:
     def cut(self, what: str, *args: object) -> None:
         """Note what was still at work when its time was over, and is cancelled or disposed."""
         self.write(logging.INFO, "cut", f"cut off when the time to finish was over: {what}", *args)
+
+    def unread(self, messages: int, *, over: bool) -> None:
+        """Note that messages wait and nobody reads; with `over`, that nobody will."""
+        what = "the connection ended with messages that nobody read: %d" if over else UNREAD
+        self.write(logging.WARNING, "unread", what, messages, unread=messages)
 
     def lost(self, error: Exception) -> None:
         """Note that the peer is gone, which is no fault of anybody here."""

@@ -22,6 +22,10 @@ class Owner(Source, Protocol):
         """Whether the transport takes no more for now."""
         ...
 
+    def beat(self) -> None:
+        """Look whether anyone reads; a connection says when, each time that it pings."""
+        ...
+
     def close(self, close: Close) -> None:
         """Close."""
 

@@ -12,7 +12,6 @@ from reactivex.subject import Subject
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.errors import close_for
-from rxws.operators.to_async_iterable import to_async_iterable
 from rxws.stats import Stats
 
 In = TypeVar("In")
@@ -33,7 +32,12 @@ class WebSocket(Generic[In, Out]):
 
     @property
     def incoming(self) -> Observable[In]:
-        """What the peer sends: hot, and held back until the first subscriber is there; completes, never fails."""
+        """What the peer sends: hot; completes, never fails.
+
+        What comes before the first subscriber waits for it. In code that reads in sequence, so does what comes between
+        two: reading is held while nobody is subscribed. A `def` handler that has returned does not read in sequence:
+        what nobody is subscribed for is dropped.
+        """
         return self._life.incoming
 
     @property
@@ -114,7 +118,24 @@ class WebSocket(Generic[In, Out]):
             dropped=life.outgoing.dropped_count,
             rtt=self.rtt,
             duration=life.counters.duration,
+            unread=life.unread,
         )
+
+    async def receive(self) -> In:
+        """Wait for one message, and read nothing more until it is asked for: a slow reader slows the peer.
+
+        A call that is cancelled, by `asyncio.timeout` say, loses nothing: the next reader gets the message. Raises the
+        `Close` that the socket ends with, when all messages have been read. Reads alone: raises `RuntimeError` while
+        another `receive()` or `async for` waits, or `incoming` has a subscriber. To subscribe while this waits raises
+        it, too.
+        """
+        async for message in self:
+            return message
+        raise Close.received(*cast("Close", self._life.close_cause).args)
+
+    @property
+    def _cursor(self) -> AsyncIterator[In]:
+        return self._life.incoming.readers.cursor
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Send what is queued, then close with `code` and `reason`; returns at once, `closed` tells when it is done.
@@ -133,8 +154,11 @@ class WebSocket(Generic[In, Out]):
         return iter((self.incoming, self.outgoing, self.errors))
 
     def __aiter__(self) -> AsyncIterator[In]:
-        """Iterate over `incoming`: `async for message in socket`; a slow loop slows the peer."""
-        return to_async_iterable(self.incoming)
+        """Iterate over the messages until the socket closes: `async for message in socket`.
+
+        Each step is a `receive()`. A socket has one iterator: a second loop goes on where the first one stopped.
+        """
+        return self._cursor
 
     def __repr__(self) -> str:
         cause = self._life.close_cause
@@ -144,13 +168,20 @@ class WebSocket(Generic[In, Out]):
 
 @asynccontextmanager
 async def closing_on_exit(life: Lifecycle) -> AsyncGenerator[None, None]:
-    """Flush, close with 1000 and wait at the end; with 1011, or its `Close`, if it raises; at once if cancelled."""
+    """Flush, close with 1000 and wait at the end; with 1011, or its `Close`, if it raises; at once if cancelled.
+
+    What it raises is raised on, but for a `Close` that closed the socket.
+    """
     try:
         try:
             yield
             life.close(Close())
         except Close as close:
+            has_ended = life.close_cause is not None
             life.close(close)
+            await life.closed
+            if has_ended:
+                raise  # receive() said so
         except Exception as error:
             life.reports.show(error)
             life.close(close_for(error))

@@ -1,41 +1,16 @@
-"""The streams of a socket but `outgoing`: its messages, its errors, and what was not delivered."""
+"""The streams of a socket that tell what went wrong: its errors, and what was not delivered."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from reactivex import abc
 
 from rxws.core.wire import Frame
-from rxws.rx.broadcast import Broadcast, Hot, HotObservable, HotSubject
+from rxws.rx.broadcast import Broadcast, HotObservable, HotSubject
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
-
-T = TypeVar("T")
-
-
-class Incoming(Hot[T]):
-    """Emits what the peer sends, to those who are subscribed when it comes; completes when the socket closes.
-
-    Nothing is lost at the start: reading is held until the first subscriber is there. An observer that raises
-    does not keep an item from the others; what it raised goes to `errors`. It never fails.
-    """
-
-    def __init__(self, on_raise: Callable[[Exception], object], on_first: Callable[[], object]) -> None:
-        super().__init__(on_raise)
-        self._on_first: Callable[[], object] | None = on_first
-
-    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
-        subscription = super()._subscribe_core(observer)
-        self.want()
-        return subscription
-
-    def want(self) -> None:
-        """Let messages come, whether or not anyone is subscribed."""
-        on_first, self._on_first = self._on_first, None
-        if on_first is not None:
-            on_first()
 
 
 class Errors(HotSubject[Exception]):

@@ -140,6 +140,11 @@ class Wire(Protocol):
         ...
 
     @property
+    def unread(self) -> int:
+        """Messages that wait because of a hold, as far as the wire has read ahead."""
+        ...
+
+    @property
     def unfinished(self) -> float | None:
         """Since when, in the event loop's time, a message is on its way that is not whole; `None` if none is.
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from reactivex import Observable
+from reactivex import Observable, abc
+from reactivex.disposable import SingleAssignmentDisposable
 
 from rxws.rx.holds import MAX_WAITING, Holds, WaitingItems, current_source
 
 T = TypeVar("T")
 
 
-async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
+def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     """Iterate over an Observable, with `async for`.
 
     ::
@@ -22,8 +24,11 @@ async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
                      to_async_iterable
         result     a, b, c
 
-    Subscribes when the iteration begins; ends when the source completes, raises what it fails with. Leaving the loop,
-    or `aclose()`, disposes. While an item waits, the socket that it came from is held, so a slow loop slows the peer.
+    Subscribes when the iteration begins; ends when the source completes, raises what it fails with. A wait that is
+    cancelled, by a timeout, say, ends nothing, and takes no item. `aclose()` disposes; letting go of the iterator does,
+    soon. While an item waits, the socket that it came from is held, so a slow loop slows the peer: others who are
+    subscribed wait for it, too. One task may wait at a time, a second one gets a `RuntimeError`.
+
     Memory: one item that waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets
     that have left. Beyond, it raises `OverflowError`; if it was a socket's item that went over, that is told, on its
     `errors`.
@@ -34,45 +39,101 @@ async def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     >>> asyncio.run(main())
     [1, 2, 3]
     """
-    items: WaitingItems[T] = WaitingItems()
-    holds = Holds()
-    news = asyncio.Event()
-    ended = False
-    failure: Exception | None = None
+    return _Iterator(source)
 
-    def take(item: T) -> None:
+
+class _Iterator(AsyncGenerator[T, None]):
+    """What `to_async_iterable` returns. The source does not refer to it, so that letting go of it disposes."""
+
+    def __init__(self, source: Observable[T]) -> None:
+        self._source: Observable[T] | None = source
+        self._items = _Items[T]()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waits = False
+
+    async def __anext__(self) -> T:
+        if self._waits:
+            raise RuntimeError("another task waits for the next item: give each its own to_async_iterable(...)")
+        self._waits = True
+        try:
+            if self._source is not None:
+                source, self._source = self._source, None
+                self._loop = asyncio.get_running_loop()
+                self._items.subscribe(source)
+            return await self._items.next()
+        except Exception:  # the end, too; not a cancellation
+            self._items.stop()
+            raise
+        finally:
+            self._waits = False
+
+    async def asend(self, value: None) -> T:
+        return await self.__anext__()
+
+    async def athrow(self, typ: Any, val: Any = None, tb: Any = None) -> T:
+        self._source = None
+        self._items.stop()
+        raise typ if val is None else val
+
+    def __del__(self) -> None:
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._items.stop)
+
+
+class _Items(abc.ObserverBase[T]):
+    """The items that wait, and the sources that are held because of them."""
+
+    def __init__(self) -> None:
+        self._waiting: WaitingItems[T] = WaitingItems()
+        self._holds = Holds()
+        self._subscription = SingleAssignmentDisposable()
+        self._news = asyncio.Event()
+        self._ended = False
+        self._failure: Exception | None = None
+
+    def subscribe(self, source: Observable[T]) -> None:
+        """Begin."""
+        self._subscription.disposable = source.subscribe(self)
+
+    def stop(self) -> None:
+        """Take nothing more, and forget what waits."""
+        self._subscription.dispose()
+        self._waiting.clear()
+        self._holds.release()
+        self.on_completed()
+
+    async def next(self) -> T:
+        """Wait for the oldest item; raises what the source failed with, or `StopAsyncIteration`, after the last one."""
+        while not self._waiting:
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
+            if self._ended:
+                raise StopAsyncIteration
+            self._news.clear()
+            self._holds.release()
+            await self._news.wait()
+        return self._waiting.pop()
+
+    def on_next(self, value: T) -> None:
+        """Keep an item, and hold the one that it came from."""
         source = current_source.get()
-        if items.put(item, source if holds.hold(source) else None):
-            news.set()
+        if self._waiting.put(value, source if self._holds.hold(source) else None):
+            self._news.set()
             return
         overflow = OverflowError(f"{MAX_WAITING} items wait for the loop: put buffered(n, overflow=...) before it")
         if source is None:
-            fail(overflow)
+            self.on_error(overflow)
         else:
             source.report(overflow)
 
-    def end() -> None:
-        nonlocal ended
-        ended = True
-        news.set()
+    def on_error(self, error: Exception) -> None:
+        """Fail, after the items that wait."""
+        self._failure = self._failure or error
+        self.on_completed()
 
-    def fail(error: Exception) -> None:
-        nonlocal failure
-        failure = failure or error
-        end()
-
-    subscription = source.subscribe(take, fail, end)
-    try:
-        while True:
-            while items:
-                yield items.pop()
-            if failure is not None:
-                raise failure
-            if ended:
-                return
-            news.clear()
-            holds.release()
-            await news.wait()
-    finally:
-        subscription.dispose()
-        holds.release()
+    def on_completed(self) -> None:
+        """End, after the items that wait."""
+        self._ended = True
+        self._news.set()

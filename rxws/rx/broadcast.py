@@ -244,10 +244,6 @@ class Hot(HotObservable[T]):
         self._subscribe_core(subscriber)
         return subscriber
 
-    def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
-        """Let somebody see, before the others, who does not count as a subscriber."""
-        return self._broadcast.subscribe(observer, first=True)
-
 
 class Outcome(HotObservable[T]):
     """One value at the end, for late subscribers too."""

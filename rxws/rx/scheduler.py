@@ -29,6 +29,15 @@ def loop_scheduler() -> LoopScheduler | None:
         return None
 
 
+def when_subscribed(action: Callable[[], object]) -> None:
+    """Act when what this thread is subscribing can be disposed: an item that came before could not end it."""
+
+    def act(scheduler: abc.SchedulerBase, state: object = None) -> None:
+        action()
+
+    CurrentThreadScheduler.singleton().schedule(act)
+
+
 class LoopScheduler(AsyncIOScheduler):
     """Timed work on the event loop; immediate work at once, as RxPY does by default.
 

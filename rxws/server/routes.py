@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any, TypeVar, Unpack, overload
 
 from aiohttp import web
 
 from rxws import codecs
 from rxws.checks import positive, positive_int
+from rxws.close import Close
 from rxws.core.handler import OPTIONS, Handler
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket, closing_on_exit
@@ -109,8 +110,9 @@ async def _accept(request: web.Request, settings: Settings) -> AsyncGenerator[We
     upgrade = Upgrade(request, settings)
     try:
         await upgrade.open()
-        async with closing_on_exit(upgrade.life):
-            yield upgrade.socket
+        with suppress(Close):  # that of the peer, which receive() raised
+            async with closing_on_exit(upgrade.life):
+                yield upgrade.socket
     finally:
         upgrade.life.abort()
 

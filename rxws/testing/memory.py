@@ -50,6 +50,7 @@ class MemoryWire(PlainWire):
         self._close_timeout = close_timeout
         self._congested = False
         self._held = False
+        self._delivering = False
         self._arrived: deque[str | bytes] = deque()
         self._last: list[Callable[[], object]] = []  # what is done when all that has arrived is delivered
         self._deadline: asyncio.TimerHandle | None = None
@@ -91,6 +92,11 @@ class MemoryWire(PlainWire):
     def drop(self, error: BaseException | None = None) -> None:
         """Lose the connection."""
         self._at_last(lambda: self._lose(error))
+
+    @property
+    def unread(self) -> int:
+        """Messages of the peer's that wait during a hold."""
+        return len(self._arrived)
 
     @property
     def ended(self) -> bool:
@@ -164,11 +170,20 @@ class MemoryWire(PlainWire):
                     return
 
     def _deliver(self) -> None:
+        if self._delivering:
+            return  # within a message: this one follows it
+        self._delivering = True
+        try:
+            self._hand_on()
+        finally:
+            self._delivering = False
+        if not self._arrived:
+            self._finish()
+
+    def _hand_on(self) -> None:
         while self.phase is not WirePhase.NEW and self._arrived and not self._held and not self.ended:
             peer = self._peer()
             peer.context.copy().run(peer.message_received, self._arrived.popleft())
-        if not self._arrived:
-            self._finish()
 
     def _at_last(self, action: Callable[[], object]) -> None:
         self._last.append(action)

@@ -19,6 +19,7 @@ from rxws.core.handler import Handler
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.phases import SocketPhase
 from rxws.options import check
+from rxws.recording import keep
 from rxws.server.hub import Hub
 from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch
@@ -107,13 +108,13 @@ async def test_orders_are_finished(form: Any, end: Any, caplog: pytest.LogCaptur
     caplog.set_level(logging.INFO, "rxws")
     shop = Shop()
     socket, peer = serve(form(shop))
-    log = watch(incoming=socket.incoming)
+    kept = keep(socket)
     await turns()
     peer.send("a", "b", "c")
     end(peer)
     await asyncio.sleep(4)
     assert (shop.booked, shop.log) == (["a", "b", "c"], ["after the loop", "cleaned up"])
-    assert [entry for entry in log if entry == "incoming|"] == ["incoming|"]
+    assert [event.kind for event in kept.recording.lane("incoming")].count("completed") == 1
     assert (await ended(socket)).code == (1001 if end is closes else 1006)
     assert "cut off" not in caplog.text
 

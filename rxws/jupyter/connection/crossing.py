@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import Lock
 from typing import Any, Final, Literal
 
@@ -87,6 +87,17 @@ class Crossing(Downstream, abc.ObserverBase[Any]):
         """Give the items that are under way."""
         with self._changing:
             return [value for kind, value, _ in self._waiting if kind == "next"]
+
+    def drain(self) -> Iterator[Any]:
+        """Take over the items that are under way, one after the other; the end stays."""
+        while True:
+            with self._changing:
+                if not self._waiting or self._waiting[0][0] != "next":
+                    return
+                _, value, _ = self._waiting.popleft()
+            if self._holding and len(self._waiting) <= HIGH // 4:
+                self._home.run(self._release)
+            yield value
 
     def _release(self) -> None:
         self._holding = False

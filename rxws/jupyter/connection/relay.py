@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -13,11 +13,13 @@ from reactivex import Observable, Observer, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import NewThreadScheduler
 
+from rxws.core.incoming import NOTHING, Readers
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.rx.broadcast import Broadcast, HotObservable
 from rxws.rx.foreign import call
-from rxws.rx.holds import Source, current_source, notify_from
+from rxws.rx.holds import Downstream, Source, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
+from rxws.rx.scheduler import when_subscribed
 
 T = TypeVar("T")
 Raised = Callable[[Exception], object]
@@ -30,18 +32,13 @@ class Relay(Observable[T]):
     It is subscribed in the source's thread, in the order of all calls that are handed over there. While the loop
     here is busy, because a cell blocks, say, items wait: see `Crossing`. What a subscriber raises costs nobody else
     anything. One that brings a scheduler of threads, as `run()` does, is notified in the source's thread.
-
-    Made from a hot one, `root`, it lets that cross from then on, too.
     """
 
-    def __init__(
-        self, source: Observable[T], home: LoopThread, raised: Raised, root: HotRelay[Any] | None = None
-    ) -> None:
+    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised) -> None:
         super().__init__()
         self._source = source
         self._home = home
         self._raised = raised
-        self._root = root
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -51,8 +48,6 @@ class Relay(Observable[T]):
             return subscribe_there(self._source, self._home, observer)
         crossing = Crossing(_InContext(observer, self._raised), self._home, here, _say(self._raised))
         upstream = subscribe_there(self._source, self._home, crossing)
-        if self._root is not None:
-            self._root.cross(here)
 
         def leave() -> None:
             upstream.dispose()
@@ -64,8 +59,7 @@ class Relay(Observable[T]):
 class HotRelay(HotObservable[T]):
     """As `Relay`, of a hot Observable: its items cross once, and go to those who are subscribed here by then.
 
-    So `outgoing.on_next(question)` and then `await incoming.pipe(first())` in one cell do not miss the answer, as on
-    a single event loop.
+    So what comes while a cell runs is not missed by one who subscribes later in that cell, as on a single event loop.
     """
 
     def __init__(self, source: Observable[T], home: LoopThread, raised: Raised) -> None:
@@ -80,38 +74,121 @@ class HotRelay(HotObservable[T]):
     ) -> abc.DisposableBase:
         here = _loop_for(scheduler)
         if here is None:
-            return subscribe_there(self._source, self._home, observer, self._crossing)
+            return subscribe_there(self._source, self._home, observer, self._under_way)
         subscription = self._broadcast.subscribe(_InContext(observer, self._raised))
-        self.cross(here)
-        return subscription
-
-    def cross(self, here: asyncio.AbstractEventLoop) -> None:
-        """Let the items cross, whoever is subscribed here by then."""
         if self._crossing is None:
             everyone = Observer(self._broadcast.emit, self.end, self.end)
             self._crossing = Crossing(everyone, self._home, here, _say(self._raised))
             subscribe_there(self._source, self._home, self._crossing)
+        return subscription
+
+    def _under_way(self) -> Iterable[T]:
+        return () if self._crossing is None else self._crossing.waiting()
+
+
+class IncomingRelay(HotObservable[T]):
+    """As `HotRelay`, of what a peer sends: nothing is lost between two readers, whether they are here or there.
+
+    While nobody here reads, nothing crosses. What is under way then waits for the next reader.
+    """
+
+    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised) -> None:
+        self._raised = raised
+        self._bridge = Bridge(source, home, raised)
+        self.readers = self._broadcast = self._bridge.readers
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        if _loop_for(scheduler) is not None:
+            return self.readers.admit(_InContext(observer, self._raised))
+        self.readers.check_cursor()
+        return self._bridge.subscribe_there(observer)
+
+
+class Bridge(Downstream):
+    """The owner of the readers here: what comes crosses while it is not held."""
+
+    gone = False
+    source = None  # what a notebook works on does not keep the socket's end waiting
+
+    def __init__(self, source: Observable[Any], home: LoopThread, raised: Raised) -> None:
+        self.readers: Readers[Any] = Readers(self, raised)
+        self._source = source
+        self._home = home
+        self._raised = raised
+        self._here: LoopThread | None = None
+        self._crossing: Crossing | None = None
+        self._upstream: abc.DisposableBase = Disposable()
+        self._holds = 1  # until somebody reads
+
+    @property
+    def thread(self) -> LoopThread:
+        """The thread of those who read here: that of the first one."""
+        if self._here is None:
+            self._here = LoopThread(asyncio.get_running_loop())
+        return self._here
+
+    def report(self, error: Exception) -> None:
+        """Take what a reader has raised."""
+        self._raised(error)
+
+    def hold(self) -> None:
+        """Let nothing cross any more."""
+        self._holds += 1
+        if self._holds == 1 and self._crossing is not None:
+            self._crossing.hold()
+            self._upstream.dispose()
+
+    def release(self) -> None:
+        """End one hold; after the last one, let what comes cross, behind what is under way."""
+        self._holds -= 1
+        if self._holds:
+            return
+        if self._crossing is None:
+            everyone = Observer(self.readers.emit, self.readers.end, self.readers.end)
+            self._crossing = Crossing(everyone, self._home, self.thread.loop, _say(self._raised))
+        else:
+            self._crossing.release()
+        self._upstream = subscribe_there(self._source, self._home, self._crossing)
+
+    def subscribe_there(self, observer: abc.ObserverBase[Any]) -> abc.DisposableBase:
+        """Subscribe one who waits in a thread: to what is under way, too."""
+        return subscribe_there(self._source, self._home, observer, self._under_way)
+
+    def _under_way(self) -> Iterator[Any]:
+        if self.readers.kept is not NOTHING:
+            yield self.readers.take()
+        if self._crossing is not None:
+            yield from self._crossing.drain() if self._holds else self._crossing.waiting()
 
 
 def subscribe_there(
-    source: Observable[Any], home: LoopThread, observer: abc.ObserverBase[Any], crossing: Crossing | None = None
+    source: Observable[Any],
+    home: LoopThread,
+    observer: abc.ObserverBase[Any],
+    before: Callable[[], Iterable[Any]] = tuple,
 ) -> abc.DisposableBase:
-    """Subscribe in the source's thread, or here if that has ended; to what is under way on a crossing, too."""
+    """Subscribe in the source's thread, or here if that has ended; to what is there `before`, too."""
     upstream = SingleAssignmentDisposable()
     once = Lock()
 
     def begin() -> None:
         if not once.acquire(blocking=False):
             return
-        if crossing is not None:
-            for item in crossing.waiting():
-                observer.on_next(item)
+        for item in before():
+            observer.on_next(item)
+            if upstream.is_disposed:
+                return
         if not upstream.is_disposed:
             upstream.disposable = source.subscribe(observer)
 
-    home.run(begin)
-    if home.loop.is_closed():
-        begin()
+    def call() -> None:
+        home.run(begin)
+        if home.loop.is_closed():
+            begin()
+
+    when_subscribed(call)
     return Disposable(lambda: home.run(upstream.dispose))
 
 

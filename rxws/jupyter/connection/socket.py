@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from reactivex import Observable, abc
@@ -10,7 +11,7 @@ from reactivex.subject import Subject
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import State
 from rxws.close import Close
-from rxws.jupyter.connection.relay import HotRelay, Relay
+from rxws.jupyter.connection.relay import HotRelay, IncomingRelay, Relay
 from rxws.jupyter.errors import show_exception
 
 In = TypeVar("In")
@@ -29,7 +30,7 @@ class NotebookSocket(ClientWebSocket[In, Out]):
     def __init__(self, socket: ClientWebSocket[In, Out]) -> None:
         super().__init__(socket._life, socket._states, socket._reconnector)
         life = self._life
-        self._incoming = HotRelay[In](super().incoming, life.thread, self._raised)
+        self._incoming = IncomingRelay[In](super().incoming, life.thread, self._raised)
         self._outgoing = HotRelay[Any](super().outgoing, life.thread, self._raised)
         self._errors = HotRelay[Exception](super().errors, life.thread, show_exception)
         self._dropped = HotRelay[Any](super().dropped, life.thread, self._raised)
@@ -37,8 +38,12 @@ class NotebookSocket(ClientWebSocket[In, Out]):
 
     @property
     def incoming(self) -> Observable[In]:
-        """What the peer sends: hot, and held back until the first subscriber is there; completes, never fails."""
+        """What the peer sends: hot, and held back while nobody reads; completes, never fails."""
         return self._incoming
+
+    @property
+    def _cursor(self) -> AsyncIterator[In]:
+        return self._incoming.readers.cursor
 
     @property
     def outgoing(self) -> Subject[Out | Close]:
@@ -75,16 +80,16 @@ class NotebookSocket(ClientWebSocket[In, Out]):
 
         `matches` and functions that make messages are called in the connection's thread.
         """
-        return self._here(super().multiplex(**options), self._incoming)
+        return self._here(super().multiplex(**options))
 
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, message: Out, **options: Any
     ) -> Observable[In]:
         """Make an Observable of one answer; see `ClientWebSocket.request`. `matches` is called in another thread."""
-        return self._here(super().request(message, **options), self._incoming)
+        return self._here(super().request(message, **options))
 
-    def _here(self, observable: Observable[T], root: HotRelay[Any] | None = None) -> Observable[T]:
-        return Relay(observable, self._life.thread, self._raised, root)
+    def _here(self, observable: Observable[T]) -> Observable[T]:
+        return Relay(observable, self._life.thread, self._raised)
 
     def _raised(self, error: Exception) -> None:
         """Take what a subscriber has raised."""

@@ -92,6 +92,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         return self._read_ahead is not None and self._read_ahead.full
 
     @property
+    def unread(self) -> int:
+        """Messages that a hold keeps back."""
+        return len(self._read_ahead or ())
+
+    @property
     def unfinished(self) -> float | None:
         """Since when a message is on its way."""
         return self._headers.since

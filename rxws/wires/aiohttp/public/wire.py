@@ -66,6 +66,11 @@ class PublicWire(PlainWire):
         return self._aiohttp_protocol.writing_paused
 
     @property
+    def unread(self) -> int:
+        """Messages that a hold keeps back."""
+        return len(self._read_ahead)
+
+    @property
     def unfinished(self) -> float | None:
         """Since when a message is on its way."""
         return self._headers.since

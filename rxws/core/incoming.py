@@ -1,0 +1,250 @@
+"""What the peer sends: to all who are subscribed, or to one who asks for each message. Nobody there, it waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from reactivex import abc
+
+from rxws.rx.broadcast import Broadcast, Hot
+from rxws.rx.holds import Source, notify_from
+from rxws.rx.loop_thread import LoopThread
+from rxws.rx.scheduler import when_subscribed
+
+T = TypeVar("T")
+
+NOTHING: Final = object()
+"""What is kept while no message is."""
+
+BESIDE_OTHERS: Final = "To read beside others, iterate over rxws.operators.to_async_iterable(socket.incoming)."
+SECOND_READER: Final = (
+    "socket.receive() or `async for` is waiting for the next message of this socket, and reads it alone: "
+    f"another reader may come when it has got that message. {BESIDE_OTHERS}"
+)
+SUBSCRIBED: Final = (
+    "socket.receive() and `async for` read a socket alone, and socket.incoming has a subscriber: "
+    f"dispose that subscription first. {BESIDE_OTHERS}"
+)
+
+
+class Owner(Source, Protocol):
+    """Who holds what comes while nobody reads."""
+
+    @property
+    def thread(self) -> LoopThread:
+        """Where it is read."""
+        ...
+
+
+class Incoming(Hot[T]):
+    """Emits what the peer sends, to those who are subscribed when it comes; completes when the socket closes.
+
+    Nothing is lost before the first subscriber and between two: reading is held while nobody is subscribed. After
+    `want()` messages that nobody is there for are dropped. An observer that raises does not keep an item from the
+    others; what it raised goes to `errors`. It never fails.
+
+    Subscribing raises `RuntimeError` while its cursor waits for a message.
+    """
+
+    def __init__(self, owner: Owner, on_raise: Callable[[Exception], object]) -> None:
+        self.readers = self._broadcast = Readers[T](owner, on_raise)
+        self.emit = self.readers.emit  # Broadcast.emit
+
+    def want(self) -> None:
+        """Let messages come, whether or not anyone is subscribed, until the cursor is used."""
+        self.readers.want()
+
+    def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+        """Let somebody see, before the others, who does not count as a reader."""
+        return self.readers.subscribe(Monitor(self.readers, observer), first=True)
+
+    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
+        return self.readers.admit(observer)
+
+
+class Readers(Broadcast[T]):
+    """The observers of an `Incoming`. It holds reading while there are none, unless messages are wanted anyway."""
+
+    __slots__ = ("_cursor", "_owner", "_wanted", "held", "kept", "repeats")
+
+    def __init__(self, owner: Owner, on_raise: Callable[[Exception], object]) -> None:
+        super().__init__(on_raise)
+        self._owner = owner
+        self._cursor: Cursor[T] | None = None
+        self._wanted = False
+        self.held = True
+        """Whether reading is held because nobody reads."""
+        self.kept: Any = NOTHING
+        """A message that the cursor was handed for one who did not take it: it is the next reader's."""
+        self.repeats = False
+        """Whether what was kept is emitted, which was seen when it came."""
+
+    @property
+    def cursor(self) -> Cursor[T]:
+        """The reader that asks for each message."""
+        if self._cursor is None:
+            self._cursor = Cursor(self)
+        return self._cursor
+
+    @property
+    def present(self) -> bool:
+        """Whether anyone reads."""
+        return any(type(observer) is not Monitor for observer in self.observers)
+
+    def admit(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+        """Add a reader, unless the cursor waits."""
+        self.check_cursor()
+        if self.stopped and self.kept is not NOTHING:
+            observer.on_next(self.take())
+        return self.subscribe(observer)
+
+    def check_cursor(self) -> None:
+        """Raise `RuntimeError` if the cursor waits, and reads alone."""
+        if self._cursor is not None and self._cursor.waits:
+            raise RuntimeError(SECOND_READER)
+
+    def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
+        """Add an observer, before the others if `first`; after the end it gets just that."""
+        subscription = super().subscribe(observer, first=first)
+        self._changed()
+        return subscription
+
+    def remove(self, observer: abc.ObserverBase[T]) -> None:
+        """Forget an observer, if it is there."""
+        super().remove(observer)
+        self._changed()
+
+    def want(self) -> None:
+        """Let messages come, whether or not anyone reads, unless the cursor does."""
+        if self._cursor is None or not self._cursor.waits:
+            self._wanted = True
+            self._follow()
+
+    def join(self, cursor: Cursor[T]) -> None:
+        """Let the cursor read, in sequence: what comes when it does not waits."""
+        self._wanted = False
+        self.subscribe(cursor)
+
+    def take(self) -> Any:
+        """Give what was kept, or `NOTHING`."""
+        message, self.kept = self.kept, NOTHING
+        return message
+
+    def end(self, error: Exception | None = None) -> None:
+        """Complete, or fail, behind what was kept."""
+        self._give()
+        super().end(error)
+
+    def _changed(self) -> None:
+        thread = self._owner.thread
+        if thread.here():
+            self._follow()
+        else:
+            when_subscribed(lambda: thread.run(self._follow))
+
+    def _follow(self) -> None:
+        """Hold reading when the last reader has left, and let it go on when one is there."""
+        held = not (self._wanted or self.present)
+        if held is self.held or self.stopped:
+            return
+        if held:
+            self.held = True
+            self._owner.hold()
+        elif self.kept is not NOTHING:
+            self._owner.thread.loop.call_soon(self._give)
+        else:
+            self.held = False
+            self._owner.release()
+
+    def _give(self) -> None:
+        """Emit what was kept, if anyone is there for it; what came later follows."""
+        if self.kept is not NOTHING and not self.stopped and (self._wanted or self.present):
+            self.repeats = True
+            try:
+                notify_from(self._owner, self.emit, self.take())
+            finally:
+                self.repeats = False
+                self._follow()
+
+
+class Monitor(abc.ObserverBase[T]):
+    """An observer that sees every message once, and does not count as a reader."""
+
+    __slots__ = ("_observer", "_readers")
+
+    def __init__(self, readers: Readers[T], observer: abc.ObserverBase[T]) -> None:
+        self._readers = readers
+        self._observer = observer
+
+    def on_next(self, value: T) -> None:
+        """Show a message."""
+        if not self._readers.repeats:
+            self._observer.on_next(value)
+
+    def on_error(self, error: Exception) -> None:
+        """Show the end."""
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        """Show the end."""
+        self._observer.on_completed()
+
+
+class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
+    """Iterates over what the peer sends: it asks for one message at a time, and ends when the socket closes.
+
+    Reading is held while it is not asked. It outlives whoever waits: when that is cancelled, by a timeout, say, a
+    message that was on its way to it stays for the next reader, of whichever kind. One task may wait at a time, and
+    nobody else may read meanwhile: a second reader gets a `RuntimeError`.
+    """
+
+    __slots__ = ("_readers", "_waiter")
+
+    def __init__(self, readers: Readers[T]) -> None:
+        self._readers = readers
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether anyone waits for a message."""
+        return self._waiter is not None
+
+    async def __anext__(self) -> T:
+        readers = self._readers
+        readers.check_cursor()
+        if readers.present:
+            raise RuntimeError(SUBSCRIBED)
+        if readers.kept is NOTHING and not readers.stopped:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                readers.join(self)
+                await self._waiter
+            finally:
+                self._waiter = None
+                readers.remove(self)
+        message = readers.take()
+        if message is NOTHING:
+            raise StopAsyncIteration
+        return cast("T", message)
+
+    # What it waits for
+
+    def on_next(self, value: T) -> None:
+        """Keep the message for whoever waits, or comes next."""
+        self._readers.kept = value
+        self._readers.remove(self)
+        self._wake()
+
+    def on_error(self, error: Exception) -> None:
+        """Wake whoever waits: nothing more comes."""
+        self._wake()
+
+    def on_completed(self) -> None:
+        """Wake whoever waits: nothing more comes."""
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
