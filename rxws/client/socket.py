@@ -43,7 +43,8 @@ class ClientWebSocket(WebSocket[In, Out]):
         `subscribe` is sent for the first subscriber and again whenever a connection opens, `unsubscribe` when the last
         one leaves, if there is a connection then; both are messages, or functions that make them. Emits the messages
         that `matches`. Completes when the socket closes; fails if `matches`, or `subscribe`, raises, and other topics
-        go on. May be subscribed again after its end, with `retry` or `repeat`, say. Memory: none of its own.
+        go on. May be subscribed again after its end, with `retry` or `repeat`, say. While it has a subscriber it is a
+        reader of the socket, see `receive`. Memory: none of its own.
         """
         return MultiplexedTopic[In](self._life, self._states, subscribe, unsubscribe, matches)
 
@@ -56,6 +57,9 @@ class ClientWebSocket(WebSocket[In, Out]):
         `TimeoutError` after `timeout` seconds, with `ConnectionLost` as soon as it is known that the message was not
         delivered, or that the socket has closed, with `EncodeError` if the message cannot be sent. Raises `TypeError`
         or `ValueError` for a `timeout` that is not a positive number.
+
+        It is a reader of the socket while it waits, see `receive`: what else comes then is not kept for others. What
+        comes between two requests waits for the next reader, and after 64 KiB of it nothing is read.
         """
         return request(self._life, message, matches, timeout)
 

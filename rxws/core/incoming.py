@@ -15,7 +15,7 @@ from rxws.rx.scheduler import when_subscribed
 
 T = TypeVar("T")
 
-NOTHING: Final = object()
+NOTHING_READ: Final = object()
 """What is kept while no message is."""
 
 BESIDE_OTHERS: Final = "To read beside others, iterate over rxws.operators.to_async_iterable(socket.incoming)."
@@ -29,12 +29,12 @@ SUBSCRIBED: Final = (
 )
 
 
-class Owner(Source, Protocol):
-    """Who holds what comes while nobody reads."""
+class MessageSource(Source, Protocol):
+    """Where messages come from. It is held while nobody reads them."""
 
     @property
     def thread(self) -> LoopThread:
-        """Where it is read."""
+        """Where they are read."""
         ...
 
 
@@ -48,7 +48,7 @@ class Incoming(Hot[T]):
     Subscribing raises `RuntimeError` while its cursor waits for a message.
     """
 
-    def __init__(self, owner: Owner, on_raise: Callable[[Exception], object]) -> None:
+    def __init__(self, owner: MessageSource, on_raise: Callable[[Exception], object]) -> None:
         self.readers = self._broadcast = Readers[T](owner, on_raise)
         self.emit = self.readers.emit  # Broadcast.emit
 
@@ -69,14 +69,14 @@ class Readers(Broadcast[T]):
 
     __slots__ = ("_cursor", "_owner", "_wanted", "held", "kept", "repeats")
 
-    def __init__(self, owner: Owner, on_raise: Callable[[Exception], object]) -> None:
+    def __init__(self, owner: MessageSource, on_raise: Callable[[Exception], object]) -> None:
         super().__init__(on_raise)
         self._owner = owner
         self._cursor: Cursor[T] | None = None
         self._wanted = False
         self.held = True
         """Whether reading is held because nobody reads."""
-        self.kept: Any = NOTHING
+        self.kept: Any = NOTHING_READ
         """A message that the cursor was handed for one who did not take it: it is the next reader's."""
         self.repeats = False
         """Whether what was kept is emitted, which was seen when it came."""
@@ -96,7 +96,7 @@ class Readers(Broadcast[T]):
     def admit(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Add a reader, unless the cursor waits."""
         self.check_cursor()
-        if self.stopped and self.kept is not NOTHING:
+        if self.stopped and self.kept is not NOTHING_READ:
             observer.on_next(self.take())
         return self.subscribe(observer)
 
@@ -128,8 +128,8 @@ class Readers(Broadcast[T]):
         self.subscribe(cursor)
 
     def take(self) -> Any:
-        """Give what was kept, or `NOTHING`."""
-        message, self.kept = self.kept, NOTHING
+        """Give what was kept, or `NOTHING_READ`."""
+        message, self.kept = self.kept, NOTHING_READ
         return message
 
     def end(self, error: Exception | None = None) -> None:
@@ -152,7 +152,7 @@ class Readers(Broadcast[T]):
         if held:
             self.held = True
             self._owner.hold()
-        elif self.kept is not NOTHING:
+        elif self.kept is not NOTHING_READ:
             self._owner.thread.loop.call_soon(self._give)
         else:
             self.held = False
@@ -160,7 +160,7 @@ class Readers(Broadcast[T]):
 
     def _give(self) -> None:
         """Emit what was kept, if anyone is there for it; what came later follows."""
-        if self.kept is not NOTHING and not self.stopped and (self._wanted or self.present):
+        if self.kept is not NOTHING_READ and not self.stopped and (self._wanted or self.present):
             self.repeats = True
             try:
                 notify_from(self._owner, self.emit, self.take())
@@ -216,7 +216,7 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
         readers.check_cursor()
         if readers.present:
             raise RuntimeError(SUBSCRIBED)
-        if readers.kept is NOTHING and not readers.stopped:
+        if readers.kept is NOTHING_READ and not readers.stopped:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 readers.join(self)
@@ -225,7 +225,7 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
                 self._waiter = None
                 readers.remove(self)
         message = readers.take()
-        if message is NOTHING:
+        if message is NOTHING_READ:
             raise StopAsyncIteration
         return cast("T", message)
 

@@ -95,8 +95,8 @@ def accept(request: web.Request, **options: Any) -> Any:
     """Open a socket in an aiohttp handler of your own, after whatever has to come before.
 
     `async with accept(request) as socket:` leaves the block with a flush and 1000; a block that raises closes with
-    1011 and raises on, unless it raised a `Close`. The handler returns `socket.response`. Frames that arrive before
-    `socket.incoming` is subscribed wait.
+    1011 and raises on, unless it raised a `Close`. The handler returns `socket.response`. What comes while nobody reads
+    waits.
 
     Raises what `websocket` answers: `web.HTTPUpgradeRequired`, `HTTPBadRequest`, `HTTPMethodNotAllowed`,
     `HTTPVersionNotSupported`, `HTTPForbidden`, `HTTPServiceUnavailable`, and `HTTPBadRequest` if the client has left;
