@@ -65,8 +65,7 @@ def connect(
     arrived is emitted by `socket.undelivered`.
 
     Leaving the block sends what is queued, closes with 1000 and waits, within `close_timeout`; a block that raises
-    closes with 1011 and raises on, unless it closed the socket by raising a `Close`. What comes while nobody reads
-    waits.
+    closes with 1011 and raises on, unless it raised a `Close` that closed it. What comes while nobody reads waits.
 
     `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
     is an aiohttp `ClientSession` to share; otherwise one is made, and closed. `ssl`, `proxy`: as aiohttp's.

@@ -15,7 +15,7 @@ from rxws.rx.scheduler import when_subscribed
 
 T = TypeVar("T")
 
-NOTHING_READ: Final = object()
+NOT_KEPT: Final = object()
 """What is kept while no message is."""
 
 BESIDE_OTHERS: Final = "To read beside others, iterate over rxws.operators.to_async_iterable(socket.incoming)."
@@ -76,7 +76,7 @@ class Readers(Broadcast[T]):
         self._wanted = False
         self.held = True
         """Whether reading is held because nobody reads."""
-        self.kept: Any = NOTHING_READ
+        self.kept: Any = NOT_KEPT
         """A message that the cursor was handed for one who did not take it: it is the next reader's."""
         self.repeats = False
         """Whether what was kept is emitted, which was seen when it came."""
@@ -96,7 +96,7 @@ class Readers(Broadcast[T]):
     def admit(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Add a reader, unless the cursor waits."""
         self.check_cursor()
-        if self.stopped and self.kept is not NOTHING_READ:
+        if self.stopped and self.kept is not NOT_KEPT:
             observer.on_next(self.take())
         return self.subscribe(observer)
 
@@ -128,8 +128,8 @@ class Readers(Broadcast[T]):
         self.subscribe(cursor)
 
     def take(self) -> Any:
-        """Give what was kept, or `NOTHING_READ`."""
-        message, self.kept = self.kept, NOTHING_READ
+        """Give what was kept, or `NOT_KEPT`."""
+        message, self.kept = self.kept, NOT_KEPT
         return message
 
     def end(self, error: Exception | None = None) -> None:
@@ -152,7 +152,7 @@ class Readers(Broadcast[T]):
         if held:
             self.held = True
             self._owner.hold()
-        elif self.kept is not NOTHING_READ:
+        elif self.kept is not NOT_KEPT:
             self._owner.thread.loop.call_soon(self._give)
         else:
             self.held = False
@@ -160,7 +160,7 @@ class Readers(Broadcast[T]):
 
     def _give(self) -> None:
         """Emit what was kept, if anyone is there for it; what came later follows."""
-        if self.kept is not NOTHING_READ and not self.stopped and (self._wanted or self.present):
+        if self.kept is not NOT_KEPT and not self.stopped and (self._wanted or self.present):
             self.repeats = True
             try:
                 notify_from(self._owner, self.emit, self.take())
@@ -216,7 +216,7 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
         readers.check_cursor()
         if readers.present:
             raise RuntimeError(SUBSCRIBED)
-        if readers.kept is NOTHING_READ and not readers.stopped:
+        if readers.kept is NOT_KEPT and not readers.stopped:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 readers.join(self)
@@ -225,7 +225,7 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
                 self._waiter = None
                 readers.remove(self)
         message = readers.take()
-        if message is NOTHING_READ:
+        if message is NOT_KEPT:
             raise StopAsyncIteration
         return cast("T", message)
 

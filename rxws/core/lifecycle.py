@@ -11,7 +11,7 @@ from reactivex import Observable, abc
 
 from rxws.close import Close
 from rxws.core.connection import Connection
-from rxws.core.incoming import NO_MESSAGE, Incoming
+from rxws.core.incoming import NOT_KEPT, Incoming
 from rxws.core.log import SERVER, SocketLog
 from rxws.core.outgoing import Outgoing
 from rxws.core.phases import ConnectionPhase, Phased, SocketPhase
@@ -165,7 +165,7 @@ class Lifecycle(Phased):
     @property
     def unread(self) -> int:
         """Messages that wait for a reader, as far as the wires have read ahead."""
-        kept = self.incoming.readers.kept is not NO_MESSAGE
+        kept = self.incoming.readers.kept is not NOT_KEPT
         return kept + sum(connection.wire.unread for connection in self._connections)
 
     def beat(self) -> None:

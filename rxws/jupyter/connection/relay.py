@@ -13,7 +13,7 @@ from reactivex import Observable, Observer, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import NewThreadScheduler
 
-from rxws.core.incoming import NO_MESSAGE, Readers
+from rxws.core.incoming import NOT_KEPT, Readers
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.rx.broadcast import Broadcast, HotObservable
 from rxws.rx.foreign import call
@@ -157,7 +157,7 @@ class Bridge(Downstream):
         return subscribe_there(self._source, self._home, observer, self._under_way)
 
     def _under_way(self) -> Iterator[Any]:
-        if self.readers.kept is not NO_MESSAGE:
+        if self.readers.kept is not NOT_KEPT:
             yield self.readers.take()
         if self._crossing is not None:
             yield from self._crossing.drain() if self._holds else self._crossing.waiting()
