@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import reactivex
-from reactivex import Observable
+from reactivex import Observable, Observer
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -708,3 +708,18 @@ async def test_close_within_a_message() -> None:
     peer.send("b")
     assert (await ended(socket)).code == 4003
     assert log == [("incoming", "a"), "incoming|"]
+
+
+async def test_failure_wakes_who_waits() -> None:
+    """Were `incoming` to fail, who watches would see it, and who waits for a message would go on."""
+    socket, peer = serve(lambda socket: None)
+    waiting = asyncio.create_task(socket.receive())
+    seen: list[Exception] = []
+    incoming = socket._life.incoming
+    incoming.monitor(Observer(on_error=seen.append))
+    await turns()
+    incoming.end(error := ValueError("never"))
+    assert seen == [error]
+    peer.drop()
+    with pytest.raises(rxws.Close):
+        await waiting

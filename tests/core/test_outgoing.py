@@ -11,7 +11,7 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.wire import Frame
+from rxws.core.wire import Frame, Text
 from rxws.options import check
 from rxws.rx import loop_thread as threads
 from rxws.testing import MemoryWire, serve
@@ -404,3 +404,21 @@ async def test_one_connection_message() -> None:
     peer.congested = False
     await ended(socket)
     assert peer.sent == ["a"]
+
+
+async def test_frame_that_is_made_already() -> None:
+    """A message whose frame is made already meets the policies, too, and goes nowhere after the end."""
+
+    def refuse(message: Any) -> Any:
+        raise KeyError(message)
+
+    socket, peer = serve(lambda incoming: incoming, overflow=rxws.latest_by(refuse))
+    log = watch(errors=socket.errors)
+    outgoing = socket._life.outgoing
+    outgoing.send("a", Text(b"a", "a"))
+    await turns()
+    assert [type(error) for _, error in log] == [KeyError]
+    peer.drop()
+    await ended(socket)
+    outgoing.send("b", Text(b"b", "b"))
+    assert (peer.sent, len(log)) == ([], 3)

@@ -95,3 +95,26 @@ async def test_brief_sockets_are_told_that_it_is_full() -> None:
     assert len([error for error in told if isinstance(error, OverflowError)]) == 2
     assert [await anext(iterator) for _ in range(1024)][-1] == "1024"
     await iterator.aclose()
+
+
+async def test_one_task_waits_at_a_time() -> None:
+    """A second task that asks for the next item, while one waits, is told what to do."""
+    source = Subject[str]()
+    items: Any = rxops.to_async_iterable(source)
+    first = asyncio.create_task(anext(items))
+    await turns()
+    with pytest.raises(RuntimeError, match="give each its own"):
+        await anext(items)
+    source.on_next("a")
+    assert await first == "a"
+    source.on_next("b")
+    assert await items.asend(None) == "b"
+    await items.aclose()
+
+
+def test_iterable_that_is_never_asked() -> None:
+    """An iterable that nobody iterates over needs no event loop to go."""
+    source = Subject[str]()
+    items: Any = rxops.to_async_iterable(source)
+    del items
+    assert source.observers == []

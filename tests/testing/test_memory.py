@@ -179,3 +179,22 @@ async def test_ignored_messages() -> None:
     await turns()
     assert (socket.stats.received, peer.sent) == (0, [])
     peer.drop()
+
+
+async def test_message_within_a_message() -> None:
+    """What a peer sends while its message is handed on follows it."""
+    seen: list[str] = []
+
+    def handler(incoming: Any) -> None:
+        incoming.subscribe(answer)
+
+    def answer(message: str) -> None:
+        if message == "a":
+            peer.send("b")
+        seen.append(message)
+
+    socket, peer = serve(handler)
+    await turns()
+    peer.send("a", "c")
+    assert seen == ["a", "c", "b"]
+    peer.drop()
