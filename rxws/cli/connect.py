@@ -14,6 +14,7 @@ from typing import Any, Final
 from rxws.cli.line_editor import Line
 from rxws.cli.options import STATUS, LineSink, add_options, opened, run_command, send_first, status_of
 from rxws.cli.talk import COMMANDS, Talk
+from rxws.client.secrets import without_secrets
 from rxws.client.socket import ClientWebSocket
 from rxws.core.handler import room
 from rxws.recording.recorder import Recorder
@@ -55,7 +56,8 @@ async def _connect(options: argparse.Namespace) -> int:
     typed = sys.stdin.isatty() and not options.jsonl
     async with opened(options, heartbeat=5.0 if typed else 20.0) as socket:
         if options.jsonl:
-            recorder = Recorder(socket, {"url": options.url}, lambda recording: LineSink(recording, sys.stdout))
+            about = {"url": without_secrets(options.url)}
+            recorder = Recorder(socket, about, lambda recording: LineSink(recording, sys.stdout))
             work = _feed(socket, options.linger)
         else:
             recorder = None

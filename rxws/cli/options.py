@@ -12,6 +12,7 @@ from typing import Any, Final, TextIO, TypeVar
 import rxws
 from rxws.client.dial import check_url
 from rxws.client.socket import ClientWebSocket
+from rxws.core.log import escape
 from rxws.recording import Event, Recording
 from rxws.recording.lines import header_line, line
 
@@ -112,7 +113,7 @@ def status_of(close: rxws.Close, *, ours: bool) -> int:
 
 def fail(message: object, status: int = 1) -> int:
     """Say what is wrong, and give the exit status."""
-    print(f"rxws: {message}", file=sys.stderr)
+    print(f"rxws: {escape(str(message))}", file=sys.stderr)
     return status
 
 

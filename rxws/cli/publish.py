@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any, Final
 
+from rxws.core.log import escape
 from rxws.errors import EncodeError
 from rxws.topics.message import Unpublished
 from rxws.topics.publishing import publisher
@@ -51,4 +52,4 @@ def _run(options: argparse.Namespace) -> int:
 
 def _tell(what: str, failures: list[str]) -> None:
     failures.append(what)
-    print(what, file=sys.stderr)
+    print(escape(what), file=sys.stderr)

@@ -22,7 +22,9 @@ from rxws.cli.options import (
     send_first,
     status_of,
 )
+from rxws.client.secrets import without_secrets
 from rxws.client.socket import ClientWebSocket
+from rxws.core.log import escape
 from rxws.recording import record
 from rxws.recording.recorder import Recorder
 
@@ -59,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
 
 async def _record(options: argparse.Namespace) -> int:
     async with opened(options) as socket:
-        about = {"url": options.url}
+        about = {"url": without_secrets(options.url)}
         if options.output is None:
             recorder = Recorder(socket, about, lambda recording: LineSink(recording, sys.stdout))
         else:
@@ -83,7 +85,7 @@ async def _record(options: argparse.Namespace) -> int:
             progress.cancel()
             recorder.dispose()
     done = options.messages is not None and socket.stats.received >= options.messages
-    print(f"{_so_far(socket)}; closed {close.code} {close.reason}".rstrip(), file=sys.stderr)
+    print(f"{_so_far(socket)}; closed {close.code} {escape(close.reason)}".rstrip(), file=sys.stderr)
     return status_of(close, ours=ours or done)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import rxws
-from rxws.cli.terminal import Paint, pretty, printable, terminal_width
+from rxws.cli.terminal import Paint, pretty, terminal_width
 from rxws.client.socket import ClientWebSocket
+from rxws.core.log import escape
 
 COMMANDS: Final = "/ping  /close [CODE [REASON]]  /help  //text sends /text  Ctrl-D closes"
 
@@ -30,7 +31,7 @@ class Talk:
 
     def say(self, text: str, colour: str) -> None:
         """Show a remark."""
-        self.show(self._paint(printable(text), colour))
+        self.show(self._paint(escape(text), colour))
 
     def message(self, message: str | bytes) -> None:
         """Show what came."""

@@ -223,7 +223,10 @@ def _noting_answers(session: ClientSession) -> Any:
 
     async def refuse(_: ClientSession, __: SimpleNamespace, params: TraceRequestRedirectParams) -> None:
         response = params.response
-        target = response.url.join(URL(response.headers.get(hdrs.LOCATION, "")))
+        try:
+            target = response.url.join(URL(response.headers.get(hdrs.LOCATION, "")))
+        except ValueError:  # which is aiohttp's to say
+            return
         if _answer.get() is not None and response.url.scheme in SECURE and target.scheme not in SECURE:
             response.close()
             message = f"the server redirects to {without_secrets(target)}, which is not encrypted"

@@ -39,7 +39,7 @@ class Secrets:
             raw = [pair.partition("=")[2] for pair in parts.raw_query_string.split("&")]
             values = {value for value in (*raw, *parts.query.values()) if len(value) >= LEAST_SECRET}
             known = {parts.raw_query_string, parts.query_string, parts.raw_password, parts.password}
-            self._texts |= {text for text in known if text} | values
+            self._texts |= {text for text in known if text} | values | {repr(value)[1:-1] for value in values}
 
     def hide(self, text: str) -> str:
         """Leave the secrets out of a text, and the queries and passwords of all other URLs in it."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from contextlib import suppress
+from typing import Any, Final, cast
 
 from rxws.close import Close
 from rxws.errors import ConnectError, ConnectionLost, DecodeError, ProtocolError
@@ -54,24 +55,21 @@ class SocketLog:
         if not self._logger.isEnabledFor(level):
             return
         about = {"remote": self.remote, "path": self.path, "url": self.url}
-        known = {name: escape(text) for name, text in about.items() if text}
+        known = {name: text for name, text in about.items() if text}
         if known:
             message, args = f"{message} (%s)", (*args, " ".join(known.values()))
-        extra: dict[str, Any] = {"ws_event": event}
-        extra.update((f"ws_{name}", value) for name, value in (known | fields).items())
-        self._logger.log(level, message, *args, exc_info=error, extra=extra)
+        log_line(self._logger, level, message, *args, error=error, event=event, **known, **fields)
 
     def refused(self, reason: str, why: str = "", *, warn: bool = False) -> None:
         """Note a handshake that does not become a socket."""
         level = logging.WARNING if warn else logging.DEBUG
-        self.write(level, "refused", "refused: %s", escape(why) or reason, refusal=reason)
+        self.write(level, "refused", "refused: %s", why or reason, refusal=reason)
 
     def waiting(self, delay: float, because: Exception) -> None:
         """Note that a client tries again in so many seconds: at INFO, unless it is that a peer left."""
         left = isinstance(because, (Close, ConnectionLost)) and not isinstance(because, ConnectError)
         level = logging.DEBUG if left else logging.INFO
-        reason = escape(str(because))
-        self.write(level, "waiting", "%s; another attempt in %.1f s", reason, delay, delay=delay, because=reason)
+        self.write(level, "waiting", "%s; another attempt in %.1f s", because, delay, delay=delay, because=str(because))
 
     def opened(self, protocol: str | None, remote: str | None) -> None:
         """Note a connection, and to whom, unless a server's request said so."""
@@ -87,13 +85,13 @@ class SocketLog:
         self.write(
             logging.INFO if closed_by == "us" and close.code in POLICIES else logging.DEBUG,
             "closed",
-            "closed by %s after %.3f s: %r",
+            "closed by %s after %.3f s: %s",
             closed_by,
             counters.duration,
             close,
             closed_by=closed_by,
             code=close.code,
-            reason=escape(close.reason),
+            reason=close.reason,
             duration=counters.duration,
             received=counters.received,
             received_bytes=counters.received_bytes,
@@ -123,8 +121,8 @@ class SocketLog:
         self.write(
             logging.WARNING if blame_peer else logging.ERROR,
             "error",
-            "%r, which nobody observed",
-            error,
+            "%s, which nobody observed",
+            repr(error),
             error=error,
             error_type=type(error).__name__,
         )
@@ -139,10 +137,108 @@ class SocketLog:
             tally(self._errors, type(error).__name__)
 
 
+def log_line(
+    logger: logging.Logger,
+    level: int,
+    message: str,
+    *args: object,
+    error: BaseException | None = None,
+    **fields: object,
+) -> None:
+    """Write a line with `ws_` fields and the traceback of an error: all that rxws logs goes through here.
+
+    What a peer can have chosen, in the arguments, the fields and the texts of the error, is escaped.
+    """
+    if logger.isEnabledFor(level):
+        said = [arg if isinstance(arg, (int, float)) else escape(str(arg)) for arg in args]
+        extra = {f"ws_{name}": _escaped(value) for name, value in fields.items()}
+        logger.log(level, message, *said, exc_info=None if error is None else harmless(error), extra=extra)
+
+
 def escape(text: str) -> str:
     r"""Write control characters as escapes, so that a peer's text stays within its line and does nothing to a terminal.
 
     >>> print(escape("bye\r\n\x1b[2J é"))
     bye\r\n\x1b[2J é
     """
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def harmless(error: Any) -> Any:
+    r"""Return an error whose traceback may be written: itself, or a copy with its texts escaped.
+
+    The same holds for its causes, its notes, and the members of a group.
+
+    >>> harmless(ValueError("unknown \x1b[2J"))
+    ValueError('unknown \\x1b[2J')
+    """
+    chain = _connected(error)
+    if all(text.isprintable() for one in chain for text in _texts(one)):
+        return error
+    copies: dict[int, Any] = {}
+    for one in chain:
+        _copy(one, copies)
+    for one in chain:
+        copy = copies[id(one)]
+        copy.__cause__, copy.__context__ = (copies.get(id(other)) for other in (one.__cause__, one.__context__))
+        copy.__suppress_context__ = one.__suppress_context__
+    return copies[id(error)]
+
+
+def _connected(error: Any) -> list[Any]:
+    """List an error, its causes, and the members of groups, each once."""
+    found: dict[int, Any] = {}
+    left = [error]
+    while left:
+        one = left.pop()
+        if one is not None and id(one) not in found:
+            found[id(one)] = one
+            left += (one.__cause__, one.__context__, *_members(one))
+    return list(found.values())
+
+
+def _members(error: Any) -> tuple[Any, ...]:
+    return cast("Any", error).exceptions if isinstance(error, BaseExceptionGroup) else ()
+
+
+def _texts(error: Any) -> list[str]:
+    """Give what a traceback shows of one error: its text, its notes, the line of a `SyntaxError`."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "<its text could not be made>"
+    line = [error.text] if isinstance(error, SyntaxError) and error.text else []
+    return [text, *map(str, getattr(error, "__notes__", ())), *line]
+
+
+def _copy(error: Any, copies: dict[int, Any]) -> Any:
+    """Copy one error, with the members of a group."""
+    if id(error) in copies:
+        return copies[id(error)]
+    text, *notes = map(escape, _texts(error))
+    copy: Any
+    if members := _members(error):
+        copy = BaseExceptionGroup(escape(error.message), [_copy(one, copies) for one in members])
+    else:
+        copy = _alike(error, text)
+    copy.__notes__ = notes
+    copies[id(error)] = copy.with_traceback(error.__traceback__)
+    return copy
+
+
+def _alike(error: Any, text: str) -> Any:
+    """Make an error with another text: of the same class if that takes it, else of one that looks like it."""
+    kind = error.__class__
+    args = [*error.args, *([error.filename] if isinstance(error, OSError) and error.filename else [])]
+    with suppress(Exception):
+        copy = kind.__new__(kind, *map(_escaped, args))
+        copy.__dict__.update((name, _escaped(value)) for name, value in error.__dict__.items())
+        copy.args = tuple(map(_escaped, error.args))
+        if str(copy) == text:
+            return copy
+    named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    return type(kind.__name__, (Exception,), named)(text)
+
+
+def _escaped(value: Any) -> Any:
+    return escape(value) if isinstance(value, str) else value

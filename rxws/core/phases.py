@@ -9,6 +9,10 @@ import logging
 from enum import Enum
 from typing import Any, Final
 
+from rxws.core.log import log_line
+
+logger = logging.getLogger("rxws")
+
 
 class SocketPhase(Enum):
     """A socket, over all its connections."""
@@ -84,7 +88,7 @@ class Phased:
         before: Phase = self.phase
         self.phase = phase
         if phase not in TRANSITIONS[before]:
-            logging.getLogger("rxws").error("a fault of rxws: %r went from %s to %s", self, before, phase)
+            log_line(logger, logging.ERROR, "a fault of rxws: %s went from %s to %s", repr(self), before, phase)
 
     def advance(self, phase: Phase) -> None:
         """Enter a phase if it may come next: of two ends at a time the first one counts."""

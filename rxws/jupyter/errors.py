@@ -7,13 +7,15 @@ import traceback
 from types import TracebackType
 from typing import Any, Final
 
+from rxws.core.log import harmless
+
 FOREIGN: Final = ("rxws", "reactivex")
 """Packages whose frames say nothing about a cell."""
 
 
 def show_exception(error: Exception) -> None:
     """Show an exception below the present cell, with the traceback from the first line that is the notebook's own."""
-    shell = ipython_shell()
+    shell, error = ipython_shell(), harmless(error)
     trace = _own(error.__traceback__)
     if shell is None or trace is None:
         text = "".join(traceback.format_exception(type(error), error, trace))

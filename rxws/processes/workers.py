@@ -13,7 +13,7 @@ from multiprocessing.connection import wait
 from typing import Final
 
 from rxws.backoff import Backoff
-from rxws.core.log import SERVER
+from rxws.core.log import SERVER, log_line
 from rxws.processes.fork import HANDLED, Tell, fork
 
 RESTART_BACKOFF: Final = Backoff(initial=0.5, factor=2, maximum=30, jitter=lambda ceiling: ceiling, reset_after=10)
@@ -107,7 +107,7 @@ class Workers:
         worker.news = None
         worker.ready = worker.told.startswith(Tell.READY)
         if worker.ready:
-            SERVER.info("worker %d is ready", worker.pid, extra={"ws_event": "worker", "ws_pid": worker.pid})
+            log_line(SERVER, logging.INFO, "worker %d is ready", worker.pid, event="worker", pid=worker.pid)
             if self._ready is not None and not self._stops and all(worker.ready for worker in self._workers):
                 self._ready(worker.told.removeprefix(Tell.READY))
                 self._ready = None
@@ -130,9 +130,8 @@ class Workers:
         delay = RESTART_BACKOFF.delay(worker.failures - 1, RuntimeError()) if worker.failures else 0.0
         worker.due = now + delay
         worker.failures += 1
-        fields = {"ws_event": "worker", "ws_delay": delay}
         level = logging.ERROR if not worker.ready else logging.WARNING
-        SERVER.log(level, "a worker %s; another one starts in %.3g s", how, delay, extra=fields)
+        log_line(SERVER, level, "a worker %s; another one starts in %.3g s", how, delay, event="worker", delay=delay)
 
     def _stop(self) -> None:
         self._stops = max(self._stops, 1)
@@ -142,7 +141,7 @@ class Workers:
         while any(worker.pid is not None for worker in self._workers):
             self._look(deadline)
             if self._stops > 1 or time.monotonic() >= deadline:
-                SERVER.warning("workers that have not stopped are killed", extra={"ws_event": "worker"})
+                log_line(SERVER, logging.WARNING, "workers that have not stopped are killed", event="worker")
                 self._send(signal.SIGKILL)
                 deadline = time.monotonic() + 1
         _close(worker.news for worker in self._workers if worker.news is not None)

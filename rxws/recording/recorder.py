@@ -19,7 +19,7 @@ from rxws import codecs
 from rxws.checks import positive_int
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import escape
+from rxws.core.log import log_line
 from rxws.core.reports import News
 from rxws.core.socket import WebSocket
 from rxws.recording.event import SOCKET_LANES, Event, Kind, Recording
@@ -73,8 +73,8 @@ class Recorder(Disposable):
             except FATAL:
                 raise
             except BaseException as error:  # of the item's own methods: no subscriber's, nor the socket's
-                why = escape(described(error))
-                logger.error("the recording ends: an event of the lane %s cannot be recorded: %s", escape(lane), why)
+                message = "the recording ends: an event of the lane %s cannot be recorded: %s"
+                log_line(logger, logging.ERROR, message, lane, described(error))
         self.dispose()
 
     def _record_socket(self, life: Lifecycle) -> None:

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, Final
 
 from rxws.checks import positive_int
+from rxws.core.log import log_line
 from rxws.recording.event import Event, Recording
 from rxws.recording.lines import header_line, line
 
@@ -54,7 +55,7 @@ class FileSink:
         self._room -= len(text)
         if self._room < 0:
             self._push(_note(event.time, "the recording ends here: the file has reached its limit"))
-            logger.warning("%s has reached its limit: the recording ends", self._name)
+            log_line(logger, logging.WARNING, "%s has reached its limit: the recording ends", self._name)
             return False
         self._push(text)
         return not self._failed
@@ -66,7 +67,7 @@ class FileSink:
         try:
             closing.result(timeout)
         except TimeoutError:
-            logger.warning("a recording's disk is slow: it is written later")
+            log_line(logger, logging.WARNING, "a recording's disk is slow: it is written later")
 
     def _push(self, text: bytes) -> None:
         with self._changing:
@@ -87,7 +88,7 @@ class FileSink:
                 self._file.flush()
         except OSError as error:
             self._failed = True
-            logger.error("%s cannot be written: %s; the recording ends", self._name, error)
+            log_line(logger, logging.ERROR, "%s cannot be written: %s; the recording ends", self._name, error)
         with self._changing:
             self._waiting -= len(chunk)
 
@@ -96,7 +97,7 @@ class FileSink:
         try:
             self._file.close()
         except OSError as error:
-            logger.error("%s cannot be closed: %s", self._name, error)
+            log_line(logger, logging.ERROR, "%s cannot be closed: %s", self._name, error)
 
 
 def _note(time: float, text: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from copy import copy
 from threading import Lock
@@ -12,7 +13,7 @@ from reactivex import Observable
 
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import SERVER, SocketLog
+from rxws.core.log import SERVER, SocketLog, log_line
 from rxws.core.socket import WebSocket
 from rxws.rx.broadcast import Hot
 from rxws.stats import HubStats, tally
@@ -149,4 +150,5 @@ async def _end_of(life: Lifecycle) -> None:
 
 
 def _blame(stream: str, error: Exception) -> None:
-    SERVER.error("a subscriber of hub.%s raised %r", stream, error, exc_info=error, extra={"ws_event": "error"})
+    message = "a subscriber of hub.%s raised %s"
+    log_line(SERVER, logging.ERROR, message, stream, repr(error), error=error, event="error")

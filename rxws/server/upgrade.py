@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import logging
 import weakref
 from typing import Any, Final
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.log import SERVER, SocketLog
+from rxws.core.log import SERVER, SocketLog, log_line
 from rxws.core.socket import WebSocket
 from rxws.errors import ConnectionLost
 from rxws.options import Settings
@@ -163,9 +164,11 @@ def hub_of(request: web.Request) -> Hub | None:
     hub = request.config_dict.get(HUB)
     if hub is None and request.app not in _warned:
         _warned.add(request.app)
-        SERVER.warning(
+        log_line(
+            SERVER,
+            logging.WARNING,
             "rxws.setup(app) is missing: sockets will not be closed with 1001 at shutdown, limited, or counted",
-            extra={"ws_event": "setup"},
+            event="setup",
         )
     return hub
 

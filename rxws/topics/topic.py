@@ -14,6 +14,7 @@ from reactivex.subject import Subject
 from rxws.checks import positive_int
 from rxws.codecs import Codec
 from rxws.core.encoding import encode
+from rxws.core.log import log_line
 from rxws.errors import EncodeError
 from rxws.rx.broadcast import Hot
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
@@ -316,6 +317,6 @@ class Topics(Generic[T]):
 
 def _log(error: Exception) -> None:
     if isinstance(error, (Gap, TopicsError)):
-        logger.warning("%s", error, exc_info=error.__cause__)
+        log_line(logger, logging.WARNING, "%s", error, error=error.__cause__)
     else:
-        logger.error("%r, which nobody observed", error, exc_info=error)
+        log_line(logger, logging.ERROR, "%s, which nobody observed", repr(error), error=error)

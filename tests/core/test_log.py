@@ -1,11 +1,19 @@
+import ast
+import io
 import logging
+import traceback
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from reactivex import Observable
+from reactivex import operators as rxops
 
 import rxws
-from rxws.core.log import CLIENT, SERVER, SocketLog, escape
+from rxws.core.log import CLIENT, SERVER, SocketLog, escape, harmless, log_line
 from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import ended, turns
 
@@ -190,3 +198,204 @@ def test_waiting_level(because: Exception, level: int, caplog: pytest.LogCapture
     record = of(caplog, "waiting")
     assert record.levelno == level
     assert (vars(record)["ws_delay"], vars(record)["ws_because"]) == (1.5, str(because))
+
+
+# What others chose, in tracebacks
+
+
+class Own(Exception):
+    """An exception with a text of its own."""
+
+    def __init__(self, text: str, code: int) -> None:
+        super().__init__(code)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"own: {self.text}"
+
+
+class Strict(Exception):
+    """An exception that cannot be made without its own arguments."""
+
+    def __new__(cls, *, text: str) -> "Strict":
+        self = super().__new__(cls)
+        self.text = text
+        return self
+
+    def __init__(self, *, text: str) -> None:
+        super().__init__(text)
+
+
+class Broken(Exception):
+    """An exception that has no text."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def syntax_error(text: str) -> Exception:
+    return SyntaxError("wrong", ("<a peer>", 1, 1, text))
+
+
+def with_note(text: str) -> Exception:
+    error = ValueError("noted")
+    error.add_note(text)
+    return error
+
+
+def group_of(text: str) -> Exception:
+    return ExceptionGroup(text, [ValueError(text), ExceptionGroup("inner", [KeyError(text)])])
+
+
+def undecodable(text: str) -> Exception:
+    return UnicodeDecodeError("utf-8", b"\xff", 0, 1, text)
+
+
+KINDS = (
+    *(ValueError, KeyError, RuntimeError, lambda text: OSError(1, text, "a file"), syntax_error, undecodable),
+    *(lambda text: Own(text, 1), lambda text: Strict(text=text), lambda text: Broken(text), with_note, group_of),
+)
+TEXTS = st.text(min_size=1, max_size=30) | st.sampled_from(
+    ["\n", "\r", "\x1b[2J", "\x85", "\u2028", "\udc9b", "a\nERROR root"]
+)
+
+
+class Raw(logging.Formatter):
+    """A formatter that makes tracebacks itself, whatever a record has already."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.exc_text = None
+        return super().format(record)
+
+    def formatException(self, ei: Any) -> str:
+        return "".join(traceback.format_exception(*ei))
+
+
+def written(formatter: logging.Formatter, log: Any) -> str:
+    """Give what a handler writes of what is logged."""
+    stream, logger = io.StringIO(), logging.Logger("rxws.test")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter)
+    logger.addHandler(handler)
+    log(logger)
+    return stream.getvalue()
+
+
+def raised(error: Exception, cause: Exception | None) -> Exception:
+    """Raise an error, so that it has a traceback and a cause."""
+    try:
+        try:
+            if cause is not None:
+                raise cause
+        except Exception as caught:
+            raise error from caught
+        raise error
+    except Exception as caught:
+        return caught
+
+
+@pytest.mark.parametrize("formatter", [logging.Formatter(), Raw()], ids=["the usual", "its own"])
+@given(kind=st.sampled_from(KINDS), cause=st.none() | st.sampled_from(KINDS), text=TEXTS)
+def test_texts_of_errors_stay_within_their_line(formatter: logging.Formatter, kind: Any, cause: Any, text: str) -> None:
+    """Whatever the text of an error, its traceback has the lines of one with a plain text, and no control character."""
+
+    def lines(text: str) -> list[str]:
+        error = raised(kind(text), cause and cause(text))
+        line = written(formatter, lambda logger: log_line(logger, 40, "%s failed: %s", text, repr(error), error=error))
+        assert line.endswith("\n")
+        return line.removesuffix("\n").split("\n")
+
+    found, plain = lines(text), lines("plain")
+    assert [line for line in found if not line.replace("\t", "").isprintable()] == []
+    notes = sum(one in (syntax_error,) for one in (kind, cause))  # a copy has the line as a note
+    assert abs(len(found) - len(plain)) <= 4 * notes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_error_that_is_printable_is_itself(kind: Any) -> None:
+    """An error without control characters is in the record as it is."""
+    error = kind("text")
+    assert harmless(error) is error
+
+
+@given(kind=st.sampled_from(KINDS), text=TEXTS)
+def test_copy_of_an_error_is_like_it(kind: Any, text: str) -> None:
+    """A copy has the name of the class, the traceback, the cause, and, where that can be, the class."""
+    cause = kind(text)
+    error = raised(kind(text), cause)
+    copy = harmless(error)
+    assert type(copy).__name__ == type(error).__name__
+    assert (copy.__traceback__, copy.__suppress_context__) == (error.__traceback__, True)
+    assert type(copy.__cause__).__name__ == type(cause).__name__
+    assert isinstance(copy, type(error)) or type(error) in (SyntaxError, UnicodeDecodeError, Strict)
+    assert str(error.__cause__) if type(error) is not Broken else True, "the error itself is not changed"
+
+
+def test_causes_in_a_circle() -> None:
+    one, two = ValueError("\x1b"), ValueError("two")
+    one.__cause__, two.__cause__ = two, one
+    copy = harmless(one)
+    assert (str(copy), copy.__cause__.__cause__) == ("\\x1b", copy)
+
+
+class Tick(msgspec.Struct, tag=True):
+    price: float
+
+
+class Trade(msgspec.Struct, tag=True):
+    size: int
+
+
+async def test_peer_forges_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A codec repeats what a peer has sent, an operator what it got: neither makes a line, nor commands a terminal."""
+    evil = "x\n2026-01-01 00:00:00 INFO root logged in\x1b[2J"
+
+    def handler(incoming: Observable[Any]) -> Observable[Any]:
+        def fail(message: Any) -> Any:
+            raise ValueError(f"unknown {evil}")
+
+        return incoming.pipe(rxops.map(fail))
+
+    for codec, message in (
+        (rxws.codecs.msgspec(Tick | Trade), msgspec.json.encode({"type": evil}).decode()),
+        (None, "a"),
+    ):
+        socket, peer = serve(handler, **({"codec": codec} if codec else {}))
+        await turns()
+        peer.send(message)
+        await ended(socket)
+    first, second = (record for record in caplog.records if record.exc_info)
+    assert (first.levelname, second.levelname) == ("WARNING", "ERROR")
+    lines = "\n".join(logging.Formatter().format(record) for record in (first, second)).split("\n")
+    assert [line for line in lines if not line.isprintable() or line.startswith("2026")] == []
+    assert sum("root logged in\\x1b[2J" in line for line in lines) >= 2
+    assert second.exc_info is not None
+    assert isinstance(second.exc_info[1], ValueError)
+
+
+def test_all_logging_goes_through_one_function() -> None:
+    """No module of rxws calls a logger, or writes a traceback, but by `log_line`."""
+    root = Path(rxws.__file__).parent
+    calls = [
+        f"{path.relative_to(root)}:{node.lineno}"
+        for path in sorted(root.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("debug", "info", "warning", "error", "exception", "critical", "log")
+        and "log" in ast.unparse(node.func.value).lower()
+        and path.name != "log.py"
+    ]
+    assert calls == []
+
+
+def test_line_below_the_level_costs_nothing() -> None:
+    """A line whose level is off is not made."""
+
+    class Costly:
+        def __str__(self) -> str:
+            raise AssertionError("nobody reads it")
+
+    logger = logging.getLogger("rxws.server")
+    assert not logger.isEnabledFor(logging.DEBUG)
+    log_line(logger, logging.DEBUG, "%s", Costly())

@@ -12,6 +12,7 @@ from reactivex import abc
 from reactivex.disposable import Disposable
 
 from rxws import processes
+from rxws.core.log import log_line
 from rxws.core.wire import MESSAGE_WEIGHT, Binary, Text
 from rxws.rx.broadcast import Broadcast, Subscriber
 from rxws.rx.loop_thread import MAX_HANDED_OVER
@@ -73,7 +74,8 @@ class MemoryEngine:
         self._report = report
         self._epoch = time.time_ns()  # now, since processes that were forked before have positions of their own
         if processes.count > 1:
-            logger.warning("memory:// is this process alone, one of %d: use topics over NATS for all", processes.count)
+            message = "memory:// is this process alone, one of %d: use topics over NATS for all"
+            log_line(logger, logging.WARNING, message, processes.count)
 
     async def confirmed(self) -> None:
         """Return: all is kept."""
