@@ -75,8 +75,8 @@ class Settings:
     """Bytes waiting in `outgoing` at which `overflow` rules; every message counts as 64 bytes more than it has."""
 
     overflow: Overflow = "close"
-    """What a peer gets that reads too slowly: `"close"` (1013), `"drop_oldest"`, `"drop_newest"`, `"latest"`, or
-    `rxws.latest_by(key)`."""
+    """What a peer gets that reads too slowly: `"close"` (1013, seen if it reads on within `close_timeout`),
+    `"drop_oldest"`, `"drop_newest"`, `"latest"`, or `rxws.latest_by(key)`."""
 
     message_rate: float | None = None
     """Incoming messages per second, with a burst of as many; beyond, the socket closes with 1008."""

@@ -15,6 +15,7 @@ import rxws
 from rxws import codecs
 from rxws.cli.options import argument, fail, number_in, run_command
 from rxws.cli.terminal import Paint, pretty, printable
+from rxws.core.log import escape
 from rxws.recording import Event, Recording, read, replay
 from rxws.recording.plain import as_sent
 from rxws.recording.playback import check_speed
@@ -48,7 +49,7 @@ async def _print(recording: Recording, speed: float) -> int:
     margin = max(map(len, recording.lanes), default=0)
 
     def show(event: Event) -> None:
-        lane = paint(printable(f"{event.lane:>{margin}}"), "blue")
+        lane = paint(f"{escape(event.lane):>{margin}}", "blue")
         print(f"{event.time:>10.3f}  {lane}  {_shown(event, paint)}", flush=True)
 
     try:

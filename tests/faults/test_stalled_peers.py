@@ -1,6 +1,7 @@
 """Peers that do not read, do not answer, or only seem not to."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -10,7 +11,7 @@ from reactivex.subject import Subject
 
 import rxws
 from tests.faults.measures import descriptors, growing
-from tests.integration.raw import PING, PONG, Raw, raw
+from tests.integration.raw import BINARY, PING, PONG, Raw, raw
 from tests.integration.server import Server, serving
 from tests.streams import ended
 
@@ -53,6 +54,20 @@ async def test_unread_gigabyte_is_bounded(policy: Any, heartbeat: float | None, 
             assert code in {"close": (1013,)}.get(policy, (1000,) if heartbeat is None else (1006,))
             await eventually(lambda: descriptors() <= files + 1, 1)  # that of the peer itself
             del peer
+
+
+async def test_slow_peer_that_reads_on_too_late_sees_1006(eventually: Eventually) -> None:
+    """A slow peer that reads on when its deadline is over finds no close frame behind what was sent."""
+    handler = rxws.websocket(heartbeat=None, close_timeout=0.3)(lambda: Subject[Any]())
+    async with serving(handler) as server, raw(server.port, receive_buffer=4096) as peer:
+        socket = await push_a_gigabyte(server, eventually)
+        assert await ended(socket, 3) == rxws.Close(1013, "Too Slow")
+        seen: list[int] = []
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            async with asyncio.timeout(10):
+                while True:
+                    seen.append((await peer.receive())[0])
+        assert set(seen) <= {BINARY}
 
 
 async def stall(server: Server, eventually: Eventually) -> rxws.WebSocket[Any, Any]:

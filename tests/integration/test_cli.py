@@ -47,6 +47,13 @@ def server() -> Iterator[str]:
         return incoming.pipe(ops.map(lambda message: rxws.Close(4001, "go away")))
 
     @rxws.websocket
+    async def forger(incoming: Any) -> None:
+        raise rxws.Close(4001, "bye\nconnected\x1b[2J")
+
+    async def refusing(_: web.Request) -> web.Response:
+        return web.Response(status=403, text="no\nconnected\x1b[2J")
+
+    @rxws.websocket
     def feed(incoming: Any) -> Any:
         incoming.subscribe(seen.append)
         ticks = reactivex.interval(0.02)
@@ -55,8 +62,8 @@ def server() -> Iterator[str]:
     async def main() -> None:
         nonlocal stop
         app = web.Application()
-        for name, handler in (("shout", shout), ("greet", greet), ("rude", rude), ("feed", feed)):
-            app.router.add_get(f"/{name}", handler)
+        for handler in (shout, greet, rude, feed, forger, refusing):
+            app.router.add_get(f"/{handler.__name__}", handler)
         rxws.setup(app)
         runner = web.AppRunner(app)
         await runner.setup()
@@ -144,11 +151,12 @@ def test_large_file_is_sent_as_it_is_taken(server: str, tmp_path: Path) -> None:
 
 
 def test_jsonl_prints_a_recording_and_nothing_else(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
-    result = rxws_cli("connect", f"{server}/shout", "--jsonl", "--linger", "0.3", stdin="hello\n")
+    url = f"{server}/shout?token=SECRET"
+    result = rxws_cli("connect", url, "--jsonl", "--linger", "0.3", stdin="hello\n")
     assert (result.returncode, result.stderr) == (0, "")
     (tmp_path / "r.jsonl").write_text(result.stdout)
     recording = read(tmp_path / "r.jsonl")
-    assert recording.about["url"] == f"{server}/shout"
+    assert recording.about["url"] == f"{server}/shout", "the token is not for those who get the file"
     assert [(e.lane, e.data) for e in recording if e.kind == "next"] == [("outgoing", "hello"), ("incoming", "HELLO")]
     assert recording.lane("socket")[-2].data == rxws.Close()
 
@@ -238,12 +246,25 @@ def test_typed_line_stays_whole(server: str) -> None:
     assert (status, bool(before & termios.ICANON)) == (0, True)
 
 
+def test_what_others_chose_stays_within_its_line(rxws_cli: Cli, server: str) -> None:
+    """A reason, a refusal, a name of a lane: what a peer or a file says makes no line, and commands no terminal."""
+    for command in ("connect", "record"):
+        closed = rxws_cli(command, f"{server}/forger", stdin="x\n")
+        assert closed.returncode == 3
+        assert closed.stderr.splitlines()[-1].endswith("closed 4001 bye\\nconnected\\x1b[2J")
+    refused = rxws_cli("connect", f"{server}/refusing")
+    assert refused.stderr.splitlines() == [
+        "rxws: no connection: the server answered 403 in place of 101: 'no\\nconnected\\x1b[2J'"
+    ]
+
+
 # Recordings
 
 
 def test_a_feed_is_recorded_until_enough_has_come(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
     file = str(tmp_path / "feed.jsonl")
-    result = rxws_cli("record", f"{server}/feed", "-o", file, "--messages", "5", "--send", "subscribe")
+    url = f"{server}/feed?token=SECRET"
+    result = rxws_cli("record", url, "-o", file, "--messages", "5", "--send", "subscribe")
     assert (result.returncode, result.stdout) == (0, "")
     assert re.fullmatch(r"5 messages in, 0\.0 MB; 1 out; closed 1000\n", result.stderr)
     recording = read(file)
@@ -251,6 +272,7 @@ def test_a_feed_is_recorded_until_enough_has_come(rxws_cli: Cli, server: str, tm
         range(5)
     )
     assert recording.lane("outgoing")[0].data == "subscribe"
+    assert recording.about["url"] == f"{server}/feed"
 
 
 def test_recording_ends_whole(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
@@ -312,6 +334,16 @@ def test_odd_items_are_printed(rxws_cli: Cli, tmp_path: Path) -> None:
     result = rxws_cli("replay", str(tmp_path / "r.jsonl"))
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines() == ["     0.000  \\x1b[2J  {1}", f"     0.000  a  {deep}"]
+
+
+def test_names_of_lanes_are_printable(rxws_cli: Cli, tmp_path: Path) -> None:
+    """The names of lanes come from a file that somebody else may have made."""
+    write(Recording([Event(0.0, "a\x1b[2J\n", "next", "x")], ("a\x1b[2J\n",)), tmp_path / "made.jsonl")
+    for arguments in (["replay", "--speed=inf"], ["marbles"], ["marbles", "--svg=-"]):
+        shown = rxws_cli(arguments[0], str(tmp_path / "made.jsonl"), *arguments[1:])
+        assert shown.returncode == 0
+        assert all(line.replace("\t", "").isprintable() for line in shown.stdout.split("\n"))
+        assert not any(line.startswith("  x") for line in shown.stdout.split("\n"))
 
 
 def test_recording_is_served_from_its_start(rxws_cli: Cli, file: str) -> None:

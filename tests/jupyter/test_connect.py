@@ -173,6 +173,21 @@ async def test_a_close_that_a_subscriber_raises_closes(serve: Serve) -> None:
         assert await socket.closed == rxws.Close(4001, "enough")
 
 
+async def test_raised_error_commands_no_terminal(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a message says comes back in an exception, and is shown without its control characters."""
+
+    def fail(message: str) -> None:
+        raise ValueError(f"unknown: {message}")
+
+    async with connect(serve(shout).url()) as socket:
+        socket.incoming.subscribe(fail)
+        socket.outgoing.on_next("\x1b[2j\nforged")
+        await socket.incoming.pipe(ops.first())
+    shown = capsys.readouterr().err
+    assert "unknown: \\x1b[2J\\nFORGED" in shown
+    assert "\x1b[2J" not in shown
+
+
 async def test_unobserved_errors_are_shown(serve: Serve, capsys: pytest.CaptureFixture[str], eventually: Any) -> None:
     """Errors of the socket are shown unless they are observed."""
     async with connect(serve(shout).url(), codec=rxws.json) as socket:
