@@ -130,7 +130,7 @@ class Sheet:
             parts.append(_tick(self.place(time), time_of(time), y - 14))
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles" '
-            f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(text_of(told))}">\n'
+            f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(told)}">\n'
             f"<style>\n{STYLE}{GROUND * ground}</style>{''.join(parts)}</svg>\n"
         )
 
