@@ -164,6 +164,7 @@ async def test_what_is_not_written_is_not_made() -> None:
             raise AssertionError
 
     SocketLog(SERVER).write(logging.DEBUG, "error", "%s", Dear())
+    log_line(SERVER, logging.DEBUG, "%s", Dear())
 
 
 async def test_a_loss_has_its_cause(caplog: pytest.LogCaptureFixture) -> None:
