@@ -108,7 +108,7 @@ async def test_bad_frame_then_leave_ends_a_client(bad: bytes, leave: Callable[[R
         server.writer.write(unmasked)
         leave(Raw(server.reader, server.writer))
 
-    async with listening(script) as url, asyncio.timeout(5), rxws.connect(url, close_timeout=20) as socket:
+    async with listening(script) as url, asyncio.timeout(5), rxws.connect(url, close_timeout=1) as socket:
         close = await ended(socket, 3)
     assert close.code in ((1002, 1007, 1009) if leave is end_of_file else (1002, 1006, 1007, 1009))
 

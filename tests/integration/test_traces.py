@@ -9,6 +9,7 @@ import pytest
 from tests import traces
 
 
+@pytest.mark.since_aiohttp(3, 14, 0)  # whose parser feeds each message when it is there
 @pytest.mark.parametrize("name", traces.PARTS)
 def test_made_part_is_fresh(name: str) -> None:
     """In a process of its own, since the trace is that of the fast wire, on asyncio's event loop."""
