@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -11,6 +12,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
+
+from rxws.core.log import SERVER, log_line
+from rxws.recording.disk import end_thread, wait_for_disk
 
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -47,6 +51,7 @@ def fork(work: Callable[[Tell], object], ours: Iterable[int], alive: int, stop_t
     gone: then it stops as at SIGTERM, and is killed after `stop_timeout` seconds. SIGINT, which a terminal sends to all
     processes, is no matter of its own. Raises `OSError` if there cannot be another process.
     """
+    end_thread()
     _flush()
     read, write = os.pipe()
     os.set_blocking(read, False)
@@ -89,6 +94,8 @@ def _be(
         traceback.print_exc()
         tell.failed("".join(traceback.format_exception_only(error)).strip())
     finally:
+        if not wait_for_disk():
+            log_line(SERVER, logging.WARNING, "a recording's disk is slow: its last lines may be lost", event="worker")
         _flush()
         os._exit(status)
 

@@ -20,13 +20,14 @@ from typing import Any, Final, cast
 
 from rxws.close import Close
 from rxws.errors import DecodeError
+from rxws.recording.disk import wait_for_disk
 from rxws.recording.event import Event, Kind, RecordedError, Recording, Unreadable, name_of_error
 from rxws.rx.foreign import FATAL, described
 
 VERSION: Final = 1
 
 MAX_HEADER: Final = 1024 * 1024
-"""Bytes of a first line that are read: what is no recording may have no lines at all."""
+"""Bytes of a first line with its end: what is no recording may have no lines at all."""
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _dumps_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -39,7 +40,10 @@ def header_line(recording: Recording) -> str:
     '{"recording":1,"start":null,"lanes":["ticks"],"about":{"url":"ws://localhost/feed"}}'
     """
     start = None if recording.start is None else recording.start.isoformat()
-    return _line({"recording": VERSION, "start": start, "lanes": recording.lanes, "about": dict(recording.about)})
+    text = _line({"recording": VERSION, "start": start, "lanes": recording.lanes, "about": dict(recording.about)})
+    if len(text.encode()) >= MAX_HEADER:
+        raise ValueError(f"what a recording is of must be less than {MAX_HEADER} bytes of JSON, not {len(text)}")
+    return text
 
 
 def line(event: Event) -> str:
@@ -101,11 +105,14 @@ def write(recording: Recording, file: str | Path) -> None:
 def read(file: str | Path) -> Recording:
     """Open a recording. Its events are read from the file whenever it is iterated over. Memory: one line.
 
+    Blocks until what is recorded in this process is written, for a second at most.
+
     Raises `OSError` if there is no such file, `ValueError` if it is no recording or of a newer version; iterating
     raises `ValueError` at a line that is no event. A last line that is not whole, where a recorder was
     killed, is ignored.
     """
     path = Path(file)
+    wait_for_disk()
     with path.open("rb") as lines:
         first = lines.readline(MAX_HEADER)
     try:
@@ -132,6 +139,7 @@ class _Lines:
         self._path = path
 
     def __iter__(self) -> Iterator[Event]:
+        wait_for_disk()
         with self._path.open("rb") as lines:
             next(lines, None)
             for number, text in enumerate(lines, 2):

@@ -124,8 +124,9 @@ class Recorder(Disposable):
 
     def _stop(self) -> None:
         self._subscriptions.dispose()
-        with self._noting:
-            self._sink.close()
+        with self._noting:  # wait for an event that another thread notes now; none follows
+            pass
+        self._sink.close()
 
 
 class Kept(Recorder):
@@ -152,11 +153,15 @@ def record(
     `record({"ticks": ticks}, file)` subscribes to the Observables; `share` those that must not run twice. `about` goes
     into the header, besides what is known of the socket.
 
-    Times are the event loop's where one runs, so virtual ones in tests. A thread of its own writes and flushes what
-    is there, so a slow disk stalls no socket. Memory: at most 8 MiB of lines wait; what does not fit is counted in
-    the file, on the lane `recording`. At `max_bytes` the recording ends, and says so there too.
+    Times are the event loop's where one runs, so virtual ones in tests. The file is made at once. A thread writes it,
+    so a slow disk never stalls an event loop: the file is complete soon after the end, and `read` waits for that.
+    Memory: at most 8 MiB of lines wait; what does not fit is counted in the file, on the lane `recording`. At
+    `max_bytes` the recording ends, and says so there too.
 
-    Raises `OSError` if the file cannot be made.
+    A forked process, such as a worker of `rxws.run`, writes its events to a file of its own: `session.4711.jsonl`
+    beside `session.jsonl`, where 4711 is its process id.
+
+    Raises `OSError` if the file cannot be made, `TypeError` or `ValueError` if `about` is not JSON of less than 1 MiB.
     """
     codec = source._life.outgoing.codec if isinstance(source, WebSocket) else codecs.text  # pyright: ignore
     return Recorder(source, about or {}, lambda recording: FileSink(recording, file, max_bytes, plainly(codec)))

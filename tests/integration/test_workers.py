@@ -6,15 +6,17 @@ import asyncio
 import os
 import signal
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 import rxws
+from rxws.recording import read
 from tests.integration.broker import Broker
 from tests.integration.crew import Crew, crew
 
@@ -158,6 +160,38 @@ async def test_stopped_worker_is_replaced(tmp_path: Path, eventually: Eventually
         await eventually(lambda: pid not in {worker.pid for worker in running.workers} and len(running.workers) == 2)
         _, errors = await running.terminate()
         assert "a worker ended with status 0; another one starts in 0 s" in errors
+
+
+RECORDED = """
+from reactivex.subject import Subject
+from rxws.recording import record
+
+opened = Subject()
+record({{"opened": opened}}, "{directory}/opened.jsonl")
+
+@rxws.websocket
+def recorded(socket, outgoing):
+    number = id(socket)
+    record(socket, f"{directory}/socket-{{os.getpid()}}-{{number}}.jsonl")
+    opened.on_next(number)
+    outgoing.on_next(str(os.getpid()))
+
+app.router.add_get("/recorded", recorded)
+"""
+
+
+async def test_recordings_of_workers(tmp_path: Path, eventually: Eventually) -> None:
+    """Each worker goes on with a recording that was begun before, and its sockets' are whole when it ends."""
+    async with crew(tmp_path, RECORDED.format(directory=tmp_path)) as running, AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(rxws.connect(running.url + "recorded")) for _ in range(20)]
+        served = [await socket.incoming.pipe(ops.first()) for socket in sockets]
+        await running.terminate()
+    told = [(path.name.split(".")[1], event.data) for path in tmp_path.glob("opened.*.jsonl") for event in read(path)]
+    assert Counter(pid for pid, _ in told) == Counter(served)
+    assert list(read(tmp_path / "opened.jsonl")) == []
+    for pid, number in told:
+        *_, last = read(tmp_path / f"socket-{pid}-{number}.jsonl")
+        assert (last.lane, last.kind) == ("socket", "completed")
 
 
 FAILS = """

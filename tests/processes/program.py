@@ -8,6 +8,7 @@ PROGRAM = """
 import os, signal, sys, time
 from rxws.processes.workers import Workers
 
+{before}
 def note(text):
     print("ready:", len(text), end=" ")
     os.kill(os.getpid(), signal.SIGTERM)
@@ -25,8 +26,8 @@ finally:
 """
 
 
-def run(work: str) -> subprocess.CompletedProcess[str]:
-    """Run the program; `work` is what each of the workers does, and has `tell`."""
-    command = [sys.executable, "-W", "error", "-c", PROGRAM.format(work=work)]
+def run(work: str, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the program: `work` is what each worker does, and has `tell`; `before` is what the program does first."""
+    command = [sys.executable, "-W", "error", "-c", PROGRAM.format(work=work, before=before), *arguments]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
