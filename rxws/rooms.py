@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Hashable, Iterator
 from contextlib import suppress
-from threading import Lock, get_ident
+from threading import Lock
 from typing import Any, Generic, TypeVar, cast
 
 from reactivex import abc
@@ -79,7 +79,7 @@ class Rooms(Generic[T]):
     def publish(self, name: Hashable, value: T) -> None:
         """Hand a value to the members of a room; from any thread."""
         thread = self._thread
-        if thread is None or thread.ident == get_ident() or thread.loop.is_closed():
+        if thread is None or thread.here() or thread.loop.is_closed():
             members = self._occupied.get(name)
             if members is not None:
                 with sharing(value):

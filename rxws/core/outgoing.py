@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from threading import Lock, get_ident
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 from reactivex import abc
@@ -22,7 +22,7 @@ from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
 from rxws.rx.foreign import FATAL, as_error, call_all
 from rxws.rx.holds import current_source, socket_of
-from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
+from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread, running_loop
 from rxws.stats import Counters
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Outgoing(HotSubject[T]):
         returns: bool,
     ) -> None:
         self.is_stopped = False  # these first: what every message needs lies together in memory
-        self._ident = thread.ident
+        self._loop = thread.loop
         self.codec = codec
         self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
@@ -88,7 +88,7 @@ class Outgoing(HotSubject[T]):
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
-        if get_ident() != self._ident:
+        if running_loop() is not self._loop:
             if not self._thread.hand_over(self.on_next, value, limit=MAX_HANDED_OVER):
                 self._refuse(value)
             return
@@ -190,6 +190,9 @@ class Outgoing(HotSubject[T]):
 
     def send_on(self, connection: object, value: Any) -> None:
         """Send a message on this connection or not at all."""
+        self._thread.run(self._send_on, connection, value)
+
+    def _send_on(self, connection: object, value: Any) -> None:
         if not self.is_stopped:
             try:
                 item = encode(self.codec, value)
@@ -320,7 +323,7 @@ class Outgoing(HotSubject[T]):
 
         In another thread it is not asked, nor is a codec that is not pure.
         """
-        if by._ident != self._ident:
+        if by._loop is not self._loop:
             return False
         if by.codec is self.codec and isinstance(error, EncodeError):
             return True

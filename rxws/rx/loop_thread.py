@@ -1,4 +1,4 @@
-"""The event loop's thread: where everything of a socket happens, whoever calls."""
+"""The running event loop: where everything of a socket happens, whoever calls."""
 
 from __future__ import annotations
 
@@ -13,39 +13,42 @@ from rxws.rx.holds import Source, current_source, socket_of
 MAX_HANDED_OVER: Final = 16_384
 """Calls from other threads that may wait for the event loop of a socket."""
 
+running_loop: Final = asyncio._get_running_loop
+"""Return the event loop that runs in this thread, or `None`."""
+
 _lock = threading.Lock()
 
 Calls = deque[tuple[Callable[..., object], tuple[Any, ...], "Source | None"]]
 
 
 class LoopThread:
-    """Runs calls in the thread of the event loop, in the order in which each other thread made them.
+    """Runs calls in the running event loop, in the order in which each other thread made them.
 
-    A call that is made while a thread works on the item of a socket of this event loop stays in that socket's name.
+    A loop may run in one thread and then in another. Between two runs its own thread is as any other. A call that is
+    made while a thread works on the item of a socket of this event loop stays in that socket's name.
     """
 
-    __slots__ = ("_calls", "ident", "loop")
+    __slots__ = ("_calls", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.ident = threading.get_ident()
         self._calls: Calls | None = None
 
     def here(self) -> bool:
-        """Tell whether the caller is in the loop's thread."""
-        return threading.get_ident() == self.ident
+        """Tell whether the event loop runs, and the caller is in it."""
+        return running_loop() is self.loop
 
     def run(self, function: Callable[..., object], *args: Any) -> None:
-        """Call at once in the loop's thread, or soon from another; a closed loop ignores it."""
+        """Call at once in the running loop, or soon from elsewhere; a closed loop ignores it."""
         if self.here():
             function(*args)
         else:
             self.hand_over(function, *args)
 
     def hand_over(self, function: Callable[..., object], *args: Any, limit: int | None = None) -> bool:
-        """Call `function` in the loop's thread soon; `False` and no call if more than `limit` wait already."""
+        """Call `function` in the loop soon; `False` and no call if more than `limit` wait already."""
         source = current_source.get()
-        if source is not None and getattr(socket_of(source), "thread", self).ident != self.ident:
+        if source is not None and getattr(socket_of(source), "thread", self).loop is not self.loop:
             source = None  # it can neither be held nor told from here
         with _lock:
             if self._calls is None:
@@ -60,13 +63,22 @@ class LoopThread:
         return True
 
     def settle(self) -> None:
-        """Make the calls that the loop, which is closed by now, did not come to; what they raise is logged."""
-        calls = self._calls
-        while calls:
-            try:
-                _make_first(calls)
-            except Exception as error:
-                self.loop.call_exception_handler({"message": "a call from another thread failed", "exception": error})
+        """Make the calls that the loop, which is closed by now, did not come to; what they raise is logged.
+
+        To them it is as if the loop ran.
+        """
+        calls, running = self._calls, running_loop()
+        asyncio._set_running_loop(self.loop)
+        try:
+            while calls:
+                try:
+                    _make_first(calls)
+                except Exception as error:
+                    self.loop.call_exception_handler(
+                        {"message": "a call from another thread failed", "exception": error}
+                    )
+        finally:
+            asyncio._set_running_loop(running)
 
     def _schedule(self) -> None:
         try:

@@ -100,6 +100,17 @@ def test_settle(caplog: pytest.LogCaptureFixture) -> None:
     assert called == [1, 2]
 
 
+def test_settle_in_the_loop() -> None:
+    """To what is settled it is as if the loop ran: it happens then and there, and comes to an end."""
+    called: list[int] = []
+    loop = asyncio.new_event_loop()
+    thread = LoopThread(loop)
+    thread.hand_over(thread.run, called.append, 1)
+    loop.close()
+    thread.settle()
+    assert (called, thread.here()) == ([1], False)
+
+
 async def test_call_in_own_thread() -> None:
     """A call from the loop's own thread is made at once."""
     thread = LoopThread(asyncio.get_running_loop())
@@ -107,3 +118,43 @@ async def test_call_in_own_thread() -> None:
     thread.run(called.append, 1)
     assert (thread.here(), called) == (True, [1])
     assert await asyncio.to_thread(thread.here) is False
+
+
+def test_call_between_two_runs() -> None:
+    """In the loop's thread, but not in the running loop, a call waits; in another loop of that thread, too."""
+    called: list[int] = []
+
+    async def look() -> None:
+        assert thread.here()
+        thread.run(called.append, 2)
+
+    async def elsewhere() -> None:
+        assert not thread.here()
+        thread.run(called.append, 1)
+
+    with asyncio.Runner() as runner:
+        thread = LoopThread(runner.get_loop())
+        thread.run(called.append, 0)
+        assert (thread.here(), called) == (False, [])
+        asyncio.run(elsewhere())
+        assert called == []
+        runner.run(look())
+    assert sorted(called) == [0, 1, 2]
+
+
+def test_loop_in_another_thread() -> None:
+    """The loop is where it runs, not where it was made."""
+    loop = asyncio.new_event_loop()
+    thread = LoopThread(loop)
+    called: list[int] = []
+
+    async def look() -> None:
+        assert thread.here()
+        thread.run(called.append, 1)
+        assert called == [1]
+
+    worker = threading.Thread(target=loop.run_until_complete, args=(look(),))
+    worker.start()
+    worker.join()
+    loop.close()
+    assert called == [1]
