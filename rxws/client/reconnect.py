@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 
 from rxws.backoff import Backoff
@@ -108,8 +107,9 @@ class Reconnector:
     async def _replace(self, life: Lifecycle) -> None:
         """Open a successor while the present connection goes on; switch; close the old one.
 
-        The old one sends no more before the switch, so that order is kept, and is closed when all that was sent after
-        the switch has arrived: a subscription on the new connection is there before the one on the old is gone.
+        The old one sends no more before the switch, so that order is kept: if the peer does not confirm in time what
+        was sent, the old one stays. It is closed when all that was sent after the switch has arrived: a subscription on
+        the new connection is there before the one on the old is gone.
         """
         old = life.connection
         if old is None:
@@ -122,14 +122,18 @@ class Reconnector:
                 return
             wire, protocol = reach.result()
             old.advance(ConnectionPhase.RETIRING)
-            await self._arrival(life, old)
+            arrived = await self._arrival(life, old)
             if life.close_cause is not None:
                 return
+            if not arrived and old.phase is ConnectionPhase.RETIRING:
+                timeout = life.settings.close_timeout
+                raise TimeoutError(f"rotation given up: the peer has not confirmed within {timeout:g} s what was sent")
             new, reach = self._open(life, wire, protocol), None
             await self._arrival(life, new, life.outgoing.buffered[0])
             old.begin_closing(Close(), Close(), ConnectionPhase.LEAVING)
         except Exception as error:
             old.advance(ConnectionPhase.OPEN)
+            old.wire.wake()
             self._rotate_in_time()
             life.reports.note(error)
         finally:
@@ -138,11 +142,15 @@ class Reconnector:
                 reach.cancel()
                 reach.add_done_callback(_abort)
 
-    async def _arrival(self, life: Lifecycle, connection: Connection, more: int = 0) -> None:
-        with contextlib.suppress(TimeoutError):
+    async def _arrival(self, life: Lifecycle, connection: Connection, more: int = 0) -> bool:
+        """Wait until what was sent has arrived, or for the connection's end; tell whether that was in time."""
+        try:
             async with asyncio.timeout(life.settings.close_timeout):
                 assert connection.receipts is not None
                 await connection.receipts.arrival(more)
+        except TimeoutError:
+            return False
+        return True
 
     def _is_last(self, because: Exception) -> bool:
         limit = self._backoff.max_attempts

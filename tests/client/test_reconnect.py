@@ -483,6 +483,54 @@ async def test_rotation_keeps_order() -> None:
         assert (old.sent, new.sent) == (["1"], ["2"])
 
 
+async def test_rotation_given_up() -> None:
+    """If the peer does not confirm in time, the old connection stays, so that order is kept; the next rotation works."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), close_timeout=1) as socket:
+        log = watch(errors=socket.errors, undelivered=socket.undelivered)
+        await opened(socket)
+        dialer.peer.pongs = False
+        socket.outgoing.on_next("1")
+        await turns()
+        socket.rotate()
+        await turns()
+        socket.outgoing.on_next("2")
+        await asyncio.sleep(1.1)
+        old, new = dialer.wires
+        assert (old.sent, new.sent, old.close_sent, new.aborted) == (["1", "2"], [], None, True)
+        ((stream, error),) = log
+        assert (stream, type(error)) == ("errors", TimeoutError)
+        assert str(error) == "rotation given up: the peer has not confirmed within 1 s what was sent"
+        old.pongs = True
+        old.pong(old.pings[-1])
+        socket.rotate()
+        await reopened(socket)
+        socket.outgoing.on_next("3")
+        await turns(30)
+        assert (old.sent, old.close_sent, dialer.wires[2].sent) == (["1", "2"], rxws.Close(), ["3"])
+    assert log[1:] == ["errors|", "undelivered|"]
+
+
+async def test_peer_closes_while_it_confirms() -> None:
+    """If the peer closes instead, and does not leave, the successor takes over within `close_timeout`."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), close_timeout=1) as socket:
+        log = watch(errors=socket.errors, undelivered=socket.undelivered)
+        await opened(socket)
+        dialer.peer.pongs = False
+        socket.outgoing.on_next("1")
+        await turns()
+        socket.rotate()
+        await turns()
+        socket.outgoing.on_next("2")
+        dialer.wires[0].congested = True
+        dialer.wires[0].close(rxws.Close(1001))
+        await asyncio.sleep(1.1)
+        assert dialer.attempts == 2
+        assert [wire.sent for wire in dialer.wires] == [["1"], ["2"]]
+        assert log == [("undelivered", "1")]
+
+
 async def test_break_before_successor() -> None:
     """A connection that breaks while its successor is awaited is replaced as usual."""
     dialer = MemoryDialer()

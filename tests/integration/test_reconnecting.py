@@ -325,3 +325,39 @@ def test_sockets_do_what_the_simulation_of_them_does() -> None:
     for begin, end in ((0, 1), (1, 10), (10, 30), (30, 60), (60, 90)):
         assert sum(met[begin:end]) == pytest.approx(sum(expected[begin:end]), rel=0.2)
     assert sum(met[95:]) == 0
+
+
+async def test_rotation_from_a_slow_reader_keeps_order() -> None:
+    """What a server has not read yet is not overtaken by what is sent after a rotation."""
+    seen: list[str] = []
+    ready = asyncio.Event()
+
+    async def read_late(request: web.Request) -> web.WebSocketResponse:
+        peer = web.WebSocketResponse()
+        await peer.prepare(request)
+        seen.append("opened")
+        await ready.wait()
+        async for message in peer:  # aiohttp answers pings here
+            seen.append(message.data)
+        return peer
+
+    app = web.Application()
+    app.router.add_get("/", read_late)
+    async with running(app) as server, rxws.connect(server.url, reconnect=QUICK, close_timeout=0.2) as socket:
+        errors = watch(e=socket.errors)
+        await opened(socket)
+        for number in "123":
+            socket.outgoing.on_next(number)
+            socket.rotate()
+            await asyncio.sleep(0.3)
+        assert [type(error) for _, error in errors] == [TimeoutError] * 3
+        ready.set()
+        while "3" not in seen:
+            await asyncio.sleep(0.01)
+        socket.rotate()
+        await opened(socket, 1)
+        socket.outgoing.on_next("4")
+        while "4" not in seen:
+            await asyncio.sleep(0.01)
+    assert [entry for entry in seen if entry != "opened"] == ["1", "2", "3", "4"]
+    assert seen.count("opened") == 5
