@@ -68,7 +68,8 @@ class ClientWebSocket(WebSocket[In, Out]):
 
         In between, messages come from both, so that none is missed; of a feed that sends the same to each, some come
         twice. What is sent keeps its order: it waits until the peer has confirmed what was sent before. If the peer has
-        not within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`. From any thread. Raises `RuntimeError` on a socket without `reconnect`.
+        not within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`. From any thread. Raises
+        `RuntimeError` on a socket without `reconnect`.
         """
         if self._reconnector is None:
             raise RuntimeError("only a socket that comes back can rotate: connect(url, reconnect=rxws.Backoff())")

@@ -484,7 +484,7 @@ async def test_rotation_keeps_order() -> None:
 
 
 async def test_rotation_given_up() -> None:
-    """If the peer does not confirm in time, the old connection stays, so that order is kept; the next rotation works."""
+    """If the peer does not confirm in time, the old connection stays, so that order is kept; later a rotation works."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(), close_timeout=1) as socket:
         log = watch(errors=socket.errors, undelivered=socket.undelivered)
