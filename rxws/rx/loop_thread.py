@@ -6,9 +6,10 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any, Final
 
-from rxws.rx.holds import Source, current_source, socket_of
+from rxws.rx.holds import current_source, socket_of
 
 MAX_HANDED_OVER: Final = 16_384
 """Calls from other threads that may wait for the event loop of a socket."""
@@ -18,14 +19,15 @@ running_loop: Final = asyncio._get_running_loop
 
 _lock = threading.Lock()
 
-Calls = deque[tuple[Callable[..., object], tuple[Any, ...], "Source | None"]]
+Calls = deque[tuple[Callable[..., object], tuple[Any, ...], Context]]
 
 
 class LoopThread:
     """Runs calls in the running event loop, in the order in which each other thread made them.
 
-    A loop may run in one thread and then in another. Between two runs its own thread is as any other. A call that is
-    made while a thread works on the item of a socket of this event loop stays in that socket's name.
+    A loop may run in one thread and then in another. Between two runs its own thread is as any other. Each call is made
+    in the context (`ContextVar`s) of its caller. So one that is made while a thread works on the item of a socket of
+    this event loop stays in that socket's name.
     """
 
     __slots__ = ("_calls", "loop")
@@ -47,16 +49,16 @@ class LoopThread:
 
     def hand_over(self, function: Callable[..., object], *args: Any, limit: int | None = None) -> bool:
         """Call `function` in the loop soon; `False` and no call if more than `limit` wait already."""
-        source = current_source.get()
+        context, source = copy_context(), current_source.get()
         if source is not None and getattr(socket_of(source), "thread", self).loop is not self.loop:
-            source = None  # it can neither be held nor told from here
+            context.run(current_source.set, None)  # it can neither be held nor told from here
         with _lock:
             if self._calls is None:
                 self._calls = deque()
             calls = self._calls
             if limit is not None and len(calls) >= limit:
                 return False
-            calls.append((function, args, source))
+            calls.append((function, args, context))
             on_its_way = len(calls) > 1
         if not on_its_way:
             self._schedule()
@@ -99,11 +101,9 @@ class LoopThread:
 
 def _make_first(calls: Calls) -> None:
     """Make the first call, which is among those that wait until it has been made."""
-    function, args, source = calls[0]
-    token = current_source.set(source)
+    function, args, context = calls[0]
     try:
-        function(*args)
+        context.run(function, *args)
     finally:
-        current_source.reset(token)
         with _lock:
             calls.popleft()

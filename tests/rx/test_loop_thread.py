@@ -1,4 +1,5 @@
 import asyncio
+import contextvars
 import gc
 import threading
 import weakref
@@ -158,3 +159,21 @@ def test_loop_in_another_thread() -> None:
     worker.join()
     loop.close()
     assert called == [1]
+
+
+async def test_each_call_keeps_its_context() -> None:
+    """Calls of several threads that wait together are each made in the context of their caller."""
+    user = contextvars.ContextVar[str]("user", default="nobody")
+    thread, seen = LoopThread(asyncio.get_running_loop()), list[tuple[str, str]]()
+
+    def call(name: str) -> None:
+        user.set(name)
+        thread.run(lambda: seen.append((name, user.get())))
+
+    callers = [threading.Thread(target=call, args=(name,)) for name in ("alice", "bob", "carol")]
+    for caller in callers:
+        caller.start()
+        caller.join()
+    await turns()
+    assert seen == [("alice", "alice"), ("bob", "bob"), ("carol", "carol")]
+    assert user.get() == "nobody"
