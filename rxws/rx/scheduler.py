@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final, TypeVar, cast
 
 from reactivex import abc, typing
 from reactivex.disposable import BooleanDisposable, CompositeDisposable, Disposable, SingleAssignmentDisposable
+from reactivex.internal.basic import default_now
 from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.scheduler.scheduleditem import ScheduledItem
@@ -19,6 +21,9 @@ T = TypeVar("T")
 
 MAX_AT_ONCE: Final = 1000
 """Actions that run at once within one turn of the event loop; a source that never ends must not stop the loop."""
+
+LOOP_TIME: Final = timezone(timedelta(0), "UTC")
+"""The time zone of a scheduler's own times: UTC, but another object, which tells them from dates of the user's."""
 
 
 def loop_scheduler() -> LoopScheduler | None:
@@ -47,6 +52,10 @@ class LoopScheduler(AsyncIOScheduler):
 
     Operators behind a source that runs on a thread schedule from there: timed work goes to the event loop from any
     thread, immediate work stays in its own.
+
+    Operators compare times of `now`, and an event loop's timers go by a clock that nobody can set. So does `now`: it
+    is the wall clock's time when the scheduler was made, and what has passed since. Dates of the user's are compared
+    with the wall clock as it is when they are scheduled.
     """
 
     def __init__(self, thread: LoopThread) -> None:
@@ -55,14 +64,28 @@ class LoopScheduler(AsyncIOScheduler):
         self._at_once = 0
         self._left: list[tuple[_Immediate, BooleanDisposable]] | None = None
         """Actions that are left to run soon, while others run at once; `None` while none does."""
-        self._latest = CurrentThreadScheduler.singleton().now
-        """When the last action was scheduled to run at once, by the wall clock; never earlier than the one before."""
+        self._latest = default_now()
+        """When the last action was scheduled to run at once, by the wall clock; never earlier than one that waits."""
+        self._began = default_now().replace(tzinfo=LOOP_TIME) - timedelta(seconds=time.monotonic())
         self._virtual_now: Callable[[], datetime] | None = getattr(thread.loop, "now", None)
 
     @property
     def now(self) -> datetime:
-        """The wall clock's time, or the loop's own where that is virtual: such a loop has a `now`."""
-        return super().now if self._virtual_now is None else self._virtual_now()
+        """The time, unaffected by who sets the wall clock; the loop's own where that is virtual and has a `now`."""
+        if self._virtual_now is not None:
+            return self._virtual_now()
+        return self._began + timedelta(seconds=time.monotonic())  # uvloop's loop.time() stands still while it waits
+
+    def to_datetime(  # pyright: ignore[reportIncompatibleMethodOverride] - RxPY calls it on instances alone
+        self, value: typing.AbsoluteOrRelativeTime
+    ) -> datetime:
+        """Return when it is `value`, by this scheduler's clock; raises `TypeError` for a date without a time zone."""
+        date = super().to_datetime(value)
+        if date.tzinfo is None:
+            raise TypeError(f"{date} has no time zone: make dates with datetime.now(UTC), say, or date.astimezone()")
+        if date.tzinfo is LOOP_TIME or self._virtual_now is not None:
+            return date
+        return self.now + (date - default_now())
 
     def schedule(self, action: typing.ScheduledAction[T], state: T | None = None) -> abc.DisposableBase:
         """Run an action at once, after those that run already; or soon, if it is one too many.
@@ -71,9 +94,9 @@ class LoopScheduler(AsyncIOScheduler):
         call that began all this returns last, and what it returns goes there too. So that stands for all that is left.
         """
         current = CurrentThreadScheduler.singleton()
-        self._latest = max(self._latest, current.now)
-        item = _Immediate(self, action, state, self._latest)
         trampoline = current.get_trampoline()
+        self._latest = current.now if trampoline.idle() else max(self._latest, current.now)
+        item = _Immediate(self, action, state, self._latest)
         if not self._thread.here():
             trampoline.run(item)
             return item.disposable

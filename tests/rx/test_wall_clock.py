@@ -1,0 +1,187 @@
+"""The wall clock is set while pipelines run: time goes on."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import reactivex
+from reactivex import Observable
+from reactivex import operators as ops
+from reactivex.scheduler import CurrentThreadScheduler
+
+from rxws.recording import Event, Recording, replay
+from rxws.rx.loop_thread import LoopThread
+from rxws.rx.scheduler import LoopScheduler
+from rxws.testing import run, serve
+from tests.streams import ended, turns
+from tests.wall_clock import WallClock, wall_clock
+
+BOTH_LOOPS = True
+HOUR = 3600.0
+JUMPS = pytest.mark.parametrize("jump", [-HOUR, HOUR], ids=["back", "forward"])
+
+__all__ = ["wall_clock"]
+
+
+@JUMPS
+async def test_throttle_first(jump: float, wall_clock: WallClock) -> None:
+    """The window of `throttle_first` is neither longer nor shorter."""
+    _, peer = serve(lambda incoming: incoming.pipe(ops.throttle_first(0.2)))
+    peer.send("a")
+    wall_clock.put(jump)
+    peer.send("too early")
+    await asyncio.sleep(0.25)
+    peer.send("b")
+    await turns()
+    assert peer.sent == ["a", "b"]
+
+
+@JUMPS
+async def test_durations(jump: float, wall_clock: WallClock) -> None:
+    """What operators measure and keep for a time does not see the jump."""
+
+    def handler(incoming: Observable[str]) -> Observable[str]:
+        after = incoming.pipe(ops.time_interval(), ops.map(lambda item: f"after {item.interval.total_seconds():.1f}"))
+        kept = incoming.pipe(ops.take(3), ops.take_last_with_time(0.2), ops.map(lambda m: f"kept {m}"))
+        late = incoming.pipe(ops.delay(0.05), ops.map(lambda m: f"late {m}"))
+        ticks = reactivex.timer(0.02, 0.04).pipe(ops.take(3), ops.map(lambda n: f"tick {n}"))
+        return reactivex.merge(after, kept, late, ticks)
+
+    _, peer = serve(handler)
+    peer.send("a")
+    await asyncio.sleep(0.03)
+    wall_clock.put(jump)
+    await asyncio.sleep(0.27)
+    peer.send("b")
+    peer.send("c")
+    await asyncio.sleep(0.1)
+    assert peer.sent[0].startswith("after 0.0")
+    assert sorted(peer.sent[1:]) == sorted(
+        ["tick 0", "tick 1", "tick 2", "late a", "late b", "late c", "after 0.3", "after 0.0", "kept b", "kept c"]
+    )
+
+
+@JUMPS
+@pytest.mark.parametrize("first", ["scheduled", "jump"])
+async def test_dates(jump: float, first: str, wall_clock: WallClock) -> None:
+    """A date is due when the wall clock that it was made by shows it."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+    if first == "jump":
+        wall_clock.put(jump)
+    due = wall_clock.now() + timedelta(seconds=0.1)
+    log: list[str] = []
+    reactivex.timer(due).subscribe(lambda _: log.append("timer"), scheduler=scheduler)
+    scheduler.schedule_absolute(due.timestamp(), lambda *_: log.append("seconds"))
+    reactivex.of("delay").pipe(ops.delay(due)).subscribe(log.append, scheduler=scheduler)
+    reactivex.never().pipe(ops.take_until_with_time(due)).subscribe(
+        on_completed=lambda: log.append("take"), scheduler=scheduler
+    )
+    if first == "scheduled":
+        wall_clock.put(jump)
+    await asyncio.sleep(0.05)
+    assert log == []
+    await asyncio.sleep(0.15)
+    assert sorted(log) == ["delay", "seconds", "take", "timer"]
+
+
+async def test_dates_of_other_time_zones(wall_clock: WallClock) -> None:
+    """A date has a time zone; which one does not matter."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+    wall_clock.put(HOUR)
+    date = wall_clock.now()
+    moments = [scheduler.to_datetime(date), scheduler.to_datetime(date.astimezone()), scheduler.to_datetime(date)]
+    assert max(moments) - min(moments) < timedelta(seconds=1)
+    assert abs(scheduler.now - moments[0]) < timedelta(seconds=1)
+
+
+async def test_date_without_time_zone() -> None:
+    """Nobody can say when a date without a time zone is due, and the error says how to make another."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+    with pytest.raises(TypeError, match=r"2027-01-02 00:00:00 has no time zone: make dates with datetime\.now\(UTC\)"):
+        scheduler.schedule_absolute(datetime(2027, 1, 2), lambda *_: None)
+
+
+def test_dates_in_virtual_time() -> None:
+    """Virtual time begins in 1970, and so do its dates."""
+    due = datetime.fromtimestamp(0.3, UTC)
+    assert run(lambda: reactivex.timer(due).pipe(ops.map(str))) == "---(0 close 1000)"
+
+
+async def test_timestamps_are_of_the_wall_clock() -> None:
+    """What `timestamp` gives is the time of day, in UTC, and a codec can write it."""
+    _, peer = serve(lambda incoming: incoming.pipe(ops.timestamp(), ops.map(lambda item: item.timestamp.isoformat())))
+    peer.send("a")
+    await turns()
+    at = datetime.fromisoformat(str(peer.sent[0]))
+    assert at.utcoffset() == timedelta(0)
+    assert abs(datetime.now(UTC) - at) < timedelta(seconds=5)
+
+
+async def test_now_goes_on_in_threads(wall_clock: WallClock) -> None:
+    """A thread sees time go on while the event loop waits."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+
+    def measure() -> float:
+        began = scheduler.now
+        wall_clock.put(-HOUR)
+        while (passed := (scheduler.now - began).total_seconds()) < 0.05:
+            pass
+        return passed
+
+    assert 0.05 <= await asyncio.wait_for(asyncio.to_thread(measure), 5) < 1
+
+
+async def test_order_at_once(wall_clock: WallClock) -> None:
+    """Work of the event loop's scheduler and of RxPY's own runs in the order in which it was asked for."""
+    scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
+    log: list[str] = []
+    scheduler.schedule(lambda *_: log.append("before"))
+    wall_clock.put(-HOUR)
+
+    def action(*_: Any) -> None:
+        scheduler.schedule(lambda *_: log.append("ours"))
+        CurrentThreadScheduler.singleton().schedule(lambda *_: log.append("RxPY's"))
+
+    scheduler.schedule(action)
+    assert log == ["before", "ours", "RxPY's"]
+
+
+@JUMPS
+async def test_message_rate(jump: float, wall_clock: WallClock) -> None:
+    """The allowance of a peer grows by what has passed."""
+    socket, peer = serve(lambda incoming: incoming, message_rate=20)
+    for _ in range(20):
+        peer.send("a")
+    wall_clock.put(jump)
+    await asyncio.sleep(0.2)
+    for _ in range(3):
+        peer.send("a")
+    await turns()
+    assert len(peer.sent) == 23
+    for _ in range(20):
+        peer.send("a")
+    assert (await ended(socket)).code == 1008
+
+
+@JUMPS
+async def test_deadlines(jump: float, wall_clock: WallClock) -> None:
+    """Heartbeats and deadlines come when they are due."""
+    socket, _ = serve(lambda incoming: incoming, heartbeat=0.2)
+    wall_clock.put(jump)
+    await asyncio.sleep(0.1)
+    assert socket.stats.duration < 5
+    assert (await ended(socket, 2)).code == 1006
+    assert 0.3 < socket.stats.duration < 5
+
+
+@JUMPS
+async def test_replay(jump: float, wall_clock: WallClock, eventually: Callable[..., Any]) -> None:
+    """A recording is played at its own pace."""
+    played: list[int] = []
+    replay(Recording([Event(0.0, "a", "next", 1), Event(0.1, "a", "next", 2)]), "a").subscribe(played.append)
+    wall_clock.put(jump)
+    await asyncio.sleep(0.05)
+    assert played == [1]
+    await eventually(lambda: played == [1, 2], 2)
