@@ -56,7 +56,7 @@ def attach(
     if ws.closed:
         raise RuntimeError("this WebSocket is closed already")
     request: Any = getattr(ws, "_req", None)  # a server's; it has no public name
-    hub = hub_of(request) if isinstance(request, web.Request) else None
+    hub = hub_of(request)
     if isinstance(ws, web.WebSocketResponse):
         life = Lifecycle(settings, ws.ws_protocol, log=log_of(request, hub))
     else:

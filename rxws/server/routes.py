@@ -87,16 +87,17 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
 
 @overload
 def accept(
-    request: web.Request, *, codec: codecs.Codec[In, Any], **options: Unpack[ServerOptions]
+    request: web.BaseRequest, *, codec: codecs.Codec[In, Any], **options: Unpack[ServerOptions]
 ) -> AbstractAsyncContextManager[WebSocket[In, Any]]: ...
 @overload
-def accept(request: web.Request, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
-def accept(request: web.Request, **options: Any) -> Any:
+def accept(request: web.BaseRequest, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
+def accept(request: web.BaseRequest, **options: Any) -> Any:
     """Open a socket in an aiohttp handler of your own, after whatever has to come before.
 
     `async with accept(request) as socket:` leaves the block with a flush and 1000; a block that raises closes with
     1011 and raises on, unless it raised a `Close`. The handler returns `socket.response`. What comes while nobody reads
-    waits.
+    waits. On aiohttp's low-level server (`web.Server`), which has no application, nothing that `setup` gives is there:
+    the limit, the counts, and 1001 at shutdown.
 
     Raises what `websocket` answers: `web.HTTPUpgradeRequired`, `HTTPBadRequest`, `HTTPMethodNotAllowed`,
     `HTTPVersionNotSupported`, `HTTPForbidden`, `HTTPServiceUnavailable`, and `HTTPBadRequest` if the client has left;
@@ -106,7 +107,7 @@ def accept(request: web.Request, **options: Any) -> Any:
 
 
 @asynccontextmanager
-async def _accept(request: web.Request, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
+async def _accept(request: web.BaseRequest, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
     upgrade = Upgrade(request, settings)
     try:
         await upgrade.open()

@@ -25,13 +25,13 @@ MAX_PAIRS: Final = 32
 """Pairs of a foreign origin and a host that are told of, for each application: a stranger may make up many."""
 
 _warned = weakref.WeakSet[web.Application]()
-_foreign = weakref.WeakKeyDictionary[web.Application, set[tuple[str, str]]]()
+_foreign = weakref.WeakKeyDictionary[object, set[tuple[str, str]]]()
 
 
 class Upgrade:
     """One request on its way to become a socket."""
 
-    def __init__(self, request: web.Request, settings: Settings) -> None:
+    def __init__(self, request: web.BaseRequest, settings: Settings) -> None:
         self._request = request
         self._hub = hub_of(request)
         log = log_of(request, self._hub)
@@ -80,7 +80,7 @@ class Upgrade:
         log.refused(reason, (refusal.text or "").strip(), warn=foreign and _is_news(self._request))
 
 
-def check_handshake(request: web.Request, settings: Settings) -> Agreed:
+def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
     """Return what a handshake agrees on; raises the HTTP response that any other request deserves.
 
     RFC 6455, sections 4.2.1 and 4.2.2.
@@ -121,7 +121,7 @@ def check_handshake(request: web.Request, settings: Settings) -> Agreed:
     return Agreed(key, choose_protocol(offered, settings.protocols), deflate)
 
 
-def check_origin(request: web.Request, settings: Settings) -> None:
+def check_origin(request: web.BaseRequest, settings: Settings) -> None:
     """Raise 403 for a page that browsers may not connect from."""
     origin, host = request.headers.get(hdrs.ORIGIN), request.host
     if not admits(origin, host, settings.origins):
@@ -132,7 +132,7 @@ def check_origin(request: web.Request, settings: Settings) -> None:
         )
 
 
-def _of(request: web.Request, name: str) -> str:
+def _of(request: web.BaseRequest, name: str) -> str:
     """Give the lines of a header as one value (RFC 9110, section 5.3)."""
     return ", ".join(request.headers.getall(name, ())).strip()
 
@@ -149,9 +149,10 @@ def _upgrade_required(text: str, headers: dict[str, str] | None = None) -> web.H
     return web.HTTPUpgradeRequired(headers=also, text=f"{text}\n")
 
 
-def _is_news(request: web.Request) -> bool:
+def _is_news(request: web.BaseRequest) -> bool:
     """Return whether this pair of a foreign origin and a host is one of the first, and is seen for the first time."""
-    pairs = _foreign.setdefault(request.app, set())
+    where = request.app if isinstance(request, web.Request) else web.Server  # which stands for all low-level servers
+    pairs = _foreign.setdefault(where, set())
     pair = (request.headers[hdrs.ORIGIN], request.host)
     if pair in pairs or len(pairs) >= MAX_PAIRS:
         return False
@@ -159,8 +160,13 @@ def _is_news(request: web.Request) -> bool:
     return True
 
 
-def hub_of(request: web.Request) -> Hub | None:
-    """Find the hub of a request's application; warn once for an application that has none."""
+def hub_of(request: web.BaseRequest | None) -> Hub | None:
+    """Find the hub of a request's application; warn once for an application that has none.
+
+    A request of a low-level server (`web.Server`) has no application, and none of a client's response is there.
+    """
+    if not isinstance(request, web.Request):
+        return None
     hub = request.config_dict.get(HUB)
     if hub is None and request.app not in _warned:
         _warned.add(request.app)
@@ -173,7 +179,7 @@ def hub_of(request: web.Request) -> Hub | None:
     return hub
 
 
-def log_of(request: web.Request, hub: Hub | None) -> SocketLog:
+def log_of(request: web.BaseRequest, hub: Hub | None) -> SocketLog:
     """Make the log of a request's socket."""
     errors = None if hub is None else hub.errors_total
     return SocketLog(SERVER, remote=request.remote, path=request.rel_url.raw_path, errors=errors)

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 import websockets
 from aiohttp import web
+from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
@@ -54,6 +55,50 @@ async def test_failing_block_closes_1011(caplog: pytest.LogCaptureFixture) -> No
     assert [str(error) for error in seen] == ["in the block"]
     errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.name for record in errors] == ["aiohttp.server"]
+
+
+async def test_low_level_server(caplog: pytest.LogCaptureFixture) -> None:
+    """On aiohttp's low-level server, which has no application, everything works but what `setup` gives."""
+
+    @rxws.websocket
+    def shout(incoming: Observable[str]) -> Observable[str]:
+        return incoming.pipe(ops.map(str.upper))
+
+    async def handler(request: web.BaseRequest) -> web.StreamResponse:
+        match request.path:
+            case "/accept":
+                async with rxws.accept(request) as socket:
+                    await socket.incoming.pipe(ops.do_action(socket.outgoing.on_next))
+                return socket.response
+            case "/attach":
+                ws = web.WebSocketResponse()
+                await ws.prepare(request)
+                socket = rxws.attach(ws)
+                socket.incoming.subscribe(socket.outgoing)
+                await socket.closed
+                return ws
+            case _:
+                return await shout(request)
+
+    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"ws://127.0.0.1:{runner.addresses[0][1]}/"
+        for path, answer in ("accept", "hello"), ("attach", "hello"), ("websocket", "HELLO"):
+            async with rxws.connect(url + path) as client:
+                client.outgoing.on_next("hello")
+                assert await client.receive() == answer
+        for _ in range(2):
+            with pytest.raises(rxws.ConnectError) as error:
+                await rxws.connect(url + "accept", headers={"Origin": "https://evil.example"})
+            assert error.value.status == 403
+        left = await rxws.connect(url + "accept")
+    finally:
+        await runner.cleanup()
+    assert (await ended(left)).code in (1001, 1006)
+    refusals = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert ["evil.example" in record.getMessage() for record in refusals] == [True]
 
 
 async def test_a_wrong_option_is_a_clear_error() -> None:

@@ -119,12 +119,12 @@ def abandon(ws: ClientWebSocketResponse) -> None:
     release(ws)
 
 
-def asks_for_upgrade(request: web.Request) -> bool:
+def asks_for_upgrade(request: web.BaseRequest) -> bool:
     """Return whether aiohttp's parser took a request for one that asks to change the protocol, if that is known."""
     return getattr(cast("Any", request)._message, "upgrade", True)
 
 
-def drop_what_follows(request: web.Request, refusal: web.HTTPException) -> None:
+def drop_what_follows(request: web.BaseRequest, refusal: web.HTTPException) -> None:
     """Drop what came behind a handshake that is refused, and close after the answer: frames would be parsed as HTTP.
 
     A client has to wait for the answer (RFC 6455, section 4.1).
