@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from reactivex import abc
-
 from rxws.close import Close
-from rxws.rx.broadcast import Broadcast, HotObservable
+from rxws.rx.broadcast import Replaying
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +47,16 @@ class Closed:
 State = Connecting | Open | Waiting | Closed
 
 
-class States(HotObservable[State]):
+class States(Replaying[State]):
     """Emits the present state to each subscriber, then every change; completes after `Closed`. It never fails."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
-        self.present: State = Connecting(1)
-        self._broadcast: Broadcast[State] = Broadcast(on_raise)
+        super().__init__(1, on_raise)
+        self.change(Connecting(1))
 
     def change(self, state: State) -> None:
         """Emit a new state."""
         self.present = state
-        self._broadcast.emit(state)
+        self.emit(state)
         if isinstance(state, Closed):
             self.end()
-
-    def _subscribe_core(self, observer: abc.ObserverBase[State], scheduler: object = None) -> abc.DisposableBase:
-        observer.on_next(self.present)
-        return super()._subscribe_core(observer)

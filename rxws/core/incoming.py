@@ -10,7 +10,7 @@ from reactivex import abc
 
 from rxws.rx.broadcast import Broadcast, Hot
 from rxws.rx.holds import Source, notify_from
-from rxws.rx.loop_thread import LoopThread
+from rxws.rx.loop_thread import LoopThread, set_result
 from rxws.rx.scheduler import when_subscribed
 
 T = TypeVar("T")
@@ -91,13 +91,11 @@ class Readers(Broadcast[T]):
     @property
     def present(self) -> bool:
         """Whether anyone reads."""
-        return any(type(observer) is not Monitor for observer in self.observers)
+        return any(map(_reads, self.observers))
 
     def admit(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Add a reader, unless the cursor waits."""
         self.check_cursor()
-        if self.stopped and self.kept is not NOT_KEPT:
-            observer.on_next(self.take())
         return self.subscribe(observer)
 
     def check_cursor(self) -> None:
@@ -136,6 +134,11 @@ class Readers(Broadcast[T]):
         """Complete, or fail, behind what was kept."""
         self._give()
         super().end(error)
+
+    def _end_of(self, observer: abc.ObserverBase[T]) -> None:
+        if self.kept is not NOT_KEPT and _reads(observer):
+            observer.on_next(self.take())
+        super()._end_of(observer)
 
     def _changed(self) -> None:
         thread = self._owner.thread
@@ -192,6 +195,10 @@ class Monitor(abc.ObserverBase[T]):
         self._observer.on_completed()
 
 
+def _reads(observer: object) -> bool:
+    return type(observer) is not Monitor
+
+
 class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
     """Iterates over what the peer sends: it asks for one message at a time, and ends when the socket closes.
 
@@ -246,5 +253,5 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
         self._wake()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if (waiter := self._waiter) is not None:
+            set_result(waiter, None)

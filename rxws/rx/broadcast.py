@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future, get_running_loop
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from threading import Lock, RLock
 from typing import Any, Generic, TypeVar, cast
@@ -16,6 +16,7 @@ from reactivex.subject import Subject
 
 from rxws.errors import FeedbackLoop
 from rxws.rx.foreign import FATAL, as_error, call_all, described
+from rxws.rx.loop_thread import set_result
 
 T = TypeVar("T")
 _lock = Lock()
@@ -27,7 +28,8 @@ class Broadcast(Generic[T]):
     Notifications are serialised: what an observer emits while it is being notified follows when all observers
     have had the present value. Beyond `max_fed` that come of one, what waits is dropped, and a `FeedbackLoop` goes to
     `on_raise`. One terminal event comes, and nothing after it. What an observer raises goes to `on_raise`; the others
-    still get the value. No lock is taken to emit: `observers` is replaced, not changed.
+    still get the value. No lock is taken to emit: `observers` is replaced, not changed. One who subscribes in another
+    thread gets the end, too, whenever it comes.
     """
 
     __slots__ = ("_backlog", "_busy", "_error", "_on_raise", "observers", "stopped")
@@ -77,21 +79,22 @@ class Broadcast(Generic[T]):
 
     def end(self, error: Exception | None = None) -> None:
         """Complete, or fail with `error`, all observers, once; within a notification, right after it."""
-        if self.stopped:
-            return
-        self.stopped = True
-        self._error = error
+        with _lock:
+            if self.stopped:
+                return
+            self._error = error
+            self.stopped = True
         if not self._busy:
             self._finish()
 
     def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
         """Add an observer, before the others if `first`; after the end it gets just that."""
-        if self.stopped:
-            self._end_of(observer)
-            return Disposable()
         with _lock:
-            self.observers = (observer, *self.observers) if first else (*self.observers, observer)
-        return Subscription(self, observer)
+            if not self.stopped:
+                self.observers = (observer, *self.observers) if first else (*self.observers, observer)
+                return Subscription(self, observer)
+        self._end_of(observer)
+        return Disposable()
 
     def remove(self, observer: abc.ObserverBase[T]) -> None:
         """Forget an observer, if it is there."""
@@ -103,7 +106,8 @@ class Broadcast(Generic[T]):
         self._on_raise(error)
 
     def _finish(self) -> None:
-        observers, self.observers = self.observers, ()
+        with _lock:
+            observers, self.observers = self.observers, ()
         call_all(self._not_handled, "a subscriber", *(partial(self._end_of, observer) for observer in observers))
 
     def _not_handled(self, error: Exception) -> None:
@@ -245,33 +249,126 @@ class Hot(HotObservable[T]):
         return subscriber
 
 
+class Replaying(HotObservable[T]):
+    """A hot Observable whose late subscribers get what it keeps, then what comes: each value once, in order.
+
+    That holds in whatever thread they subscribe. Memory: the newest values, of `limit` weight together, or one.
+    """
+
+    def __init__(self, limit: int, on_raise: Callable[[Exception], object]) -> None:
+        self._broadcast: Broadcast[tuple[int, T]] = Broadcast(on_raise)  # pyright: ignore[reportIncompatibleVariableOverride]
+        self._limit = limit
+        self._kept: deque[tuple[int, T, int]] | None = None
+        self._weight = 0
+        self._number = 0
+
+    def emit(self, value: T, weight: int = 1) -> None:
+        """Keep a value, and send it to all observers."""
+        with _lock:
+            number = self._number = self._number + 1
+            kept = self._kept = self._kept or deque()
+            kept.append((number, value, weight))
+            self._weight += weight
+            while self._weight > self._limit and len(kept) > 1:
+                self._weight -= kept.popleft()[-1]
+        self._broadcast.emit((number, value))
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        late = _Late(observer)
+        subscription = self._broadcast.subscribe(late)  # first, so that nothing falls in between
+        with _lock:
+            kept = tuple(self._kept or ())
+        late.begin([(number, value) for number, value, _ in kept])
+        return subscription
+
+
+class _Late(abc.ObserverBase[tuple[int, T]]):
+    """Hands on what was kept; what comes meanwhile waits, and what comes twice does not count."""
+
+    def __init__(self, observer: abc.ObserverBase[T]) -> None:
+        self._observer = observer
+        self._waiting: deque[Callable[[], object]] | None = deque()
+        self._seen = 0
+
+    def begin(self, kept: Iterable[tuple[int, T]]) -> None:
+        """Hand on what was kept, then what waits."""
+        for numbered in kept:
+            self._hand_on(numbered)
+        while True:
+            with _lock:
+                if not self._waiting:
+                    self._waiting = None
+                    return
+                notify = self._waiting.popleft()
+            notify()
+
+    def on_next(self, value: tuple[int, T]) -> None:
+        """Take a value."""
+        self._in_order(partial(self._hand_on, value))
+
+    def on_error(self, error: Exception) -> None:
+        """Take the end."""
+        self._in_order(partial(self._observer.on_error, error))
+
+    def on_completed(self) -> None:
+        """Take the end."""
+        self._in_order(self._observer.on_completed)
+
+    def _in_order(self, notify: Callable[[], object]) -> None:
+        with _lock:
+            if self._waiting is not None:
+                self._waiting.append(notify)
+                return
+        notify()
+
+    def _hand_on(self, numbered: tuple[int, T]) -> None:
+        number, value = numbered
+        if number > self._seen:
+            self._seen = number
+            self._observer.on_next(value)
+
+
 class Outcome(HotObservable[T]):
-    """One value at the end, for late subscribers too."""
+    """One value at the end, for late subscribers too; from any thread, and on any event loop."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
-        self._broadcast = Broadcast(on_raise)
-        self._value: T | None = None
+        self._broadcast = self._end = _EndWithValue[T](on_raise)
         self._waiting: tuple[Future[T], ...] = ()
 
     def settle(self, value: T) -> None:
         """Emit the value and complete."""
-        self._value = value
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(value)
-        self._broadcast.emit(value)
+        with _lock:
+            self._end.value = value
+            waiting, self._waiting = self._waiting, ()
+        for future in waiting:
+            set_result(future, value)
         self.end()
-
-    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
-        if self._value is not None:
-            observer.on_next(self._value)
-        return self._broadcast.subscribe(observer)
 
     def __await__(self) -> Generator[Any, None, T]:
         """Wait for the value, at a tenth of the memory that RxPY's way takes."""
         future: Future[T] = get_running_loop().create_future()
-        if self._value is not None:
-            future.set_result(self._value)
-        else:
-            self._waiting = (*(other for other in self._waiting if not other.done()), future)
+        with _lock:
+            value = self._end.value
+            if value is None:
+                self._waiting = (*(other for other in self._waiting if not other.done()), future)
+        if value is not None:
+            future.set_result(value)
         return future.__await__()
+
+
+class _EndWithValue(Broadcast[T]):
+    """Its end is a value, and completion."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, on_raise: Callable[[Exception], object]) -> None:
+        super().__init__(on_raise)
+        self.value: T | None = None
+
+    def _end_of(self, observer: abc.ObserverBase[T]) -> None:
+        try:
+            observer.on_next(cast("T", self.value))
+        finally:
+            super()._end_of(observer)

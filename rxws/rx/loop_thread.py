@@ -6,8 +6,9 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context, copy_context
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rxws.rx.holds import current_source, socket_of
 
@@ -17,6 +18,7 @@ MAX_HANDED_OVER: Final = 16_384
 running_loop: Final = asyncio._get_running_loop
 """Return the event loop that runs in this thread, or `None`."""
 
+T = TypeVar("T")
 _lock = threading.Lock()
 
 Calls = deque[tuple[Callable[..., object], tuple[Any, ...], Context]]
@@ -107,3 +109,18 @@ def _make_first(calls: Calls) -> None:
     finally:
         with _lock:
             calls.popleft()
+
+
+def set_result(future: asyncio.Future[T], result: T) -> None:
+    """Give a future its result, unless it is done; from any thread. A closed loop ignores it."""
+
+    def give() -> None:
+        if not future.done():
+            future.set_result(result)
+
+    loop = future.get_loop()
+    if running_loop() is loop:
+        give()
+    else:
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(give)

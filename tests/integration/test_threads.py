@@ -76,3 +76,28 @@ async def test_thread_calls_keep_their_request(
         time.sleep(0.1)  # so that their calls wait for the event loop together
         await eventually(lambda: len(seen) >= (9 if way in ("map_async", "buffered") else 3))
         assert sorted(set(seen)) == [("alice", "alice"), ("bob", "bob"), ("carol", "carol")]
+
+
+async def test_read_on_another_loop() -> None:
+    """A socket may be read in sequence, and its end awaited, on the event loop of another thread."""
+    got: list[str] = []
+
+    async def read(socket: rxws.WebSocket[Any, Any]) -> rxws.Close:
+        async with asyncio.timeout(10):
+            got.append(await socket.receive())
+            async for message in socket:
+                got.append(message)
+            return await socket.closed
+
+    @rxws.websocket
+    async def handler(socket: Any) -> None:
+        closed.set_result(await asyncio.to_thread(asyncio.run, read(socket)))
+
+    closed = asyncio.get_running_loop().create_future()
+    async with serving(handler) as server, raw(server.port) as peer:
+        for number in range(5):
+            peer.send(TEXT, b"%d" % number)
+            await asyncio.sleep(0.02)
+        peer.send_close(4001)
+        assert (await asyncio.wait_for(closed, 5)).code == 4001
+    assert got == ["0", "1", "2", "3", "4"]

@@ -1,4 +1,7 @@
 import asyncio
+import threading
+from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -7,8 +10,8 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 from rxws.errors import FeedbackLoop
-from rxws.rx.broadcast import Hot, Outcome
-from tests.streams import watch
+from rxws.rx.broadcast import Hot, Outcome, Replaying
+from tests.streams import preempted, watch
 
 
 def test_observer_raises() -> None:
@@ -274,3 +277,66 @@ def test_a_subscriber_ends_once() -> None:
     subscriber.on_completed()
     subscriber.on_error(ValueError("again"))
     assert seen == ["ValueError('lost')"]
+
+
+STREAMS: list[tuple[Callable[[], Any], Callable[[Any], object], list[Any]]] = [
+    (lambda: Hot(print), lambda hot: hot.end(), ["|"]),
+    (lambda: Outcome(print), lambda outcome: outcome.settle(1), [1, "|"]),
+    (lambda: Replaying(5, print), lambda stream: [*map(stream.emit, (1, 2)), stream.end()], [1, 2, "|"]),
+]
+
+
+@pytest.mark.parametrize(("make", "act", "expected"), STREAMS, ids=["hot", "outcome", "replaying"])
+def test_subscribe_in_another_thread(
+    make: Callable[[], Any], act: Callable[[Any], object], expected: list[Any]
+) -> None:
+    """One who subscribes in another thread gets each value and the end once, whatever comes meanwhile."""
+    for line in count(1):
+        stream, log = make(), list[Any]()
+        subscribe = partial(stream.subscribe, log.append, print, lambda log=log: log.append("|"))
+        came = preempted(subscribe, partial(act, stream), line)
+        assert log == expected, f"line {line}"
+        if not came:
+            break
+
+
+def test_replay_in_its_order() -> None:
+    """What an observer causes while it gets what was kept follows that."""
+    stream = Replaying[int](2, print)
+    for number in range(3):
+        stream.emit(number)
+    log: list[Any] = []
+
+    def note(number: int) -> None:
+        log.append(number)
+        if number == 1:
+            stream.emit(3)
+        if number == 3:
+            stream.end(LookupError())
+
+    stream.subscribe(note, log.append)
+    assert log[:3] == [1, 2, 3]
+    assert isinstance(log[3], LookupError)
+
+
+async def test_await_on_another_loop() -> None:
+    """An outcome wakes those who wait for it on other event loops; one that is closed costs nobody anything."""
+    outcome, ready = Outcome[int](print), threading.Barrier(2)
+
+    async def wait() -> int:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(ready.wait)
+        began = loop.time()
+        async with asyncio.timeout(5):
+            value = await outcome
+        assert loop.time() - began < 4, "it was the timeout that woke it"
+        return value
+
+    async def leave() -> None:
+        outcome.__await__()
+
+    await asyncio.to_thread(asyncio.run, leave())
+    waiting = asyncio.ensure_future(asyncio.to_thread(asyncio.run, wait()))
+    await asyncio.to_thread(ready.wait)
+    outcome.settle(1)
+    assert (await waiting, await outcome) == (1, 1)
