@@ -1,6 +1,7 @@
 """Peers that send as fast as they can what costs more to take than to send."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,24 @@ async def test_flood_leaves_neighbors_responsive(what: str, eventually: Eventual
                     break
             print(what, f"{best * 1000:.1f} ms")
             assert best < 0.05
+
+
+@pytest.mark.usefixtures("own_heap")
+@pytest.mark.parametrize("peers", [1, 4, 8])
+async def test_inflating_flood_leaves_neighbors_responsive(peers: int, eventually: Eventually) -> None:
+    """While peers send messages of 1 MiB that are 1 kB on the wire, a neighbor waits less than 50 ms, too."""
+    handler = rxws.websocket(compress=True)(lambda incoming: incoming.pipe(ops.map(lambda message: message[:4])))
+    async with serving(handler) as server, contextlib.AsyncExitStack() as floods:
+        for _ in range(peers):
+            floods.enter_context(flooding(server.port, TEXT, 2**20, "deflated", "again"))
+        await eventually(lambda: sum(socket.stats.received > 0 for socket in server.sockets) >= peers)
+        best = 1.0
+        for _ in range(3):
+            best = min(best, await p99(server.port, trips=20))
+            if best < 0.05:
+                break
+        print(peers, f"{best * 1000:.1f} ms")
+        assert best < 0.05
 
 
 async def test_few_early_frames_count() -> None:

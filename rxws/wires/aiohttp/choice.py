@@ -14,6 +14,7 @@ from rxws.core.wire import Wire
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import AnyWebSocket, drop_handshake_state, protocol_of
 from rxws.wires.aiohttp.masks import mask_unpredictably
+from rxws.wires.aiohttp.public.pacing import Pacing
 from rxws.wires.aiohttp.public.wire import PublicWire
 
 
@@ -47,15 +48,18 @@ def open_wire(ws: AnyWebSocket, close_timeout: float, *, limit: int = 0, arrived
     if arrived is not None:
         put_header_watch(ws, protocol, limit, arrived)
     parser = getattr(protocol, "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
-    time = asyncio.get_running_loop().time
-    watch = parser if isinstance(parser, HeaderWatch) else HeaderWatch(parser, None, time)  # that sees nothing
-    if wire_mode == "public" or ws.compress or parser is None:
+    watch = HeaderWatch(parser, None, asyncio.get_running_loop().time)  # that sees nothing
+    if _is_public(ws) or parser is None:
         if isinstance(ws, ClientWebSocketResponse):
             mask_unpredictably(ws)
-        return PublicWire(ws, watch, close_timeout)
+        return PublicWire(ws, parser if isinstance(parser, Pacing) else Pacing(ws, watch), close_timeout)
     from rxws.wires.aiohttp.fast.wire import FastWire
 
-    return FastWire(ws, parser, watch, close_timeout)
+    return FastWire(ws, parser, parser if isinstance(parser, HeaderWatch) else watch, close_timeout)
+
+
+def _is_public(ws: Any) -> bool:
+    return wire_mode == "public" or bool(ws.compress)
 
 
 def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int) -> None:
@@ -63,7 +67,7 @@ def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int) -> None:
 
     The response is then the fast wire's alone.
     """
-    if wire_mode == "fast" and not ws.compress:
+    if not _is_public(ws):
         from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
 
         ws._reader = DirectQueue(protocol, 2**16, loop=ws._loop)
@@ -71,17 +75,19 @@ def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int) -> None:
         drop_handshake_state(ws, protocol)
 
 
-def put_header_watch(ws: Any, protocol: Any, limit: int, arrived: bytes = b"") -> None:
-    """Put a watch before the parser of aiohttp's protocol, which has been given `arrived`."""
+def put_header_watch(ws: Any, protocol: Any, limit: int, arrived: bytes = b"") -> HeaderWatch | None:
+    """Put a watch before the parser of aiohttp's protocol, which has been given `arrived`, and give it."""
     parser = getattr(protocol, "_payload_parser", None)
-    if parser is not None:
-        time = asyncio.get_running_loop().time
-        protocol._payload_parser = HeaderWatch(
-            parser,
-            ws._reader,
-            time,
-            masked=isinstance(ws, WebSocketResponse),
-            compressed=bool(ws.compress),
-            limit=limit,
-            arrived=arrived,
-        )
+    if parser is None:
+        return None
+    watch = HeaderWatch(
+        parser,
+        ws._reader,
+        asyncio.get_running_loop().time,
+        masked=isinstance(ws, WebSocketResponse),
+        compressed=bool(ws.compress),
+        limit=limit,
+        arrived=arrived,
+    )
+    protocol._payload_parser = Pacing(ws, watch) if _is_public(ws) else watch
+    return watch

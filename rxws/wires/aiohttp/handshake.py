@@ -13,7 +13,6 @@ from multidict import CIMultiDict
 from rxws.options import Settings
 from rxws.wires.aiohttp.choice import put_direct_queue, put_header_watch
 from rxws.wires.aiohttp.fast.chunks import SLICE
-from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.negotiation import Deflate
 
 MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -71,9 +70,8 @@ class Response(web.WebSocketResponse):
         super()._post_start(request, protocol, writer)
         limit: int = cast("Any", self)._max_msg_size
         put_direct_queue(self, connection, limit)
-        put_header_watch(self, connection, limit)
-        if len(arrived) > SLICE:
-            watch: HeaderWatch = connection._payload_parser
+        watch = put_header_watch(self, connection, limit)
+        if watch is not None and len(arrived) > SLICE:
             watch.refuse(WSCloseCode.PROTOCOL_ERROR, f"more than {SLICE} bytes before the handshake's answer")
         elif arrived:
             connection.data_received(arrived)

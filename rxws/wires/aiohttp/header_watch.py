@@ -7,8 +7,6 @@ from typing import Any
 
 from aiohttp import WebSocketError, WSCloseCode
 
-from rxws.wires.aiohttp.fast.chunks import MANY
-
 
 class HeaderWatch:
     """Stands before aiohttp's parser, and follows the peer's frames by their headers (RFC 6455, section 5.2).
@@ -24,7 +22,6 @@ class HeaderWatch:
         "_compressed",
         "_header",
         "_ignoring",
-        "_left",
         "_limit",
         "_mask",
         "_open",
@@ -32,8 +29,8 @@ class HeaderWatch:
         "_time",
         "_violation",
         "frames",
+        "left",
         "messages",
-        "on_many",
         "on_part",
         "parser",
         "since",
@@ -60,10 +57,10 @@ class HeaderWatch:
         """Since when a message is on its way that is not whole, while there is one."""
         self.frames = 0
         """The frames that began in the last chunk."""
+        self.left: int = 0
+        """The bytes of the present frame that are to come, if its header is whole."""
         self.messages: int = 0
         """The messages and control frames whose last frame has begun, so far."""
-        self.on_many: Callable[[], object] | None = None
-        """Called after each chunk of more than `MANY` frames."""
         self.on_part: Callable[[], object] | None = None
         """Called after each chunk that ends within a message."""
         self.parser = parser
@@ -76,7 +73,6 @@ class HeaderWatch:
         self._violation: WebSocketError | None = None
         self._header: bytes = b""
         self._ignoring = False
-        self._left: int = 0  # bytes of the present frame that are to come
         self._open: bool = False  # fragments have come, but not the last one
         if self._follow(arrived) >= 0:
             self._refuse()
@@ -92,8 +88,6 @@ class HeaderWatch:
             return True, b""
         if self.since is not None and self.on_part is not None:
             self.on_part()
-        if self.frames > MANY and self.on_many is not None:
-            self.on_many()
         return result
 
     def check(self, data: bytes) -> tuple[int, int, WebSocketError | None]:
@@ -118,7 +112,7 @@ class HeaderWatch:
 
     def end(self) -> None:
         """Tell no more."""
-        self.on_part = self.on_many = None
+        self.on_part = None
 
     def ignore(self) -> None:
         """Keep from the parser what comes from now on."""
@@ -143,7 +137,7 @@ class HeaderWatch:
         """Follow a chunk; return where its first frame begins that is a violation, or -1."""
         carried, mask, limit = len(self._header), self._mask, self._limit
         data, self._header = self._header + data, b""
-        size, at, since, fragmented, frames = len(data), self._left, self.since, self._open, 0
+        size, at, since, fragmented, frames = len(data), self.left, self.since, self._open, 0
         messages = self.messages
         while at < size:
             if at and not fragmented:
@@ -172,9 +166,9 @@ class HeaderWatch:
             frames += 1
             messages += first >> 7
         if at < size:
-            self._header, self._left, whole = data[at:], 0, False
+            self._header, self.left, whole = data[at:], 0, False
         else:
-            self._left = at - size
+            self.left = at - size
             whole = at == size and not fragmented
         self._open, self.frames, self.messages = fragmented, frames, messages
         self.since = None if whole else self._time() if since is None else since

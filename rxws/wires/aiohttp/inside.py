@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket as sockets
+from collections.abc import Collection
 from typing import Any, Final, cast
 
 import aiohttp
@@ -12,9 +13,6 @@ from aiohttp import ClientWebSocketResponse, web
 
 NOT_SENT: Final = 1024
 """Bytes that the kernel may keep unsent when messages must be fresh (TCP_NOTSENT_LOWAT)."""
-
-NOT_READ: Final = 64 * 1024
-"""Bytes that the kernel may keep unread of a peer that floods (SO_RCVBUF): less than loopback's segments stalls it."""
 
 AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
 
@@ -48,6 +46,11 @@ def carrier_of(transport: asyncio.Transport) -> asyncio.Transport | None:
 def protocol_of(ws: AnyWebSocket) -> Any:
     """Give aiohttp's protocol on that transport."""
     return cast("Any", ws)._writer.protocol
+
+
+def parsed_in(ws: AnyWebSocket) -> Collection[object]:
+    """Give what aiohttp has parsed and nobody has received yet, which changes; nothing if it cannot be found."""
+    return getattr(cast("Any", ws)._reader, "_buffer", ())
 
 
 def take_over(ws: AnyWebSocket) -> None:
@@ -145,13 +148,6 @@ def remote_of(ws: AnyWebSocket) -> str | None:
     """Give the peer's address."""
     peer: Any = ws.get_extra_info("peername")
     return peer[0] if isinstance(peer, tuple) else peer or None  # pyright: ignore[reportUnknownVariableType]
-
-
-def keep_little(ws: AnyWebSocket) -> None:
-    """Let the kernel keep little that has not been read, so that little is read at once."""
-    sock = ws.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, NOT_READ)
 
 
 def keep_fresh(ws: AnyWebSocket) -> None:

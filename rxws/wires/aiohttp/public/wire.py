@@ -14,7 +14,6 @@ from aiohttp import WebSocketError, WSMsgType
 from rxws.close import Close
 from rxws.core.phases import WirePhase
 from rxws.core.wire import Endpoint, Frame, PlainWire, close_received
-from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
     end_writing,
@@ -35,13 +34,13 @@ LINGER: Final = 0.02
 class PublicWire(PlainWire):
     """A prepared aiohttp WebSocket, of either side."""
 
-    def __init__(self, ws: AnyWebSocket, watch: HeaderWatch, close_timeout: float) -> None:
+    def __init__(self, ws: AnyWebSocket, pacing: Pacing, close_timeout: float) -> None:
         take_over(ws)
         self._ws = ws
-        self._headers = watch
+        self._pacing = pacing
+        self._headers = pacing.watch
         self._close_timeout = close_timeout
         self._transport = transport_of(ws)
-        self._pacing = Pacing(ws, watch)
         self._aiohttp_protocol = protocol_of(ws)
         self._pongs: deque[bytes] = deque(maxlen=FRAMES_A_TURN)
         self._read_ahead = ReadAhead()
@@ -80,7 +79,6 @@ class PublicWire(PlainWire):
         self._endpoint = endpoint
         self.advance(WirePhase.READING)
         self._headers.begin(endpoint.part_received)
-        self._pacing.start()
         if fresh:
             keep_fresh(self._ws)
         self._reader = asyncio.create_task(self._run(self._read), context=endpoint.context)
@@ -148,8 +146,9 @@ class PublicWire(PlainWire):
                     await self._delivered()
                     self._end(frame.data if isinstance(frame.data, BaseException) else self._cause)
                     return
+            size = len(frame.data)
             del frame  # or the message would stay until the next one comes
-            await self._pacing.took()
+            await self._pacing.took(size)
 
     async def _message(self, data: str | bytes) -> None:
         if not self._held and not self._read_ahead:
