@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from rxws.close import Close, sendable
+
+_FATAL: Final = (KeyboardInterrupt, SystemExit)
 
 
 class RxwsError(Exception):
@@ -107,19 +109,31 @@ def close_for(error: BaseException) -> Close:
     """
     if isinstance(error, Close):
         return error
-    code = getattr(error, "close_code", None)
+    code = _attribute(error, "close_code")
     if not isinstance(code, int) or not sendable(code):
         return Close(RxwsError.close_code, RxwsError.close_reason)
     try:
-        return Close(code, getattr(error, "close_reason", ""))
+        return Close(code, _attribute(error, "close_reason") or "")
     except (TypeError, ValueError):
         return Close(code)
+
+
+def _attribute(error: BaseException, name: str) -> Any:
+    """Read an attribute of an error of the user's; `None` if there is none, or it raises."""
+    try:
+        return getattr(error, name, None)
+    except _FATAL:
+        raise
+    except BaseException:
+        return None
 
 
 def _excerpt(value: object, limit: int = 80) -> str:
     """Show a value in at most `limit` characters: a megabyte of it helps nobody in a log."""
     try:
         text = repr(value[:limit] if isinstance(value, (str, bytes, bytearray)) else value)
-    except Exception as error:  # it is nested too deep, or of a class of the user's
+    except _FATAL:
+        raise
+    except BaseException as error:  # it is nested too deep, or of a class of the user's
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -15,6 +15,7 @@ from reactivex.subject import Subject
 from rxws.core.encoding import sharing
 from rxws.core.log import log_line
 from rxws.rx.broadcast import Broadcast, Subscriber, callbacks
+from rxws.rx.foreign import described
 from rxws.rx.holds import Source, current_socket, current_source, socket_of
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 
@@ -115,7 +116,7 @@ def present_socket() -> Source | None:
 def tell(socket: Any, error: Exception) -> None:
     """Report an error to a socket, or log it if there is none; from any thread."""
     if socket is None:
-        log_line(logger, logging.ERROR, "%s, which nobody observed", repr(error), error=error)
+        log_line(logger, logging.ERROR, "%s, which nobody observed", described(error), error=error)
     else:
         socket.thread.run(socket.report, error)
 

@@ -1,3 +1,4 @@
+from asyncio import CancelledError
 from typing import Any
 
 import pytest
@@ -61,9 +62,35 @@ def test_error_text() -> None:
     assert rxws.EncodeError(...).value is ...
 
 
+class Reticent(Exception):
+    """An error of which one attribute raises."""
+
+    close_code = 4000
+
+    def __init__(self, name: str, error: BaseException) -> None:
+        self._raises = name, error
+
+    def __getattribute__(self, name: str) -> Any:
+        asked, error = super().__getattribute__("_raises")
+        if name == asked:
+            raise error
+        return super().__getattribute__(name)
+
+
+def test_close_for_an_error_whose_attributes_raise() -> None:
+    """An attribute that cannot be read is as good as none; what ends the program is raised on."""
+    assert close_for(Reticent("close_reason", CancelledError())) == rxws.Close(4000)
+    assert close_for(Reticent("close_code", KeyError())) == rxws.Close(1011, "Unexpected Error")
+    with pytest.raises(KeyboardInterrupt):
+        close_for(Reticent("close_code", KeyboardInterrupt()))
+
+
 class Silent:
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
     def __repr__(self) -> str:
-        raise KeyError("no name")
+        raise self._error
 
 
 def test_an_error_is_made_of_a_value_without_a_repr() -> None:
@@ -72,6 +99,9 @@ def test_an_error_is_made_of_a_value_without_a_repr() -> None:
     for _ in range(100_000):
         deep = [deep]
     assert str(rxws.EncodeError(deep)) == "cannot send <list, whose repr raises RecursionError>"
-    assert str(rxws.EncodeError(Silent(), "no")) == "cannot send <Silent, whose repr raises KeyError>: no"
+    assert str(rxws.EncodeError(Silent(KeyError()), "no")) == "cannot send <Silent, whose repr raises KeyError>: no"
+    assert str(rxws.EncodeError(Silent(CancelledError()))).endswith("whose repr raises CancelledError>")
+    with pytest.raises(KeyboardInterrupt):
+        rxws.EncodeError(Silent(KeyboardInterrupt()))
     while deep:
         deep = deep.pop()

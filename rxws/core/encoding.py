@@ -11,7 +11,7 @@ from rxws.close import Close
 from rxws.codecs import Codec, json, text
 from rxws.core.wire import NO_COPY, Binary, Frame, Limited, Text
 from rxws.errors import EncodeError
-from rxws.rx.foreign import FATAL
+from rxws.rx.foreign import FATAL, described
 
 IMMUTABLE: Final = (str, bytes, int, float)
 
@@ -54,7 +54,7 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
     except FATAL:
         raise
     except BaseException as cause:
-        raise EncodeError(message, str(cause)) from cause
+        raise EncodeError(message, described(cause, str)) from cause
     if type(message) in IMMUTABLE:
         if codec is text or codec is json:  # whose frames are not smaller than their messages
             is_large = frame.weight > KEPT

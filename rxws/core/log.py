@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 from contextlib import suppress
 from typing import Any, Final, cast
 
 from rxws.close import Close
 from rxws.errors import ConnectError, ConnectionLost, DecodeError, ProtocolError
+from rxws.rx.foreign import FATAL, described
 from rxws.stats import Counters, tally
 
 SERVER: Final = logging.getLogger("rxws.server")
@@ -68,8 +71,8 @@ class SocketLog:
     def waiting(self, delay: float, because: Exception) -> None:
         """Note that a client tries again in so many seconds: at INFO, unless it is that a peer left."""
         left = isinstance(because, (Close, ConnectionLost)) and not isinstance(because, ConnectError)
-        level = logging.DEBUG if left else logging.INFO
-        self.write(level, "waiting", "%s; another attempt in %.1f s", because, delay, delay=delay, because=str(because))
+        level, why = logging.DEBUG if left else logging.INFO, described(because, str)
+        self.write(level, "waiting", "%s; another attempt in %.1f s", why, delay, delay=delay, because=why)
 
     def opened(self, protocol: str | None, remote: str | None) -> None:
         """Note a connection, and to whom, unless a server's request said so."""
@@ -122,7 +125,7 @@ class SocketLog:
             logging.WARNING if blame_peer else logging.ERROR,
             "error",
             "%s, which nobody observed",
-            repr(error),
+            described(error),
             error=error,
             error_type=type(error).__name__,
         )
@@ -147,12 +150,21 @@ def log_line(
 ) -> None:
     """Write a line with `ws_` fields and the traceback of an error: all that rxws logs goes through here.
 
-    What a peer can have chosen, in the arguments, the fields and the texts of the error, is escaped.
+    What a peer can have chosen, in the arguments, the fields and the texts of the error, is escaped. What a handler or
+    a filter of the log raises goes to `sys.stderr`: who logs is not interrupted.
     """
-    if logger.isEnabledFor(level):
-        said = [arg if isinstance(arg, (int, float)) else escape(str(arg)) for arg in args]
-        extra = {f"ws_{name}": _escaped(value) for name, value in fields.items()}
+    if not logger.isEnabledFor(level):
+        return
+    said = [arg if isinstance(arg, (int, float)) else escape(described(arg, str)) for arg in args]
+    extra = {f"ws_{name}": _escaped(value) for name, value in fields.items()}
+    try:
         logger.log(level, message, *said, exc_info=None if error is None else harmless(error), extra=extra)
+    except FATAL:
+        raise
+    except BaseException as failure:
+        with suppress(Exception):  # there may be no standard error
+            sys.stderr.write(f"rxws could not log: {message % tuple(said)}: {escape(described(failure))}\n")
+            traceback.print_exception(harmless(failure))
 
 
 def escape(text: str) -> str:
@@ -203,12 +215,8 @@ def _members(error: Any) -> tuple[Any, ...]:
 
 def _texts(error: Any) -> list[str]:
     """Give what a traceback shows of one error: its text, its notes, the line of a `SyntaxError`."""
-    try:
-        text = str(error)
-    except Exception:
-        text = "<its text could not be made>"
     line = [error.text] if isinstance(error, SyntaxError) and error.text else []
-    return [text, *map(str, getattr(error, "__notes__", ())), *line]
+    return [described(text, str) for text in (error, *getattr(error, "__notes__", ()), *line)]
 
 
 def _copy(error: Any, copies: dict[int, Any]) -> Any:
@@ -234,7 +242,7 @@ def _alike(error: Any, text: str) -> Any:
         copy = kind.__new__(kind, *map(_escaped, args))
         copy.__dict__.update((name, _escaped(value)) for name, value in error.__dict__.items())
         copy.args = tuple(map(_escaped, error.args))
-        if str(copy) == text:
+        if described(copy, str) == text:
             return copy
     named = {"__module__": kind.__module__, "__qualname__": kind.__qualname__}
     return type(kind.__name__, (Exception,), named)(text)

@@ -16,6 +16,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SERVER, SocketLog, log_line
 from rxws.core.socket import WebSocket
 from rxws.rx.broadcast import Hot
+from rxws.rx.foreign import described
 from rxws.stats import HubStats, tally
 
 
@@ -151,4 +152,4 @@ async def _end_of(life: Lifecycle) -> None:
 
 def _blame(stream: str, error: Exception) -> None:
     message = "a subscriber of hub.%s raised %s"
-    log_line(SERVER, logging.ERROR, message, stream, repr(error), error=error, event="error")
+    log_line(SERVER, logging.ERROR, message, stream, described(error), error=error, event="error")

@@ -17,6 +17,7 @@ from rxws.core.encoding import encode
 from rxws.core.log import log_line
 from rxws.errors import EncodeError
 from rxws.rx.broadcast import Hot
+from rxws.rx.foreign import described
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
 from rxws.topics.engines.engine import Engine, Last, Since
 from rxws.topics.feed import Arrival, Feed
@@ -251,7 +252,7 @@ class Topics(Generic[T]):
         try:
             frame = encode(self._codec, value)
         except Exception as error:
-            self._report(error if isinstance(error, EncodeError) else EncodeError(value, str(error)))
+            self._report(error if isinstance(error, EncodeError) else EncodeError(value, described(error, str)))
         else:
             self._engine.publish(name, frame)
 
@@ -319,4 +320,4 @@ def _log(error: Exception) -> None:
     if isinstance(error, (Gap, TopicsError)):
         log_line(logger, logging.WARNING, "%s", error, error=error.__cause__)
     else:
-        log_line(logger, logging.ERROR, "%s, which nobody observed", repr(error), error=error)
+        log_line(logger, logging.ERROR, "%s, which nobody observed", described(error), error=error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from reactivex.subject import Subject
 import rxws
 from rxws import operators as rxops
 from rxws.close import Close
+from rxws.core.log import log_line
 from rxws.server.hub import Hub
 from rxws.testing import MemoryDialer, MemoryWire, VirtualLoop, connect, serve
 from tests.streams import ended, raising, turns
@@ -24,8 +26,24 @@ VIRTUAL = True
 Socket = rxws.WebSocket[Any, Any]
 Place = Callable[[BaseException], tuple[Socket, MemoryWire]]
 
+
+class ShyError(Exception):
+    """Tells nothing of itself."""
+
+    @property
+    def close_code(self) -> int:
+        raise RuntimeError("no code")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+    def __str__(self) -> str:
+        raise asyncio.CancelledError("no text")
+
+
 ODD = [
     ValueError("plain"),
+    ShyError(),
     asyncio.CancelledError(),
     GeneratorExit(),
     BaseExceptionGroup("several", [asyncio.CancelledError(), ValueError()]),
@@ -274,3 +292,48 @@ async def test_shutdown_passes_a_socket_that_raises(error: BaseException) -> Non
     await hub.shut_down()
     assert [peer.close_sent for _, peer in served] == [Close(1001)] * 3
     assert len(hub) == 0
+
+
+class Refusal(logging.Filter):
+    """A filter that raises over each line."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.filter = raising(error)
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+async def test_end_goes_on_without_a_log(
+    place: Place, error: BaseException, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a filter of the log raises stops no end; it is on standard error, with what was to be logged."""
+    hub = Hub(None, 1001, 1.0)
+    refusal = Refusal(error)
+    logging.getLogger("rxws.server").addFilter(refusal)
+    try:
+        socket, peer = place(ValueError("plain"))
+        if place is not keeper_of_a_list:
+            hub.add(socket, socket._life)
+        await turns()
+        if place in AT_THE_END:
+            peer.close(Close(4000))
+        close = await ended(socket, 6)
+    finally:
+        logging.getLogger("rxws.server").removeFilter(refusal)
+    assert close.code == (4000 if place in AT_THE_END else 1007 if place is decoding else 1011)
+    assert len(hub) == 0
+    told = capsys.readouterr().err
+    assert type(error).__name__ in told
+    assert "rxws could not log: " in told
+
+
+def test_end_of_the_program_passes_the_log() -> None:
+    """What ends the program is raised on, whoever raises it."""
+    refusal = Refusal(KeyboardInterrupt())
+    logging.getLogger("rxws.server").addFilter(refusal)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            log_line(logging.getLogger("rxws.server"), logging.ERROR, "anything")
+    finally:
+        logging.getLogger("rxws.server").removeFilter(refusal)
