@@ -10,6 +10,7 @@ from rxws import client
 from rxws.client.socket import ClientWebSocket
 from rxws.errors import close_for
 from rxws.jupyter.connection.background import Background
+from rxws.jupyter.connection.names import Lease, end_with_name
 from rxws.jupyter.connection.socket import NotebookSocket
 
 
@@ -20,6 +21,10 @@ def connect(url: Any, **options: Any) -> NotebookConnect:
     `async with`. What it gives is a socket as any other, whose streams notify on the notebook's event loop; while a
     cell blocks, the connection answers pings, and messages wait, bounded, their peer slowed down. `run()` works in a
     cell, too. The thread ends with the socket, and the interpreter's exit closes it.
+
+    A cell that runs again leaves nothing: a socket that was bound to a name ends, with 1000, when its name is bound
+    again or deleted, unless the notebook still refers to it or to one of its streams, by another name or in a list,
+    say. Subscriptions and pictures do not count.
 
     Errors, and what a subscriber raises, are shown in the notebook, unless somebody observes `errors`; they do not
     close the socket.
@@ -61,7 +66,10 @@ class NotebookConnect:
         if self._background is not None:
             raise RuntimeError("this connect(...) was used before: call connect again for another socket")
         self._background = Background(self._live, "rxws socket", self._settle)
-        return NotebookSocket(await self._background.made())
+        lease = Lease()
+        socket = NotebookSocket(await self._background.made(), lease)
+        end_with_name(socket, lease, self._background.stop)
+        return socket
 
     async def _live(self, give: Callable[[ClientWebSocket[Any, Any]], None], stop: asyncio.Event) -> None:
         async with self._connect as socket:

@@ -15,6 +15,7 @@ from reactivex.scheduler import NewThreadScheduler
 
 from rxws.core.incoming import NOT_KEPT, Readers
 from rxws.jupyter.connection.crossing import Crossing
+from rxws.jupyter.connection.names import Lease
 from rxws.rx.broadcast import Broadcast, HotObservable
 from rxws.rx.foreign import call
 from rxws.rx.holds import Downstream, Source, current_source, notify_from
@@ -32,13 +33,16 @@ class Relay(Observable[T]):
     It is subscribed in the source's thread, in the order of all calls that are handed over there. While the loop
     here is busy, because a cell blocks, say, items wait: see `Crossing`. What a subscriber raises costs nobody else
     anything. One that brings a scheduler of threads, as `run()` does, is notified in the source's thread.
+
+    All relays hold the `lease` of their socket; what is subscribed to them does not.
     """
 
-    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised) -> None:
+    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised, lease: Lease) -> None:
         super().__init__()
         self._source = source
         self._home = home
         self._raised = raised
+        self._lease = lease
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -62,11 +66,12 @@ class HotRelay(HotObservable[T]):
     So what comes while a cell runs is not missed by one who subscribes later in that cell, as on a single event loop.
     """
 
-    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised) -> None:
+    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised, lease: Lease) -> None:
         self._source = source
         self._home = home
         self._raised = raised
-        self._broadcast = Broadcast[T](raised)
+        self._lease = lease
+        self.readers = self._broadcast = Broadcast[T](raised)
         self._crossing: Crossing | None = None
 
     def _subscribe_core(
@@ -75,9 +80,9 @@ class HotRelay(HotObservable[T]):
         here = _loop_for(scheduler)
         if here is None:
             return subscribe_there(self._source, self._home, observer, self._under_way)
-        subscription = self._broadcast.subscribe(_InContext(observer, self._raised))
+        subscription = self.readers.subscribe(_InContext(observer, self._raised))
         if self._crossing is None:
-            everyone = Observer(self._broadcast.emit, self.end, self.end)
+            everyone = Observer(self.readers.emit, self.readers.end, self.readers.end)
             self._crossing = Crossing(everyone, self._home, here, _say(self._raised))
             subscribe_there(self._source, self._home, self._crossing)
         return subscription
@@ -92,8 +97,9 @@ class IncomingRelay(HotObservable[T]):
     While nobody here reads, nothing crosses. What is under way then waits for the next reader.
     """
 
-    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised) -> None:
+    def __init__(self, source: Observable[T], home: LoopThread, raised: Raised, lease: Lease) -> None:
         self._raised = raised
+        self._lease = lease
         self._bridge = Bridge(source, home, raised)
         self.readers = self._broadcast = self._bridge.readers
 

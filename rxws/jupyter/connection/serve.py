@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from rxws.jupyter.connection.background import Background
+from rxws.jupyter.connection.names import end_with_name
 
 START: Final = 10.0
 """Seconds that a server may take to start."""
@@ -20,12 +22,10 @@ class Server:
     """An application that is served from a thread of its own until it is closed, or the interpreter ends."""
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
-        self._app = app
-        self._host = host
-        self._port = port
-        self._background = Background[tuple[str, int]](self._live, "rxws server")
+        self._background = Background(partial(_live, app, host, port), "rxws server")
         self.host, self.port = self._background.made_soon(START)
         """Where it listens."""
+        end_with_name(self, self, self._background.stop)
 
     def url(self, path: str = "/") -> str:
         """Give the address of a WebSocket."""
@@ -45,23 +45,26 @@ class Server:
     def __repr__(self) -> str:
         return f"<Server {self.url()}>"
 
-    async def _live(self, give: Callable[[tuple[str, int]], None], stop: asyncio.Event) -> None:
-        runner = web.AppRunner(self._app, shutdown_timeout=2)
-        await runner.setup()
-        try:
-            site = web.TCPSite(runner, self._host, self._port)
-            await site.start()
-            give(runner.addresses[0][:2])
-            await stop.wait()
-        finally:
-            await runner.cleanup()
+
+async def _live(
+    app: web.Application, host: str, port: int, give: Callable[[tuple[str, int]], None], stop: asyncio.Event
+) -> None:
+    runner = web.AppRunner(app, shutdown_timeout=2)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        give(runner.addresses[0][:2])
+        await stop.wait()
+    finally:
+        await runner.cleanup()
 
 
 def serve(app: web.Application, *, host: str = "127.0.0.1", port: int = 0) -> Server:
     """Serve an application from a thread of its own, so that a server and its clients fit into one notebook.
 
     Returns when it listens, on a free port unless one is given; `server.url("/feed")` is the address of a handler.
-    `server.close()` shuts it down, as leaving a `with` block does.
+    `server.close()` shuts it down, as leaving a `with` block does; so does binding its name again, or deleting it,
+    unless the notebook still refers to it.
 
     Raises `OSError` if it cannot listen.
 

@@ -11,8 +11,11 @@ from reactivex.subject import Subject
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import State
 from rxws.close import Close
+from rxws.core.lifecycle import Lifecycle
+from rxws.jupyter.connection.names import Lease
 from rxws.jupyter.connection.relay import HotRelay, IncomingRelay, Relay
 from rxws.jupyter.errors import show_exception
+from rxws.rx.broadcast import Broadcast
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -24,17 +27,20 @@ class NotebookSocket(ClientWebSocket[In, Out]):
 
     Its streams notify on the notebook's event loop; while that is busy, messages wait, and above 1,024 of them the
     peer is slowed down. Errors, and what subscribers raise, are shown in the notebook unless `errors` is observed, and
-    do not close the socket.
+    do not close the socket. It and its streams hold the `lease`.
     """
 
-    def __init__(self, socket: ClientWebSocket[In, Out]) -> None:
+    def __init__(self, socket: ClientWebSocket[In, Out], lease: Lease) -> None:
         super().__init__(socket._life, socket._states, socket._reconnector)
-        life = self._life
-        self._incoming = IncomingRelay[In](super().incoming, life.thread, self._raised)
-        self._outgoing = HotRelay[Any](super().outgoing, life.thread, self._raised)
-        self._errors = HotRelay[Exception](super().errors, life.thread, show_exception)
-        self._dropped = HotRelay[Any](super().dropped, life.thread, self._raised)
-        Relay(super().errors, life.thread, show_exception).subscribe(self._show)
+        thread = self._life.thread
+        self._lease = lease
+        self._errors = HotRelay[Exception](super().errors, thread, show_exception, lease)
+        shown = Shown(self._life, self._errors.readers)
+        self._raised = shown.raised
+        self._incoming = IncomingRelay[In](super().incoming, thread, shown.raised, lease)
+        self._outgoing = HotRelay[Any](super().outgoing, thread, shown.raised, lease)
+        self._dropped = HotRelay[Any](super().dropped, thread, shown.raised, lease)
+        Relay(super().errors, thread, show_exception, lease).subscribe(shown.show)
 
     @property
     def incoming(self) -> Observable[In]:
@@ -89,19 +95,28 @@ class NotebookSocket(ClientWebSocket[In, Out]):
         return self._here(super().request(message, **options))
 
     def _here(self, observable: Observable[T]) -> Observable[T]:
-        return Relay(observable, self._life.thread, self._raised)
+        return Relay(observable, self._life.thread, self._raised, self._lease)
 
-    def _raised(self, error: Exception) -> None:
+
+class Shown:
+    """Shows what goes wrong while nobody observes the errors. It holds nothing that the notebook does."""
+
+    def __init__(self, life: Lifecycle, observers: Broadcast[Exception]) -> None:
+        self._life = life
+        self._errors = observers
+
+    def raised(self, error: Exception) -> None:
         """Take what a subscriber has raised."""
         life = self._life
-        if isinstance(error, Close) or self._errors.observed:
+        if isinstance(error, Close) or self._errors.observers:
             life.thread.run(life.reports.report, error)
         else:
             show_exception(error)
             life.thread.run(life.reports.news.emit, ("error", error))
 
-    def _show(self, error: Exception) -> None:
-        if not self._errors.observed:
+    def show(self, error: Exception) -> None:
+        """Show an error of the socket's."""
+        if not self._errors.observers:
             show_exception(error)
 
 

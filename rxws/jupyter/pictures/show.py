@@ -23,7 +23,8 @@ def show(socket: WebSocket[Any, Any]) -> Live:
     Live while it is open, a still picture after. It changes nothing for the socket: it starts no reading, and counts
     neither as a subscriber nor as an observer of errors. Memory: what fits in the picture.
     """
-    return Live(Card(socket))
+    own = WebSocket[Any, Any](socket._life, request=socket._request)  # pyright: ignore[reportPrivateUsage]
+    return Live(Card(own))  # a picture keeps no socket
 
 
 class Card(LiveMarbles):

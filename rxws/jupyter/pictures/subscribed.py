@@ -47,6 +47,7 @@ class Subscribed(ABC):
         self._subscription = self._observable.subscribe(
             take, finish, lambda: finish("completed"), scheduler=loop_scheduler()
         )
+        del self._observable  # a picture keeps no socket
         if self.end is not None:
             self.stop()
 

@@ -54,6 +54,7 @@ class LiveMarbles:
             return self._lanes
 
         self._recorder = Recorder(self._source, {}, lanes)
+        del self._source  # a picture keeps no socket
 
     def stop(self) -> None:
         """Watch no more."""
