@@ -24,8 +24,11 @@ FRAMES_A_TURN: Final = 64
 FRAME_SHARE: Final = SHARE // FRAMES_A_TURN
 """What a frame counts besides its bytes."""
 
-PARSED_AT_ONCE: Final = 1024
-"""Bytes parsed at once, besides the rest of a frame: they inflate to a megabyte at most (RFC 1951 allows no more)."""
+PARSED_AT_ONCE: Final = 4096
+"""Bytes parsed at once, besides the rest of a frame: a few hundred frames."""
+
+INFLATED_AT_ONCE: Final = 1024
+"""The same where frames may be compressed: it inflates to a megabyte at most (RFC 1951 allows no more)."""
 
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, TurnQueue] = WeakKeyDictionary()
 
@@ -71,11 +74,12 @@ class Pacing:
             bytes(PIECE)  # made and freed, or each large message would take its memory from the kernel
             _queues[loop] = TurnQueue()
         self._turns = _queues[loop]
+        self._slice = INFLATED_AT_ONCE if ws.compress else PARSED_AT_ONCE
         self._chunk = b""
         self._at = 0  # how much of it is parsed
         self._spent = 0  # of a share
         self._resting = False  # until its turn
-        self._stopped = False  # reading
+        self._stopped = False  # reading, since something waits to be parsed
         self._ended = False
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
@@ -97,7 +101,8 @@ class Pacing:
             self._rest(lambda: turn.done() or turn.set_result(None))
             self._read_on()
             await turn
-        self._parse()
+        if self._stopped or self._ended:
+            self._parse()
 
     def forget(self) -> None:
         """Drop what waits to be parsed, and wait no more until anything is taken."""
@@ -116,7 +121,7 @@ class Pacing:
         """Parse until there is something to take, or a share is spent on frames that are no messages."""
         watch, size = self.watch, len(self._chunk)
         while self._at < size and not (self._parsed or self._resting):
-            end = self._at + max(PARSED_AT_ONCE, watch.left)
+            end = self._at + max(self._slice, watch.left)
             part, self._at, messages = self._chunk[self._at : end], end, watch.messages
             watch.feed_data(part)
             self._spent += (watch.frames - (watch.messages - messages)) * FRAME_SHARE
@@ -129,12 +134,11 @@ class Pacing:
 
     def _read_on(self) -> None:
         """Read while nothing waits to be parsed: aiohttp reads on, too, when a message is taken."""
-        if self._transport.is_closing():
-            return
         if self._at < len(self._chunk):
             self._stopped = True
-            self._transport.pause_reading()
+            if not self._transport.is_closing():
+                self._transport.pause_reading()
         elif self._stopped:
             self._stopped = False
-            if not self._protocol._reading_paused:
+            if not (self._protocol._reading_paused or self._transport.is_closing()):
                 self._transport.resume_reading()
