@@ -27,7 +27,8 @@ def is_final(because: Exception) -> bool:
     """Tell whether an end is for good: the default rule.
 
     Final are the peer's closes 1000, 1008 and 4000-4999, an HTTP status 4xx but for 408, 425 and 429, and errors that
-    are none of the network's, such as a bug in a function that makes the URL. The rest comes back.
+    are none of the network's, such as a bug in a function that makes the URL; of a group, one that is final is
+    enough. The rest comes back.
 
     >>> [is_final(Close(code)) for code in (1000, 1001, 1011, 1012, 4000)]
     [True, False, False, False, True]
@@ -39,6 +40,8 @@ def is_final(because: Exception) -> bool:
             return code in (1000, 1008) or code >= 4000
         case ConnectError(status=int(status)):
             return 400 <= status < 500 and status not in TRY_AGAIN
+        case ExceptionGroup(exceptions=several):
+            return any(map(is_final, several))
         case _:
             return not isinstance(because, (RxwsError, OSError))
 

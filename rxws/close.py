@@ -20,8 +20,8 @@ def sendable(code: int) -> bool:
 class Close(Exception):
     """The end of a WebSocket: a value, an exception, and what `socket.closed` emits.
 
-    Send it (`outgoing.on_next(Close(4001, "bye"))`) or raise it in a handler or anywhere in a pipeline: what
-    was queued before goes out first, then the peer sees this code and reason.
+    Send it (`outgoing.on_next(Close(4001, "bye"))`) or raise it in a handler or anywhere in a pipeline,
+    also in an `ExceptionGroup`: what was queued before goes out first, then the peer sees this code and reason.
 
     Raises `ValueError` for what may not go on the wire: codes outside 1000-1003, 1007-1014 and 3000-4999
     (RFC 6455, section 7.4), reasons over 123 bytes of UTF-8 (section 5.5). A *received* `Close` may also be

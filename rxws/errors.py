@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from collections.abc import Iterator
+from typing import Any, Final, Literal, TypeVar, cast
 
 from rxws.close import Close, sendable
 
-_FATAL: Final = (KeyboardInterrupt, SystemExit)
+FATAL: Final = (KeyboardInterrupt, SystemExit)
+"""What ends the program."""
 
 
 class RxwsError(Exception):
     """The root of the errors that rxws itself makes.
 
     `close_code` and `close_reason` are what the peer sees when the error closes the socket. An exception
-    class of your own may have them too; a reason that a close frame cannot hold is left out.
+    class of your own may have them too; a reason that a close frame cannot hold is left out. Both are found in an
+    `ExceptionGroup`, too.
     """
 
     close_code: int = 1011
@@ -100,31 +103,77 @@ class ConnectError(ConnectionLost):
 
 
 def close_for(error: BaseException) -> Close:
-    """Tell with which `Close` an error ends its socket.
+    """Tell with which `Close` an error ends its socket; of a group, the first `Close` in it, else the first code.
 
     >>> close_for(ValueError("?"))
     Close(code=1011, reason='Unexpected Error')
     >>> close_for(Close(4001, "bye"))
     Close(code=4001, reason='bye')
+    >>> close_for(ExceptionGroup("tasks", [ValueError("?"), Close(4001, "bye")]))
+    Close(code=4001, reason='bye')
     """
-    if isinstance(error, Close):
-        return error
-    code = _attribute(error, "close_code")
-    if not isinstance(code, int) or not sendable(code):
-        return Close(RxwsError.close_code, RxwsError.close_reason)
-    try:
-        return Close(code, _attribute(error, "close_reason") or "")
-    except (TypeError, ValueError):
-        return Close(code)
+    close, _ = parted(error, Close)
+    if close is not None:
+        return close
+    for one in leaves(error):
+        code = _attribute(one, "close_code")
+        if isinstance(code, int) and sendable(code):
+            try:
+                return Close(code, _attribute(one, "close_reason") or "")
+            except (TypeError, ValueError):
+                return Close(code)
+    return Close(RxwsError.close_code, RxwsError.close_reason)
+
+
+E = TypeVar("E", bound=BaseException)
+Kind = TypeVar("Kind", bound=BaseException)
+
+
+def parted(error: E, kind: type[Kind] | tuple[type[Kind], ...]) -> tuple[Kind | None, E | None]:
+    """Part an error into the first of a kind in it, and what of other kinds is in it.
+
+    >>> parted(ExceptionGroup("tasks", [KeyError(1), Close(4001)]), Close)
+    (Close(code=4001, reason=''), ExceptionGroup('tasks', [KeyError(1)]))
+    >>> parted(Close(4001), Close), parted(KeyError(1), Close)
+    ((Close(code=4001, reason=''), None), (None, KeyError(1)))
+    """
+    found = next((one for one in leaves(error) if isinstance(one, kind)), None)
+    if found is None:
+        return None, error
+    return found, cast("Any", error).split(kind)[1] if isinstance(error, BaseExceptionGroup) else None
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Give an error, or in its place, if it is a group, those that it groups; of groups in groups, too.
+
+    >>> list(leaves(ExceptionGroup("tasks", [KeyError(1), ExceptionGroup("more", [KeyError(2)])])))
+    [KeyError(1), KeyError(2)]
+    """
+    if grouped := members(error):
+        for one in grouped:
+            yield from leaves(one)
+    else:
+        yield error
+
+
+def members(error: BaseException) -> tuple[BaseException, ...]:
+    """Give what a group groups; nothing of any other error."""
+    return cast("Any", error).exceptions if isinstance(error, BaseExceptionGroup) else ()
+
+
+def raise_fatal(error: BaseException) -> None:
+    """Raise what ends the program, if it was raised, alone or in a group."""
+    for one in leaves(error):
+        if isinstance(one, FATAL):
+            raise one
 
 
 def _attribute(error: BaseException, name: str) -> Any:
     """Read an attribute of an error of the user's; `None` if there is none, or it raises."""
     try:
         return getattr(error, name, None)
-    except _FATAL:
-        raise
-    except BaseException:
+    except BaseException as failure:
+        raise_fatal(failure)
         return None
 
 
@@ -132,8 +181,7 @@ def _excerpt(value: object, limit: int = 80) -> str:
     """Show a value in at most `limit` characters: a megabyte of it helps nobody in a log."""
     try:
         text = repr(value[:limit] if isinstance(value, (str, bytes, bytearray)) else value)
-    except _FATAL:
-        raise
     except BaseException as error:  # it is nested too deep, or of a class of the user's
+        raise_fatal(error)
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

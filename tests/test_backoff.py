@@ -22,6 +22,8 @@ def refused(status: int, retry_after: float | None = None) -> rxws.ConnectError:
         *((rxws.ConnectError("", stage), False) for stage in ("dns", "tcp", "tls", "proxy", "handshake", "timeout")),
         *((error, False) for error in (rxws.ConnectionLost(), rxws.HeartbeatTimeout(), OSError(), TimeoutError())),
         (rxws.ProtocolError("bad frame"), False),
+        (ExceptionGroup("", [OSError(), ExceptionGroup("", [rxws.ConnectionLost()])]), False),
+        (ExceptionGroup("", [OSError(), ExceptionGroup("", [KeyError()])]), True),
         *((error, True) for error in (KeyError("token"), TypeError(), ValueError("no URL"))),
     ],
     ids=repr,

@@ -39,6 +39,10 @@ class Speechless(Exception):
         (Confused(), rxws.Close(1011, "Unexpected Error")),
         (Verbose(), rxws.Close(4000)),
         (Speechless(), rxws.Close(4000)),
+        (ExceptionGroup("", [ValueError(), Teapot()]), rxws.Close(4018, "short and stout")),
+        (ExceptionGroup("", [Teapot(), ExceptionGroup("", [rxws.Close(4001, "bye")])]), rxws.Close(4001, "bye")),
+        (BaseExceptionGroup("", [CancelledError(), rxws.Close(4001)]), rxws.Close(4001)),
+        (ExceptionGroup("", [Confused(), ValueError()]), rxws.Close(1011, "Unexpected Error")),
     ],
 )
 def test_close_for_error(error: Exception, close: rxws.Close) -> None:

@@ -29,7 +29,7 @@ from yarl import URL
 
 from rxws.client.secrets import Secrets, without_secrets
 from rxws.core.wire import Wire
-from rxws.errors import ConnectError, Stage
+from rxws.errors import ConnectError, Stage, leaves
 from rxws.options import Settings
 from rxws.rx.foreign import cancelled
 from rxws.wires.aiohttp import abandon, arrived_with, frame_limit, keep_from_closing, open_wire
@@ -126,7 +126,9 @@ class Dialer:
         try:
             url = await _resolve(self._url)
             headers = None if self._headers is None else await _resolve(self._headers)
-        except (aiohttp.ClientError, OSError) as error:
+        except Exception as error:
+            if not all(isinstance(one, (aiohttp.ClientError, OSError)) for one in leaves(error)):
+                raise
             message = f"the URL or headers could not be made: {answer.secrets.hide(str(error))}"
             raise ConnectError(message, "request") from answer.secrets.clean(error)
         except asyncio.CancelledError as error:

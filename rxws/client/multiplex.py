@@ -10,8 +10,9 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.client.states import Open, State, States
 from rxws.core.lifecycle import Lifecycle
+from rxws.errors import raise_fatal
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.foreign import FATAL, as_error, call
+from rxws.rx.foreign import as_error, call
 
 T = TypeVar("T")
 
@@ -60,8 +61,7 @@ class MultiplexedTopic(Observable[T]):
             is_ours = self._matches(message)
         except BaseException as error:
             self._end(as_error(error, "matches"))
-            if isinstance(error, FATAL):
-                raise
+            raise_fatal(error)
         else:
             if is_ours:
                 self._broadcast.emit(message)
@@ -73,8 +73,7 @@ class MultiplexedTopic(Observable[T]):
             except BaseException as error:
                 self._upstream.dispose()
                 self._broadcast.end(as_error(error, "subscribe"))
-                if isinstance(error, FATAL):
-                    raise
+                raise_fatal(error)
 
     def _end(self, error: Exception | None = None) -> None:
         self._stop()

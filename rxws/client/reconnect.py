@@ -13,7 +13,8 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
-from rxws.rx.foreign import FATAL, as_error
+from rxws.errors import raise_fatal
+from rxws.rx.foreign import as_error
 
 Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
 """Opens a connection: its wire, and the subprotocol that was negotiated."""
@@ -45,8 +46,7 @@ class Reconnector:
             delay = self._delay(because)
         except BaseException as error:
             self._log.fault("the jitter of the back-off raised; the socket ends", as_error(error, "jitter"))
-            if isinstance(error, FATAL):
-                raise
+            raise_fatal(error)
             return None
         return lambda: self._wait(delay, because)
 
@@ -160,8 +160,7 @@ class Reconnector:
             return self._backoff.final(because)
         except BaseException as error:
             self._log.fault("the rule for what is final raised; this is", as_error(error, "final"))
-            if isinstance(error, FATAL):
-                raise
+            raise_fatal(error)
             return True
 
     def _rotate_in_time(self) -> None:

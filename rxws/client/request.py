@@ -10,8 +10,8 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.checks import positive
 from rxws.core.lifecycle import Lifecycle
-from rxws.errors import ConnectionLost
-from rxws.rx.foreign import FATAL, as_error
+from rxws.errors import ConnectionLost, raise_fatal
+from rxws.rx.foreign import as_error
 
 T = TypeVar("T")
 
@@ -34,8 +34,7 @@ def request(life: Lifecycle, message: Any, matches: Callable[[T], bool], timeout
                     return
             except BaseException as error:
                 end(as_error(error, "matches"))
-                if isinstance(error, FATAL):
-                    raise
+                raise_fatal(error)
                 return
             upstream.dispose()
             observer.on_next(answer)

@@ -9,6 +9,8 @@ from aiohttp import ClientConnectorError, ClientResponseError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from rxws.errors import members
+
 _URL: Final = re.compile(
     r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?", re.IGNORECASE
 )
@@ -50,16 +52,19 @@ class Secrets:
     def clean(self, error: BaseException) -> BaseException | None:
         """Leave the secrets out of an error of a library, and its causes; `None` if one of them still tells."""
         chain: list[BaseException] = []
-        one: BaseException | None = error
-        while one is not None and one not in chain:
+        left: list[BaseException | None] = [error]
+        while left:
+            one = left.pop()
+            if one is None or one in chain:
+                continue
             chain.append(one)
+            left += (one.__context__ if one.__cause__ is None else one.__cause__, *members(one))
             if isinstance(one, ClientResponseError):
                 _clean_response(one)
             elif isinstance(one, ClientConnectorError):
                 one.args = (str(one),)  # the key of the connection has the proxy's password
             else:
                 one.args = tuple(self.hide(arg) if isinstance(arg, str) else arg for arg in one.args)
-            one = one.__context__ if one.__cause__ is None else one.__cause__
         return None if any(self.hide(str(one)) != str(one) for one in chain) else error
 
 

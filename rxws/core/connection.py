@@ -18,9 +18,9 @@ from rxws.core.owner import Owner
 from rxws.core.phases import ConnectionPhase, Phased
 from rxws.core.receipts import Receipts
 from rxws.core.wire import Frame, Ping, Wire
-from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError
+from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError, parted, raise_fatal
 from rxws.options import Settings
-from rxws.rx.foreign import FATAL
+from rxws.rx.foreign import as_error
 from rxws.rx.holds import current_source
 
 OPEN, RETIRING, LEAVING = ConnectionPhase.OPEN, ConnectionPhase.RETIRING, ConnectionPhase.LEAVING
@@ -159,15 +159,13 @@ class Connection(Phased):
         if self._decode is not None:
             try:
                 data = self._decode(data)
-            except Close as close:
-                self._owner.close(close)
-                return
             except BaseException as cause:
-                error = DecodeError(data)
-                error.__cause__ = cause
+                error = as_error(cause, "a codec")
+                if parted(error, Close)[0] is None:
+                    error = DecodeError(data)
+                    error.__cause__ = cause
                 self._owner.reports.report(error)
-                if isinstance(cause, FATAL):
-                    raise
+                raise_fatal(cause)
                 return
         self._emit(data)
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from rxws.close import Close
 from rxws.codecs import Codec, json, text
 from rxws.core.wire import NO_COPY, Binary, Frame, Limited, Text
-from rxws.errors import EncodeError
-from rxws.rx.foreign import FATAL, described
+from rxws.errors import EncodeError, parted, raise_fatal
+from rxws.rx.foreign import described
 
 IMMUTABLE: Final = (str, bytes, int, float)
 
@@ -49,11 +49,10 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
             frame = Binary(bytes(data), message)
         else:
             raise TypeError(f"{type(codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
-    except Close:
-        raise
-    except FATAL:
-        raise
     except BaseException as cause:
+        raise_fatal(cause)
+        if parted(cause, Close)[0] is not None:
+            raise
         raise EncodeError(message, described(cause, str)) from cause
     if type(message) in IMMUTABLE:
         if codec is text or codec is json:  # whose frames are not smaller than their messages
@@ -95,9 +94,8 @@ def with_copy(frame: Frame) -> Frame:
     kept = Limited(frame, connection=frame.connection, expires=frame.expires)
     try:
         kept.copy = deepcopy(frame.message)
-    except FATAL:
-        raise
-    except BaseException:
+    except BaseException as error:
+        raise_fatal(error)
         return frame
     return kept
 
@@ -123,9 +121,8 @@ def _as_it_was(frame: Frame, codec: Codec[Any, Any]) -> Any:
         return frame.message
     try:
         read = codec.decode(frame.data.decode() if frame.opcode == Text.opcode else frame.data)
-    except FATAL:
-        raise
-    except BaseException:
+    except BaseException as error:
+        raise_fatal(error)
         return NO_COPY
     return read if _makes(codec, read, frame.data) else NO_COPY
 
@@ -133,7 +130,7 @@ def _as_it_was(frame: Frame, codec: Codec[Any, Any]) -> Any:
 def _makes(codec: Codec[Any, Any], message: Any, data: bytes) -> bool:
     try:
         return encode(codec, message).data == data
-    except (EncodeError, Close):
+    except Exception:  # an `EncodeError`, or a `Close` of the codec's
         return False
 
 

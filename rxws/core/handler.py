@@ -17,7 +17,8 @@ from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
 from rxws.core.work import Work
-from rxws.rx.foreign import FATAL, as_error, call, cancelled
+from rxws.errors import parted, raise_fatal
+from rxws.rx.foreign import as_error, call, cancelled
 from rxws.rx.holds import current_socket
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Handler:
         """Call a `def` handler now, others later, and return what to do when the socket is open.
 
         `first` are arguments before the bound ones, `self` of a method. What a `def` handler raises fails the
-        socket as soon as it is open, but for exceptions to be let through.
+        socket as soon as it is open, but for exceptions to be let through; of a group, the first of them is.
         """
         if self._is_coroutine:
             return lambda: self._start(life, lambda: self._live(life, self._call(socket, first)))
@@ -74,12 +75,14 @@ class Handler:
             result = _for(life, self._call, socket, first)
             if result is not None:
                 self._check(result, life)
-        except let_through:
-            raise
         except BaseException as error:
+            raise_fatal(error)
             failure = as_error(error, self.name)
-            if isinstance(error, FATAL):
-                raise
+            answer, rest = parted(failure, let_through)
+            if answer is not None:
+                if rest is not None:
+                    life.reports.note(rest)
+                raise answer from None
             return lambda: life.reports.fail(failure)
         return lambda: _for(life, self._begin, life, result)
 
@@ -151,8 +154,7 @@ class Handler:
             if cancelled(error):
                 raise
             life.reports.fail(as_error(error, self.name))
-            if isinstance(error, FATAL):
-                raise
+            raise_fatal(error)
 
     async def _live(self, life: Lifecycle, coroutine: Coroutine[Any, Any, Any]) -> None:
         result = await coroutine

@@ -6,11 +6,11 @@ import logging
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from rxws.close import Close
-from rxws.errors import ConnectError, ConnectionLost, DecodeError, ProtocolError
-from rxws.rx.foreign import FATAL, described
+from rxws.errors import ConnectError, ConnectionLost, DecodeError, ProtocolError, members, raise_fatal
+from rxws.rx.foreign import described
 from rxws.stats import Counters, tally
 
 SERVER: Final = logging.getLogger("rxws.server")
@@ -159,9 +159,8 @@ def log_line(
     extra = {f"ws_{name}": _escaped(value) for name, value in fields.items()}
     try:
         logger.log(level, message, *said, exc_info=None if error is None else harmless(error), extra=extra)
-    except FATAL:
-        raise
     except BaseException as failure:
+        raise_fatal(failure)
         with suppress(Exception):  # there may be no standard error
             sys.stderr.write(f"rxws could not log: {message % tuple(said)}: {escape(described(failure))}\n")
             traceback.print_exception(harmless(failure))
@@ -205,12 +204,8 @@ def _connected(error: Any) -> list[Any]:
         one = left.pop()
         if one is not None and id(one) not in found:
             found[id(one)] = one
-            left += (one.__cause__, one.__context__, *_members(one))
+            left += (one.__cause__, one.__context__, *members(one))
     return list(found.values())
-
-
-def _members(error: Any) -> tuple[Any, ...]:
-    return cast("Any", error).exceptions if isinstance(error, BaseExceptionGroup) else ()
 
 
 def _texts(error: Any) -> list[str]:
@@ -225,8 +220,8 @@ def _copy(error: Any, copies: dict[int, Any]) -> Any:
         return copies[id(error)]
     text, *notes = map(escape, _texts(error))
     copy: Any
-    if members := _members(error):
-        copy = BaseExceptionGroup(escape(error.message), [_copy(one, copies) for one in members])
+    if grouped := members(error):
+        copy = BaseExceptionGroup(escape(error.message), [_copy(one, copies) for one in grouped])
     else:
         copy = _alike(error, text)
     copy.__notes__ = notes

@@ -16,11 +16,11 @@ from rxws.core.encoding import encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
-from rxws.errors import EncodeError
+from rxws.errors import EncodeError, parted, raise_fatal
 from rxws.options import Settings
 from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
-from rxws.rx.foreign import FATAL, as_error, call_all
+from rxws.rx.foreign import as_error, call_all
 from rxws.rx.holds import current_source, socket_of
 from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread, running_loop
 from rxws.stats import Counters
@@ -276,8 +276,7 @@ class Outgoing(HotSubject[T]):
     def _failed(self, error: BaseException, value: Any) -> None:
         """Report what a codec or a policy raised over a value."""
         self._blame(as_error(error, "a policy"), value)
-        if isinstance(error, FATAL):
-            raise error
+        raise_fatal(error)
 
     def _encode_again(self, before: Codec[Any, Any]) -> None:
         """Encode what waits with the codec that was negotiated now, and drop what then does not fit any more.
@@ -303,7 +302,7 @@ class Outgoing(HotSubject[T]):
         """
         global _blamed
         blamed: Any = getattr(socket_of(current_source.get()), "outgoing", None)
-        if isinstance(error, Close) or not isinstance(blamed, Outgoing):
+        if parted(error, Close)[0] is not None or not isinstance(blamed, Outgoing):
             self._owner.reports.report(error)
             return
         to_blame, told, first = _blamed

@@ -10,7 +10,7 @@ from rxws.close import Close
 from rxws.core.log import SocketLog
 from rxws.core.streams import Errors, Undelivered
 from rxws.core.wire import Frame
-from rxws.errors import ConnectionLost, FeedbackLoop, close_for
+from rxws.errors import ConnectionLost, FeedbackLoop, close_for, parted
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.loop_thread import LoopThread
 
@@ -86,12 +86,13 @@ class Reports:
 
     def report(self, error: Exception) -> None:
         """Emit an error that a socket survives if anyone observes `errors`; if nobody does, close and log it."""
-        if isinstance(error, Close):
-            self._close(error)
-            return
-        if not self._observed or isinstance(error, FeedbackLoop):
+        close, rest = parted(error, Close)
+        if close is not None:
+            self._close(close)
+        elif not self._observed or isinstance(error, FeedbackLoop):
             self._close(close_for(error))  # first, since the log may be sent to the very socket
-        self.note(error)
+        if rest is not None:
+            self.note(rest)
 
     def show(self, error: Exception) -> None:
         """Emit an error, to those who observe `errors`."""
@@ -125,7 +126,8 @@ class Reports:
 
     def _note(self, error: Exception) -> None:
         """Log what cannot go to `errors`: what an observer of it raised, or that it feeds itself; from any thread."""
-        if isinstance(error, Close | FeedbackLoop):
+        close, rest = parted(error, Close)
+        if close is not None or isinstance(error, FeedbackLoop):
             self._thread.run(self._close, close_for(error))
-        if not isinstance(error, Close):
-            self.log.unobserved(error)
+        if rest is not None:
+            self.log.unobserved(rest)

@@ -11,7 +11,7 @@ from reactivex.subject import Subject
 
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
-from rxws.errors import close_for
+from rxws.errors import close_for, parted
 from rxws.stats import Stats
 
 In = TypeVar("In")
@@ -176,17 +176,15 @@ async def closing_on_exit(life: Lifecycle) -> AsyncGenerator[None, None]:
         try:
             yield
             life.close(Close())
-        except Close as close:
-            has_ended = life.close_cause is not None
-            life.close(close)
-            await life.closed
-            if has_ended:
-                raise  # receive() said so
         except Exception as error:
-            life.reports.show(error)
+            has_ended = life.close_cause is not None
+            _, rest = parted(error, Close)
+            if rest is not None:
+                life.reports.show(rest)
             life.close(close_for(error))
             await life.closed
-            raise
+            if has_ended or rest is not None:
+                raise  # if it has ended, receive() said so
         await life.closed
     finally:
         life.abort()

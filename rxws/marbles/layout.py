@@ -11,8 +11,9 @@ from itertools import cycle
 from typing import Any, Final
 
 from rxws.close import Close
+from rxws.errors import raise_fatal
 from rxws.recording.event import Event, name_of_error
-from rxws.rx.foreign import FATAL, described
+from rxws.rx.foreign import described
 
 LABEL: Final = 14
 """Columns of a label at most."""
@@ -128,9 +129,8 @@ def text_of(data: Any) -> str:
     else:
         try:
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        except FATAL:
-            raise
-        except BaseException:  # JSON cannot say it, or it is of a class of the user's
+        except BaseException as error:  # JSON cannot say it, or it is of a class of the user's
+            raise_fatal(error)
             text = described(data)
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 

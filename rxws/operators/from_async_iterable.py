@@ -9,7 +9,8 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
-from rxws.rx.foreign import FATAL, as_error, cancelled
+from rxws.errors import raise_fatal
+from rxws.rx.foreign import as_error, cancelled
 from rxws.rx.holds import Downstream, Holds, current_source, notify_from
 
 T = TypeVar("T")
@@ -81,8 +82,7 @@ class _Iteration(Downstream, Generic[T]):
             if self._stopped or cancelled(error):
                 raise
             notify_from(self.source, self._observer.on_error, as_error(error, "an iterable"))
-            if isinstance(error, FATAL):
-                raise
+            raise_fatal(error)
         else:
             notify_from(self.source, self._observer.on_completed)
         finally:

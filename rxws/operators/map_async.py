@@ -13,7 +13,8 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.checks import positive_int
-from rxws.rx.foreign import FATAL, as_error, cancelled
+from rxws.errors import raise_fatal
+from rxws.rx.foreign import as_error, cancelled
 from rxws.rx.holds import MAX_WAITING, Holds, Via, WaitingItems, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
@@ -195,8 +196,7 @@ class _Work(Generic[T, R]):
             job.result = NOTHING
             notify = self._fail if self._into is None else self._into.on_next
             notify_from(job.source, notify, as_error(error, "a coroutine"))
-            if isinstance(error, FATAL):
-                raise
+            raise_fatal(error)
         job.done = True
         self._drain(job)
 

@@ -19,10 +19,10 @@ from types import NoneType, UnionType
 from typing import Any, Final, cast
 
 from rxws.close import Close
-from rxws.errors import DecodeError
+from rxws.errors import DecodeError, raise_fatal
 from rxws.recording.disk import wait_for_disk
 from rxws.recording.event import Event, Kind, RecordedError, Recording, Unreadable, name_of_error
-from rxws.rx.foreign import FATAL, described
+from rxws.rx.foreign import described
 
 VERSION: Final = 1
 
@@ -71,9 +71,8 @@ def line(event: Event) -> str:
         case data:
             try:
                 return _line({**fields, "data": data})
-            except FATAL:
-                raise
-            except BaseException:  # JSON cannot say it, or it is of a class of the user's
+            except BaseException as error:  # JSON cannot say it, or it is of a class of the user's
+                raise_fatal(error)
                 return _line({**fields, "repr": described(data)})
 
 

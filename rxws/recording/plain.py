@@ -9,7 +9,7 @@ from typing import Any
 from rxws import codecs
 from rxws.codecs import Codec
 from rxws.core.encoding import is_pure
-from rxws.rx.foreign import FATAL
+from rxws.errors import raise_fatal
 
 
 def plainly(codec: Codec[Any, Any]) -> Callable[[Any], Any]:
@@ -30,9 +30,8 @@ def plainly(codec: Codec[Any, Any]) -> Callable[[Any], Any]:
         try:
             written = codec.encode(item)
             return json.loads(written) if isinstance(written, str) else written
-        except FATAL:
-            raise
-        except BaseException:  # a codec may raise anything
+        except BaseException as error:  # a codec may raise anything
+            raise_fatal(error)
             return item
 
     return plain if is_pure(codec) and codec is not codecs.text and codec is not codecs.json else lambda item: item

@@ -22,10 +22,11 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import log_line
 from rxws.core.reports import News
 from rxws.core.socket import WebSocket
+from rxws.errors import raise_fatal
 from rxws.recording.event import SOCKET_LANES, Event, Kind, Recording
 from rxws.recording.plain import plainly
 from rxws.recording.writer import FileSink
-from rxws.rx.foreign import FATAL, described
+from rxws.rx.foreign import described
 from rxws.rx.scheduler import loop_scheduler
 
 logger = logging.getLogger("rxws")
@@ -70,9 +71,8 @@ class Recorder(Disposable):
             try:
                 if self.is_disposed or self._sink.put(Event(round(self._clock() - self._began, 6), lane, kind, data)):
                     return
-            except FATAL:
-                raise
             except BaseException as error:  # of the item's own methods: no subscriber's, nor the socket's
+                raise_fatal(error)
                 message = "the recording ends: an event of the lane %s cannot be recorded: %s"
                 log_line(logger, logging.ERROR, message, lane, described(error))
         self.dispose()

@@ -14,8 +14,8 @@ from reactivex.disposable import Disposable
 from reactivex.internal import default_error, noop
 from reactivex.subject import Subject
 
-from rxws.errors import FeedbackLoop
-from rxws.rx.foreign import FATAL, as_error, call_all, described
+from rxws.errors import FeedbackLoop, raise_fatal
+from rxws.rx.foreign import as_error, call_all, described
 from rxws.rx.loop_thread import set_result
 
 T = TypeVar("T")
@@ -61,8 +61,7 @@ class Broadcast(Generic[T]):
                         observer.on_next(value)
                     except BaseException as error:
                         self.raised(observer, as_error(error, "a subscriber"))
-                        if isinstance(error, FATAL):
-                            raise
+                        raise_fatal(error)
                 if not self._backlog:
                     break
                 value = self._backlog.popleft()

@@ -1,23 +1,23 @@
 """Calls into foreign code, a user's or a library's: whatever it raises, the caller goes on.
 
 `Exception` is not all that code raises. The result of a cancelled task raises `CancelledError`, a closed generator
-`GeneratorExit`, a task group a `BaseExceptionGroup`. What ends the program is reported too, then raised on.
+`GeneratorExit`, a task group a `BaseExceptionGroup`. What ends the program is reported too, then raised on: alone if
+it was in a group, since an event loop lets a group end no more than a task.
 """
 
 from __future__ import annotations
 
 from asyncio import CancelledError, current_task
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-FATAL: Final = (KeyboardInterrupt, SystemExit)
-"""What ends the program."""
+from rxws.errors import FATAL, members, raise_fatal
 
 Report = Callable[[Exception], object]
 
 
 def as_error(error: BaseException, who: str) -> Exception:
-    """Make an `Exception` of whatever `who` raised.
+    """Make an `Exception` of whatever `who` raised; of a group, one of `Exception`s.
 
     >>> from asyncio import CancelledError
     >>> as_error(KeyError(1), "a subscriber"), as_error(CancelledError(), "a subscriber")
@@ -25,7 +25,9 @@ def as_error(error: BaseException, who: str) -> Exception:
     """
     if isinstance(error, Exception):
         return error
-    wrapped = RuntimeError(f"{who} raised {described(error)}")
+    what = f"{who} raised {described(error)}"
+    grouped = [as_error(one, who) for one in members(error)]
+    wrapped = ExceptionGroup(what, grouped) if grouped else RuntimeError(what)
     wrapped.__cause__ = error
     return wrapped
 
@@ -47,9 +49,8 @@ def described(value: object, how: Callable[[Any], str] = repr) -> str:
     """
     try:
         return how(value)
-    except FATAL:
-        raise
     except BaseException as error:  # it is nested too deep, or of a class of the user's
+        raise_fatal(error)
         return f"<{type(value).__name__}, whose {how.__name__} raises {type(error).__name__}>"
 
 
@@ -59,8 +60,7 @@ def call(report: Report, who: str, function: Callable[..., object], *args: Any) 
         function(*args)
     except BaseException as error:
         report(as_error(error, who))
-        if isinstance(error, FATAL):
-            raise
+        raise_fatal(error)
 
 
 def call_all(report: Report, who: str, *functions: Callable[[], object]) -> None:

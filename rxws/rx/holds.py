@@ -11,7 +11,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from rxws.rx.foreign import FATAL, as_error
+from rxws.errors import raise_fatal
+from rxws.rx.foreign import as_error
 
 
 class Holdable(Protocol):
@@ -109,8 +110,7 @@ def notify_from(source: Source | None, notify: Callable[..., object], *item: Any
         if source is None:
             raise
         source.report(as_error(error, "a subscriber"))
-        if isinstance(error, FATAL):
-            raise
+        raise_fatal(error)
     finally:
         current_source.reset(token)
 

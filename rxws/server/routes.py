@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar, Unpack, overload
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from rxws.close import Close
 from rxws.core.handler import OPTIONS, Handler
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket, closing_on_exit
+from rxws.errors import parted
 from rxws.options import ServerOptions, Settings, check
 from rxws.server.hub import Hub
 from rxws.server.upgrade import HUB, Upgrade
@@ -111,9 +112,11 @@ async def _accept(request: web.BaseRequest, settings: Settings) -> AsyncGenerato
     upgrade = Upgrade(request, settings)
     try:
         await upgrade.open()
-        with suppress(Close):  # that of the peer, which receive() raised
-            async with closing_on_exit(upgrade.life):
-                yield upgrade.socket
+        async with closing_on_exit(upgrade.life):
+            yield upgrade.socket
+    except Exception as error:
+        if parted(error, Close)[1] is not None:
+            raise  # all but the Close of the peer, which receive() raised
     finally:
         upgrade.life.abort()
 

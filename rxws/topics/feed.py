@@ -10,9 +10,8 @@ from reactivex import abc
 from rxws.codecs import Codec
 from rxws.core.encoding import is_pure, sharing
 from rxws.core.wire import Binary, Text
-from rxws.errors import DecodeError
+from rxws.errors import DecodeError, raise_fatal
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.foreign import FATAL
 from rxws.rx.holds import notify_from
 from rxws.topics.engines.engine import Item
 from rxws.topics.message import Gap, Message, Position, Record
@@ -26,9 +25,8 @@ class Arrival:
     def __init__(self, codec: Codec[Any, Any], record: Record) -> None:
         try:
             self.value: Any = codec.decode(record.data if record.is_binary else record.data.decode())
-        except FATAL:
-            raise
         except BaseException as cause:
+            raise_fatal(cause)
             raise DecodeError(record.data) from cause
         self.topic = record.topic
         self.position: Position = record.position

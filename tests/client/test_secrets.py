@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import aiohttp
@@ -100,6 +101,18 @@ def in_a_circle() -> Exception:
     one, two = aiohttp.ClientError(WITH_TOKEN), aiohttp.ClientError("two")
     one.__cause__, two.__cause__ = two, one
     return one
+
+
+def test_clean_a_group() -> None:
+    """The errors of a group are cleaned, with their causes; a group that tells a secret itself has to go."""
+    secrets = Secrets()
+    secrets.add(WITH_TOKEN)
+    inner = aiohttp.ClientError(WITH_TOKEN)
+    inner.__cause__ = aiohttp.ClientError(WITH_TOKEN)
+    group = ExceptionGroup("tasks", [TimeoutError(WITH_TOKEN), ExceptionGroup("more", [inner])])
+    assert secrets.clean(group) is group
+    assert "SECRET" not in "".join(traceback.format_exception(group))
+    assert secrets.clean(ExceptionGroup(WITH_TOKEN, [OSError()])) is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import rxws
 from rxws import operators as rxops
 from rxws.close import Close
 from rxws.core.log import log_line
+from rxws.core.socket import closing_on_exit
 from rxws.server.hub import Hub
 from rxws.testing import MemoryDialer, MemoryWire, VirtualLoop, connect, serve
 from tests.streams import ended, raising, turns
@@ -184,7 +185,80 @@ async def test_end_goes_on(place: Place, error: BaseException, caplog: pytest.Lo
     assert type(error).__name__ in caplog.text
 
 
-def test_end_of_the_program_is_raised_on() -> None:
+def failing(error: Exception) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming)
+    socket.outgoing.on_error(error)
+    return socket, peer
+
+
+def telling(error: Exception) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming)
+    socket.errors.on_next(error)
+    return socket, peer
+
+
+def observer_of_errors(error: Exception) -> tuple[Socket, MemoryWire]:
+    socket, peer = serve(lambda incoming: incoming)
+    socket.errors.subscribe(raising(error))
+    socket.errors.on_next(KeyError())
+    return socket, peer
+
+
+def generator(error: Exception) -> tuple[Socket, MemoryWire]:
+    async def handler(incoming: Observable[Any]) -> Any:
+        yield "a"
+        raise error
+
+    return serve(handler)
+
+
+def block(error: Exception) -> tuple[Socket, MemoryWire]:
+    async def handler(socket: Socket) -> None:
+        async with closing_on_exit(socket._life):
+            raise error
+
+    return serve(handler)
+
+
+def in_groups(error: BaseException) -> ExceptionGroup[Any]:
+    """What two task groups, one in the other, make of an error, and of another one before it."""
+    return ExceptionGroup("outer", [ValueError("other"), ExceptionGroup("inner", [error])])
+
+
+def in_base_groups(error: BaseException) -> BaseExceptionGroup[Any]:
+    return BaseExceptionGroup("outer", [asyncio.CancelledError("other"), BaseExceptionGroup("inner", [error])])
+
+
+class Teapot(Exception):
+    close_code = 4018
+
+
+OF_OTHERS = (encoding, decoding, subscription_message, observer_of_errors)
+"""What is raised there is an `EncodeError`, a `DecodeError`, or nothing that closes."""
+
+GROUPS = [
+    *[(place, in_groups) for place in (*PLACES, failing, telling, observer_of_errors, generator, block)],
+    *[(place, in_base_groups) for place in PLACES],
+]
+IN_GROUPS = [
+    pytest.param(place, group(error), code, id=f"{place.__name__}-{group.__name__}-{code}")
+    for place, group in GROUPS
+    for error, code in ((Close(4001), 4001), (Teapot(), 4018))
+    if place not in (*AT_THE_END, *(() if code == 4001 else OF_OTHERS))
+]
+
+
+@pytest.mark.parametrize(("place", "group", "code"), IN_GROUPS)
+async def test_code_in_a_group(place: Any, group: Any, code: int, caplog: pytest.LogCaptureFixture) -> None:
+    """A `Close`, or an error with a code, is found in groups of any depth; what else is in them is logged."""
+    socket, _ = place(group)
+    await turns()
+    assert (await ended(socket, 6)).code == code
+    assert "other" in caplog.text
+
+
+@pytest.mark.parametrize("group", [BaseException, in_base_groups])
+def test_end_of_the_program_is_raised_on(group: Any) -> None:
     """What ends the program passes through, and its socket closes 1011; nothing is left stuck."""
     for place in PLACES:
         loop = VirtualLoop()
@@ -192,6 +266,7 @@ def test_end_of_the_program_is_raised_on() -> None:
 
         async def play(place: Place = place, sockets: list[Socket] = sockets) -> None:
             raising_now = KeyboardInterrupt("now")
+            raising_now = in_base_groups(raising_now) if group is in_base_groups else raising_now
             if place in (handler_s_observable, handler_of_async_def, asynchronous_function, iterable, *AT_THE_END):
                 socket, peer = place(raising_now)
                 sockets.append(socket)

@@ -800,6 +800,22 @@ async def test_let_through() -> None:
     life.no_connection_follows()
 
 
+@pytest.mark.parametrize("others", [[], [ValueError("besides")]])
+async def test_let_through_out_of_a_group(others: list[Exception], caplog: pytest.LogCaptureFixture) -> None:
+    """What is let through is found in groups, and raised without them; what else they have is logged."""
+    refusal = PermissionError()
+
+    def refuses() -> None:
+        raise ExceptionGroup("checks", [*others, ExceptionGroup("more", [refusal])])
+
+    life = Lifecycle(check({}))
+    with pytest.raises(PermissionError) as raised:
+        Handler(refuses).compose(life, rxws.WebSocket(life), let_through=(PermissionError,))
+    assert raised.value is refusal
+    assert ("besides" in caplog.text) == bool(others)
+    life.no_connection_follows()
+
+
 async def test_def_error_seen_by_observer() -> None:
     """An error of a def goes to the errors that it subscribed."""
     log: list[Any] = []

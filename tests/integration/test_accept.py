@@ -1,5 +1,6 @@
 """Opening a socket in a handler of one's own."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -99,6 +100,27 @@ async def test_low_level_server(caplog: pytest.LogCaptureFixture) -> None:
     assert (await ended(left)).code in (1001, 1006)
     refusals = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert ["evil.example" in record.getMessage() for record in refusals] == [True]
+
+
+@pytest.mark.parametrize("besides", [[], [ValueError("besides")]])
+async def test_leaving_peer_in_a_task_group(besides: list[Exception], caplog: pytest.LogCaptureFixture) -> None:
+    """The peer's `Close`, raised in a task group, ends the handler in silence; what else the group has is raised on."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        async with rxws.accept(request) as socket:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(socket.receive())
+            except ExceptionGroup as error:
+                raise ExceptionGroup("all", [*besides, error]) from None
+        return socket.response
+
+    async with serving(handler) as server, websockets.connect(server.url) as client:
+        await client.close(4002)
+        assert (await ended(server.sockets[0])).code == 4002
+        await asyncio.sleep(0.05)
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert [record.name for record in errors] == ["aiohttp.server"] * len(besides)
 
 
 async def test_a_wrong_option_is_a_clear_error() -> None:

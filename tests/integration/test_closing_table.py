@@ -122,6 +122,57 @@ async def close_is_raised_in_a_coroutine(incoming: Observable[str], outgoing: Su
     raise rxws.Close(4001, "bye")
 
 
+async def soon(error: Exception) -> None:
+    await asyncio.sleep(0)
+    raise error
+
+
+async def at_work() -> None:
+    async with asyncio.TaskGroup() as outer:
+        outer.create_task(in_a_task_group(rxws.Close(4001, "bye")))
+        outer.create_task(asyncio.sleep(60))
+
+
+async def in_a_task_group(error: Exception) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(soon(error))
+
+
+@rxws.websocket
+async def close_is_raised_in_a_task_group(incoming: Observable[str], outgoing: Subject[str]) -> None:
+    outgoing.on_next(await incoming.pipe(ops.first()))
+    await at_work()
+
+
+@rxws.websocket
+async def close_is_raised_in_a_generator_s_task_group(incoming: Observable[str]) -> AsyncIterator[str]:
+    yield await incoming.pipe(ops.first())
+    await at_work()
+
+
+@rxws.websocket
+def close_is_raised_in_a_group_in_a_def(outgoing: Subject[str]) -> None:
+    outgoing.on_next("a")
+    raise ExceptionGroup("checks", [rxws.Close(4001, "bye")])
+
+
+@rxws.websocket
+def close_is_raised_in_a_task_group_of_map_async(incoming: Observable[str]) -> Observable[str]:
+    async def work(message: str) -> str:
+        if message == "b":
+            await at_work()
+        return message
+
+    return incoming.pipe(rxws.operators.map_async(work))
+
+
+async def close_is_raised_in_a_task_group_of_an_accept_block(request: web.Request) -> web.StreamResponse:
+    async with rxws.accept(request) as socket:
+        socket.outgoing.on_next(await socket.incoming.pipe(ops.first()))
+        await at_work()
+    return socket.response
+
+
 @rxws.websocket
 async def close_is_yielded(incoming: Observable[str]) -> AsyncIterator[Any]:
     yield await incoming.pipe(ops.first())
@@ -147,6 +198,11 @@ async def close_is_raised_in_an_accept_block(request: web.Request) -> web.Stream
         close_is_raised_in_a_pipeline,
         close_is_raised_in_a_def,
         close_is_raised_in_a_coroutine,
+        close_is_raised_in_a_task_group,
+        close_is_raised_in_a_generator_s_task_group,
+        close_is_raised_in_a_group_in_a_def,
+        close_is_raised_in_a_task_group_of_map_async,
+        close_is_raised_in_a_task_group_of_an_accept_block,
         close_is_yielded,
         socket_close_is_called,
         close_is_raised_in_an_accept_block,

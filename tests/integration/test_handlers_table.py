@@ -18,6 +18,12 @@ from tests.integration.server import serving
 from tests.streams import ended
 
 BOTH_LOOPS = True
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 Eventually = Callable[..., Any]
 
 
@@ -39,6 +45,19 @@ async def test_http_exception_of_a_def_is_the_response(refusal: type[web.HTTPExc
         assert server.hub is not None
         assert (len(server.hub), server.hub.opened_total) == (0, 0)
     assert ends == [rxws.Close.received(1006)] * 3
+
+
+async def test_http_exception_in_a_group() -> None:
+    """An HTTP exception in a group, of several checks that a `def` handler makes, is the HTTP response."""
+
+    @rxws.websocket
+    def handler() -> None:
+        raise ExceptionGroup("checks", [ValueError("no"), ExceptionGroup("", [web.HTTPForbidden(text="not you")])])
+
+    async with serving(handler, max_connections=1) as server, aiohttp.ClientSession() as session:
+        for _ in range(2):
+            async with session.get(server.http, headers=HANDSHAKE) as response:
+                assert (response.status, await response.text()) == (403, "not you")
 
 
 async def test_http_exception_after_the_upgrade() -> None:

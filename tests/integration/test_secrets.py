@@ -127,6 +127,10 @@ async def around_and_around(request: web.Request) -> web.Response:
     raise web.HTTPFound(request.path_qs)
 
 
+def group() -> Exception:
+    return ExceptionGroup("tasks", [OSError(1, "no", secret("http://a/")), aiohttp.ClientError(secret("http://b/"))])
+
+
 def moved(location: str) -> Callable[[bytes], str]:
     return lambda head: f"HTTP/1.1 302 Found\nLocation: {location}\nContent-Length: 0"
 
@@ -134,6 +138,7 @@ def moved(location: str) -> Callable[[bytes], str]:
 CASES: dict[str, tuple[str, Case]] = {
     "URL, by a client's error": ("request", lambda: token_server(lambda: aiohttp.ClientError(secret("http://a/")))),
     "URL, by an OSError": ("request", lambda: token_server(lambda: OSError(1, "no", secret("http://a/")))),
+    "URL, by a group": ("request", lambda: token_server(group)),
     "URL, by an answer": ("request", token_server_refuses),
     "DNS": ("dns", lambda: nothing("ws://nowhere.invalid/")),
     "TCP": ("tcp", lambda: nothing("ws://127.0.0.1:1/")),

@@ -163,6 +163,19 @@ async def test_raised_error_is_shown(serve: Serve, capsys: pytest.CaptureFixture
         assert isinstance(errors[0], ZeroDivisionError)
 
 
+async def test_close_in_a_group_closes(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    """A `Close` in a group closes, and what else the group has is shown."""
+
+    def leave(_: Any) -> None:
+        raise ExceptionGroup("tasks", [ValueError("besides"), rxws.Close(4001, "enough")])
+
+    async with connect(serve(shout).url()) as socket:
+        socket.incoming.subscribe(leave)
+        socket.outgoing.on_next("a")
+        assert await socket.closed == rxws.Close(4001, "enough")
+        assert "besides" in capsys.readouterr().err
+
+
 async def test_a_close_that_a_subscriber_raises_closes(serve: Serve) -> None:
     def leave(_: Any) -> None:
         raise rxws.Close(4001, "enough")

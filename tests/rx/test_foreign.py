@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rxws.errors import leaves, raise_fatal
 from rxws.rx.foreign import as_error, call, call_all, cancelled, described
 from tests.streams import raising
 
@@ -28,6 +29,27 @@ def test_call_reports_whatever_is_raised(error: BaseException) -> None:
     (told,) = reported
     assert (seen, told is error or told.__cause__ is error) == ([1], True)
     assert isinstance(told, Exception)
+
+
+@pytest.mark.parametrize("fatal", [KeyboardInterrupt("now"), SystemExit(3)])
+def test_raise_fatal(fatal: BaseException) -> None:
+    """What ends the program is raised alone, from whatever depth of groups, and nothing else is."""
+    raise_fatal(ValueError())
+    raise_fatal(BaseExceptionGroup("", [asyncio.CancelledError(), ValueError()]))
+    for error in (fatal, BaseExceptionGroup("", [ValueError(), BaseExceptionGroup("", [fatal])])):
+        with pytest.raises(type(fatal)) as raised:
+            raise_fatal(error)
+        assert raised.value is fatal
+
+
+def test_as_error_of_a_group() -> None:
+    """A group is made one of `Exception`s, and its own ones stay what they are."""
+    mine = KeyError(1)
+    group = BaseExceptionGroup("several", [mine, BaseExceptionGroup("inner", [asyncio.CancelledError()])])
+    made = as_error(group, "a subscriber")
+    assert isinstance(made, ExceptionGroup)
+    assert made.exceptions[0] is mine
+    assert [str(one) for one in leaves(made)] == ["1", "a subscriber raised CancelledError()"]
 
 
 @pytest.mark.parametrize("fatal", [KeyboardInterrupt, SystemExit])

@@ -12,6 +12,7 @@ from rxws.client.socket import ClientWebSocket
 from rxws.client.states import State
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
+from rxws.errors import parted
 from rxws.jupyter.connection.names import Lease
 from rxws.jupyter.connection.relay import HotRelay, IncomingRelay, Relay
 from rxws.jupyter.errors import show_exception
@@ -108,11 +109,15 @@ class Shown:
     def raised(self, error: Exception) -> None:
         """Take what a subscriber has raised."""
         life = self._life
-        if isinstance(error, Close) or self._errors.observers:
+        if self._errors.observers:
             life.thread.run(life.reports.report, error)
-        else:
-            show_exception(error)
-            life.thread.run(life.reports.news.emit, ("error", error))
+            return
+        close, rest = parted(error, Close)
+        if close is not None:
+            life.thread.run(life.reports.report, close)
+        if rest is not None:
+            show_exception(rest)
+            life.thread.run(life.reports.news.emit, ("error", rest))
 
     def show(self, error: Exception) -> None:
         """Show an error of the socket's."""
