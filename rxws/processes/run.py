@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 CLEAN_UP: Final = 10.0
 """Seconds a worker may take to stop, besides `shutdown_timeout`, before it is killed."""
-RUN_DECIDES: Final = ("sock", "path", "reuse_port", "reuse_address", "handle_signals")
+RUN_DECIDES: Final = ("path", "reuse_port", "reuse_address", "handle_signals")
 """Options that several processes on one port leave no choice for."""
 
 
@@ -37,10 +38,13 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     or SIGINT all stop together, as one process would; those that have not after `shutdown_timeout` (60 s) and 10 s
     more are killed, all of them at a second signal. If this process is killed, by SIGHUP too, they stop as well. The
     first start has to succeed in all. What processes cannot share, a database's connection or a task, is made in the
-    application's `cleanup_ctx` or `on_startup`, which run in each; `rxws.topics(url)` may be made anywhere.
+    application's `cleanup_ctx` or `on_startup`, which run in each; `rxws.topics(url)` may be made anywhere. As process
+    1 of a container, this one also waits for processes that have lost their parents.
 
     The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on;
-    with `workers`, `host` and `port` alone say where. uvloop comes with the extra `fast`: `pip install "rxws[fast]"`.
+    with `workers`, `host`, `port` and `sock` alone say where. The processes take connections from the queue of a
+    `sock`, which may be a UNIX one, as they are free; the queue outlives one that dies, but in a burst one may take
+    twice as many as another. uvloop comes with the extra `fast`: `pip install "rxws[fast]"`.
 
     Raises what `run_app` raises, `OSError` for a port in use, say. With `workers`: `TypeError` or `ValueError` for a
     number or an option that does not do; `RuntimeError` if a worker cannot start, and beside an event loop that
@@ -53,24 +57,26 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     from rxws.processes.workers import Workers  # not everywhere are there the signals it needs
 
     announce = options.pop("print", print)
-    port = options.pop("port", None)
-    if port is None:
-        port = 8443 if options.get("ssl_context") else 8080
-    reserved = ports.reserve(options.pop("host", None), port)
+    host, port, given = options.pop("host", None), options.pop("port", None), _sockets(options.pop("sock", None))
+    reserved: list[socket.socket] = []
+    if not given or host is not None or port is not None:
+        if port is None:
+            port = 8443 if options.get("ssl_context") else 8080
+        reserved = ports.reserve(host, port)
 
     def work(tell: Tell) -> None:
         processes.count = workers
         shared = ports.share(reserved)
         ports.close(reserved)
         loop = _loop_that_stops()
-        settings: dict[str, Any] = {"print": tell.ready, "handle_signals": False, "sock": shared, **options}
+        settings: dict[str, Any] = {"print": tell.ready, "handle_signals": False, "sock": [*shared, *given], **options}
         _serve(app, loop, keepalive_timeout=keepalive_timeout, **settings)
 
     stop_timeout = options.get("shutdown_timeout", 60.0) + CLEAN_UP
     try:
         Workers(workers, work, stop_timeout=stop_timeout, ready=announce or (lambda text: None)).run()
     finally:
-        ports.close(reserved)
+        ports.close([*reserved, *given])
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -109,11 +115,21 @@ def _loop_that_stops() -> asyncio.AbstractEventLoop:
     return loop
 
 
+def _sockets(sock: object) -> list[socket.socket]:
+    """Give the sockets that all processes are to listen on: none, one, or several."""
+    several = isinstance(sock, Iterable)
+    found: list[Any] = [] if sock is None else list(cast("Iterable[Any]", sock)) if several else [sock]
+    for one in found:
+        if not isinstance(one, socket.socket):
+            raise TypeError(f"sock must be a socket, or several, not {one!r}")
+    return found
+
+
 def _check(workers: object, options: dict[str, Any]) -> None:
     positive_int("workers", workers, "processes", none="this one alone")
     for name in RUN_DECIDES:
         if options.get(name) is not None:
-            raise ValueError(f"{name}= is for one process: with workers= say host= and port=")
+            raise ValueError(f"{name}= is for one process: with workers= say host= and port=, or sock=")
     if (port := options.get("port")) is not None:
         number("port", port, "0 to 65535, or None for the usual one", lambda port: 0 <= port < 65_536, int)
     if "shutdown_timeout" in options:

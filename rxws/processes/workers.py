@@ -98,6 +98,17 @@ class Workers:
                 if worker.news is not None:
                     self._hear(worker)
                 self._died(worker, status)
+        if os.getpid() == 1:
+            self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        """Wait for processes that have lost their parents: the system gives them to process 1 of a container."""
+        ours = {worker.pid for worker in self._workers}
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in ours:  # since just now: its signal has come, or comes
+                    return
+                os.waitpid(ended.si_pid, 0)
 
     def _hear(self, worker: Worker) -> None:
         assert worker.news is not None

@@ -93,9 +93,15 @@ async def crew(directory: Path, more: str = "", workers: int = 3, *, ready: bool
 
 
 @asynccontextmanager
-async def started(file: Path, *, ready: bool = True, **environment: str) -> AsyncIterator[Crew]:
-    """Run a program in a process group of its own; nothing of it is left afterwards, whatever it has done."""
+async def started(
+    file: Path, *, ready: bool = True, below: tuple[str, ...] = (), **environment: str
+) -> AsyncIterator[Crew]:
+    """Run a program in a process group of its own; nothing of it is left afterwards, whatever it has done.
+
+    Another program may run it: the one `below` which it stands on the command line.
+    """
     process = await asyncio.create_subprocess_exec(
+        *below,
         sys.executable,
         file,
         env={**os.environ, **environment},

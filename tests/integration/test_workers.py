@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import subprocess
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -12,13 +14,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from reactivex import operators as ops
 
 import rxws
 from rxws.recording import read
 from tests.integration.broker import Broker
-from tests.integration.crew import Crew, crew
+from tests.integration.crew import PROGRAM, Crew, crew, runs, started
 
 Eventually = Callable[..., Any]
 
@@ -192,6 +195,113 @@ async def test_recordings_of_workers(tmp_path: Path, eventually: Eventually) -> 
     for pid, number in told:
         *_, last = read(tmp_path / f"socket-{pid}-{number}.jsonl")
         assert (last.lane, last.kind) == ("socket", "completed")
+
+
+LISTENING = """
+import os, socket, sys
+import rxws
+from aiohttp import web
+
+@rxws.websocket
+def echo(incoming, outgoing):
+    outgoing.on_next(str(os.getpid()))
+    return incoming
+
+app = web.Application()
+app.router.add_get("/", echo)
+rxws.setup(app)
+listening = socket.create_server(("127.0.0.1", 0))
+given = {sock}
+rxws.run(app, sock=given, workers=3)
+print("over", listening.fileno())
+"""
+
+
+@pytest.mark.parametrize("sock", ["listening", "[listening, socket.create_server(('127.0.0.1', 0))]"])
+async def test_socket_that_was_given(tmp_path: Path, eventually: Eventually, sock: str) -> None:
+    """Workers share a socket that listens already, and one that is started again goes on with it."""
+    file = tmp_path / "program.py"
+    file.write_text(LISTENING.format(sock=sock))
+    async with started(file) as running, clients(running, 12, eventually) as found:
+        victim, victims = next(iter(by_process(found).items()))
+        os.kill(victim, signal.SIGKILL)
+        await eventually(lambda: all(len(client.got) == 2 for client in victims), timeout=15)
+        await eventually(lambda: len(running.workers) == 3)
+        output, errors = await running.terminate()
+        assert (running.process.returncode, output.splitlines()[-1]) == (0, "over -1"), errors
+        assert running.left == []
+
+
+async def test_socket_beside_a_port(tmp_path: Path) -> None:
+    """A UNIX socket and a port are served by the same workers."""
+    path = tmp_path / "socket"
+    more = f"""
+import socket
+options["sock"] = socket.socket(socket.AF_UNIX)
+options["sock"].bind({str(path)!r})
+"""
+    async with crew(tmp_path, more) as running:
+        pids = {worker.pid for worker in running.workers}
+        async with rxws.connect(running.url) as by_port:
+            assert int(await by_port.receive()) in pids
+        connector = aiohttp.UnixConnector(str(path))
+        async with aiohttp.ClientSession(connector=connector) as session, session.ws_connect("ws://here/") as by_path:
+            assert int(await by_path.receive_str()) in pids
+        await running.terminate()
+        assert running.left == []
+
+
+CONTAINER = ("unshare", "--pid", "--fork", "--kill-child")
+container = pytest.mark.skipif(
+    shutil.which("unshare") is None or subprocess.run([*CONTAINER, "true"], capture_output=True).returncode != 0,
+    reason="a PID namespace needs unshare, and the right to use it",
+)
+ORPHANS = """
+import subprocess
+
+async def orphan(request):
+    subprocess.run(["sh", "-c", "sleep 0.1 & exit"])
+    return web.Response(text=str(os.getppid()))
+
+app.router.add_get("/orphan", orphan)
+"""
+
+
+@container
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+async def test_process_1_of_a_container(tmp_path: Path, eventually: Eventually, how: signal.Signals) -> None:
+    """Process 1 gets the processes that have lost their parents: it waits for them, and stops as elsewhere."""
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM.format(more=ORPHANS, workers=2))
+    async with started(file, below=CONTAINER) as running, aiohttp.ClientSession() as session:
+        (first,) = running.workers  # of unshare
+        workers = first.children()
+        assert len(workers) == 2
+        for _ in range(5):
+            async with session.get(f"http://127.0.0.1:{running.port}/orphan") as response:
+                assert await response.text() == "1"
+        await eventually(lambda: len(first.children()) > 2)
+        workers[0].kill()
+        await eventually(lambda: workers[0] not in first.children() and len(first.children()) == 2)
+        first.send_signal(how)
+        output, errors = await running.output()
+        assert (running.process.returncode, output.splitlines()[-1]) == (0, "over"), errors
+        assert "a worker died of SIGKILL; another one starts in 0 s" in errors
+
+
+@container
+async def test_parent_killed_in_a_container(tmp_path: Path, eventually: Eventually) -> None:
+    """Workers whose parent was killed stop, where process 1 is another program."""
+    file = tmp_path / "program.py"
+    file.write_text(PROGRAM.format(more="", workers=2))
+    async with started(file, below=(*CONTAINER, "sh", "-c", '"$@"; sleep 60', "sh")) as running:
+        (shell,) = running.workers
+        (parent,) = shell.children()
+        workers = parent.children()
+        assert len(workers) == 2
+        parent.kill()
+        await eventually(lambda: not any(runs(worker) for worker in workers))
+        assert runs(shell)
 
 
 FAILS = """
