@@ -30,10 +30,11 @@ T = TypeVar("T")
 class Codec(Protocol[In_co, Out_contra]):
     """What a socket needs of a codec; any object with these two methods is one.
 
-    It may say `pure = True`: the same message makes the same frame, however often it is asked. Then a message that goes
-    to many sockets is encoded once, and recordings and blame may ask for frames that nobody sends. Without that
-    attribute `encode` is called once for each socket that a message goes to, and for nothing else: a codec that counts,
-    stamps or encrypts is not pure. Those of this module are.
+    It may say `pure = True`: the same message makes the same frame, however often it is asked, and in whichever thread,
+    in several at once too. Then a message that goes to many sockets is encoded once, one of another thread is encoded
+    there, and recordings and blame may ask for frames that nobody sends. Without that attribute `encode` is called in
+    the event loop, once for each socket that a message goes to, and for nothing else: a codec that counts, stamps or
+    encrypts is not pure. Those of this module are.
     """
 
     def decode(self, data: str | bytes, /) -> In_co:

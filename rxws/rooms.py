@@ -12,12 +12,13 @@ from typing import Any, Generic, TypeVar, cast
 from reactivex import abc
 from reactivex.subject import Subject
 
+from rxws.core.ahead import weigh
 from rxws.core.encoding import sharing
 from rxws.core.log import log_line
 from rxws.rx.broadcast import Broadcast, Subscriber, callbacks
 from rxws.rx.foreign import described
 from rxws.rx.holds import Source, current_socket, current_source, socket_of
-from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
+from rxws.rx.loop_thread import MAX_HANDED_OVER, RAN_AHEAD, LoopThread
 
 logger = logging.getLogger("rxws")
 T = TypeVar("T")
@@ -85,8 +86,8 @@ class Rooms(Generic[T]):
             if members is not None:
                 with sharing(value):
                     members.emit(value)
-        elif not thread.hand_over(self.publish, name, value, limit=MAX_HANDED_OVER):
-            tell(present_socket(), OverflowError(f"{MAX_HANDED_OVER} calls of other threads wait already"))
+        elif not thread.hand_over(self.publish, name, value, weight=weigh(value)):
+            tell(present_socket(), OverflowError(RAN_AHEAD))
 
     def join(self, name: Hashable, *notify: Any) -> RoomMember[T]:
         """Add a member to a room."""
@@ -115,10 +116,10 @@ def present_socket() -> Source | None:
 
 def tell(socket: Any, error: Exception) -> None:
     """Report an error to a socket, or log it if there is none; from any thread."""
-    if socket is None:
+    if socket is not None and socket.thread.here():
+        socket.report(error)
+    elif socket is None or not socket.thread.hand_over(socket.report, error):
         log_line(logger, logging.ERROR, "%s, which nobody observed", described(error), error=error)
-    else:
-        socket.thread.run(socket.report, error)
 
 
 class Room(Subject[T]):
@@ -132,7 +133,8 @@ class Room(Subject[T]):
 
     Notifications are serialized: what a member emits while it is notified follows when all have had the present value;
     beyond 16,384 that come of one, what waits is dropped, and the log says so. `on_next` may be called from any thread,
-    once a member has joined in the event loop; while 16,384 calls of other threads wait, one more is an error.
+    once a member has joined in the event loop; while 16,384 calls of other threads wait, or 4 MiB of values, one more
+    is an error.
 
     A room that a handler returns is left with the socket. A subscription that you make by hand is yours to dispose, or
     to return from the handler: a room does not end for it.

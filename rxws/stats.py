@@ -60,6 +60,10 @@ class Stats:
     """Seconds from the opening to the end, or to now."""
     unread: int = 0
     """Messages that have come and wait for a reader, or for one that is busy: as far as they are read ahead, 64 KiB."""
+    handed_over: int = 0
+    """Messages that other threads have sent and the event loop has not come to."""
+    handed_over_bytes: int = 0
+    """Their weight, about as `buffered_bytes` counts it."""
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.testing import MemoryWire, serve
 from tests.fuzzing.profiles import few
 from tests.streams import ended, turns, watch
+from tests.threads import in_a_thread
 
 VIRTUAL = True
 
@@ -420,7 +421,7 @@ async def test_rooms_leave_no_garbage(collected: Callable[[], None]) -> None:
 # Threads
 
 
-async def in_a_thread(function: Callable[[], object]) -> None:
+async def off(function: Callable[[], object]) -> None:
     thread = threading.Thread(target=function)
     thread.start()
     while thread.is_alive():
@@ -434,7 +435,7 @@ async def test_threads_emit_in_the_event_loop() -> None:
     seen: list[tuple[int, bool]] = []
     here = threading.get_ident()
     rooms["tea"].subscribe(lambda number: seen.append((number, threading.get_ident() == here)))
-    await in_a_thread(lambda: [rooms["tea"].on_next(number) for number in range(3)])
+    await off(lambda: [rooms["tea"].on_next(number) for number in range(3)])
     assert seen == [(0, True), (1, True), (2, True)]
 
 
@@ -442,12 +443,49 @@ async def test_thread_that_runs_ahead_is_told(caplog: pytest.LogCaptureFixture) 
     rooms: Rooms[int] = Rooms()
     seen: list[int] = []
     rooms["tea"].subscribe(seen.append)
-    thread = threading.Thread(target=lambda: [rooms["tea"].on_next(n) for n in range(MAX_HANDED_OVER + 1)])
-    thread.start()
-    thread.join()  # the event loop waits for it
+    in_a_thread(lambda: [rooms["tea"].on_next(n) for n in range(MAX_HANDED_OVER + 1)])
     await turns()
     assert seen == list(range(MAX_HANDED_OVER))
-    assert "16384 calls of other threads wait" in caplog.text
+    assert "16,384 calls of other threads" in caplog.text
+
+
+async def test_thread_that_runs_ahead_in_bytes(caplog: pytest.LogCaptureFixture) -> None:
+    """What threads say in rooms is bounded in bytes, too, with what is in lists and dictionaries."""
+    rooms: Rooms[Any] = Rooms()
+    seen: list[Any] = []
+    rooms["tea"].subscribe(seen.append)
+    send = [{"a": [f"{number:0500000}"]} for number in range(10)]
+    in_a_thread(lambda: [rooms["tea"].on_next(value) for value in send])
+    await turns()
+    assert (seen, len(caplog.records)) == (send[:8], 2)
+    assert all("4 MiB" in record.getMessage() for record in caplog.records)
+
+
+async def test_errors_of_a_thread_ahead_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
+    """Errors that a thread reports in a socket's name wait as its messages do; beyond, they are logged."""
+    rooms: Rooms[Any] = Rooms()
+    begin, done = threading.Event(), threading.Event()
+
+    def handler(incoming: Any) -> None:
+        incoming.pipe(rxops.map_async(lambda _: asyncio.to_thread(work))).subscribe()
+
+    def work() -> None:
+        begin.wait()
+        for number in range(MAX_HANDED_OVER + 100):
+            rooms["tea"].on_error(ValueError(number))
+        done.set()
+
+    socket, peer = serve(handler)
+    errors: list[Any] = []
+    socket.errors.subscribe(errors.append)
+    peer.send("a")
+    await turns()
+    begin.set()
+    done.wait()  # the event loop does nothing else
+    await turns()
+    assert (len(errors), len(caplog.records)) == (MAX_HANDED_OVER, 100)
+    assert f"ValueError({MAX_HANDED_OVER})" in caplog.text
+    peer.drop()
 
 
 async def test_error_of_a_thread_is_its_socket_s() -> None:

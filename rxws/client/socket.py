@@ -73,4 +73,4 @@ class ClientWebSocket(WebSocket[In, Out]):
         """
         if self._reconnector is None:
             raise RuntimeError("only a socket that comes back can rotate: connect(url, reconnect=rxws.Backoff())")
-        self._life.thread.run(self._reconnector.rotate)
+        self._life.thread.run_once(self._reconnector.rotate)

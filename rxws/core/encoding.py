@@ -28,11 +28,11 @@ _shared: tuple[Any, Any, Text | Binary] = _NONE
 """The message that is being handed to many, its codec, and its frame."""
 
 
-def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
+def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text | Binary:
     """Encode a message; raises `EncodeError`, or a `Close` of the codec's.
 
     A pure codec's frame of the last immutable message is used again for the very same object; so is that of a shared
-    one.
+    one. What is made in another thread than its socket's is not to be kept for that.
     """
     global _last, _shared
     last, shared = _last, _shared
@@ -54,6 +54,8 @@ def encode(codec: Codec[Any, Any], message: Any) -> Text | Binary:
         if parted(cause, Close)[0] is not None:
             raise
         raise EncodeError(message, described(cause, str)) from cause
+    if not keep:
+        return frame
     if type(message) in IMMUTABLE:
         if codec is text or codec is json:  # whose frames are not smaller than their messages
             is_large = frame.weight > KEPT

@@ -145,7 +145,7 @@ class Readers(Broadcast[T]):
         if thread.here():
             self._follow()
         else:
-            when_subscribed(lambda: thread.run(self._follow))
+            when_subscribed(lambda: thread.run_once(self._follow))
 
     def _follow(self) -> None:
         """Hold reading when the last reader has left, and let it go on when one is there."""

@@ -23,7 +23,7 @@ from rxws.options import Settings
 from rxws.rx.broadcast import Outcome
 from rxws.rx.disposal import on_dispose
 from rxws.rx.foreign import call_all
-from rxws.rx.loop_thread import LoopThread
+from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, LoopThread
 from rxws.rx.scheduler import LoopScheduler
 from rxws.stats import Counters
 
@@ -54,7 +54,9 @@ class Lifecycle(Phased):
     ) -> None:
         log = log or SocketLog(SERVER)
         self.phase = SocketPhase.CONNECTING
-        self.thread = LoopThread(asyncio.get_running_loop())
+        self.thread = LoopThread(
+            asyncio.get_running_loop(), max_bytes=max(settings.max_buffered, MAX_HANDED_OVER_BYTES)
+        )
         self.reports = Reports(self.thread, log, settings.max_buffered, self.close)
         report = self.reports.report
         self.settings = settings
@@ -192,8 +194,7 @@ class Lifecycle(Phased):
         if parting and self.outgoing.offline:
             loop = self.thread.loop
             self._deadline = loop.call_later(self.settings.close_timeout, self.abort)
-            if not self.outgoing.waits:
-                loop.call_soon(self.no_connection_follows)
+            loop.call_soon(self._part)
         connections = self._connections
         for connection in connections:
             connection.start_deadline()
@@ -207,14 +208,14 @@ class Lifecycle(Phased):
 
     def dispose(self) -> None:
         """Close with 1000; from any thread."""
-        self.thread.run(self.close, Close())
+        self.thread.run_last(self.close, Close())
 
     def overflow(self) -> None:
         """Close because the peer reads too slowly; what waits would only make it slower."""
         close, connection = Close(1013, "Too Slow"), self.connection
-        if self._renew is None or connection is None:
+        if self._renew is None:
             self.close(close, flush=False)
-        elif connection.begin_closing(close, close):
+        elif connection is not None and connection.begin_closing(close, close):
             self.connection_ending(connection, close)
 
     def abort(self) -> None:
@@ -226,6 +227,11 @@ class Lifecycle(Phased):
         self.no_connection_follows()
         if self.work is not None:
             self.work.cut()
+
+    def _part(self) -> None:
+        """End, unless something waits for the connection on its way."""
+        if not self.outgoing.waits:
+            self.no_connection_follows()
 
     def no_connection_follows(self) -> None:
         """End, unless a connection is there: none is on its way any more."""
@@ -309,7 +315,7 @@ class Lifecycle(Phased):
         """Count it as done; the end may have waited for it."""
         self._in_hand -= 1
         if self.phase is SocketPhase.FINISHING and not self._in_hand:
-            self.thread.run(self._cut)
+            self.thread.run_once(self._cut)
 
     @property
     def congested(self) -> bool:

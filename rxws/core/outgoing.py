@@ -11,6 +11,7 @@ from reactivex import abc
 
 from rxws.close import Close
 from rxws.codecs import Codec
+from rxws.core.ahead import encode_ahead, weigh
 from rxws.core.buffer import Full, HighWater, make_buffer
 from rxws.core.encoding import encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
@@ -22,7 +23,7 @@ from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
 from rxws.rx.foreign import as_error, call_all
 from rxws.rx.holds import current_source, socket_of
-from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread, running_loop
+from rxws.rx.loop_thread import LoopThread, running_loop
 from rxws.stats import Counters
 
 T = TypeVar("T")
@@ -46,8 +47,10 @@ class Outgoing(HotSubject[T]):
     nothing. Takes calls from any thread; the order of each thread is kept.
 
     Memory: what waits weighs at most `max_buffered` bytes, or is one message that is heavier alone; at the limit
-    `overflow` rules. From other threads, at most 16,384 calls wait for the event loop; beyond, `overflow` rules.
-    While a client is offline, its policy for that rules before; at the limit the newest are then dropped.
+    `overflow` rules. While a client is offline, its policy for that rules before; at the limit the newest are then
+    dropped. Of other threads, at most 16,384 messages wait for the event loop, of `max_buffered` bytes, or 4 MiB if
+    that is more. Beyond, the newest are dropped, and the policy `close` closes a socket that is not offline. `dropped`
+    tells of as many as may wait; all are counted. What waits when the socket closes is sent, or told of.
     """
 
     def __init__(
@@ -89,8 +92,7 @@ class Outgoing(HotSubject[T]):
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
         if running_loop() is not self._loop:
-            if not self._thread.hand_over(self.on_next, value, limit=MAX_HANDED_OVER):
-                self._refuse(value)
+            self._send_from_thread(value)
             return
         if self.is_stopped:
             return
@@ -113,11 +115,11 @@ class Outgoing(HotSubject[T]):
 
     def on_error(self, error: Exception) -> None:
         """Close with the error's code: 1011 unless it is a `Close` or has a `close_code` of its own."""
-        self._thread.run(self._fail, error)
+        self._thread.run_last(self._fail, error)
 
     def on_completed(self) -> None:
         """Send what is queued, then close with 1000."""
-        self._thread.run(self._owner.close, Close())
+        self._thread.run_last(self._owner.close, Close())
 
     def dispose(self) -> None:
         """Send what is queued, then close with 1000."""
@@ -165,9 +167,13 @@ class Outgoing(HotSubject[T]):
         return items
 
     def stop(self, error: Exception | None = None) -> None:
-        """Take nothing more; what waits may still be taken."""
-        self.is_stopped = True
-        self._broadcast.end(error)
+        """Take nothing more; what waits, that of other threads too, may still be taken."""
+        try:
+            if not self.is_stopped:
+                self.is_stopped = True
+                call_all(self._owner.reports.report, "a subscriber", *self._thread.end())
+        finally:
+            self._broadcast.end(error)
 
     def discard(self) -> list[Frame]:
         """Give up what waits."""
@@ -190,7 +196,10 @@ class Outgoing(HotSubject[T]):
 
     def send_on(self, connection: object, value: Any) -> None:
         """Send a message on this connection or not at all."""
-        self._thread.run(self._send_on, connection, value)
+        if self._thread.here():
+            self._send_on(connection, value)
+        else:
+            self._hand_over(value, weigh(value), self._send_on, connection, value)
 
     def _send_on(self, connection: object, value: Any) -> None:
         if not self.is_stopped:
@@ -199,19 +208,49 @@ class Outgoing(HotSubject[T]):
             except BaseException as error:
                 self._failed(error, value)
             else:
-                self.send(value, Limited(item, connection=connection))
+                self.send(value, Limited(item, connection=connection), self.codec)
 
-    def send(self, value: T, item: Frame) -> None:
-        """Send a message whose frame is made already."""
-        if self.is_stopped:
-            return
+    def send(self, value: Any, frame: Frame | None, codec: Codec[Any, Any]) -> None:
+        """Send a message whose frame `codec` has made, unless there is none; one that comes during the end waits."""
         try:
-            waits = self._let_wait(item)
+            if frame is None:
+                frame, codec = encode(self.codec, value), self.codec
+            item = frame if codec is self.codec else encode_again(frame, codec, self.codec)
+            if item is None:
+                self._drop(frame)
+                return
+            offer = None if self.is_stopped else self._offer
+            if offer is not None and not self._buffer.weight and offer(item):
+                self._counters.sent += 1
+                self._counters.sent_bytes += len(item.data)
+            elif not self._let_wait(item):
+                return
         except BaseException as error:
             self._failed(error, value)
             return
-        if waits:
-            self._broadcast.emit(value)
+        self._broadcast.emit(value)
+
+    # Messages of other threads
+
+    def _send_from_thread(self, value: Any) -> None:
+        """Let a message wait for the event loop; a `Close` is the last one."""
+        if isinstance(value, Close):
+            self._thread.run_last(self._owner.close, value)
+        elif not self._thread.ending:
+            codec = self.codec
+            frame, weight = encode_ahead(codec, value)
+            self._hand_over(value, weight, self.send, value, frame, codec)
+
+    def _hand_over(self, value: Any, weight: int, function: Callable[..., object], *args: Any) -> None:
+        """Have the event loop call a function with a message, or drop that, if its thread has run ahead."""
+        thread = self._thread
+        if thread.hand_over(function, *args, weight=weight) or thread.ending:
+            return
+        self._count_dropped()
+        if self._dropped is not None:
+            thread.hand_over(self._dropped.emit, value, weight=weight, refusal=True)
+        if self._policy == "close" and not self.offline:
+            thread.run_once(self._owner.overflow)
 
     def connected(self, codec: Codec[Any, Any], wire: Wire, *, confirmed: bool) -> None:
         """Take note of a new connection; what was for the one before alone is forgotten.
@@ -253,7 +292,7 @@ class Outgoing(HotSubject[T]):
         if self._renegotiates and not is_pure(self.codec):
             item = with_copy(item)
         try:
-            dropped = buffer.push(item, self._conflates and self._owner.congested, self.offline)
+            dropped = buffer.push(item, self._conflates and self._owner.congested, self.offline or self.is_stopped)
         except Full:
             self._drop(item)
             self._owner.overflow()
@@ -344,14 +383,6 @@ class Outgoing(HotSubject[T]):
         if not self.is_stopped:
             self.stop(error)
             self._owner.reports.fail(error)
-
-    def _refuse(self, value: Any) -> None:
-        """Apply the policy to a message from a thread that has run ahead of the event loop."""
-        self._count_dropped()
-        if self._policy == "close":
-            self._thread.hand_over(self._owner.overflow, limit=MAX_HANDED_OVER + 1)
-        else:
-            self._thread.hand_over(self.dropped.emit, value, limit=MAX_HANDED_OVER * 2)
 
     def _count_dropped(self) -> None:
         with _lock:

@@ -128,6 +128,6 @@ class Reports:
         """Log what cannot go to `errors`: what an observer of it raised, or that it feeds itself; from any thread."""
         close, rest = parted(error, Close)
         if close is not None or isinstance(error, FeedbackLoop):
-            self._thread.run(self._close, close_for(error))
+            self._thread.run_last(self._close, close_for(error))
         if rest is not None:
             self.log.unobserved(rest)

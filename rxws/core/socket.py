@@ -119,6 +119,8 @@ class WebSocket(Generic[In, Out]):
             rtt=self.rtt,
             duration=life.counters.duration,
             unread=life.unread,
+            handed_over=life.thread.messages,
+            handed_over_bytes=life.thread.weight,
         )
 
     async def receive(self) -> In:
@@ -143,7 +145,7 @@ class WebSocket(Generic[In, Out]):
         Within `close_timeout` seconds the connection is gone, whatever the peer does. A second close does nothing.
         From any thread. Raises `ValueError` for what may not go on the wire, see `Close`.
         """
-        self._life.thread.run(self._life.close, Close(code, reason))
+        self._life.thread.run_last(self._life.close, Close(code, reason))
 
     def dispose(self) -> None:
         """Close with 1000; idempotent, from any thread."""

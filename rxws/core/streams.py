@@ -7,7 +7,7 @@ from typing import Any
 
 from rxws.core.wire import Frame
 from rxws.rx.broadcast import Broadcast, HotSubject, Replaying
-from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
+from rxws.rx.loop_thread import LoopThread
 
 
 class Errors(HotSubject[Exception]):
@@ -34,7 +34,7 @@ class Errors(HotSubject[Exception]):
             raise TypeError(f"errors takes exceptions, not {value!r}")
         if self._thread.here():
             self._report(value)
-        elif not self._thread.hand_over(self._report, value, limit=MAX_HANDED_OVER):
+        elif not self._thread.hand_over(self._report, value):
             self._log(value)
 
     def on_error(self, error: Exception) -> None:

@@ -124,7 +124,7 @@ class _Work(Generic[T, R]):
         self._slots = slots
         self._ordered = ordered
         self._into = into
-        self._thread = LoopThread(asyncio.get_running_loop())
+        self._thread = LoopThread(asyncio.get_running_loop(), max_calls=MAX_WAITING)
         self._running: deque[_Job[T]] = deque()
         self._waiting: WaitingItems[_Job[T]] = WaitingItems()
         self._holds = Holds()
@@ -136,14 +136,14 @@ class _Work(Generic[T, R]):
     def take(self, item: T) -> None:
         if self._thread.here():
             self._take(item)
-        elif not self._thread.hand_over(self._take, item, limit=MAX_WAITING):
+        elif not self._thread.hand_over(self._take, item):
             self.fail(self._overflow())
 
     def source_completed(self) -> None:
         self._thread.run(self._complete)
 
     def fail(self, error: Exception) -> None:
-        self._thread.run(self._fail, error)
+        self._thread.run_last(self._fail, error)
 
     def stop(self) -> None:
         """Cancel what runs, and let the sources go."""

@@ -13,12 +13,14 @@ from reactivex.subject import Subject
 
 from rxws.checks import positive_int
 from rxws.codecs import Codec
+from rxws.core.ahead import encode_ahead
 from rxws.core.encoding import encode
 from rxws.core.log import log_line
+from rxws.core.wire import Binary, Text
 from rxws.errors import EncodeError
 from rxws.rx.broadcast import Hot
 from rxws.rx.foreign import described
-from rxws.rx.loop_thread import MAX_HANDED_OVER, LoopThread
+from rxws.rx.loop_thread import RAN_AHEAD, LoopThread
 from rxws.topics.engines.engine import Engine, Last, Since
 from rxws.topics.feed import Arrival, Feed
 from rxws.topics.history import subscribe_with_history
@@ -39,9 +41,9 @@ class Topic(Subject[T]):
 
     Hot: subscribers get what is published from then on. It never fails, and completes when its `topics` are closed.
     `on_next` publishes, from any thread; it neither blocks nor raises for a bad value, which `topics.errors` emits as
-    an `EncodeError`. While 16,384 calls of other threads wait for the event loop, another one's value is `Unpublished`.
-    `on_error` does no more than report the error there, and `on_completed` does nothing: the end of one publisher is
-    not the topic's. Publishing to a pattern is a `ValueError`.
+    an `EncodeError`. While 16,384 calls of other threads wait for the event loop, or 4 MiB of messages, another one's
+    value is `Unpublished`. `on_error` does no more than report the error there, and `on_completed` does nothing: the
+    end of one publisher is not the topic's. Publishing to a pattern is a `ValueError`.
 
     All subscribers get the same object: do not change it. A topic takes no memory; see `history` for what is kept.
     """
@@ -217,8 +219,10 @@ class Topics(Generic[T]):
         thread = self._begun()
         if thread.here():
             self._publish(name, value)
-        elif not thread.hand_over(self._publish, name, value, limit=MAX_HANDED_OVER):
-            self.report(Unpublished(name, value, f"{MAX_HANDED_OVER} messages of other threads wait already"))
+            return
+        frame, weight = encode_ahead(self._codec, value)
+        if not thread.hand_over(self._publish, name, value, frame, weight=weight):
+            self.report(Unpublished(name, value, RAN_AHEAD), weight)
 
     def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
         """Subscribe; from any thread, once the topics have begun."""
@@ -228,12 +232,12 @@ class Topics(Generic[T]):
         """Tell an observer who is in a topic, where a member is until it leaves; from any thread likewise."""
         return self._in_the_loop(lambda: self._attend(name, member, observer))
 
-    def report(self, error: Exception) -> None:
-        """Emit an error; from any thread."""
-        if self._thread is None:
+    def report(self, error: Exception, weight: int = 0) -> None:
+        """Emit an error, of a value that has a weight; from any thread. If too many wait already, it is logged."""
+        if self._thread is None or self._thread.here():
             self._report(error)
-        else:
-            self._thread.run(self._report, error)
+        elif not self._thread.hand_over(self._report, error, weight=weight, refusal=True):
+            _log(error)
 
     async def _close(self) -> None:
         try:
@@ -245,12 +249,12 @@ class Topics(Generic[T]):
                 feed.end()
             self._errors.end()
 
-    def _publish(self, name: str, value: Any) -> None:
+    def _publish(self, name: str, value: Any, frame: Text | Binary | None = None) -> None:
         if self._closed:
             self._report(Unpublished(name, value, "the topics are closed"))
             return
         try:
-            frame = encode(self._codec, value)
+            frame = frame or encode(self._codec, value)
         except Exception as error:
             self._report(error if isinstance(error, EncodeError) else EncodeError(value, described(error, str)))
         else:

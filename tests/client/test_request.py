@@ -4,8 +4,9 @@ from typing import Any
 import pytest
 
 import rxws
-from rxws.testing import MemoryDialer, connect
+from rxws.testing import MemoryDialer, connect, run_virtually
 from tests.streams import turns, watch
+from tests.threads import in_a_thread
 
 VIRTUAL = True
 
@@ -141,3 +142,74 @@ async def test_bad_timeout() -> None:
             socket.request("ping", matches=lambda _: True, timeout=-1)
         with pytest.raises(TypeError, match="timeout must be a positive number of seconds, not '1'"):
             socket.request("ping", matches=lambda _: True, timeout="1")  # type: ignore[arg-type]
+
+
+async def test_request_of_a_thread() -> None:
+    """A request of another thread is as one of the event loop: sent as it was, answered, and over in time."""
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        await turns()
+        log: list[Any] = []
+        question = {"id": 7}
+
+        def work() -> None:
+            for _ in range(2):
+                socket.request(dict(question), matches=lambda m: m["id"] == 7).subscribe(log.append, log.append)
+            socket.request(question, matches=lambda _: False, timeout=0.5).subscribe(log.append, log.append)
+            question["id"] = 8
+            socket.request({1}, matches=lambda _: True).subscribe(log.append, log.append)
+            socket.request("left", matches=lambda _: True).subscribe(log.append, log.append).dispose()
+
+        in_a_thread(work)
+        await turns()
+        assert dialer.peer.sent == ['{"id":7}'] * 3 + ['"left"']
+        assert [type(entry) for entry in log] == [rxws.EncodeError]
+        dialer.peer.send('{"id":7}')
+        await asyncio.sleep(1)
+        assert log[1:3] == [{"id": 7}] * 2
+        assert [type(entry) for entry in log[3:]] == [TimeoutError]
+
+
+async def test_requests_of_threads_are_bounded() -> None:
+    """A request of a thread that has run ahead, or behind its close, fails at once."""
+    async with connect(MemoryDialer()) as socket:
+        await turns()
+        errors: list[Exception] = []
+
+        def work() -> None:
+            for message in ("x" * 3_000_000, "y" * 3_000_000):
+                socket.request(message, matches=lambda _: True).subscribe(on_error=errors.append)
+            socket.close()
+            socket.request("z", matches=lambda _: True).subscribe(on_error=errors.append)
+
+        in_a_thread(work)
+        assert [type(error) for error in errors] == [rxws.ConnectionLost] * 2
+        assert ["4 MiB" in str(error) for error in errors] == [True, False]
+        await turns()
+        assert len(errors) == 3
+
+
+async def test_request_of_a_thread_is_left() -> None:
+    """A request of a thread that is left before the event loop comes to it is not sent."""
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        await turns()
+        left: list[Any] = []
+        in_a_thread(lambda: left.append(socket.request("ping", matches=lambda _: True).subscribe()))
+        left[0].dispose()
+        await turns()
+        assert (dialer.peer.sent, socket.stats.handed_over) == ([], 0)
+
+
+def test_request_behind_the_loop() -> None:
+    """A request that is made when the event loop is closed fails, as one behind the end of its socket."""
+
+    async def live() -> Any:
+        async with connect(MemoryDialer()) as socket:
+            await turns()
+            return socket
+
+    socket = run_virtually(live())
+    errors: list[Exception] = []
+    socket.request("ping", matches=lambda _: True).subscribe(on_error=errors.append)
+    assert [type(error) for error in errors] == [rxws.ConnectionLost]

@@ -1,7 +1,5 @@
 """The sink: what is sent is shown, bounded, ordered, and taken from any thread."""
 
-import asyncio
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +11,6 @@ import rxws
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.wire import Frame, Text
 from rxws.options import check
-from rxws.rx import loop_thread as threads
 from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch
 
@@ -123,66 +120,6 @@ async def test_key_function_raises() -> None:
     assert [type(error) for _, error in log] == [KeyError]
     assert peer.sent == ['{"key":1}']
     peer.drop()
-
-
-# Threads
-
-
-async def test_four_threads() -> None:
-    """Four threads on one sink lose nothing, and each keeps its order."""
-    socket, peer = serve(idle, max_buffered=10_000_000)
-
-    def work(name: str) -> None:
-        for number in range(1000):
-            socket.outgoing.on_next(f"{name}{number}")
-
-    await asyncio.gather(*(asyncio.to_thread(work, name) for name in "abcd"))
-    await turns()
-    assert len(peer.sent) == 4000
-    for name in "abcd":
-        assert [m for m in peer.sent if str(m).startswith(name)] == [f"{name}{number}" for number in range(1000)]
-    peer.drop()
-
-
-@pytest.mark.parametrize(("policy", "code"), [("close", 1013), ("drop_newest", 1000)])
-async def test_thread_runs_ahead(policy: Any, code: int) -> None:
-    """A thread that runs ahead of the event loop is bounded by the policy."""
-    socket, _ = serve(idle, overflow=policy, max_buffered=10_000_000)
-    pushed = threads.MAX_HANDED_OVER + 100
-
-    def work() -> None:
-        for _ in range(pushed):
-            socket.outgoing.on_next("x")
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    worker.join()
-    await turns()
-    assert socket.stats.dropped == 100
-    socket.outgoing.on_completed()
-    assert (await ended(socket)).code == code
-
-
-async def test_calls_from_threads() -> None:
-    """Every call may come from another thread."""
-
-    async def off(function: Callable[[], Any]) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, function)
-
-    socket, _ = serve(idle)
-    log = watch(errors=socket.errors)
-    await off(lambda: socket.errors.on_next(ValueError()))
-    await turns()
-    assert len(log) == 1
-    for act, code in (
-        (lambda s: s.close(4001), 4001),
-        (lambda s: s.dispose(), 1000),
-        (lambda s: s.outgoing.on_completed(), 1000),
-        (lambda s: s.outgoing.on_error(ValueError()), 1011),
-    ):
-        socket, _ = serve(idle)
-        await off(lambda act=act, socket=socket: act(socket))
-        assert (await ended(socket)).code == code
 
 
 @pytest.mark.parametrize("observed", [True, False])
@@ -407,7 +344,7 @@ async def test_one_connection_message() -> None:
 
 
 async def test_frame_that_is_made_already() -> None:
-    """A message whose frame is made already meets the policies, too, and goes nowhere after the end."""
+    """A message whose frame is made already meets the policies, too; one of a connection goes nowhere after the end."""
 
     def refuse(message: Any) -> Any:
         raise KeyError(message)
@@ -415,10 +352,10 @@ async def test_frame_that_is_made_already() -> None:
     socket, peer = serve(lambda incoming: incoming, overflow=rxws.latest_by(refuse))
     log = watch(errors=socket.errors)
     outgoing = socket._life.outgoing
-    outgoing.send("a", Text(b"a", "a"))
+    outgoing.send("a", Text(b"a", "a"), outgoing.codec)
     await turns()
     assert [type(error) for _, error in log] == [KeyError]
     peer.drop()
     await ended(socket)
-    outgoing.send("b", Text(b"b", "b"))
+    outgoing.send_on(None, "b")
     assert (peer.sent, len(log)) == ([], 3)

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 import rxws
 from tests.fuzzing.virtual import VirtualLoop
 from tests.streams import turns, watch
+from tests.threads import in_a_thread, send_in_a_thread
 
 CLOSE_TIMEOUT = 5.0
 CLEAN_UP = 0.5
@@ -64,6 +65,7 @@ class Machine(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.logs: dict[str, list[Any]] = {}
         self.order: list[str] = []
+        self.offered: list[str] = []
         self._batch: list[Callable[[], object]] = []
 
     ENDINGS: Mapping[str, Callable[[Any], object]]
@@ -87,6 +89,31 @@ class Machine(RuleBasedStateMachine):
         self.loop.tick = 0.0
         await (turns(then) if isinstance(then, int) else asyncio.sleep(then))
         check_buffer(self.socket)
+
+    def offer(self) -> None:
+        """Send a message: it is to have one fate, if this is before an end."""
+        message = f"out {next(self.numbers)}" + "." * 50
+        if not self.ending:
+            self.offered.append(message)
+        self.socket.outgoing.on_next(message)
+
+    @property
+    def ending(self) -> bool:
+        """Whether what is sent from here is ignored: after the end, or one that another thread has asked for."""
+        thread = self.socket._life.thread
+        return self.socket.outgoing.is_stopped or (thread.ending and not thread.here())
+
+    @often
+    def a_message_is_sent(self) -> None:
+        self.offer()
+
+    @event
+    def messages_are_sent_by_a_thread(self) -> None:
+        in_a_thread(lambda: [self.offer() for _ in range(3)])
+
+    @event
+    def a_thread_sends_what_cannot_be_sent(self) -> None:
+        send_in_a_thread(self.socket, [{1}])
 
     def note(self, *names: str) -> None:
         """Watch streams of the socket, and the order in which they end."""
@@ -129,6 +156,16 @@ class Machine(RuleBasedStateMachine):
         "subscription": lambda socket: socket.subscription and socket.subscription.dispose(),
         "give up": lambda socket: socket._life.abort(),
     }
+
+    APPLICATION: dict[str, Callable[[Any], object]] = {
+        **{f"the application: {name}": lambda life, end=end: end(life.socket) for name, end in CLOSES.items()},
+        **{
+            f"a thread: {name}": lambda life, end=end: in_a_thread(lambda: end(life.socket))
+            for name, end in CLOSES.items()
+            if name not in ("subscription", "give up")
+        },
+    }
+    """The endings that the application may ask for, from the event loop and from other threads."""
 
     def call_after_the_end(self) -> None:
         for close in self.CLOSES.values():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -145,7 +144,6 @@ class Life(Machine):
         read=st.booleans(),
     )
     def begin(self, handler: str, observed: bool, reads: bool, read: bool, **options: Any) -> None:
-        self.offered: list[str] = []
         self.peer_sent: list[str] = []
         self.peer_done = False
         self.holds = 0
@@ -200,22 +198,6 @@ class Life(Machine):
 
     # The application
 
-    def offer(self, send: Callable[[Any], object]) -> None:
-        message = f"out {next(self.numbers)}" + "." * 50
-        if not self.socket.outgoing.is_stopped:
-            self.offered.append(message)
-        send(message)
-
-    @often
-    def a_message_is_sent(self) -> None:
-        self.offer(self.socket.outgoing.on_next)
-
-    @event
-    def a_message_is_sent_by_another_thread(self) -> None:
-        thread = threading.Thread(target=self.socket.outgoing.on_next, args=["threaded"])
-        thread.start()
-        thread.join()
-
     @event
     def a_message_that_cannot_be_sent(self) -> None:
         self.socket.outgoing.on_next({1})
@@ -248,7 +230,7 @@ class Life(Machine):
         self.socket.errors.on_next(ValueError("reported"))
 
     ENDINGS: dict[str, Callable[[Any], object]] = {
-        **{f"the application: {name}": lambda life, end=end: end(life.socket) for name, end in Machine.CLOSES.items()},
+        **Machine.APPLICATION,
         **{f"the handler's work: {end}": lambda life, end=end: life.work.do(end) for end in ENDS},
         "the handler's task is cancelled": lambda life: life.cancel_the_handler(),
         "the peer closes": lambda life: life.end_of_peer(lambda: life.peer.close(rxws.Close(4001, "bye"))),
@@ -259,7 +241,7 @@ class Life(Machine):
         "the connection breaks": lambda life: life.loop.call_soon(life.peer.drop, ConnectionResetError()),
     }
 
-    HAPPENINGS = happenings(vars(), ENDINGS)
+    HAPPENINGS = happenings({**vars(Machine), **vars()}, ENDINGS)
 
     @rule(what=HAPPENINGS, then=THEN)
     def happens(self, what: str, then: float) -> None:

@@ -36,7 +36,6 @@ class Return(Machine):
         answers=st.booleans(),
     )
     def begin(self, max_attempts: Any, rotate_every: Any, observed: bool, answers: bool, **options: Any) -> None:
-        self.offered: list[str] = []
         self.topic: abc.DisposableBase | None = None
         self.ended_topics = self.topics = 0
         backoff = rxws.Backoff(
@@ -108,13 +107,6 @@ class Return(Machine):
 
     # The application
 
-    @often
-    def a_message_is_sent(self) -> None:
-        message = f"out {next(self.numbers)}" + "." * 50
-        if self.socket._life.close_cause is None:
-            self.offered.append(message)
-        self.socket.outgoing.on_next(message)
-
     @event
     def somebody_subscribes_to_incoming(self) -> None:
         self.note("incoming")
@@ -147,13 +139,13 @@ class Return(Machine):
         self.socket.errors.on_next(ValueError("reported"))
 
     ENDINGS: dict[str, Callable[[Any], object]] = {
-        **{f"the application: {name}": lambda life, end=end: end(life.socket) for name, end in Machine.CLOSES.items()},
+        **Machine.APPLICATION,
         "the peer closes": lambda life: life.with_peer(lambda peer: peer.close(rxws.Close(4001))),
         "the next attempt is forbidden": lambda life: life.dialer.refusals.append(
             ConnectError("forbidden", "http", status=403)
         ),
     }
-    HAPPENINGS = happenings(vars(), ENDINGS)
+    HAPPENINGS = happenings({**vars(Machine), **vars()}, ENDINGS)
 
     @rule(what=HAPPENINGS, then=THEN)
     def happens(self, what: str, then: float) -> None:

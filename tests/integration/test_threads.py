@@ -1,7 +1,9 @@
-"""Calls from other threads, and from other threads' event loops: whose context, whose socket."""
+"""Calls of other threads, and of their event loops: whose context, whose socket, and what becomes of them."""
 
 import asyncio
+import contextlib
 import contextvars
+import socket as socketlib
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +16,11 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
+from rxws.rx.loop_thread import MAX_HANDED_OVER
 from tests.integration.raw import TEXT, raw
 from tests.integration.server import serving
+from tests.streams import ended
+from tests.threads import in_a_thread, send_in_a_thread
 
 BOTH_LOOPS = True
 Eventually = Callable[..., Any]
@@ -101,3 +106,107 @@ async def test_read_on_another_loop() -> None:
         peer.send_close(4001)
         assert (await asyncio.wait_for(closed, 5)).code == 4001
     assert got == ["0", "1", "2", "3", "4"]
+
+
+# What is called before the end, and ahead of the event loop
+
+
+ENDS: dict[str, tuple[Callable[[rxws.WebSocket[Any, Any]], object], int]] = {
+    "close": (lambda socket: socket.close(4000), 4000),
+    "on_completed": (lambda socket: socket.outgoing.on_completed(), 1000),
+    "on_error": (lambda socket: socket.outgoing.on_error(rxws.Close(4002)), 4002),
+}
+
+
+@pytest.mark.parametrize("in_the_thread", [True, False])
+@pytest.mark.parametrize("end", ENDS)
+async def test_close_behind_a_thread(end: str, in_the_thread: bool, eventually: Eventually) -> None:
+    """What a thread has sent while the event loop is busy arrives before the close frame, whoever closes."""
+    act, code = ENDS[end]
+    async with serving(rxws.websocket(lambda incoming: None)) as server, raw(server.port) as peer:
+        await eventually(lambda: server.sockets)
+        (socket,) = server.sockets
+        told = list[Any]()
+        socket.undelivered.subscribe(told.append)
+        socket.dropped.subscribe(told.append)
+        messages = [f"{number}" for number in range(1000)]
+
+        def work() -> None:
+            for message in messages:
+                socket.outgoing.on_next(message)
+            if in_the_thread:
+                act(socket)
+                socket.outgoing.on_next("behind the close")
+
+        in_a_thread(work)
+        assert socket.stats.handed_over == 1000
+        if not in_the_thread:
+            act(socket)
+            send_in_a_thread(socket, ["behind the close"])
+        async with asyncio.timeout(10):
+            assert [(await peer.receive())[1].decode() for _ in messages] == messages
+            assert (await peer.receive_close())[0] == code
+        peer.send_close(code)
+        await ended(socket)
+        assert (told, socket.stats.handed_over) == ([], 0)
+
+
+async def test_reset_behind_a_thread(eventually: Eventually) -> None:
+    """What a thread has sent when the peer is gone is handed to the transport, or told of; nothing vanishes."""
+    async with serving(rxws.websocket(overflow="drop_oldest")(lambda incoming: None)) as server:
+        async with raw(server.port) as peer:
+            await eventually(lambda: server.sockets)
+            (socket,) = server.sockets
+            undelivered, dropped = list[Any](), list[Any]()
+            socket.undelivered.subscribe(undelivered.append)
+            socket.dropped.subscribe(dropped.append)
+            peer.reset()
+            send_in_a_thread(socket, [f"{number}" + "x" * 4000 for number in range(1000)])
+        await ended(socket)
+        stats = socket.stats
+        assert stats.sent + len(undelivered) + len(dropped) == 1000
+        assert (stats.handed_over, stats.buffered, stats.dropped) == (0, 0, len(dropped))
+
+
+async def test_thread_ahead_of_an_offline_client() -> None:
+    """Of 17,000 messages of a thread, while the event loop is busy and the client offline, the newest are dropped."""
+    with contextlib.closing(socketlib.socket()) as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+    quick = rxws.Backoff(initial=0.01, maximum=0.05)
+    async with rxws.connect(f"ws://127.0.0.1:{port}/", reconnect=quick, max_buffered=8_000_000) as client:
+        dropped, got = list[Any](), list[Any]()
+        client.dropped.subscribe(dropped.append)
+        messages = [f"{number}" for number in range(17_000)]
+        send_in_a_thread(client, messages)
+        time.sleep(0.5)  # the event loop is busy
+        await asyncio.sleep(0.05)
+        assert (dropped, client.stats.dropped) == (messages[MAX_HANDED_OVER:], 17_000 - MAX_HANDED_OVER)
+        app = web.Application()
+        app.router.add_get("/", rxws.websocket(lambda incoming: incoming.subscribe(got.append) and None))
+        rxws.setup(app)
+        runner = web.AppRunner(app, shutdown_timeout=1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        try:
+            async with asyncio.timeout(30):
+                while len(got) < MAX_HANDED_OVER:
+                    await asyncio.sleep(0.01)
+        finally:
+            client.close()
+            await runner.cleanup()
+        assert got == messages[:MAX_HANDED_OVER]
+
+
+async def test_thread_ahead_in_bytes(eventually: Eventually) -> None:
+    """Of 190 MiB that a thread sends while the event loop is busy 4 MiB wait; all of it is counted."""
+    async with serving(rxws.websocket(overflow="drop_newest")(lambda incoming: None)) as server, raw(server.port):
+        await eventually(lambda: server.sockets)
+        (socket,) = server.sockets
+        message = "x" * 12_000
+        send_in_a_thread(socket, [message] * 16_000)
+        assert 4_000_000 < socket.stats.handed_over_bytes < 4 * 2**20
+        assert socket.stats.handed_over == socket.stats.handed_over_bytes // (12_000 + 64)
+        await eventually(lambda: not socket.stats.handed_over)
+        stats = socket.stats
+        assert stats.sent + stats.buffered + stats.dropped == 16_000

@@ -1,6 +1,7 @@
 import asyncio
 import contextvars
 import gc
+import sys
 import threading
 from typing import Any
 
@@ -11,6 +12,7 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
+from rxws.rx.loop_thread import LoopThread
 from rxws.testing import serve
 from tests.operators.jobs import Jobs, come_and_go
 from tests.streams import ended, turns, watch
@@ -411,12 +413,17 @@ async def test_disposing_forgets_other_threads_items() -> None:
     assert jobs.started == []
 
 
-async def test_what_other_threads_bring_is_bounded_too() -> None:
+async def test_what_other_threads_bring_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other threads bring beyond 1,024 items fails it, once, however many more they bring."""
+    made: list[LoopThread] = []
+    make = lambda *args, **options: made.append(LoopThread(*args, **options)) or made[-1]  # noqa: E731
+    monkeypatch.setattr(sys.modules["rxws.operators.map_async"], "LoopThread", make)
     source = Subject[int]()
     log = watch(r=source.pipe(rxops.map_async(Jobs())))
-    caller = threading.Thread(target=lambda: [source.on_next(number) for number in range(1025)])
+    caller = threading.Thread(target=lambda: [source.on_next(number) for number in range(5000)])
     caller.start()
     caller.join()
+    assert len(made[0]._calls or ()) == 1024 + 1
     await turns()
     assert [type(entry[1]) for entry in log] == [OverflowError]
 

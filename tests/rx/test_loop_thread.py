@@ -3,11 +3,14 @@ import contextvars
 import gc
 import threading
 import weakref
+from functools import partial
+from typing import Any
 
 import pytest
 
 from rxws.rx.loop_thread import LoopThread
 from tests.streams import turns
+from tests.threads import in_a_thread
 
 BOTH_LOOPS = True
 
@@ -25,12 +28,91 @@ def test_a_closed_loop_ignores_calls() -> None:
 
 
 async def test_call_limit() -> None:
-    """Calls beyond the limit are refused."""
+    """Calls beyond the limit are refused; as many again may tell of it, and an owner's are not counted."""
+    thread = LoopThread(asyncio.get_running_loop(), max_calls=2)
+    called: list[Any] = []
+    assert [thread.hand_over(called.append, number) for number in range(3)] == [True, True, False]
+    assert [thread.hand_over(called.append, f"{number}", refusal=True) for number in range(3)] == [True, True, False]
+    in_a_thread(lambda: thread.run(called.append, "owner"))
+    await asyncio.sleep(0)
+    assert called == [0, 1, "0", "1", "owner"]
+
+
+async def test_weight_limit() -> None:
+    """Messages beyond the limit are refused, but for one that is heavier alone; a call without a weight is not."""
+    thread = LoopThread(asyncio.get_running_loop(), max_bytes=100)
+    called: list[str] = []
+    assert [thread.hand_over(called.append, weight, weight=int(weight)) for weight in ("60", "41", "40")] == [
+        True,
+        False,
+        True,
+    ]
+    assert (thread.messages, thread.weight) == (2, 100)
+    assert thread.hand_over(called.append, "tell", weight=100, refusal=True)
+    assert not thread.hand_over(called.append, "tell", weight=1, refusal=True)
+    assert thread.hand_over(called.append, "light")
+    await asyncio.sleep(0)
+    assert called == ["60", "40", "tell", "light"]
+    assert thread.hand_over(called.append, "1000", weight=1000)
+    assert (thread.messages, thread.weight) == (1, 1000)
+    await asyncio.sleep(0)
+    assert (called[-1], thread.messages, thread.weight) == ("1000", 0, 0)
+
+
+async def test_call_that_waits_once() -> None:
+    """However often it is asked for, a call waits once; when it is made it may be asked for again."""
     thread = LoopThread(asyncio.get_running_loop())
     called: list[int] = []
-    assert [thread.hand_over(called.append, number, limit=2) for number in range(3)] == [True, True, False]
+    once, other = (lambda: called.append(1)), (lambda: called.append(2))
+    for count in (1, 2):
+        in_a_thread(lambda: [thread.run_once(call) for _ in range(1000) for call in (once, other)])
+        await asyncio.sleep(0)
+        assert called == [1, 2] * count
+    thread.run_once(once)
+    assert called == [1, 2, 1, 2, 1]
+
+
+async def test_last_call() -> None:
+    """Of the calls that end all the first one counts, and no message follows it from another thread."""
+    thread = LoopThread(asyncio.get_running_loop())
+    called: list[Any] = []
+
+    def work() -> None:
+        assert thread.hand_over(called.append, "before", weight=1)
+        for number in range(1000):
+            thread.run_last(called.append, number)
+        assert not thread.hand_over(called.append, "behind", weight=1)
+        assert thread.hand_over(called.append, "no message")
+
+    in_a_thread(work)
     await asyncio.sleep(0)
-    assert called == [0, 1]
+    assert called == ["before", 0, "no message"]
+    thread.run_last(called.append, "here")
+    assert called[-1] == "here"
+
+
+async def test_end_takes_what_waits() -> None:
+    """At the end the messages that wait are there at once, and in order; each call is made once, and none follows."""
+    thread = LoopThread(asyncio.get_running_loop())
+    called: list[Any] = []
+
+    def end() -> None:
+        for call in thread.end():
+            call()
+        called.append("ended")
+
+    in_a_thread(
+        lambda: (
+            thread.hand_over(called.append, 1, weight=1),
+            thread.run(end),
+            thread.run(called.append, "no message"),
+            thread.hand_over(called.append, 2, weight=1),
+        )
+    )
+    await asyncio.sleep(0)
+    assert called == [1, 2, "ended", "no message"]
+    assert (thread.messages, thread.weight) == (0, 0)
+    assert not thread.hand_over(called.append, 3, weight=1)
 
 
 async def test_call_raises() -> None:
@@ -71,7 +153,8 @@ def test_a_closed_loop_keeps_no_calls() -> None:
     def work() -> None:
         for message in messages:
             thread.run(print, message)
-            assert thread.hand_over(print, message, limit=1)
+            thread.run_once(partial(print, message))
+            assert thread.hand_over(print, message, weight=1)
 
     thread = asyncio.run(make())
     messages = [Message() for _ in range(10)]
@@ -82,6 +165,7 @@ def test_a_closed_loop_keeps_no_calls() -> None:
     messages.clear()
     gc.collect()
     assert [ref() for ref in kept] == [None] * 10
+    assert (thread.messages, thread.weight) == (0, 0)
 
 
 def test_settle(caplog: pytest.LogCaptureFixture) -> None:

@@ -18,7 +18,8 @@ from rxws.topics import Gap, Topics, Unpublished
 from rxws.topics.engines.engine import Following, Last, Reader, Since
 from rxws.topics.message import Position, Record
 from rxws.topics.presence.register import Register
-from tests.streams import watch
+from tests.streams import turns, watch
+from tests.threads import in_a_thread
 from tests.topics.engines.contract import values
 
 
@@ -211,6 +212,48 @@ async def test_thread_that_runs_ahead_is_told(eventually: Callable[..., Any]) ->
         assert log == [*numbers[:-5]]
         assert [error.value for error in errors] == [*numbers[-5:]]
         assert {type(error) for error in errors} == {Unpublished}
+
+
+async def test_thread_that_runs_ahead_in_bytes(caplog: pytest.LogCaptureFixture) -> None:
+    """A thread that runs ahead in bytes is told, too, of as much as may wait; the rest is logged."""
+    async with rxws.topics("memory://") as topics:
+        log, errors = values(topics["a"]), values(topics.errors)
+        await asyncio.sleep(0)
+        send = [f"{number:0500000}" for number in range(30)]
+        in_a_thread(lambda: [topics["a"].on_next(text) for text in send])
+        await turns()
+        assert (log, [error.value for error in errors]) == (send[:8], send[8:16])
+        assert len([record for record in caplog.records if "4 MiB" in record.getMessage()]) == 30 - 16
+
+
+@pytest.mark.parametrize("pure", [True, False])
+async def test_thread_publishes_what_a_codec_makes(pure: bool) -> None:
+    """A thread calls a pure codec, so that a value goes out as it was; the event loop calls another one."""
+
+    class Codec:
+        def __init__(self) -> None:
+            self.pure = pure
+            self.threads: list[int] = []
+
+        def encode(self, message: Any) -> str:
+            self.threads.append(threading.get_ident())
+            return rxws.json.encode(message)
+
+        decode = staticmethod(rxws.json.decode)
+
+    def work() -> None:
+        topics["a"].on_next(value)
+        value["bid"] = 2
+        topics["a"].on_next({3})
+
+    codec, value = Codec(), {"bid": 1}
+    async with rxws.topics("memory://", codec=codec) as topics:
+        log, errors = values(topics["a"]), values(topics.errors)
+        in_a_thread(work)
+        await turns()
+        assert log == [{"bid": 1 if pure else 2}]
+        assert [type(error) for error in errors] == [rxws.EncodeError]
+        assert (codec.threads[0] == threading.get_ident()) is not pure
 
 
 async def test_disposing_in_another_thread_before_the_beginning() -> None:
