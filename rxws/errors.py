@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, cast
 
 from rxws.close import Close, sendable
 
 FATAL: Final = (KeyboardInterrupt, SystemExit)
 """What ends the program."""
+
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+"""The headers of no answer."""
 
 
 class RxwsError(Exception):
@@ -90,12 +94,21 @@ class ConnectError(ConnectionLost):
     """
 
     def __init__(
-        self, message: str, stage: Stage, *, status: int | None = None, body: str = "", retry_after: float | None = None
+        self,
+        message: str,
+        stage: Stage,
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        body: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.stage: Stage = stage
         self.status = status
         """The HTTP status, where there was one."""
+        self.headers = headers
+        """The response's headers, where there was one; names in any case."""
         self.body = body
         """The beginning of the response's body."""
         self.retry_after = retry_after

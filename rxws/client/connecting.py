@@ -9,13 +9,12 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from rxws.backoff import Backoff
-from rxws.client.reconnect import Reconnector
+from rxws.client.reconnect import Dialed, Reconnector
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import Closed, Open, States
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import CLIENT, SocketLog
 from rxws.core.socket import closing_on_exit
-from rxws.core.wire import Wire
 from rxws.options import Settings
 
 In = TypeVar("In")
@@ -30,8 +29,8 @@ class Dialing(Protocol):
         """Where they lead, as far as it is known, without anything secret."""
         ...
 
-    async def dial(self) -> tuple[Wire, str | None]:
-        """Open one; return its wire and the subprotocol."""
+    async def dial(self) -> Dialed:
+        """Open one."""
         ...
 
     async def close(self) -> None:
@@ -74,14 +73,14 @@ class Connect(Generic[In, Out]):
             life = Lifecycle(self._settings, log=log)
             states = States(life.reports.report)
             try:
-                wire, protocol = await self._dialer.dial()
+                dialed = await self._dialer.dial()
             except BaseException:
                 life.no_connection_follows()
                 await self._dialer.close()
                 raise
             reconnector = None
-            life.open(wire, protocol)
-            states.change(Open(protocol, 1))
+            life.open(dialed.wire, dialed.protocol)
+            states.change(Open(dialed.protocol, 1, dialed.headers))
         else:
             states = States(lambda error: life.reports.report(error))
             reconnector = Reconnector(self._dialer.dial, self._backoff, states, log)

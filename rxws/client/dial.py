@@ -8,7 +8,7 @@ import email.utils
 import inspect
 import ssl as tls
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import ContextVar
 from datetime import UTC
 from types import SimpleNamespace
@@ -17,22 +17,19 @@ from typing import Any, Final, TypeVar, cast
 import aiohttp
 from aiohttp import (
     ClientSession,
-    ClientWebSocketResponse,
     TraceConfig,
-    TraceRequestEndParams,
     TraceRequestRedirectParams,
     WSServerHandshakeError,
     hdrs,
 )
-from multidict import CIMultiDictProxy
 from yarl import URL
 
+from rxws.client.reconnect import Dialed
 from rxws.client.secrets import Secrets, without_secrets
-from rxws.core.wire import Wire
-from rxws.errors import ConnectError, Stage, leaves
+from rxws.errors import NO_HEADERS, ConnectError, Stage, leaves
 from rxws.options import Settings
 from rxws.rx.foreign import cancelled
-from rxws.wires.aiohttp import abandon, arrived_with, frame_limit, keep_from_closing, open_wire
+from rxws.wires.aiohttp import Asking, abandon, arrived_with, base_of, frame_limit, keep_from_closing, open_wire
 from rxws.wires.negotiation import check_answer
 
 T = TypeVar("T")
@@ -54,18 +51,34 @@ OURS: Final = ("Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Vers
 """Headers of the handshake that nobody else may set: they have to fit one another (RFC 6455, section 4.1)."""
 
 
-class _Answer:
-    """What aiohttp drops of the answer to a handshake: the body of a refusal; what frames came with an upgrade."""
+class _Attempt:
+    """What is known of an attempt, and what aiohttp drops of its answer."""
 
     def __init__(self) -> None:
         self.secrets = Secrets()
-        self.body = b""
-        self.arrived: bytes | None = None
+        self.queued: ClientSession | None = None
+        """The session whose connector has no connection to give."""
         self.response: aiohttp.ClientResponse | None = None
-        """The upgrade."""
+        """The server's answer."""
+        self.body = b""
+        """What there is of it, of a refusal."""
+        self.arrived: bytes | None = None
+        """The frames that came with an upgrade."""
+
+    async def see(self, response: aiohttp.ClientResponse) -> None:
+        """Note an answer."""
+        self.response = response
+        if response.status == 101:
+            self.arrived = arrived_with(response)
+            return
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+            async with asyncio.timeout(BODY_TIMEOUT):
+                while chunk := await response.content.read(BODY - len(self.body)):
+                    self.body += chunk
 
 
-_answer = ContextVar[_Answer | None]("rxws_answer", default=None)
+_attempt = ContextVar[_Attempt | None]("rxws_attempt", default=None)
+"""Set while aiohttp asks for a connection, so that what else is asked of its session is left alone."""
 
 
 class Dialer:
@@ -96,56 +109,54 @@ class Dialer:
         """The URL, without query and password; `None` if it is made for every attempt."""
         if callable(self._url):
             return None
-        return without_secrets(check_url(self._url))
+        return without_secrets(check_url(self._url, None if self._shared is None else base_of(self._shared)))
 
-    async def dial(self) -> tuple[Wire, str | None]:
-        """Open a connection, and return its wire and the subprotocol; raises `ConnectError`.
+    async def dial(self) -> Dialed:
+        """Open a connection; raises `ConnectError`.
 
         What a function that makes the URL or headers raises is raised on, unless it is an error of aiohttp's.
         """
-        answer = _Answer()
-        token = _answer.set(answer)
+        attempt = _Attempt()
         limit = asyncio.timeout(self._open_timeout)
         try:
             async with limit:
-                return await self._open(answer)
+                return await self._open(attempt)
         except TimeoutError as error:
             within = f"within {self._open_timeout:g} s" if limit.expired() else "in the time that the session gives"
-            raise ConnectError(f"no connection {within}", "timeout") from answer.secrets.clean(error)
+            raise ConnectError(f"no connection {within}{_queue(attempt)}", "timeout") from attempt.secrets.clean(error)
         except (aiohttp.ClientError, OSError) as error:
-            raise _refusal(error, answer) from answer.secrets.clean(error)
-        finally:
-            _answer.reset(token)
+            raise _refusal(error, attempt) from attempt.secrets.clean(error)
 
     async def close(self) -> None:
         """Close the session, if it is not shared."""
         if self._own is not None:
             await self._own.close()
 
-    async def _open(self, answer: _Answer) -> tuple[Wire, str | None]:
+    async def _open(self, attempt: _Attempt) -> Dialed:
         try:
             url = await _resolve(self._url)
             headers = None if self._headers is None else await _resolve(self._headers)
         except Exception as error:
             if not all(isinstance(one, (aiohttp.ClientError, OSError)) for one in leaves(error)):
                 raise
-            message = f"the URL or headers could not be made: {answer.secrets.hide(str(error))}"
-            raise ConnectError(message, "request") from answer.secrets.clean(error)
+            message = f"the URL or headers could not be made: {attempt.secrets.hide(str(error))}"
+            raise ConnectError(message, "request") from attempt.secrets.clean(error)
         except asyncio.CancelledError as error:
             if cancelled(error):
                 raise
             raise ConnectError(
                 "the URL or headers could not be made: what they await was cancelled", "request"
             ) from error
-        checked = check_url(url)
-        check_headers(headers)
-        answer.secrets.add(checked)
-        answer.secrets.add(self._proxy)
-        settings = self._settings
         session = self._shared or self._session()
-        with _noting_answers(session):
-            ws: ClientWebSocketResponse = await session.ws_connect(
-                checked,
+        checked = check_url(url, base_of(session))
+        check_headers(headers)
+        check_tls(checked, self._ssl)
+        attempt.secrets.add(checked)
+        attempt.secrets.add(self._proxy)
+        settings = self._settings
+        with _watching(session, attempt):
+            ws = await Asking(session, attempt.see).connect(
+                URL(url),  # may be relative, to the session's
                 headers=headers,
                 protocols=settings.protocols,
                 timeout=_ws_timeout(settings.close_timeout),
@@ -156,14 +167,17 @@ class Dialer:
                 ssl=self._ssl,
                 proxy=self._proxy,
             )
+        response = cast("aiohttp.ClientResponse", attempt.response)
         try:
-            protocol = _agreed(answer.response, deflate=settings.compress)
+            protocol = _agreed(response, deflate=settings.compress)
         except ValueError as error:
             abandon(ws)
-            raise ConnectError(f"the server's handshake is wrong: {error}", "handshake", status=101) from None
+            message = f"the server's handshake is wrong: {error}"
+            raise ConnectError(message, "handshake", status=101, headers=response.headers) from None
         keep_from_closing(ws)
         limit = frame_limit(settings.max_msg_size)
-        return open_wire(ws, settings.close_timeout, limit=limit, arrived=answer.arrived), protocol
+        wire = open_wire(ws, settings.close_timeout, limit=limit, arrived=attempt.arrived)
+        return Dialed(wire, protocol, response.headers)
 
     def _session(self) -> ClientSession:
         if self._own is None:
@@ -171,7 +185,7 @@ class Dialer:
         return self._own
 
 
-def check_url(url: object) -> URL:
+def check_url(url: object, base: URL | None = None) -> URL:
     """Return a URL that a WebSocket can have (RFC 6455, section 3); raises `TypeError` or `ValueError`.
 
     >>> check_url("example.com/feed")
@@ -181,13 +195,43 @@ def check_url(url: object) -> URL:
     """
     if not isinstance(url, (str, URL)):
         raise TypeError(f"a URL is a str or a yarl.URL, not {url!r}")
-    checked = URL(url)
+    checked = URL(url) if base is None else base.join(URL(url))
     shown = without_secrets(url)
     if checked.scheme not in ("ws", "wss", "http", "https") or not checked.host:
         raise ValueError(f"{shown!r} is no WebSocket URL: expected ws://host/path or wss://host/path")
     if checked.raw_fragment:
         raise ValueError(f"the URL of a WebSocket has no fragment: leave out what follows '#' in {shown!r}")
     return checked
+
+
+def check_tls(url: URL, ssl: tls.SSLContext | bool) -> None:
+    """Raise `ValueError` for a TLS setting that a URL has no use for."""
+    if ssl is not True and url.scheme not in SECURE:
+        raise ValueError(f"ssl is for wss: the URL {without_secrets(url)!r} asks for no encryption")
+
+
+def check_proxy(proxy: object) -> None:
+    """Raise `TypeError` or `ValueError` for what is not the URL of a proxy.
+
+    >>> check_proxy("proxy.example.com:3128")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'proxy.example.com:3128' is not a proxy's URL: expected http://host:port
+    """
+    if proxy is None:
+        return
+    if not isinstance(proxy, (str, URL)):
+        raise TypeError(f"proxy must be a str or a yarl.URL, not {proxy!r}")
+    shown = without_secrets(proxy)
+    try:
+        url = URL(proxy)
+    except ValueError:
+        url = URL()
+    if url.scheme.startswith("socks"):
+        hint = "connect(url, session=ClientSession(connector=...)) with the connector of aiohttp-socks"
+        raise ValueError(f"aiohttp has no SOCKS: for {shown!r} use {hint}")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"{shown!r} is not a proxy's URL: expected http://host:port")
 
 
 def check_headers(headers: Mapping[str, str] | None) -> None:
@@ -208,47 +252,55 @@ def _ws_timeout(close_timeout: float) -> aiohttp.ClientWSTimeout:
 
 
 @contextlib.contextmanager
-def _noting_answers(session: ClientSession) -> Any:
-    """Note what comes with an upgrade, or in its place: aiohttp drops it, but lets tracers see it."""
-
-    async def note(_: ClientSession, __: SimpleNamespace, params: TraceRequestEndParams) -> None:
-        answer, response = _answer.get(), params.response
-        if answer is None:
-            return
-        if response.status == 101:
-            answer.arrived, answer.response = arrived_with(response), response
-            return
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            async with asyncio.timeout(BODY_TIMEOUT):
-                while chunk := await response.content.read(BODY - len(answer.body)):
-                    answer.body += chunk
+def _watching(session: ClientSession, attempt: _Attempt) -> Generator[None]:
+    """Watch what a session does for an attempt: where it is sent, and whether it waits for a connection."""
 
     async def refuse(_: ClientSession, __: SimpleNamespace, params: TraceRequestRedirectParams) -> None:
         response = params.response
+        if _attempt.get() is not attempt or hdrs.SEC_WEBSOCKET_KEY not in response.request_info.headers:
+            return
         try:
             target = response.url.join(URL(response.headers.get(hdrs.LOCATION, "")))
         except ValueError:  # which is aiohttp's to say
             return
-        if _answer.get() is not None and response.url.scheme in SECURE and target.scheme not in SECURE:
+        if response.url.scheme in SECURE and target.scheme not in SECURE:
             response.close()
             message = f"the server redirects to {without_secrets(target)}, which is not encrypted"
-            raise ConnectError(message, "http", status=response.status)
+            raise ConnectError(message, "http", status=response.status, headers=response.headers)
+
+    async def wait(*_: object) -> None:
+        if _attempt.get() is attempt:
+            attempt.queued = session
+
+    async def go_on(*_: object) -> None:
+        if _attempt.get() is attempt:
+            attempt.queued = None
 
     tracer = TraceConfig()
-    tracer.on_request_end.append(note)
     tracer.on_request_redirect.append(refuse)
+    tracer.on_connection_queued_start.append(wait)
+    tracer.on_connection_queued_end.append(go_on)
     tracer.freeze()
     session.trace_configs.append(tracer)
+    token = _attempt.set(attempt)
     try:
         yield
     finally:
+        _attempt.reset(token)
         session.trace_configs.remove(tracer)
 
 
-def _agreed(response: aiohttp.ClientResponse | None, *, deflate: bool) -> str | None:
+def _queue(attempt: _Attempt) -> str:
+    """Tell that an attempt came no further than to the connector's queue."""
+    connector = None if attempt.queued is None else attempt.queued.connector
+    if connector is None:
+        return ""
+    limits = f"limit={connector.limit}, limit_per_host={connector.limit_per_host}"
+    return f": all connections of the session's connector are in use ({limits})"
+
+
+def _agreed(response: aiohttp.ClientResponse, *, deflate: bool) -> str | None:
     """Return the subprotocol of an upgrade; raises `ValueError` for what was not asked for (RFC 6455, section 4.1)."""
-    if response is None:
-        raise ValueError("there is none")
     headers, asked = response.headers, response.request_info.headers
     for name in (hdrs.SEC_WEBSOCKET_ACCEPT, hdrs.SEC_WEBSOCKET_PROTOCOL):
         if len(headers.getall(name, ())) > 1:
@@ -262,23 +314,30 @@ def _agreed(response: aiohttp.ClientResponse | None, *, deflate: bool) -> str | 
     return protocol
 
 
-def _refusal(error: Exception, answer: _Answer) -> ConnectError:
+def _refusal(error: Exception, attempt: _Attempt) -> ConnectError:
     if isinstance(error, ConnectError):
         return error
-    hide, text = answer.secrets.hide, answer.body.decode(errors="replace")
-    if isinstance(error, WSServerHandshakeError):
-        if error.status == 101:
-            return ConnectError(f"the server's handshake is wrong: {hide(error.message)}", "handshake", status=101)
+    hide, response = attempt.secrets.hide, attempt.response
+    if isinstance(error, WSServerHandshakeError) and response is not None:
+        status, headers = response.status, response.headers
+        if status == 101:
+            message = f"the server's handshake is wrong: {hide(error.message)}"
+            return ConnectError(message, "handshake", status=101, headers=headers)
+        text = attempt.body.decode(errors="replace")
         shown = f": {hide(text.strip())[:200]!r}" if text.strip() else ""
-        message = f"the server answered {error.status} in place of 101{shown}"
-        return ConnectError(message, "http", status=error.status, body=text, retry_after=_retry_after(error.headers))
+        message = f"the server answered {status} in place of 101{shown}"
+        retry_after = _retry_after(headers)
+        return ConnectError(message, "http", status=status, headers=headers, body=text, retry_after=retry_after)
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        retry_after = _retry_after(error.headers)
-        message = f"the proxy answered {error.status} {error.message!r}"
-        return ConnectError(message, "proxy", status=error.status, retry_after=retry_after)
+        headers = error.headers or NO_HEADERS
+        message = f"the proxy answered {error.status} {hide(error.message)!r}"
+        retry_after = _retry_after(headers)
+        return ConnectError(message, "proxy", status=error.status, headers=headers, retry_after=retry_after)
     if isinstance(error, aiohttp.TooManyRedirects):
         status = error.history[0].status
         return ConnectError(f"the server answered {status} in place of 101, again and again", "http", status=status)
+    if isinstance(error, aiohttp.RedirectClientError):
+        return ConnectError(f"the server redirects to what is not a WebSocket's URL: {hide(str(error))}", "http")
     return ConnectError(hide(str(error)) or type(error).__name__, _stage(error))
 
 
@@ -298,13 +357,13 @@ def _stage(error: Exception) -> Stage:
             return "handshake"
 
 
-def _retry_after(headers: Mapping[str, str] | CIMultiDictProxy[str] | None) -> float | None:
+def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Read the header: seconds, or a date (RFC 9110, section 10.2.3)."""
-    value = (headers or {}).get(hdrs.RETRY_AFTER, "").strip()
+    value = headers.get(hdrs.RETRY_AFTER, "").strip()
     if value.isdecimal():
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+        return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())
+    except (TypeError, ValueError, ArithmeticError):  # a year of eight digits, say
         return None
-    return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())

@@ -13,8 +13,9 @@ from rxws import codecs
 from rxws.backoff import Backoff
 from rxws.checks import positive
 from rxws.client.connecting import Connect
-from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_headers, check_url
+from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_headers, check_proxy, check_tls, check_url
 from rxws.options import ClientOptions, check
+from rxws.wires.aiohttp import base_of
 
 In = TypeVar("In")
 SERVER_ONLY: Final = ("origins",)
@@ -68,16 +69,16 @@ def connect(
     closes with 1011 and raises on, unless it raised a `Close` that closed it. What comes while nobody reads waits.
 
     `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
-    is an aiohttp `ClientSession` to share; otherwise one is made, and closed. `ssl`, `proxy`: as aiohttp's.
-    `open_timeout`: seconds for one attempt. Other options and defaults: `rxws.options.Settings`.
+    is an aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`. Otherwise one
+    is made, and closed. `ssl`, for a `wss` URL, and `proxy`, `http://host:port`: as aiohttp's. `open_timeout`: seconds
+    for one attempt. Other options and defaults: `rxws.options.Settings`.
 
     Raises `TypeError` or `ValueError` for a wrong option or URL, or headers that belong to the handshake. Memory: as a
     server's socket; with `reconnect`, as many bytes again as `max_buffered`, of messages whose arrival is not confirmed
     yet.
     """
     settings = check(options, without=SERVER_ONLY)
-    if not callable(url):
-        check_url(url)
+    check_proxy(proxy)
     if reconnect is not None and not isinstance(reconnect, Backoff):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"reconnect must be a Backoff, such as rxws.Backoff(), not {reconnect!r}")
     if "offline" in options and reconnect is None:
@@ -85,6 +86,8 @@ def connect(
     positive("open_timeout", open_timeout, "seconds")
     if session is not None and not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"session must be an aiohttp.ClientSession, not {session!r}")
+    if not callable(url):
+        check_tls(check_url(url, None if session is None else base_of(session)), ssl)
     if not (headers is None or callable(headers) or isinstance(headers, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
         given = type(headers).__name__  # not what is in it, which may be secret
         raise TypeError(f"headers must be a mapping of names to values, or a function that makes one, not a {given}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from rxws.backoff import Backoff
 from rxws.client.states import Connecting, Open, States, Waiting
@@ -13,11 +14,22 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
-from rxws.errors import raise_fatal
+from rxws.errors import NO_HEADERS, raise_fatal
 from rxws.rx.foreign import as_error
 
-Dial = Callable[[], Awaitable[tuple[Wire, str | None]]]
-"""Opens a connection: its wire, and the subprotocol that was negotiated."""
+
+class Dialed(NamedTuple):
+    """A connection that was opened."""
+
+    wire: Wire
+    protocol: str | None
+    """The subprotocol that was negotiated."""
+    headers: Mapping[str, str] = NO_HEADERS
+    """Those of the server's answer."""
+
+
+Dial = Callable[[], Awaitable[Dialed]]
+"""Opens a connection."""
 
 
 class Reconnector:
@@ -64,15 +76,14 @@ class Reconnector:
         """Keep a socket connected; raises what is final of what keeps it from that."""
         try:
             while True:
-                wire, protocol = await self._reach(announce=True)
-                self._open(life, wire, protocol)
+                self._open(life, await self._reach(announce=True))
                 while (delay := await self._event) is None:
                     await self._replace(life)
                 await asyncio.sleep(delay)
         finally:
             self._forget_rotation()
 
-    async def _reach(self, *, announce: bool) -> tuple[Wire, str | None]:
+    async def _reach(self, *, announce: bool) -> Dialed:
         """Try until there is a connection; raises the error that is final."""
         while True:
             self._attempt += 1
@@ -96,12 +107,12 @@ class Reconnector:
         self._states.change(Waiting(delay, because))
         return delay
 
-    def _open(self, life: Lifecycle, wire: Wire, protocol: str | None) -> Connection:
+    def _open(self, life: Lifecycle, dialed: Dialed) -> Connection:
         self._opened = self._loop.time()
         self._event = self._loop.create_future()
-        connection = life.open(wire, protocol)
+        connection = life.open(dialed.wire, dialed.protocol)
         self._rotate_in_time()
-        self._states.change(Open(protocol, self._attempt))
+        self._states.change(Open(dialed.protocol, self._attempt, dialed.headers))
         return connection
 
     async def _replace(self, life: Lifecycle) -> None:
@@ -120,7 +131,7 @@ class Reconnector:
             await asyncio.wait({reach, self._event}, return_when=asyncio.FIRST_COMPLETED)
             if self._event.done():
                 return
-            wire, protocol = reach.result()
+            dialed = reach.result()
             old.advance(ConnectionPhase.RETIRING)
             arrived = await self._arrival(life, old)
             if life.close_cause is not None:
@@ -128,7 +139,7 @@ class Reconnector:
             if not arrived and old.phase is ConnectionPhase.RETIRING:
                 timeout = life.settings.close_timeout
                 raise TimeoutError(f"rotation given up: the peer has not confirmed within {timeout:g} s what was sent")
-            new, reach = self._open(life, wire, protocol), None
+            new, reach = self._open(life, dialed), None
             await self._arrival(life, new, life.outgoing.buffered[0])
             old.begin_closing(Close(), Close(), ConnectionPhase.LEAVING)
         except Exception as error:
@@ -173,6 +184,6 @@ class Reconnector:
             self._rotation.cancel()
 
 
-def _abort(reach: asyncio.Task[tuple[Wire, str | None]]) -> None:
+def _abort(reach: asyncio.Task[Dialed]) -> None:
     if not reach.cancelled() and reach.exception() is None:
-        reach.result()[0].abort()
+        reach.result().wire.abort()

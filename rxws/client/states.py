@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from rxws.close import Close
+from rxws.errors import NO_HEADERS
 from rxws.rx.broadcast import Replaying
 
 
@@ -25,6 +26,8 @@ class Open:
     """The subprotocol that was negotiated."""
     attempt: int
     """The attempt that succeeded."""
+    headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, repr=False, compare=False)
+    """The headers of the server's answer to the handshake; names in any case."""
 
 
 @dataclass(frozen=True, slots=True)

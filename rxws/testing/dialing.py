@@ -10,6 +10,7 @@ from typing import Any
 
 from rxws.backoff import Backoff
 from rxws.client.connecting import Connect
+from rxws.client.reconnect import Dialed
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.errors import DecodeError, ProtocolError
@@ -43,7 +44,7 @@ class MemoryDialer:
         """The newest connection."""
         return self.wires[-1]
 
-    async def dial(self) -> tuple[MemoryWire, str | None]:
+    async def dial(self) -> Dialed:
         """Open a connection, or raise."""
         self.attempts += 1
         await self.answering.wait()
@@ -52,7 +53,7 @@ class MemoryDialer:
         wire = MemoryWire()
         wire.pongs = True
         self.wires.append(wire)
-        return wire, self.protocol
+        return Dialed(wire, self.protocol)
 
     async def close(self) -> None:
         """Take note that the client is done."""
@@ -115,7 +116,7 @@ class ScriptedDialer(MemoryDialer):
         self._codec = codec
         self._then = then
 
-    async def dial(self) -> tuple[MemoryWire, str | None]:
+    async def dial(self) -> Dialed:
         """Open the next connection, or raise."""
         if not self._scripts:
             self._then()
@@ -124,6 +125,6 @@ class ScriptedDialer(MemoryDialer):
         if isinstance(script, Exception):
             self.refusals.append(script)
             return await super().dial()
-        wire, protocol = await super().dial()
+        dialed, wire = await super().dial(), self.peer
         play(wire, script, self._codec, lambda: None if self._scripts or wire.ended else self._then())
-        return wire, protocol
+        return dialed

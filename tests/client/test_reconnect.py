@@ -353,9 +353,9 @@ async def test_leave_offline_one_deadline() -> None:
 
     class Mute(MemoryDialer):
         async def dial(self) -> Any:
-            wire, protocol = await super().dial()
-            wire.mute = True
-            return wire, protocol
+            dialed = await super().dial()
+            self.peer.mute = True
+            return dialed
 
     dialer, loop = Mute(), asyncio.get_running_loop()
     dialer.answering.clear()

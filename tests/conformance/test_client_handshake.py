@@ -211,11 +211,11 @@ async def test_redirect(shared: bool) -> None:
         answering(ssl=theirs) as tls,
         answering(elsewhere(f"https{tls.url[3:]}")) as clear,
         answering(to_new_path) as here,
-        aiohttp.ClientSession() as session,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=ours)) as session,
     ):
         session_of: dict[str, Any] = {"session": session} if shared else {}
-        for url, last in ((clear.url, tls), (here.url, here)):
-            async with rxws.connect(url, ssl=ours, **session_of):
+        for url, last in [(here.url, here), *([(clear.url, tls)] if shared else [])]:  # `ssl` is for a wss URL
+            async with rxws.connect(url, **session_of):
                 clear.close()
                 tls.close()
                 here.close()

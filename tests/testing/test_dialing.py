@@ -9,6 +9,7 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
+from rxws.client.reconnect import Dialed
 from rxws.testing import MemoryDialer, connect, run
 from tests.streams import turns
 
@@ -22,7 +23,7 @@ async def test_refusals_come_first() -> None:
     for text in ("first", "second"):
         with pytest.raises(OSError, match=text):
             await dialer.dial()
-    wire, _ = await dialer.dial()
+    wire = (await dialer.dial()).wire
     assert (dialer.attempts, dialer.wires, dialer.peer) == (3, [wire], wire)
 
 
@@ -35,7 +36,7 @@ async def test_answering() -> None:
     await turns()
     assert (dialer.attempts, dialer.wires, dial.done()) == (1, [], False)
     dialer.answering.set()
-    assert await dial == (dialer.peer, "v1")
+    assert await dial == Dialed(dialer.peer, "v1")
 
 
 async def test_closed_with_its_client() -> None:

@@ -8,9 +8,11 @@ over where the inside of aiohttp is not what it was, where messages are compress
 from rxws.wires.aiohttp.choice import open_wire, wire_mode
 from rxws.wires.aiohttp.handshake import Agreed, Response, frame_limit
 from rxws.wires.aiohttp.inside import (
+    Asking,
     abandon,
     arrived_with,
     asks_for_upgrade,
+    base_of,
     bound_first_request,
     drop_what_follows,
     keep_from_closing,
@@ -18,10 +20,12 @@ from rxws.wires.aiohttp.inside import (
 
 __all__ = [
     "Agreed",
+    "Asking",
     "Response",
     "abandon",
     "arrived_with",
     "asks_for_upgrade",
+    "base_of",
     "bound_first_request",
     "drop_what_follows",
     "frame_limit",

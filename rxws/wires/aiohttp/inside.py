@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket as sockets
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final, cast
 
 import aiohttp
-from aiohttp import ClientWebSocketResponse, web
+from aiohttp import ClientSession, ClientWebSocketResponse, web
+from yarl import URL
 
 NOT_SENT: Final = 1024
 """Bytes that the kernel may keep unsent when messages must be fresh (TCP_NOTSENT_LOWAT)."""
@@ -138,10 +139,38 @@ def drop_what_follows(request: web.BaseRequest, refusal: web.HTTPException) -> N
         refusal.force_close()
 
 
+class Asking:
+    """What aiohttp's `ws_connect` asks of a session, with its answer seen first: aiohttp drops what is in it.
+
+    The session, which others may share, is not changed, and what else is asked of it meanwhile is not seen.
+    """
+
+    def __init__(self, session: ClientSession, see: Callable[[aiohttp.ClientResponse], Awaitable[object]]) -> None:
+        self._session = session
+        self._see = see
+        self._loop: Any = cast("Any", session)._loop
+        self._ws_response_class: Any = cast("Any", session)._ws_response_class
+
+    async def request(self, *args: Any, **options: Any) -> aiohttp.ClientResponse:
+        """Ask; the body of a refusal may have no length, and errors are for `ws_connect` to raise."""
+        response = await self._session.request(*args, **{**options, "read_until_eof": True, "raise_for_status": False})
+        await self._see(response)
+        return response
+
+    async def connect(self, url: URL, **options: Any) -> ClientWebSocketResponse:
+        """Do as `session.ws_connect` does."""
+        return await cast("Any", ClientSession)._ws_connect(self, url, **options)
+
+
 def arrived_with(response: aiohttp.ClientResponse) -> bytes | None:
     """Give the bytes of frames that came with the answer to a client's handshake, if it can be known."""
     protocol = None if response.connection is None else response.connection.protocol
     return getattr(protocol, "_tail", None)
+
+
+def base_of(session: ClientSession) -> URL | None:
+    """Give the URL that a session's relative ones belong to."""
+    return getattr(session, "_base_url", None)
 
 
 def remote_of(ws: AnyWebSocket) -> str | None:
