@@ -69,9 +69,9 @@ def connect(
     closes with 1011 and raises on, unless it raised a `Close` that closed it. What comes while nobody reads waits.
 
     `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
-    is an aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`. Otherwise one
-    is made, and closed. `ssl`, for a `wss` URL, and `proxy`, `http://host:port`: as aiohttp's. `open_timeout`: seconds
-    for one attempt. Other options and defaults: `rxws.options.Settings`.
+    is an aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`. Without it
+    one is made, and closed. `ssl`, for a `wss` URL, and `proxy`, `http://host:port`: as aiohttp's. `open_timeout`:
+    seconds for one attempt. Other options and defaults: `rxws.options.Settings`.
 
     Raises `TypeError` or `ValueError` for a wrong option or URL, or headers that belong to the handshake. Memory: as a
     server's socket; with `reconnect`, as many bytes again as `max_buffered`, of messages whose arrival is not confirmed
