@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo demo-cluster test test-all lint coverage conformance fuzz bench soak notebooks lab clean
+.PHONY: demo demo-cluster test test-all lint coverage conformance cluster-test fuzz bench soak notebooks lab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxws demo
@@ -28,6 +28,9 @@ conformance: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	FUZZ=$(or $(FUZZ),100) $(BIN)/python -m pytest tests/fuzzing $(ARGS)
+
+cluster-test: $(VENV)/.test
+	CLUSTER=1 $(BIN)/python -m pytest tests/integration/test_topics_cluster.py tests/integration/test_topics_cluster_faults.py $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

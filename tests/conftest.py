@@ -46,12 +46,14 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests of what is not there: a skipped test would be a failed one under CI."""
+    """Deselect the tests of what is not there, or not asked for: a skipped test would be a failed one under CI."""
 
     def applies(item: pytest.Item) -> bool:
         python, aiohttp = (item.get_closest_marker(f"since_{name}") for name in ("python", "aiohttp"))
         is_new_enough = python is None or sys.version_info >= python.args
         is_new_enough &= aiohttp is None or release_of("aiohttp") >= aiohttp.args
+        if item.get_closest_marker("cluster") is not None and not os.environ.get("CLUSTER"):
+            return False
         return is_new_enough and (rxws.wire_mode == "fast" or item.get_closest_marker("fast_wire") is None)
 
     config.hook.pytest_deselected(items=[item for item in items if not applies(item)])

@@ -37,7 +37,8 @@ def open_topics(
     """Make topics: `topics[name]` is a Subject that spans all processes with the same URL.
 
     `memory://` is this process alone, and topics of its own for each call. `nats://host:4222/name` is a NATS server
-    with JetStream, `nats://one:4222,two:4222/name` any of several, `tls://` the same over TLS; needs the extra `nats`.
+    with JetStream, `nats://one:4222,nats://two:4222/name` the first of several that answers, `tls://` the same over
+    TLS; needs the extra `nats`.
     `name` is that of the stream which keeps the messages, `rxws` if there is none; who comes first makes it.
 
     `codec` makes bytes of values; sockets with the same one send those very bytes. For `latest` and `history` the last
@@ -74,8 +75,9 @@ def open_topics(
 def _nats(url: str, limits: Limits, max_buffered: int, overflow: PublishOverflow) -> tuple[Engine, Register]:
     shown = re.sub(r"^([\w+.-]*:)?.*@", r"\1//...@", url, flags=re.DOTALL)  # passwords are not for errors
     wrong = ValueError(f"topics have a URL such as {EXAMPLES}, not {shown!r}")
+    scheme, _, _ = url.partition("://")
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url.replace(f",{scheme}://", ","))
     except ValueError:
         raise wrong from None
     if parts.scheme not in ("nats", "tls") or not parts.netloc or parts.query or parts.fragment:

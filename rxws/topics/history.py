@@ -101,6 +101,8 @@ class Seam(Generic[T]):
     def _pass_on(self, item: T | Gap) -> None:
         if isinstance(item, Gap):
             if item.anew:
+                if self.cursor is not None and self.cursor.epoch > Position.parse(item.since).epoch:
+                    return  # what has been read is behind it already
                 self.cursor = None
             self._emit(item)
         elif self.cursor is None or item.position > self.cursor:

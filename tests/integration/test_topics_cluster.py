@@ -3,74 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
-import socket
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import nats
 import pytest
-from nats.errors import Error
 from reactivex import operators as ops
 
 from rxws.topics import Gap, Topics
-from rxws.topics.engines.engine import Limits
-from rxws.topics.engines.nats import engine
-from rxws.topics.engines.nats.stream import Stream, _config
-from tests.integration.broker import Broker
-from tests.topics.engines.contract import values
+from rxws.topics.engines.nats import reading, stream
+from rxws.topics.engines.nats.stream import Batch, Stream
+from tests.integration.cluster import Cluster
+from tests.topics.engines.contract import LIMIT, Contract, values
 
 Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three servers, for the tests of this module."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    with ThreadPoolExecutor() as threads:
+        threads.submit(asyncio.run, cluster.start()).result()
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture(autouse=True)
+def three_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make streams of three replicas, as an operator does."""
+    config = stream._config
+    monkeypatch.setattr(stream, "_config", lambda name, limits: {**config(name, limits), "num_replicas": 3})
+
+
 @pytest.fixture
-async def servers(tmp_path: Path) -> AsyncIterator[list[str]]:
-    """The URLs of all three, once they have made the stream."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    routes = ", ".join(f"'nats://127.0.0.1:{port}'" for port in ports)
-    brokers: list[Broker] = []
-    for number, (probe, port) in enumerate(zip(probes, ports, strict=True)):
-        (tmp_path / str(number)).mkdir()
-        cluster = f"cluster {{ name: c, listen: '127.0.0.1:{port}', routes: [{routes}] }}"
-        brokers.append(Broker(tmp_path / str(number), more=f"server_name: s{number}\n{cluster}"))
-        probe.close()
-    try:
-        for broker in brokers:
-            await asyncio.to_thread(broker.start)
-        await make_stream(brokers[0].url)
-        yield [broker.url for broker in brokers]
-    finally:
-        for broker in brokers:
-            broker.stop()
-        shutil.rmtree(tmp_path)
+def open_topics(cluster: Cluster, open_topics: Open) -> Open:
+    return lambda url=None, **options: open_topics(url or cluster.fresh(), **options)
 
 
-async def make_stream(url: str) -> None:
-    client = await nats.connect(url)
-    config = {**_config("rxws", Limits(10_000, 64_000_000, None)), "num_replicas": 3}
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                answer = await client.request("$JS.API.STREAM.CREATE.rxws", json.dumps(config).encode(), timeout=1)
-                if "error" not in json.loads(answer.data):
-                    break
-            except Error:
-                await asyncio.sleep(0.1)
-    await client.close()
+@pytest.fixture
+def topics(open_topics: Open) -> Topics[Any]:
+    return open_topics(max_messages=LIMIT)
+
+
+class TestContract(Contract):
+    """What every engine promises, with replicas of which any answers."""
 
 
 async def test_lagging_replica_makes_no_silent_hole(
-    servers: list[str], open_topics: Open, eventually: Eventually
+    cluster: Cluster, open_topics: Open, eventually: Eventually
 ) -> None:
     """A replica that lags behind makes no silent hole.
 
     A reader that comes back just when a message was heard reads it, too, whichever replica answers.
     """
-    publisher, *readers = (open_topics(url, max_messages=10_000) for url in (servers[0], *servers))
+    name = cluster.fresh().rpartition("/")[2]
+    publisher, *readers = (
+        open_topics(f"{url}/{name}", max_messages=10_000) for url in (cluster.urls[0], *cluster.urls)
+    )
     histories: list[tuple[int, list[Any]]] = []
     logs: list[list[int]] = [[] for _ in readers]
 
@@ -105,15 +96,16 @@ async def test_lagging_replica_makes_no_silent_hole(
 
 
 async def test_a_replica_that_does_not_catch_up_is_a_gap(
-    servers: list[str], open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+    open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "LAGS", 3)
-    topics = open_topics(servers[0])
+    monkeypatch.setattr(reading, "PATIENCE", 0.1)
+    topics = open_topics()
     after = Stream.after
 
     async def stuck(self: Any, pattern: str, number: int, count: int = 256) -> Any:
-        records, _ = await after(self, pattern, number, count)
-        return [record for record in records if int(record.data) < 2], 0
+        batch = await after(self, pattern, number, count)
+        records = [record for record in batch.records if int(record.data) < 2]
+        return Batch(records, 0, records[-1].position.number if records else number)
 
     for number in range(4):
         topics["a"].on_next(number)
@@ -124,3 +116,47 @@ async def test_a_replica_that_does_not_catch_up_is_a_gap(
         await eventually(lambda: log == [0, 1, "gap"])
     topics["a"].on_next(4)
     await eventually(lambda: log[-1] == 4)
+    assert log == [0, 1, "gap", 4]
+
+
+async def test_busy_topic_costs_a_reader_a_few_requests(
+    cluster: Cluster, open_topics: Open, eventually: Eventually
+) -> None:
+    """What the leader has is asked for once: readers of a topic of 1,000 messages a second do not run after it.
+
+    Nor does one that has lost its connection.
+    """
+    url = cluster.fresh()
+    publisher, *readers = (open_topics(url) for _ in range(21))
+    published = 0
+
+    async def publish() -> None:
+        nonlocal published
+        began = asyncio.get_running_loop().time()
+        while True:
+            while published < (asyncio.get_running_loop().time() - began) * 1000:
+                publisher["a"].on_next(published)
+                published += 1
+            await asyncio.sleep(0.005)
+
+    async def requests() -> int:
+        await publisher.confirmed()
+        return await cluster.requests() - published
+
+    publisher["warm"].on_next(1)
+    await publisher.confirmed()
+    publishing = asyncio.ensure_future(publish())
+    await asyncio.sleep(1)
+    before = await requests()
+    logs = [values(reader["a"].messages.history(last=5)) for reader in readers]
+    await eventually(lambda: all(log[-1:] == [published - 1] for log in logs), timeout=5, every=0.0005)
+    assert await requests() - before <= 20 * 6
+    await asyncio.sleep(1)
+    assert await requests() - before <= 20 * 6
+    for reader in readers[:10]:
+        reader._engine._stream.link.lost.set()
+    await asyncio.sleep(2)
+    assert await requests() - before <= 20 * 6 + 10 * 10
+    publishing.cancel()
+    await eventually(lambda: all(log[-1:] == [published - 1] for log in logs))
+    assert [log for log in logs if log != [*range(log[0], published)]] == []

@@ -198,6 +198,39 @@ async def test_other_limits_of_the_stream_are_told_once(
     assert str(error) == f"the stream {name!r} has other limits, of whoever made it: {limits}"
 
 
+@pytest.mark.parametrize("last", [2, 5, 300, 999, 1000, 1001])
+async def test_last_messages_are_found_by_a_few_requests(
+    open_topics: Callable[..., Topics[Any]],
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+    last: int,
+) -> None:
+    """The last messages of a topic are found wherever they are among those of others, and just so many."""
+    topics = open_topics(max_messages=10_000, max_buffered=10**9)
+    publish(topics["dense"], range(1000))
+    for number in range(3000):
+        topics["other"].on_next(number)
+        if number % 3 == 0:
+            topics["sparse"].on_next(number // 3)
+    await topics.confirmed()
+    asked: list[str] = []
+    ask_many = link.Link.ask_many
+
+    async def count(self: Any, subject: str, *more: Any) -> Any:
+        asked.append(subject)
+        return await ask_many(self, subject, *more)
+
+    monkeypatch.setattr(link.Link, "ask_many", count)
+    for name in ("dense", "sparse"):
+        topics[name].subscribe()
+        await ready(topics, eventually)
+        asked.clear()
+        log = values(topics[name].history(last=last))
+        await eventually(lambda log=log: log[-1:] == [999])
+        assert log == [*range(1000)][-last:]
+        assert len(asked) <= 16
+
+
 async def test_lowered_limit_is_a_gap(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:
@@ -224,18 +257,21 @@ async def test_pattern_of_too_many_topics_is_a_gap(
     url = broker.fresh()
     name = url.rpartition("/")[2]
     topics = open_topics(url, max_messages=2)
-    publish(topics["zz.a"], [0])
-    (known,) = await positions(topics, "zz.a", 1)
+    topics["first"].on_next(0)
+    await topics.confirmed()
     client = await nats.connect(broker.url)
     for number in range(100_000):
         await client.publish(f"{name}.in.a.{number}", b"1")
-    await client.flush()
+        if number % 1000 == 0:
+            await client.request(f"{name}.in.a.{number}", b"1")  # the server drops those that it cannot keep up with
+    await client.close()
+    publish(topics["zz.a"], [0])
+    (known,) = await positions(topics, "zz.a", 1)
     publish(topics["zz.a"], [1, 2, 3])
     await topics.confirmed()
-    await client.close()
     log = values(topics[">"].messages.history(since=known))
-    await eventually(lambda: log, timeout=20)
-    assert log[0] == "gap"
+    await eventually(lambda: log[-1:] == [3], timeout=20)
+    assert log == ["gap", 2, 3]
 
 
 async def test_a_stream_that_does_not_do_is_reported_clearly(

@@ -31,6 +31,7 @@ def test_rxws_topics_is_the_package_and_the_function() -> None:
         ({"url": "nats://a:0"}, ValueError, "not 'a:0'"),
         ({"url": "nats://:4222"}, ValueError, "not ':4222'"),
         ({"url": "nats://a,,b"}, ValueError, "not ''"),
+        ({"url": "nats://a,tls://b"}, ValueError, "a NATS server is 'host' or 'host:port'"),
         ({"url": "nats://a b"}, ValueError, "not 'a b'"),
         ({"overflow": "close"}, ValueError, "overflow must be one of 'drop_oldest', 'drop_newest', not 'close'"),
         ({"max_buffered": 0}, ValueError, "max_buffered must be a whole number from 1"),
@@ -77,7 +78,14 @@ def test_without_nats_py_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "url",
-    ["nats://one:4222,two:4222/chat", "tls://bob:p%40ss@one", "nats://[::1]:4222", "nats://a_b-1.example.org"],
+    [
+        "nats://one:4222,two:4222/chat",
+        "nats://a,nats://b",
+        "nats://u:p@a:1,nats://u:p@b:2/chat",
+        "tls://bob:p%40ss@one",
+        "nats://[::1]:4222",
+        "nats://a_b-1.example.org",
+    ],
 )
 def test_url_may_name_servers_and_a_stream(url: str) -> None:
     """A URL of NATS may name several servers and a stream."""

@@ -106,6 +106,17 @@ def test_gaps_pass_in_their_place() -> None:
     assert script.emitted == [7, "gap", 1, "gap", 1]
 
 
+def test_live_gap_before_what_was_read_doubles_nothing() -> None:
+    """A new epoch that reading has found already is not begun once more by the live gap that tells of it."""
+    script = Script()
+    script.seam.begin(Since(None))
+    script.seam.take(Gap("a", "1-7", "why", anew=True))
+    script.seam.take(Item(Position(2, 1)))
+    script.seam.batch([Item(Position(2, 1))])
+    script.seam.caught_up()
+    assert script.emitted == [1]
+
+
 def test_after_it_is_disposed_nothing_is_emitted() -> None:
     script = Script()
     script.seam.begin(Since(None))

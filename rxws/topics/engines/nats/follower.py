@@ -13,7 +13,7 @@ from reactivex import abc
 from rxws.topics.engines.engine import Following, Last, Reader, Since
 from rxws.topics.engines.nats.stream import Stream
 from rxws.topics.history import BEGINNING, Seam
-from rxws.topics.message import Record
+from rxws.topics.message import Record, TopicsError
 
 MAX_SEEN: Final = 65_536
 """Topics of a pattern whose last message is remembered; of others, a loss is seen at the next reconnection alone."""
@@ -24,10 +24,11 @@ Read = Callable[[str, Last | Since, Reader], abc.DisposableBase]
 class Follower:
     """Hands on live messages to a feed, and reads from the stream what did not come live."""
 
-    def __init__(self, following: Following, read: Read) -> None:
+    def __init__(self, following: Following, read: Read, tell: Callable[[Exception], object]) -> None:
         self.stream: Stream | None = None
         """The stream, on the connection that it has subscribed on last."""
-        self._following = following
+        self.pattern = following.pattern
+        self._tell = tell
         self._seam = Seam[Record](following.take, lambda start, seam: read(following.pattern, start, seam))
         self._seen: dict[str, int] = {}
         self._newest: int | None = None
@@ -39,13 +40,13 @@ class Follower:
     async def begin(self, stream: Stream) -> None:
         """Subscribe on a new connection; then read what has come since the one before."""
         async with self._changing:
-            if self._ended or self.stream is stream:
+            if self._ended or self.stream is stream or stream.link.lost.is_set():
                 return
             self.stream = stream
             self._seen.clear()
             self._newest = None
             self._subscription = await stream.link.subscribe(
-                stream.live + self._following.pattern,
+                stream.live + self.pattern,
                 lambda message: self._take(stream, message),
                 on_slow=self._seam.doubt,
             )
@@ -53,6 +54,11 @@ class Follower:
                 self._seam.floor = await stream.newest()
             else:
                 self._seam.doubt()
+
+    def doubt(self) -> None:
+        """Read what did not come live, if anything, since some of it may never do."""
+        if self._subscription is not None:
+            self._seam.doubt()
 
     async def end(self) -> None:
         """Unsubscribe."""
@@ -64,8 +70,13 @@ class Follower:
 
     def _take(self, stream: Stream, message: Msg) -> None:
         headers = message.headers or {}
-        record = stream.record(headers, message.data)
-        before, known = int(headers["Nats-Last-Sequence"]), self._seen.pop(record.topic, None)
+        try:
+            record, before = stream.record(headers, message.data), int(headers["Nats-Last-Sequence"])
+        except (KeyError, ValueError):
+            subject = stream.subject(message.subject.removeprefix(stream.live))
+            self._tell(TopicsError(f"a message on {message.subject!r} came from elsewhere: publish to {subject!r}"))
+            return
+        known = self._seen.pop(record.topic, None)
         if known is None and self._seam.floor.epoch == stream.epoch:
             known = self._seam.floor.number
         newest, self._newest = self._newest, record.position.number

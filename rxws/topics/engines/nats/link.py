@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from math import ceil
 from typing import Any, Final
 
 from nats import errors
@@ -17,6 +19,8 @@ from rxws.topics.message import TopicsError
 
 DEADLINE: Final = 5.0
 """Seconds for each answer of the server's."""
+ASK_AGAIN: Final = 0.5
+"""Seconds until what was not answered at all is asked again: a cluster that chooses a leader drops questions."""
 PING_INTERVAL: Final = 2
 """Seconds between pings; a server that has answered none of three is gone: a partition is seen within 8 s."""
 CLIENT_PENDING: Final = 65_536
@@ -53,24 +57,30 @@ class Link:
         self._asked = 0
         self._inbox = ""
 
-    async def open(self, servers: Sequence[str]) -> None:
-        """Connect; raises what the client library raises, `OSError` say."""
+    async def open(self, server: str, within: float = DEADLINE) -> None:
+        """Connect to one server within some seconds; raises `TopicsError` with the reason, or what it does not know."""
         try:
-            await self.client.connect(
-                list(servers),
-                name="rxws",
-                allow_reconnect=False,
-                connect_timeout=int(DEADLINE),
-                ping_interval=PING_INTERVAL,
-                max_outstanding_pings=3,
-                error_cb=self._note,
-                closed_cb=self._closed,
-                max_reconnect_attempts=1,
-            )
+            async with asyncio.timeout(within):
+                await self.client.connect(
+                    server,
+                    name="rxws",
+                    allow_reconnect=False,
+                    connect_timeout=ceil(within),
+                    reconnect_time_wait=0,
+                    ping_interval=PING_INTERVAL,
+                    max_outstanding_pings=3,
+                    error_cb=self._note,
+                    closed_cb=self._closed,
+                    max_reconnect_attempts=1,
+                )
             self._inbox = self.client.new_inbox()
             await self.subscribe(f"{self._inbox}.*", self._answered)
-        except BaseException:
+        except BaseException as error:
             await self.close()
+            if isinstance(error, TimeoutError):
+                raise TopicsError(f"it does not answer within {within:.3g} s") from error
+            if isinstance(error, errors.NoServersError) and self.why is not None:
+                raise self.why from error
             raise
 
     async def close(self) -> None:
@@ -92,6 +102,13 @@ class Link:
                 await self.client.close()
         except Exception as error:
             self.why = self.why or error
+
+    async def wait_lost(self) -> None:
+        """Wait until it is lost; the client library may fail to say so where closing fails."""
+        while not self.lost.is_set() and not self.client.is_closed:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PING_INTERVAL):
+                    await self.lost.wait()
 
     async def subscribe(
         self, subject: str, take: Callable[[Msg], object], on_slow: Callable[[], object] | None = None
@@ -127,18 +144,25 @@ class Link:
         return content
 
     async def ask_many(self, subject: str, question: dict[str, Any], is_last: Callable[[Msg], bool]) -> list[Msg]:
-        """Ask, and wait for all answers; raises `TopicsError` if one is late."""
+        """Ask, and wait for all answers, of which some may come twice; raises `TopicsError` if one is late."""
         self._asked += 1
         name = str(self._asked)
         answers = self._answers[name] = asyncio.Queue[Msg]()
         found: list[Msg] = []
         try:
             async with asyncio.timeout(DEADLINE):
-                await self.client.publish(subject, json.dumps(question).encode(), reply=f"{self._inbox}.{name}")
-                while not found or not is_last(found[-1]):
+                while not found:
+                    await self.client.publish(subject, json.dumps(question).encode(), reply=f"{self._inbox}.{name}")
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(ASK_AGAIN):
+                            found.append(await answers.get())
+                while not is_last(found[-1]):
                     found.append(await answers.get())
         except TimeoutError as error:
             raise TopicsError(f"NATS did not answer {subject} within {DEADLINE} s") from error
+        except errors.ConnectionClosedError:
+            self.lost.set()
+            raise
         finally:
             del self._answers[name]
         return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import math
 import secrets
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +22,15 @@ from rxws.topics.engines.nats.stream import BINARY_HEADER, Stream
 from rxws.topics.message import TopicsError, Unpublished
 
 WINDOW: Final = 256
-"""Messages on their way that are not confirmed yet."""
+"""Messages on their way that are not confirmed yet; a single one where it is not known whether they get anywhere."""
+PAUSE: Final = 0.1
+"""Seconds until messages that no stream took are sent again, while a cluster chooses a leader."""
+PLACED: Final = 1024
+"""Topics whose last confirmed message is remembered, to see whether the next one has come behind it."""
+STUCK: Final = 1.0
+"""Seconds for which that is usual, and not told."""
+NOT_YET: Final = (10008, 10009, 10158, 10167)
+"""JetStream's errors of a cluster that chooses a leader, or is not done with what was sent before."""
 LATE: Final = 6
 """Connections on which a message is not confirmed in time until it is given up. That is longer than a cluster takes to
 notice that it has no majority; but a broker that could not write to its disk confirms nothing until it is restarted."""
@@ -41,17 +51,30 @@ class Sending:
 
 
 class Outbox:
-    """Publishes in order; after a lost connection, what was not confirmed once more, which the stream recognises."""
+    """Publishes in order; what was not confirmed is sent once more, which the stream recognizes."""
 
-    def __init__(self, max_buffered: int, overflow: PublishOverflow, report: Callable[[Exception], object]) -> None:
+    def __init__(
+        self,
+        max_buffered: int,
+        overflow: PublishOverflow,
+        report: Callable[[Unpublished], object],
+        trouble: Callable[[TopicsError], object],
+    ) -> None:
         self._max_buffered = max_buffered
         self._overflow: PublishOverflow = overflow
         self._report = report
+        self._trouble = trouble
         self._who = secrets.token_hex(8)
         self._numbers = 0
         self._weight = 0
         self._waiting: deque[Sending] = deque()
         self._flying: dict[int, Sending] = {}
+        self._window = 1
+        self._stuck_since = math.inf
+        """When the stream began to take no messages."""
+        self._placed: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        """For each topic the number of the message that was confirmed last, and its place in the stream."""
+        self._epoch = 0
         self._stream: Stream | None = None
         self._replies = ""
         self._wake = asyncio.Event()
@@ -81,26 +104,37 @@ class Outbox:
         """Publish on a new connection."""
         self._replies = stream.link.client.new_inbox()
         await stream.link.subscribe(f"{self._replies}.*", lambda message: self._answered(stream, message))
-        self._stream = stream
-        self._wake.set()
+        if self._epoch != stream.epoch:
+            self._epoch = stream.epoch
+            self._placed.clear()
+        self._resume(stream)
 
     def disconnected(self) -> None:
         """Keep what is not confirmed for the next connection."""
         self._stream = None
+        self.send_again()
+
+    def send_again(self) -> None:
+        """Send again what is not confirmed, which the stream recognizes."""
         self._waiting.extendleft(reversed(self._flying.values()))
         self._flying.clear()
+        self._window = 1
+        self._wake.set()
+
+    def _resume(self, stream: Stream) -> None:
+        if not stream.link.lost.is_set():
+            self._stream = stream
+            self._wake.set()
 
     async def run(self) -> None:
         """Publish whatever comes."""
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0 if self._flying else None):
                     await self._wake.wait()
-            except TimeoutError:
-                self._look_for_late_answers()
-                continue
             self._wake.clear()
-            while self._waiting and len(self._flying) < WINDOW and (stream := self._stream) is not None:
+            self._look_for_late_answers()
+            while self._waiting and len(self._flying) < self._window and (stream := self._stream) is not None:
                 sending = self._waiting.popleft()
                 self._flying[sending.number] = sending
                 try:
@@ -149,15 +183,33 @@ class Outbox:
 
     def _answered(self, stream: Stream, message: Msg) -> None:
         number = int(message.subject.rpartition(".")[2])
-        if not message.data:
-            self._report(TopicsError(f"the stream {stream.name!r} does not answer; connecting anew"))
-            stream.link.lost.set()
+        answer: dict[str, Any] = json.loads(message.data or b"{}")
+        error = answer.get("error", {})
+        if number not in self._flying:
             return
-        answer: dict[str, Any] = json.loads(message.data)
-        if "error" in answer:
-            self._refused(number, f"NATS refused it: {answer['error'].get('description')}")
+        if not message.data or error.get("err_code") in NOT_YET:
+            self._stream = None
+            self.send_again()
+            self._loop.call_later(PAUSE, self._resume, stream)
+            self._stuck_since = min(self._stuck_since, self._loop.time())
+            if self._loop.time() - self._stuck_since > STUCK:
+                why = error.get("description", "no server has it, or it has no leader")
+                self._trouble(TopicsError(f"the stream {stream.name!r} takes no messages, trying again: {why}"))
+        elif error:
+            self._refused(number, f"NATS refused it: {error.get('description')}")
         else:
+            self._window, self._stuck_since = WINDOW, math.inf
+            self._place(self._flying[number].topic, number, int(answer["seq"]))
             self._landed(number)
+
+    def _place(self, topic: str, number: int, place: int) -> None:
+        """Take note where the stream has put a message, and tell if that is not where it belongs."""
+        other, its_place = self._placed.pop(topic, (0, 0))
+        if (number > other) != (place > its_place):
+            self._trouble(TopicsError(f"messages to {topic!r} are out of order: NATS lost one, then took the next"))
+        self._placed[topic] = number, place
+        if len(self._placed) > PLACED:
+            self._placed.popitem(last=False)
 
     def _refused(self, number: int, why: str) -> None:
         sending = self._flying.get(number)
@@ -175,10 +227,11 @@ class Outbox:
 
     def _look_for_late_answers(self) -> None:
         since = self._loop.time() - DEADLINE
-        late = [sending for sending in self._flying.values() if sending.sent_at < since]
-        if not late or self._stream is None:
+        oldest = next(iter(self._flying.values()), None)
+        if oldest is None or oldest.sent_at > since or self._stream is None:
             return
-        self._report(TopicsError(f"NATS has not confirmed a message for {DEADLINE} s; connecting anew"))
+        late = [sending for sending in self._flying.values() if sending.sent_at < since]
+        self._stream.link.why = TopicsError(f"it has not confirmed a message for {DEADLINE} s")
         self._stream.link.lost.set()
         for sending in late:
             sending.late += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nats.aio.msg import Msg
 
@@ -17,9 +17,12 @@ READ_BATCH: Final = 256
 """Messages of one answer."""
 BATCH_BYTES: Final = 1024 * 1024
 DUPLICATES: Final = 120
-"""Seconds within which a message that is sent again is recognised."""
+"""Seconds within which a message that is sent again is recognized."""
 FULL_TOPICS: Final = 64
 """Topics of a pattern at their limit whose beginnings are looked up; with more of them there may be a gap."""
+
+ADVISORIES: Final = "$JS.EVENT.ADVISORY.STREAM"
+"""The prefix of the subjects on which JetStream says what happens to streams."""
 
 NOT_FOUND: Final = 10059
 IN_USE: Final = 10058
@@ -30,6 +33,16 @@ BINARY_HEADER: Final = "Rxws-Binary"
 SECOND: Final = 10**9
 
 
+class Batch(NamedTuple):
+    """What one answer brings."""
+
+    records: list[Record]
+    pending: int
+    """Messages that follow."""
+    number: int
+    """Up to where that was read."""
+
+
 class Stream:
     """The stream, as found on one connection."""
 
@@ -37,11 +50,9 @@ class Stream:
         self.link = link
         self.name = name
         self.epoch = _epoch(info["created"])
-        self._config: dict[str, Any] = info["config"]
-        self.max_bytes: int = self._config["max_bytes"]
         self.has_other_limits = False
         """Whether it was made with other limits than those asked for."""
-        self._replicas: int = self._config["num_replicas"]
+        self._config: dict[str, Any] = info["config"]
         self._prefix = f"{name}.in."
 
     @classmethod
@@ -59,11 +70,9 @@ class Stream:
                 if refusal.code != IN_USE:  # another process, with other limits, was quicker
                     raise
             info = await link.ask(f"$JS.API.STREAM.INFO.{name}", {})
-        config = info["config"]
-        for key in ("subjects", "republish", "allow_direct", "discard", "retention"):
-            if config.get(key) != wanted[key]:
-                raise TopicsError(f"the stream {name!r} has {key} {config.get(key)!r}: topics need {wanted[key]!r}")
         stream = cls(link, name, info)
+        stream.check(info)
+        config = info["config"]
         stream.has_other_limits = any(
             config[key] != wanted[key] for key in ("max_msgs_per_subject", "max_bytes", "max_age")
         )
@@ -75,6 +84,16 @@ class Stream:
         config = self._config
         age = config["max_age"] / SECOND or None
         return f"max_messages={config['max_msgs_per_subject']}, max_bytes={config['max_bytes']}, max_age={age}"
+
+    @property
+    def max_bytes(self) -> int:
+        """Bytes that it keeps, -1 for no limit."""
+        return self._config["max_bytes"]
+
+    @property
+    def has_replicas(self) -> bool:
+        """Whether servers answer that may lag behind the leader."""
+        return self._config["num_replicas"] > 1
 
     @property
     def live(self) -> str:
@@ -95,33 +114,54 @@ class Stream:
         info = await self._info({})
         return Position(self.epoch, info["state"]["last_seq"])
 
-    async def after(self, pattern: str, number: int, count: int = READ_BATCH) -> tuple[list[Record], int]:
-        """Read messages after a number, and tell how many follow those."""
+    def check(self, info: dict[str, Any]) -> None:
+        """Raise `TopicsError`, which loses the connection, if the stream is another one, or one that does not do."""
+        if _epoch(info["created"]) != self.epoch:
+            raise self._lose(TopicsError(f"the stream {self.name!r} was made anew"))
+        config, needed = info["config"], _needed(self.name)
+        for key, value in needed.items():
+            if config.get(key) != value:
+                wrong = f"the stream {self.name!r} has {key} {config.get(key)!r}: topics need {value!r}"
+                raise self._lose(TopicsError(wrong))
+        self._config = config
+
+    async def after(self, pattern: str, number: int, count: int = READ_BATCH) -> Batch:
+        """Read messages after a number; raises `TopicsError` if there are some, and none comes."""
         question = {"seq": number + 1, "next_by_subj": self.subject(pattern), "batch": count, "max_bytes": BATCH_BYTES}
         *found, end = await self.link.ask_many(f"$JS.API.DIRECT.GET.{self.name}", question, _is_end)
         headers = end.headers or {}
         if headers["Status"] == "404":
-            return [], 0
+            return Batch([], 0, number)
+        if headers["Status"] == "503":
+            await self.look()
         if headers["Status"] != "204":
-            raise TopicsError(f"NATS does not give what stream {self.name!r} keeps: {headers}")
-        return [self.record(one.headers or {}, one.data) for one in found], int(headers["Nats-Num-Pending"])
+            raise TopicsError(f"NATS does not give what the stream {self.name!r} keeps: {headers}")
+        pending, last = int(headers["Nats-Num-Pending"]), int(headers["Nats-Last-Sequence"])
+        records: list[Record] = []
+        for one in found:
+            record = self.record(one.headers or {}, one.data)
+            if record.position.number > (records[-1].position.number if records else number):
+                records.append(record)  # or it was asked for twice
+        if last <= number:
+            raise TopicsError(f"NATS gives nothing of what the stream {self.name!r} keeps after {number}: {headers}")
+        return Batch(records, pending, last)
 
-    async def before_last(self, pattern: str, count: int) -> int:
-        """Find the number after which there are just so many messages, or the beginning if there are not more."""
-        low, high = 0, (await self.newest()).number
-        first, pending = await self.after(pattern, 0, 1)
-        if not first or pending + 1 <= count:
-            return 0
-        while low + 1 < high:
-            middle = (low + high) // 2
-            found, pending = await self.after(pattern, middle, 1)
-            if len(found) + pending > count:
-                low = middle
-            elif len(found) + pending == count:
-                return middle
+    async def before_last(self, pattern: str, count: int, last: int) -> int:
+        """Find a number after which there are so many messages, or up to 256 more; 0 if there are not so many."""
+        if count == 1:
+            return max(last - 1, 0)
+        many, few, number = -1, last, max(last - count, 0)
+        while many + 1 < few:
+            batch = await self.after(pattern, number, 1)
+            found = len(batch.records) + batch.pending
+            if found > count + READ_BATCH:
+                many = number
+            elif found >= count or number == 0:
+                return number
             else:
-                high = middle
-        return low
+                few = number
+            number = max(last - 8 * (last - number), 0) if many < 0 else (many + few) // 2
+        return max(many, 0)
 
     async def gap(self, pattern: str, since: Position) -> Gap | None:
         """Tell whether messages after a position may be missing, of those that have been read until now."""
@@ -140,15 +180,25 @@ class Stream:
             return Gap(pattern, str(since), "they are no longer kept")
         return None
 
+    async def look(self) -> None:
+        """Look whether the stream is still the one that was found; raises `TopicsError` if not."""
+        await self._info({})
+
     async def _info(self, question: dict[str, Any]) -> dict[str, Any]:
-        """Ask how the stream is; raises `TopicsError`, and connects anew, if it is another one than was found."""
-        info = await self.link.ask(f"$JS.API.STREAM.INFO.{self.name}", question)
-        if _epoch(info["created"]) != self.epoch:
-            self.link.why = TopicsError(f"the stream {self.name!r} was made anew")
-            self.link.lost.set()
-            raise self.link.why
-        self._replicas = info["config"]["num_replicas"]
+        try:
+            info = await self.link.ask(f"$JS.API.STREAM.INFO.{self.name}", question)
+        except Refused as refusal:
+            if refusal.code == NOT_FOUND:
+                self._lose(refusal)
+            raise
+        self.check(info)
         return info
+
+    def _lose(self, why: TopicsError) -> TopicsError:
+        """Connect anew."""
+        self.link.why = why
+        self.link.lost.set()
+        return why
 
     async def _discarded(self, full: Sequence[str], since: Position) -> bool:
         """Tell whether a topic that is full begins after a position."""
@@ -160,11 +210,9 @@ class Stream:
                 return True
         return False
 
-    async def is_behind(self, pattern: str, number: int) -> bool:
-        """Tell whether there are messages after a number that a replica may not have yet: any of them reads."""
-        if self._replicas == 1:
-            return False
-        return (await self._ask_leader({"last_by_subj": self.subject(pattern)}) or 0) > number
+    async def last(self, pattern: str) -> int:
+        """Tell the number of the last message that the leader has; 0 if it has none."""
+        return await self._ask_leader({"last_by_subj": self.subject(pattern)}) or 0
 
     async def _ask_leader(self, question: dict[str, Any]) -> int | None:
         """Ask for a message's number; the leader alone answers, from what is confirmed."""
@@ -179,23 +227,32 @@ class Stream:
 
 def _config(name: str, limits: Limits) -> dict[str, Any]:
     return {
+        **_needed(name),
         "name": name,
-        "subjects": [f"{name}.in.>"],
-        "retention": "limits",
-        "discard": "old",
         "storage": "file",
         "num_replicas": 1,
         "max_msgs_per_subject": limits.count,
         "max_bytes": limits.size,
         "max_age": int((limits.age or 0) * SECOND),
         "duplicate_window": int(min(DUPLICATES, limits.age or DUPLICATES) * SECOND),
-        "allow_direct": True,
+    }
+
+
+def _needed(name: str) -> dict[str, Any]:
+    """What topics cannot do without, whoever made the stream."""
+    return {
+        "subjects": [f"{name}.in.>"],
         "republish": {"src": f"{name}.in.>", "dest": f"{name}.live.>"},
+        "allow_direct": True,
+        "discard": "old",
+        "retention": "limits",
     }
 
 
 def _is_end(message: Msg) -> bool:
-    return "Status" in (message.headers or {})
+    """Tell an end from a message, to which anyone may give a header of that name: an end has no number."""
+    headers = message.headers or {}
+    return "Status" in headers and "Nats-Sequence" not in headers
 
 
 def _epoch(created: str) -> int:
