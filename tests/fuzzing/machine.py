@@ -46,12 +46,14 @@ def happenings(members: Mapping[str, Any], endings: Mapping[str, Any]) -> st.Sea
 
 
 def check_buffer(socket: rxws.WebSocket[Any, Any]) -> None:
-    """Check that the buffer of a socket has in it what it says, and no more than it may."""
+    """Check that the buffer of a socket, and what waits of threads, has in it what it says, and no more than it may."""
     buffer: Any = socket._life.outgoing._buffer
     items = buffer._items
     weights = [item.weight for item in ([item for _, item in items.values()] if isinstance(items, dict) else items)]
     assert (socket.stats.buffered, socket.stats.buffered_bytes) == (len(weights), sum(weights))
     assert len(weights) < 2 or sum(weights) <= socket._life.settings.max_buffered
+    handed_over = [call.weight for call in socket._life.thread._calls or () if call.weight]
+    assert (socket.stats.handed_over, socket.stats.handed_over_bytes) == (len(handed_over), sum(handed_over))
 
 
 class Machine(RuleBasedStateMachine):
