@@ -126,6 +126,10 @@ class Dialer:
             raise ConnectError(f"no connection {within}{_queue(attempt)}", "timeout") from attempt.secrets.clean(error)
         except (aiohttp.ClientError, OSError) as error:
             raise _refusal(error, attempt) from attempt.secrets.clean(error)
+        except asyncio.CancelledError as error:
+            if cancelled(error):
+                raise
+            raise ConnectError("what the attempt waited for was cancelled", "handshake") from error
 
     async def close(self) -> None:
         """Close the session, if it is not shared."""

@@ -17,6 +17,15 @@ from rxws.rx.foreign import as_error, call
 T = TypeVar("T")
 
 
+class TopicBroadcast(Broadcast[T]):
+    """The subscribers of one topic. That it fails is told by whoever takes no errors, too: nobody else tells it."""
+
+    __slots__ = ()
+
+    def _not_handled(self, error: Exception) -> None:
+        self._on_raise(error)
+
+
 class MultiplexedTopic(Observable[T]):
     """Emits the messages of one topic to all its subscribers, while there are any; made by `socket.multiplex`."""
 
@@ -29,13 +38,13 @@ class MultiplexedTopic(Observable[T]):
         self._subscribe_message = subscribe
         self._unsubscribe_message = unsubscribe
         self._matches = matches
-        self._broadcast: Broadcast[T] = Broadcast(life.reports.report)
+        self._broadcast: TopicBroadcast[T] = TopicBroadcast(life.reports.report)
         self._upstream = CompositeDisposable()
 
     def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
         broadcast = self._broadcast
         if broadcast.stopped or not broadcast.observers:
-            broadcast = self._broadcast = Broadcast(self._life.reports.report)
+            broadcast = self._broadcast = TopicBroadcast(self._life.reports.report)
         subscription = broadcast.subscribe(observer)
         if len(broadcast.observers) == 1:
             try:

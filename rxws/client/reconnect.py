@@ -15,7 +15,7 @@ from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
 from rxws.errors import NO_HEADERS, raise_fatal
-from rxws.rx.foreign import as_error
+from rxws.rx.foreign import as_error, cancelled
 
 
 class Dialed(NamedTuple):
@@ -91,14 +91,21 @@ class Reconnector:
                 self._states.change(connecting)
             try:
                 return await self._dial()
-            except Exception as error:
-                if self._is_last(error):
+            except BaseException as error:
+                if cancelled(error):
                     raise
-                because = error
+                raise_fatal(error)
+                because = as_error(error, "an attempt to connect")
+                if self._is_last(because):
+                    raise because from because.__cause__
             await asyncio.sleep(self._announce(because) if announce else self._delay(because))
 
     def _delay(self, because: Exception) -> float:
-        delay = self._backoff.delay(max(self._attempt - 1, 0), because)
+        try:
+            delay = self._backoff.delay(max(self._attempt - 1, 0), because)
+        except BaseException as error:
+            raise_fatal(error)
+            raise as_error(error, "jitter") from error.__cause__
         self._log.waiting(delay, because)
         return delay
 

@@ -1,11 +1,12 @@
 from typing import Any
 
+import pytest
 from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
 from rxws.testing import MemoryDialer, connect
-from tests.streams import ended, opened, reopened, turns, watch
+from tests.streams import ended, opened, raising, reopened, turns, watch
 
 VIRTUAL = True
 
@@ -233,3 +234,17 @@ async def test_closed_socket() -> None:
     await ended(socket)
     assert watch(t=shared) == ["t|"]
     assert dialer.peer.sent == []
+
+
+@pytest.mark.parametrize("fault", ["subscribe", "matches"])
+async def test_failure_that_no_subscriber_takes(fault: str) -> None:
+    """A topic that fails is an error of its socket, if its subscriber takes no errors."""
+    dialer = MemoryDialer()
+    functions: dict[str, Any] = {"subscribe": "on", "matches": bool, fault: raising(KeyError("no"))}
+    async with connect(dialer) as socket:
+        log = watch(errors=socket.errors)
+        await turns()
+        socket.multiplex(**functions).subscribe()
+        dialer.peer.send("a")
+        await turns()
+        assert [type(error) for _, error in log] == [KeyError]

@@ -301,6 +301,36 @@ async def test_back_off_that_raises(rule: str, error: BaseException) -> None:
     assert close.code == 1006
 
 
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("rule", ["dial", "jitter"])
+async def test_attempt_that_raises(rule: str, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    """What an attempt raises, or the wait after it, is told on `errors`, and ends a client that comes back."""
+    dialer = MemoryDialer()
+    dialer.refusals.append(error if rule == "dial" else OSError())  # type: ignore[arg-type]
+    rules: Any = {"jitter": raising(error)} if rule == "jitter" else {}
+    async with asyncio.timeout(20), connect(dialer, reconnect=rxws.Backoff(**rules)) as socket:
+        assert await socket.closed == Close.received(1006)
+    assert type(error).__name__ in caplog.text
+
+
+@pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
+async def test_successor_that_raises(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    """What the attempt to rotate raises is told on `errors`, and the connection stays."""
+    dialer = MemoryDialer()
+    async with asyncio.timeout(20), connect(dialer, reconnect=rxws.Backoff()) as socket:
+        failed: list[Exception] = []
+        socket.errors.subscribe(failed.append)
+        await turns()
+        dialer.refusals.append(error)  # type: ignore[arg-type]
+        socket.rotate()
+        await turns()
+        assert [one is error or one.__cause__ is error for one in failed] == [True]
+        dialer.peer.send("a")
+        assert await socket.receive() == "a"
+        socket.close()
+    assert len(dialer.wires) == 1
+
+
 async def test_message_over_a_hold_is_not_left_stuck() -> None:
     """A subscriber that ends the program over a message that was held back leaves its socket able to end."""
     socket, peer = serve(lambda incoming: None)

@@ -1,12 +1,15 @@
-"""A connection that nobody takes."""
+"""A connection that nobody takes, and attempts whose parts are cancelled."""
 
 import asyncio
 import gc
+import socket
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp import ClientSession, TCPConnector
+from aiohttp.abc import AbstractResolver
 from reactivex import operators as ops
 
 import rxws
@@ -54,9 +57,9 @@ async def test_shared_token_task_that_is_cancelled() -> None:
             await asyncio.sleep(0.05)
             fetched.append("now")
             shared.cancel()
-            for socket in (one, another):
-                socket.outgoing.on_next("hello")
-                assert await socket.incoming.pipe(ops.first()) == "hello"
+            for client in (one, another):
+                client.outgoing.on_next("hello")
+                assert await client.incoming.pipe(ops.first()) == "hello"
 
 
 async def test_function_that_awaits_what_was_cancelled() -> None:
@@ -221,3 +224,33 @@ async def test_connector_without_room_is_named() -> None:
         with pytest.raises(rxws.ConnectError, match=r"all connections of the session's .* in use \(limit=1,") as caught:
             await rxws.connect(server.url, session=session, open_timeout=0.2)
     assert caught.value.stage == "timeout"
+class Resolver(AbstractResolver):
+    """Finds this machine; the first time, what it waits for is cancelled."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> Any:
+        self.asked += 1
+        if self.asked == 1:
+            raise asyncio.CancelledError
+        return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": family, "proto": 0, "flags": 0}]
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_attempt_whose_part_is_cancelled() -> None:
+    """What a session that is shared waits for may be cancelled by others: that is no end, and no cancellation."""
+    async with serving(rxws.websocket(lambda incoming: incoming)) as server:
+        url = f"ws://somewhere.test:{server.port}/"
+        async with ClientSession(connector=TCPConnector(resolver=Resolver())) as session:
+            with pytest.raises(rxws.ConnectError, match="was cancelled"):
+                await rxws.connect(url, session=session)
+        async with (
+            ClientSession(connector=TCPConnector(resolver=Resolver())) as session,
+            asyncio.timeout(10),
+            rxws.connect(url, session=session, reconnect=rxws.Backoff(initial=0.01)) as client,
+        ):
+            client.outgoing.on_next("hello")
+            assert await client.receive() == "hello"
