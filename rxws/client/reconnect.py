@@ -105,7 +105,8 @@ class Reconnector:
             delay = self._backoff.delay(max(self._attempt - 1, 0), because)
         except BaseException as error:
             raise_fatal(error)
-            raise as_error(error, "jitter") from error.__cause__
+            failure = as_error(error, "jitter")
+            raise failure from failure.__cause__
         self._log.waiting(delay, because)
         return delay
 

@@ -99,6 +99,6 @@ class Heartbeat:
         self._sent = None
         self.unseen = True
         self._seen = self._counters.received
-        self._send_ping(self._payload())
         delay = self._interval * (1 - GRACE)
         self._timer = self._loop.call_later(delay, self._look, context=self._context)
+        self._send_ping(self._payload())  # last, since it may raise, or end all this

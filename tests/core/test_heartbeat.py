@@ -7,7 +7,7 @@ import pytest
 
 import rxws
 from rxws.testing import MemoryWire, serve
-from tests.streams import ended, turns, watch
+from tests.streams import ended, raising, turns, watch
 
 VIRTUAL = True
 
@@ -139,3 +139,14 @@ async def test_no_ping_follows_a_close() -> None:
     socket.close()
     await ended(socket)
     assert peer.pings == []
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), OSError()], ids=lambda error: type(error).__name__)
+async def test_ping_that_cannot_be_sent(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A transport that raises over a ping does not end the watch: the mute peer is found all the same."""
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: None)
+    socket, peer = serve(idle, heartbeat=BEAT)
+    monkeypatch.setattr(type(peer), "wake", raising(error))
+    await asyncio.sleep(2 * BEAT)
+    monkeypatch.undo()
+    assert (await ended(socket)).code == 1006

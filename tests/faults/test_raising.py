@@ -17,21 +17,26 @@ BOTH_LOOPS = True
 Eventually = Callable[..., Any]
 
 CALLS = [
-    "write", "write_eof", "can_write_eof", "close", "is_closing", "pause_reading", "resume_reading",
+    "write", "write_eof", "can_write_eof", "close", "abort", "is_closing", "pause_reading", "resume_reading",
     "get_write_buffer_size", "get_extra_info", "set_write_buffer_limits",
 ]  # fmt: skip
+
+
+ERRORS = [(call, OSError(107, f"{call} raised")) for call in CALLS]
+ERRORS += [(call, asyncio.CancelledError()) for call in ("write", "close", "abort", "is_closing")]
 
 
 class Transport:
     """A transport of which one method raises."""
 
-    def __init__(self, transport: Any, raises: str) -> None:
+    def __init__(self, transport: Any, raises: str, error: BaseException) -> None:
         self._transport = transport
         self._raises = raises
+        self._error = error
 
     def __getattr__(self, name: str) -> Any:
         if name == self._raises:
-            raise OSError(107, f"{name} raised")
+            raise self._error
         return getattr(self._transport, name)
 
 
@@ -61,8 +66,10 @@ ENDS = [violates, closes, leaves, is_closed, is_disposed_of]
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
-@pytest.mark.parametrize("raises", CALLS)
-async def test_transport_that_raises(raises: str, end: Callable[..., None], eventually: Eventually) -> None:
+@pytest.mark.parametrize(("raises", "error"), ERRORS, ids=str)
+async def test_transport_that_raises(
+    raises: str, error: BaseException, end: Callable[..., None], eventually: Eventually
+) -> None:
     """Whichever call on the transport raises, the socket leaves the hub within its deadline."""
     asyncio.get_running_loop().set_exception_handler(
         lambda _, context: print(context.get("exception"), context.get("message"))
@@ -72,7 +79,7 @@ async def test_transport_that_raises(raises: str, end: Callable[..., None], even
             await eventually(lambda: server.sockets)
             socket = server.sockets[0]
             wire: Any = socket._life.connection.wire  # type: ignore[union-attr]
-            broken = Transport(wire._transport, raises)
+            broken = Transport(wire._transport, raises, error)
             wire._transport = broken
             for part in ("_writer", "_read_buffer", "_pacing"):
                 if hasattr(getattr(wire, part, None), "_transport"):

@@ -16,6 +16,8 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 from rxws.close import Close
 from rxws.core.phases import Phased, WirePhase
 from rxws.core.wire import Endpoint, Frame, close_received
+from rxws.errors import raise_fatal
+from rxws.rx.foreign import as_error, call
 from rxws.wires.aiohttp.fast.chunks import CHUNK, MESSAGES_A_TURN, PIECE, SLICE, ReadBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, next_message
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
@@ -146,8 +148,9 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._read_ahead = None
         try:
             self._transport.abort()
-        except Exception as error:
-            self._loop.call_soon(self.connection_lost, error)
+        except BaseException as error:
+            self._loop.call_soon(self.connection_lost, as_error(error, "a transport"))
+            raise_fatal(error)
         if self.phase is WirePhase.NEW:
             release(self._ws)
 
@@ -308,10 +311,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     # Ending
 
     def _close(self) -> None:
-        try:
-            self._transport.close()
-        except Exception as error:
-            self._fail(error)
+        call(self._fail, "a transport", self._transport.close)
 
     def _fail(self, error: Exception) -> None:
         """Drop a connection whose transport has raised."""

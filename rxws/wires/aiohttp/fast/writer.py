@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 from rxws.close import Close
 from rxws.core.wire import Endpoint, Frame
+from rxws.errors import raise_fatal
+from rxws.rx.foreign import as_error
 from rxws.wires.aiohttp.fast import framing
 from rxws.wires.aiohttp.fast.chunks import CHUNK
 from rxws.wires.aiohttp.fast.framing import SHORT
@@ -199,8 +201,9 @@ class FrameWriter:
                 self._write_taken()
             if self.awake:
                 self._pull(endpoint)
-        except Exception as error:
-            self._on_failure(error)
+        except BaseException as error:
+            self._on_failure(as_error(error, "a transport"))
+            raise_fatal(error)
 
     def _pull(self, endpoint: Endpoint) -> None:
         """Write what the endpoint has, and what it sends meanwhile."""

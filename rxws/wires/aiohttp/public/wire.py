@@ -107,8 +107,10 @@ class PublicWire(PlainWire):
 
     def abort(self) -> None:
         """Drop the connection."""
-        self._transport.abort()
-        asyncio.get_running_loop().call_soon(self._end, None)
+        try:
+            self._transport.abort()
+        finally:
+            asyncio.get_running_loop().call_soon(self._end, None)
 
     # Reading
 
@@ -252,8 +254,8 @@ class PublicWire(PlainWire):
             self._end(error)
         else:
             self._cause = error
-            self._transport.abort()
             self._space.set()
+            self._transport.abort()
 
     def _end_if_failed(self) -> None:
         """End if nothing can be written, an answer to the peer's close least of all."""
