@@ -7,8 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
-from aiohttp import ClientSession, TCPConnector
+from aiohttp import ClientSession, TCPConnector, web
 from aiohttp.abc import AbstractResolver
 from reactivex import operators as ops
 
@@ -224,6 +223,8 @@ async def test_connector_without_room_is_named() -> None:
         with pytest.raises(rxws.ConnectError, match=r"all connections of the session's .* in use \(limit=1,") as caught:
             await rxws.connect(server.url, session=session, open_timeout=0.2)
     assert caught.value.stage == "timeout"
+
+
 class Resolver(AbstractResolver):
     """Finds this machine; the first time, what it waits for is cancelled."""
 
