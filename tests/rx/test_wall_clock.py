@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import reactivex
-from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.scheduler import CurrentThreadScheduler
 
@@ -20,6 +19,7 @@ from tests.wall_clock import WallClock, wall_clock
 
 BOTH_LOOPS = True
 HOUR = 3600.0
+Eventually = Callable[..., Any]
 JUMPS = pytest.mark.parametrize("jump", [-HOUR, HOUR], ids=["back", "forward"])
 
 __all__ = ["wall_clock"]
@@ -39,38 +39,13 @@ async def test_throttle_first(jump: float, wall_clock: WallClock) -> None:
 
 
 @JUMPS
-async def test_durations(jump: float, wall_clock: WallClock) -> None:
-    """What operators measure and keep for a time does not see the jump."""
-
-    def handler(incoming: Observable[str]) -> Observable[str]:
-        after = incoming.pipe(ops.time_interval(), ops.map(lambda item: f"after {item.interval.total_seconds():.1f}"))
-        kept = incoming.pipe(ops.take(3), ops.take_last_with_time(0.2), ops.map(lambda m: f"kept {m}"))
-        late = incoming.pipe(ops.delay(0.05), ops.map(lambda m: f"late {m}"))
-        ticks = reactivex.timer(0.02, 0.04).pipe(ops.take(3), ops.map(lambda n: f"tick {n}"))
-        return reactivex.merge(after, kept, late, ticks)
-
-    _, peer = serve(handler)
-    peer.send("a")
-    await asyncio.sleep(0.03)
-    wall_clock.put(jump)
-    await asyncio.sleep(0.27)
-    peer.send("b")
-    peer.send("c")
-    await asyncio.sleep(0.1)
-    assert peer.sent[0].startswith("after 0.0")
-    assert sorted(peer.sent[1:]) == sorted(
-        ["tick 0", "tick 1", "tick 2", "late a", "late b", "late c", "after 0.3", "after 0.0", "kept b", "kept c"]
-    )
-
-
-@JUMPS
 @pytest.mark.parametrize("first", ["scheduled", "jump"])
-async def test_dates(jump: float, first: str, wall_clock: WallClock) -> None:
+async def test_dates(jump: float, first: str, wall_clock: WallClock, eventually: Eventually) -> None:
     """A date is due when the wall clock that it was made by shows it."""
     scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
     if first == "jump":
         wall_clock.put(jump)
-    due = wall_clock.now() + timedelta(seconds=0.1)
+    due = wall_clock.now() + timedelta(seconds=0.4)
     log: list[str] = []
     reactivex.timer(due).subscribe(lambda _: log.append("timer"), scheduler=scheduler)
     scheduler.schedule_absolute(due.timestamp(), lambda *_: log.append("seconds"))
@@ -82,8 +57,7 @@ async def test_dates(jump: float, first: str, wall_clock: WallClock) -> None:
         wall_clock.put(jump)
     await asyncio.sleep(0.05)
     assert log == []
-    await asyncio.sleep(0.15)
-    assert sorted(log) == ["delay", "seconds", "take", "timer"]
+    await eventually(lambda: sorted(log) == ["delay", "seconds", "take", "timer"], 3)
 
 
 async def test_dates_of_other_time_zones(wall_clock: WallClock) -> None:
@@ -160,7 +134,7 @@ async def test_message_rate(jump: float, wall_clock: WallClock) -> None:
         peer.send("a")
     await turns()
     assert len(peer.sent) == 23
-    for _ in range(20):
+    for _ in range(40):
         peer.send("a")
     assert (await ended(socket)).code == 1008
 
@@ -177,10 +151,10 @@ async def test_deadlines(jump: float, wall_clock: WallClock) -> None:
 
 
 @JUMPS
-async def test_replay(jump: float, wall_clock: WallClock, eventually: Callable[..., Any]) -> None:
+async def test_replay(jump: float, wall_clock: WallClock, eventually: Eventually) -> None:
     """A recording is played at its own pace."""
     played: list[int] = []
-    replay(Recording([Event(0.0, "a", "next", 1), Event(0.1, "a", "next", 2)]), "a").subscribe(played.append)
+    replay(Recording([Event(0.0, "a", "next", 1), Event(0.4, "a", "next", 2)]), "a").subscribe(played.append)
     wall_clock.put(jump)
     await asyncio.sleep(0.05)
     assert played == [1]
