@@ -21,8 +21,8 @@ MAX_HANDED_OVER_BYTES: Final = 4 * 2**20
 """Bytes that the messages among them may weigh, where no option says that more may."""
 
 RAN_AHEAD: Final = (
-    f"{MAX_HANDED_OVER:,} calls of other threads, or {MAX_HANDED_OVER_BYTES // 2**20} MiB of their messages,"
-    " wait for the event loop already"
+    f"{MAX_HANDED_OVER:,} calls of other threads wait for the event loop already, or their messages weigh"
+    f" {MAX_HANDED_OVER_BYTES // 2**20} MiB or more"
 )
 """Why something of another thread is refused."""
 

@@ -68,8 +68,8 @@ def open_topics(
     check_codec("codec", codec)
     limits = Limits(max_messages, max_bytes, max_age)
     if url == "memory://":
-        return Topics(MemoryEngine(limits), Register(None), codec)
-    return Topics(*_nats(url, limits, max_buffered, overflow), codec)
+        return Topics(MemoryEngine(limits), Register(None), codec, max_buffered)
+    return Topics(*_nats(url, limits, max_buffered, overflow), codec, max_buffered)
 
 
 def _nats(url: str, limits: Limits, max_buffered: int, overflow: PublishOverflow) -> tuple[Engine, Register]:

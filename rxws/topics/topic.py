@@ -20,7 +20,7 @@ from rxws.core.wire import Binary, Text
 from rxws.errors import EncodeError
 from rxws.rx.broadcast import Hot
 from rxws.rx.foreign import described
-from rxws.rx.loop_thread import RAN_AHEAD, LoopThread
+from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, RAN_AHEAD, LoopThread
 from rxws.topics.engines.engine import Engine, Last, Since
 from rxws.topics.feed import Arrival, Feed
 from rxws.topics.history import subscribe_with_history
@@ -41,9 +41,10 @@ class Topic(Subject[T]):
 
     Hot: subscribers get what is published from then on. It never fails, and completes when its `topics` are closed.
     `on_next` publishes, from any thread; it neither blocks nor raises for a bad value, which `topics.errors` emits as
-    an `EncodeError`. While 16,384 calls of other threads wait for the event loop, or 4 MiB of messages, another one's
-    value is `Unpublished`. `on_error` does no more than report the error there, and `on_completed` does nothing: the
-    end of one publisher is not the topic's. Publishing to a pattern is a `ValueError`.
+    an `EncodeError`. While 16,384 calls of other threads wait for the event loop, or messages of 4 MiB, or of
+    `max_buffered` if that is more, another one's value is `Unpublished`. `on_error` does no more than report the error
+    there, and `on_completed` does nothing: the end of one publisher is not the topic's. Publishing to a pattern is a
+    `ValueError`.
 
     All subscribers get the same object: do not change it. A topic takes no memory; see `history` for what is kept.
     """
@@ -158,10 +159,11 @@ class Topics(Generic[T]):
     Close them at the end: `async with rxws.topics(url) as topics`, or `await topics.close()`.
     """
 
-    def __init__(self, engine: Engine, register: Register, codec: Codec[Any, Any]) -> None:
+    def __init__(self, engine: Engine, register: Register, codec: Codec[Any, Any], max_buffered: int = 0) -> None:
         self._engine = engine
         self._register = register
         self._codec = codec
+        self._max_handed_over = max(max_buffered, MAX_HANDED_OVER_BYTES)
         self._feeds: dict[str, Feed] = {}
         self._thread: LoopThread | None = None
         self._closed = False
@@ -304,7 +306,7 @@ class Topics(Generic[T]):
             raise RuntimeError(
                 "topics belong to an event loop: subscribe or publish within it first, then from any thread"
             ) from None
-        self._thread = LoopThread(loop)
+        self._thread = LoopThread(loop, max_bytes=self._max_handed_over)
         if not self._closed:
             self._engine.start(self._report)
         return self._thread

@@ -109,7 +109,7 @@ class Machine(RuleBasedStateMachine):
     def a_message_is_sent(self) -> None:
         self.offer()
 
-    @event
+    @often
     def messages_are_sent_by_a_thread(self) -> None:
         in_a_thread(lambda: [self.offer() for _ in range(3)])
 

@@ -226,6 +226,16 @@ async def test_thread_that_runs_ahead_in_bytes(caplog: pytest.LogCaptureFixture)
         assert len([record for record in caplog.records if "4 MiB" in record.getMessage()]) == 30 - 16
 
 
+async def test_thread_that_may_run_ahead() -> None:
+    """A larger `max_buffered` holds for what threads publish, too."""
+    async with rxws.topics("memory://", max_buffered=20_000_000) as topics:
+        log, errors = values(topics["a"]), values(topics.errors)
+        send = [f"{number:0500000}" for number in range(30)]
+        in_a_thread(lambda: [topics["a"].on_next(text) for text in send])
+        await turns()
+        assert (log, errors) == (send, [])
+
+
 @pytest.mark.parametrize("pure", [True, False])
 async def test_thread_publishes_what_a_codec_makes(pure: bool) -> None:
     """A thread calls a pure codec, so that a value goes out as it was; the event loop calls another one."""

@@ -40,7 +40,7 @@ class NatsEngine:
 
     Memory: `max_buffered` bytes of messages that are not confirmed, 64 for each message included; per topic or pattern
     that has subscribers at most 65,536 messages or 64 MiB that the client library has read ahead; and what other
-    threads have published that the loop has not come to yet, 16,384 messages and 4 MiB at most.
+    threads have published that the loop has not come to yet, 16,384 messages at most, of 4 MiB or `max_buffered`.
     """
 
     def __init__(
