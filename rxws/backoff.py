@@ -9,7 +9,7 @@ from typing import Final
 
 from rxws.checks import number, positive, positive_int
 from rxws.close import Close
-from rxws.errors import ConnectError, RxwsError
+from rxws.errors import ConnectError, RxwsError, leaves
 
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds; a server that asks for more than an hour gets an hour."""
@@ -94,5 +94,5 @@ class Backoff:
     def delay(self, failures: int, because: Exception) -> float:
         """Choose how many seconds to wait after so many failures in a row, this one not counted."""
         ceiling = min(self.maximum, self.initial * self.factor ** min(failures, 1000))
-        asked = because.retry_after if isinstance(because, ConnectError) else None
-        return self.jitter(ceiling) + min(asked or 0.0, LONGEST_RETRY_AFTER)
+        asked = max(one.retry_after or 0.0 if isinstance(one, ConnectError) else 0.0 for one in leaves(because))
+        return self.jitter(ceiling) + min(asked, LONGEST_RETRY_AFTER)

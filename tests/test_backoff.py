@@ -53,6 +53,8 @@ def test_retry_after() -> None:
     assert backoff.delay(0, refused(503, retry_after=7)) == 8
     assert backoff.delay(0, refused(503)) == 1
     assert backoff.delay(0, refused(503, retry_after=1e9)) == 1 + LONGEST_RETRY_AFTER
+    several = [OSError(), refused(503, retry_after=7), ExceptionGroup("", [refused(503, retry_after=9), refused(503)])]
+    assert backoff.delay(0, ExceptionGroup("", several)) == 10
 
 
 @pytest.mark.parametrize(
