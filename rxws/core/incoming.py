@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 from reactivex import abc
 
 from rxws.rx.broadcast import Broadcast, Hot
+from rxws.rx.foreign import call
 from rxws.rx.holds import Source, notify_from
 from rxws.rx.loop_thread import LoopThread, set_result
 from rxws.rx.scheduler import when_subscribed
@@ -137,7 +138,7 @@ class Readers(Broadcast[T]):
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
         if self.kept is not NOT_KEPT and _reads(observer):
-            observer.on_next(self.take())
+            call(self._on_raise, "a subscriber", observer.on_next, self.take())
         super()._end_of(observer)
 
     def _changed(self) -> None:

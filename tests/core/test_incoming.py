@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import reactivex
-from reactivex import Observable, Observer
+from reactivex import Observable, Observer, abc
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
 from reactivex.scheduler.eventloop import AsyncIOScheduler
@@ -589,6 +589,32 @@ async def test_a_kept_message_outlives_the_socket() -> None:
             assert early == [("early", "a"), "early|"]
         assert socket._life.incoming.readers.kept is NOT_KEPT
         assert watch(late=socket.incoming) == ["late|"]
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_kept_message_at_the_end_is_refused(caplog: pytest.LogCaptureFixture, late: bool) -> None:
+    """What a subscriber raises over it is reported, as over any other, and the subscriber is told of the end."""
+    socket, peer = await in_sequence()
+    await cancelled_with(socket, peer, "a")
+    ends: list[str] = []
+
+    class Refusing(abc.ObserverBase[Any]):
+        def on_next(self, value: Any) -> None:
+            raise ValueError(f"refused: {value}")
+
+        def on_error(self, error: Exception) -> None: ...
+
+        def on_completed(self) -> None:
+            ends.append("completed")
+
+    if not late:
+        socket.incoming.subscribe(Refusing())
+    peer.close()
+    await ended(socket)
+    if late:
+        socket.incoming.subscribe(Refusing())
+    assert "refused: a" in caplog.text
+    assert ends == ["completed"]
 
 
 async def test_close_of_a_peer_in_a_handler(caplog: pytest.LogCaptureFixture) -> None:
