@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 from reactivex import Observable, abc
+from reactivex import operators as ops
 from reactivex.disposable import CompositeDisposable, Disposable
 from reactivex.subject import Subject
 
@@ -19,10 +21,20 @@ from rxws import operators as rxops
 from rxws.testing import serve
 from tests.fuzzing.machine import CLEAN_UP, CLOSE_TIMEOUT, THEN, Machine, event, happenings, often
 from tests.fuzzing.profiles import few
+from tests.streams import turns
 
 HANDLERS = ("observable", "disposables", "none", "raises", "coroutine", "late", "stubborn", "generator", "worker")
+OPTIONS: dict[str, Any] = {
+    "observed": st.sampled_from([True, True, False]),
+    "overflow": st.sampled_from(["close", "drop_oldest", "drop_newest", "latest"]),
+    "heartbeat": st.sampled_from([None, 3.0]),
+    "message_rate": st.sampled_from([None, None, 3]),
+    "codec": st.sampled_from([rxws.json, rxws.codecs.text]),
+    "reads": st.booleans(),
+    "read": st.booleans(),
+}
+
 ENDS = ("complete", "fail", "close", "bad result")
-POLICIES = ("close", "drop_oldest", "drop_newest", "latest")
 
 
 class Work:
@@ -30,6 +42,7 @@ class Work:
 
     def __init__(self) -> None:
         self.begun = self.ended = 0
+        self.returned = False
         self.disposed: list[str] = []
         self.commands: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self.source: Subject[Any] = Subject()
@@ -85,6 +98,7 @@ class Work:
                     case "next", value:
                         outgoing.on_next(value)
                     case "complete", _:
+                        self.returned = True
                         return self.resource()
                     case "fail", _:
                         raise ValueError("the coroutine failed")
@@ -101,6 +115,9 @@ class Work:
         finally:
             await asyncio.sleep(CLEAN_UP)
             socket.outgoing.on_next("too late")
+
+    async def reader(self, incoming: Observable[Any], outgoing: Subject[Any]) -> Any:
+        return await self.late(outgoing)
 
     def worker(self, incoming: Observable[Any]) -> Observable[Any]:
         async def work(message: Any) -> Any:
@@ -133,20 +150,18 @@ class Work:
 class Life(Machine):
     """A socket of a handler's, and its peer."""
 
-    @initialize(
-        handler=st.sampled_from(HANDLERS),
-        observed=st.sampled_from([True, True, False]),
-        overflow=st.sampled_from(POLICIES),
-        heartbeat=st.sampled_from([None, 3.0]),
-        message_rate=st.sampled_from([None, None, 3]),
-        codec=st.sampled_from([rxws.json, rxws.codecs.text]),
-        reads=st.booleans(),
-        read=st.booleans(),
-    )
-    def begin(self, handler: str, observed: bool, reads: bool, read: bool, **options: Any) -> None:
+    @initialize(handler=st.sampled_from(HANDLERS), **OPTIONS)
+    def begin(self, handler: str, **options: Any) -> None:
+        self.start(handler, **options)
+
+    def start(self, handler: str, observed: bool, reads: bool, read: bool, **options: Any) -> None:
         self.peer_sent: list[str] = []
         self.peer_done = False
         self.holds = 0
+        self.seen: list[list[Any]] = []  # by each reader
+        self.waiting: asyncio.Task[None] | None = None
+        self.subscriptions: list[abc.DisposableBase] = []
+        self.in_sequence = handler in ("stubborn", "reader")  # they read nothing, and leave that to others
 
         def open() -> None:
             self.work = Work()
@@ -156,7 +171,14 @@ class Life(Machine):
             )
             self.peer.congested = not reads
             self.life = self.socket._life
-            self.note("outgoing", "dropped", "undelivered", "closed", *["errors"] * observed, *["incoming"] * read)
+            self.note(
+                "outgoing",
+                "dropped",
+                "undelivered",
+                "closed",
+                *["errors"] * observed,
+                *["incoming"] * (read and not self.in_sequence),
+            )
             self.life.at_end(lambda: self.order.append("disposed"))
             self.life.own(self.work.disposable())
 
@@ -164,14 +186,18 @@ class Life(Machine):
 
     # The peer
 
-    def send_from_peer(self, message: str) -> None:
+    def send_from_peer(self, *messages: str) -> None:
         if not self.peer_done and not self.peer.ended:
-            self.peer_sent.append(message)
-            self.peer.send(message)
+            self.peer_sent += messages
+            self.peer.send(*messages)
 
     @often
     def the_peer_sends(self) -> None:
         self.send_from_peer(f'"in {next(self.numbers)}"')
+
+    @event
+    def the_peer_sends_several_at_once(self) -> None:
+        self.send_from_peer(*(f'"in {next(self.numbers)}"' for _ in range(3)))
 
     @event
     def the_peer_sends_what_may_not_decode(self) -> None:
@@ -206,13 +232,65 @@ class Life(Machine):
     def the_handler_sends(self) -> None:
         self.work.do("next", f"work {next(self.numbers)}")
 
+    # Those who read
+
+    def reads(self, observable: Observable[Any], then: Callable[[Any], object] = lambda _: None) -> None:
+        """Subscribe a reader, unless one reads alone."""
+        seen: list[Any] = []
+        self.seen.append(seen)
+
+        def take(message: Any) -> None:
+            seen.append(message)
+            then(message)
+
+        with contextlib.suppress(RuntimeError):
+            self.subscriptions.append(observable.subscribe(take, lambda _: None))
+
     @event
     def somebody_subscribes_to_incoming(self) -> None:
-        self.note("incoming")
+        if self.in_sequence:
+            self.reads(self.socket.incoming)
+        else:
+            with contextlib.suppress(RuntimeError):
+                self.note("incoming")
 
     @event
     def somebody_subscribes_who_raises_at_every_message(self) -> None:
-        self.socket.incoming.subscribe(lambda _: 1 / 0)
+        self.reads(self.socket.incoming, lambda _: 1 / 0)
+
+    @often
+    def somebody_leaves(self) -> None:
+        if self.subscriptions:
+            self.subscriptions.pop(0).dispose()
+
+    @often
+    def somebody_reads_one(self) -> None:
+        self.reads(self.socket.incoming.pipe(ops.first()))
+
+    @event
+    def somebody_reads_one_after_the_other(self) -> None:
+        self.reads(self.socket.incoming.pipe(ops.take(1), ops.repeat(3)))
+
+    @often
+    def a_task_receives(self) -> None:
+        if self.waiting is None or self.waiting.done():
+            self.waiting = self.loop.create_task(self.receive())
+
+    async def receive(self) -> None:
+        with contextlib.suppress(RuntimeError, rxws.Close):
+            self.seen.append([await self.socket.receive()])
+
+    @event
+    def a_task_that_receives_is_cancelled(self) -> None:
+        self.a_task_receives()
+        self.the_peer_sends()
+        self.loop.create_task(self.cancel(self.waiting, next(self.numbers) % 5))
+
+    async def cancel(self, task: asyncio.Task[None] | None, after: int) -> None:
+        """Cancel a task some turns later: it may have been handed a message that it has not taken."""
+        assert task is not None
+        await turns(after)
+        task.cancel()
 
     @event
     def reading_is_held(self) -> None:
@@ -267,11 +345,35 @@ class Life(Machine):
         came = [message for message in self.peer_sent if message != "{" or self.life.settings.codec is not rxws.json]
         awaited = iter([json.loads(m) for m in came] if self.life.settings.codec is rxws.json else came)
         assert all(message in awaited for message in self.values("incoming"))  # in order, but for those of before
+        self.check_readers([json.loads(m) for m in came] if self.life.settings.codec is rxws.json else came)
         sent = [message.strip('"') for message in self.peer.sent if isinstance(message, str)]
         fates = Counter([*sent, *self.values("dropped"), *self.values("undelivered")])
         assert {message: fates[message] for message in fates if message.startswith("out ")} == Counter(self.offered)
+
+    def check_readers(self, came: list[Any]) -> None:
+        """Check that each reader has messages in order, and that none is missing before one that was read."""
+        for seen in self.seen:
+            awaited = iter(came)
+            assert all(message in awaited for message in seen), seen
+        read = {message for seen in [*self.seen, self.values("incoming")] for message in seen}
+        if self.in_sequence and not self.work.returned:
+            last = max((came.index(message) for message in read), default=-1)
+            assert [message for message in came[: last + 1] if message not in read] == []
+
+
+class Sequence(Life):
+    """A socket whose handler reads in sequence: what comes between two readers waits for the next one."""
+
+    @initialize(**OPTIONS)
+    def begin(self, **options: Any) -> None:
+        self.start("reader", **options)
 
 
 def test_socket_ends_once_whatever_happens() -> None:
     """Whatever happens, a socket ends once and in order, and leaves nothing behind."""
     run_state_machine_as_test(Life, settings=few(120, steps=40))
+
+
+def test_nothing_is_lost_between_readers() -> None:
+    """Whoever reads, however they leave, no message is missing before one that was read."""
+    run_state_machine_as_test(Sequence, settings=few(120, steps=40))

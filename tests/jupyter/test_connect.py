@@ -1,6 +1,7 @@
 """A connection on a thread of its own, used from this event loop."""
 
 import asyncio
+import random
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from reactivex import operators as ops
 import rxws
 import rxws.jupyter
 from rxws import operators as rxops
+from rxws.core.incoming import NOT_KEPT
 from rxws.jupyter import Server, connect
 from rxws.jupyter.connection import crossing
 from tests.streams import watch
@@ -131,6 +133,111 @@ async def test_iteration_and_requests_work_across(serve: Serve) -> None:
             async for message in socket:
                 assert message == "ONE"
                 break
+
+
+async def test_nothing_is_lost_between_readers(serve: Serve) -> None:
+    """What comes between two readers waits for the next one, in whichever thread, and however it reads."""
+    async with connect(serve(counting(100_000)).url()) as socket:
+        seen = [await socket.incoming.pipe(ops.first())]
+        time.sleep(0.1)  # meanwhile messages would cross, if anybody read
+        for _ in range(20):
+            seen.append(await socket.receive())
+            seen.append(socket.incoming.pipe(ops.first()).run())
+            seen += socket.incoming.pipe(ops.take(3), ops.to_list()).run()
+            seen += await socket.incoming.pipe(ops.take(3), ops.to_list())
+            async for message in socket:
+                seen.append(message)
+                break
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await socket.receive()
+            waiting = asyncio.create_task(socket.receive())
+            await asyncio.sleep(random.choice([0, 0, 0.001, 0.002]))
+            waiting.cancel()
+            await asyncio.wait({waiting})
+            if not waiting.cancelled():
+                seen.append(waiting.result())
+        assert seen == [*map(str, range(len(seen)))]
+        await asyncio.sleep(0.2)
+        assert socket.stats.received < 20_000  # it is held
+        assert socket.stats.unread > 0
+
+
+async def test_a_blocked_cell_reads_what_is_under_way(serve: Serve) -> None:
+    """While its cell blocks, `run()` reads what was under way to those who read here before."""
+    async with connect(serve(counting(10_000)).url()) as socket:
+        seen: list[str] = []
+        done = asyncio.Event()
+
+        def take(message: str) -> None:
+            seen.append(message)
+            if len(seen) == 500:
+                subscription.dispose()
+                done.set()
+
+        subscription = socket.incoming.subscribe(take)
+        await done.wait()
+        for _ in range(2000):
+            seen.append(socket.incoming.pipe(ops.first()).run())
+        assert seen == [*map(str, range(2500))]
+
+
+async def keep_one(socket: Any) -> None:
+    """Cancel a task that receives when it has been handed a message, and before it takes that."""
+    waiting = asyncio.create_task(socket.receive())
+    while socket.incoming.readers.kept is NOT_KEPT:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+
+
+async def test_a_kept_message(serve: Serve) -> None:
+    """A message that a cell was cancelled with is the next one's, who may wait in a thread, or be busy with it."""
+
+    async def work(message: str) -> str:
+        await asyncio.sleep(0.02)
+        return message
+
+    async with connect(serve(counting(100_000)).url()) as socket:
+        await keep_one(socket)
+        assert socket.incoming.pipe(ops.first()).run() == "0"
+        await keep_one(socket)
+        done = await socket.incoming.pipe(rxops.map_async(work), ops.take(10), ops.to_list())
+        assert done == [*map(str, range(1, 11))]
+        assert socket.stats.received < 20_000
+
+
+async def test_readers_beside_each_other(serve: Serve) -> None:
+    """A second reader beside one that waits is told what to do, in a thread, too."""
+    async with connect(serve(shout).url()) as socket:
+        waiting = asyncio.create_task(socket.receive())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="to_async_iterable"):
+            await socket.incoming.pipe(ops.first())
+        with pytest.raises(RuntimeError, match="to_async_iterable"):
+            socket.incoming.pipe(ops.first()).run()
+        socket.outgoing.on_next("a")
+        assert await waiting == "A"
+        socket.incoming.subscribe()
+        with pytest.raises(RuntimeError, match="has a subscriber"):
+            await socket.receive()
+
+
+async def test_receive_at_the_end(serve: Serve) -> None:
+    """receive() raises the Close when all is read, and a loop ends."""
+
+    def handler(outgoing: Any) -> None:
+        for message in "abc":
+            outgoing.on_next(message)
+        outgoing.on_next(rxws.Close(4001, "bye"))
+
+    socket = await connect(serve(handler).url())
+    assert [await socket.receive() for _ in "abc"] == ["a", "b", "c"]
+    with pytest.raises(rxws.Close, match="4001"):
+        await socket.receive()
+    assert [message async for message in socket] == []
+    assert await socket.closed == rxws.Close(4001, "bye")
 
 
 async def test_run_blocks_until_the_answer_is_there(serve: Serve) -> None:
