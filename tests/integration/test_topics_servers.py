@@ -17,9 +17,9 @@ from reactivex import operators as ops
 import rxws
 from rxws.testing import serve
 from rxws.topics import Gap, Topics, TopicsError
-from rxws.topics.engines.nats import engine, link, outbox
+from rxws.topics.engines.nats import engine, follower, link, outbox
 from tests.integration.broker import Broker
-from tests.topics.engines.contract import publish, values
+from tests.topics.engines.contract import publish, ready, values
 
 Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]
@@ -319,6 +319,14 @@ async def test_message_that_is_not_taken_yet_is_sent_again(
     publish(topics["a"], [0])
     await eventually(lambda: live == [0])
     answered, first = outbox.Outbox._answered, True
+    send, sent = nats.NATS.publish, []
+
+    async def note(self: Any, subject: str, payload: bytes = b"", **more: Any) -> None:
+        if ".in." in subject:
+            sent.append(int(payload))
+        await send(self, subject, payload, **more)
+
+    monkeypatch.setattr(nats.NATS, "publish", note)
 
     def spoil(self: Any, stream: Any, message: Any) -> None:
         nonlocal first
@@ -334,3 +342,50 @@ async def test_message_that_is_not_taken_yet_is_sent_again(
     await topics.confirmed()
     await eventually(lambda: live == [0, 1, 2, 3])
     assert len(errors) == (answer is None)
+    assert sorted(sent) == [1, 1, 2, 3]  # what is confirmed meanwhile is not sent again
+
+
+async def test_connection_that_ends_without_a_word_is_replaced(
+    broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection whose end the client library does not tell, since closing failed, is noticed by who only listens."""
+    monkeypatch.setattr(link, "PING_INTERVAL", 0.2)
+    subscriber, publisher = open_topics(url := broker.fresh()), open_topics(url)
+    live = values(subscriber["a"])
+    await ready(subscriber, eventually)
+    publish(publisher["a"], [1])
+    await eventually(lambda: live == [1])
+
+    async def say_nothing() -> None:
+        pass
+
+    connection = subscriber._engine._stream.link
+    connection.client._closed_cb = say_nothing
+    await connection.client.close()
+    publish(publisher["a"], [2])
+    await eventually(lambda: live == [1, 2])
+
+
+async def test_another_leader_has_all_read_what_is_missing(
+    broker: Broker, client: nats.NATS, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a leader kept, but died before it passed it on, is read as soon as there is another one.
+
+    Those who have just subscribed read nothing.
+    """
+    url = broker.fresh()
+    topics = open_topics(url)
+    live = values(topics["a"].messages)
+    publish(topics["a"], [1])
+    await eventually(lambda: live == [1])
+    with monkeypatch.context() as lossy:
+        lossy.setattr(follower.Follower, "_take", lambda self, stream, message: None)
+        publish(topics["a"], [2])
+        await topics.confirmed()
+        await client.flush()
+        await asyncio.sleep(0.1)
+    assert live == [1]
+    fresh = values(topics["b"].messages)
+    await client.publish(f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{url.rpartition('/')[2]}", b"{}")
+    await eventually(lambda: live == [1, 2])
+    assert fresh == []

@@ -48,7 +48,7 @@ class Follower:
             self._subscription = await stream.link.subscribe(
                 stream.live + self.pattern,
                 lambda message: self._take(stream, message),
-                on_slow=self._seam.doubt,
+                on_slow=self.doubt,
             )
             if self._seam.cursor is None and self._seam.floor is BEGINNING:
                 self._seam.floor = await stream.newest()
@@ -57,7 +57,7 @@ class Follower:
 
     def doubt(self) -> None:
         """Read what did not come live, if anything, since some of it may never do."""
-        if self._subscription is not None:
+        if self._seam.cursor is not None or self._seam.floor is not BEGINNING:
             self._seam.doubt()
 
     async def end(self) -> None:

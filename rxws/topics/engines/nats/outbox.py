@@ -46,6 +46,8 @@ class Sending:
     topic: str
     frame: Text | Binary
     sent_at: float = 0.0
+    is_kept: bool = False
+    """Whether it was confirmed when it waited to be sent again."""
     late: int = 0
     """Connections on which it was not confirmed in time."""
 
@@ -69,7 +71,11 @@ class Outbox:
         self._weight = 0
         self._waiting: deque[Sending] = deque()
         self._flying: dict[int, Sending] = {}
+        self._returned: dict[int, Sending] = {}
+        """Those that wait to be sent again."""
         self._window = 1
+        self._is_mute = False
+        """Whether the one message that was sent to see was not answered at all."""
         self._stuck_since = math.inf
         """When the stream began to take no messages."""
         self._placed: OrderedDict[str, tuple[int, int]] = OrderedDict()
@@ -92,8 +98,10 @@ class Outbox:
                 self._drop(topic, frame, "too much waits for the broker")
                 return
             oldest = self._waiting.popleft()
+            self._returned.pop(oldest.number, None)
             self._weight -= oldest.frame.weight
-            self._drop(oldest.topic, oldest.frame, "too much waits for the broker")
+            if not oldest.is_kept:
+                self._drop(oldest.topic, oldest.frame, "too much waits for the broker")
         self._numbers += 1
         self._waiting.append(Sending(self._numbers, topic, frame))
         self._weight += frame.weight
@@ -107,6 +115,7 @@ class Outbox:
         if self._epoch != stream.epoch:
             self._epoch = stream.epoch
             self._placed.clear()
+        self._window = WINDOW if self._is_mute else 1
         self._resume(stream)
 
     def disconnected(self) -> None:
@@ -117,6 +126,7 @@ class Outbox:
     def send_again(self) -> None:
         """Send again what is not confirmed, which the stream recognizes."""
         self._waiting.extendleft(reversed(self._flying.values()))
+        self._returned |= self._flying
         self._flying.clear()
         self._window = 1
         self._wake.set()
@@ -136,7 +146,11 @@ class Outbox:
             self._look_for_late_answers()
             while self._waiting and len(self._flying) < self._window and (stream := self._stream) is not None:
                 sending = self._waiting.popleft()
+                self._returned.pop(sending.number, None)
                 self._flying[sending.number] = sending
+                if sending.is_kept:
+                    self._landed(sending.number)
+                    continue
                 try:
                     await self._send(stream, sending)
                 except (errors.Error, OSError):
@@ -154,8 +168,12 @@ class Outbox:
         except TimeoutError:
             self.disconnected()
             for sending in self._waiting:
-                self._drop(sending.topic, sending.frame, "the topics were closed before the broker had confirmed it")
+                if not sending.is_kept:
+                    self._drop(
+                        sending.topic, sending.frame, "the topics were closed before the broker had confirmed it"
+                    )
             self._waiting.clear()
+            self._returned.clear()
             self._weight = 0
             self._empty.set()
 
@@ -186,6 +204,9 @@ class Outbox:
         answer: dict[str, Any] = json.loads(message.data or b"{}")
         error = answer.get("error", {})
         if number not in self._flying:
+            if "seq" in answer and number in self._returned:
+                self._returned[number].is_kept = True
+                self._place(self._returned[number].topic, number, int(answer["seq"]))
             return
         if not message.data or error.get("err_code") in NOT_YET:
             self._stream = None
@@ -198,7 +219,7 @@ class Outbox:
         elif error:
             self._refused(number, f"NATS refused it: {error.get('description')}")
         else:
-            self._window, self._stuck_since = WINDOW, math.inf
+            self._window, self._is_mute, self._stuck_since = WINDOW, False, math.inf
             self._place(self._flying[number].topic, number, int(answer["seq"]))
             self._landed(number)
 
@@ -233,6 +254,7 @@ class Outbox:
         late = [sending for sending in self._flying.values() if sending.sent_at < since]
         self._stream.link.why = TopicsError(f"it has not confirmed a message for {DEADLINE} s")
         self._stream.link.lost.set()
+        self._is_mute = True
         for sending in late:
             sending.late += 1
             if sending.late == LATE:
