@@ -17,7 +17,6 @@ from rxws.rx.foreign import as_error, call
 T = TypeVar("T")
 
 
-<<<<<<< HEAD
 class TopicBroadcast(Broadcast[T]):
     """The subscribers of one topic. That it fails is told by whoever takes no errors, too: nobody else tells it."""
 
@@ -25,8 +24,9 @@ class TopicBroadcast(Broadcast[T]):
 
     def _not_handled(self, error: Exception) -> None:
         self._on_raise(error)
-=======
-class Topics:
+
+
+class Subscriptions:
     """The topics that a socket is subscribed to: each subscription is that of all topics that ask for the same."""
 
     def __init__(self, life: Lifecycle, states: States) -> None:
@@ -70,18 +70,19 @@ class Topics:
     def is_first(self, topic: MultiplexedTopic[Any], name: Hashable) -> bool:
         """Tell whether it is up to a topic to subscribe, for all that ask for the same."""
         return self._asking[name][0] is topic
->>>>>>> 7b4062d (Requests are withdrawn, found by key; topics that ask the same share)
 
 
 class MultiplexedTopic(Observable[T]):
     """Emits the messages of one topic to all its subscribers, while there are any; made by `socket.multiplex`."""
 
-    def __init__(self, topics: Topics, subscribe: Any, unsubscribe: Any, matches: Callable[[T], bool]) -> None:
+    def __init__(
+        self, subscriptions: Subscriptions, subscribe: Any, unsubscribe: Any, matches: Callable[[T], bool]
+    ) -> None:
         super().__init__()
-        self._topics = topics
+        self._subscriptions = subscriptions
         self._name: Hashable = None
-        self._life = life = topics.life
-        self._states = topics.states
+        self._life = life = subscriptions.life
+        self._states = subscriptions.states
         self._subscribe_message = subscribe
         self._unsubscribe_message = unsubscribe
         self._matches = matches
@@ -98,22 +99,25 @@ class MultiplexedTopic(Observable[T]):
                 self._begin()
             except RuntimeError:  # somebody reads the socket alone
                 subscription.dispose()
+                self._leave()
+                self._subscriptions.forget(self._name)
                 raise
 
         def leave() -> None:
             subscription.dispose()
             if not (broadcast.stopped or broadcast.observers):
                 self._leave()
-                self._topics.unsubscribe(self._name)
+                self._subscriptions.unsubscribe(self._name)
 
         return Disposable(leave)
 
     def _begin(self) -> None:
-        upstream = CompositeDisposable(self._life.incoming.subscribe(self._take, on_completed=self._end))
-        self._upstream = upstream
-        self._name = self._topics.name(self._subscribe_message)
-        self._topics.join(self, self._name)
-        upstream.add(self._states.subscribe(self._open_again))
+        self._upstream = upstream = CompositeDisposable()
+        self._name = self._subscriptions.name(self._subscribe_message)
+        self._subscriptions.join(self, self._name)
+        upstream.add(self._life.incoming.subscribe(self._take, on_completed=self._end))
+        if not upstream.is_disposed:
+            upstream.add(self._states.subscribe(self._open_again))
 
     def _take(self, message: T) -> None:
         try:
@@ -126,12 +130,12 @@ class MultiplexedTopic(Observable[T]):
                 self._broadcast.emit(message)
 
     def _open_again(self, state: State) -> None:
-        if isinstance(state, Open) and self._topics.is_first(self, self._name):
+        if isinstance(state, Open) and self._subscriptions.is_first(self, self._name):
             try:
                 self._send(self._subscribe_message)
             except BaseException as error:
                 self._leave()
-                self._topics.forget(self._name)
+                self._subscriptions.forget(self._name)
                 self._broadcast.end(as_error(error, "subscribe"))
                 raise_fatal(error)
 
@@ -142,11 +146,11 @@ class MultiplexedTopic(Observable[T]):
         try:
             self._broadcast.end(error)
         finally:
-            self._topics.unsubscribe(name)
+            self._subscriptions.unsubscribe(name)
 
     def _leave(self) -> None:
         self._upstream.dispose()
-        self._topics.leave(self, self._name)
+        self._subscriptions.leave(self, self._name)
 
     def send_unsubscribe(self) -> None:
         """Send the message that ends the subscription."""

@@ -23,7 +23,7 @@ T = TypeVar("T")
 Match = Callable[[T], bool]
 Key = Callable[[Any], Hashable]
 Take = Callable[[T], object]
-End = Callable[[Exception], object]
+Fail = Callable[[Exception], object]
 
 
 class Requests(Generic[T]):
@@ -41,16 +41,17 @@ class Requests(Generic[T]):
         life = self._life
 
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-            upstream = CompositeDisposable()
+            upstream, answered = CompositeDisposable(), False
 
-            def end(error: Exception) -> None:
+            def fail(error: Exception) -> None:
                 if not upstream.is_disposed:
                     upstream.dispose()
-                    life.outgoing.withdraw(end)
                     observer.on_error(error)
 
             def take(answer: T) -> None:
+                nonlocal answered
                 if not upstream.is_disposed:
+                    answered = True
                     upstream.dispose()
                     observer.on_next(answer)
                     observer.on_completed()
@@ -64,22 +65,18 @@ class Requests(Generic[T]):
                         frame = encode(codec, message)
                     named = None if key is None else key(message)
                 except BaseException as error:
-                    end(as_error(error, "key"))
+                    fail(as_error(error, "key"))
                     raise_fatal(error)
                     return
-                upstream.add(self._listen(matches, key, named, take, end))
+                upstream.add(self._listen(matches, key, named, take, fail))
                 if upstream.is_disposed:
                     return
-                timer = loop.call_later(timeout, end, TimeoutError(f"no answer within {timeout:g} s"))
+                timer = loop.call_later(timeout, fail, TimeoutError(f"no answer within {timeout:g} s"))
                 upstream.add(Disposable(timer.cancel))
                 asking = Limited(frame)
-                asking.lost = end
+                asking.lost = fail
+                upstream.add(Disposable(lambda: answered or life.outgoing.withdraw(fail)))
                 life.outgoing.send(message, asking, codec)
-
-            def leave() -> None:
-                if not upstream.is_disposed:
-                    upstream.dispose()
-                    life.outgoing.withdraw(end)
 
             thread, loop, codec = life.thread, life.thread.loop, life.outgoing.codec
             if thread.here() or loop.is_closed():
@@ -87,33 +84,33 @@ class Requests(Generic[T]):
             else:
                 frame, weight = encode_ahead(codec, message)
                 if not thread.hand_over(begin, frame, codec, weight=weight):
-                    end(ConnectionLost("the socket is closing" if thread.ending else RAN_AHEAD))
-            return Disposable(lambda: thread.run(leave))
+                    fail(ConnectionLost("the socket is closing" if thread.ending else RAN_AHEAD))
+            return Disposable(lambda: thread.run(upstream.dispose))
 
         return Observable(subscribe)
 
     def _listen(
-        self, matches: Match[T] | None, key: Key | None, named: Hashable, take: Take[T], end: End
+        self, matches: Match[T] | None, key: Key | None, named: Hashable, take: Take[T], fail: Fail
     ) -> abc.DisposableBase:
-        """Have the answer taken, or the end told."""
+        """Have the answer taken, or the failure told."""
         if key is not None:
             if key not in self._answers:
                 self._answers[key] = Answers(self._life, key, lambda: self._answers.pop(key))
-            return self._answers[key].wait(named, take, end)
+            return self._answers[key].wait(named, take, fail)
         assert matches is not None
 
         def look(answer: T) -> None:
             try:
                 is_ours = matches(answer)
             except BaseException as error:
-                end(as_error(error, "matches"))
+                fail(as_error(error, "matches"))
                 raise_fatal(error)
             else:
                 if is_ours:
                     take(answer)
 
         def close() -> None:
-            end(_closed(self._life))
+            fail(_closed(self._life))
 
         return self._life.incoming.subscribe(look, on_completed=close)
 
@@ -125,12 +122,12 @@ class Answers(Generic[T]):
         self._life = life
         self._key = key
         self._on_idle = on_idle
-        self._waiting: dict[Hashable, list[tuple[Take[T], End]]] = {}
+        self._waiting: dict[Hashable, list[tuple[Take[T], Fail]]] = {}
         self._reading: abc.DisposableBase = Disposable()
 
-    def wait(self, named: Hashable, take: Take[T], end: End) -> abc.DisposableBase:
+    def wait(self, named: Hashable, take: Take[T], fail: Fail) -> abc.DisposableBase:
         """Wait for the next message of this key."""
-        first, one = not self._waiting, (take, end)
+        first, one = not self._waiting, (take, fail)
         self._waiting.setdefault(named, []).append(one)
 
         def leave() -> None:
@@ -166,7 +163,7 @@ class Answers(Generic[T]):
         self._end(_closed(self._life))
 
     def _end(self, error: Exception) -> None:
-        ends = [partial(end, error) for waiting in self._waiting.values() for _, end in waiting]
+        ends = [partial(fail, error) for waiting in self._waiting.values() for _, fail in waiting]
         call_all(self._life.reports.report, "a subscriber", *ends)
 
 

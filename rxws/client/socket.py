@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from reactivex import Observable
 
-from rxws.client.multiplex import MultiplexedTopic, Topics
+from rxws.client.multiplex import MultiplexedTopic, Subscriptions
 from rxws.client.reconnect import Reconnector
 from rxws.client.request import Requests
 from rxws.client.states import State, States
@@ -26,7 +26,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         self._states = states
         self._reconnector = reconnector
         self._requests = Requests[In](lifecycle)
-        self._topics = Topics(lifecycle, states)
+        self._subscriptions = Subscriptions(lifecycle, states)
 
     @property
     def states(self) -> Observable[State]:
@@ -50,7 +50,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         and other topics go on. May be subscribed again after its end, with `retry` or `repeat`, say. While it has a
         subscriber it is a reader of the socket, see `receive`. Memory: none of its own.
         """
-        return MultiplexedTopic[In](self._topics, subscribe, unsubscribe, matches)
+        return MultiplexedTopic[In](self._subscriptions, subscribe, unsubscribe, matches)
 
     def request(  # pyright: ignore[reportIncompatibleMethodOverride] - a server's is the request of the handshake
         self,

@@ -237,7 +237,6 @@ async def test_closed_socket() -> None:
     assert dialer.peer.sent == []
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("fault", ["subscribe", "matches"])
 async def test_failure_that_no_subscriber_takes(fault: str) -> None:
     """A topic that fails is an error of its socket, if its subscriber takes no errors."""
@@ -250,7 +249,8 @@ async def test_failure_that_no_subscriber_takes(fault: str) -> None:
         dialer.peer.send("a")
         await turns()
         assert [type(error) for _, error in log] == [KeyError]
-=======
+
+
 async def test_two_topics_that_ask_for_the_same() -> None:
     """Topics with the same message share a subscription, from the first to the last of them, over connections."""
     dialer = MemoryDialer()
@@ -331,4 +331,3 @@ async def test_subscribed_again_when_told() -> None:
         again[0].dispose()
         await turns()
         assert said(dialer) == [[SUB_A, UNSUB_A, SUB_A, UNSUB_A]]
->>>>>>> 7b4062d (Requests are withdrawn, found by key; topics that ask the same share)
