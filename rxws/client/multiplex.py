@@ -50,12 +50,11 @@ class Subscriptions:
 
     def leave(self, topic: MultiplexedTopic[Any], name: Hashable) -> None:
         """Count a topic no more; if it was the last one, it is to `unsubscribe`."""
-        asking = self._asking.get(name, [])
-        if topic in asking:
-            asking.remove(topic)
-            if not asking:
-                del self._asking[name]
-                self._leaving[name] = topic
+        asking = self._asking[name]
+        asking.remove(topic)
+        if not asking:
+            del self._asking[name]
+            self._leaving[name] = topic
 
     def unsubscribe(self, name: Hashable) -> None:
         """Unsubscribe, if that is still to be done."""

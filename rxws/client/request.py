@@ -56,6 +56,10 @@ class Requests(Generic[T]):
                     observer.on_next(answer)
                     observer.on_completed()
 
+            def withdraw() -> None:
+                if not answered:
+                    life.outgoing.withdraw(fail)
+
             def begin(frame: Frame | None, codec: Codec[Any, Any]) -> None:
                 if upstream.is_disposed:
                     return
@@ -75,7 +79,7 @@ class Requests(Generic[T]):
                 upstream.add(Disposable(timer.cancel))
                 asking = Limited(frame)
                 asking.lost = fail
-                upstream.add(Disposable(lambda: answered or life.outgoing.withdraw(fail)))
+                upstream.add(Disposable(withdraw))
                 life.outgoing.send(message, asking, codec)
 
             thread, loop, codec = life.thread, life.thread.loop, life.outgoing.codec
@@ -131,14 +135,13 @@ class Answers(Generic[T]):
         self._waiting.setdefault(named, []).append(one)
 
         def leave() -> None:
-            waiting = self._waiting.get(named, [])
-            if one in waiting:
-                waiting.remove(one)
-                if not waiting:
-                    del self._waiting[named]
-                if not self._waiting:
-                    self._on_idle()
-                    self._reading.dispose()
+            waiting = self._waiting[named]
+            waiting.remove(one)
+            if not waiting:
+                del self._waiting[named]
+            if not self._waiting:
+                self._on_idle()
+                self._reading.dispose()
 
         if first:
             try:

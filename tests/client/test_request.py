@@ -195,6 +195,20 @@ async def test_one_message_two_fates() -> None:
         assert log[1:] == [("b", {"id": 7}), "b|"]
 
 
+async def test_lost_behind_its_answer() -> None:
+    """A request that was answered is over, also if its connection breaks before the peer has confirmed the message."""
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK) as socket:
+        await turns()
+        dialer.peer.pongs = False
+        log = watch(answer=socket.request("ping", matches=lambda _: True), lost=socket.undelivered)
+        await turns()
+        dialer.peer.send("pong")
+        dialer.peer.drop()
+        await turns()
+        assert log == [("answer", "pong"), "answer|", ("lost", "ping")]
+
+
 async def test_too_large_for_the_peer() -> None:
     """A peer that closes with 1009 while a request waits says what is wrong with it, with `reconnect` and without."""
     dialer = MemoryDialer()
@@ -238,6 +252,21 @@ def await_answer(socket: Any, dialer: MemoryDialer, key: Any) -> bool:
     """Ask again when nothing waits."""
     log = watch(again=socket.request({"id": "x"}, key=key))
     return log == []
+
+
+async def test_left_while_the_answer_is_told() -> None:
+    """Of two that wait for one key, the first to be told may leave the other: that one is over."""
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        await turns()
+        log: list[Any] = []
+        subscriptions = [
+            socket.request("a", key=len).subscribe(lambda answer: (log.append(answer), subscriptions[1].dispose())),
+            socket.request("b", key=len).subscribe(log.append),
+        ]
+        dialer.peer.send("c")
+        await turns()
+        assert log == ["c"]
 
 
 async def test_key_raises() -> None:
