@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-import threading
-from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
-from typing import Any, Final
+from typing import Any
 
 from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
-
-PACKAGE: Final = str(Path(rxws.__file__).parent)
 
 
 def watch(**streams: Observable[Any]) -> list[Any]:
@@ -61,39 +54,3 @@ def raising(error: BaseException) -> Any:
         raise error
 
     return notify
-
-
-def preempted(call: Callable[[], object], act: Callable[[], object], line: int) -> bool:
-    """Make a call in a thread, and act when it is about to run its `line`th line of rxws; tell whether it came there.
-
-    When the act waits for the call, at a lock, the call goes on.
-    """
-    reached, acted = threading.Event(), threading.Event()
-    lines = 0
-
-    def trace(frame: FrameType, event: str, _: object) -> Any:
-        nonlocal lines
-        if PACKAGE not in frame.f_code.co_filename:
-            return None
-        if event == "line":
-            lines += 1
-            if lines == line:
-                reached.set()
-                acted.wait(0.02)
-        return trace
-
-    def work() -> None:
-        sys.settrace(trace)
-        try:
-            call()
-        finally:
-            sys.settrace(None)
-            reached.set()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    reached.wait()
-    act()
-    acted.set()
-    thread.join()
-    return lines >= line

@@ -23,6 +23,7 @@ from rxws.options import Settings
 from rxws.rx.broadcast import Outcome
 from rxws.rx.disposal import on_dispose
 from rxws.rx.foreign import call_all
+from rxws.rx.holds import Held, counting
 from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, LoopThread
 from rxws.rx.scheduler import LoopScheduler
 from rxws.stats import Counters
@@ -31,7 +32,7 @@ Renew = Callable[[Exception], Callable[[], object] | None]
 """Asks whether another connection follows the one that an error ends: `None`, or what announces it."""
 
 
-class Lifecycle(Phased):
+class Lifecycle(Held, Phased):
     """Joins the three streams of a socket with its connection, and ends them, once and in order.
 
     A socket of a server has one connection. One that may `renew` it has one after the other; between them it is
@@ -39,7 +40,7 @@ class Lifecycle(Phased):
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_due", "_holds", "_in_hand", "_owns", "_renew"),
+        *("_answer", "_at_end", "_connections", "_deadline", "_due", "_held", "_in_hand", "_owns", "_renew"),
         *("_said_unread", "_unread_at", "close_cause", "closed", "connection", "counters", "incoming", "on_closed"),
         *("outgoing", "phase", "protocol", "reports", "settings", "subscription", "thread", "work"),
     )
@@ -78,7 +79,7 @@ class Lifecycle(Phased):
         self._renew = renew
         self._answer: Close | None = None
         self._connections: tuple[Connection, ...] = ()
-        self._holds = 1  # until somebody reads: Incoming.held
+        self._held = 1  # until somebody reads: Incoming.held
         self._unread_at: int | None = None  # messages received before those that waited unread at the last beat
         self._said_unread = False
         self._at_end: tuple[Callable[[], object], ...] = ()
@@ -148,21 +149,14 @@ class Lifecycle(Phased):
     @property
     def held(self) -> bool:
         """Whether nothing is read for now."""
-        return self._holds > 0
+        return self._held > 0
 
-    def hold(self) -> None:
-        """Hold reading, once more."""
-        self._holds += 1
-        if self._holds == 1 and self.close_cause is None:
+    def _follow_holds(self) -> None:
+        if not self.thread.here():
+            self.thread.run_once(self._follow_holds)
+        elif self.close_cause is None:
             for connection in self._connections:
-                connection.wire.hold()
-
-    def release(self) -> None:
-        """End one hold; after the last one reading goes on."""
-        self._holds -= 1
-        if self._holds == 0 and self.close_cause is None:
-            for connection in self._connections:
-                connection.wire.resume()
+                connection.wire.hold() if self._held else connection.wire.resume()
 
     @property
     def unread(self) -> int:
@@ -304,17 +298,22 @@ class Lifecycle(Phased):
         return self.phase is SocketPhase.CLOSED
 
     def report(self, error: Exception) -> None:
-        """Take what a subscriber has raised."""
-        self.reports.report(error)
+        """Take what a subscriber has raised; from any thread."""
+        if self.thread.here():
+            self.reports.report(error)
+        elif not self.thread.hand_over(self.reports.report, error):
+            self.reports.log.unobserved(error)
 
     def take_in_hand(self) -> None:
-        """Count an item that an operator works on."""
-        self._in_hand += 1
+        """Count an item that an operator works on; from any thread."""
+        with counting:
+            self._in_hand += 1
 
     def let_go(self) -> None:
         """Count it as done; the end may have waited for it."""
-        self._in_hand -= 1
-        if self.phase is SocketPhase.FINISHING and not self._in_hand:
+        with counting:
+            self._in_hand -= 1
+        if self.close_cause is not None and not self._in_hand:
             self.thread.run_once(self._cut)
 
     @property
@@ -355,7 +354,7 @@ class Lifecycle(Phased):
         self.connection_ending(connection, connection.cause)  # it was told before, unless an exception came between
         self._connections = tuple(other for other in self._connections if other is not connection)
         if connection.receipts is not None:
-            self.reports.give_back(connection.receipts.unconfirmed(), connection.refusal)
+            self.reports.give_back(connection.receipts.unconfirmed())
         if self.phase is SocketPhase.CLOSING and not self._connections:
             self._finish()
         else:

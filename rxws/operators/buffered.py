@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from threading import Lock, get_ident
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.checks import one_of, positive_int
-from rxws.errors import FeedbackLoop
+from rxws.errors import FATAL, FeedbackLoop, raise_fatal
 from rxws.rx.broadcast import Broadcast
-from rxws.rx.holds import Holds, Source, Via, current_source, notify_from
+from rxws.rx.holds import Held, Holds, Source, Via, current_source, notify_from
+from rxws.rx.loop_thread import LoopThread, running_loop, tell_loop
 
 T = TypeVar("T")
 
 BufferOverflow = Literal["fail", "drop_oldest", "drop_newest"]
+
+Entry = tuple[Any, "Source | None", Context, bool]
+"""An item that waits, its source and context, and whether it came of the emission of another one."""
 
 
 def buffered(
@@ -36,6 +41,10 @@ def buffered(
     and given to `dropped`. Completes when the source has and the buffer is empty; an error comes at once. Memory:
     `limit` items; with "fail", one more of each socket that is held then. A source that its own result feeds, 1,000
     times at once or `limit` if that is more, fails with `FeedbackLoop`.
+
+    Items may come from any thread: the limit and the policy hold at once. They are emitted in the event loop in which
+    this was subscribed; without one, where they come. What a subscriber raises over an item of no socket is raised
+    where the item comes if it is emitted there at once, and goes to asyncio's exception handler if it had to wait.
 
     Raises `TypeError` or `ValueError` for a limit that is not a positive `int` or an unknown policy.
 
@@ -57,8 +66,12 @@ def buffered(
     return operate
 
 
-class _Buffer(Generic[T]):
-    """One subscription; those behind it can hold it."""
+class _Buffer(Held, Generic[T]):
+    """One subscription; those behind it can hold it.
+
+    The policy rules at once, in the thread of whoever emits. One thread at a time emits what waits: that of the event
+    loop in which this was subscribed, or without one, the thread that comes first.
+    """
 
     def __init__(
         self, observer: abc.ObserverBase[T], limit: int, overflow: BufferOverflow, dropped: Callable[[Any], object]
@@ -68,80 +81,187 @@ class _Buffer(Generic[T]):
         self._limit = limit
         self._overflow = overflow
         self._dropped = dropped
-        self._items: deque[tuple[T, Source | None, Context]] = deque()
+        self._items: deque[Entry] = deque()
         self._holds = Holds()
         self._held = 0
-        self._emitting = False
-        self._completed = False
+        loop = running_loop()
+        self._thread = None if loop is None else LoopThread(loop)
+        self._changing = Lock()
+        self._emitter: int | None = None  # the thread that emits
+        self._left = 0  # items that it may emit yet: what others bring meanwhile waits for the next turn
+        self._fed = 0
+        self._completed = self._stopped = False
+
+    # Before it
 
     def take(self, item: T) -> None:
         source = current_source.get()
-        if len(self._items) >= self._limit and not (self._overflow == "fail" and self._holds.hold(source)):
-            if self._overflow == "fail":
-                self.fail(OverflowError(f"{self._limit} items are buffered, and one more came"))
-                return
-            if self._overflow == "drop_newest":
-                self._dropped(item)
-                return
-            oldest, its_source, _ = self._items.popleft()
-            _let_go(its_source)
-            self._dropped(oldest)
-        if source is not None:
-            source.take_in_hand()
-        self._items.append((item, source, copy_context()))
-        self._drain()
+        here = self._thread is None or self._thread.here()
+        fed = self._emitter is not None and self._emitter == get_ident()
+        entry = item, source, copy_context(), fed
+        if here and not (fed or self._items or self._held or self._stopped) and self._may_emit():
+            if source is not None:
+                source.take_in_hand()
+            self._emit(entry, entry)
+        elif not self._let_wait(entry):
+            return
+        elif here:
+            if self._may_emit():
+                self._emit(self._next(), entry)
+        else:
+            self._hold_if_full(source)  # before it may be emitted, and the hold end
+            self._emit_soon()
+            return
         if len(self._items) >= self._limit:
-            self._holds.hold(source)
+            self._hold_if_full(source)
 
     def complete(self) -> None:
         self._completed = True
-        self._drain()
+        self._emit_soon()
 
     def fail(self, error: Exception) -> None:
-        self.stop()
-        self._observer.on_error(error)
+        if self._thread is None:
+            self._fail(error)
+        else:
+            self._thread.run_last(self._fail, error)
 
     def stop(self) -> None:
         """Forget everything, and let the sources go."""
+        with self._changing:
+            self._stopped = True
+            items, self._items = self._items, deque()
         self.upstream.dispose()
-        items, self._items = self._items, deque()
         self._holds.release()
-        for _, source, _ in items:
+        for _, source, _, _ in items:
             _let_go(source)
 
-    def hold(self) -> None:
-        """Keep what comes."""
-        self._held += 1
+    def _let_wait(self, entry: Entry) -> bool:
+        """Keep an item as far as there is room; tell whether it was kept."""
+        source = entry[1]
+        lost: Entry | None = None
+        with self._changing:
+            if self._stopped:
+                return False
+            if len(self._items) >= self._limit and not (self._overflow == "fail" and self._holds.hold(source)):
+                lost = self._items.popleft() if self._overflow == "drop_oldest" else entry
+            if lost is not entry:
+                if source is not None:
+                    source.take_in_hand()
+                self._items.append(entry)
+        if lost is None:
+            return True
+        if self._overflow == "fail":
+            self.fail(OverflowError(f"{self._limit} items are buffered, and one more came"))
+            return False
+        if lost is not entry:
+            _let_go(lost[1])
+        self._dropped(lost[0])
+        return lost is not entry
 
-    def release(self) -> None:
-        """Emit again what was kept."""
-        self._held -= 1
-        self._drain()
+    def _hold_if_full(self, source: Source | None) -> None:
+        with self._changing:
+            if len(self._items) >= self._limit:
+                self._holds.hold(source)
 
-    def _drain(self) -> None:
-        if self._emitting:
-            return
-        self._emitting = True
+    # Behind it
+
+    def _follow_holds(self) -> None:
+        """Keep what comes while it is held, then emit it."""
+        if not self._held:
+            self._emit_soon()
+
+    # At work
+
+    def _emit_soon(self) -> None:
+        if self._thread is None:
+            self._emit_waiting()
+        elif self._thread.loop.is_closed():
+            self.stop()  # nobody will emit what waits
+        else:
+            self._thread.run_once(self._emit_waiting)
+
+    def _emit_waiting(self) -> None:
+        if self._may_emit():
+            self._emit(self._next())
+
+    def _may_emit(self) -> bool:
+        """Become the one who emits, unless somebody is."""
+        if self._thread is None:
+            with self._changing:
+                if self._emitter is not None:
+                    return False
+                self._emitter = get_ident()
+        elif self._emitter is not None:
+            return False
+        else:
+            self._emitter = get_ident()
+        self._left, self._fed = len(self._items), 0
+        return True
+
+    def _emit(self, entry: Entry | None, own: Entry | None = None) -> None:
+        """Emit an item, and what waits; raises what a subscriber raises over the caller's `own`."""
         source: Source | None = None
-        try:
-            fed = -len(self._items)
-            while self._items and not self._held:
-                item, source, context = self._items.popleft()
+        raised: list[BaseException] | None = None
+        while entry is not None:
+            source = entry[1]
+            try:
+                self._hand_on(entry)
+            except BaseException as error:
                 try:
-                    fed += 1
-                    if fed > max(self._limit, Broadcast.max_fed):
-                        self.fail(FeedbackLoop(item, fed))
-                        break
-                    context.run(notify_from, Via(self, source), self._observer.on_next, item)
-                finally:
-                    _let_go(source)
-        finally:
-            self._emitting = False
-        if len(self._items) < self._limit:
-            self._holds.release()
-        if self._completed and not self._items:
+                    raise_fatal(error)
+                except FATAL:
+                    self._emitter = None
+                    raise
+                if self._thread is None or entry is own:
+                    raised = [*(raised or ()), error]
+                else:
+                    tell_loop(self._thread.loop, "buffered", error)
+            entry = self._next()
+        if self._holds:
+            self._look_for_room()
+        if self._completed and not (self._items or self._stopped):
             self._completed = False
             notify_from(source, self._observer.on_completed)
+        if raised is not None:
+            raise raised[0] if len(raised) == 1 else BaseExceptionGroup("subscribers behind buffered raised", raised)
+
+    def _next(self) -> Entry | None:
+        """Give the next item to emit; if there is none for now, somebody else may emit."""
+        if self._thread is not None and not self._items:
+            self._emitter = None
+            return None
+        with self._changing:
+            if self._items and not self._held:
+                fed = self._items[0][3]
+                if self._thread is None or fed or self._left:  # what is left, its thread has called us for
+                    self._left -= not fed
+                    return self._items.popleft()
+            self._emitter = None
+            return None
+
+    def _hand_on(self, entry: Entry) -> None:
+        item, source, context, fed = entry
+        try:
+            self._fed += fed
+            if self._fed > max(self._limit, Broadcast.max_fed):
+                self._fail(FeedbackLoop(item, self._fed))
+            else:
+                context.run(notify_from, Via(self, source), self._observer.on_next, item)
+        finally:
+            _let_go(source)
+
+    def _look_for_room(self) -> None:
+        """Let the sources go if there is room."""
+        free = Holds()
+        with self._changing:
+            if len(self._items) < self._limit:
+                free, self._holds = self._holds, free
+        free.release()
+
+    def _fail(self, error: Exception) -> None:
+        if not self._stopped:
+            self.stop()
+            self._observer.on_error(error)
 
 
 def _let_go(source: Source | None) -> None:

@@ -10,8 +10,9 @@ from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from rxws.errors import raise_fatal
-from rxws.rx.foreign import as_error, cancelled
-from rxws.rx.holds import Downstream, Holds, current_source, notify_from
+from rxws.rx.foreign import as_error, cancelled, loop_ends
+from rxws.rx.holds import Downstream, Held, Holds, current_source, notify_from
+from rxws.rx.loop_thread import LoopThread, tell_loop
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     Each subscription iterates in a task of its own; disposing cancels the task and closes a generator. The next item
     is asked for when nobody behind it is busy: operators such as `map_async` hold it, and with it the socket whose
     message it was subscribed for, within `ops.flat_map` say. Completes with the iterable, or fails with what it
-    raises. Memory: one item. Needs a running event loop when it is subscribed.
+    raises. Memory: one item. Any thread may dispose. Needs a running event loop when it is subscribed.
 
     >>> from reactivex import operators as ops
     >>> async def count():
@@ -44,29 +45,34 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     """
 
     def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        iteration = _Iteration(observer)
-        iteration.task = asyncio.get_running_loop().create_task(iteration.run(aiter(iterable)))
+        iteration = _Iteration(observer, LoopThread(asyncio.get_running_loop()))
+        iteration.begin(aiter(iterable))
         return Disposable(iteration.stop)
 
     return Observable(subscribe)
 
 
-class _Iteration(Downstream, Generic[T]):
+class _Iteration(Held, Downstream, Generic[T]):
     """One subscription: the source of what it emits, so that those behind it can hold it."""
 
     gone = False
 
-    def __init__(self, observer: abc.ObserverBase[T]) -> None:
-        self.task: asyncio.Task[None] | None = None
+    def __init__(self, observer: abc.ObserverBase[T], thread: LoopThread) -> None:
+        self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self.source = current_source.get()
+        self._thread = thread
         self._holds = Holds()
         self._observer = observer
         self._free = asyncio.Event()
         self._free.set()
         self._held = 0
 
-    async def run(self, iterator: AsyncIterator[T]) -> None:
+    def begin(self, iterator: AsyncIterator[T]) -> None:
+        """Iterate, in a task."""
+        self._task = self._thread.loop.create_task(self._run(iterator))
+
+    async def _run(self, iterator: AsyncIterator[T]) -> None:
         turn = 0
         try:
             async for item in iterator:
@@ -79,7 +85,7 @@ class _Iteration(Downstream, Generic[T]):
                 if not turn:
                     await asyncio.sleep(0)
         except BaseException as error:
-            if self._stopped or cancelled(error):
+            if self._stopped or loop_ends() or cancelled(error):
                 raise
             notify_from(self.source, self._observer.on_error, as_error(error, "an iterable"))
             raise_fatal(error)
@@ -91,20 +97,23 @@ class _Iteration(Downstream, Generic[T]):
                 await close()
 
     def stop(self) -> None:
+        """Cancel it; from any thread."""
         self._stopped = True
-        if self.task is not None and self.task is not asyncio.current_task():
-            self.task.cancel()
+        self._thread.run(self._cancel)
 
-    def hold(self) -> None:
-        """Ask for no more items."""
-        self._held += 1
-        self._free.clear()
-        self._holds.hold(self.source)
+    def _cancel(self) -> None:
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
 
-    def release(self) -> None:
-        """End one hold."""
-        self._held -= 1
-        if not self._held:
+    def _follow_holds(self) -> None:
+        """Ask for no more items while it is held, and hold the source meanwhile."""
+        self._thread.run(self._wait_or_go_on)
+
+    def _wait_or_go_on(self) -> None:
+        if self._held:
+            self._free.clear()
+            self._holds.hold(self.source)
+        else:
             self._free.set()
             self._holds.release()
 
@@ -112,6 +121,5 @@ class _Iteration(Downstream, Generic[T]):
         """Let the source have it, or asyncio's exception handler, as what a task raises that nobody awaits."""
         if self.source is not None:
             self.source.report(error)
-            return
-        context = {"message": "a subscriber of an asynchronous iterable raised", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)
+        else:
+            self._thread.run(tell_loop, self._thread.loop, "an asynchronous iterable", error)

@@ -14,9 +14,9 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.checks import positive_int
 from rxws.errors import raise_fatal
-from rxws.rx.foreign import as_error, cancelled
-from rxws.rx.holds import MAX_WAITING, Holds, Via, WaitingItems, current_source, notify_from
-from rxws.rx.loop_thread import LoopThread
+from rxws.rx.foreign import as_error, cancelled, loop_ends
+from rxws.rx.holds import MAX_WAITING, Held, Holds, Source, Via, WaitingItems, current_source, notify_from
+from rxws.rx.loop_thread import LoopThread, tell_loop
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,7 +47,9 @@ def map_async(
     waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets that have left. Beyond,
     the result fails with `OverflowError`; if it was a socket's item that went over, that is told, on its `errors`.
 
-    Needs a running event loop when it is subscribed; items may come from other threads. Raises `TypeError` or
+    Needs a running event loop when it is subscribed, and works and emits there; items may come from other threads and
+    loops, whose sockets are held likewise. What a subscriber raises is an error of the socket that the item came from,
+    or goes to asyncio's exception handler. When the event loop ends, it ends in silence. Raises `TypeError` or
     `ValueError` if `max_concurrent` is not a positive `int`.
 
     >>> import asyncio, reactivex
@@ -107,8 +109,11 @@ class _Job(Generic[T]):
         self.result: Any = None
 
 
-class _Work(Generic[T, R]):
-    """One subscription: the slots, and who waits for one."""
+class _Work(Held, Generic[T, R]):
+    """One subscription: the slots, and who waits for one.
+
+    What another thread brings waits, in bounds, and holds its source, until the event loop comes to it.
+    """
 
     def __init__(
         self,
@@ -124,7 +129,7 @@ class _Work(Generic[T, R]):
         self._slots = slots
         self._ordered = ordered
         self._into = into
-        self._thread = LoopThread(asyncio.get_running_loop(), max_calls=MAX_WAITING)
+        self._thread = LoopThread(asyncio.get_running_loop())
         self._running: deque[_Job[T]] = deque()
         self._waiting: WaitingItems[_Job[T]] = WaitingItems()
         self._holds = Holds()
@@ -134,10 +139,19 @@ class _Work(Generic[T, R]):
     # Before it
 
     def take(self, item: T) -> None:
-        if self._thread.here():
-            self._take(item)
-        elif not self._thread.hand_over(self._take, item):
-            self.fail(self._overflow())
+        if self._stopped:
+            return
+        job = _Job(item)
+        if job.source is not None:
+            job.source.take_in_hand()
+        if not self._thread.here():
+            self._bring(job)
+        elif len(self._running) < self._slots:
+            self._start(job)
+            if len(self._running) == self._slots:
+                self._holds.hold(job.source)
+        else:
+            self._let_wait(job, hold=True)
 
     def source_completed(self) -> None:
         self._thread.run(self._complete)
@@ -149,54 +163,62 @@ class _Work(Generic[T, R]):
         """Cancel what runs, and let the sources go."""
         self._thread.run(self._stop)
 
+    def _bring(self, job: _Job[T]) -> None:
+        """Let an item of another thread wait; its source is held if it may have to wait for a slot."""
+        if self._thread.loop.is_closed():
+            self._stop()  # there is nobody to work on it any more
+            _let_go(job)
+            return
+        self._let_wait(job, hold=len(self._running) + len(self._waiting) + 1 >= self._slots)
+        self._thread.run_once(self._fill)
+
+    def _let_wait(self, job: _Job[T], *, hold: bool) -> None:
+        source = job.source
+        if self._waiting.put(job, source if hold and self._holds.hold(source) else None):
+            return
+        overflow = OverflowError(f"{MAX_WAITING} items wait for map_async: put buffered(n, overflow=...) before it")
+        if source is None:
+            self.fail(overflow)
+        else:
+            source.let_go()
+            source.report(overflow)
+
     # Behind it
 
-    def hold(self) -> None:
-        """Emit no more: results keep their slots."""
-        self._held += 1
-
-    def release(self) -> None:
-        """End one hold."""
-        self._held -= 1
-        self._drain()
+    def _follow_holds(self) -> None:
+        """Emit no more while it is held: results keep their slots."""
+        if not self._held:
+            self._thread.run(self._drain)
 
     # At work
-
-    def _take(self, item: T) -> None:
-        if self._stopped:
-            return
-        job = _Job(item)
-        if job.source is not None:
-            job.source.take_in_hand()
-        if len(self._running) < self._slots:
-            self._start(job)
-            if len(self._running) == self._slots:
-                self._holds.hold(job.source)
-        elif self._waiting.put(job, job.source if self._holds.hold(job.source) else None):
-            return
-        elif job.source is None:
-            self._fail(self._overflow())
-        else:
-            job.source.let_go()
-            job.source.report(self._overflow())
-
-    def _overflow(self) -> OverflowError:
-        return OverflowError(f"{MAX_WAITING} items wait for map_async: put buffered(n, overflow=...) before it")
 
     def _start(self, job: _Job[T]) -> None:
         self._running.append(job)
         job.task = self._thread.loop.create_task(self._run(job), context=job.context)
 
+    def _fill(self) -> None:
+        """Start what waits, as far as there are slots."""
+        if self._stopped:
+            self._let_all_go()
+            return
+        while self._waiting and len(self._running) < self._slots:
+            self._start(self._waiting.pop())
+        if len(self._running) < self._slots:
+            self._holds.release()
+
     async def _run(self, job: _Job[T]) -> None:
         try:
             job.result = await self._function(job.item)
         except BaseException as error:
-            if self._stopped or cancelled(error):
+            if self._stopped or loop_ends() or cancelled(error):
+                self._stop()
                 raise
             job.result = NOTHING
             notify = self._fail if self._into is None else self._into.on_next
-            notify_from(job.source, notify, as_error(error, "a coroutine"))
+            self._notify(job.source, notify, as_error(error, "a coroutine"))
             raise_fatal(error)
+        if job.task is not None and job.task.cancelling() and loop_ends():
+            self._stop()
         job.done = True
         self._drain(job)
 
@@ -212,10 +234,7 @@ class _Work(Generic[T, R]):
                     self._emit(job)
                 else:
                     job.context.run(self._emit, job)
-                while self._waiting and len(self._running) < self._slots:
-                    self._start(self._waiting.pop())
-                if len(self._running) < self._slots:
-                    self._holds.release()
+                self._fill()
         finally:
             self._draining = False
 
@@ -225,10 +244,19 @@ class _Work(Generic[T, R]):
 
     def _emit(self, job: _Job[T]) -> None:
         if job.result is not NOTHING:
-            notify_from(Via(self, job.source), self._observer.on_next, job.result)
-        notify_from(job.source, self._complete_if_done)
+            self._notify(Via(self, job.source), self._observer.on_next, job.result)
+        if self._completed:
+            self._notify(job.source, self._complete_if_done)
         if job.source is not None:
             job.source.let_go()
+
+    def _notify(self, source: Source | None, notify: Callable[..., object], *item: Any) -> None:
+        """Notify in the name of a source; without one, asyncio's exception handler is told what is raised."""
+        try:
+            notify_from(source, notify, *item)
+        except BaseException as error:
+            raise_fatal(error)
+            tell_loop(self._thread.loop, "map_async", error)
 
     def _complete(self) -> None:
         self._completed = True
@@ -240,17 +268,26 @@ class _Work(Generic[T, R]):
             self._observer.on_completed()
 
     def _fail(self, error: Exception) -> None:
-        self._stop()
-        self._observer.on_error(error)
+        if not self._stopped:
+            self._stop()
+            self._observer.on_error(error)
 
     def _stop(self) -> None:
         self._stopped = True
         self.upstream.dispose()
         running, self._running = self._running, deque()
         for job in running:
-            if job.task is not None and not job.done:
+            if job.task is not None and not job.done and not self._thread.loop.is_closed():
                 job.task.cancel()
+            _let_go(job)
+        self._let_all_go()
+
+    def _let_all_go(self) -> None:
         self._holds.release()
-        for job in (*running, *self._waiting.clear()):
-            if job.source is not None:
-                job.source.let_go()
+        for job in self._waiting.clear():
+            _let_go(job)
+
+
+def _let_go(job: _Job[Any]) -> None:
+    if job.source is not None:
+        job.source.let_go()

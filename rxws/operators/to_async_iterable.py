@@ -11,6 +11,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
 from rxws.rx.holds import MAX_WAITING, Holds, WaitingItems, current_source
+from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
 
@@ -27,7 +28,8 @@ def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     Subscribes when the iteration begins; ends when the source completes, raises what it fails with. A wait that is
     cancelled, by a timeout, say, ends nothing, and takes no item. `aclose()` disposes; letting go of the iterator does,
     soon. While an item waits, the socket that it came from is held, so a slow loop slows the peer: others who are
-    subscribed wait for it, too. One task may wait at a time, a second one gets a `RuntimeError`.
+    subscribed wait for it, too. Items may come from any thread. One task may wait at a time, a second one gets a
+    `RuntimeError`.
 
     Memory: one item that waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets
     that have left. Beyond, it raises `OverflowError`; if it was a socket's item that went over, that is told, on its
@@ -82,26 +84,25 @@ class _Iterator(AsyncGenerator[T, None]):
 
 
 class _Items(abc.ObserverBase[T]):
-    """The items that wait, and the sources that are held because of them."""
+    """The items that wait, and the sources that are held because of them. They may come from any thread."""
 
     def __init__(self) -> None:
         self._waiting: WaitingItems[T] = WaitingItems()
         self._holds = Holds()
         self._subscription = SingleAssignmentDisposable()
         self._news = asyncio.Event()
-        self._ended = False
+        self._ended = self._stopped = False
         self._failure: Exception | None = None
 
     def subscribe(self, source: Observable[T]) -> None:
-        """Begin."""
+        """Begin, in the event loop that runs."""
+        self._thread = LoopThread(asyncio.get_running_loop())
         self._subscription.disposable = source.subscribe(self)
 
     def stop(self) -> None:
         """Take nothing more, and forget what waits."""
-        self._subscription.dispose()
-        self._waiting.clear()
-        self._holds.release()
-        self.on_completed()
+        self._forget()
+        self._news.set()
 
     async def next(self) -> T:
         """Wait for the oldest item; raises what the source failed with, or `StopAsyncIteration`, after the last one."""
@@ -118,9 +119,11 @@ class _Items(abc.ObserverBase[T]):
 
     def on_next(self, value: T) -> None:
         """Keep an item, and hold the one that it came from."""
+        if self._ended:
+            return
         source = current_source.get()
         if self._waiting.put(value, source if self._holds.hold(source) else None):
-            self._news.set()
+            self._tell()
             return
         overflow = OverflowError(f"{MAX_WAITING} items wait for the loop: put buffered(n, overflow=...) before it")
         if source is None:
@@ -136,4 +139,23 @@ class _Items(abc.ObserverBase[T]):
     def on_completed(self) -> None:
         """End, after the items that wait."""
         self._ended = True
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake whoever waits for an item."""
+        if self._thread.loop.is_closed():
+            self._forget()
+        else:
+            self._thread.run_once(self._look)
+
+    def _look(self) -> None:
+        """Look what another thread has brought."""
+        if self._stopped:
+            self._forget()
         self._news.set()
+
+    def _forget(self) -> None:
+        self._stopped = self._ended = True
+        self._subscription.dispose()
+        self._waiting.clear()
+        self._holds.release()

@@ -7,11 +7,12 @@ it was in a group, since an event loop lets a group end no more than a task.
 
 from __future__ import annotations
 
-from asyncio import CancelledError, current_task
+from asyncio import CancelledError, all_tasks, current_task
 from collections.abc import Callable
 from typing import Any
 
 from rxws.errors import FATAL, members, raise_fatal
+from rxws.rx.loop_thread import running_loop
 
 Report = Callable[[Exception], object]
 
@@ -36,6 +37,17 @@ def cancelled(error: BaseException) -> bool:
     """Whether an error is that the present task was cancelled: not just something that it awaited."""
     task = current_task()
     return isinstance(error, CancelledError) and task is not None and task.cancelling() > 0
+
+
+def loop_ends() -> bool:
+    """Whether the event loop ends: all its tasks are being cancelled, the present one among them, or it runs no more.
+
+    So do `asyncio.run` and Ctrl-C. What a task makes of its cancellation then, a result or an error, is nobody's.
+    """
+    if running_loop() is None:
+        return True
+    task = current_task()
+    return task is not None and task.cancelling() > 0 and all(other.cancelling() for other in all_tasks())
 
 
 def described(value: object, how: Callable[[Any], str] = repr) -> str:

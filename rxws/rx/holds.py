@@ -2,6 +2,8 @@
 
 Dispatch is synchronous: what reaches an operator while a socket hands on a message came from that socket, whatever
 operators of RxPY's are in between. A task that is started meanwhile inherits it, as it inherits every `ContextVar`.
+
+Whoever is busy may work on another event loop, or thread, than the source: all calls here may come from any thread.
 """
 
 from __future__ import annotations
@@ -9,14 +11,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
+from threading import Lock
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error
 
+counting: Final = Lock()
+"""What is counted from several threads is counted under this."""
+
 
 class Holdable(Protocol):
-    """Who emits. It can be told to wait: as often held as released, it goes on."""
+    """Who emits. It can be told to wait: as often held as released, it goes on. Takes calls from any thread."""
 
     def hold(self) -> None:
         """Emit no more, as soon as possible."""
@@ -25,6 +31,33 @@ class Holdable(Protocol):
     def release(self) -> None:
         """End one hold."""
         ...
+
+
+class Held:
+    """Counts its holds, whoever has them. The first and the last one count at once; what follows, it does at home."""
+
+    __slots__ = ()
+    _held: int
+
+    def hold(self) -> None:
+        """Emit no more, once more."""
+        with counting:
+            self._held += 1
+            changed = self._held == 1
+        if changed:
+            self._follow_holds()
+
+    def release(self) -> None:
+        """End one hold; after the last one, go on."""
+        with counting:
+            self._held -= 1
+            changed = self._held == 0
+        if changed:
+            self._follow_holds()
+
+    def _follow_holds(self) -> None:
+        """See to it that what `_held` says is so, in the own event loop."""
+        raise NotImplementedError
 
 
 class Source(Holdable, Protocol):
@@ -109,8 +142,10 @@ def notify_from(source: Source | None, notify: Callable[..., object], *item: Any
     except BaseException as error:
         if source is None:
             raise
-        source.report(as_error(error, "a subscriber"))
-        raise_fatal(error)
+        try:
+            source.report(as_error(error, "a subscriber"))
+        finally:
+            raise_fatal(error)
     finally:
         current_source.reset(token)
 
@@ -121,17 +156,27 @@ class Holds:
     def __init__(self) -> None:
         self._held: set[Source] = set()
 
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
     def hold(self, source: Source | None) -> bool:
         """Hold a source, once; tell whether it was not held before, and is now."""
         if source is None or source in self._held:
             return False
-        self._held.add(source)
-        source.hold()
-        return True
+        source.hold()  # first: `release` in another thread must not come before it
+        with counting:
+            if source not in self._held:
+                self._held.add(source)
+                return True
+        source.release()
+        return False
 
     def release(self) -> None:
         """Release them all."""
-        held, self._held = self._held, set()
+        if not self._held:
+            return
+        with counting:
+            held, self._held = self._held, set()
         for source in held:
             source.release()
 
@@ -154,18 +199,21 @@ class WaitingItems(Generic[T]):
 
     def put(self, item: T, held: Source | None) -> bool:
         """Keep an item, and the source that is `held` because of it; tell whether there was room."""
-        if len(self._items) >= self._allowed:
-            self._allowed = MAX_WAITING + sum(source is not None and not source.gone for _, source in self._items)
+        with counting:
             if len(self._items) >= self._allowed:
-                return False
-        self._items.append((item, held))
+                self._allowed = MAX_WAITING + sum(source is not None and not source.gone for _, source in self._items)
+                if len(self._items) >= self._allowed:
+                    return False
+            self._items.append((item, held))
         return True
 
     def pop(self) -> T:
         """Take the oldest."""
-        return self._items.popleft()[0]
+        with counting:
+            return self._items.popleft()[0]
 
     def clear(self) -> list[T]:
         """Give up all of them."""
-        items, self._items = self._items, deque[tuple[T, Source | None]]()
+        with counting:
+            items, self._items = self._items, deque[tuple[T, Source | None]]()
         return [item for item, _ in items]

@@ -12,8 +12,6 @@ from functools import partial
 from math import inf
 from typing import Any, Final, TypeVar
 
-from rxws.rx.holds import current_source, socket_of
-
 MAX_HANDED_OVER: Final = 16_384
 """Calls from other threads that may wait for an event loop."""
 
@@ -56,8 +54,8 @@ class LoopThread:
     """Runs calls in the running event loop, in the order in which each other thread made them.
 
     A loop may run in one thread and then in another. Between two runs its own thread is as any other. Each call is made
-    in the context (`ContextVar`s) of its caller. So one that is made while a thread works on the item of a socket of
-    this event loop stays in that socket's name.
+    in the context (`ContextVar`s) of its caller. So one that is made while a thread works on the item of a socket stays
+    in that socket's name.
 
     Memory: of what is handed over `max_calls` wait, with messages that weigh `max_bytes`, or one that is heavier alone;
     and of what tells of those that were refused, as much again. `run` is for what each owner calls once.
@@ -148,9 +146,7 @@ class LoopThread:
 
     def _put(self, function: Callable[..., object], args: tuple[Any, ...], weight: int = 0, room: float = inf) -> bool:
         """Let a call wait, if there is room: so many times the limits."""
-        context, source = copy_context(), current_source.get()
-        if source is not None and getattr(socket_of(source), "thread", self).loop is not self.loop:
-            context.run(current_source.set, None)  # it can neither be held nor told from here
+        context = copy_context()
         with _lock:
             calls = self._calls = deque[Call]() if self._calls is None else self._calls
             if len(calls) >= self._max_calls * room:
@@ -218,3 +214,8 @@ def set_result(future: asyncio.Future[T], result: T) -> None:
     else:
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(give)
+
+
+def tell_loop(loop: asyncio.AbstractEventLoop, who: str, error: BaseException) -> None:
+    """Tell a loop's exception handler what a subscriber of `who` raised, which nobody else can be told."""
+    loop.call_exception_handler({"message": f"a subscriber of {who} raised", "exception": error})

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +18,10 @@ import rxws
 from rxws.core.lifecycle import Lifecycle, Streaming
 from rxws.options import check
 from rxws.rx.disposal import on_dispose
+from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.testing import serve
 from tests.streams import ended, turns, watch
+from tests.threads import in_a_thread
 
 VIRTUAL = True
 
@@ -412,3 +415,47 @@ def test_streaming_is_disposed_once() -> None:
         streaming.dispose()
     streaming.dispose()
     assert (log, streaming.is_disposed) == (["disposable", "socket", "watcher"], True)
+
+
+async def test_held_and_told_from_threads() -> None:
+    """Another thread may hold the socket, let it go, and report: what follows happens in the event loop."""
+    got, errors, threads = list[str](), list[Exception](), set[int]()
+
+    def handler(incoming: Any, errors: Any) -> Any:
+        errors.subscribe(note)
+        return incoming.subscribe(got.append)
+
+    def note(error: Exception) -> None:
+        errors.append(error)
+        threads.add(threading.get_ident())
+
+    socket, peer = serve(handler)
+    await turns()
+    life = socket._life
+    in_a_thread(life.hold)
+    assert life.held
+    await turns()
+    peer.send("a")
+    await turns()
+    assert (got, [kind for _, kind, _ in peer.log]) == ([], ["hold"])
+    in_a_thread(life.hold)
+    in_a_thread(life.release)
+    in_a_thread(life.release)
+    await turns()
+    assert (got, [kind for _, kind, _ in peer.log]) == (["a"], ["hold", "resume"])
+    error = LookupError()
+    in_a_thread(life.report, error)
+    await turns()
+    assert (errors, threads) == ([error], {threading.get_ident()})
+    peer.drop()
+    await ended(socket)
+
+
+async def test_threads_report_more_than_fits(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that another thread reports is logged at once if too many calls wait for the event loop."""
+    life = Lifecycle(check({}))
+    life.reports.errors.subscribe()
+    in_a_thread(lambda: [life.report(KeyError(number)) for number in range(MAX_HANDED_OVER + 1)])
+    assert [record.getMessage() for record in caplog.records] == [f"KeyError({MAX_HANDED_OVER}), which nobody observed"]
+    await turns()
+    life.abort()

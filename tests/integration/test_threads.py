@@ -6,12 +6,13 @@ import contextvars
 import socket as socketlib
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
+from reactivex import Observable
 from reactivex.subject import Subject
 
 import rxws
@@ -210,3 +211,89 @@ async def test_thread_ahead_in_bytes(eventually: Eventually) -> None:
         await eventually(lambda: not socket.stats.handed_over)
         stats = socket.stats
         assert stats.sent + stats.buffered + stats.dropped == 16_000
+
+
+Pipe = Callable[[Observable[str], Callable[[str], object]], Callable[[], object]]
+
+
+def mapped(source: Observable[str], note: Callable[[str], object]) -> Callable[[], object]:
+    return source.pipe(rxops.map_async(same)).subscribe(note).dispose
+
+
+def buffered(source: Observable[str], note: Callable[[str], object]) -> Callable[[], object]:
+    return source.pipe(rxops.buffered(2), rxops.map_async(same, max_concurrent=2)).subscribe(note).dispose
+
+
+def iterated(source: Observable[str], note: Callable[[str], object]) -> Callable[[], object]:
+    async def iterate() -> None:
+        async for message in rxops.to_async_iterable(source):
+            note(await same(message))
+
+    return asyncio.create_task(iterate()).cancel
+
+
+async def same(message: str) -> str:
+    await asyncio.sleep(0)
+    return message
+
+
+@asynccontextmanager
+async def on_another_loop(pipe: Pipe, source: Observable[str], note: Callable[[str], object]) -> AsyncIterator[None]:
+    """Work on another thread's event loop."""
+    ready, done = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        dispose = pipe(source, note)
+        await asyncio.sleep(0.01)
+        ready.set()
+        while not done.is_set():
+            await asyncio.sleep(0.01)
+        dispose()
+
+    working = asyncio.ensure_future(asyncio.to_thread(asyncio.run, work()))
+    await asyncio.to_thread(ready.wait)
+    try:
+        yield
+    finally:
+        done.set()
+        await working
+
+
+@pytest.mark.parametrize("before", ["nothing", "buffered"])
+@pytest.mark.parametrize("pipe", [mapped, buffered, iterated])
+async def test_work_on_another_loop(pipe: Pipe, before: str, eventually: Eventually) -> None:
+    """What another thread's event loop works on comes whole and in order, however much waits; its socket is held."""
+    room, got, told = Subject[str](), list[str](), list[Exception]()
+
+    @rxws.websocket
+    def handler(incoming: Any, errors: Any) -> None:
+        errors.subscribe(told.append)
+        source = incoming.pipe(rxops.buffered(1)) if before == "buffered" else incoming
+        source.subscribe(room.on_next)
+
+    number = 3000
+    async with serving(handler) as server, on_another_loop(pipe, room, got.append), raw(server.port) as peer:
+        for message in range(number):
+            peer.send(TEXT, b"%d" % message)
+        await eventually(lambda: len(got) + len(told) >= number)
+        assert (got, told) == ([*map(str, range(number))], [])
+
+
+async def test_error_on_another_loop(eventually: Eventually) -> None:
+    """What is raised on another loop over a socket's item is told in the socket's own, and holds it no longer."""
+    room, threads = Subject[str](), list[tuple[type[Exception], int]]()
+
+    @rxws.websocket
+    def handler(incoming: Any, errors: Any) -> None:
+        errors.subscribe(lambda error: threads.append((type(error), threading.get_ident())))
+        incoming.subscribe(room.on_next)
+
+    def refuse(message: str) -> None:
+        raise LookupError(message)
+
+    async with serving(handler) as server, on_another_loop(mapped, room, refuse), raw(server.port) as peer:
+        for _ in range(20):
+            peer.send(TEXT, b"x")
+        await eventually(lambda: len(threads) == 20)
+        assert set(threads) == {(LookupError, threading.get_ident())}
+        await eventually(lambda: server.hub is not None and not server.hub.stats.held)

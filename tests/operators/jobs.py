@@ -1,8 +1,11 @@
 import asyncio
 from typing import Any
 
+from reactivex import Observable
+from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
+from rxws.rx.holds import Held
 from rxws.testing import serve
 from tests.streams import ended, turns
 
@@ -53,3 +56,31 @@ async def come_and_go(room: Subject[str], number: int) -> list[Exception]:
         peer.drop()
         await ended(socket)
     return told
+
+
+class Heedless(Observable[Any]):
+    """A source that emits although it was disposed."""
+
+    def subscribe(self, on_next: Any = None, *notify: Any, scheduler: Any = None) -> Disposable:  # type: ignore[override]
+        self.on_next = on_next
+        return Disposable()
+
+
+class Owner(Held):
+    """A source that counts its holds, and its items in hand."""
+
+    gone = False
+
+    def __init__(self) -> None:
+        self._held = self.in_hand = 0
+        self.reported: list[Exception] = []
+        self.report = self.reported.append
+
+    def _follow_holds(self) -> None:
+        pass
+
+    def take_in_hand(self) -> None:
+        self.in_hand += 1
+
+    def let_go(self) -> None:
+        self.in_hand -= 1

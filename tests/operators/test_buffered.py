@@ -1,3 +1,7 @@
+import asyncio
+import threading
+import time
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -7,9 +11,11 @@ from reactivex.subject import Subject
 import rxws
 from rxws import operators as rxops
 from rxws.errors import FeedbackLoop
+from rxws.rx.holds import current_source
 from rxws.testing import serve
 from tests.operators.jobs import Jobs, finish
 from tests.streams import ended, turns, watch
+from tests.threads import in_a_thread
 
 
 def busy_with(jobs: Jobs, source: Any, limit: int, **options: Any) -> list[Any]:
@@ -148,3 +154,175 @@ async def test_buffer_that_feeds_itself_fails(limit: int) -> None:
     source.on_next(0)
     assert log[:-1] == [("r", number) for number in range(max(limit, 1000) + 1)]
     assert (log[-1][0], type(log[-1][1])) == ("r#", FeedbackLoop)
+
+
+async def test_subscriber_that_raises_once() -> None:
+    """What a subscriber raises over one item keeps no other item, and no completion."""
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    source, log, busy = Subject[int](), list[Any](), list[Any]()
+
+    def note(item: int) -> None:
+        log.append(item)
+        if item == 1:
+            busy.append(current_source.get())
+            busy[0].hold()
+        if item == 2:
+            raise LookupError
+
+    source.pipe(rxops.buffered(10)).subscribe(note, on_completed=lambda: log.append("|"))
+    for item in (1, 2, 3, 4):
+        source.on_next(item)
+    source.on_completed()
+    assert log == [1]
+    busy[0].release()
+    assert log == [1, 2, 3, 4, "|"]
+    assert [(context["message"], type(context["exception"])) for context in told] == [
+        ("a subscriber of buffered raised", LookupError)
+    ]
+
+
+THREADED: list[tuple[Any, list[int], list[int]]] = [
+    ("drop_oldest", [98, 99], list(range(98))),
+    ("drop_newest", [0, 1], list(range(2, 100))),
+]
+
+
+@pytest.mark.parametrize(("overflow", "passed", "lost"), THREADED)
+async def test_bound_and_policy_hold_for_threads(overflow: Any, passed: list[int], lost: list[int]) -> None:
+    """What a thread brings meets the bound and the policy while the event loop is busy; the loop emits it."""
+    jobs, source, dropped, threads = Jobs(), Subject[int](), list[int](), set[int]()
+    buffer = rxops.buffered(2, overflow=overflow, dropped=dropped.append)
+    note = ops.do_action(lambda _: threads.add(threading.get_ident()))
+    log = watch(r=source.pipe(buffer, note, rxops.map_async(jobs)))
+    in_a_thread(lambda: [*map(source.on_next, range(100)), source.on_completed()])
+    assert (dropped, jobs.started) == (lost, [])
+    await turns()
+    await finish(jobs)
+    assert log == [*(("r", f"{item}!") for item in passed), "r|"]
+    assert threads == {threading.get_ident()}
+
+
+async def test_thread_overflows() -> None:
+    """A thread that brings more than fits fails the result, behind what came before; what follows is ignored."""
+    source = Subject[int]()
+    log = watch(r=source.pipe(rxops.buffered(2)))
+    in_a_thread(lambda: [*map(source.on_next, range(4))])
+    await turns()
+    assert log[:-1] == [("r", 0), ("r", 1)]
+    assert (log[-1][0], type(log[-1][1])) == ("r#", OverflowError)
+    assert not source.observers
+
+
+async def test_threads_do_not_keep_the_loop() -> None:
+    """What threads bring while an item is emitted follows in the next turn, and is not what feeds itself."""
+    source, log = Subject[int](), list[int]()
+
+    def note(item: int) -> None:
+        log.append(item)
+        in_a_thread(source.on_next, item + 1)
+
+    subscription = source.pipe(rxops.buffered(5)).subscribe(note)
+    source.on_next(0)
+    assert log == [0]
+    await turns(2000)
+    assert len(log) > 1000
+    subscription.dispose()
+    source.on_next(-1)
+    await turns()
+    assert -1 not in log
+
+
+async def test_thread_fills_it() -> None:
+    """A socket whose items threads bring is held when the buffer is full, until there is room."""
+    jobs, room = Jobs(), Subject[str]()
+    room.pipe(rxops.buffered(1), rxops.map_async(jobs)).subscribe()
+    socket, peer = serve(lambda incoming: incoming.subscribe(lambda message: in_a_thread(room.on_next, message)))
+    for message in "abc":
+        peer.send(message)
+        await turns()
+    assert (jobs.started, socket.stats.received, socket._life.held) == (["a"], 2, True)
+    await finish(jobs)
+    assert (jobs.started, socket._life.held) == (["a", "b", "c"], False)
+    peer.drop()
+    await ended(socket)
+
+
+def test_without_an_event_loop() -> None:
+    """Where there is no event loop, threads take turns in emitting: one item at a time, all of them."""
+    source, log, busy = Subject[int](), list[int](), Lock()
+
+    def note(item: int) -> None:
+        assert busy.acquire(blocking=False), "two at a time"
+        time.sleep(0.0001)
+        log.append(item)
+        busy.release()
+
+    done: list[str] = []
+    source.pipe(rxops.buffered(1000)).subscribe(note, on_completed=lambda: done.append("|"))
+    threads = [threading.Thread(target=lambda: [*map(source.on_next, range(50))]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    source.on_completed()
+    assert (sorted(log), done) == (sorted([*range(50)] * 4), ["|"])
+
+
+def test_all_that_is_raised_without_a_loop() -> None:
+    """Where there is no event loop, the emitter gets what subscribers raise, also over what it did not emit."""
+    source = Subject[int]()
+
+    def note(item: int) -> None:
+        if item < 3:
+            source.on_next(item + 1)
+        raise LookupError(item)
+
+    source.pipe(rxops.buffered(5)).subscribe(note, lambda error: None)
+    with pytest.raises(BaseExceptionGroup) as raised:
+        source.on_next(1)
+    assert [error.args for error in raised.value.exceptions] == [(1,), (2,), (3,)]
+    source.on_error(ValueError())
+
+
+def test_its_loop_is_closed() -> None:
+    """Items for a loop that is closed go nowhere, and keep nothing: the sources are let go."""
+    source, log = Subject[int](), list[int]()
+
+    async def leave() -> None:
+        source.pipe(rxops.buffered(5)).subscribe(log.append)
+
+    asyncio.run(leave())
+    source.on_next(1)
+    assert (log, source.observers) == ([], [])
+
+
+async def test_subscriber_ends_the_program() -> None:
+    """What ends the program is raised on, and nobody else is kept from emitting."""
+    source, log = Subject[int](), list[int]()
+
+    def note(item: int) -> None:
+        log.append(item)
+        if item == 1:
+            raise KeyboardInterrupt
+
+    source.pipe(rxops.buffered(5)).subscribe(note)
+    with pytest.raises(KeyboardInterrupt):
+        source.on_next(1)
+    source.on_next(2)
+    assert log == [1, 2]
+
+
+async def test_completed_within_an_emission() -> None:
+    """A source that completes while its item is emitted completes the result behind what waits."""
+    source, log = Subject[int](), list[Any]()
+
+    def note(item: int) -> None:
+        log.append(item)
+        if item == 1:
+            source.on_next(2)
+            source.on_completed()
+
+    source.pipe(rxops.buffered(5)).subscribe(note, on_completed=lambda: log.append("|"))
+    source.on_next(1)
+    assert log == [1, 2, "|"]

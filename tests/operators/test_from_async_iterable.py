@@ -1,14 +1,19 @@
 import asyncio
+import itertools
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from reactivex import operators as ops
 
 import rxws
 from rxws import operators as rxops
+from rxws.rx.holds import current_source
 from rxws.testing import serve
 from tests.operators.jobs import Jobs, finish
 from tests.streams import ended, turns, watch
+from tests.threads import in_a_thread
 
 
 async def count(log: list[Any], limit: int = 3, error: Exception | None = None) -> AsyncIterator[int]:
@@ -169,3 +174,73 @@ async def test_error_over_inner_items_is_the_socket_s() -> None:
     assert [type(error) for error in seen] == [ZeroDivisionError, LookupError]
     peer.close(rxws.Close())
     await ended(socket)
+
+
+async def test_disposed_in_a_thread() -> None:
+    """A thread may dispose: the task is cancelled, and the generator closed, in the event loop."""
+    closed: list[int] = []
+
+    async def count() -> AsyncIterator[int]:
+        try:
+            for number in itertools.count():
+                yield number
+                await asyncio.sleep(0)
+        finally:
+            closed.append(threading.get_ident())
+
+    log: list[int] = []
+    subscription = rxops.from_async_iterable(count()).subscribe(log.append)
+    await turns()
+    await asyncio.to_thread(subscription.dispose)
+    await turns()
+    before = len(log)
+    await turns()
+    assert (closed, len(log)) == ([threading.get_ident()], before)
+
+
+async def test_held_from_a_thread() -> None:
+    """A thread may hold it, and with it its socket, and let both go on."""
+    sources: list[Any] = []
+
+    async def letters(message: str) -> AsyncIterator[str]:
+        for letter in message:
+            yield letter
+            await turns(5)
+
+    def handler(incoming: Any) -> Any:
+        parts = ops.flat_map(lambda message: rxops.from_async_iterable(letters(message)))
+        return incoming.pipe(parts, ops.do_action(lambda _: sources.append(current_source.get())))
+
+    socket, peer = serve(handler)
+    peer.send("abc")
+    await turns(2)
+    in_a_thread(sources[0].hold)
+    await turns()
+    before = list(peer.sent)
+    assert (len(before) < 3, socket._life.held) == (True, True)
+    in_a_thread(sources[0].release)
+    await turns(40)
+    assert (peer.sent, socket._life.held) == (["a", "b", "c"], False)
+    peer.drop()
+    await ended(socket)
+
+
+@pytest.mark.parametrize("way", ["error", "end"])
+def test_the_end_of_the_loop(way: str) -> None:
+    """When the event loop ends, an iterable ends in silence, whatever it makes of that."""
+    log: list[Any] = []
+
+    async def stubborn() -> AsyncIterator[int]:
+        yield 1
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if way == "error":
+                raise LookupError from None
+
+    async def main() -> None:
+        rxops.from_async_iterable(stubborn()).subscribe(log.append, log.append)
+        await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert log == [1]

@@ -1,8 +1,10 @@
 import asyncio
 import contextvars
 import gc
-import sys
+import itertools
 import threading
+import weakref
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,10 +14,11 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
-from rxws.rx.loop_thread import LoopThread
+from rxws.rx.holds import notify_from
 from rxws.testing import serve
-from tests.operators.jobs import Jobs, come_and_go
-from tests.streams import ended, turns, watch
+from tests.operators.jobs import Heedless, Jobs, Owner, come_and_go
+from tests.streams import ended, raising, turns, watch
+from tests.threads import in_a_thread, preempted
 
 
 async def test_one_at_a_time_in_order() -> None:
@@ -413,17 +416,19 @@ async def test_disposing_forgets_other_threads_items() -> None:
     assert jobs.started == []
 
 
-async def test_what_other_threads_bring_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_other_threads_bring_is_bounded_too() -> None:
     """What other threads bring beyond 1,024 items fails it, once, however many more they bring."""
-    made: list[LoopThread] = []
-    make = lambda *args, **options: made.append(LoopThread(*args, **options)) or made[-1]  # noqa: E731
-    monkeypatch.setattr(sys.modules["rxws.operators.map_async"], "LoopThread", make)
-    source = Subject[int]()
+    source, brought = Subject[Jobs](), list[weakref.ref[Jobs]]()
     log = watch(r=source.pipe(rxops.map_async(Jobs())))
-    caller = threading.Thread(target=lambda: [source.on_next(number) for number in range(5000)])
-    caller.start()
-    caller.join()
-    assert len(made[0]._calls or ()) == 1024 + 1
+
+    def bring() -> None:
+        for _ in range(5000):
+            item = Jobs()
+            brought.append(weakref.ref(item))
+            source.on_next(item)
+
+    in_a_thread(bring)
+    assert sum(item() is not None for item in brought) == 1024
     await turns()
     assert [type(entry[1]) for entry in log] == [OverflowError]
 
@@ -448,3 +453,163 @@ async def test_tasks_may_be_eager() -> None:
     finally:
         loop.set_task_factory(None)
     assert log == [("r", number) for number in range(1000)]
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_subscriber_that_raises_once(ordered: bool) -> None:
+    """What a subscriber raises over one item keeps no other item, and no completion."""
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    jobs, source, log = Jobs(), Subject[int](), list[Any]()
+
+    def note(result: str) -> None:
+        log.append(result)
+        if result == "1!":
+            raise LookupError
+
+    work = rxops.map_async(jobs, max_concurrent=3, ordered=ordered)
+    source.pipe(work).subscribe(note, on_completed=lambda: log.append("|"))
+    for item in (1, 2, 3, 4):
+        source.on_next(item)
+    source.on_completed()
+    await turns()
+    for item in (3, 2, 1) if ordered else (1, 2, 3):
+        await jobs.end(item)
+    await jobs.end(4)
+    assert log == ["1!", "2!", "3!", "4!", "|"]
+    assert [(context["message"], type(context["exception"])) for context in told] == [
+        ("a subscriber of map_async raised", LookupError)
+    ]
+
+
+def test_subscriber_ends_the_program() -> None:
+    """Ctrl-C within a subscriber ends the program, whosever item it works on."""
+
+    async def same(item: str) -> str:
+        return item
+
+    async def main() -> None:
+        source = Subject[str]()
+        source.pipe(rxops.map_async(same)).subscribe(raising(KeyboardInterrupt()))
+        source.on_next("a")
+        await asyncio.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    gc.collect()  # of the task, whose exception nobody retrieves
+
+
+@pytest.mark.parametrize("skips", [True, False])
+@pytest.mark.parametrize("way", ["cancelled", "result", "error"])
+def test_the_end_of_the_loop(way: str, skips: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """When the event loop ends, what works ends in silence, whatever it makes of that; nothing more begins."""
+    started, log = list[int](), list[Any]()
+
+    async def work(item: int) -> int:
+        started.append(item)
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            if way == "error":
+                raise LookupError from None
+            if way == "cancelled":
+                raise
+        return item
+
+    async def main() -> None:
+        source, errors = Subject[int](), Subject[Exception]()
+        errors.subscribe(log.append)
+        skip = [rxops.skip_errors(into=errors)] if skips else []
+        source.pipe(rxops.map_async(work, max_concurrent=2), *skip).subscribe(log.append, log.append)
+        for number in range(5):
+            source.on_next(number)
+        await asyncio.sleep(0)
+
+    with caplog.at_level("DEBUG", "asyncio"):
+        asyncio.run(main())
+        gc.collect()
+    assert (started, log) == ([0, 1], [])
+    own = ["unhandled exception during asyncio.run() shutdown"] * 2 if way == "error" else []
+    assert [record.getMessage().partition("\n")[0] for record in caplog.records if record.levelname == "ERROR"] == own
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_coroutine_that_its_loop_left(goes_on: bool) -> None:
+    """What a loop leaves that is closed with tasks on it ends in silence, and is let go; so is what comes later."""
+    source, log, finished = Subject[int](), list[Any](), list[int]()
+
+    async def work(item: int) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            finished.append(item)
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda _, context: None)  # that a task was pending
+    loop.call_soon(source.pipe(rxops.map_async(work)).subscribe, log.append, log.append)
+    loop.call_soon(source.on_next, 1)
+    loop.call_later(0.01, loop.stop)
+    loop.run_forever()
+    loop.close()
+    if goes_on:
+        owner = Owner()
+        notify_from(owner, source.on_next, 2)
+        assert (source.observers, owner._held, owner.in_hand) == ([], 0, 0)
+    del source
+    gc.collect()
+    assert (finished, log) == ([1], [])
+
+
+@pytest.mark.parametrize("operator", ["map_async", "buffered", "to_async_iterable"])
+async def test_disposed_while_a_thread_brings(operator: str) -> None:
+    """Whenever one disposes while a thread brings an item, nothing stays held or in hand."""
+    for line in itertools.count(1):
+        source, owner = Subject[str](), Owner()
+        if operator == "to_async_iterable":
+            iterator = rxops.to_async_iterable(source)
+            waiting = asyncio.ensure_future(anext(iterator, None))
+            await turns(1)
+            dispose: Any = iterator._items.stop  # type: ignore[attr-defined]
+        else:
+            work = rxops.map_async(Jobs()) if operator == "map_async" else rxops.buffered(1)
+            dispose, waiting = source.pipe(work).subscribe().dispose, None
+        came = preempted(partial(notify_from, owner, source.on_next, "a"), dispose, line)
+        await turns(3)
+        assert (owner._held, owner.in_hand, source.observers) == (0, 0, []), f"line {line}"
+        if waiting is not None:
+            await waiting
+        if not came:
+            break
+
+
+@pytest.mark.parametrize("operator", [lambda: rxops.map_async(Jobs()), lambda: rxops.buffered(1)])
+async def test_source_that_heeds_no_disposal(operator: Any) -> None:
+    """What a source emits after it was disposed, and an error that a thread has sent before, are ignored."""
+    source, failing, log = Heedless(), Subject[int](), list[Any]()
+    subscriptions = [each.pipe(operator()).subscribe(log.append, log.append) for each in (source, failing)]
+    in_a_thread(failing.on_error, LookupError())
+    for subscription in subscriptions:
+        subscription.dispose()
+    owner = Owner()
+    notify_from(owner, source.on_next, "a")
+    await turns()
+    assert (log, owner._held, owner.in_hand) == ([], 0, 0)
+
+
+async def test_threads_hold_their_sources() -> None:
+    """A socket whose items threads bring is held while there is no slot for them, and no longer."""
+    jobs, room = Jobs(), Subject[str]()
+    subscription = room.pipe(rxops.map_async(jobs)).subscribe()
+    socket, peer = serve(lambda incoming: incoming.subscribe(lambda message: in_a_thread(room.on_next, message)))
+    for message in "ab":
+        peer.send(message)
+        await turns()
+    assert (jobs.started, socket.stats.received, socket._life.held) == (["a"], 1, True)
+    await jobs.end("a")
+    assert (jobs.started, socket.stats.received, socket._life.held) == (["a", "b"], 2, True)
+    in_a_thread(room.on_next, "c")
+    subscription.dispose()
+    await turns()
+    assert (jobs.cancelled, jobs.started, socket._life.held) == (["b"], ["a", "b"], False)
+    peer.drop()
+    await ended(socket)

@@ -1,15 +1,18 @@
 import asyncio
+import time
 from typing import Any
 
 import pytest
 import reactivex
+from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
 from rxws.testing import MemoryDialer, connect, serve
 from tests.operators.jobs import come_and_go
-from tests.streams import ended, turns
+from tests.streams import ended, raising, turns
+from tests.threads import in_a_thread
 
 
 async def test_slow_loop_holds_the_socket() -> None:
@@ -117,4 +120,57 @@ def test_iterable_that_is_never_asked() -> None:
     source = Subject[str]()
     items: Any = rxops.to_async_iterable(source)
     del items
+    assert source.observers == []
+
+
+async def test_items_of_threads_wake_the_loop() -> None:
+    """RxPY's timers run on threads; what they bring, and their end, wakes the loop that waits."""
+    began = time.monotonic()
+    assert [item async for item in rxops.to_async_iterable(reactivex.timer(0.05, 0.05).pipe(ops.take(2)))] == [0, 1]
+    with pytest.raises(LookupError):
+        await anext(rxops.to_async_iterable(reactivex.timer(0.05).pipe(ops.map(raising(LookupError())))))
+    assert time.monotonic() - began < 2
+
+
+async def test_threads_overflow() -> None:
+    """What threads bring is bounded: what came before it is there, then the error; what comes later is ignored."""
+    source = Subject[int]()
+    iterator = rxops.to_async_iterable(source)
+    waiting = asyncio.ensure_future(anext(iterator))
+    await turns()
+    in_a_thread(lambda: [*map(source.on_next, range(1030))])
+    assert [await waiting, *[await anext(iterator) for _ in range(1023)]] == [*range(1024)]
+    with pytest.raises(OverflowError):
+        await anext(iterator)
+
+
+async def test_thread_comes_too_late() -> None:
+    """What a thread brings while the loop is left is forgotten, and holds nobody."""
+    room = Subject[str]()
+    iterator = rxops.to_async_iterable(room)
+    waiting = asyncio.ensure_future(anext(iterator))
+    socket, peer = serve(lambda incoming: incoming.subscribe(lambda message: in_a_thread(room.on_next, message)))
+    await turns()
+    peer.send("a")
+    waiting.cancel()
+    await iterator.aclose()
+    await turns()
+    assert (socket.stats.received, socket._life.held, room.observers) == (1, False, [])
+    peer.drop()
+    await ended(socket)
+
+
+def test_its_loop_is_closed() -> None:
+    """Items for a loop that is closed go nowhere, and keep nothing: the sources are let go."""
+    source = Subject[int]()
+
+    async def leave() -> None:
+        waiting = asyncio.ensure_future(anext(iterators[0]))
+        await asyncio.sleep(0)
+        assert source.observers
+        waiting.cancel()
+
+    iterators = [rxops.to_async_iterable(source)]
+    asyncio.run(leave())
+    source.on_next(1)
     assert source.observers == []

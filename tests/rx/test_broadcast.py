@@ -11,7 +11,8 @@ from reactivex.subject import Subject
 
 from rxws.errors import FeedbackLoop
 from rxws.rx.broadcast import Hot, Outcome, Replaying
-from tests.streams import preempted, watch
+from tests.streams import watch
+from tests.threads import preempted
 
 
 def test_observer_raises() -> None:
@@ -340,3 +341,13 @@ async def test_await_on_another_loop() -> None:
     await asyncio.to_thread(ready.wait)
     outcome.settle(1)
     assert (await waiting, await outcome) == (1, 1)
+
+
+def test_replayed_before_it_was_emitted() -> None:
+    """A value that was kept, and is emitted only then, comes once: who subscribes in another thread may see that."""
+    stream, log = Replaying[str](5, print), list[str]()
+    stream.emit("a")
+    stream.subscribe(log.append)
+    stream._broadcast.emit((1, "a"))
+    stream.emit("b")
+    assert log == ["a", "b"]

@@ -1,10 +1,13 @@
+import itertools
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from rxws.rx.holds import MAX_WAITING, WaitingItems, current_source, notify_from
+from rxws.rx.holds import MAX_WAITING, Held, Holds, WaitingItems, current_source, notify_from
 from tests.streams import raising
+from tests.threads import preempted
 
 
 def source() -> Any:
@@ -76,3 +79,40 @@ def test_notify_from() -> None:
         notify_from(source, raising(KeyboardInterrupt()))
     assert (len(source.reported), current_source.get()) == (2, before)
     current_source.reset(token)
+
+
+class Counting(Held):
+    """One that says what its holds make of it."""
+
+    def __init__(self) -> None:
+        self._held = 0
+        self.log: list[bool] = []
+
+    def _follow_holds(self) -> None:
+        self.log.append(self._held > 0)
+
+
+def test_held_until_all_let_go() -> None:
+    held = Counting()
+    held.hold()
+    held.hold()
+    held.release()
+    held.release()
+    assert held.log == [True, False]
+    with pytest.raises(NotImplementedError):
+        Held._follow_holds(held)
+
+
+def test_holds_of_two_threads() -> None:
+    """One holds a source once, also when two threads hold it together, or one lets it go meanwhile."""
+    for line in itertools.count(1):
+        for act in ("hold", "release"):
+            holds, source = Holds(), Counting()
+            hold = partial(holds.hold, source)
+            came = preempted(hold, hold if act == "hold" else holds.release, line)
+            assert source._held == bool(holds), f"line {line}, {act}"
+            assert source._held <= 1
+            holds.release()
+            assert source._held == 0
+        if not came:
+            break

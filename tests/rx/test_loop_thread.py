@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rxws.rx.loop_thread import LoopThread
+from rxws.rx.loop_thread import LoopThread, set_result
 from tests.streams import turns
 from tests.threads import in_a_thread
 
@@ -261,3 +261,17 @@ async def test_each_call_keeps_its_context() -> None:
     await turns()
     assert seen == [("alice", "alice"), ("bob", "bob"), ("carol", "carol")]
     assert user.get() == "nobody"
+
+
+async def test_results_on_a_closed_loop() -> None:
+    """A future gets its result in its own loop; that of a closed loop, or one that is done, is left alone."""
+    future = asyncio.get_running_loop().create_future()
+    in_a_thread(set_result, future, 1)
+    assert await future == 1
+    set_result(future, 2)
+    assert await future == 1
+    loop = asyncio.new_event_loop()
+    left = loop.create_future()
+    loop.close()
+    set_result(left, 1)
+    assert not left.done()

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from reactivex import abc
 
-from rxws.rx.holds import Downstream, Holds, Source, current_source, notify_from
+from rxws.rx.holds import Downstream, Held, Holds, Source, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
 HIGH: Final = 1024
@@ -28,7 +28,7 @@ NOTIFICATIONS_A_TURN: Final = 256
 NotificationKind = Literal["next", "error", "completed"]
 
 
-class Crossing(Downstream, abc.ObserverBase[Any]):
+class Crossing(Held, Downstream, abc.ObserverBase[Any]):
     """Takes notifications in the thread of their source, and gives them to an observer on another event loop.
 
     Above 1,024 items under way their socket is held, so that its peer slows down. If the other loop then makes no
@@ -166,17 +166,13 @@ class Crossing(Downstream, abc.ObserverBase[Any]):
 
     # The source of what it hands on
 
-    def hold(self) -> None:
-        """Hand on no more; what waits then holds the source."""
-        self._held += 1
-
-    def release(self) -> None:
-        """End one hold."""
-        self._held -= 1
-        with self._changing:
-            coming, self._coming = self._coming, True
-        if not coming:
-            self._here.call_soon(self._hand_on)
+    def _follow_holds(self) -> None:
+        """Hand on no more while it is held: what waits then holds the source."""
+        if not self._held:
+            with self._changing:
+                coming, self._coming = self._coming, True
+            if not coming:
+                self._here.call_soon_threadsafe(self._hand_on)
 
     def take_in_hand(self) -> None:
         """Do nothing: what a notebook works on does not keep the socket's end waiting."""

@@ -18,7 +18,7 @@ from rxws.jupyter.connection.crossing import Crossing
 from rxws.jupyter.connection.names import Lease
 from rxws.rx.broadcast import Broadcast, HotObservable
 from rxws.rx.foreign import call
-from rxws.rx.holds import Downstream, Source, current_source, notify_from
+from rxws.rx.holds import Downstream, Held, Source, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import when_subscribed
 
@@ -112,7 +112,7 @@ class IncomingRelay(HotObservable[T]):
         return self._bridge.subscribe_there(observer)
 
 
-class Bridge(Downstream):
+class Bridge(Held, Downstream):
     """The owner of the readers here: what comes crosses while it is not held."""
 
     gone = False
@@ -126,7 +126,8 @@ class Bridge(Downstream):
         self._here: LoopThread | None = None
         self._crossing: Crossing | None = None
         self._upstream: abc.DisposableBase = Disposable()
-        self._holds = 1  # until somebody reads
+        self._held = 1  # until somebody reads
+        self._crosses = False
 
     @property
     def thread(self) -> LoopThread:
@@ -139,23 +140,23 @@ class Bridge(Downstream):
         """Take what a reader has raised."""
         self._raised(error)
 
-    def hold(self) -> None:
-        """Let nothing cross any more."""
-        self._holds += 1
-        if self._holds == 1 and self._crossing is not None:
-            self._crossing.hold()
-            self._upstream.dispose()
+    def _follow_holds(self) -> None:
+        self.thread.run(self._cross_or_wait)
 
-    def release(self) -> None:
-        """End one hold; after the last one, let what comes cross, behind what is under way."""
-        self._holds -= 1
-        if self._holds:
+    def _cross_or_wait(self) -> None:
+        """Let nothing cross while it is held; then what comes, behind what is under way."""
+        if self._crosses is not bool(self._held):
             return
+        self._crosses = not self._held
         if self._crossing is None:
             everyone = Observer(self.readers.emit, self.readers.end, self.readers.end)
             self._crossing = Crossing(everyone, self._home, self.thread.loop, _say(self._raised))
-        else:
+        elif self._crosses:
             self._crossing.release()
+        else:
+            self._crossing.hold()
+            self._upstream.dispose()
+            return
         self._upstream = subscribe_there(self._source, self._home, self._crossing)
 
     def subscribe_there(self, observer: abc.ObserverBase[Any]) -> abc.DisposableBase:
@@ -166,7 +167,7 @@ class Bridge(Downstream):
         if self.readers.kept is not NOT_KEPT:
             yield self.readers.take()
         if self._crossing is not None:
-            yield from self._crossing.drain() if self._holds else self._crossing.waiting()
+            yield from self._crossing.drain() if self._held else self._crossing.waiting()
 
 
 def subscribe_there(
