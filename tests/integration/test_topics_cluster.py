@@ -15,6 +15,7 @@ from rxws.topics.engines.nats import reading, stream
 from rxws.topics.engines.nats.stream import Batch, Stream
 from tests.integration.cluster import Cluster
 from tests.topics.engines.contract import LIMIT, Contract, values
+from tests.topics.presence.contract import PresenceContract
 
 Eventually = Callable[..., Any]
 Open = Callable[..., Topics[Any]]
@@ -49,6 +50,10 @@ def topics(open_topics: Open) -> Topics[Any]:
 
 class TestContract(Contract):
     """What every engine promises, with replicas of which any answers."""
+
+
+class TestPresence(PresenceContract):
+    """The same for presence, whose stream has three replicas too."""
 
 
 async def test_lagging_replica_makes_no_silent_hole(

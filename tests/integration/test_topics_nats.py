@@ -15,6 +15,7 @@ import rxws
 from rxws.testing import serve
 from rxws.topics import Topics
 from rxws.topics.engines.nats import follower, link
+from rxws.topics.engines.nats.stream import Stream
 from rxws.topics.history import Seam
 from tests.integration.broker import Broker
 from tests.topics.engines.contract import LIMIT, Contract, positions, publish, ready, values
@@ -228,7 +229,31 @@ async def test_last_messages_are_found_by_a_few_requests(
         log = values(topics[name].history(last=last))
         await eventually(lambda log=log: log[-1:] == [999])
         assert log == [*range(1000)][-last:]
-        assert len(asked) <= 16
+        assert len(asked) <= 10
+
+
+@pytest.mark.parametrize("more", [0, 200, 300, 3000])
+async def test_last_messages_are_followed_by_all_others(
+    open_topics: Callable[..., Topics[Any]], eventually: Eventually, monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    """What is published while the last messages are looked for follows them, however much it is."""
+    topics = open_topics(max_messages=10_000, max_buffered=10**9)
+    errors = values(topics.errors)
+    publish(topics["a"], range(100))
+    await topics.confirmed()
+    last = Stream.last
+
+    async def slowly(self: Any, pattern: str) -> int:
+        number = await last(self, pattern)
+        publish(topics["a"], range(100, 100 + more))
+        await topics.confirmed()
+        return number
+
+    monkeypatch.setattr(Stream, "last", slowly)
+    log = values(topics["a"].messages.history(last=3))
+    await eventually(lambda: log[-1:] == [99 + more])
+    assert log == [*range(97, 100 + more)]
+    assert errors == []
 
 
 async def test_lowered_limit_is_a_gap(

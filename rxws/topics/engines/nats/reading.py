@@ -25,12 +25,10 @@ class Reading:
         self._since = start.position if isinstance(start, Since) else None
         """The position to read on from, that of the last message that was read in the end."""
         self._last = start.count if isinstance(start, Last) else None
-        """How many messages there should be, until the first have been read."""
+        """How many messages there should be, until some have been read."""
         self._number = 0
         self._target: int | None = None
         """The number of the last message that the leader had; `None` where one server answers for all."""
-        self._skipped = 0
-        """Messages before those that were asked for which are still to come."""
         self._lag = LAG
 
     async def step(self, stream: Stream) -> float | None:
@@ -39,7 +37,10 @@ class Reading:
             await self._begin(stream)
         elif self._lag > LAG:  # what the leader had is not kept any more, perhaps
             self._target = min(self._target or 0, await stream.last(self._pattern))
-        batch = await stream.after(self._pattern, self._number)
+        if self._last is None:
+            batch = await stream.after(self._pattern, self._number)
+        else:
+            batch = await stream.last_ones(self._pattern, self._last, self._target or 0)
         is_behind = self._target is not None and not batch.pending and batch.number < self._target
         if is_behind and self._lag < PATIENCE and (self._last is not None or not batch.records):
             self._lag *= 2
@@ -61,12 +62,7 @@ class Reading:
         """Ask the leader what there is to read."""
         is_asked = stream.has_replicas or self._last is not None
         self._target = await stream.last(self._pattern) if is_asked else None
-        if self._since is not None:
-            self._number = self._since.number
-        elif self._last is not None:
-            self._number = await stream.before_last(self._pattern, self._last, self._target or 0)
-        else:
-            self._number = 0
+        self._number = 0 if self._since is None else self._since.number
         self._lag = LAG
         self._stream = stream
 
@@ -77,12 +73,8 @@ class Reading:
         return await stream.gap(self._pattern, since)
 
     def _take(self, stream: Stream, batch: Batch) -> None:
-        if self._last is not None:
-            self._skipped = max(0, len(batch.records) + batch.pending - self._last)
-            self._last = None
-        records = batch.records[self._skipped :]
-        self._skipped -= len(batch.records) - len(records)
-        self._reader.batch(records)
+        self._last = None
+        self._reader.batch(batch.records)
         if batch.number > self._number:
             self._number = batch.number
             self._since = Position(stream.epoch, batch.number)

@@ -146,22 +146,21 @@ class Stream:
             raise TopicsError(f"NATS gives nothing of what the stream {self.name!r} keeps after {number}: {headers}")
         return Batch(records, pending, last)
 
-    async def before_last(self, pattern: str, count: int, last: int) -> int:
-        """Find a number after which there are so many messages, or up to 256 more; 0 if there are not so many."""
-        if count == 1:
-            return max(last - 1, 0)
+    async def last_ones(self, pattern: str, count: int, last: int) -> Batch:
+        """Read the last so many messages up to a number, and those behind it; with more than 256, the first of them."""
         many, few, number = -1, last, max(last - count, 0)
-        while many + 1 < few:
-            batch = await self.after(pattern, number, 1)
+        while True:
+            batch = await self.after(pattern, number)
             found = len(batch.records) + batch.pending
+            if batch.number >= last:
+                found = sum(record.position.number <= last for record in batch.records)
             if found > count + READ_BATCH:
                 many = number
-            elif found >= count or number == 0:
-                return number
-            else:
+            elif found < count:
                 few = number
+            if count <= found <= count + READ_BATCH or number == 0 > many or many + 1 >= few:
+                return batch._replace(records=batch.records[max(found - count, 0) :])
             number = max(last - 8 * (last - number), 0) if many < 0 else (many + few) // 2
-        return max(many, 0)
 
     async def gap(self, pattern: str, since: Position) -> Gap | None:
         """Tell whether messages after a position may be missing, of those that have been read until now."""
