@@ -24,9 +24,6 @@ _NONE: Final[tuple[Any, Any, Text | Binary]] = NO_FRAME, None, NO_FRAME
 _last: tuple[Any, Any, Text | Binary] = _NONE
 """The last message that cannot have changed since, its codec, and its frame."""
 
-_shared: tuple[Any, Any, Text | Binary] = _NONE
-"""The message that is being handed to many, its codec, and its frame."""
-
 
 def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text | Binary:
     """Encode a message; raises `EncodeError`, or a `Close` of the codec's.
@@ -34,12 +31,12 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
     A pure codec's frame of the last immutable message is used again for the very same object; so is that of a shared
     one. What is made in another thread than its socket's is not to be kept for that.
     """
-    global _last, _shared
+    global _last
     last, shared = _last, _shared
     if message is last[0] and codec is last[1]:
         return last[2]
-    if message is shared[0] and codec is shared[1]:
-        return shared[2]
+    if message is shared.message and codec is (made := shared.made)[0]:
+        return made[1]
     try:
         if codec is text and type(message) is str:
             frame = Text(message.encode(), message)
@@ -66,8 +63,8 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
         _last = message, codec, frame
         if is_large:
             _forget_soon()
-    elif message is shared[0] and is_pure(codec):
-        _shared = message, codec, frame
+    elif message is shared.message and is_pure(codec):
+        shared.made = codec, frame
     return frame
 
 
@@ -147,17 +144,24 @@ class sharing:
     True
     """
 
-    __slots__ = ("_before", "_shared")
+    __slots__ = ("_before", "made", "message")
 
     def __init__(self, message: Any, codec: Codec[Any, Any] | None = None, frame: Text | Binary = NO_FRAME) -> None:
-        self._shared = message, codec, frame
+        self.message = message
+        self.made = codec, frame
+        """Its codec, and its frame: one object, since other threads may look."""
 
     def __enter__(self) -> None:
         """Begin."""
         global _shared
-        self._before, _shared = _shared, self._shared
+        self._before, _shared = _shared, self
 
     def __exit__(self, *_: object) -> None:
-        """End."""
+        """End: for other threads too, which may have begun meanwhile and find this one again when they end."""
         global _shared
+        self.message = NO_FRAME
         _shared = self._before
+
+
+_shared = sharing(NO_FRAME)
+"""The message that is being handed to many, its codec, and its frame."""

@@ -60,7 +60,7 @@ def test_frame_is_not_kept() -> None:
         thread = threading.Thread(target=encode_ahead, args=(rxws.json, news))
         thread.start()
         thread.join()
-        assert encoding._shared[2] is encoding.NO_FRAME
+        assert encoding._shared.made[1] is encoding.NO_FRAME
         assert encode(rxws.json, news).data == b'{"bid":1}'
 
 

@@ -7,7 +7,7 @@ import pytest
 from reactivex.subject import Subject
 
 import rxws
-from rxws.core.encoding import encode, encode_again, with_copy
+from rxws.core.encoding import encode, encode_again, sharing, with_copy
 from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import raising, turns, watch
 
@@ -24,6 +24,20 @@ async def test_text_and_bytes_go_as_they_are() -> None:
     assert peer.sent == ["é", b"\x00\xff", b"ab", b"cd"]
     assert (socket.stats.sent, socket.stats.sent_bytes) == (4, 8)
     peer.drop()
+
+
+def test_sharing_of_two_threads() -> None:
+    """Of blocks that overlap, as those of two threads may, neither leaves its frame to the time after it."""
+    one, other = {"a": 1}, {"b": 1}
+    first, second = sharing(one), sharing(other)
+    first.__enter__()
+    assert encode(rxws.json, one) is encode(rxws.json, one)
+    second.__enter__()
+    first.__exit__()
+    assert encode(rxws.json, other) is encode(rxws.json, other)
+    second.__exit__()
+    one["a"] = other["b"] = 2
+    assert [encode(rxws.json, message).data for message in (one, other)] == [b'{"a":2}', b'{"b":2}']
 
 
 async def test_bad_codec_result() -> None:
