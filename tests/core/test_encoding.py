@@ -33,8 +33,8 @@ def test_sharing_of_two_threads() -> None:
     first.__enter__()
     assert encode(rxws.json, one) is encode(rxws.json, one)
     second.__enter__()
-    first.__exit__()
     assert encode(rxws.json, other) is encode(rxws.json, other)
+    first.__exit__()
     second.__exit__()
     one["a"] = other["b"] = 2
     assert [encode(rxws.json, message).data for message in (one, other)] == [b'{"a":2}', b'{"b":2}']
