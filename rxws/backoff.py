@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from rxws.checks import number, positive, positive_int
 from rxws.close import Close
@@ -24,26 +24,61 @@ def full(ceiling: float) -> float:
 
 
 def is_final(because: Exception) -> bool:
-    """Tell whether an end is for good: the default rule.
+    """Tell whether an end is for good: the rule `"polite"`, which is the default.
 
-    Final are the peer's closes 1000, 1008 and 4000-4999, an HTTP status 4xx but for 408, 425 and 429, and errors that
-    are none of the network's, such as a bug in a function that makes the URL; of a group, one that is final is
-    enough. The rest comes back.
+    Final are the peer's closes 1000, 1008 and 4000-4999, one without a code (1005), an HTTP status 4xx but for 408, 425
+    and 429, and errors that are none of the network's, such as a bug in a function that makes the URL; of a group, one
+    that is final is enough. The rest comes back.
 
     >>> [is_final(Close(code)) for code in (1000, 1001, 1011, 1012, 4000)]
     [True, False, False, False, True]
     >>> is_final(ConnectionResetError()), is_final(KeyError("token"))
     (False, True)
     """
+    return _is_final(because, lambda code: code in (1000, 1005, 1008) or code >= 4000, client_errors=True)
+
+
+def is_refusal(because: Exception) -> bool:
+    """Tell whether an end is for good: the rule `"refused"`.
+
+    As `is_final`, but a peer that says goodbye, with 1000 or without a code (1005), comes back: servers that restart, or
+    miss a ping, do so.
+
+    >>> [is_refusal(Close(code)) for code in (1000, 1008, 4000)]
+    [False, True, True]
+    """
+    return _is_final(because, lambda code: code == 1008 or code >= 4000, client_errors=True)
+
+
+def is_fault(because: Exception) -> bool:
+    """Tell whether an end is for good: the rule `"never"`. Only an error of the program's own is; no peer's word.
+
+    >>> [is_fault(Close(4000)), is_fault(KeyError("token"))]
+    [False, True]
+    """
+    return _is_final(because, lambda code: False, client_errors=False)
+
+
+def _is_final(because: Exception, is_last: Callable[[int], bool], *, client_errors: bool) -> bool:
     match because:
         case Close(code=code):
-            return code in (1000, 1008) or code >= 4000
+            return is_last(code)
         case ConnectError(status=int(status)):
-            return 400 <= status < 500 and status not in TRY_AGAIN
+            return client_errors and 400 <= status < 500 and status not in TRY_AGAIN
         case ExceptionGroup(exceptions=several):
-            return any(map(is_final, several))
+            return any(_is_final(one, is_last, client_errors=client_errors) for one in several)
         case _:
             return not isinstance(because, (RxwsError, OSError))
+
+
+FinalRule = Literal["polite", "refused", "never"]
+"""What ends a client for good: any goodbye of the peer's; only what says that it is not welcome; nothing it says."""
+
+RULES: Final[Mapping[object, Callable[[Exception], bool]]] = {
+    "polite": is_final,
+    "refused": is_refusal,
+    "never": is_fault,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +109,9 @@ class Backoff:
     """Attempts in a row without a stable connection, before giving up; `None` for no limit."""
     rotate_every: float | None = None
     """Seconds after which a connection is replaced, for servers that cut at a certain age; `None` for never."""
-    final: Callable[[Exception], bool] = is_final
-    """Tells of a `Close` or an error whether it is the end for good."""
+    final: FinalRule | Callable[[Exception], bool] = "polite"
+    """What is the end for good: `"polite"`, see `is_final`, `"refused"`, see `is_refusal`, `"never"`, see `is_fault`, or
+    a function that tells of a `Close` or an error whether it is."""
 
     def __post_init__(self) -> None:
         for name in ("initial", "maximum", "reset_after"):
@@ -87,9 +123,15 @@ class Backoff:
             raise ValueError(f"maximum must not be below initial, {self.initial!r}, but is {self.maximum!r}")
         if self.max_attempts is not None:
             positive_int("max_attempts", self.max_attempts, "attempts", none="no limit")
-        for name in ("jitter", "final"):
-            if not callable(getattr(self, name)):
-                raise TypeError(f"{name} must be a function, not {getattr(self, name)!r}")
+        if not callable(self.jitter):
+            raise TypeError(f"jitter must be a function, not {self.jitter!r}")
+        if not callable(self.final) and self.final not in tuple(RULES):
+            raise TypeError(f"final must be a function, or one of {', '.join(map(repr, RULES))}, not {self.final!r}")
+
+    def is_last(self, because: Exception) -> bool:
+        """Tell whether an end is for good; raises what a function for `final` does."""
+        final = self.final
+        return (final if callable(final) else RULES[final])(because)
 
     def delay(self, failures: int, because: Exception) -> float:
         """Choose how many seconds to wait after so many failures in a row, this one not counted."""

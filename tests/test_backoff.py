@@ -16,7 +16,8 @@ def refused(status: int, retry_after: float | None = None) -> rxws.ConnectError:
     [
         *((rxws.Close(code), True) for code in (1000, 1008, 4000, 4999)),
         *((rxws.Close(code), False) for code in (1001, 1002, 1009, 1011, 1012, 1013, 1014, 3000)),
-        *((rxws.Close.received(code), False) for code in (1005, 1006)),
+        (rxws.Close.received(1005), True),
+        (rxws.Close.received(1006), False),
         *((refused(status), True) for status in (400, 401, 403, 404, 410, 426)),
         *((refused(status), False) for status in (200, 408, 425, 429, 500, 502, 503)),
         *((rxws.ConnectError("", stage), False) for stage in ("dns", "tcp", "tls", "proxy", "handshake", "timeout")),
@@ -31,6 +32,20 @@ def refused(status: int, retry_after: float | None = None) -> rxws.ConnectError:
 def test_is_final(because: Exception, final: bool) -> None:
     """The default rule of what is final."""
     assert is_final(because) is final
+
+
+BUG, BYE, NO_CODE = KeyError("token"), rxws.Close(1000), rxws.Close.received(1005)
+REFUSALS = [rxws.Close(1008), rxws.Close(4401), refused(401), BUG]
+RULES: dict[Any, list[Exception]] = {"polite": [BYE, NO_CODE, *REFUSALS], "refused": REFUSALS, "never": [BUG]}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_final_rules(rule: Any) -> None:
+    """The rules that have a name differ in which of the peer's words they take for the last one."""
+    coming_back = [rxws.Close(1001), rxws.Close(1012), rxws.Close.received(1006), refused(503), OSError()]
+    last = rxws.Backoff(final=rule).is_last
+    assert [one for one in [*RULES["polite"], *coming_back] if last(one)] == RULES[rule]
+    assert last(ExceptionGroup("", [OSError(), RULES[rule][0]]))
 
 
 def test_waits_grow_to_the_maximum() -> None:
@@ -71,7 +86,9 @@ def test_retry_after() -> None:
         ({"max_attempts": 1.5}, TypeError, "max_attempts must be a positive whole number"),
         ({"factor": "2"}, TypeError, "factor must be 1 or more, not '2'"),
         ({"jitter": 1}, TypeError, "jitter must be a function, not 1"),
-        ({"final": (1000,)}, TypeError, r"final must be a function, not \(1000,\)"),
+        ({"final": [1000]}, TypeError, r"final must be a function, or one of 'polite', .* not \[1000\]"),
+        ({"final": "rude"}, TypeError, r"final must be a function, or one of 'polite', .* not 'rude'"),
+        ({"final": (1000,)}, TypeError, r"final must be a function, or one of 'polite', .* not \(1000,\)"),
     ],
     ids=str,
 )

@@ -176,7 +176,7 @@ class Reconnector:
         if limit is not None and self._attempt >= limit:
             return True
         try:
-            return self._backoff.final(because)
+            return self._backoff.is_last(because)
         except BaseException as error:
             self._log.fault("the rule for what is final raised; this is", as_error(error, "final"))
             raise_fatal(error)
