@@ -41,8 +41,8 @@ def is_final(because: Exception) -> bool:
 def is_refusal(because: Exception) -> bool:
     """Tell whether an end is for good: the rule `"refused"`.
 
-    As `is_final`, but a peer that says goodbye, with 1000 or without a code (1005), comes back: servers that restart, or
-    miss a ping, do so.
+    As `is_final`, but a peer that says goodbye, with 1000 or without a code (1005), comes back: servers that restart,
+    or miss a ping, do so.
 
     >>> [is_refusal(Close(code)) for code in (1000, 1008, 4000)]
     [False, True, True]
@@ -110,8 +110,8 @@ class Backoff:
     rotate_every: float | None = None
     """Seconds after which a connection is replaced, for servers that cut at a certain age; `None` for never."""
     final: FinalRule | Callable[[Exception], bool] = "polite"
-    """What is the end for good: `"polite"`, see `is_final`, `"refused"`, see `is_refusal`, `"never"`, see `is_fault`, or
-    a function that tells of a `Close` or an error whether it is."""
+    """What is the end for good: `"polite"`, see `is_final`, `"refused"`, see `is_refusal`, `"never"`, see `is_fault`;
+    or a function that tells of a `Close` or an error whether it is."""
 
     def __post_init__(self) -> None:
         for name in ("initial", "maximum", "reset_after"):
