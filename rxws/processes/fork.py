@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import signal
 import sys
@@ -13,8 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
-from rxws.core.log import SERVER, log_line
-from rxws.recording.disk import end_thread, wait_for_disk
+from rxws.recording.disk import end_thread, finish
 
 HANDLED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
@@ -94,8 +92,7 @@ def _be(
         traceback.print_exc()
         tell.failed("".join(traceback.format_exception_only(error)).strip())
     finally:
-        if not wait_for_disk():
-            log_line(SERVER, logging.WARNING, "a recording's disk is slow: its last lines may be lost", event="worker")
+        finish()
         _flush()
         os._exit(status)
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from rxws.recording import disk, read
 AT_EXIT = """
 import atexit, sys
 from reactivex.subject import Subject
-from rxws.recording import record
+from rxws.recording import disk, record
 
 source = Subject()
 recorder = record({"a": source}, sys.argv[1])
@@ -22,6 +23,10 @@ source.on_next("before")
 def end():
     source.on_next("at exit")
     recorder.dispose()
+    disk.end_thread()
+    late = record({"a": source}, sys.argv[2])
+    source.on_next("later")
+    late.dispose()
 """
 
 
@@ -44,12 +49,85 @@ def test_nothing_to_wait_for() -> None:
 
 
 def test_what_comes_at_exit_is_written(tmp_path: Path) -> None:
-    """What is recorded while the interpreter exits, when no thread can start any more, is written too."""
+    """What is recorded while the interpreter exits is written, too, even if no thread can start any more."""
     file = tmp_path / "r.jsonl"
-    command = [sys.executable, "-W", "error", "-c", AT_EXIT, str(file)]
+    command = [sys.executable, "-W", "error", "-c", AT_EXIT, str(file), str(tmp_path / "late.jsonl")]
     result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     assert result.stderr == ""
     assert [event.data for event in read(file)] == ["before", "at exit"]
+    assert [event.data for event in read(tmp_path / "late.jsonl")] == ["later"]
+
+
+STALLED = """
+import os, sys
+from reactivex.subject import Subject
+from rxws.recording import record
+
+os.mkfifo(sys.argv[1])
+reading = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
+source = Subject()
+record({"a": source}, sys.argv[1])
+source.on_next("x" * 200_000)
+source.on_completed()
+"""
+
+
+def test_interpreter_does_not_wait_for_a_stalled_disk(tmp_path: Path) -> None:
+    """The interpreter's exit waits for a disk while it makes progress; one that takes nothing does not stop it."""
+    command = [sys.executable, "-W", "error", "-c", STALLED, str(tmp_path / "pipe")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    assert result.stderr.splitlines() == [
+        "a recording's disk is slow: it is written later",
+        "a recording's disk is slow: its last lines may be lost",
+    ]
+
+
+def test_finish_waits_for_progress(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The end of a process waits for a slow disk as long as it takes step after step."""
+    monkeypatch.setattr(disk, "EXIT_TIMEOUT", 0.5)
+    seen: list[int] = []
+    for number in range(5):
+        disk.write_soon(lambda: time.sleep(0.2))
+        disk.write_soon(lambda number=number: seen.append(number))
+    disk.finish()
+    assert (seen, caplog.messages) == ([*range(5)], [])
+    stalled = threading.Event()
+    disk.write_soon(stalled.wait)
+    disk.finish()
+    assert caplog.messages == ["a recording's disk is slow: its last lines may be lost"]
+    stalled.set()
+    disk.end_thread()
+    disk.finish()
+    assert len(caplog.messages) == 1
+
+
+def test_step_that_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """What a step raises is logged, and the thread goes on."""
+    seen: list[int] = []
+
+    def fail() -> None:
+        raise MemoryError("too much")
+
+    disk.write_soon(fail)
+    disk.write_soon(lambda: seen.append(1))
+    assert disk.wait_for_disk(5)
+    assert seen == [1]
+    assert caplog.messages == ["a recording cannot be written: MemoryError('too much')"]
+
+
+def test_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can start any more, as in Python 3.12 at the exit, a step is taken at once."""
+    disk.end_thread()
+    disk.end_thread()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    seen: list[int] = []
+    disk.write_soon(lambda: seen.append(1))
+    assert seen == [1]
+    assert disk.wait_for_disk(0)
 
 
 def test_thread_ends_unless_the_disk_stalls(monkeypatch: pytest.MonkeyPatch) -> None:

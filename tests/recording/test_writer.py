@@ -139,6 +139,43 @@ def test_forked_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog:
     assert read(tmp_path / "r.4711.jsonl").start == read(tmp_path / "r.jsonl").start
 
 
+def test_forked_process_that_cannot_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A forked process that cannot make its file says so, and its recording ends; one that it forks may fare better."""
+    source = Subject[str]()
+    (tmp_path / "directory").mkdir()
+    record({"a": source}, tmp_path / "directory" / "r.jsonl")
+    assert disk.wait_for_disk(5)
+    (tmp_path / "directory").rename(tmp_path / "moved")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 4711)
+        source.on_next("lost")
+        assert disk.wait_for_disk(5)
+        assert "r.4711.jsonl cannot be written: " in caplog.text
+        (tmp_path / "moved").rename(tmp_path / "directory")
+        patch.setattr(os, "getpid", lambda: 4712)
+        source.on_next("kept")
+        source.on_completed()
+    assert [event.data for event in read(tmp_path / "directory" / "r.4712.jsonl")] == ["kept", None]
+
+
+def test_forked_process_that_never_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recording whose file cannot be made ends as any other."""
+    source = Subject[str]()
+    (tmp_path / "directory").mkdir()
+    recorder = record({"a": source}, tmp_path / "directory" / "r.jsonl")
+    assert disk.wait_for_disk(5)
+    (tmp_path / "directory").rename(tmp_path / "moved")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 4711)
+        source.on_next("lost")
+        assert disk.wait_for_disk(5)
+        source.on_next("lost, too")
+        assert recorder.is_disposed
+    assert [path.name for path in (tmp_path / "moved").iterdir()] == ["r.jsonl"]
+
+
 def test_bad_header(tmp_path: Path) -> None:
     """What a recording is of must fit into its first line, before there is a file."""
     with pytest.raises(TypeError, match="not JSON serializable"):
