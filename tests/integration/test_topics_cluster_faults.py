@@ -6,11 +6,15 @@ The short faults run with all other tests, all twelve by `make cluster-test`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import nats
+import nats.js.errors
 import pytest
 
 from rxws.topics import Topics, TopicsError, Unpublished
@@ -191,3 +195,55 @@ async def test_cluster_loses_and_doubles_nothing(
         told = [str(error) for error in errors]
         assert len(told) == len({*told}) <= 8
         assert all(isinstance(error, TopicsError) for error in errors)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_leaders_death_costs_what_an_election_takes(
+    cluster: Cluster, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    """Topics are silent for no longer than a plain client of NATS that tries to publish ten times a second, but 2 s."""
+    config = stream._config
+    monkeypatch.setattr(stream, "_config", lambda name, limits: {**config(name, limits), "num_replicas": 3})
+    publisher, subscriber = (open_topics(",".join(cluster.urls)) for _ in range(2))
+    loop = asyncio.get_running_loop()
+    heard: list[float] = []
+    plain: list[float] = []
+    subscriber["a"].subscribe(lambda value: heard.append(loop.time()))
+    await ready(subscriber, eventually)
+
+    async def publish() -> None:
+        while True:
+            publisher["a"].on_next(1)
+            await asyncio.sleep(0.01)
+
+    async def publish_plainly() -> None:
+        client = await nats.connect(
+            cluster.urls, max_reconnect_attempts=-1, reconnect_time_wait=0, connect_timeout=2, error_cb=ignore
+        )
+        try:
+            while True:
+                with contextlib.suppress(nats.errors.Error, nats.js.errors.Error, TimeoutError):
+                    await client.jetstream().publish("rxws.in.plain", b"1", timeout=0.5)
+                    plain.append(loop.time())
+                await asyncio.sleep(0.1)
+        finally:
+            await client.close()
+
+    tasks = [asyncio.ensure_future(publish()), asyncio.ensure_future(publish_plainly())]
+    await eventually(lambda: heard and plain)
+    leader = await cluster.leader()
+    await asyncio.to_thread(leader.stop, how)
+    died = loop.time()
+    await eventually(lambda: max(heard) > died + 1 and max(plain) > died + 1, timeout=30)
+    await asyncio.sleep(1)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    silences = [max(after - before for before, after in pairwise(times)) for times in (heard, plain)]
+    print(f"silent for {silences[0]:.1f} s, a plain client {silences[1]:.1f} s")
+    assert silences[0] < silences[1] + 2
+
+
+async def ignore(error: Exception) -> None:
+    """Take an error of a client that tries again."""

@@ -76,7 +76,7 @@ async def test_the_reason_is_told_for_each_server(
     (error,) = map(str, errors)
     assert error.startswith(f"NATS at {dead}, {hung} is away, trying again: ")
     assert f"{hung}: it does not answer within 0.1 s" in error
-    assert f"{dead}: [Errno 111] Connect call failed" in error
+    assert f"{dead}: [Errno 111] Connect" in error
     assert "sesame" not in error
 
 
@@ -261,7 +261,7 @@ async def test_hung_server_is_told_once_to_all_readers(
         for outage in (1, 2):
             publish(topics["a"], [outage])
             await eventually(lambda outage=outage: live[-1:] == [outage])
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1)
             broker.process.send_signal(signal.SIGSTOP)
             logs = [values(topics["a"].history(last=1)) for _ in range(20)]
             publish(topics["a"], [0])
