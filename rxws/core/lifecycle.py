@@ -40,9 +40,9 @@ class Lifecycle(Held, Phased):
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_due", "_held", "_in_hand", "_owns", "_renew"),
-        *("_said_unread", "_unread_at", "close_cause", "closed", "connection", "counters", "incoming", "on_closed"),
-        *("outgoing", "phase", "protocol", "reports", "settings", "subscription", "thread", "work"),
+        *("_answer", "_at_end", "_connections", "_deadline", "_due", "_held", "_idle", "_owns", "_renew"),
+        *("_said_unread", "_unread_at", "close_cause", "closed", "connection", "counters", "in_hand", "incoming"),
+        *("on_closed", "outgoing", "phase", "protocol", "reports", "settings", "subscription", "thread", "work"),
     )
 
     def __init__(
@@ -85,7 +85,9 @@ class Lifecycle(Held, Phased):
         self._at_end: tuple[Callable[[], object], ...] = ()
         self._deadline: asyncio.TimerHandle | None = None
         self._due = 0.0  # the event loop's time at which the end is to be over
-        self._in_hand = 0  # items that operators work on
+        self.in_hand = 0
+        """The items that operators work on."""
+        self._idle: tuple[Callable[[], object], ...] = ()  # done when the last of them is, after the end
         self._owns = False  # pipelines that go when the socket goes
         self.work: Work | None = None
         """The work of a handler that is a coroutine."""
@@ -133,9 +135,18 @@ class Lifecycle(Held, Phased):
             work.socket_closed(self._due)
 
     async def worked(self) -> None:
-        """Wait until the work of the handler is over, as long as it may take."""
+        """Wait until the work of the handler is over, and of operators it does not own, as long as it may take."""
+        loop, until = self.thread.loop, self._due + self.settings.close_timeout
         if self.work is not None:
-            await self.work.over(self._due + self.settings.close_timeout)
+            await self.work.over(until)
+        if self.in_hand:
+            idle = loop.create_future()
+            self.when_idle(lambda: idle.done() or idle.set_result(None))
+            await asyncio.wait({idle}, timeout=max(0.0, until - loop.time()))
+
+    def when_idle(self, action: Callable[[], object]) -> None:
+        """Act when no operator works on an item of the socket, which has ended, any more."""
+        self._idle += (action,)
 
     def at_end(self, action: Callable[[], object]) -> None:
         """Run an action when the socket ends, just before `closed` tells; at once if it has."""
@@ -238,15 +249,19 @@ class Lifecycle(Held, Phased):
 
     def _finish(self) -> None:
         """Finalize when the items in hand are done, or their time is over."""
-        if self._in_hand and self._owns:
+        if self.in_hand and self._owns:
             if (left := self._due - self.thread.loop.time()) > 0:
                 self.enter(SocketPhase.FINISHING)
                 self._deadline = self.thread.loop.call_later(left, self._cut)
                 return
-            self.reports.log.cut("%d items in hand", self._in_hand)
+            self.reports.log.cut("%d items in hand", self.in_hand)
         self.finalize()
 
     def _cut(self) -> None:
+        if not self.in_hand:
+            idle, self._idle = self._idle, ()
+            for action in idle:
+                action()
         if self.phase is SocketPhase.FINISHING:  # or another thread has let go of its item too late
             self._due = self.thread.loop.time()
             self._finish()
@@ -307,13 +322,13 @@ class Lifecycle(Held, Phased):
     def take_in_hand(self) -> None:
         """Count an item that an operator works on; from any thread."""
         with counting:
-            self._in_hand += 1
+            self.in_hand += 1
 
     def let_go(self) -> None:
         """Count it as done; the end may have waited for it."""
         with counting:
-            self._in_hand -= 1
-        if self.close_cause is not None and not self._in_hand:
+            self.in_hand -= 1
+        if self.close_cause is not None and not self.in_hand:
             self.thread.run_once(self._cut)
 
     @property

@@ -43,7 +43,7 @@ class Hub:
         self._past = HubStats()  # of the closed sockets
         self._lock = Lock()  # a socket is among the open ones or in the past, for readers in other threads too
         self._taken: set[Lifecycle] = set()
-        self._working: set[Lifecycle] = set()  # closed, with a handler that is not done
+        self._working: set[Lifecycle] = set()  # closed, with work that is not done
         self._shutting_down = False
         self._opened = Hot[WebSocket[Any, Any]](lambda error: _blame("opened", error))
         self._closed = Hot[WebSocket[Any, Any]](lambda error: _blame("closed", error))
@@ -110,9 +110,7 @@ class Hub:
     def remove(self, life: Lifecycle) -> None:
         """Count a socket as closed; if it was admitted and did not open, just give its place back."""
         self._taken.discard(life)
-        if (work := life.work) is not None and not work.done:
-            self._working.add(life)
-            work.when_done(lambda: self._working.discard(life))
+        self._follow_work(life)
         with self._lock:
             socket = self._sockets.pop(life, None)
             if socket is None:
@@ -122,6 +120,16 @@ class Hub:
         code = cast("Close", life.close_cause).code
         self.closed_total[code] = self.closed_total.get(code, 0) + 1
         self._closed.emit(socket)
+
+    def _follow_work(self, life: Lifecycle) -> None:
+        """Remember a socket that has closed until its work is done: that of its handler, then that of operators."""
+        self._working.add(life)
+        if (work := life.work) is not None and not work.done:
+            work.when_done(lambda: self._follow_work(life))
+        elif life.in_hand:
+            life.when_idle(lambda: self._follow_work(life))
+        else:
+            self._working.discard(life)
 
     async def shut_down(self) -> None:
         """Refuse new sockets, close the open ones, and wait for their ends and for the work of their handlers.
@@ -139,6 +147,8 @@ class Hub:
             if late:
                 for life in lives:
                     life.abort()
+                    if life.in_hand:
+                        life.reports.log.cut("%d items in hand", life.in_hand)
                 _, late = await asyncio.wait(late, timeout=self._shutdown_timeout)
             for end in late:
                 end.cancel()

@@ -324,3 +324,56 @@ async def test_hub_waits_for_work(stubborn: bool) -> None:
     assert (log, took) == ((["ignored"], pytest.approx(4)) if stubborn else (["worked"], pytest.approx(1)))
     go_on.set()
     await asyncio.sleep(2)
+
+
+@pytest.mark.parametrize(("seconds", "booked"), [(1.0, ["a"]), (9.0, [])])
+@pytest.mark.parametrize("left_before", [False, True])
+async def test_hub_waits_for_what_was_subscribed_by_hand(
+    left_before: bool, seconds: float, booked: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hub that shuts down waits for items in hand of pipelines that no socket owns, and says what it leaves."""
+    caplog.set_level(logging.INFO)
+    hub = Hub(None, 1001, 2.0)
+    done: list[str] = []
+
+    async def book(order: str) -> str:
+        await asyncio.sleep(seconds)
+        return order
+
+    def handler(incoming: Observable[str]) -> None:
+        incoming.pipe(rxops.map_async(book)).subscribe(done.append)
+
+    socket, peer = serve(handler)
+    hub.add(socket, socket._life)
+    await turns()
+    peer.send("a")
+    await turns()
+    if left_before:
+        peer.drop()
+        await ended(socket)
+    began = asyncio.get_running_loop().time()
+    await hub.shut_down()
+    assert done == booked
+    assert asyncio.get_running_loop().time() - began == pytest.approx(1 if booked else 4)
+    assert ("1 items in hand" in caplog.text) is (not booked)
+    assert (hub._working == set()) is bool(booked)
+    await asyncio.sleep(9)
+    assert hub._working == set()
+
+
+async def test_work_that_nobody_owns_is_not_waited_for_beyond_its_time() -> None:
+    """Items in hand of a pipeline that no socket owns are waited for twice `close_timeout`."""
+
+    def handler(incoming: Observable[str]) -> None:
+        incoming.pipe(rxops.map_async(lambda _: asyncio.sleep(5))).subscribe()
+
+    socket, peer = serve(handler, close_timeout=1)
+    await turns()
+    peer.send("a")
+    await turns()
+    peer.drop()
+    await ended(socket)
+    began = asyncio.get_running_loop().time()
+    await socket._life.worked()
+    assert asyncio.get_running_loop().time() - began == pytest.approx(2)
+    await asyncio.sleep(5)
