@@ -16,7 +16,6 @@ from rxws.cli.options import STATUS, LineSink, add_options, opened, run_command,
 from rxws.cli.talk import COMMANDS, Talk
 from rxws.client.secrets import without_secrets
 from rxws.client.socket import ClientWebSocket
-from rxws.core.handler import room
 from rxws.recording.recorder import Recorder
 
 MAX_LINE: Final = 16 * 2**20
@@ -109,11 +108,10 @@ async def _feed(socket: ClientWebSocket[Any, Any], linger: float) -> AsyncGenera
     """Send the lines of stdin, as fast as the peer takes them, and close when they are over and it has answered."""
 
     async def feed() -> None:
-        life = socket._life  # pyright: ignore[reportPrivateUsage]
+        outgoing = socket._life.outgoing  # pyright: ignore[reportPrivateUsage]
         async for text in _lines():
             socket.outgoing.on_next(text)
-            if not life.outgoing.has_room:
-                await room(life)
+            await outgoing.room()
         received = -1
         while socket.stats.received != received:
             received = socket.stats.received

@@ -202,8 +202,15 @@ class HighWater:
         return self._buffer.weight > self._mark
 
     def when(self, callback: Callable[[], object]) -> None:
-        """Call back once when there is room again."""
-        self._callbacks = (*self._callbacks, callback)
+        """Call back once when there is room again, at once if there is."""
+        if self.holding:
+            self._callbacks = (*self._callbacks, callback)
+        else:
+            callback()
+
+    def forget(self, callback: Callable[[], object]) -> None:
+        """Do not call back."""
+        self._callbacks = tuple(other for other in self._callbacks if other is not callback)
 
     def hold(self) -> None:
         """Hold the source."""

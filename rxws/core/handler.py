@@ -172,7 +172,7 @@ class Handler:
                 del value  # or it would stay until the next one comes
                 values += 1
                 if life.close_cause is None and not life.outgoing.has_room:
-                    await room(life)
+                    await life.outgoing.room()
                 elif values % YIELDS_A_TURN == 0:
                     await asyncio.sleep(0)
                 if life.close_cause is not None:
@@ -181,13 +181,6 @@ class Handler:
                         return  # or it would go on forever: nothing slows it any more
                     await asyncio.sleep(0)
         life.close(Close())
-
-
-async def room(life: Lifecycle) -> None:
-    """Wait until `outgoing` has room, or takes nothing more."""
-    free = life.thread.loop.create_future()
-    life.outgoing.when_room(lambda: free.done() or free.set_result(None))
-    await free
 
 
 def _for(life: Lifecycle, function: Callable[..., T], *args: Any) -> T:

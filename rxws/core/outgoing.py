@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
@@ -23,7 +24,7 @@ from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
 from rxws.rx.foreign import as_error, call_all
 from rxws.rx.holds import current_source, socket_of
-from rxws.rx.loop_thread import LoopThread, running_loop
+from rxws.rx.loop_thread import LoopThread, running_loop, set_result
 from rxws.stats import Counters
 
 T = TypeVar("T")
@@ -148,9 +149,16 @@ class Outgoing(HotSubject[T]):
         """Whether less waits than the high-water mark, or the socket takes nothing more anyway."""
         return not self._high_water.holding
 
-    def when_room(self, callback: Callable[[], object]) -> None:
-        """Call back once when there is room again."""
-        self._high_water.when(callback)
+    async def room(self) -> None:
+        """Wait until there is room; on any event loop."""
+        while not self.has_room:
+            free = get_running_loop().create_future()
+            tell = partial(set_result, free, None)
+            self._thread.run(self._high_water.when, tell)
+            try:
+                await free
+            finally:
+                self._thread.run(self._high_water.forget, tell)
 
     def next_items(self, limit: int) -> list[Frame]:
         """Give up the next messages: they weigh `limit` at most, or are one."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.subject import Subject
@@ -17,6 +18,9 @@ from rxws.stats import Stats
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+SENDS_A_TURN: Final = 64
+"""Messages that `send` takes before others have their turn, however fast the peer is."""
+
 
 class WebSocket(Generic[In, Out]):
     """Three streams, and the connection they belong to: `incoming, outgoing, errors = socket`.
@@ -24,6 +28,8 @@ class WebSocket(Generic[In, Out]):
     All three end exactly once, when the socket closes, in this order: `incoming` completes, `errors` completes,
     what the socket owns is disposed, `closed` emits its one `Close` and completes.
     """
+
+    _sends = 0  # of `send`
 
     def __init__(self, lifecycle: Lifecycle, *, request: Any = None, response: Any = None) -> None:
         self._life = lifecycle
@@ -134,6 +140,30 @@ class WebSocket(Generic[In, Out]):
         async for message in self:
             return message
         raise Close.received(*cast("Close", self._life.close_cause).args)
+
+    async def send(self, message: Out) -> None:
+        """Send a message as `outgoing.on_next` does, then wait for `room`: for producers that can wait.
+
+        >>> async def upload(socket, parts):
+        ...     for part in parts:
+        ...         await socket.send(part)
+        """
+        self.outgoing.on_next(message)
+        self._sends += 1
+        if self._sends % SENDS_A_TURN == 0:
+            await asyncio.sleep(0)
+        await self.room()
+
+    async def room(self) -> None:
+        """Wait until the peer has taken enough that less than a quarter of `high_water` waits, if more than that did.
+
+        A producer that waits here sends at the pace of the peer, and overflows nothing. A client that is offline takes
+        what `offline` and `max_buffered` allow; this waits for its next connection. Raises the `Close` that the socket
+        ends with.
+        """
+        await self._life.outgoing.room()
+        if self._life.close_cause is not None:
+            raise Close.received(*self._life.close_cause.args)
 
     @property
     def _cursor(self) -> AsyncIterator[In]:

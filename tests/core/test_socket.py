@@ -1,3 +1,5 @@
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -30,6 +32,87 @@ async def test_stats_count_both_ways() -> None:
     peer.congested = False
     await turns()
     assert (socket.stats.sent, socket.stats.buffered) == (1, 0)
+    peer.drop()
+
+
+async def test_send_at_the_pace_of_the_peer() -> None:
+    """Who sends with `send` waits while the peer takes nothing, and loses nothing."""
+    socket, peer = serve(lambda incoming: None, high_water=1000, max_buffered=2000)
+    await turns()
+
+    async def upload() -> None:
+        for number in range(50):
+            await socket.send(f"{number:0100}")
+
+    peer.congested = True
+    uploading = asyncio.create_task(upload())
+    await turns(100)
+    assert (uploading.done(), socket.stats.buffered, socket.stats.dropped) == (False, 7, 0)
+    peer.congested = False
+    await uploading
+    await turns()
+    assert [int(message) for message in peer.sent] == list(range(50))
+    peer.drop()
+
+
+async def test_sender_lets_others_have_a_turn() -> None:
+    """Who sends to a peer that takes all leaves others their turn."""
+    socket, peer = serve(lambda incoming: None)
+    await turns()
+    ticks = 0
+
+    async def others() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    for _ in range(640):
+        await socket.send("x")
+    assert ticks >= 10
+    other.cancel()
+    peer.drop()
+
+
+async def test_room_of_several() -> None:
+    """All that wait have room at once; one that is cancelled waits no more; the end is raised."""
+    socket, peer = serve(lambda incoming: None, high_water=100)
+    await turns()
+    await socket.room()
+    peer.congested = True
+    socket.outgoing.on_next("x" * 200)
+    first, second, third = (asyncio.create_task(socket.room()) for _ in range(3))
+    await turns()
+    third.cancel()
+    await turns()
+    assert (first.done(), second.done(), third.cancelled()) == (False, False, True)
+    peer.congested = False
+    await asyncio.gather(first, second)
+    peer.congested = True
+    socket.outgoing.on_next("x" * 200)
+    waiting = asyncio.create_task(socket.send("y"))
+    await turns()
+    peer.congested = False
+    peer.close(rxws.Close(4001, "enough"))
+    for sending in (waiting, socket.room(), socket.send("late")):
+        with pytest.raises(rxws.Close, match="4001"):
+            await sending
+    await ended(socket)
+
+
+async def test_room_on_another_loop() -> None:
+    """Whoever waits on another thread's event loop has room, too."""
+    socket, peer = serve(lambda incoming: None, high_water=100)
+    await turns()
+    peer.congested = True
+    socket.outgoing.on_next("x" * 200)
+    waiting = asyncio.create_task(asyncio.to_thread(asyncio.run, socket.room()))
+    for _ in range(20):
+        await asyncio.to_thread(time.sleep, 0.01)
+    assert not waiting.done()
+    peer.congested = False
+    await waiting
     peer.drop()
 
 

@@ -114,16 +114,10 @@ async def test_abandoned_sender_leaves_the_other(eventually: Eventually) -> None
         async def send(name: str) -> None:
             async for tick in ticks(name):
                 outgoing.on_next(tick)
-                while not outgoing.has_room:
-                    await room(outgoing)
+                await outgoing.room()
 
         senders.extend(asyncio.ensure_future(send(name)) for name in "ab")
         await asyncio.wait(senders)
-
-    async def room(outgoing: Any) -> None:
-        free = asyncio.get_running_loop().create_future()
-        outgoing.when_room(lambda: free.done() or free.set_result(None))
-        await free
 
     senders: list[asyncio.Future[None]] = []
     async with serving(handler) as server, raw(server.port, receive_buffer=4096) as peer:
