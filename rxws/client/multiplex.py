@@ -38,13 +38,13 @@ class MultiplexedTopic(Observable[T]):
         self._subscribe_message = subscribe
         self._unsubscribe_message = unsubscribe
         self._matches = matches
-        self._broadcast: TopicBroadcast[T] = TopicBroadcast(life.reports.report)
+        self._broadcast: TopicBroadcast[T] = TopicBroadcast(life.report)
         self._upstream = CompositeDisposable()
 
     def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
         broadcast = self._broadcast
         if broadcast.stopped or not broadcast.observers:
-            broadcast = self._broadcast = TopicBroadcast(self._life.reports.report)
+            broadcast = self._broadcast = TopicBroadcast(self._life.report)
         subscription = broadcast.subscribe(observer)
         if len(broadcast.observers) == 1:
             try:
@@ -91,7 +91,7 @@ class MultiplexedTopic(Observable[T]):
     def _stop(self) -> None:
         self._upstream.dispose()
         if isinstance(self._states.present, Open):
-            call(self._life.reports.report, "unsubscribe", self._send, self._unsubscribe_message)
+            call(self._life.report, "unsubscribe", self._send, self._unsubscribe_message)
 
     def _send(self, message: Any) -> None:
         if message is not None:

@@ -8,6 +8,7 @@ from reactivex import Observer
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.rx.holds import current_source
 from rxws.rx.loop_thread import LoopThread
+from tests.threads import in_a_thread
 
 
 class Source:
@@ -41,3 +42,18 @@ async def test_observer_that_raises() -> None:
     crossing.on_next(2)
     await asyncio.sleep(0.01)
     assert (seen, source.reported) == ([(1, crossing), (2, None)], [error])
+
+
+async def test_held_from_another_thread() -> None:
+    """One who works on a third event loop may hold it, and let it go on: the loop here wakes up for that."""
+    seen = list[int]()
+    loop = asyncio.get_running_loop()
+    crossing = Crossing(Observer(seen.append), LoopThread(loop), loop, print)
+    in_a_thread(crossing.hold)
+    for number in range(3):
+        crossing.on_next(number)
+    await asyncio.sleep(0.01)
+    assert seen == []
+    in_a_thread(crossing.release)
+    await asyncio.sleep(0.01)
+    assert seen == [0, 1, 2]

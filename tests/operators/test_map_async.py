@@ -2,8 +2,10 @@ import asyncio
 import contextvars
 import gc
 import itertools
+import signal
 import threading
 import weakref
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -499,9 +501,10 @@ def test_subscriber_ends_the_program() -> None:
     gc.collect()  # of the task, whose exception nobody retrieves
 
 
+@pytest.mark.parametrize("end", ["end", "Ctrl-C"])
 @pytest.mark.parametrize("skips", [True, False])
 @pytest.mark.parametrize("way", ["cancelled", "result", "error"])
-def test_the_end_of_the_loop(way: str, skips: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_end_of_the_loop(way: str, skips: bool, end: str, caplog: pytest.LogCaptureFixture) -> None:
     """When the event loop ends, what works ends in silence, whatever it makes of that; nothing more begins."""
     started, log = list[int](), list[Any]()
 
@@ -524,9 +527,13 @@ def test_the_end_of_the_loop(way: str, skips: bool, caplog: pytest.LogCaptureFix
         for number in range(5):
             source.on_next(number)
         await asyncio.sleep(0)
+        if end == "Ctrl-C":
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(60)
 
     with caplog.at_level("DEBUG", "asyncio"):
-        asyncio.run(main())
+        with pytest.raises(KeyboardInterrupt) if end == "Ctrl-C" else nullcontext():
+            asyncio.run(main())
         gc.collect()
     assert (started, log) == ([0, 1], [])
     own = ["unhandled exception during asyncio.run() shutdown"] * 2 if way == "error" else []
