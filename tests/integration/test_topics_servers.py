@@ -272,7 +272,7 @@ async def test_hung_server_is_told_once_to_all_readers(
             assert len({*told}) == len(told) <= 5
             assert told
             errors.clear()
-        assert live == [1, 0, 2, 0]
+        await eventually(lambda: live == [1, 0, 2, 0])
         await topics.close()
 
 
@@ -389,3 +389,26 @@ async def test_another_leader_has_all_read_what_is_missing(
     await client.publish(f"$JS.EVENT.ADVISORY.STREAM.LEADER_ELECTED.{url.rpartition('/')[2]}", b"{}")
     await eventually(lambda: live == [1, 2])
     assert fresh == []
+
+
+async def test_server_that_takes_nothing_leaves_no_task(
+    tmp_path: Path, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that hangs while much is on its way is given up, for which the client library would wait.
+
+    When it goes on, all is there, once.
+    """
+    monkeypatch.setattr(link, "PING_INTERVAL", 0.2)
+    with Broker(tmp_path) as broker:
+        topics = open_topics(broker.url, max_buffered=10**9)
+        live = values(topics["a"].pipe(ops.map(lambda value: value[0])))
+        publish(topics["a"], [[0]])
+        await eventually(lambda: live == [0])
+        tasks = asyncio.all_tasks()
+        broker.process.send_signal(signal.SIGSTOP)
+        publish(topics["a"], ([number, "x" * 200_000] for number in range(1, 151)))
+        await eventually(lambda: not topics._engine.is_up)
+        await eventually(lambda: len(asyncio.all_tasks() & tasks) <= 3)  # this one, and two of the engine's
+        broker.process.send_signal(signal.SIGCONT)
+        await eventually(lambda: live == [*range(151)])
+        await topics.close()

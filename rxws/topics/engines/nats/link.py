@@ -21,6 +21,8 @@ DEADLINE: Final = 5.0
 """Seconds for each answer of the server's."""
 ASK_AGAIN: Final = 0.5
 """Seconds until what was not answered at all is asked again: a cluster that chooses a leader drops questions."""
+CLOSING: Final = 1.0
+"""Seconds to close a connection that is lost."""
 PING_INTERVAL: Final = 2
 """Seconds between pings; a server that has answered none of three is gone: a partition is seen within 8 s."""
 CLIENT_PENDING: Final = 65_536
@@ -98,10 +100,22 @@ class Link:
 
     async def _close(self) -> None:
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(CLOSING if self.lost.is_set() else DEADLINE):
                 await self.client.close()
         except Exception as error:
             self.why = self.why or error
+        self._abandon()
+
+    def _abandon(self) -> None:
+        """End what is left where the client library closes by itself, and waits for a server that takes nothing."""
+        client: Any = self.client
+        reading = [subscription._wait_for_msgs_task for subscription in client._subs.values()]
+        for task in (client._reading_task, client._ping_interval_task, client._flusher_task, *reading):
+            if task is not None:
+                task.cancel()
+        writer = getattr(client._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
 
     async def wait_lost(self) -> None:
         """Wait until it is lost; the client library may fail to say so where closing fails."""
