@@ -2,6 +2,7 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from reactivex.disposable import MultipleAssignmentDisposable, SerialDisposable
 
 from rxws.close import Close
 from rxws.rx.loop_thread import LoopThread
-from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler
+from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler, loop_scheduler
 from rxws.testing import run, serve
+from tests.threads import in_a_thread
 
 VIRTUAL = True
 
@@ -285,3 +287,18 @@ def test_closed_loop() -> None:
     worker.start()
     worker.join()
     assert done == []
+
+
+async def test_timed_work_keeps_its_context() -> None:
+    """What several threads schedule is done in the context of each, though their calls wait together."""
+    user, scheduler, seen = ContextVar[str]("user"), loop_scheduler(), list[tuple[str, str]]()
+    assert scheduler is not None
+
+    def schedule(name: str) -> None:
+        user.set(name)
+        scheduler.schedule_relative(0.01, lambda *_: seen.append((name, user.get())))
+
+    for name in "ab":
+        in_a_thread(schedule, name)
+    await asyncio.sleep(0.05)
+    assert sorted(seen) == [("a", "a"), ("b", "b")]
