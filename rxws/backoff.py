@@ -109,6 +109,9 @@ class Backoff:
     """Attempts in a row without a stable connection, before giving up; `None` for no limit."""
     rotate_every: float | None = None
     """Seconds after which a connection is replaced, for servers that cut at a certain age; `None` for never."""
+    stale_after: float | None = None
+    """Seconds without a message after which a connection is given up, though its pings are answered: for feeds that may
+    fall silent; `None` for never. While reading is held, no message is missed."""
     final: FinalRule | Callable[[Exception], bool] = "polite"
     """What is the end for good: `"polite"`, see `is_final`, `"refused"`, see `is_refusal`, `"never"`, see `is_fault`;
     or a function that tells of a `Close` or an error whether it is."""
@@ -118,6 +121,8 @@ class Backoff:
             positive(name, getattr(self, name), "seconds")
         if self.rotate_every is not None:
             positive("rotate_every", self.rotate_every, "seconds", none="never")
+        if self.stale_after is not None:
+            positive("stale_after", self.stale_after, "seconds", none="never")
         number("factor", self.factor, "1 or more", lambda factor: factor >= 1)
         if self.maximum < self.initial:
             raise ValueError(f"maximum must not be below initial, {self.initial!r}, but is {self.maximum!r}")

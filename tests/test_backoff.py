@@ -85,6 +85,7 @@ def test_retry_after() -> None:
         ({"max_attempts": 0}, ValueError, "a positive whole number of attempts, or None for no limit, not 0"),
         ({"max_attempts": 1.5}, TypeError, "max_attempts must be a positive whole number"),
         ({"factor": "2"}, TypeError, "factor must be 1 or more, not '2'"),
+        ({"stale_after": 0}, ValueError, "stale_after must be a positive number of seconds, or None for never, not 0"),
         ({"jitter": 1}, TypeError, "jitter must be a function, not 1"),
         ({"final": [1000]}, TypeError, r"final must be a function, or one of 'polite', .* not \[1000\]"),
         ({"final": "rude"}, TypeError, r"final must be a function, or one of 'polite', .* not 'rude'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from rxws.backoff import Backoff
 from rxws.client.states import Connecting, Open, States, Waiting
@@ -14,8 +14,12 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
-from rxws.errors import NO_HEADERS, raise_fatal
+from rxws.errors import NO_HEADERS, ConnectionLost, raise_fatal
 from rxws.rx.foreign import as_error, cancelled
+from rxws.rx.loop_thread import set_result
+
+LOOKS: Final = 8
+"""How often it is seen within `stale_after` whether a message has come."""
 
 
 class Dialed(NamedTuple):
@@ -47,11 +51,18 @@ class Reconnector:
         """What the present connection waits for: `None` to be replaced, or the delay after it broke."""
         self._rotation: asyncio.TimerHandle | None = None
         self._replacing = False
+        self._pause: asyncio.Future[None] | None = None  # until the next attempt
+        self._asked = False  # for another connection, at once
+        self._connection: Connection | None = None  # the newest
+        self._looking: asyncio.TimerHandle | None = None  # whether messages come
 
     def renew(self, because: Exception) -> Callable[[], object] | None:
         """Return what announces another connection and begins to make it; `None` if this one was the last."""
         if self._loop.time() - self._opened >= self._backoff.reset_after:
             self._attempt = 0
+        if self._asked:
+            self._asked = False
+            return lambda: self._wait(0.0, because)
         if self._is_last(because):
             return None
         try:
@@ -72,6 +83,17 @@ class Reconnector:
             asked, self._event = self._event, self._loop.create_future()
             asked.set_result(None)
 
+    def hurry(self) -> None:
+        """Make the next attempt now; the present connection is given up for it."""
+        if self._pause is not None:
+            set_result(self._pause, None)
+        elif self._connection is not None and isinstance(self._states.present, Open):
+            self._asked = True
+            try:
+                self._connection.give_up(ConnectionLost("another connection was asked for"))
+            finally:
+                self._asked = False
+
     async def run(self, life: Lifecycle) -> None:
         """Keep a socket connected; raises what is final of what keeps it from that."""
         try:
@@ -79,9 +101,9 @@ class Reconnector:
                 self._open(life, await self._reach(announce=True))
                 while (delay := await self._event) is None:
                     await self._replace(life)
-                await asyncio.sleep(delay)
+                await self._sleep(delay)
         finally:
-            self._forget_rotation()
+            self._forget_timers()
 
     async def _reach(self, *, announce: bool) -> Dialed:
         """Try until there is a connection; raises the error that is final."""
@@ -98,7 +120,18 @@ class Reconnector:
                 because = as_error(error, "an attempt to connect")
                 if self._is_last(because):
                     raise because from because.__cause__
-            await asyncio.sleep(self._announce(because) if announce else self._delay(because))
+            await self._sleep(self._announce(because) if announce else self._delay(because))
+
+    async def _sleep(self, delay: float) -> None:
+        """Wait until the next attempt, for so many seconds at most."""
+        self._pause = pause = self._loop.create_future()
+        timer = self._loop.call_later(delay, set_result, pause, None)
+        try:
+            await pause
+        finally:
+            timer.cancel()
+            if self._pause is pause:
+                self._pause = None
 
     def _delay(self, because: Exception) -> float:
         try:
@@ -118,8 +151,10 @@ class Reconnector:
     def _open(self, life: Lifecycle, dialed: Dialed) -> Connection:
         self._opened = self._loop.time()
         self._event = self._loop.create_future()
-        connection = life.open(dialed.wire, dialed.protocol)
+        self._connection = connection = life.open(dialed.wire, dialed.protocol)
         self._rotate_in_time()
+        if self._backoff.stale_after is not None:
+            self._look(life, connection, self._backoff.stale_after, life.counters.received, self._opened)
         self._states.change(Open(dialed.protocol, self._attempt, dialed.headers))
         return connection
 
@@ -182,10 +217,27 @@ class Reconnector:
             raise_fatal(error)
             return True
 
+    def _look(self, life: Lifecycle, connection: Connection, limit: float, received: int, since: float) -> None:
+        """Give a connection up that is alive and brings no messages; what is held back is none of its doing."""
+        if connection.cause is not None:
+            return
+        now, count = self._loop.time(), life.counters.received
+        if count != received or life.held or connection.wire.blind:
+            received, since = count, now
+        if now - since >= limit:
+            connection.give_up(ConnectionLost(f"no message has come for {limit:g} s"))
+        else:
+            self._looking = self._loop.call_later(limit / LOOKS, self._look, life, connection, limit, received, since)
+
     def _rotate_in_time(self) -> None:
         self._forget_rotation()
         if self._backoff.rotate_every is not None:
             self._rotation = self._loop.call_later(self._backoff.rotate_every, self.rotate)
+
+    def _forget_timers(self) -> None:
+        self._forget_rotation()
+        if self._looking is not None:
+            self._looking.cancel()
 
     def _forget_rotation(self) -> None:
         if self._rotation is not None:

@@ -63,6 +63,16 @@ class ClientWebSocket(WebSocket[In, Out]):
         """
         return request(self._life, message, matches, timeout)
 
+    def reconnect(self) -> None:
+        """Connect again now: the network is back, say, or somebody asked for it.
+
+        A wait for the next attempt is cut short. A present connection is given up at once, as one that is lost, and the
+        next attempt follows without a wait, also if it would have been the last; use `rotate` to keep it until there is
+        another one. An attempt under way goes on. From any thread. Raises `RuntimeError` on a socket without
+        `reconnect`.
+        """
+        self._life.thread.run_once(self._coming_back("reconnect").hurry)
+
     def rotate(self) -> None:
         """Replace the connection without a gap: the successor opens first, then takes over, then the old one closes.
 
@@ -71,6 +81,9 @@ class ClientWebSocket(WebSocket[In, Out]):
         not within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`. From any thread. Raises
         `RuntimeError` on a socket without `reconnect`.
         """
+        self._life.thread.run_once(self._coming_back("rotate").rotate)
+
+    def _coming_back(self, what: str) -> Reconnector:
         if self._reconnector is None:
-            raise RuntimeError("only a socket that comes back can rotate: connect(url, reconnect=rxws.Backoff())")
-        self._life.thread.run_once(self._reconnector.rotate)
+            raise RuntimeError(f"only a socket that comes back can {what}: connect(url, reconnect=rxws.Backoff())")
+        return self._reconnector

@@ -114,6 +114,13 @@ class Connection(Phased):
         self.wire.wake()
         return True
 
+    def give_up(self, error: ConnectionLost) -> None:
+        """Take the connection for lost, and drop it."""
+        try:
+            self._lose(error)
+        finally:
+            self.wire.abort()
+
     # The endpoint of the wire
 
     def take(self, limit: int) -> Sequence[Frame] | Close:
@@ -231,10 +238,7 @@ class Connection(Phased):
         self._owner.beat()
 
     def _missed_heartbeat(self) -> None:
-        try:
-            self._lose(HeartbeatTimeout("the peer gave no sign of life after a ping"))
-        finally:
-            self.wire.abort()
+        self.give_up(HeartbeatTimeout("the peer gave no sign of life after a ping"))
 
     def _lose(self, error: ConnectionLost) -> None:
         try:

@@ -4,11 +4,13 @@ import asyncio
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 import rxws
 from rxws.core.receipts import AFTER
 from rxws.testing import MemoryDialer, connect
 from tests.streams import ended, opened, reopened, turns, watch
+from tests.threads import in_a_thread
 
 VIRTUAL = True
 
@@ -97,6 +99,94 @@ async def test_other_closes(code: int) -> None:
         dialer.peer.close(rxws.Close(code))
         await reopened(socket)
         assert dialer.attempts == 2
+
+
+async def test_reconnect_while_waiting() -> None:
+    """Who asks for it ends the wait for the next attempt, from another thread too."""
+    dialer, loop = MemoryDialer(), asyncio.get_running_loop()
+    dialer.refusals.extend([OSError(), OSError()])
+    async with connect(dialer, quick(initial=20, maximum=20)) as socket:
+        await turns()
+        assert dialer.attempts == 1
+        began = loop.time()
+        socket.reconnect()
+        socket.reconnect()
+        await turns()
+        assert (dialer.attempts, isinstance(await now(socket), rxws.Waiting)) == (2, True)
+        in_a_thread(socket.reconnect)
+        await opened(socket)
+        assert (dialer.attempts, loop.time() - began < 1) == (3, True)
+
+
+async def test_reconnect_while_open() -> None:
+    """The present connection is given up as lost, and the next attempt follows at once, also if it was the last."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(initial=20, maximum=20, max_attempts=1)) as socket:
+        await turns()
+        log = watch(lost=socket.undelivered, error=socket.errors)
+        dialer.peer.pongs = False
+        socket.outgoing.on_next("on its way")
+        await turns()
+        first = dialer.peer
+        socket.reconnect()
+        await reopened(socket, 1)
+        assert first.ended
+        assert [name for name, _ in log] == ["error", "lost"]
+        assert (str(log[0][1]), log[1][1]) == ("another connection was asked for", "on its way")
+        assert dialer.attempts == 2
+        dialer.peer.drop()
+        assert await ended(socket) == rxws.Close.received(1006)
+
+
+async def test_reconnect_does_nothing_else() -> None:
+    """While an attempt is under way it goes on; behind the end nothing happens; without `reconnect` it is an error."""
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, quick()) as socket:
+        await turns()
+        socket.reconnect()
+        dialer.answering.set()
+        await opened(socket)
+        assert dialer.attempts == 1
+    socket.reconnect()
+    await turns()
+    assert dialer.attempts == 1
+    async with connect(MemoryDialer()) as lone:
+        with pytest.raises(RuntimeError, match="only a socket that comes back can reconnect"):
+            lone.reconnect()
+
+
+async def test_stale_feed() -> None:
+    """A connection that brings no message for so long is given up, though its pings are answered."""
+    dialer, loop = MemoryDialer(), asyncio.get_running_loop()
+    async with connect(dialer, quick(stale_after=10)) as socket:
+        await opened(socket)
+        log = watch(m=socket.incoming, error=socket.errors)
+        began = loop.time()
+        for _ in range(3):
+            await asyncio.sleep(8)
+            dialer.peer.send("tick")
+        await reopened(socket, 30)
+        assert 24 + 10 <= loop.time() - began < 24 + 13
+        assert log[:3] == [("m", "tick")] * 3
+        assert str(log[3][1]) == "no message has come for 10 s"
+        assert dialer.attempts == 2
+
+
+async def test_held_feed_is_not_stale() -> None:
+    """While nobody reads, no message is missed."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(stale_after=10)) as socket:
+        await asyncio.sleep(100)
+        assert dialer.attempts == 1
+        socket.incoming.subscribe()
+        await reopened(socket, 30)
+        assert dialer.attempts == 2
+
+
+async def now(socket: Any) -> Any:
+    """The present state."""
+    return await socket.states.pipe(ops.first())
 
 
 async def test_final_rule_replaced() -> None:
