@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from reactivex import Observable, abc
-from reactivex.disposable import CompositeDisposable, Disposable
+from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 
 from rxws.client.states import Open, State, States
 from rxws.core.lifecycle import Lifecycle
-from rxws.errors import raise_fatal
+from rxws.errors import ConnectionLost, raise_fatal
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.foreign import as_error, call
+from rxws.rx.loop_thread import RAN_AHEAD
 
 T = TypeVar("T")
 
@@ -42,6 +43,22 @@ class MultiplexedTopic(Observable[T]):
         self._upstream = CompositeDisposable()
 
     def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
+        thread = self._life.thread
+        if thread.here() or thread.loop.is_closed():
+            return self._join(observer)
+        joined = SingleAssignmentDisposable()
+
+        def join() -> None:
+            try:
+                joined.disposable = self._join(observer)
+            except RuntimeError as error:
+                observer.on_error(error)
+
+        if not thread.hand_over(join):
+            observer.on_error(ConnectionLost(RAN_AHEAD))
+        return Disposable(lambda: thread.run(joined.dispose))
+
+    def _join(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         broadcast = self._broadcast
         if broadcast.stopped or not broadcast.observers:
             broadcast = self._broadcast = TopicBroadcast(self._life.report)
@@ -58,7 +75,7 @@ class MultiplexedTopic(Observable[T]):
             if not (broadcast.stopped or broadcast.observers):
                 self._stop()
 
-        return Disposable(leave)
+        return Disposable(lambda: self._life.thread.run(leave))
 
     def _begin(self) -> None:
         upstream = CompositeDisposable(self._life.incoming.subscribe(self._take, on_completed=self._end))

@@ -1,12 +1,18 @@
+import asyncio
+import itertools
+from functools import partial
 from typing import Any
 
 import pytest
 from reactivex import Observable
 from reactivex import operators as ops
+from reactivex.abc import DisposableBase
 
 import rxws
+from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.testing import MemoryDialer, connect
 from tests.streams import ended, opened, raising, reopened, turns, watch
+from tests.threads import in_a_thread, preempted
 
 VIRTUAL = True
 
@@ -248,3 +254,40 @@ async def test_failure_that_no_subscriber_takes(fault: str) -> None:
         dialer.peer.send("a")
         await turns()
         assert [type(error) for _, error in log] == [KeyError]
+
+
+async def test_threads_come_and_go() -> None:
+    """Whenever a thread subscribes while the last subscriber leaves, the server is told, and the messages come."""
+    for line in itertools.count(1):
+        dialer = MemoryDialer()
+        async with connect(dialer, codec=rxws.json) as socket:
+            a, log = topic(socket, "a"), list[Any]()
+            first, later = a.subscribe(), list[DisposableBase]()
+            await turns()
+            subscribe = partial(lambda a, log, later: later.append(a.subscribe(log.append)), a, log, later)
+            came = preempted(subscribe, first.dispose, line)
+            await turns()
+            assert said(dialer) in ([[SUB_A]], [[SUB_A, UNSUB_A, SUB_A]]), f"line {line}"
+            dialer.peer.send('{"topic":"a"}')
+            await turns()
+            assert log == [{"topic": "a"}], f"line {line}"
+            in_a_thread(later[0].dispose)
+            await turns()
+            assert said(dialer)[0][-1] == UNSUB_A
+        if not came:
+            break
+
+
+async def test_thread_finds_a_reader() -> None:
+    """A thread that subscribes while somebody reads alone is told so, and one that has run ahead, too."""
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        a, errors = topic(socket, "a"), list[Exception]()
+        waiting = asyncio.ensure_future(socket.receive())
+        await turns()
+        in_a_thread(lambda: [a.subscribe(on_error=errors.append) for _ in range(MAX_HANDED_OVER + 1)])
+        assert [type(error) for error in errors] == [rxws.errors.ConnectionLost]
+        await turns()
+        assert len(errors) == MAX_HANDED_OVER + 1
+        assert {type(error) for error in errors[1:]} == {RuntimeError}
+        waiting.cancel()
