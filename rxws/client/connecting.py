@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -46,6 +47,7 @@ class Connect(Generic[In, Out]):
         self._backoff = backoff
         self._task: asyncio.Task[None] | None = None
         self._block: AbstractAsyncContextManager[None] | None = None
+        self._log: SocketLog
 
     def __await__(self) -> Generator[Any, Any, ClientWebSocket[In, Out]]:
         return self._connect().__await__()
@@ -61,14 +63,21 @@ class Connect(Generic[In, Out]):
         try:
             return await self._block.__aexit__(*error)
         finally:
-            if self._task is not None:
-                await asyncio.wait({self._task})
+            assert self._task is not None
+            _, pending = await asyncio.wait({self._task}, timeout=self._settings.close_timeout)
+            if pending:
+                self._log.write(
+                    logging.ERROR,
+                    "stuck",
+                    "an attempt to connect, its function of the URL or headers perhaps, ignores its cancellation: "
+                    "its socket is closed",
+                )
 
     async def _connect(self) -> ClientWebSocket[In, Out]:
         if self._task is not None:
             raise RuntimeError("this connect(...) was used before: call connect again for another socket")
         states: States
-        log = SocketLog(CLIENT, url=self._dialer.target)
+        log = self._log = SocketLog(CLIENT, url=self._dialer.target)
         if self._backoff is None:
             life = Lifecycle(self._settings, log=log)
             states = States(life.reports.report)

@@ -198,7 +198,7 @@ def check_url(url: object, base: URL | None = None) -> URL:
     ValueError: 'example.com/feed' is no WebSocket URL: expected ws://host/path or wss://host/path
     """
     if not isinstance(url, (str, URL)):
-        raise TypeError(f"a URL is a str or a yarl.URL, not {url!r}")
+        raise TypeError(f"a URL is a str or a yarl.URL, not {type(url).__name__}")  # not what is in it: a token, say
     checked = URL(url) if base is None else base.join(URL(url))
     shown = without_secrets(url)
     if checked.scheme not in ("ws", "wss", "http", "https") or not checked.host:

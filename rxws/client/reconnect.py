@@ -15,7 +15,7 @@ from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
 from rxws.errors import NO_HEADERS, ConnectionLost, raise_fatal
-from rxws.rx.foreign import as_error, cancelled
+from rxws.rx.foreign import as_error, is_cancelled
 from rxws.rx.loop_thread import set_result
 
 LOOKS: Final = 8
@@ -112,14 +112,19 @@ class Reconnector:
             if announce and self._states.present != (connecting := Connecting(self._attempt)):
                 self._states.change(connecting)
             try:
-                return await self._dial()
+                dialed = await self._dial()
             except BaseException as error:
-                if cancelled(error):
-                    raise
                 raise_fatal(error)
+                if is_cancelled():
+                    raise asyncio.CancelledError from error
                 because = as_error(error, "an attempt to connect")
                 if self._is_last(because):
                     raise because from because.__cause__
+            else:
+                if not is_cancelled():
+                    return dialed
+                dialed.wire.abort()  # what made the URL ignores its cancellation, say
+                raise asyncio.CancelledError
             await self._sleep(self._announce(because) if announce else self._delay(because))
 
     async def _sleep(self, delay: float) -> None:

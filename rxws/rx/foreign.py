@@ -35,8 +35,13 @@ def as_error(error: BaseException, who: str) -> Exception:
 
 def cancelled(error: BaseException) -> bool:
     """Whether an error is that the present task was cancelled: not just something that it awaited."""
+    return isinstance(error, CancelledError) and is_cancelled()
+
+
+def is_cancelled() -> bool:
+    """Whether the present task was cancelled, even if something that it awaited has taken no notice of it."""
     task = current_task()
-    return isinstance(error, CancelledError) and task is not None and task.cancelling() > 0
+    return task is not None and task.cancelling() > 0
 
 
 def loop_ends() -> bool:

@@ -58,7 +58,7 @@ def open_topics(
     hello
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"topics have a URL, such as {EXAMPLES}, not {url!r}")
+        raise TypeError(f"topics have a URL, such as {EXAMPLES}, not {type(url).__name__}")
     for name, limit in (("max_messages", max_messages), ("max_bytes", max_bytes), ("max_buffered", max_buffered)):
         number(name, limit, f"a whole number from 1 to {MAX_INT}", lambda limit: 1 <= limit <= MAX_INT, int)
     if max_age is not None:

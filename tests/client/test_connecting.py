@@ -1,6 +1,7 @@
 """What `connect` returns, awaited and as a block."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import pytest
@@ -74,3 +75,48 @@ async def test_connect_can_be_used_once() -> None:
     async with connecting:
         with pytest.raises(RuntimeError, match="was used before"):
             await connecting
+
+
+class StubbornDialer(MemoryDialer):
+    """Ignores that it is cancelled, for ten seconds."""
+
+    async def dial(self) -> Any:
+        """Open a connection, or raise, at last."""
+        until = asyncio.get_running_loop().time() + 10
+        while (left := until - asyncio.get_running_loop().time()) > 0:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(left)
+        return await super().dial()
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("way", ["left", "closed", "cancelled"])
+async def test_attempt_that_ignores_its_cancellation(way: str, refused: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A block is left in time, whatever makes the URL; what that opens later is dropped, and nothing more is tried."""
+    dialer = StubbornDialer()
+    if refused:
+        dialer.refusals.append(OSError("no"))
+    loop = asyncio.get_running_loop()
+    began, states = loop.time(), list[Any]()
+
+    async def follow() -> None:
+        async with connect(dialer, QUICK, close_timeout=2) as socket:
+            socket.states.subscribe(states.append)
+            await asyncio.sleep(1)
+            if way == "closed":
+                socket.close(4001)
+                await socket.closed
+            elif way == "cancelled":
+                await asyncio.sleep(60)
+
+    block = asyncio.create_task(follow())
+    if way == "cancelled":
+        loop.call_later(1, block.cancel)
+    await asyncio.wait({block})
+    assert loop.time() - began == pytest.approx(3)
+    assert "ignores its cancellation" in caplog.text
+    caplog.clear()
+    await asyncio.sleep(30)
+    assert [type(state) for state in states] == [rxws.Connecting, rxws.Closed]
+    assert (dialer.attempts, [wire.aborted for wire in dialer.wires]) == (1, [] if refused else [True])
+    assert (dialer.closed, caplog.text) == (True, "")

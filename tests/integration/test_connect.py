@@ -422,7 +422,8 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
     [
         (("example.com/feed",), {}, ValueError, "'example.com/feed' is no WebSocket URL: expected ws://host/path"),
         (("ftp://example.com",), {}, ValueError, "is no WebSocket URL"),
-        ((8080,), {}, TypeError, "a URL is a str or a yarl.URL, not 8080"),
+        ((8080,), {}, TypeError, "a URL is a str or a yarl.URL, not int"),
+        ((b"ws://host/?token=secret",), {}, TypeError, "a URL is a str or a yarl.URL, not bytes"),
         (
             ("ws://a",),
             {"reconnect": True},

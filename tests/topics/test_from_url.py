@@ -21,7 +21,7 @@ def test_rxws_topics_is_the_package_and_the_function() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "says"),
     [
-        ({"url": None}, TypeError, "topics have a URL, such as 'memory://' or 'nats://localhost:4222', not None"),
+        ({"url": None}, TypeError, "topics have a URL, such as 'memory://' or 'nats://localhost:4222', not NoneType"),
         ({"url": "redis://localhost"}, ValueError, "topics have a URL such as"),
         ({"url": "nats://"}, ValueError, "topics have a URL such as"),
         ({"url": "nats://localhost/a.b"}, ValueError, "names a stream"),
