@@ -289,7 +289,10 @@ class Topics(Generic[T]):
         def assign() -> None:
             subscription.disposable = subscribe()
 
-        thread.run(assign)
+        if thread.loop.is_closed():
+            assign()  # there it would be ignored
+        else:
+            thread.run(assign)
         return Disposable(lambda: thread.run(subscription.dispose))
 
     def _leave(self, feed: Feed) -> None:

@@ -293,3 +293,16 @@ def test_bad_arguments_of_history(arguments: dict[str, Any], kind: type[Exceptio
     for make in (topic.history, topic.messages.history):
         with pytest.raises(kind, match=says):
             make(**arguments)
+
+
+def test_subscribed_after_the_loop() -> None:
+    """One who subscribes when the topics' event loop is closed still gets their end."""
+    topics = rxws.topics("memory://")
+
+    async def begin_and_close() -> None:
+        async with topics:
+            pass
+
+    asyncio.run(begin_and_close())
+    topic = topics["a"]
+    assert watch(live=topic, kept=topic.latest(), present=topic.presence) == ["live|", "kept|", "present|"]
