@@ -134,13 +134,13 @@ class Connection(Phased):
         if receipts is not None:
             if (data := receipts.ping()) is not None:
                 return (Ping(data),)
-            if sending and receipts.full:
+            if sending and receipts.full and not self.wire.blind:
                 self.more = False
                 return ()
             limit = 0  # one at a time, since a ping may be due after each
         if sending and (items := self._next_items(limit)):
             if receipts is not None:
-                receipts.sent(items[0])
+                receipts.sent(items[0], blind=self.wire.blind)
             else:
                 self.more = self._answer is not None or self._outgoing.waits
             return items

@@ -19,8 +19,11 @@ MARK: Final = b"rxws"
 class Receipts:
     """Remembers what was handed to the transport until the peer answers a ping sent after it (RFC 6455, 5.5.2).
 
-    Pings when the oldest message is a second old, or a quarter of `limit` is unconfirmed. Memory: at most `limit`
-    bytes, or one message that is heavier alone; while it is `full`, nothing may be sent.
+    Pings when the oldest message is a second old, or a quarter of `limit` is unconfirmed. While it is `full`, nothing may
+    be sent, unless no pong can be read, see `Wire.blind`: then waiting for one might be waiting forever.
+
+    Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong can be read. Beyond,
+    the oldest are forgotten, and counted.
     """
 
     __slots__ = (
@@ -35,7 +38,7 @@ class Receipts:
         self._items: deque[Frame] = deque()
         self._weight = 0
         self._number = 0
-        self._asked: int | None = None  # how many messages the ping on its way is about
+        self._asked: int | None = None  # how many messages were sent before the ping on its way
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
         self._sent = self._arrived = 0
@@ -47,11 +50,19 @@ class Receipts:
         """Whether sending has to wait for a pong."""
         return self._weight >= self._limit
 
-    def sent(self, item: Frame) -> None:
-        """Remember a message."""
-        self._items.append(item)
+    @property
+    def forgotten(self) -> int:
+        """How many messages are neither confirmed nor remembered."""
+        return self._sent - len(self._items) - self._arrived
+
+    def sent(self, item: Frame, *, blind: bool = False) -> None:
+        """Remember a message; while the wire is `blind`, forget the oldest rather than wait."""
+        items = self._items
+        items.append(item)
         self._weight += item.weight
         self._sent += 1
+        while blind and self._weight > 2 * self._limit and len(items) > 1:
+            self._weight -= items.popleft().weight
         if self._weight > self._limit // 4 or self._news is not None:
             self._due = True
         elif self._timer is None:
@@ -70,16 +81,15 @@ class Receipts:
 
     def last_ping(self) -> bytes | None:
         """Give the data of a ping that asks about all, before a close frame; its pong may come before the peer's."""
-        return self._next_ping() if self._items and len(self._items) != self._asked else None
+        return self._next_ping() if self._items and self._sent != self._asked else None
 
     def pong(self, data: bytes) -> bool:
         """Forget what has arrived; tells whether this was the pong that was awaited."""
         if self._asked is None or data != self._payload():
             return False
-        for _ in range(self._asked):
+        for _ in range(self._asked - (self._sent - len(self._items))):  # but for those that are forgotten
             self._weight -= self._items.popleft().weight
-        self._arrived += self._asked
-        self._asked = None
+        self._arrived, self._asked = self._asked, None
         self._tell()
         self._forget_timer()
         if self._items:
@@ -115,7 +125,7 @@ class Receipts:
     def _next_ping(self) -> bytes:
         self._due = False
         self._number += 1
-        self._asked = len(self._items)
+        self._asked = self._sent
         return self._payload()
 
     def _payload(self) -> bytes:
