@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 from reactivex import Observable, abc
@@ -27,15 +27,62 @@ class TopicBroadcast(Broadcast[T]):
         self._on_raise(error)
 
 
+class Subscriptions:
+    """The topics that a socket is subscribed to: each subscription is that of all topics that ask for the same."""
+
+    def __init__(self, life: Lifecycle, states: States) -> None:
+        self.life = life
+        self.states = states
+        self._asking: dict[Hashable, list[MultiplexedTopic[Any]]] = {}
+        self._leaving: dict[Hashable, MultiplexedTopic[Any]] = {}  # the last ones, which are to unsubscribe
+
+    def name(self, subscribe: Any) -> Hashable:
+        """Return by what a subscription is known: the frame of its message, or the function that makes one."""
+        try:
+            frame = None if callable(subscribe) else self.life.outgoing.encode(subscribe)
+        except Exception:  # which sending it will tell
+            frame = None
+        return id(subscribe) if frame is None else (frame.opcode, frame.data)
+
+    def join(self, topic: MultiplexedTopic[Any], name: Hashable) -> None:
+        """Count a topic."""
+        self.unsubscribe(name)
+        self._asking.setdefault(name, []).append(topic)
+
+    def leave(self, topic: MultiplexedTopic[Any], name: Hashable) -> None:
+        """Count a topic no more; if it was the last one, it is to `unsubscribe`."""
+        asking = self._asking[name]
+        asking.remove(topic)
+        if not asking:
+            del self._asking[name]
+            self._leaving[name] = topic
+
+    def unsubscribe(self, name: Hashable) -> None:
+        """Unsubscribe, if that is still to be done."""
+        topic = self._leaving.pop(name, None)
+        if topic is not None and isinstance(self.states.present, Open):
+            topic.send_unsubscribe()
+
+    def forget(self, name: Hashable) -> None:
+        """Do not unsubscribe what could not be subscribed."""
+        self._leaving.pop(name, None)
+
+    def is_first(self, topic: MultiplexedTopic[Any], name: Hashable) -> bool:
+        """Tell whether it is up to a topic to subscribe, for all that ask for the same."""
+        return self._asking[name][0] is topic
+
+
 class MultiplexedTopic(Observable[T]):
     """Emits the messages of one topic to all its subscribers, while there are any; made by `socket.multiplex`."""
 
     def __init__(
-        self, life: Lifecycle, states: States, subscribe: Any, unsubscribe: Any, matches: Callable[[T], bool]
+        self, subscriptions: Subscriptions, subscribe: Any, unsubscribe: Any, matches: Callable[[T], bool]
     ) -> None:
         super().__init__()
-        self._life = life
-        self._states = states
+        self._subscriptions = subscriptions
+        self._name: Hashable = None
+        self._life = life = subscriptions.life
+        self._states = subscriptions.states
         self._subscribe_message = subscribe
         self._unsubscribe_message = unsubscribe
         self._matches = matches
@@ -68,19 +115,25 @@ class MultiplexedTopic(Observable[T]):
                 self._begin()
             except RuntimeError:  # somebody reads the socket alone
                 subscription.dispose()
+                self._leave()
+                self._subscriptions.forget(self._name)
                 raise
 
         def leave() -> None:
             subscription.dispose()
             if not (broadcast.stopped or broadcast.observers):
-                self._stop()
+                self._leave()
+                self._subscriptions.unsubscribe(self._name)
 
         return Disposable(lambda: self._life.thread.run(leave))
 
     def _begin(self) -> None:
-        upstream = CompositeDisposable(self._life.incoming.subscribe(self._take, on_completed=self._end))
-        self._upstream = upstream
-        upstream.add(self._states.subscribe(self._open_again))
+        self._upstream = upstream = CompositeDisposable()
+        self._name = self._subscriptions.name(self._subscribe_message)
+        self._subscriptions.join(self, self._name)
+        upstream.add(self._life.incoming.subscribe(self._take, on_completed=self._end))
+        if not upstream.is_disposed:
+            upstream.add(self._states.subscribe(self._open_again))
 
     def _take(self, message: T) -> None:
         try:
@@ -93,22 +146,31 @@ class MultiplexedTopic(Observable[T]):
                 self._broadcast.emit(message)
 
     def _open_again(self, state: State) -> None:
-        if isinstance(state, Open):
+        if isinstance(state, Open) and self._subscriptions.is_first(self, self._name):
             try:
                 self._send(self._subscribe_message)
             except BaseException as error:
-                self._upstream.dispose()
+                self._leave()
+                self._subscriptions.forget(self._name)
                 self._broadcast.end(as_error(error, "subscribe"))
                 raise_fatal(error)
 
     def _end(self, error: Exception | None = None) -> None:
-        self._stop()
-        self._broadcast.end(error)
+        """Tell the subscribers; what they subscribe then comes behind the message that unsubscribes this topic."""
+        name = self._name
+        self._leave()
+        try:
+            self._broadcast.end(error)
+        finally:
+            self._subscriptions.unsubscribe(name)
 
-    def _stop(self) -> None:
+    def _leave(self) -> None:
         self._upstream.dispose()
-        if isinstance(self._states.present, Open):
-            call(self._life.report, "unsubscribe", self._send, self._unsubscribe_message)
+        self._subscriptions.leave(self, self._name)
+
+    def send_unsubscribe(self) -> None:
+        """Send the message that ends the subscription."""
+        call(self._life.report, "unsubscribe", self._send, self._unsubscribe_message)
 
     def _send(self, message: Any) -> None:
         if message is not None:

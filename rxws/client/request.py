@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
@@ -13,72 +14,162 @@ from rxws.codecs import Codec
 from rxws.core.ahead import encode_ahead
 from rxws.core.encoding import encode
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.wire import Frame
+from rxws.core.wire import Frame, Limited
 from rxws.errors import ConnectionLost, raise_fatal
-from rxws.rx.foreign import as_error
+from rxws.rx.foreign import as_error, call, call_all
 from rxws.rx.loop_thread import RAN_AHEAD
 
 T = TypeVar("T")
+Match = Callable[[T], bool]
+Key = Callable[[Any], Hashable]
+Take = Callable[[T], object]
+Fail = Callable[[Exception], object]
 
 
-def request(life: Lifecycle, message: Any, matches: Callable[[T], bool], timeout: float) -> Observable[T]:
-    """Make an Observable that sends a message for each subscriber, and emits the first answer that matches."""
-    positive("timeout", timeout, "seconds")
+class Requests(Generic[T]):
+    """Sends messages, and finds the answers to them: by a predicate for each, or by a key for all of a kind."""
 
-    def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
-        upstream = CompositeDisposable()
-        waiting = True
+    def __init__(self, life: Lifecycle) -> None:
+        self._life = life
+        self._answers: dict[Key, Answers[T]] = {}
 
-        def end(error: Exception) -> None:
-            upstream.dispose()
-            observer.on_error(error)
+    def request(self, message: Any, matches: Match[T] | None, key: Key | None, timeout: float) -> Observable[T]:
+        """Make an Observable that sends a message for each subscriber, and emits the first answer to it."""
+        if (matches is None) is (key is None):
+            raise TypeError("a request has either matches, a predicate of answers, or key, a function of messages")
+        positive("timeout", timeout, "seconds")
+        life = self._life
 
-        def take(answer: T) -> None:
-            try:
-                if not matches(answer):
+        def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
+            upstream, answered = CompositeDisposable(), False
+
+            def fail(error: Exception) -> None:
+                if not upstream.is_disposed:
+                    upstream.dispose()
+                    observer.on_error(error)
+
+            def take(answer: T) -> None:
+                nonlocal answered
+                if not upstream.is_disposed:
+                    answered = True
+                    upstream.dispose()
+                    observer.on_next(answer)
+                    observer.on_completed()
+
+            def withdraw() -> None:
+                if not answered:
+                    life.outgoing.withdraw(fail)
+
+            def begin(frame: Frame | None, codec: Codec[Any, Any]) -> None:
+                if upstream.is_disposed:
                     return
-            except BaseException as error:
-                end(as_error(error, "matches"))
-                raise_fatal(error)
-                return
-            upstream.dispose()
-            observer.on_next(answer)
-            observer.on_completed()
+                try:
+                    if frame is None:
+                        codec = life.outgoing.codec
+                        frame = encode(codec, message)
+                    named = None if key is None else key(message)
+                except BaseException as error:
+                    fail(as_error(error, "key"))
+                    raise_fatal(error)
+                    return
+                upstream.add(self._listen(matches, key, named, take, fail))
+                if upstream.is_disposed:
+                    return
+                timer = loop.call_later(timeout, fail, TimeoutError(f"no answer within {timeout:g} s"))
+                upstream.add(Disposable(timer.cancel))
+                asking = Limited(frame)
+                asking.lost = fail
+                upstream.add(Disposable(withdraw))
+                life.outgoing.send(message, asking, codec)
 
-        def lost(what: str) -> Callable[[Any], None]:
-            return lambda given: end(ConnectionLost(what)) if given is message and not waiting else None
+            thread, loop, codec = life.thread, life.thread.loop, life.outgoing.codec
+            if thread.here() or loop.is_closed():
+                begin(None, codec)
+            else:
+                frame, weight = encode_ahead(codec, message)
+                if not thread.hand_over(begin, frame, codec, weight=weight):
+                    fail(ConnectionLost("the socket is closing" if thread.ending else RAN_AHEAD))
+            return Disposable(lambda: thread.run(upstream.dispose))
 
-        def closed() -> None:
-            end(ConnectionLost("the socket closed before the answer"))
+        return Observable(subscribe)
 
-        def begin(frame: Frame | None, codec: Codec[Any, Any]) -> None:
-            nonlocal waiting
-            if upstream.is_disposed:
-                return
+    def _listen(
+        self, matches: Match[T] | None, key: Key | None, named: Hashable, take: Take[T], fail: Fail
+    ) -> abc.DisposableBase:
+        """Have the answer taken, or the failure told."""
+        if key is not None:
+            if key not in self._answers:
+                self._answers[key] = Answers(self._life, key, lambda: self._answers.pop(key))
+            return self._answers[key].wait(named, take, fail)
+        assert matches is not None
+
+        def look(answer: T) -> None:
             try:
-                if frame is None:
-                    codec = life.outgoing.codec
-                    frame = encode(codec, message)
-            except Exception as error:
-                end(error)
-                return
-            upstream.add(life.incoming.subscribe(take, on_completed=closed))
-            if upstream.is_disposed:
-                return
-            timer = loop.call_later(timeout, end, TimeoutError(f"no answer within {timeout:g} s"))
-            upstream.add(Disposable(timer.cancel))
-            upstream.add(life.reports.undelivered.subscribe(lost("the connection was lost before the answer")))
-            upstream.add(life.outgoing.dropped.subscribe(lost("the message was dropped before it was sent")))
-            waiting = False
-            life.outgoing.send(message, frame, codec)
+                is_ours = matches(answer)
+            except BaseException as error:
+                fail(as_error(error, "matches"))
+                raise_fatal(error)
+            else:
+                if is_ours:
+                    take(answer)
 
-        thread, loop, codec = life.thread, life.thread.loop, life.outgoing.codec
-        if thread.here() or loop.is_closed():
-            begin(None, codec)
+        def close() -> None:
+            fail(_closed(self._life))
+
+        return self._life.incoming.subscribe(look, on_completed=close)
+
+
+class Answers(Generic[T]):
+    """Hands each message to the requests that wait for its key, however many wait."""
+
+    def __init__(self, life: Lifecycle, key: Key, on_idle: Callable[[], object]) -> None:
+        self._life = life
+        self._key = key
+        self._on_idle = on_idle
+        self._waiting: dict[Hashable, list[tuple[Take[T], Fail]]] = {}
+        self._reading: abc.DisposableBase = Disposable()
+
+    def wait(self, named: Hashable, take: Take[T], fail: Fail) -> abc.DisposableBase:
+        """Wait for the next message of this key."""
+        first, one = not self._waiting, (take, fail)
+        self._waiting.setdefault(named, []).append(one)
+
+        def leave() -> None:
+            waiting = self._waiting[named]
+            waiting.remove(one)
+            if not waiting:
+                del self._waiting[named]
+            if not self._waiting:
+                self._on_idle()
+                self._reading.dispose()
+
+        if first:
+            try:
+                self._reading = self._life.incoming.subscribe(self._take, on_completed=self._close)
+            except RuntimeError:  # somebody reads the socket alone
+                leave()
+                raise
+        return Disposable(leave)
+
+    def _take(self, message: T) -> None:
+        report = self._life.reports.report
+        try:
+            waiting = tuple(self._waiting.get(self._key(message), ()))
+        except BaseException as error:
+            self._end(as_error(error, "key"))
+            raise_fatal(error)
         else:
-            frame, weight = encode_ahead(codec, message)
-            if not thread.hand_over(begin, frame, codec, weight=weight):
-                end(ConnectionLost("the socket is closing" if thread.ending else RAN_AHEAD))
-        return Disposable(lambda: thread.run(upstream.dispose))
+            for take, _ in waiting:
+                call(report, "a subscriber", take, message)
 
-    return Observable(subscribe)
+    def _close(self) -> None:
+        self._end(_closed(self._life))
+
+    def _end(self, error: Exception) -> None:
+        ends = [partial(fail, error) for waiting in self._waiting.values() for _, fail in waiting]
+        call_all(self._life.reports.report, "a subscriber", *ends)
+
+
+def _closed(life: Lifecycle) -> Exception:
+    refusal = None if life.connection is None else life.connection.refusal
+    return refusal or ConnectionLost("the socket closed before the answer")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 from reactivex import Observable
 
-from rxws.client.multiplex import MultiplexedTopic
+from rxws.client.multiplex import MultiplexedTopic, Subscriptions
 from rxws.client.reconnect import Reconnector
-from rxws.client.request import request
+from rxws.client.request import Requests
 from rxws.client.states import State, States
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
@@ -25,6 +25,8 @@ class ClientWebSocket(WebSocket[In, Out]):
         super().__init__(lifecycle)
         self._states = states
         self._reconnector = reconnector
+        self._requests = Requests[In](lifecycle)
+        self._subscriptions = Subscriptions(lifecycle, states)
 
     @property
     def states(self) -> Observable[State]:
@@ -41,27 +43,39 @@ class ClientWebSocket(WebSocket[In, Out]):
         """Make an Observable of one topic, shared by its subscribers, of a socket that carries many.
 
         `subscribe` is sent for the first subscriber and again whenever a connection opens, `unsubscribe` when the last
-        one leaves, if there is a connection then; both are messages, or functions that make them. Emits the messages
-        that `matches`. Completes when the socket closes; fails if `matches`, or `subscribe`, raises, and other topics
-        go on. May be subscribed again after its end, with `retry` or `repeat`, say. While it has a subscriber it is a
-        reader of the socket, see `receive`. Memory: none of its own.
+        one has left, if there is a connection then; both are messages, or functions that make them. Topics with the
+        same `subscribe`, message or function, share a subscription: the first one subscribes, the last unsubscribes.
+
+        Emits the messages that `matches`. Completes when the socket closes; fails if `matches`, or `subscribe`, raises,
+        and other topics go on. May be subscribed again after its end, with `retry` or `repeat`, say. While it has a
+        subscriber it is a reader of the socket, see `receive`. Memory: none of its own.
         """
-        return MultiplexedTopic[In](self._life, self._states, subscribe, unsubscribe, matches)
+        return MultiplexedTopic[In](self._subscriptions, subscribe, unsubscribe, matches)
 
     def request(  # pyright: ignore[reportIncompatibleMethodOverride] - a server's is the request of the handshake
-        self, message: Out, *, matches: Callable[[In], bool], timeout: float = 10.0
+        self,
+        message: Out,
+        *,
+        matches: Callable[[In], bool] | None = None,
+        key: Callable[[Any], Hashable] | None = None,
+        timeout: float = 10.0,
     ) -> Observable[In]:
-        """Make an Observable of one answer: `answer = await socket.request(question, matches=...)`.
+        """Make an Observable of one answer: `answer = await socket.request(question, key=lambda m: m["id"])`.
 
-        Each subscription sends the message, and emits the first message that `matches`, and completes. Fails with
-        `TimeoutError` after `timeout` seconds, with `ConnectionLost` as soon as it is known that the message was not
-        delivered, or that the socket has closed, with `EncodeError` if the message cannot be sent. Raises `TypeError`
-        or `ValueError` for a `timeout` that is not a positive number.
+        Each subscription sends the message, and emits the first message that answers it, and completes: the first that
+        `matches`, or that has the same `key` as the question. Each message is shown to all requests with `matches`, and
+        once to a `key` function, however many requests share it.
+
+        Fails with `TimeoutError` after `timeout` seconds, with `ConnectionLost` as soon as it is known that the message
+        was not delivered, or that the socket has closed, with the peer's `Close` if its code is 1009, Message Too Big,
+        and with `EncodeError` if the message cannot be sent. A question that still waits when its request is over, by
+        its timeout, say, or since it was disposed, is not sent any more. Raises `TypeError` or `ValueError` for a
+        `timeout` that is not a positive number, and for both or none of `matches` and `key`.
 
         It is a reader of the socket while it waits, see `receive`: what else comes then is not kept for others. What
         comes between two requests waits for the next reader, and after 64 KiB of it nothing is read.
         """
-        return request(self._life, message, matches, timeout)
+        return self._requests.request(message, matches, key, timeout)
 
     def reconnect(self) -> None:
         """Connect again now: the network is back, say, or somebody asked for it.

@@ -30,6 +30,10 @@ PINGS: Final = 1000.0
 """Pings and pongs of the peer's a second, with a burst of as many; each costs about as much as a message."""
 
 
+TOO_BIG: Final = 1009
+"""Message Too Big (RFC 6455, section 7.4.1)."""
+
+
 class Connection(Phased):
     """Speaks for its socket on one wire, from the handshake to the end of the transport.
 
@@ -94,6 +98,12 @@ class Connection(Phased):
         wire.wake()
 
     # Closing
+
+    @property
+    def refusal(self) -> Close | None:
+        """The peer's close, if it says that a message of ours was too large."""
+        cause = self.cause
+        return cause if self.closed_by_peer and cause is not None and cause.code == TOO_BIG else None
 
     def start_deadline(self) -> None:
         """Give the end `close_timeout` seconds from now, if it has not begun."""

@@ -108,7 +108,7 @@ def encode_again(frame: Frame, before: Codec[Any, Any], codec: Codec[Any, Any]) 
     if message is NO_COPY:
         return None
     again = Limited(encode(codec, message), connection=frame.connection, expires=frame.expires)
-    again.message, again.copy = frame.message, frame.copy
+    again.message, again.copy, again.lost = frame.message, frame.copy, frame.lost
     return again
 
 

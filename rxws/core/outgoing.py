@@ -18,11 +18,11 @@ from rxws.core.encoding import encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
-from rxws.errors import EncodeError, parted, raise_fatal
+from rxws.errors import ConnectionLost, EncodeError, parted, raise_fatal
 from rxws.options import Settings
 from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
-from rxws.rx.foreign import as_error, call_all
+from rxws.rx.foreign import as_error, call, call_all
 from rxws.rx.holds import current_source, socket_of
 from rxws.rx.loop_thread import LoopThread, running_loop, set_result
 from rxws.stats import Counters
@@ -182,6 +182,11 @@ class Outgoing(HotSubject[T]):
                 call_all(self._owner.reports.report, "a subscriber", *self._thread.end())
         finally:
             self._broadcast.end(error)
+
+    def withdraw(self, lost: Callable[[Exception], object]) -> None:
+        """Take back the message whose `lost` this is, if it waits."""
+        if self._buffer.weight and self._buffer.remove(lambda item: item.lost is lost):
+            self._high_water.look()
 
     def discard(self) -> list[Frame]:
         """Give up what waits."""
@@ -384,6 +389,9 @@ class Outgoing(HotSubject[T]):
 
     def _drop(self, item: Frame) -> None:
         self._count_dropped()
+        if item.lost is not None:
+            reason = ConnectionLost("the message was dropped before it was sent")
+            call(self._owner.reports.report, "a subscriber", item.lost, reason)
         if self._dropped is not None:
             self._dropped.emit(item.message)
 

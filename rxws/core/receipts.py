@@ -19,11 +19,11 @@ MARK: Final = b"rxws"
 class Receipts:
     """Remembers what was handed to the transport until the peer answers a ping sent after it (RFC 6455, 5.5.2).
 
-    Pings when the oldest message is a second old, or a quarter of `limit` is unconfirmed. While it is `full`, nothing may
-    be sent, unless no pong can be read, see `Wire.blind`: then waiting for one might be waiting forever.
+    Pings when the oldest message is a second old, or a quarter of `limit` is unconfirmed. While it is `full`, nothing
+    may be sent, unless no pong can be read, see `Wire.blind`: then waiting for one might be waiting forever.
 
-    Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong can be read. Beyond,
-    the oldest are forgotten, and counted.
+    Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong can be read.
+    Beyond, the oldest are forgotten, and counted.
     """
 
     __slots__ = (

@@ -12,6 +12,7 @@ from rxws.core.streams import Errors, Undelivered
 from rxws.core.wire import Frame
 from rxws.errors import ConnectionLost, FeedbackLoop, close_for, parted
 from rxws.rx.broadcast import Broadcast
+from rxws.rx.foreign import call
 from rxws.rx.loop_thread import LoopThread
 
 News = tuple[Literal["open"], str | None] | tuple[Literal["leave", "close"], Close] | tuple[Literal["error"], Exception]
@@ -79,8 +80,12 @@ class Reports:
         if self._news is not None:
             self._news.emit(news)
 
-    def give_back(self, items: Sequence[Frame]) -> None:
-        """Tell of messages that did not arrive."""
+    def give_back(self, items: Sequence[Frame], refused: Close | None = None) -> None:
+        """Tell of messages that did not arrive, or that the peer may have `refused`: one of them was too large."""
+        for item in items:
+            if item.lost is not None:
+                reason = refused or ConnectionLost("the connection was lost before the answer")
+                call(self.report, "a subscriber", item.lost, reason)
         if items:
             self.undelivered.report(*items)
 

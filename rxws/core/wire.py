@@ -7,7 +7,7 @@ The socket never awaits its wire and the wire never buffers messages: the wire *
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Any, Final, Protocol
 
@@ -33,6 +33,8 @@ class Frame:
     """The only connection that it is for."""
     copy: Any = NO_COPY
     """The message as it was when it was encoded, if that cannot be told from the payload."""
+    lost: Callable[[Exception], object] | None = None
+    """Called with the reason if it is not delivered."""
 
     def __init__(self, data: bytes, message: Any = None) -> None:
         self.data = data
@@ -58,9 +60,9 @@ class Binary(Frame):
 
 
 class Limited(Frame):
-    """A message that is for one connection alone, or for some time."""
+    """A message that is for one connection alone, or for some time, or that somebody asks about."""
 
-    __slots__ = ("connection", "copy", "expires", "opcode")
+    __slots__ = ("connection", "copy", "expires", "lost", "opcode")
 
     def __init__(self, frame: Frame, *, connection: object | None = None, expires: float | None = None) -> None:
         super().__init__(frame.data, frame.message)
@@ -68,6 +70,7 @@ class Limited(Frame):
         self.connection = connection
         self.copy = frame.copy
         self.expires = expires
+        self.lost = frame.lost
 
 
 class Ping(Frame):

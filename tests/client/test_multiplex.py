@@ -291,3 +291,85 @@ async def test_thread_finds_a_reader() -> None:
         assert len(errors) == MAX_HANDED_OVER + 1
         assert {type(error) for error in errors[1:]} == {RuntimeError}
         waiting.cancel()
+
+
+async def test_two_topics_that_ask_for_the_same() -> None:
+    """Topics with the same message share a subscription, from the first to the last of them, over connections."""
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK, codec=rxws.json) as socket:
+        await turns()
+        log: list[Any] = []
+        one = topic(socket, "a").subscribe(lambda message: log.append(("one", message["n"])))
+        two = topic(socket, "a").subscribe(lambda message: log.append(("two", message["n"])))
+        await turns()
+        one.dispose()
+        dialer.peer.send('{"topic":"a","n":1}')
+        await turns()
+        assert said(dialer) == [[SUB_A]]
+        one = topic(socket, "a").subscribe(lambda message: log.append(("one", message["n"])))
+        asyncio.get_running_loop().call_soon(dialer.peer.drop)
+        await reopened(socket)
+        dialer.peer.send('{"topic":"a","n":2}')
+        await turns()
+        assert said(dialer) == [[SUB_A], [SUB_A]]
+        two.dispose()
+        await turns()
+        assert said(dialer) == [[SUB_A], [SUB_A]]
+        one.dispose()
+        await turns()
+        assert said(dialer) == [[SUB_A], [SUB_A, UNSUB_A]]
+    assert log == [("two", 1), ("two", 2), ("one", 2)]
+
+
+async def test_subscribe_function_is_shared() -> None:
+    """A function that makes the message is one subscription, two functions are two."""
+    dialer = MemoryDialer()
+
+    def ask() -> Any:
+        return {"subscribe": "a"}
+
+    async with connect(dialer, codec=rxws.json) as socket:
+        for make in (ask, ask, lambda: ask()):
+            socket.multiplex(subscribe=make, matches=lambda _: True).subscribe()
+        await turns()
+        assert said(dialer) == [[SUB_A, SUB_A]]
+
+
+async def test_message_that_cannot_be_sent_fails_each() -> None:
+    """Of topics whose message cannot be sent, each is told on `errors`."""
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        errors: list[Exception] = []
+        socket.errors.subscribe(errors.append)
+        await turns()
+        for _ in range(2):
+            socket.multiplex(subscribe={1}, matches=lambda _: True).subscribe()
+        await turns()
+        assert [type(error) for error in errors] == [rxws.EncodeError] * 2
+
+
+async def test_told_before_it_unsubscribes() -> None:
+    """A subscriber is told of the end first; what it sends then goes out before the message that unsubscribes."""
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        await turns()
+        topic(socket, "a").subscribe(on_error=lambda _: socket.outgoing.on_next("told"))
+        dialer.peer.send('{"no":"topic"}')
+        await turns()
+        assert said(dialer) == [[SUB_A, "told", UNSUB_A]]
+
+
+async def test_subscribed_again_when_told() -> None:
+    """Who is told of the end and subscribes the same at once does so behind the message that unsubscribes."""
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        await turns()
+        again: list[Any] = []
+        topic(socket, "a").subscribe(on_error=lambda _: again.append(topic(socket, "a").subscribe()))
+        dialer.peer.send('{"no":"topic"}')
+        await turns()
+        assert said(dialer) == [[SUB_A, UNSUB_A, SUB_A]]
+        again[0].dispose()
+        again[0].dispose()
+        await turns()
+        assert said(dialer) == [[SUB_A, UNSUB_A, SUB_A, UNSUB_A]]

@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from reactivex import operators as ops
 
 import rxws
 from rxws.testing import MemoryDialer, connect, run_virtually
@@ -144,6 +145,190 @@ async def test_bad_timeout() -> None:
             socket.request("ping", matches=lambda _: True, timeout="1")  # type: ignore[arg-type]
 
 
+async def test_given_up_while_it_waits() -> None:
+    """A request that is over while its message waits, by its timeout, a retry, or disposed, is not sent any more."""
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, QUICK) as socket:
+        with pytest.raises(TimeoutError):
+            await socket.request("tried", matches=lambda _: True, timeout=0.1).pipe(ops.retry(3))
+        socket.request("left", matches=lambda _: True).subscribe().dispose()
+        kept = socket.request("left", matches=lambda _: True).subscribe(print)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await socket.request("cancelled", matches=lambda _: True)
+        assert (socket.stats.buffered, socket.stats.dropped) == (1, 0)
+        dialer.answering.set()
+        await turns()
+        assert dialer.peer.sent == ["left"]
+        kept.dispose()
+
+
+async def test_room_of_what_is_given_up() -> None:
+    """What is given up makes room: a source that was held goes on."""
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, QUICK, high_water=1000, max_buffered=4000) as socket:
+        question = socket.request("?" * 2000, matches=lambda _: True).subscribe()
+        assert not socket.outgoing.has_room
+        question.dispose()
+        assert socket.outgoing.has_room
+
+
+async def test_one_message_two_fates() -> None:
+    """Two requests with one message object have a fate each."""
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    question = {"id": 7}
+    async with connect(dialer, QUICK, codec=rxws.json, offline="latest") as socket:
+        log = watch(
+            a=socket.request(question, matches=lambda _: True), b=socket.request(question, matches=lambda _: True)
+        )
+        await turns()
+        dialer.answering.set()
+        await turns()
+        assert dialer.peer.sent == ['{"id":7}']
+        assert [name for name, _ in log] == ["a#"]
+        assert isinstance(log[0][1], rxws.ConnectionLost)
+        dialer.peer.send('{"id":7}')
+        await turns()
+        assert log[1:] == [("b", {"id": 7}), "b|"]
+
+
+async def test_lost_behind_its_answer() -> None:
+    """A request that was answered is over, also if its connection breaks before the peer has confirmed the message."""
+    dialer = MemoryDialer()
+    async with connect(dialer, QUICK) as socket:
+        await turns()
+        dialer.peer.pongs = False
+        log = watch(answer=socket.request("ping", matches=lambda _: True), lost=socket.undelivered)
+        await turns()
+        dialer.peer.send("pong")
+        dialer.peer.drop()
+        await turns()
+        assert log == [("answer", "pong"), "answer|", ("lost", "ping")]
+
+
+async def test_too_large_for_the_peer() -> None:
+    """A peer that closes with 1009 while a request waits says what is wrong with it, with `reconnect` and without."""
+    dialer = MemoryDialer()
+    for options in ({"reconnect": QUICK}, {}):
+        async with connect(dialer, **options) as socket:  # type: ignore[arg-type]
+            await turns()
+            log = watch(answer=socket.request("ping", matches=lambda _: True))
+            await turns()
+            dialer.peer.pongs = False
+            dialer.peer.close(rxws.Close(1009, "4 bytes"))
+            await turns(50)
+            assert log == [("answer#", rxws.Close(1009, "4 bytes"))]
+
+
+async def test_answers_by_key() -> None:
+    """Requests with one key function share it: each message is looked at once, and given to all that wait for it."""
+    dialer, looked = MemoryDialer(), 0
+
+    def key(message: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return message.get("id")
+
+    async with connect(dialer, codec=rxws.json, max_buffered=10**6) as socket:
+        await turns()
+        log = watch(**{str(n): socket.request({"id": n // 2}, key=key) for n in range(2000)})
+        await turns()
+        dialer.peer.send('{"event":1}', *(f'{{"id":{n}}}' for n in reversed(range(1000))))
+        await turns()
+        assert looked == 2000 + 1001
+        expected = [[(str(n), {"id": n // 2}), f"{n}|"] for n in range(2000)]
+        assert sorted(log, key=str) == sorted([entry for pair in expected for entry in pair], key=str)
+        assert log[:2] == [("1998", {"id": 999}), "1998|"]
+        dialer.peer.send('{"id":0}')
+        await turns()
+        assert (looked, len(log)) == (2000 + 1001, 4000)
+        assert await_answer(socket, dialer, key)
+
+
+def await_answer(socket: Any, dialer: MemoryDialer, key: Any) -> bool:
+    """Ask again when nothing waits."""
+    log = watch(again=socket.request({"id": "x"}, key=key))
+    return log == []
+
+
+async def test_left_while_the_answer_is_told() -> None:
+    """Of two that wait for one key, the first to be told may leave the other: that one is over."""
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        await turns()
+        log: list[Any] = []
+        subscriptions = [
+            socket.request("a", key=len).subscribe(lambda answer: (log.append(answer), subscriptions[1].dispose())),
+            socket.request("b", key=len).subscribe(log.append),
+        ]
+        dialer.peer.send("c")
+        await turns()
+        assert log == ["c"]
+
+
+async def test_key_raises() -> None:
+    """A key function that raises fails the requests that share it, and others go on."""
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        await turns()
+
+        def key(message: Any) -> Any:
+            return message["id"]
+
+        log = watch(
+            a=socket.request({"id": 1}, key=key),
+            b=socket.request({"id": 2}, key=key),
+            c=socket.request({}, key=key),
+            d=socket.request({"id": []}, key=key),
+            e=socket.request({"id": 1}, matches=lambda _: True),
+        )
+        assert [(name, type(error)) for name, error in log] == [("c#", KeyError), ("d#", TypeError)]
+        dialer.peer.send('{"event":1}', '{"id":1}')
+        await turns()
+        assert [(name, type(error)) for name, error in log[2:4]] == [("a#", KeyError), ("b#", KeyError)]
+        assert log[4:] == [("e", {"event": 1}), "e|"]
+
+
+async def test_socket_ends_with_keys() -> None:
+    """The end of the socket ends requests that wait for a key."""
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        log = watch(a=socket.request("a", key=len), b=socket.request("bb", key=len))
+        dialer.peer.close(rxws.Close())
+        await turns()
+        assert [(name, type(error)) for name, error in log] == [
+            ("a#", rxws.ConnectionLost),
+            ("b#", rxws.ConnectionLost),
+        ]
+    with pytest.raises(rxws.ConnectionLost, match="the socket closed before the answer"):
+        await socket.request("ping", key=len)
+
+
+async def test_request_beside_a_lone_reader() -> None:
+    """A request beside a reader that reads alone is an error, by key too, and leaves nothing behind."""
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        reading = asyncio.create_task(socket.receive())
+        await turns()
+        for _ in range(2):
+            with pytest.raises(RuntimeError):
+                await socket.request("ping", key=len)
+        dialer.peer.send("to the reader")
+        assert await reading == "to the reader"
+        assert dialer.peer.sent == []
+
+
+async def test_matches_or_key() -> None:
+    """A request has either a predicate or a key function."""
+    async with connect(MemoryDialer()) as socket:
+        for wrong in ({}, {"matches": lambda _: True, "key": len}):
+            with pytest.raises(TypeError, match="a request has either matches, a predicate of answers, or key"):
+                socket.request("ping", **wrong)
+
+
 async def test_request_of_a_thread() -> None:
     """A request of another thread is as one of the event loop: sent as it was, answered, and over in time."""
     dialer = MemoryDialer()
@@ -162,7 +347,7 @@ async def test_request_of_a_thread() -> None:
 
         in_a_thread(work)
         await turns()
-        assert dialer.peer.sent == ['{"id":7}'] * 3 + ['"left"']
+        assert dialer.peer.sent == ['{"id":7}'] * 3
         assert [type(entry) for entry in log] == [rxws.EncodeError]
         dialer.peer.send('{"id":7}')
         await asyncio.sleep(1)
