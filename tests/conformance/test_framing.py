@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import struct
 import time
 from typing import Any
 
@@ -11,7 +13,9 @@ from reactivex import operators as ops
 
 import rxws
 from rxws.wires.aiohttp import masks
+from rxws.wires.aiohttp.fast.framing import masked, plain
 from tests.conformance.peers import DEFLATE, MASK, Role, meeting
+from tests.faults.peers import Listening, listening
 from tests.fuzzing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from tests.streams import ended, watch
 
@@ -251,3 +255,23 @@ async def test_compressed_control_frame(role: Role, opcode: int) -> None:
         assert (await peer.hear()).opcode == TEXT
         peer.say(opcode, rsv=0x40)
         await is_1002_at_once(socket, peer, log, "reserved bit")
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+@pytest.mark.parametrize(("opcode", "data"), [(TEXT, b"never"), (CLOSE, struct.pack("!H", 4000)), (PING, b"never")])
+async def test_violation_with_the_answer_of_the_handshake(opcode: int, data: bytes, before: int) -> None:
+    """A masked frame of a server is 1002, too, if it comes with the handshake's answer: nothing from it on counts."""
+    heard: list[tuple[int, bytes]] = []
+
+    async def script(server: Listening) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                heard.append(await server.receive())
+
+    early = plain(TEXT, b"good") * before + masked(opcode, data) + plain(CLOSE, struct.pack("!H", 4001))
+    async with listening(script, with_handshake=early) as url, rxws.connect(url, close_timeout=1) as socket:
+        log = watch(incoming=socket.incoming, errors=socket.errors)
+        assert (await ended(socket)).code == 1002
+    assert [entry[1] for entry in log if entry[0] == "incoming"] == ["good"] * before
+    assert [type(entry[1]) for entry in log if entry[0] == "errors"] == [rxws.ProtocolError]
+    assert heard == [(CLOSE, struct.pack("!H", 1002))]

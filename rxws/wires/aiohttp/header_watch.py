@@ -75,6 +75,8 @@ class HeaderWatch:
         self._ignoring = False
         self._open: bool = False  # fragments have come, but not the last one
         if self._follow(arrived) >= 0:
+            while len(queue._buffer) > self.messages:
+                queue._buffer.pop()  # parsed from the violation on: a close, say, that would hide it
             self._refuse()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:

@@ -21,6 +21,7 @@ class Queue:
 
     def __init__(self) -> None:
         self.errors: list[Any] = []
+        self._buffer: list[Any] = []
 
     def exception(self) -> Any:
         return self.errors[-1] if self.errors else None
