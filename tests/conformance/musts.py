@@ -189,7 +189,8 @@ FRAMES = [
         "5.1",
         "close on a frame that is not masked (a server), or that is (a client)",
         "1002 as soon as the header is there, whatever comes with it",
-        f"{FRAMING}::test_mask_bit_is_wrong {FRAMING}::test_mask_bit_is_wrong_and_bytes_trickle",
+        f"{FRAMING}::test_mask_bit_is_wrong {FRAMING}::test_mask_bit_is_wrong_and_bytes_trickle "
+        f"{FRAMING}::test_violation_with_the_answer_of_the_handshake",
     ),
     Must(
         "client",
