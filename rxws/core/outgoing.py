@@ -12,7 +12,7 @@ from reactivex import abc
 
 from rxws.close import Close
 from rxws.codecs import Codec
-from rxws.core.ahead import encode_ahead, weigh
+from rxws.core.ahead import encode_ahead
 from rxws.core.buffer import Full, HighWater, make_buffer
 from rxws.core.encoding import encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
@@ -208,13 +208,7 @@ class Outgoing(HotSubject[T]):
         return self._broadcast.subscribe(observer, first=True)
 
     def send_on(self, connection: object, value: Any) -> None:
-        """Send a message on this connection or not at all."""
-        if self._thread.here():
-            self._send_on(connection, value)
-        else:
-            self._hand_over(value, weigh(value), self._send_on, connection, value)
-
-    def _send_on(self, connection: object, value: Any) -> None:
+        """Send a message on this connection or not at all; in the event loop."""
         if not self.is_stopped:
             try:
                 item = encode(self.codec, value)
