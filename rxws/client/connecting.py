@@ -120,3 +120,4 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
         life.reports.note(error)
     finally:
         work.cancel()
+        del work  # which keeps what it raised, and so this frame

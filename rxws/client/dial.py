@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from datetime import UTC
 from types import SimpleNamespace
 from typing import Any, Final, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp import (
@@ -130,6 +131,8 @@ class Dialer:
             if cancelled(error):
                 raise
             raise ConnectError("what the attempt waited for was cancelled", "handshake") from error
+        finally:
+            del limit  # which has the task, which may keep what is raised here
 
     async def close(self) -> None:
         """Close the session, if it is not shared."""
@@ -255,13 +258,12 @@ def _ws_timeout(close_timeout: float) -> aiohttp.ClientWSTimeout:
     return cast("Any", aiohttp.ClientWSTimeout)(ws_close=close_timeout)
 
 
-@contextlib.contextmanager
-def _watching(session: ClientSession, attempt: _Attempt) -> Generator[None]:
-    """Watch what a session does for an attempt: where it is sent, and whether it waits for a connection."""
+def _make_tracer() -> TraceConfig:
+    """Make what watches a session for the attempts: where they are sent, and whether they wait for a connection."""
 
     async def refuse(_: ClientSession, __: SimpleNamespace, params: TraceRequestRedirectParams) -> None:
         response = params.response
-        if _attempt.get() is not attempt or hdrs.SEC_WEBSOCKET_KEY not in response.request_info.headers:
+        if _attempt.get() is None or hdrs.SEC_WEBSOCKET_KEY not in response.request_info.headers:
             return
         try:
             target = response.url.join(URL(response.headers.get(hdrs.LOCATION, "")))
@@ -272,12 +274,12 @@ def _watching(session: ClientSession, attempt: _Attempt) -> Generator[None]:
             message = f"the server redirects to {without_secrets(target)}, which is not encrypted"
             raise ConnectError(message, "http", status=response.status, headers=response.headers)
 
-    async def wait(*_: object) -> None:
-        if _attempt.get() is attempt:
+    async def wait(session: ClientSession, *_: object) -> None:
+        if (attempt := _attempt.get()) is not None:
             attempt.queued = session
 
     async def go_on(*_: object) -> None:
-        if _attempt.get() is attempt:
+        if (attempt := _attempt.get()) is not None:
             attempt.queued = None
 
     tracer = TraceConfig()
@@ -285,13 +287,30 @@ def _watching(session: ClientSession, attempt: _Attempt) -> Generator[None]:
     tracer.on_connection_queued_start.append(wait)
     tracer.on_connection_queued_end.append(go_on)
     tracer.freeze()
-    session.trace_configs.append(tracer)
+    return tracer
+
+
+_tracer: Final = _make_tracer()
+"""One for all attempts: it keeps itself, so that one for each would be left to Python's collector."""
+
+_attempts = WeakKeyDictionary[ClientSession, int]()
+
+
+@contextlib.contextmanager
+def _watching(session: ClientSession, attempt: _Attempt) -> Generator[None]:
+    """Watch a session during an attempt; several may be made at a time."""
+    others = _attempts.get(session, 0)
+    _attempts[session] = others + 1
+    if not others:
+        session.trace_configs.append(_tracer)
     token = _attempt.set(attempt)
     try:
         yield
     finally:
         _attempt.reset(token)
-        session.trace_configs.remove(tracer)
+        _attempts[session] -= 1
+        if not _attempts[session]:
+            session.trace_configs.remove(_tracer)
 
 
 def _queue(attempt: _Attempt) -> str:

@@ -118,14 +118,18 @@ class Reconnector:
                 if is_cancelled():
                     raise asyncio.CancelledError from error
                 because = as_error(error, "an attempt to connect")
-                if self._is_last(because):
-                    raise because from because.__cause__
+                try:
+                    if self._is_last(because):
+                        raise because from because.__cause__
+                    delay = self._announce(because) if announce else self._delay(because)
+                finally:
+                    del because  # whose traceback has this frame
             else:
                 if not is_cancelled():
                     return dialed
                 dialed.wire.abort()  # what made the URL ignores its cancellation, say
                 raise asyncio.CancelledError
-            await self._sleep(self._announce(because) if announce else self._delay(because))
+            await self._sleep(delay)
 
     async def _sleep(self, delay: float) -> None:
         """Wait until the next attempt, for so many seconds at most."""

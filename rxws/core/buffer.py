@@ -230,3 +230,7 @@ class HighWater:
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback()
+
+    def detach(self) -> None:
+        """Forget the source, whose end has come."""
+        del self._filling

@@ -20,7 +20,7 @@ from rxws.core.receipts import Receipts
 from rxws.core.wire import Frame, Ping, Wire
 from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError, parted, raise_fatal
 from rxws.options import Settings
-from rxws.rx.foreign import as_error
+from rxws.rx.foreign import as_error, caused
 from rxws.rx.holds import current_source
 
 OPEN, RETIRING, LEAVING = ConnectionPhase.OPEN, ConnectionPhase.RETIRING, ConnectionPhase.LEAVING
@@ -43,7 +43,7 @@ class Connection(Phased):
     __slots__ = (
         *("_answer", "_counters", "_deadline", "_decode", "_emit", "_loop", "_message_bucket", "_message_deadline"),
         *("_next_items", "_outgoing", "_owner", "_ping", "_ping_bucket", "_settings", "cause", "closed_by_peer"),
-        *("context", "heartbeat", "more", "phase", "receipts", "wire"),
+        *("context", "heartbeat", "more", "phase", "receipts", "remote", "wire"),
     )
 
     def __init__(
@@ -58,6 +58,8 @@ class Connection(Phased):
         confirmed: bool,
     ) -> None:
         self.wire = wire
+        self.remote = wire.remote
+        """The peer's address."""
         self.phase = ConnectionPhase.OPEN
         self.more = False
         self.context = copy_context()
@@ -108,7 +110,7 @@ class Connection(Phased):
     def start_deadline(self) -> None:
         """Give the end `close_timeout` seconds from now, if it has not begun."""
         if self._deadline is None:
-            self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort)
+            self._deadline = self._loop.call_later(self._settings.close_timeout, self.wire.abort, context=self.context)
 
     def begin_closing(self, cause: Close, answer: Close | None, phase: ConnectionPhase = CLOSING) -> bool:
         """Begin to close in a `phase`, unless it closes already; `answer` is the close frame to send."""
@@ -179,9 +181,9 @@ class Connection(Phased):
             except BaseException as cause:
                 error = as_error(cause, "a codec")
                 if parted(error, Close)[0] is None:
-                    error = DecodeError(data)
-                    error.__cause__ = cause
+                    error = caused(DecodeError(data), cause)
                 self._owner.reports.report(error)
+                del error  # or it would keep this frame, which is in its traceback
                 raise_fatal(cause)
                 return
         self._emit(data)
@@ -221,23 +223,35 @@ class Connection(Phased):
 
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
-        violation = ProtocolError(str(error), close.code)
-        violation.__cause__ = error
-        self._fail(violation, close)
+        self._fail(caused(ProtocolError(str(error), close.code), error), close)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End: the transport is gone."""
-        lost = ConnectionLost("the connection ended without a close frame")
-        lost.__cause__ = error
         try:
-            self._lose(lost)
+            self._lose(caused(ConnectionLost("the connection ended without a close frame"), error))
         finally:
             self.enter(ConnectionPhase.CLOSED)
             assert self._deadline is not None
             self._deadline.cancel()
             if self.receipts is not None:
                 self.receipts.stop()
-            self._owner.connection_closed(self)
+            try:
+                self._owner.connection_closed(self)
+            finally:
+                self._detach()
+
+    def _detach(self) -> None:
+        """Cut the circles: the socket has this, and so has the wire."""
+        if self.heartbeat is not None:
+            self.heartbeat.detach()
+        if self.receipts is not None:
+            self.receipts.detach()
+        self._message_deadline = self._deadline = None
+        try:
+            self.context.run(current_source.set, None)
+        except RuntimeError:  # it runs now
+            current_source.set(None)
+        del self._owner, self.wire
 
     # What ends it besides
 

@@ -77,13 +77,15 @@ class Handler:
                 self._check(result, life)
         except BaseException as error:
             raise_fatal(error)
-            failure = as_error(error, self.name)
-            answer, rest = parted(failure, let_through)
+            answer, rest = parted(as_error(error, self.name), let_through)
             if answer is not None:
                 if rest is not None:
                     life.reports.note(rest)
-                raise answer from None
-            return lambda: life.reports.fail(failure)
+                try:
+                    raise answer from None
+                finally:
+                    del answer, rest  # whose tracebacks have this frame
+            return functools.partial(life.reports.fail, as_error(error, self.name))
         return lambda: _for(life, self._begin, life, result)
 
     def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...]) -> Any:
@@ -143,7 +145,13 @@ class Handler:
             life.incoming.want()
         task = life.thread.loop.create_task(self._guard(life, work), name=f"rxws {self.name}")
         life.work_in(Work(task, life.reports.log, reads=self._may_subscribe))
-        task.add_done_callback(lambda task: life.close(Close()) if task.cancelled() else None)
+
+        def done(task: asyncio.Task[None]) -> None:
+            life.work_over()
+            if task.cancelled():
+                life.close(Close())
+
+        task.add_done_callback(done)
         return task
 
     async def _guard(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -77,6 +77,10 @@ class Heartbeat:
         """End."""
         self._timer.cancel()
 
+    def detach(self) -> None:
+        """Forget the connection, which has ended, and has this."""
+        del self._context, self._on_missed, self._send_ping, self._timer, self._wire
+
     def _payload(self) -> bytes:
         return self._pinged.to_bytes(4, "big")
 

@@ -68,12 +68,13 @@ class Incoming(Hot[T]):
 class Readers(Broadcast[T]):
     """The observers of an `Incoming`. It holds reading while there are none, unless messages are wanted anyway."""
 
-    __slots__ = ("_cursor", "_owner", "_wanted", "held", "kept", "repeats")
+    __slots__ = ("_owner", "_wanted", "held", "kept", "repeats", "waiter")
 
     def __init__(self, owner: MessageSource, on_raise: Callable[[Exception], object]) -> None:
         super().__init__(on_raise)
-        self._owner = owner
-        self._cursor: Cursor[T] | None = None
+        self._owner: MessageSource | None = owner
+        self.waiter: asyncio.Future[None] | None = None
+        """What a task waits for that the cursor is to hand the next message."""
         self._wanted = False
         self.held = True
         """Whether reading is held because nobody reads."""
@@ -81,13 +82,6 @@ class Readers(Broadcast[T]):
         """A message that the cursor was handed for one who did not take it: it is the next reader's."""
         self.repeats = False
         """Whether what was kept is emitted, which was seen when it came."""
-
-    @property
-    def cursor(self) -> Cursor[T]:
-        """The reader that asks for each message."""
-        if self._cursor is None:
-            self._cursor = Cursor(self)
-        return self._cursor
 
     @property
     def present(self) -> bool:
@@ -101,7 +95,7 @@ class Readers(Broadcast[T]):
 
     def check_cursor(self) -> None:
         """Raise `RuntimeError` if the cursor waits, and reads alone."""
-        if self._cursor is not None and self._cursor.waits:
+        if self.waiter is not None:
             raise RuntimeError(SECOND_READER)
 
     def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
@@ -117,7 +111,7 @@ class Readers(Broadcast[T]):
 
     def want(self) -> None:
         """Let messages come, whether or not anyone reads, unless the cursor does."""
-        if self._cursor is None or not self._cursor.waits:
+        if self.waiter is None:
             self._wanted = True
             self._follow()
 
@@ -135,6 +129,7 @@ class Readers(Broadcast[T]):
         """Complete, or fail, behind what was kept."""
         self._give()
         super().end(error)
+        self._owner = None  # which has this, too
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
         if self.kept is not NOT_KEPT and _reads(observer):
@@ -142,7 +137,10 @@ class Readers(Broadcast[T]):
         super()._end_of(observer)
 
     def _changed(self) -> None:
-        thread = self._owner.thread
+        owner = self._owner
+        if owner is None:
+            return
+        thread = owner.thread
         if thread.here():
             self._follow()
         else:
@@ -150,24 +148,25 @@ class Readers(Broadcast[T]):
 
     def _follow(self) -> None:
         """Hold reading when the last reader has left, and let it go on when one is there."""
-        held = not (self._wanted or self.present)
-        if held is self.held or self.stopped:
+        owner, held = self._owner, not (self._wanted or self.present)
+        if owner is None or held is self.held:
             return
         if held:
             self.held = True
-            self._owner.hold()
+            owner.hold()
         elif self.kept is not NOT_KEPT:
-            self._owner.thread.loop.call_soon(self._give)
+            owner.thread.loop.call_soon(self._give)
         else:
             self.held = False
-            self._owner.release()
+            owner.release()
 
     def _give(self) -> None:
         """Emit what was kept, if anyone is there for it; what came later follows."""
-        if self.kept is not NOT_KEPT and not self.stopped and (self._wanted or self.present):
+        owner = self._owner
+        if owner is not None and self.kept is not NOT_KEPT and (self._wanted or self.present):
             self.repeats = True
             try:
-                notify_from(self._owner, self.emit, self.take())
+                notify_from(owner, self.emit, self.take())
             finally:
                 self.repeats = False
                 self._follow()
@@ -208,16 +207,10 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
     nobody else may read meanwhile: a second reader gets a `RuntimeError`.
     """
 
-    __slots__ = ("_readers", "_waiter")
+    __slots__ = ("_readers",)
 
     def __init__(self, readers: Readers[T]) -> None:
         self._readers = readers
-        self._waiter: asyncio.Future[None] | None = None
-
-    @property
-    def waits(self) -> bool:
-        """Whether anyone waits for a message."""
-        return self._waiter is not None
 
     async def __anext__(self) -> T:
         readers = self._readers
@@ -225,12 +218,12 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
         if readers.present:
             raise RuntimeError(SUBSCRIBED)
         if readers.kept is NOT_KEPT and not readers.stopped:
-            self._waiter = asyncio.get_running_loop().create_future()
+            readers.waiter = asyncio.get_running_loop().create_future()
             try:
                 readers.join(self)
-                await self._waiter
+                await readers.waiter
             finally:
-                self._waiter = None
+                readers.waiter = None
                 readers.remove(self)
         message = readers.take()
         if message is NOT_KEPT:
@@ -254,5 +247,5 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
         self._wake()
 
     def _wake(self) -> None:
-        if (waiter := self._waiter) is not None:
+        if (waiter := self._readers.waiter) is not None:
             set_result(waiter, None)

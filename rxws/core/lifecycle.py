@@ -22,7 +22,7 @@ from rxws.errors import ConnectionLost
 from rxws.options import Settings
 from rxws.rx.broadcast import Outcome
 from rxws.rx.disposal import on_dispose
-from rxws.rx.foreign import call_all
+from rxws.rx.foreign import call_all, without_frames
 from rxws.rx.holds import Held, counting
 from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, LoopThread
 from rxws.rx.scheduler import LoopScheduler
@@ -103,7 +103,7 @@ class Lifecycle(Held, Phased):
         self.protocol, self.connection = protocol, connection
         self._connections += (connection,)
         self.counters.opened = self.counters.opened or time.monotonic()
-        self.reports.log.opened(protocol, wire.remote)
+        self.reports.log.opened(protocol, connection.remote)
         if self.close_cause is not None:
             self.enter(SocketPhase.CLOSING)
             connection.begin_closing(self.close_cause, self._answer, ConnectionPhase.FLUSHING)
@@ -193,7 +193,7 @@ class Lifecycle(Held, Phased):
         """Begin to close, unless it closes already: send what is queued (`flush`) and `close`, within the deadline."""
         if self.close_cause is not None:
             return
-        self._answer = close = close.passed_on()
+        self._answer = close = without_frames(close.passed_on())
         parting = self.connection is None
         self._begin_closing(close, SocketPhase.PARTING if parting else SocketPhase.CLOSING)
         if parting and self.outgoing.offline:
@@ -282,7 +282,14 @@ class Lifecycle(Held, Phased):
                 lambda: self._tell_closed(close),
             )
         finally:
+            self._detach()
             self.closed.settle(close)
+
+    def _detach(self) -> None:
+        """Cut the circles that an end leaves: nobody is to wait for Python's collector to be freed."""
+        self.outgoing.detach()
+        self.reports.detach()
+        self._renew = self._deadline = None
 
     def _begin_closing(self, cause: Close, phase: SocketPhase) -> None:
         self.close_cause = cause
@@ -376,6 +383,10 @@ class Lifecycle(Held, Phased):
             self.reports.tell(("close", connection.cause))
             self._say_unread(connection.wire.unread, over=True)
 
+    def work_over(self) -> None:
+        """Forget the work of the handler: it is done."""
+        self.work = None
+
 
 class Streaming(abc.DisposableBase):
     """The subscription of what a handler streams: disposing it closes the socket, too."""
@@ -391,7 +402,9 @@ class Streaming(abc.DisposableBase):
         """Dispose both; once more does nothing."""
         if not self.is_disposed:
             self.is_disposed = True
+            life, disposable = self._life, self._disposable
+            del self._life, self._disposable  # which have this, too
             try:
-                self._disposable.dispose()
+                disposable.dispose()
             finally:
-                self._life.dispose()
+                life.dispose()

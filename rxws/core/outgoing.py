@@ -79,6 +79,7 @@ class Outgoing(HotSubject[T]):
         """Whether there is no connection, and another one will come."""
         self._conflates = not isinstance(settings.overflow, str) or settings.overflow == "latest"
         self._owner = owner
+        self._reports = owner.reports
         self._thread = thread
         self._policy = settings.overflow
         self._renegotiates = returns and settings.protocol_codecs is not None  # the codec of another connection
@@ -120,7 +121,7 @@ class Outgoing(HotSubject[T]):
 
     def on_completed(self) -> None:
         """Send what is queued, then close with 1000."""
-        self._thread.run_last(self._owner.close, Close())
+        self._thread.run_last(self._close, Close())
 
     def dispose(self) -> None:
         """Send what is queued, then close with 1000."""
@@ -131,7 +132,7 @@ class Outgoing(HotSubject[T]):
         """The messages that the policies drop."""
         if self._dropped is None:
             with _lock:
-                self._dropped = self._dropped or Hot(self._owner.reports.report)
+                self._dropped = self._dropped or Hot(self._reports.report)
         return self._dropped
 
     @property
@@ -179,7 +180,7 @@ class Outgoing(HotSubject[T]):
         try:
             if not self.is_stopped:
                 self.is_stopped = True
-                call_all(self._owner.reports.report, "a subscriber", *self._thread.end())
+                call_all(self._reports.report, "a subscriber", *self._thread.end())
         finally:
             self._broadcast.end(error)
 
@@ -187,6 +188,13 @@ class Outgoing(HotSubject[T]):
         """Take back the message whose `lost` this is, if it waits."""
         if self._buffer.weight and self._buffer.remove(lambda item: item.lost is lost):
             self._high_water.look()
+
+    def detach(self) -> None:
+        """Forget the socket, which has ended, and has this."""
+        self._wire, self._offer, self._offline_queue = None, None, None
+        self._high_water.detach()
+        self._broadcast.forget_frames()
+        del self._owner
 
     def discard(self) -> list[Frame]:
         """Give up what waits."""
@@ -242,7 +250,7 @@ class Outgoing(HotSubject[T]):
     def _send_from_thread(self, value: Any) -> None:
         """Let a message wait for the event loop; a `Close` is the last one."""
         if isinstance(value, Close):
-            self._thread.run_last(self._owner.close, value)
+            self._thread.run_last(self._close, value)
         elif not self._thread.ending:
             codec = self.codec
             frame, weight = encode_ahead(codec, value)
@@ -257,7 +265,7 @@ class Outgoing(HotSubject[T]):
         if self._dropped is not None:
             thread.hand_over(self._dropped.emit, value, weight=weight, refusal=True)
         if self._policy == "close" and not self.offline:
-            thread.run_once(self._owner.overflow)
+            thread.run_once(self._overflow)
 
     def connected(self, codec: Codec[Any, Any], wire: Wire, *, confirmed: bool) -> None:
         """Take note of a new connection; what was for the one before alone is forgotten.
@@ -338,7 +346,7 @@ class Outgoing(HotSubject[T]):
                 losses.append(partial(self._failed, error, item.message))
             else:
                 losses += [partial(self._drop, loser) for loser in ([item] if dropped is None else dropped)]
-        call_all(self._owner.reports.report, "a codec", *losses)
+        call_all(self._reports.report, "a codec", *losses)
 
     def _blame(self, error: Exception, value: Any) -> None:
         """Report that a value cannot be sent, to the socket that it came from if that could not send it either.
@@ -349,19 +357,19 @@ class Outgoing(HotSubject[T]):
         global _blamed
         blamed: Any = getattr(socket_of(current_source.get()), "outgoing", None)
         if parted(error, Close)[0] is not None or not isinstance(blamed, Outgoing):
-            self._owner.reports.report(error)
+            self._reports.report(error)
             return
         to_blame, told, first = _blamed
         if blamed is to_blame and value is told and first is not self:
             return
         blamed = cast("Outgoing[Any]", blamed)
         if blamed is not self and not blamed._refuses(value, error, self):
-            self._owner.reports.report(error)
+            self._reports.report(error)
             return
         if to_blame is None:
             self._thread.loop.call_soon(_forget)
         _blamed = blamed, value, self
-        blamed._owner.reports.report(error)
+        blamed._reports.report(error)
 
     def _refuses(self, value: Any, error: Exception, by: Outgoing[Any]) -> bool:
         """Tell whether the codec, or the key function of `latest_by`, refuses a value that `by` could not send either.
@@ -389,10 +397,18 @@ class Outgoing(HotSubject[T]):
         if self._dropped is not None:
             self._dropped.emit(item.message)
 
+    def _overflow(self) -> None:
+        if not self.is_stopped:
+            self._owner.overflow()
+
+    def _close(self, close: Close) -> None:
+        if not self.is_stopped:
+            self._owner.close(close)
+
     def _fail(self, error: Exception) -> None:
         if not self.is_stopped:
             self.stop(error)
-            self._owner.reports.fail(error)
+            self._reports.fail(error)
 
     def _count_dropped(self) -> None:
         with _lock:

@@ -117,6 +117,10 @@ class Receipts:
         self._forget_timer()
         self._tell()
 
+    def detach(self) -> None:
+        """Forget the wire of the connection, which has ended, and has this."""
+        del self._on_due
+
     def _tell(self) -> None:
         news, self._news = self._news, None
         if news is not None and not news.done():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock
 from typing import Any, Literal
+
+from reactivex.internal import noop
 
 from rxws.close import Close
 from rxws.core.log import SocketLog
@@ -75,6 +78,13 @@ class Reports:
                 self._news = self._news or Broadcast(self.log.unobserved)
         return self._news
 
+    def detach(self) -> None:
+        """Forget the socket, which has ended, and be forgotten by the streams: what comes too late is logged."""
+        self._close = noop
+        log = partial(_log_late, self.log)
+        self.errors.detach(log)
+        self.undelivered.detach(log)
+
     def tell(self, news: News) -> None:
         """Tell those who watch."""
         if self._news is not None:
@@ -136,3 +146,10 @@ class Reports:
             self._thread.run_last(self._close, close_for(error))
         if rest is not None:
             self.log.unobserved(rest)
+
+
+def _log_late(log: SocketLog, error: Exception) -> None:
+    """Log an error, but for a `Close` in it: what it would close has ended."""
+    _, rest = parted(error, Close)
+    if rest is not None:
+        log.unobserved(rest)

@@ -11,6 +11,7 @@ from reactivex import Observable, abc
 from reactivex.subject import Subject
 
 from rxws.close import Close
+from rxws.core.incoming import Cursor, Readers
 from rxws.core.lifecycle import Lifecycle
 from rxws.errors import close_for, parted
 from rxws.stats import Stats
@@ -35,6 +36,7 @@ class WebSocket(Generic[In, Out]):
         self._life = lifecycle
         self._request = request
         self._response = response
+        self._cursor: Cursor[In] | None = None
 
     @property
     def incoming(self) -> Observable[In]:
@@ -101,7 +103,7 @@ class WebSocket(Generic[In, Out]):
         if self._request is not None:
             return self._request.remote
         connection = self._life.connection
-        return None if connection is None else connection.wire.remote
+        return None if connection is None else connection.remote
 
     @property
     def rtt(self) -> float | None:
@@ -166,8 +168,8 @@ class WebSocket(Generic[In, Out]):
             raise Close.received(*self._life.close_cause.args)
 
     @property
-    def _cursor(self) -> AsyncIterator[In]:
-        return self._life.incoming.readers.cursor
+    def _readers(self) -> Readers[In]:
+        return self._life.incoming.readers
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Send what is queued, then close with `code` and `reason`; returns at once, `closed` tells when it is done.
@@ -190,6 +192,8 @@ class WebSocket(Generic[In, Out]):
 
         Each step is a `receive()`. A socket has one iterator: a second loop goes on where the first one stopped.
         """
+        if self._cursor is None:
+            self._cursor = Cursor(self._readers)
         return self._cursor
 
     def __repr__(self) -> str:

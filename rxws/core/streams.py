@@ -19,7 +19,10 @@ class Errors(HotSubject[Exception]):
     """
 
     def __init__(
-        self, thread: LoopThread, log: Callable[[Exception], object], report: Callable[[Exception], object]
+        self,
+        thread: LoopThread,
+        log: Callable[[Exception], object],
+        report: Callable[[Exception], object],
     ) -> None:
         self.is_stopped = False
         self._thread = thread
@@ -52,12 +55,21 @@ class Errors(HotSubject[Exception]):
         self.is_stopped = True
         super().end(error)
 
+    def detach(self, log: Callable[[Exception], object]) -> None:
+        """Forget whose it is, at the end: what comes from now on is logged."""
+        self._broadcast.tell(log)
+        self._report = self._log = log
+
 
 class Undelivered(Replaying[Any]):
     """Emits messages when it is known that they were not delivered; completes when the socket closes.
 
     Late subscribers get those of before, too: the newest, as many as weigh `limit` bytes.
     """
+
+    def detach(self, log: Callable[[Exception], object]) -> None:
+        """Forget whose it is, at the end: what late subscribers raise is logged."""
+        self._broadcast.tell(log)
 
     def report(self, *items: Frame) -> None:
         """Emit messages, but not those of the socket's own that are sent again on the next connection."""

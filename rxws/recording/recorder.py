@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 from reactivex import Observable, Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
+from reactivex.internal import noop
 
 from rxws import codecs
 from rxws.checks import positive_int
@@ -123,6 +124,7 @@ class Recorder(Disposable):
             self.dispose()
 
     def _stop(self) -> None:
+        self.action = noop  # this method, which has the recorder
         self._subscriptions.dispose()
         with self._noting:  # wait for an event that another thread notes now; none follows
             pass

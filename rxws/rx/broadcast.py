@@ -15,7 +15,7 @@ from reactivex.internal import default_error, noop
 from reactivex.subject import Subject
 
 from rxws.errors import FeedbackLoop, raise_fatal
-from rxws.rx.foreign import as_error, call_all, described
+from rxws.rx.foreign import as_error, call_all, described, without_frames
 from rxws.rx.loop_thread import set_result
 
 T = TypeVar("T")
@@ -85,6 +85,15 @@ class Broadcast(Generic[T]):
             self.stopped = True
         if not self._busy:
             self._finish()
+
+    def tell(self, on_raise: Callable[[Exception], object]) -> None:
+        """Report to another one, from now on, what observers raise."""
+        self._on_raise = on_raise
+
+    def forget_frames(self) -> None:
+        """Keep no more of what it failed with than late subscribers need."""
+        if self._error is not None:
+            self._error = without_frames(self._error)
 
     def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
         """Add an observer, before the others if `first`; after the end it gets just that."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from asyncio import CancelledError, all_tasks, current_task
 from collections.abc import Callable
-from typing import Any
+from copy import copy
+from typing import Any, TypeVar
 
 from rxws.errors import FATAL, members, raise_fatal
 from rxws.rx.loop_thread import running_loop
 
+E = TypeVar("E", bound=Exception)
 Report = Callable[[Exception], object]
 
 
@@ -28,9 +30,31 @@ def as_error(error: BaseException, who: str) -> Exception:
         return error
     what = f"{who} raised {described(error)}"
     grouped = [as_error(one, who) for one in members(error)]
-    wrapped = ExceptionGroup(what, grouped) if grouped else RuntimeError(what)
-    wrapped.__cause__ = error
-    return wrapped
+    return caused(ExceptionGroup(what, grouped) if grouped else RuntimeError(what), error)
+
+
+def caused(error: E, cause: BaseException | None) -> E:
+    """Give an error its cause. A function that did this in a variable of its own would be in its own traceback."""
+    error.__cause__ = cause
+    return error
+
+
+def without_frames(error: E) -> E:
+    """Return an error to keep: a copy without its traceback, in whose frames is whatever was at work.
+
+    One whose class cannot be copied is returned itself.
+
+    >>> error = KeyError(1)
+    >>> without_frames(error) is error  # as it was not raised
+    True
+    """
+    if error.__traceback__ is None:
+        return error
+    try:
+        alike = copy(error)
+    except Exception:
+        return error
+    return alike if type(alike) is type(error) else error
 
 
 def cancelled(error: BaseException) -> bool:

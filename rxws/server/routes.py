@@ -65,6 +65,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
                 start = bound.compose(upgrade.life, upgrade.socket, tuple(first), (web.HTTPException,))
                 await upgrade.open()
                 start()
+                del start  # which may have an error, whose traceback has this frame
                 return upgrade.life, upgrade.response
             except BaseException as error:
                 upgrade.give_up(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import weakref
@@ -14,9 +15,10 @@ from rxws.core.log import SERVER, SocketLog, log_line
 from rxws.core.socket import WebSocket
 from rxws.errors import ConnectionLost
 from rxws.options import Settings
+from rxws.rx.foreign import caused
 from rxws.server.hub import Hub
 from rxws.stats import tally
-from rxws.wires.aiohttp import Agreed, Response, asks_for_upgrade, drop_what_follows, open_wire
+from rxws.wires.aiohttp import Agreed, Response, asks_for_upgrade, drop_what_follows, forget_frames, open_wire
 from rxws.wires.negotiation import accept_deflate, choose_protocol, extensions, tokens
 
 HUB = web.AppKey("rxws_hub", Hub)
@@ -40,13 +42,12 @@ class Upgrade:
             check_origin(request, settings)
         except web.HTTPException as refusal:
             self._count(refusal, log)
-            drop_what_follows(request, refusal)
+            _refused(request, refusal)
             raise
         self.life = Lifecycle(settings, agreed.protocol, log=log)
         if self._hub is not None and not self._hub.admit(self.life):
-            full = web.HTTPServiceUnavailable(text="No more sockets at the moment\n")
-            drop_what_follows(request, full)
-            raise full
+            self.life.abort()
+            raise _refused(request, web.HTTPServiceUnavailable(text="No more sockets at the moment\n"))
         self.response = Response(settings, agreed)
         self.socket: WebSocket[Any, Any] = WebSocket(self.life, request=request, response=self.response)
 
@@ -58,10 +59,9 @@ class Upgrade:
                 raise ConnectionResetError("the connection is closed")
             await self.response.prepare(self._request)
         except ConnectionError as error:
-            lost = ConnectionLost("the client left during the handshake")
-            lost.__cause__ = error
-            self.life.reports.log.lost(lost)
-            raise web.HTTPBadRequest(text=f"{lost}\n") from error
+            left = "the client left during the handshake"
+            self.life.reports.log.lost(caused(ConnectionLost(left), error))
+            raise _refused(self._request, web.HTTPBadRequest(text=f"{left}\n")) from error
         self.life.open(open_wire(self.response, self.life.settings.close_timeout), self.life.protocol)
         if self._hub is not None:
             self._hub.add(self.socket, self.life)
@@ -78,6 +78,13 @@ class Upgrade:
         if self._hub is not None:
             tally(self._hub.refused_total, reason)
         log.refused(reason, (refusal.text or "").strip(), warn=foreign and _is_news(self._request))
+
+
+def _refused(request: web.BaseRequest, refusal: web.HTTPException) -> web.HTTPException:
+    """Return a refusal of ours to raise. Nobody needs its frames, and aiohttp keeps it until the next request."""
+    drop_what_follows(request, refusal)
+    asyncio.get_running_loop().call_soon(forget_frames, refusal)
+    return refusal
 
 
 def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:

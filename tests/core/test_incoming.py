@@ -754,7 +754,7 @@ async def test_failure_wakes_who_waits() -> None:
 async def test_the_end_wakes_nobody() -> None:
     """The end finds a cursor that nobody waits at when its reader is just leaving, on another event loop."""
     socket, peer = await in_sequence()
-    cursor = socket._life.incoming.readers.cursor
+    cursor: Any = aiter(socket)
     cursor.on_completed()
     peer.send("a")
     assert await anext(cursor) == "a"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from reactivex import Observable, abc
@@ -11,6 +10,7 @@ from reactivex.subject import Subject
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import State
 from rxws.close import Close
+from rxws.core.incoming import Readers
 from rxws.core.lifecycle import Lifecycle
 from rxws.errors import parted
 from rxws.jupyter.connection.names import Lease
@@ -49,8 +49,8 @@ class NotebookSocket(ClientWebSocket[In, Out]):
         return self._incoming
 
     @property
-    def _cursor(self) -> AsyncIterator[In]:
-        return self._incoming.readers.cursor
+    def _readers(self) -> Readers[In]:
+        return self._incoming.readers
 
     @property
     def outgoing(self) -> Subject[Out | Close]:

@@ -15,6 +15,7 @@ from rxws.wires.aiohttp.inside import (
     base_of,
     bound_first_request,
     drop_what_follows,
+    forget_frames,
     keep_from_closing,
 )
 
@@ -28,6 +29,7 @@ __all__ = [
     "base_of",
     "bound_first_request",
     "drop_what_follows",
+    "forget_frames",
     "frame_limit",
     "keep_from_closing",
     "open_wire",

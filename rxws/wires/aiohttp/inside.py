@@ -104,8 +104,17 @@ def end_writing(transport: asyncio.Transport) -> None:
 def release(ws: AnyWebSocket) -> None:
     """Let aiohttp know that the connection is gone."""
     cast("Any", ws)._closed = True
+    cast("Any", ws)._writer.transport.close()  # or one of asyncio's that was aborted would keep itself
+    forget_frames(ws.exception())
     if isinstance(ws, ClientWebSocketResponse):
         cast("Any", ws)._response.close()
+
+
+def forget_frames(error: BaseException | None) -> None:
+    """Drop the frames that an error of aiohttp's has come through: aiohttp's objects keep it, and they are in them."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__context__
 
 
 def keep_from_closing(ws: ClientWebSocketResponse) -> None:

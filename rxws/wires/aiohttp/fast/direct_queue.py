@@ -58,6 +58,11 @@ class DirectQueue(WebSocketDataQueue):
         """Queue what comes from now on."""
         self.is_open = False
 
+    def detach(self) -> None:
+        """Forget the parser's watch, which has this: nothing more is parsed."""
+        self.is_open = False
+        del self.check
+
     def feed_data(self, data: Any, size: int) -> None:
         """Hand on a message, or queue it; raises a violation, which the parser then reports as one of its own."""
         if self.is_open and (left := self.left) and (data[0] is TEXT or data[0] is BINARY):

@@ -336,7 +336,15 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._headers.end()
             release(self._ws)
         finally:
-            self._at_last(lambda: self._endpoint.connection_lost(error))
+            self._at_last(lambda: self._lost(error))
+
+    def _lost(self, error: BaseException | None) -> None:
+        try:
+            self._endpoint.connection_lost(error)
+        finally:
+            self._writer.detach()
+            if self._direct is not None:
+                self._direct.detach()
 
     def _at_last(self, action: Callable[[], object]) -> None:
         """Act when what was read ahead is delivered: the end must not overtake it, nor wait forever."""

@@ -126,6 +126,11 @@ class FrameWriter:
         self._on_close = on_close
         self.awake = False
 
+    def detach(self) -> None:
+        """Write nothing more: the wire, which has this, has ended."""
+        self._endpoint = None
+        del self._on_close, self._on_failure
+
     def offer(self, frame: Frame) -> bool:
         """Take a message, if nothing is to go before it: the first of a turn, but for answers, leaves at once."""
         if self.awake or self.congested:

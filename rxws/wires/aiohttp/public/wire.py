@@ -17,6 +17,7 @@ from rxws.core.wire import Endpoint, Frame, PlainWire, close_received
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
     end_writing,
+    forget_frames,
     keep_fresh,
     protocol_of,
     release,
@@ -137,6 +138,7 @@ class PublicWire(PlainWire):
                     return
                 case WSMsgType.ERROR if isinstance(frame.data, (WebSocketError, zlib.error)):
                     self.advance(WirePhase.IGNORING)
+                    forget_frames(frame.data)
                     await self._delivered()
                     self._endpoint.protocol_violated(frame.data, Close(int(getattr(frame.data, "code", 1002))))
                     self._end_if_failed()
@@ -272,6 +274,7 @@ class PublicWire(PlainWire):
             for task in (self._reader, self._writer):
                 if task is not None:
                     task.cancel()
+            self._reader = self._writer = self._cause = None  # in the frames of what ended a task is this wire
             self._headers.end()
             self._transport.abort()
             release(self._ws)
