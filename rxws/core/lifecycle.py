@@ -376,7 +376,10 @@ class Lifecycle(Held, Phased):
         self.connection_ending(connection, connection.cause)  # it was told before, unless an exception came between
         self._connections = tuple(other for other in self._connections if other is not connection)
         if connection.receipts is not None:
+            forgotten = connection.receipts.forgotten
             self.reports.give_back(connection.receipts.unconfirmed(), connection.refusal)
+            if forgotten:
+                self.reports.log.forgotten(forgotten)
         if self.phase is SocketPhase.CLOSING and not self._connections:
             self._finish()
         else:

@@ -112,6 +112,11 @@ class SocketLog:
         what = "the connection ended with messages that nobody read: %d" if over else UNREAD
         self.write(logging.WARNING, "unread", what, messages, unread=messages)
 
+    def forgotten(self, messages: int) -> None:
+        """Note that more messages may not have arrived than `undelivered` tells."""
+        what = "%d more messages may not have arrived: they were sent while no confirmation could be read"
+        self.write(logging.WARNING, "forgotten", what, messages, forgotten=messages)
+
     def lost(self, error: Exception) -> None:
         """Note that the peer is gone, which is no fault of anybody here."""
         self.count(error)

@@ -87,7 +87,7 @@ class Receipts:
         """Forget what has arrived; tells whether this was the pong that was awaited."""
         if self._asked is None or data != self._payload():
             return False
-        for _ in range(self._asked - (self._sent - len(self._items))):  # but for those that are forgotten
+        for _ in range(self._asked - (self._sent - len(self._items))):  # some may be forgotten
             self._weight -= self._items.popleft().weight
         self._arrived, self._asked = self._asked, None
         self._tell()

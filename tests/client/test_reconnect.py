@@ -156,6 +156,23 @@ async def test_reconnect_does_nothing_else() -> None:
             lone.reconnect()
 
 
+async def test_sent_while_blind(caplog: pytest.LogCaptureFixture) -> None:
+    """While a hold keeps pongs from being read, sending goes on; what is lost then and not remembered is counted."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), max_buffered=1000) as socket:
+        await turns()
+        lost = watch(u=socket.undelivered)
+        dialer.peer.blind, dialer.peer.pongs = True, False
+        for number in range(40):
+            socket.outgoing.on_next(f"{number:036}")
+            await turns()
+        assert (len(dialer.peer.sent), socket.stats.buffered) == (40, 0)
+        dialer.peer.drop()
+        await turns()
+        assert [int(message) for _, message in lost] == list(range(20, 40))
+        assert "20 more messages may not have arrived" in caplog.text
+
+
 async def test_stale_feed() -> None:
     """A connection that brings no message for so long is given up, though its pings are answered."""
     dialer, loop = MemoryDialer(), asyncio.get_running_loop()

@@ -127,3 +127,40 @@ async def test_its_end_ends_the_waiting() -> None:
     await asyncio.sleep(0)
     unconfirmed.stop()
     await asyncio.wait_for(task, 1)
+
+
+async def test_blind() -> None:
+    """While no pong can be read the oldest are forgotten above twice the limit, and counted until a pong comes."""
+    unconfirmed, _ = make()
+    for number in range(10):
+        unconfirmed.sent(item(number))
+    ping = unconfirmed.ping()
+    for number in range(10, 25):
+        unconfirmed.sent(item(number), blind=True)
+    assert (unconfirmed.full, unconfirmed.forgotten) == (True, 5)
+    assert ping is not None
+    assert unconfirmed.pong(ping)
+    assert unconfirmed.forgotten == 0
+    ping = unconfirmed.last_ping()
+    assert ping is not None
+    for number in range(25, 50):
+        unconfirmed.sent(item(number), blind=True)
+    assert (unconfirmed.forgotten, unconfirmed.last_ping() is None) == (20, False)
+    assert [frame.message for frame in unconfirmed.unconfirmed()] == list(range(30, 50))
+    unconfirmed.stop()
+
+
+async def test_blind_beyond_a_ping() -> None:
+    """A pong confirms what is forgotten, also if all that its ping was about is."""
+    unconfirmed, _ = make()
+    for number in range(3):
+        unconfirmed.sent(item(number))
+    ping = unconfirmed.ping()
+    assert ping is not None
+    for number in range(3, 40):
+        unconfirmed.sent(item(number), blind=True)
+    assert unconfirmed.forgotten == 20
+    assert unconfirmed.pong(ping)
+    assert unconfirmed.forgotten == 17
+    assert unconfirmed.full
+    unconfirmed.stop()

@@ -31,6 +31,21 @@ async def opened(socket: rxws.ClientWebSocket[Any, Any], skip: int = 0) -> rxws.
     return await asyncio.wait_for(stream, 10)
 
 
+async def test_two_that_echo_to_each_other_go_on() -> None:
+    """A client that waits for the confirmation of what it has sent goes on, though a hold keeps that from being read."""
+    async with serving(echo) as server, rxws.connect(server.url, reconnect=QUICK, heartbeat=2) as socket:
+        await opened(socket)
+        socket.incoming.subscribe(socket.outgoing)
+        for _ in range(90):
+            socket.outgoing.on_next(bytes(10_000))
+        for _ in range(3):
+            received = socket.stats.received
+            async with asyncio.timeout(10):
+                while socket.stats.received < received + 1000:
+                    await asyncio.sleep(0.01)
+        socket.dispose()
+
+
 @pytest.mark.parametrize("how", ["cut", "reset"])
 async def test_broken_connection_comes_back(how: Any) -> None:
     """A broken connection is an error, and comes back."""

@@ -210,7 +210,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     def _dispatch(self) -> None:
         """Hand on what is there, as much as a turn of the event loop may have; then read on, and write."""
         self._scheduled = False
-        arrived, writer, was_blind = self._queue._buffer, self._writer, self.blind
+        arrived, writer = self._queue._buffer, self._writer
         writer.busy = True
         try:
             left_over = self._hand_on()
@@ -223,8 +223,8 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._continue_soon()
         if self.blind or (left_over and arrived):
             self._read_buffer.pause()
-        if self.blind and not was_blind:
-            writer.wake()
+        if self.blind:
+            writer.wake()  # it may have waited for a pong
         if not arrived:
             self._read_buffer.resume()
             self._look_for_the_end()

@@ -161,7 +161,7 @@ class PublicWire(PlainWire):
         self._read_ahead.put(data)
         if self._read_ahead.full and self._cause is None:
             self.blind = True
-            self._work.set()
+            self._work.set()  # the writer may have waited for a pong
             self._space.clear()
             self._aiohttp_protocol.pause_reading()  # it would read on: empty messages weigh nothing in older queues
             await self._space.wait()
