@@ -188,6 +188,12 @@ async def test_stale_feed() -> None:
         assert log[:3] == [("m", "tick")] * 3
         assert str(log[3][1]) == "no message has come for 10 s"
         assert dialer.attempts == 2
+        dialer.peer.drop()
+        await reopened(socket)
+        for _ in range(5):
+            await asyncio.sleep(5)
+            dialer.peer.send("tick")
+        assert dialer.attempts == 3
 
 
 async def test_held_feed_is_not_stale() -> None:

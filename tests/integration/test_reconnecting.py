@@ -32,7 +32,7 @@ async def opened(socket: rxws.ClientWebSocket[Any, Any], skip: int = 0) -> rxws.
 
 
 async def test_two_that_echo_to_each_other_go_on() -> None:
-    """A client that waits for the confirmation of what it has sent goes on, though a hold keeps that from being read."""
+    """A client that waits for a confirmation of what it has sent goes on, though a hold keeps that from being read."""
     async with serving(echo) as server, rxws.connect(server.url, reconnect=QUICK, heartbeat=2) as socket:
         await opened(socket)
         socket.incoming.subscribe(socket.outgoing)
