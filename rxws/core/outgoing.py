@@ -393,7 +393,7 @@ class Outgoing(HotSubject[T]):
         self._count_dropped()
         if item.lost is not None:
             reason = ConnectionLost("the message was dropped before it was sent")
-            call(self._owner.reports.report, "a subscriber", item.lost, reason)
+            call(self._reports.report, "a subscriber", item.lost, reason)
         if self._dropped is not None:
             self._dropped.emit(item.message)
 
