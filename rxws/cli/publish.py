@@ -33,8 +33,9 @@ def add_to(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> int:
     failures: list[str] = []
     try:
-        with publisher(options.url) as broker:
-            broker.errors.subscribe(lambda error: _tell(str(error), failures if isinstance(error, LOST) else []))
+        broker = publisher(options.url)
+        broker.errors.subscribe(lambda error: _tell(str(error), failures if isinstance(error, LOST) else []))
+        with broker:
             topic = broker[options.subject]
             for number, line in enumerate(sys.stdin, 1):
                 text = line.rstrip("\n")

@@ -412,3 +412,33 @@ async def test_server_that_takes_nothing_leaves_no_task(
         broker.process.send_signal(signal.SIGCONT)
         await eventually(lambda: live == [*range(151)])
         await topics.close()
+
+
+async def test_cluster_that_chooses_a_leader_is_asked_again(
+    broker: Broker, open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that says that there is no leader yet is nothing to tell of, unless it stays so."""
+    topics = open_topics(broker.fresh())
+    errors, live = values(topics.errors), values(topics["a"])
+    publish(topics["a"], [1])
+    await eventually(lambda: live == [1])
+    ask_many, refused, times = link.Link.ask_many, 0, 3
+
+    async def refuse(self: Any, subject: str, *more: Any) -> Any:
+        nonlocal refused
+        found = await ask_many(self, subject, *more)
+        if subject.startswith("$JS.API.STREAM.MSG.GET.") and refused < times:
+            refused += 1
+            found[0].data = json.dumps({"error": {"err_code": link.UNSETTLED[0], "description": "busy"}}).encode()
+        return found
+
+    monkeypatch.setattr(link.Link, "ask_many", refuse)
+    log = values(topics["a"].latest())
+    await eventually(lambda: log == [1])
+    assert refused == 3
+    assert errors == []
+    monkeypatch.setattr(link, "DEADLINE", 0.3)
+    times = 10_000
+    log = values(topics["a"].latest())
+    await eventually(lambda: errors)
+    assert [str(error) for error in errors] == [f"NATS refused $JS.API.STREAM.MSG.GET.{topics._engine._name}: busy"]

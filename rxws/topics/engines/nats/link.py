@@ -30,6 +30,10 @@ CLIENT_PENDING: Final = 65_536
 ANSWERS: Final = 65_536
 """Answers that wait there; no more than a tenth of it is asked for at a time."""
 PENDING_BYTES: Final = 64 * 1024 * 1024
+UNSETTLED: Final = (10008, 10009)
+"""JetStream's errors of a cluster that chooses a leader."""
+UNSETTLED_PAUSE: Final = 0.1
+"""Seconds until such a cluster is asked again, for as long as an answer may take."""
 DENIED: Final = re.compile(r"permissions violation for (publish|subscription) to \"([^\"]*)\"", re.IGNORECASE)
 
 
@@ -113,6 +117,10 @@ class Link:
         for task in (client._reading_task, client._ping_interval_task, client._flusher_task, *reading):
             if task is not None:
                 task.cancel()
+        while client._flush_queue is not None and not client._flush_queue.empty():
+            flushed = client._flush_queue.get_nowait()
+            if not flushed.done():
+                flushed.set_result(None)  # for those who publish much and wait for it
         writer = getattr(client._transport, "_io_writer", None)
         if writer is not None:
             writer.transport.abort()
@@ -149,13 +157,19 @@ class Link:
 
     async def ask(self, subject: str, question: dict[str, Any]) -> dict[str, Any]:
         """Ask the JetStream API; raises `Refused`, or `TopicsError` if nobody answers."""
-        (answer,) = await self.ask_many(subject, question, lambda message: True)
-        if answer.headers is not None and answer.headers.get("Status") == "503":
-            raise TopicsError("the NATS server has no JetStream: start it with -js")
-        content: dict[str, Any] = json.loads(answer.data)
-        if "error" in content:
-            raise Refused(subject, content["error"])
-        return content
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + DEADLINE
+        while True:
+            (answer,) = await self.ask_many(subject, question, lambda message: True)
+            if answer.headers is not None and answer.headers.get("Status") == "503":
+                raise TopicsError("the NATS server has no JetStream: start it with -js")
+            content: dict[str, Any] = json.loads(answer.data)
+            if "error" not in content:
+                return content
+            refusal = Refused(subject, content["error"])
+            if refusal.code not in UNSETTLED or loop.time() > deadline:
+                raise refusal
+            await asyncio.sleep(UNSETTLED_PAUSE)
 
     async def ask_many(self, subject: str, question: dict[str, Any], is_last: Callable[[Msg], bool]) -> list[Msg]:
         """Ask, and wait for all answers, of which some may come twice; raises `TopicsError` if one is late."""

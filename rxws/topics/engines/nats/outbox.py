@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 
 from rxws.core.wire import Binary, Text
 from rxws.topics.engines.engine import PublishOverflow
-from rxws.topics.engines.nats.link import DEADLINE
+from rxws.topics.engines.nats.link import DEADLINE, UNSETTLED
 from rxws.topics.engines.nats.stream import BINARY_HEADER, Stream
 from rxws.topics.message import TopicsError, Unpublished
 
@@ -29,7 +29,7 @@ PLACED: Final = 1024
 """Topics whose last confirmed message is remembered, to see whether the next one has come behind it."""
 STUCK: Final = 1.0
 """Seconds for which that is usual, and not told."""
-NOT_YET: Final = (10008, 10009, 10158, 10167)
+NOT_YET: Final = (*UNSETTLED, 10158, 10167)
 """JetStream's errors of a cluster that chooses a leader, or is not done with what was sent before."""
 LATE: Final = 6
 """Connections on which a message is not confirmed in time until it is given up. That is longer than a cluster takes to
