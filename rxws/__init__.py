@@ -2,7 +2,8 @@
 
 from rxws import codecs, operators
 from rxws.backoff import Backoff
-from rxws.client.opening import connect
+from rxws.client.opening import connect, feed
+from rxws.client.sharing import SharedFeed
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import Closed, Connecting, Open, Waiting
 from rxws.close import Close
@@ -42,6 +43,7 @@ __all__ = [
     "ProtocolError",
     "Rooms",
     "RxwsError",
+    "SharedFeed",
     "Waiting",
     "WebSocket",
     "accept",
@@ -49,6 +51,7 @@ __all__ = [
     "codecs",
     "connect",
     "expire",
+    "feed",
     "json",
     "latest_by",
     "operators",

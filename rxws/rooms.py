@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Hashable, Iterator
 from contextlib import suppress
 from threading import Lock
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from reactivex import abc
 from reactivex.subject import Subject
 
 from rxws.core.ahead import weigh
 from rxws.core.encoding import sharing
-from rxws.core.log import log_line
-from rxws.rx.broadcast import Broadcast, Subscriber, callbacks
-from rxws.rx.foreign import described
-from rxws.rx.holds import Source, current_socket, current_source, socket_of
+from rxws.core.owned import OwnedSubscriber, OwnedSubscribers, present_socket, tell
+from rxws.rx.broadcast import callbacks
 from rxws.rx.loop_thread import MAX_HANDED_OVER, RAN_AHEAD, LoopThread
 
-logger = logging.getLogger("rxws")
 T = TypeVar("T")
 
 
@@ -89,7 +85,7 @@ class Rooms(Generic[T]):
         elif not thread.hand_over(self.publish, name, value, weight=weigh(value)):
             tell(present_socket(), OverflowError(RAN_AHEAD))
 
-    def join(self, name: Hashable, *notify: Any) -> RoomMember[T]:
+    def join(self, name: Hashable, *notify: Any) -> OwnedSubscriber[T]:
         """Add a member to a room."""
         if self._thread is None or self._thread.loop.is_closed():
             with suppress(RuntimeError):
@@ -98,7 +94,7 @@ class Rooms(Generic[T]):
             members = self._occupied.get(name)
             if members is None:
                 members = self._occupied[name] = RoomMembers(self, name)
-            member = RoomMember(members, *notify)
+            member = OwnedSubscriber(members, *notify)
             members.subscribe(member)
         return member
 
@@ -107,19 +103,6 @@ class Rooms(Generic[T]):
         with self._changing:
             if not members.observers and self._occupied.get(members.name) is members:
                 del self._occupied[members.name]
-
-
-def present_socket() -> Source | None:
-    """Return the socket whose item is being handed on."""
-    return socket_of(current_source.get())
-
-
-def tell(socket: Any, error: Exception) -> None:
-    """Report an error to a socket, or log it if there is none; from any thread."""
-    if socket is not None and socket.thread.here():
-        socket.report(error)
-    elif socket is None or not socket.thread.hand_over(socket.report, error):
-        log_line(logger, logging.ERROR, "%s, which nobody observed", described(error), error=error)
 
 
 class Room(Subject[T]):
@@ -179,32 +162,18 @@ class Room(Subject[T]):
         return self.subscribe(observer)
 
 
-class RoomMembers(Broadcast[T]):
+class RoomMembers(OwnedSubscribers[T]):
     """Those who are subscribed to one room."""
 
     __slots__ = ("_rooms", "name")
     max_fed = MAX_HANDED_OVER
 
     def __init__(self, rooms: Rooms[T], name: Hashable) -> None:
-        super().__init__(lambda error: tell(None, error))
+        super().__init__()
         self.name = name
         self._rooms = rooms
-
-    def raised(self, observer: abc.ObserverBase[T], error: Exception) -> None:
-        """Tell the socket whose handler subscribed."""
-        tell(cast("RoomMember[T]", observer).owner, error)
 
     def remove(self, observer: abc.ObserverBase[T]) -> None:
         """Forget a member, and the room with its last one."""
         super().remove(observer)
         self._rooms.leave(self)
-
-
-class RoomMember(Subscriber[T]):
-    """A subscriber, and the socket whose handler subscribed it."""
-
-    __slots__ = ("owner",)
-
-    def __init__(self, members: RoomMembers[T], *notify: Any) -> None:
-        super().__init__(members, *notify)
-        self.owner = current_socket.get() or present_socket()

@@ -1,7 +1,8 @@
-"""`connect`: the same WebSocket that handlers get, over aiohttp's client."""
+"""`connect`: the same WebSocket that handlers get, over aiohttp's client; `feed`: one that many share."""
 
-from rxws.client.opening import connect
+from rxws.client.opening import connect, feed
+from rxws.client.sharing import SharedFeed
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import Closed, Connecting, Open, Waiting
 
-__all__ = ["ClientWebSocket", "Closed", "Connecting", "Open", "Waiting", "connect"]
+__all__ = ["ClientWebSocket", "Closed", "Connecting", "Open", "SharedFeed", "Waiting", "connect", "feed"]

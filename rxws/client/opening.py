@@ -1,4 +1,4 @@
-"""`connect`: the same WebSocket that handlers get, over aiohttp's client."""
+"""`connect`: the same WebSocket that handlers get, over aiohttp's client; `feed`: one that many share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,23 @@ from rxws.backoff import Backoff
 from rxws.checks import positive
 from rxws.client.connecting import Connect
 from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_headers, check_proxy, check_tls, check_url
+from rxws.client.sharing import ONCE, SharedFeed
 from rxws.options import ClientOptions, check
 from rxws.wires.aiohttp import base_of
 
 In = TypeVar("In")
 SERVER_ONLY: Final = ("origins",)
+
+
+class ConnectOptions(ClientOptions, total=False):
+    """The keyword options of `connect`, for those who pass them on."""
+
+    reconnect: Backoff | None
+    session: ClientSession | None
+    headers: ValueOrFunction[Headers] | None
+    ssl: tls.SSLContext | bool
+    proxy: str | URL | None
+    open_timeout: float
 
 
 @overload
@@ -95,3 +107,22 @@ def connect(
         check_headers(headers)
     dialer = Dialer(url, settings, session=session, headers=headers, ssl=ssl, proxy=proxy, open_timeout=open_timeout)
     return Connect(dialer, settings, reconnect)
+
+
+@overload
+def feed(
+    url: ValueOrFunction[str | URL], *, codec: codecs.Codec[In, Any], **options: Unpack[ConnectOptions]
+) -> SharedFeed[In]: ...
+@overload
+def feed(url: ValueOrFunction[str | URL], **options: Unpack[ConnectOptions]) -> SharedFeed[str | bytes]: ...
+def feed(url: ValueOrFunction[str | URL], **options: Any) -> SharedFeed[Any]:
+    """Make an Observable of what a server sends, which any number may share: one connection while anyone is subscribed.
+
+    `prices = rxws.feed(url, codec=rxws.json, reconnect=rxws.Backoff())` opens nothing yet. The first subscriber
+    connects, the last one that leaves closes. `prices.states` tells of outages. Without `reconnect`, a connection that
+    is lost is the end, an error; `prices.pipe(ops.retry())` subscribes again, and begins anew. What subscribers get,
+    how it ends, and what a slow one does: `SharedFeed`. Options: as those of `connect`, errors of wrong ones too.
+    """
+    connect(url, **options)  # says at once what is wrong
+    opening: Any = {**options, "reconnect": options.get("reconnect") or ONCE}
+    return SharedFeed(lambda: connect(url, **opening))

@@ -10,10 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 import websockets
+from aiohttp import web
 from prometheus_client.parser import text_string_to_metric_families as parse_metrics
 from websockets.asyncio.client import ClientConnection
 
-from tests.integration.server import running
+import rxws
+from tests.integration.server import running, serving
 
 
 async def heard(client: ClientConnection) -> Any:
@@ -257,3 +259,57 @@ async def test_metrics_are_beside_the_sockets(example: ModuleType) -> None:
         openmetrics = {"Accept": "application/openmetrics-text; version=1.0.0"}
         async with session.get(f"{server.http}metrics", headers=openmetrics) as response:
             assert (await response.text()).endswith("# EOF\n")
+
+
+@pytest.mark.example("gateway.py")
+async def test_a_gateway_goes_through_an_outage(example: ModuleType) -> None:
+    """Browsers get their own symbols over one connection, learn of an outage and its end, and the last closes it."""
+    reached, down = list[rxws.WebSocket[Any, Any]](), asyncio.Event()
+
+    @rxws.websocket(codec=rxws.json)
+    def upstream(socket: Any) -> None:
+        if down.is_set():
+            raise web.HTTPServiceUnavailable
+        reached.append(socket)
+
+    def tick(symbol: str, price: int) -> dict[str, Any]:
+        return {"symbol": symbol, "price": price}
+
+    async with (
+        serving(upstream) as server,
+        running(example.make_app(server.url)) as gateway,
+        websockets.connect(f"{gateway.url}prices?symbol=EURUSD") as euro,
+        websockets.connect(f"{gateway.url}prices") as everything,
+    ):
+        for client in (euro, everything):
+            while not (await heard(client))["upstream"]:
+                pass
+        reached[0].outgoing.on_next(tick("USDJPY", 1))
+        reached[0].outgoing.on_next(tick("EURUSD", 2))
+        assert await heard(euro) == tick("EURUSD", 2)
+        assert [await heard(everything) for _ in range(2)] == [tick("USDJPY", 1), tick("EURUSD", 2)]
+        down.set()
+        reached[0].close(1012, "Breakdown")
+        assert [await heard(client) for client in (euro, everything)] == [{"symbol": None, "upstream": False}] * 2
+        async with websockets.connect(f"{gateway.url}prices") as late:
+            assert await heard(late) == {"symbol": None, "upstream": False}
+        down.clear()
+        assert [await heard(client) for client in (euro, everything)] == [{"symbol": None, "upstream": True}] * 2
+        reached[1].outgoing.on_next(tick("EURUSD", 3))
+        assert [await heard(client) for client in (euro, everything)] == [tick("EURUSD", 3)] * 2
+        assert len(reached) == 2
+        await euro.close()
+        await everything.close()
+        assert await reached[1].closed == rxws.Close()
+
+
+@pytest.mark.example("gateway.py")
+@pytest.mark.parametrize("code", [1000, 4001])
+async def test_a_gateway_ends_with_its_upstream(example: ModuleType, code: int) -> None:
+    """The upstream's goodbye is passed on, and so is its code for what is final."""
+    async with (
+        serving(rxws.websocket(lambda socket: socket.close(code))) as server,
+        running(example.make_app(server.url)) as gateway,
+        websockets.connect(f"{gateway.url}prices") as client,
+    ):
+        assert (await end(client))[1] == code

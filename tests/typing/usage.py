@@ -122,6 +122,12 @@ def wrong() -> None:
     rxws.websocket(overflow="lastest")  # type: ignore[call-overload]
     rxws.Close("4001")  # type: ignore[arg-type]
     rxws.setup(app=None)  # type: ignore[arg-type]
+    feed = rxws.feed("ws://localhost", codec=rxws.codecs.msgspec(Tick), reconnect=rxws.Backoff(), headers=token)
+    assert_type(feed, rxws.SharedFeed[Tick])
+    feed.subscribe(lambda tick: print(tick.bid))
+    feed.states.subscribe(print)
+    assert_type(rxws.feed("ws://localhost"), rxws.SharedFeed[str | bytes])
+    rxws.feed("ws://localhost", reconnect=True)  # type: ignore[call-overload]
     rxws.connect("ws://localhost", reconnect=True)  # type: ignore[call-overload]
     rxws.connect("ws://localhost", offline="burn")  # type: ignore[call-overload]
     rxws.connect("ws://localhost", origins="*")  # type: ignore[call-overload]

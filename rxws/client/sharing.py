@@ -1,0 +1,215 @@
+"""A feed that many share: one connection while anyone is subscribed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Lock
+from typing import Any, Final, TypeVar
+
+import reactivex
+from reactivex import Observable, abc
+from reactivex import operators as ops
+
+from rxws.backoff import Backoff
+from rxws.client.connecting import Connect
+from rxws.client.socket import ClientWebSocket
+from rxws.client.states import State
+from rxws.close import Close
+from rxws.core.encoding import sharing
+from rxws.core.owned import OwnedSubscriber, OwnedSubscribers
+from rxws.core.reports import News
+from rxws.errors import ConnectionLost, close_for, raise_fatal
+from rxws.rx.broadcast import Replaying, Subscriber, callbacks
+from rxws.rx.foreign import as_error, loop_ends
+from rxws.rx.holds import notify_from
+from rxws.rx.loop_thread import LoopThread
+
+T = TypeVar("T")
+
+ONCE: Final = Backoff(final=lambda because: True)
+"""Brings one connection, as a client without `reconnect` has."""
+
+GOODBYES: Final = (1000, 1005)
+"""The closes that complete a feed: the server has said all, with a code or without."""
+
+
+class SharedFeed(Observable[T]):
+    """Emits what a server sends to all its subscribers, over one connection; made by `rxws.feed`.
+
+    The first subscriber opens it, the last one that leaves closes it with 1000. Who subscribes after that, or after the
+    end, begins anew. Subscribers get what comes from then on, all the same object. They may come from any thread, once
+    the feed has an event loop: that in which it is made, or in which the first one subscribes; without one,
+    subscribing raises `RuntimeError`.
+
+    Completes when the server says goodbye: 1000, or a close without a code. Fails with what else ends it for good: the
+    `ConnectError`, the `ConnectionLost`, the server's `Close`, the `DecodeError` that nobody observes. With
+    `reconnect`, outages are on `states` only.
+
+    A subscriber that is slow slows nobody. It does not hold the connection, as it would a socket of its own. A socket
+    that is sent the feed deals with it by its `overflow`, `map_async` has room for 1,024 items. What a subscriber
+    raises goes to the socket whose handler subscribed it, or to the logger `rxws`; the others still get the message.
+
+    Memory: that of one socket, and of its subscriptions.
+    """
+
+    def __init__(self, connect: Callable[[], Connect[T, Any]]) -> None:
+        super().__init__()
+        self._connect = connect
+        self._changing = Lock()
+        self._thread: LoopThread | None = None
+        self._run = FeedConnection(self)
+        with suppress(RuntimeError):
+            self._thread = LoopThread(asyncio.get_running_loop())
+
+    @property
+    def states(self) -> Observable[State]:
+        """The states of the connection, as `socket.states`: the present one, then every change, up to `Closed`.
+
+        Without a connection, those of the next one. To subscribe opens none.
+        """
+        return self._of_socket(lambda socket: socket.states)
+
+    @property
+    def errors(self) -> Observable[Exception]:
+        """What goes wrong, as `socket.errors`: if anyone observes it, a message that does not decode is skipped.
+
+        Completes with the connection; without one, it is that of the next one. To subscribe opens none.
+        """
+        return self._of_socket(lambda socket: socket.errors)
+
+    @property
+    def socket(self) -> ClientWebSocket[T, Any] | None:
+        """The socket behind it, while it has subscribers: to send, to ask, to `reconnect` now."""
+        return self._run.socket
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """Subscribe an observer, or callbacks; what is returned leaves."""
+        with self._changing:
+            if self._thread is None or self._thread.loop.is_closed():
+                self._thread, self._run = LoopThread(_running_loop()), FeedConnection(self)
+            run, thread = self._run, self._thread
+            begins, run.begun = not run.begun, True
+            member = OwnedSubscriber(run, *callbacks(on_next, on_error, on_completed))
+            run.subscribe(member)
+        if begins:
+            thread.run(self._begin, run)
+        return member
+
+    def leave(self, run: FeedConnection[T]) -> None:
+        """Close the connection that has no subscribers any more."""
+        with self._changing:
+            if run.observers or run is not self._run or self._thread is None:
+                return
+            self._run = FeedConnection(self)
+            thread = self._thread
+        thread.run(run.over.set)
+
+    def _begin(self, run: FeedConnection[T]) -> None:
+        run.task = asyncio.create_task(self._keep(run), name="rxws feed")
+
+    async def _keep(self, run: FeedConnection[T]) -> None:
+        """Own a connection, from its first subscriber to its end."""
+        try:
+            if not run.over.is_set():
+                async with self._connect() as socket:
+                    run.follow(socket)
+                    await run.over.wait()
+        finally:
+            with self._changing:
+                if self._run is run:
+                    self._run = FeedConnection(self)
+            if not loop_ends():
+                run.finish()
+
+    def _of_socket(self, stream: Callable[[ClientWebSocket[T, Any]], Observable[Any]]) -> Observable[Any]:
+        return reactivex.defer(lambda _: self._run.sockets.pipe(ops.flat_map(stream)))
+
+
+class FeedConnection(OwnedSubscribers[T]):
+    """The subscribers of a feed from the first one to the end, and the socket that they share."""
+
+    __slots__ = ("_failure", "_feed", "begun", "over", "socket", "sockets", "task")
+
+    def __init__(self, feed: SharedFeed[T]) -> None:
+        super().__init__()
+        self._feed = feed
+        self._failure: Exception | None = None
+        self.begun = False
+        """Whether anyone has subscribed."""
+        self.over = asyncio.Event()
+        """Set when the last one has left, or the socket has ended."""
+        self.socket: ClientWebSocket[T, Any] | None = None
+        self.sockets: Replaying[ClientWebSocket[T, Any]] = Replaying(1, self._on_raise)
+        """The socket when it is there, for those who come before it, too."""
+        self.task: asyncio.Task[None] | None = None
+
+    def remove(self, observer: abc.ObserverBase[T]) -> None:
+        """Forget a subscriber, and close the connection with the last one."""
+        super().remove(observer)
+        self._feed.leave(self)
+
+    def follow(self, socket: ClientWebSocket[T, Any]) -> None:
+        """Hand on what a socket brings, and how it ends."""
+        life = socket._life  # pyright: ignore[reportPrivateUsage]
+        news = life.reports.news
+        news.subscribe(Subscriber(news, self._hear, None, None))
+        life.at_end(self.over.set)
+        self.socket = socket
+        socket.incoming.subscribe(self._take)
+        self.sockets.emit(socket)
+
+    def _hear(self, news: News) -> None:
+        """Remember the last error: it may be what ends the socket."""
+        if news[0] == "error":
+            self._failure = news[1]
+
+    def finish(self) -> None:
+        """End for the subscribers as the socket has ended."""
+        self.sockets.end()
+        ending, self.socket, self.sockets = (
+            self._ending(),
+            None,
+            Replaying(1, self._on_raise),
+        )  # a subscription may stay
+        self.end(ending)
+
+    def _take(self, message: T) -> None:
+        notify_from(None, self._hand_on, message)  # a subscriber that is busy does not hold the others' connection
+
+    def _hand_on(self, message: T) -> None:
+        with sharing(message):
+            self.emit(message)
+
+    def _ending(self) -> Exception | None:
+        close = None if self.socket is None else self.socket._life.close_cause  # pyright: ignore[reportPrivateUsage]
+        if close is None or close.code in GOODBYES:
+            return None
+        failure = self._failure
+        if close.code == 1006:
+            return failure if isinstance(failure, ConnectionLost) else Close.received(*close.args)
+        return failure if failure is not None and close_for(failure) == close else Close.received(*close.args)
+
+    def _end_of(self, observer: abc.ObserverBase[T]) -> None:
+        try:
+            super()._end_of(observer)
+        except BaseException as error:  # it was given no on_error, say
+            self.raised(observer, as_error(error, "a subscriber"))
+            raise_fatal(error)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "a feed connects in an event loop, and none runs here: make it, or subscribe to it first, in a coroutine"
+        ) from None
