@@ -122,7 +122,7 @@ class Lifecycle(Held, Phased):
 
     def stream(self, observable: Observable[Any]) -> None:
         """Send what an Observable emits, on the event loop's scheduler; its end is the socket's."""
-        scheduler = LoopScheduler(self.thread)
+        scheduler = LoopScheduler(self.thread, self.reports.fail)
         self._owns = True
         self.subscription = Streaming(observable.subscribe(self.outgoing, scheduler=scheduler), self)
         if self.gone:

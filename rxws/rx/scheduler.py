@@ -15,9 +15,12 @@ from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.scheduler.scheduleditem import ScheduledItem
 
+from rxws.errors import raise_fatal
+from rxws.rx.foreign import Report, as_error
 from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 MAX_AT_ONCE: Final = 1000
 """Actions that run at once within one turn of the event loop; a source that never ends must not stop the loop."""
@@ -56,11 +59,15 @@ class LoopScheduler(AsyncIOScheduler):
     Operators compare times of `now`, and an event loop's timers go by a clock that nobody can set. So does `now`: it
     is the wall clock's time when the scheduler was made, and what has passed since. Dates of the user's are compared
     with the wall clock as it is when they are scheduled.
+
+    What an action raises that the event loop has called goes to `on_raise`, if that is given, else to the loop's
+    exception handler. RxPY's operators make a failure of an `Exception`, but of nothing else.
     """
 
-    def __init__(self, thread: LoopThread) -> None:
+    def __init__(self, thread: LoopThread, on_raise: Report | None = None) -> None:
         super().__init__(thread.loop)
         self._thread = thread
+        self._on_raise = on_raise
         self._at_once = 0
         self._left: list[tuple[_Immediate, BooleanDisposable]] | None = None
         """Actions that are left to run soon, while others run at once; `None` while none does."""
@@ -126,19 +133,33 @@ class LoopScheduler(AsyncIOScheduler):
         """Run an action in `duetime`, never at once."""
         timed = SingleAssignmentDisposable()
 
+        def act(scheduler: abc.SchedulerBase, state: T | None = None) -> abc.DisposableBase | None:
+            return self._guard(action, scheduler, state)
+
         def start() -> None:
             if self.to_seconds(duetime) > 0:
-                timed.disposable = AsyncIOScheduler.schedule_relative(self, duetime, action, state)
+                timed.disposable = AsyncIOScheduler.schedule_relative(self, duetime, act, state)
             else:
-                timed.disposable = AsyncIOScheduler.schedule(self, action, state)
+                timed.disposable = AsyncIOScheduler.schedule(self, act, state)
 
         self._thread.run(start)
         return Disposable(lambda: self._thread.run(timed.dispose))
 
     def _soon(self, item: _Immediate) -> abc.DisposableBase:
         """Run an action in the next turn of the event loop, with those that it schedules behind it."""
-        self._loop.call_soon(CurrentThreadScheduler.singleton().get_trampoline().run, item)
+        self._loop.call_soon(self._guard, CurrentThreadScheduler.singleton().get_trampoline().run, item)
         return item.disposable
+
+    def _guard(self, function: Callable[..., R], *args: Any) -> R | None:
+        """Call what the event loop calls, and report what it raises."""
+        try:
+            return function(*args)
+        except BaseException as error:
+            if self._on_raise is None:
+                raise
+            self._on_raise(as_error(error, "a pipeline"))
+            raise_fatal(error)
+            return None
 
     def _next_turn(self) -> None:
         self._at_once = 0

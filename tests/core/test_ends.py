@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import reactivex
 from reactivex import Observable
+from reactivex import operators as ops
 from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
@@ -131,6 +132,21 @@ def handler_s_observable(error: BaseException) -> tuple[Socket, MemoryWire]:
     return serve(lambda incoming: reactivex.create(raising(error)))
 
 
+def timed_action(error: BaseException) -> tuple[Socket, MemoryWire]:
+    return serve(lambda incoming: reactivex.timer(0.01).pipe(ops.map(raising(error))))
+
+
+def action_of_a_later_turn(error: BaseException) -> tuple[Socket, MemoryWire]:
+    refuse = raising(error)
+    return serve(
+        lambda incoming: reactivex.repeat_value(1).pipe(
+            ops.scan(lambda n, _: n + 1, 0),
+            ops.do_action(lambda n: refuse() if n > 1500 else None),
+            ops.ignore_elements(),
+        )
+    )
+
+
 def handler_of_async_def(error: BaseException) -> tuple[Socket, MemoryWire]:
     async def handler(incoming: Observable[Any]) -> None:
         raise error
@@ -163,9 +179,15 @@ def keeper_of_a_list(error: BaseException) -> tuple[Socket, MemoryWire]:
 
 PLACES: list[Place] = [
     disposable, completion, subscriber, observer_of_the_end, decoding, encoding, key, subscription_message,
-    handler_of_def, handler_s_observable, handler_of_async_def, asynchronous_function, iterable, keeper_of_a_list,
+    handler_of_def, handler_s_observable, timed_action, action_of_a_later_turn, handler_of_async_def,
+    asynchronous_function, iterable, keeper_of_a_list,
 ]  # fmt: skip
 AT_THE_END = (disposable, completion, observer_of_the_end, keeper_of_a_list)
+BY_THE_LOOP = (
+    *(handler_s_observable, timed_action, action_of_a_later_turn, handler_of_async_def, asynchronous_function),
+    *(iterable, *AT_THE_END),
+)
+"""Where the event loop makes the call, not the test."""
 
 
 @pytest.mark.parametrize("error", ODD, ids=lambda error: type(error).__name__)
@@ -267,10 +289,10 @@ def test_end_of_the_program_is_raised_on(group: Any) -> None:
         async def play(place: Place = place, sockets: list[Socket] = sockets) -> None:
             raising_now = KeyboardInterrupt("now")
             raising_now = in_base_groups(raising_now) if group is in_base_groups else raising_now
-            if place in (handler_s_observable, handler_of_async_def, asynchronous_function, iterable, *AT_THE_END):
+            if place in BY_THE_LOOP:
                 socket, peer = place(raising_now)
                 sockets.append(socket)
-                await turns()
+                await asyncio.sleep(0.1)
                 peer.close(Close(4000))
                 await asyncio.sleep(6)
             else:

@@ -15,6 +15,7 @@ from rxws.close import Close
 from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler, loop_scheduler
 from rxws.testing import run, serve
+from tests.streams import raising
 from tests.threads import in_a_thread
 
 VIRTUAL = True
@@ -302,3 +303,17 @@ async def test_timed_work_keeps_its_context() -> None:
         in_a_thread(schedule, name)
     await asyncio.sleep(0.05)
     assert sorted(seen) == [("a", "a"), ("b", "b")]
+
+
+@pytest.mark.parametrize("delay", [0, 0.01])
+async def test_timed_action_that_raises(delay: float) -> None:
+    """What the event loop's call of an action raises is reported, or is the loop's, if nobody is to be told."""
+    loop = asyncio.get_running_loop()
+    reported: list[Exception] = []
+    left: list[Any] = []
+    loop.set_exception_handler(lambda _, context: left.append(context["exception"]))
+    thread, error = LoopThread(loop), asyncio.CancelledError()
+    for scheduler in (LoopScheduler(thread), LoopScheduler(thread, reported.append)):
+        scheduler.schedule_relative(delay, raising(error))
+    await asyncio.sleep(0.02)
+    assert (left, [told.__cause__ for told in reported]) == ([error], [error])
