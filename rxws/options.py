@@ -57,7 +57,11 @@ class Settings:
     """The codecs of the subprotocols, when `protocols` was a mapping."""
 
     origins: tuple[str, ...] | None = ()
-    """Foreign origins that browsers may connect from, besides the own host; `None` lets all in."""
+    """Foreign origins that browsers may connect from, besides the own host; `None` lets all in.
+
+    A request that came over TLS is of the own host if its page did too. aiohttp knows that of its own connection; of
+    one that a proxy tells of, `request.clone(scheme="https")` in a middleware makes it known.
+    """
 
     heartbeat: float | None = 20.0
     """Seconds between pings, and seconds to wait for a sign of life after one; then the socket ends, 1006."""

@@ -130,8 +130,14 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
 
 def check_origin(request: web.BaseRequest, settings: Settings) -> None:
     """Raise 403 for a page that browsers may not connect from."""
-    origin, host = request.headers.get(hdrs.ORIGIN), request.host
-    if not admits(origin, host, settings.origins):
+    origin, host, secure = request.headers.get(hdrs.ORIGIN), request.host, request.secure
+    if not admits(origin, host, settings.origins, secure=secure):
+        if secure and admits(origin, host, ()):
+            raise web.HTTPForbidden(
+                text=f"A page from {origin!r} may not connect to 'https://{host}': it came without encryption, so that"
+                " anyone on its way may have changed it. Redirect http to https."
+                f" Else allow the page: origins=[{origin!r}]\n"
+            )
         raise web.HTTPForbidden(
             text=f"A page from {origin!r} may not connect to {host!r}. If both are one site, a proxy changes Host:"
             " let it pass the browser's (nginx: proxy_set_header Host $http_host)."
@@ -195,10 +201,12 @@ def log_of(request: web.BaseRequest, hub: Hub | None) -> SocketLog:
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 
-def admits(origin: str | None, host: str, allowed: tuple[str, ...] | None) -> bool:
+def admits(origin: str | None, host: str, allowed: tuple[str, ...] | None, *, secure: bool = False) -> bool:
     """Tell whether a request with this `Origin` header may become a socket of `host`.
 
-    Browsers always send an `Origin`, and other pages can send their users' cookies; programs send none.
+    Browsers always send an `Origin`, and other pages can send their users' cookies; programs send none. A page of the
+    host has the scheme `https` if the request is `secure`. If it is not, a proxy may have taken the encryption off, so
+    that `http` or `https` will do.
 
     >>> admits("https://example.com", "example.com", ())
     True
@@ -206,11 +214,14 @@ def admits(origin: str | None, host: str, allowed: tuple[str, ...] | None) -> bo
     False
     >>> admits("https://app.example", "example.com", ("https://app.example",))
     True
+    >>> admits("http://example.com", "example.com", ()), admits("http://example.com", "example.com", (), secure=True)
+    (True, False)
     """
     if origin is None or allowed is None:
         return True
     origin = origin.lower()
     scheme, found, netloc = origin.partition("://")
     port = _DEFAULT_PORTS.get(scheme, "")
-    same = bool(found) and netloc.removesuffix(port) == host.lower().removesuffix(port)
+    own = ("https",) if secure else ("http", "https")
+    same = bool(found) and scheme in own and netloc.removesuffix(port) == host.lower().removesuffix(port)
     return same or origin.removesuffix(port) in {item.removesuffix(port) for item in allowed}

@@ -16,7 +16,7 @@ import rxws
 from rxws.server import upgrade
 from tests.conformance.peers import request
 from tests.integration.raw import raw
-from tests.integration.server import serving
+from tests.integration.server import certified, serving
 
 BOTH_LOOPS = True
 Eventually = Callable[..., Any]
@@ -30,6 +30,61 @@ async def test_foreign_origin_is_403() -> None:
         with pytest.raises(aiohttp.WSServerHandshakeError) as error:
             await session.ws_connect(server.url, headers={"Origin": "https://evil.example"})
     assert (error.value.status, ran) == (403, [])
+
+
+async def test_page_that_came_without_tls_is_403() -> None:
+    """Over TLS a page of the same host that came without is a foreign one; the answer says what to do."""
+    echo, (own, trusting) = rxws.websocket(lambda incoming: incoming), certified()
+    async with serving(echo, tls=own) as server, aiohttp.ClientSession() as session:
+        host = f"localhost:{server.port}"
+
+        async def answer(origin: str) -> str:
+            options: dict[str, Any] = {"headers": {"Origin": origin}, "session": session, "ssl": trusting}
+            try:
+                async with rxws.connect(f"wss://{host}/", **options) as socket:
+                    socket.outgoing.on_next("echoed")
+                    return await socket.receive()
+            except rxws.ConnectError as refused:
+                return f"{refused.status} {refused.body}"
+
+        assert await answer(f"https://{host}") == "echoed"
+        assert await answer(f"http://{host}") == (
+            f"403 A page from 'http://{host}' may not connect to 'https://{host}': it came without encryption, so that"
+            " anyone on its way may have changed it. Redirect http to https."
+            f" Else allow the page: origins=['http://{host}']\n"
+        )
+        assert "a proxy changes Host" in await answer("https://evil.example")
+        assert server.hub is not None
+        assert server.hub.refused_total == {"origin": 2}
+
+
+async def test_scheme_of_an_origin_behind_a_proxy() -> None:
+    """Without TLS nobody knows whether a proxy took it off; a middleware that says so is believed."""
+
+    @web.middleware
+    async def believing(request: web.Request, handler: Any) -> web.StreamResponse:
+        scheme = request.headers.get("X-Forwarded-Proto")
+        return await handler(request if scheme is None else request.clone(scheme=scheme))
+
+    app = web.Application(middlewares=[believing])
+    app.router.add_get("/", rxws.websocket(lambda incoming: incoming))
+    async with serving(app=app) as server, aiohttp.ClientSession() as session:
+        host = f"127.0.0.1:{server.port}"
+
+        async def status(origin: str, **forwarded: str) -> int:
+            try:
+                headers = {"Origin": origin, **forwarded}
+                async with rxws.connect(server.url, headers=headers, session=session) as socket:
+                    socket.outgoing.on_next("a")
+                    assert await socket.receive() == "a"
+                    return 101
+            except rxws.ConnectError as refused:
+                return refused.status or 0
+
+        https, http = {"X-Forwarded-Proto": "https"}, {"X-Forwarded-Proto": "http"}
+        assert [await status(f"{scheme}://{host}") for scheme in ("http", "https")] == [101, 101]
+        assert [await status(f"{scheme}://{host}", **https) for scheme in ("http", "https")] == [403, 101]
+        assert [await status(f"{scheme}://{host}", **http) for scheme in ("http", "https")] == [101, 101]
 
 
 @pytest.mark.parametrize("leave", ["reset", "end of file", "close"])

@@ -19,9 +19,31 @@ CASES = [
     ("http://app.example", "example.com", ("https://app.example",), False),
     ("null", "example.com", (), False),
     ("null", "null", (), False),
+    ("https", "https", (), False),
+    ("app://example.com", "example.com", (), False),
+    ("app://example.com", "example.com", ("app://example.com",), True),
     ("null", "example.com", ("null",), True),
     ("", "", (), False),
 ]
+
+
+OVER_TLS = [
+    (None, "example.com", (), True),
+    ("https://example.com", "example.com", (), True),
+    ("https://example.com:443", "EXAMPLE.com", (), True),
+    ("HTTPS://localhost:8443", "localhost:8443", (), True),
+    ("http://example.com", "example.com", (), False),
+    ("http://example.com:443", "example.com", (), False),
+    ("http://localhost:8443", "localhost:8443", (), False),
+    ("http://example.com", "example.com", ("http://example.com",), True),
+    ("http://example.com", "example.com", None, True),
+]
+
+
+@pytest.mark.parametrize(("origin", "host", "allowed", "admitted"), OVER_TLS)
+def test_origins_over_tls(origin: str | None, host: str, allowed: tuple[str, ...] | None, admitted: bool) -> None:
+    """Over TLS the host's own pages are those that came over TLS."""
+    assert admits(origin, host, allowed, secure=True) is admitted
 
 
 @pytest.mark.parametrize(("origin", "host", "allowed", "admitted"), CASES)
