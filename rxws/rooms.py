@@ -9,12 +9,11 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from reactivex import abc
-from reactivex.subject import Subject
 
 from rxws.core.ahead import weigh
 from rxws.core.encoding import sharing
 from rxws.core.owned import OwnedSubscriber, OwnedSubscribers, present_socket, tell
-from rxws.rx.broadcast import callbacks
+from rxws.rx.broadcast import OwnSubject, callbacks
 from rxws.rx.loop_thread import MAX_HANDED_OVER, RAN_AHEAD, LoopThread
 
 T = TypeVar("T")
@@ -98,6 +97,11 @@ class Rooms(Generic[T]):
             members.subscribe(member)
         return member
 
+    def members_of(self, name: Hashable) -> list[abc.ObserverBase[T]]:
+        """List those who are subscribed to a room."""
+        members = self._occupied.get(name)
+        return [] if members is None else list(members.observers)
+
     def leave(self, members: RoomMembers[T]) -> None:
         """Forget a room that has no members any more."""
         with self._changing:
@@ -105,7 +109,7 @@ class Rooms(Generic[T]):
                 del self._occupied[members.name]
 
 
-class Room(Subject[T]):
+class Room(OwnSubject[T]):
     """An Observable and an Observer of values: what any of its sources emits, all its members get.
 
     Hot: a member, who is subscribed, gets what is emitted from then on. It never completes and never fails. The
@@ -130,6 +134,11 @@ class Room(Subject[T]):
         super().__init__()
         self.name = name
         self._rooms = rooms
+
+    @property
+    def observers(self) -> list[abc.ObserverBase[T]]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The present members, in a list that is the caller's."""
+        return self._rooms.members_of(self.name)
 
     def on_next(self, value: T) -> None:
         """Emit a value to all members; from any thread."""

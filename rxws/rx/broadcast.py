@@ -32,14 +32,14 @@ class Broadcast(Generic[T]):
     thread gets the end, too, whenever it comes.
     """
 
-    __slots__ = ("_backlog", "_busy", "_error", "_on_raise", "observers", "stopped")
+    __slots__ = ("_backlog", "_busy", "_on_raise", "error", "observers", "stopped")
     max_fed = 1000
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         self.observers: tuple[abc.ObserverBase[T], ...] = ()
         self.stopped = False
         self._busy = False
-        self._error: Exception | None = None
+        self.error: Exception | None = None
         self._backlog: deque[T] | None = None
         self._on_raise = on_raise
 
@@ -81,7 +81,7 @@ class Broadcast(Generic[T]):
         with _lock:
             if self.stopped:
                 return
-            self._error = error
+            self.error = error
             self.stopped = True
         if not self._busy:
             self._finish()
@@ -92,8 +92,8 @@ class Broadcast(Generic[T]):
 
     def forget_frames(self) -> None:
         """Keep no more of what it failed with than late subscribers need."""
-        if self._error is not None:
-            self._error = without_frames(self._error)
+        if self.error is not None:
+            self.error = without_frames(self.error)
 
     def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
         """Add an observer, before the others if `first`; after the end it gets just that."""
@@ -119,14 +119,14 @@ class Broadcast(Generic[T]):
         call_all(self._not_handled, "a subscriber", *(partial(self._end_of, observer) for observer in observers))
 
     def _not_handled(self, error: Exception) -> None:
-        if error is not self._error:  # which an observer raises that was given no on_error
+        if error is not self.error:  # which an observer raises that was given no on_error
             self._on_raise(error)
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
-        if self._error is None:
+        if self.error is None:
             observer.on_completed()
         else:
-            observer.on_error(self._error)
+            observer.on_error(self.error)
 
 
 def _name_of(observer: abc.ObserverBase[Any]) -> str:
@@ -196,14 +196,10 @@ def callbacks(
     return cast("abc.OnNext[T] | None", on_next), on_error, on_completed
 
 
-class HotObservable(Observable[T]):
-    """An Observable of rxws's: it is what its broadcast says.
-
-    RxPY's own has a lock, for operators such as `merge`; here it is made when one asks for it.
-    """
+class Unlocked(Observable[T]):
+    """An Observable of rxws's. RxPY's own has a lock, for operators such as `merge`; here it is made when one asks."""
 
     _subscribe = None
-    _broadcast: Broadcast[T]
 
     def __init__(self) -> None:
         """Do without RxPY's attributes."""
@@ -212,6 +208,12 @@ class HotObservable(Observable[T]):
     def lock(self) -> RLock:  # pyright: ignore
         """What operators take while they work on this source."""
         return vars(self).setdefault("_lock", RLock())
+
+
+class HotObservable(Unlocked[T]):
+    """An Observable that is what its broadcast says."""
+
+    _broadcast: Broadcast[T]
 
     @property
     def observed(self) -> bool:
@@ -228,12 +230,42 @@ class HotObservable(Observable[T]):
         return self._broadcast.subscribe(observer)
 
 
-class HotSubject(HotObservable[T], Subject[T]):
-    """A Subject of rxws's: a subclass says what it does with what it gets."""
+class OwnSubject(Unlocked[T], Subject[T]):
+    """A Subject of rxws's: a subclass says what it does with what it gets. Calls never raise `DisposedException`."""
 
+    is_stopped = False
     is_disposed = False
-    exception = None
-    observers: tuple[()] = ()  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @property
+    def observers(self) -> list[abc.ObserverBase[T]]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The present observers, in a list that is the caller's; raises `AttributeError` where nobody knows them."""
+        raise AttributeError(f"a {type(self).__name__} of rxws does not know its observers: they may be elsewhere")
+
+    @property
+    def exception(self) -> Exception | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What it has failed with."""
+        return None
+
+    def fail(self, exn: Exception) -> bool:
+        """Call `on_error`, unless it has ended; tell whether it had not."""
+        if self.is_stopped:
+            return False
+        self.on_error(exn)
+        return True
+
+
+class HotSubject(HotObservable[T], OwnSubject[T]):
+    """A Subject that is what its broadcast says."""
+
+    @property
+    def observers(self) -> list[abc.ObserverBase[T]]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The present observers, and recorders, in a list that is the caller's."""
+        return list(self._broadcast.observers)
+
+    @property
+    def exception(self) -> Exception | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What it has failed with."""
+        return self._broadcast.error
 
 
 class Hot(HotObservable[T]):

@@ -9,7 +9,6 @@ from typing import Any, Generic, Self, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
-from reactivex.subject import Subject
 
 from rxws.checks import positive_int
 from rxws.codecs import Codec
@@ -18,7 +17,7 @@ from rxws.core.encoding import encode
 from rxws.core.log import log_line
 from rxws.core.wire import Binary, Text
 from rxws.errors import EncodeError
-from rxws.rx.broadcast import Hot
+from rxws.rx.broadcast import Hot, OwnSubject
 from rxws.rx.foreign import described
 from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, RAN_AHEAD, LoopThread
 from rxws.topics.engines.engine import Engine, Last, Since
@@ -36,7 +35,7 @@ ArrivalObserver = abc.ObserverBase[Arrival | Gap]
 logger = logging.getLogger("rxws")
 
 
-class Topic(Subject[T]):
+class Topic(OwnSubject[T]):
     """An Observable and an Observer of values: what anyone publishes, in any process, all subscribers get.
 
     Hot: subscribers get what is published from then on. It never fails, and completes when its `topics` are closed.

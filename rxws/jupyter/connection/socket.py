@@ -16,7 +16,7 @@ from rxws.errors import parted
 from rxws.jupyter.connection.names import Lease
 from rxws.jupyter.connection.relay import HotRelay, IncomingRelay, Relay
 from rxws.jupyter.errors import show_exception
-from rxws.rx.broadcast import Broadcast
+from rxws.rx.broadcast import Broadcast, OwnSubject
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -125,7 +125,7 @@ class Shown:
             show_exception(error)
 
 
-class Gate(Subject[T]):
+class Gate(OwnSubject[T]):
     """A Subject in another thread: what is emitted goes there, what is subscribed comes from there."""
 
     def __init__(self, there: Subject[T], here: Observable[T]) -> None:
@@ -134,7 +134,13 @@ class Gate(Subject[T]):
         self.on_error = there.on_error
         self.on_completed = there.on_completed
         self.dispose = there.dispose
+        self._there = there
         self._here = here
+
+    @property
+    def is_stopped(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether it has ended there."""
+        return self._there.is_stopped
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
