@@ -2,6 +2,7 @@
 
 from rxws import codecs, operators
 from rxws.backoff import Backoff
+from rxws.client.greeting import Greeting
 from rxws.client.opening import connect, feed
 from rxws.client.sharing import SharedFeed
 from rxws.client.socket import ClientWebSocket
@@ -37,6 +38,7 @@ __all__ = [
     "ConnectionLost",
     "DecodeError",
     "EncodeError",
+    "Greeting",
     "HeartbeatTimeout",
     "Hub",
     "Open",

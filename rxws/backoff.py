@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from rxws.checks import number, positive, positive_int
 from rxws.close import Close
-from rxws.errors import ConnectError, RxwsError, leaves
+from rxws.errors import ConnectError, EncodeError, RxwsError, leaves
 
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds; a server that asks for more than an hour gets an hour."""
@@ -27,8 +27,8 @@ def is_final(because: Exception) -> bool:
     """Tell whether an end is for good: the rule `"polite"`, which is the default.
 
     Final are the peer's closes 1000, 1008 and 4000-4999, one without a code (1005), an HTTP status 4xx but for 408, 425
-    and 429, and errors that are none of the network's, such as a bug in a function that makes the URL; of a group, one
-    that is final is enough. The rest comes back.
+    and 429, and errors that are none of the network's, such as a bug in a function that makes the URL, or in one that
+    greets; of a group, one that is final is enough. The rest comes back.
 
     >>> [is_final(Close(code)) for code in (1000, 1001, 1011, 1012, 4000)]
     [True, False, False, False, True]
@@ -68,7 +68,7 @@ def _is_final(because: Exception, is_last: Callable[[int], bool], *, client_erro
         case ExceptionGroup(exceptions=several):
             return any(_is_final(one, is_last, client_errors=client_errors) for one in several)
         case _:
-            return not isinstance(because, (RxwsError, OSError))
+            return isinstance(because, EncodeError) or not isinstance(because, (RxwsError, OSError))
 
 
 FinalRule = Literal["polite", "refused", "never"]

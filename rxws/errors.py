@@ -83,14 +83,15 @@ class FeedbackLoop(RxwsError):
         self.item = item
 
 
-Stage = Literal["request", "dns", "tcp", "tls", "proxy", "http", "handshake", "timeout"]
+Stage = Literal["request", "dns", "tcp", "tls", "proxy", "http", "handshake", "greeting", "timeout"]
 
 
 class ConnectError(ConnectionLost):
     """A connection could not be opened; `__cause__` is the library's own error.
 
     `stage` says what failed: making the `request` (a function that makes the URL or headers), `dns`, `tcp`, `tls`, the
-    `proxy`, an `http` status in place of 101, the WebSocket `handshake`, or the `timeout` of it all.
+    `proxy`, an `http` status in place of 101, the WebSocket `handshake`, what the `greeting` asked of other servers, or
+    the `timeout` of it all.
     """
 
     def __init__(

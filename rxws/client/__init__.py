@@ -1,8 +1,9 @@
 """`connect`: the same WebSocket that handlers get, over aiohttp's client; `feed`: one that many share."""
 
+from rxws.client.greeting import Greeting
 from rxws.client.opening import connect, feed
 from rxws.client.sharing import SharedFeed
 from rxws.client.socket import ClientWebSocket
 from rxws.client.states import Closed, Connecting, Open, Waiting
 
-__all__ = ["ClientWebSocket", "Closed", "Connecting", "Open", "SharedFeed", "Waiting", "connect", "feed"]
+__all__ = ["ClientWebSocket", "Closed", "Connecting", "Greeting", "Open", "SharedFeed", "Waiting", "connect", "feed"]

@@ -10,12 +10,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from rxws.backoff import Backoff
+from rxws.client.greeting import Greeter
 from rxws.client.reconnect import Dialed, Reconnector
 from rxws.client.socket import ClientWebSocket
-from rxws.client.states import Closed, Open, States
+from rxws.client.states import Closed, States
+from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import CLIENT, SocketLog
 from rxws.core.socket import closing_on_exit
+from rxws.errors import parted
 from rxws.options import Settings
 
 In = TypeVar("In")
@@ -41,8 +44,17 @@ class Dialing(Protocol):
 class Connect(Generic[In, Out]):
     """What `connect` returns: await it, or enter it with `async with`."""
 
-    def __init__(self, dialer: Dialing, settings: Settings, backoff: Backoff | None) -> None:
+    def __init__(
+        self,
+        dialer: Dialing,
+        settings: Settings,
+        backoff: Backoff | None,
+        greet: Any = None,
+        open_timeout: float = 10.0,
+    ) -> None:
         self._dialer = dialer
+        self._greet = greet
+        self._open_timeout = open_timeout
         self._settings = settings
         self._backoff = backoff
         self._task: asyncio.Task[None] | None = None
@@ -82,21 +94,32 @@ class Connect(Generic[In, Out]):
             life = Lifecycle(self._settings, log=log)
             states = States(life.reports.report)
             try:
-                dialed = await self._dialer.dial()
+                dialed = await self._dial(life)
             except BaseException:
                 life.no_connection_follows()
                 await self._dialer.close()
                 raise
             reconnector = None
-            life.open(dialed.wire, dialed.protocol)
-            states.change(Open(dialed.protocol, 1, dialed.headers))
+            dialed.open(life)
+            dialed.announce(states, 1)
         else:
             states = States(lambda error: life.reports.report(error))
-            reconnector = Reconnector(self._dialer.dial, self._backoff, states, log)
+            reconnector = Reconnector(lambda: self._dial(life), self._backoff, states, log)
             life = Lifecycle(self._settings, log=log, renew=reconnector.renew)
         life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
         self._task = asyncio.create_task(self._keep(life, reconnector), name="rxws client")
         return ClientWebSocket(life, states, reconnector)
+
+    async def _dial(self, life: Lifecycle) -> Dialed:
+        """Open a connection, and greet on it, within `open_timeout`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._open_timeout
+        dialed = await self._dialer.dial()
+        if self._greet is None:
+            return dialed
+        greeter = Greeter(life, dialed.wire, dialed.protocol, dialed.headers)
+        await greeter.greet(self._greet, until, self._open_timeout)
+        return dialed._replace(greeter=greeter)
 
     async def _keep(self, life: Lifecycle, reconnector: Reconnector | None) -> None:
         """Own what a socket needs, until its end."""
@@ -117,7 +140,11 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await work
     except Exception as error:
-        life.reports.note(error)
+        close, rest = parted(error, Close)
+        if rest is not None:
+            life.reports.note(rest)
+        if close is not None:  # of a greeting
+            life.abort(close)
     finally:
         work.cancel()
         del work  # which keeps what it raised, and so this frame

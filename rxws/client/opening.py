@@ -14,6 +14,7 @@ from rxws.backoff import Backoff
 from rxws.checks import positive
 from rxws.client.connecting import Connect
 from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_headers, check_proxy, check_tls, check_url
+from rxws.client.greeting import Greet, check_greet
 from rxws.client.sharing import ONCE, SharedFeed
 from rxws.options import ClientOptions, check
 from rxws.wires.aiohttp import base_of
@@ -31,6 +32,7 @@ class ConnectOptions(ClientOptions, total=False):
     ssl: tls.SSLContext | bool
     proxy: str | URL | None
     open_timeout: float
+    greet: Greet[Any] | None
 
 
 @overload
@@ -44,6 +46,7 @@ def connect(
     ssl: tls.SSLContext | bool = True,
     proxy: str | URL | None = None,
     open_timeout: float = 10.0,
+    greet: Greet[In] | None = None,
     **options: Unpack[ClientOptions],
 ) -> Connect[In, Any]: ...
 @overload
@@ -56,6 +59,7 @@ def connect(
     ssl: tls.SSLContext | bool = True,
     proxy: str | URL | None = None,
     open_timeout: float = 10.0,
+    greet: Greet[str | bytes] | None = None,
     **options: Unpack[ClientOptions],
 ) -> Connect[str | bytes, str | bytes]: ...
 def connect(
@@ -67,6 +71,7 @@ def connect(
     ssl: tls.SSLContext | bool = True,
     proxy: str | URL | None = None,
     open_timeout: float = 10.0,
+    greet: Greet[Any] | None = None,
     **options: Any,
 ) -> Connect[Any, Any]:
     """Connect to a server. Enter what it returns, `async with ... as socket`, or await it, `socket = await ...`.
@@ -83,7 +88,13 @@ def connect(
     `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
     is an aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`. Without it
     one is made, and closed. `ssl`, for a `wss` URL, and `proxy`, `http://host:port`: as aiohttp's. `open_timeout`:
-    seconds for one attempt. Other options and defaults: `rxws.options.Settings`.
+    seconds for one attempt, its greeting included. Other options and defaults: `rxws.options.Settings`.
+
+    `greet` goes first on every connection, a login, say: a message, a tuple of messages, or a coroutine function that
+    is given the connection, a `rxws.Greeting` to `send` to and `receive` from. Nothing else goes out, and the socket is
+    not open, before it is done; of a successor, before it takes over. What it sends is not sent again. If it raises,
+    the connection closes with 1011, or with the `Close` that it raised, and the attempt has failed: without `reconnect`
+    that is raised; with it, `Backoff(final=)` says whether there is another attempt.
 
     Raises `TypeError` or `ValueError` for a wrong option or URL, or headers that belong to the handshake. Memory: as a
     server's socket; with `reconnect`, as many bytes again as `max_buffered`, of messages whose arrival is not confirmed
@@ -96,6 +107,7 @@ def connect(
     if "offline" in options and reconnect is None:
         raise ValueError("offline is for sockets that come back: give reconnect=rxws.Backoff() too")
     positive("open_timeout", open_timeout, "seconds")
+    check_greet(greet, settings)
     if session is not None and not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"session must be an aiohttp.ClientSession, not {session!r}")
     if not callable(url):
@@ -106,7 +118,7 @@ def connect(
     if not callable(headers):
         check_headers(headers)
     dialer = Dialer(url, settings, session=session, headers=headers, ssl=ssl, proxy=proxy, open_timeout=open_timeout)
-    return Connect(dialer, settings, reconnect)
+    return Connect(dialer, settings, reconnect, greet, open_timeout)
 
 
 @overload

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
 from rxws.backoff import Backoff
+from rxws.client.greeting import Greeter
 from rxws.client.states import Connecting, Open, States, Waiting
 from rxws.close import Close
 from rxws.core.connection import Connection
@@ -14,7 +15,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
-from rxws.errors import NO_HEADERS, ConnectionLost, raise_fatal
+from rxws.errors import NO_HEADERS, ConnectionLost, parted, raise_fatal
 from rxws.rx.foreign import as_error, is_cancelled
 from rxws.rx.loop_thread import set_result
 
@@ -30,6 +31,18 @@ class Dialed(NamedTuple):
     """The subprotocol that was negotiated."""
     headers: Mapping[str, str] = NO_HEADERS
     """Those of the server's answer."""
+    greeter: Greeter | None = None
+    """Who has greeted on it."""
+
+    def open(self, life: Lifecycle) -> Connection:
+        """Give the connection to its socket."""
+        return life.open(self.wire, self.protocol, None if self.greeter is None else self.greeter.connection)
+
+    def announce(self, states: States, attempt: int) -> None:
+        """Say that the connection is open; what came during its greeting, and was not received, follows."""
+        states.change(Open(self.protocol, attempt, self.headers))
+        if self.greeter is not None:
+            self.greeter.hand_over()
 
 
 Dial = Callable[[], Awaitable[Dialed]]
@@ -160,11 +173,11 @@ class Reconnector:
     def _open(self, life: Lifecycle, dialed: Dialed) -> Connection:
         self._opened = self._loop.time()
         self._event = self._loop.create_future()
-        self._connection = connection = life.open(dialed.wire, dialed.protocol)
+        self._connection = connection = dialed.open(life)
         self._rotate_in_time()
         if self._backoff.stale_after is not None:
             self._look(life, connection, self._backoff.stale_after, life.counters.received, self._opened)
-        self._states.change(Open(dialed.protocol, self._attempt, dialed.headers))
+        dialed.announce(self._states, self._attempt)
         return connection
 
     async def _replace(self, life: Lifecycle) -> None:
@@ -191,6 +204,8 @@ class Reconnector:
             if not arrived and old.phase is ConnectionPhase.RETIRING:
                 timeout = life.settings.close_timeout
                 raise TimeoutError(f"rotation given up: the peer has not confirmed within {timeout:g} s what was sent")
+            if dialed.greeter is not None and dialed.greeter.because is not None:
+                raise dialed.greeter.because
             new, reach = self._open(life, dialed), None
             await self._arrival(life, new, life.outgoing.buffered[0])
             old.begin_closing(Close(), Close(), ConnectionPhase.LEAVING)
@@ -198,12 +213,13 @@ class Reconnector:
             old.advance(ConnectionPhase.OPEN)
             old.wire.wake()
             self._rotate_in_time()
-            life.reports.note(error)
+            life.reports.note(_refused(error))
         finally:
             self._replacing = False
             if reach is not None:
                 reach.cancel()
                 reach.add_done_callback(_abort)
+                await asyncio.wait({reach}, timeout=life.settings.close_timeout)
 
     async def _arrival(self, life: Lifecycle, connection: Connection, more: int = 0) -> bool:
         """Wait until what was sent has arrived, or for the connection's end; tell whether that was in time."""
@@ -251,6 +267,15 @@ class Reconnector:
     def _forget_rotation(self) -> None:
         if self._rotation is not None:
             self._rotation.cancel()
+
+
+def _refused(error: Exception) -> Exception:
+    """Say of a rotation that a `Close` ended it, which ends no more than that."""
+    if parted(error, Close)[0] is None:
+        return error
+    refused = ConnectionLost(f"rotation given up: the successor ended during its greeting with {error!r}")
+    refused.__cause__ = error
+    return refused
 
 
 def _abort(reach: asyncio.Task[Dialed]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, Final
 
@@ -11,17 +11,15 @@ from rxws import codecs
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.core.heartbeat import Heartbeat
-from rxws.core.incoming import Incoming
 from rxws.core.limits import MessageDeadline, TokenBucket
-from rxws.core.outgoing import Outgoing
-from rxws.core.owner import Owner
-from rxws.core.phases import ConnectionPhase, Phased
+from rxws.core.owner import ConnectionOwner, Queue
+from rxws.core.phases import ConnectionPhase, Phased, WirePhase
 from rxws.core.receipts import Receipts
 from rxws.core.wire import Frame, Ping, Wire
 from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError, parted, raise_fatal
 from rxws.options import Settings
 from rxws.rx.foreign import as_error, caused
-from rxws.rx.holds import current_source
+from rxws.rx.holds import Source, current_source
 
 OPEN, RETIRING, LEAVING = ConnectionPhase.OPEN, ConnectionPhase.RETIRING, ConnectionPhase.LEAVING
 FLUSHING, CLOSING = ConnectionPhase.FLUSHING, ConnectionPhase.CLOSING
@@ -48,9 +46,7 @@ class Connection(Phased):
 
     def __init__(
         self,
-        owner: Owner,
-        incoming: Incoming[Any],
-        outgoing: Outgoing[Any],
+        socket: Source,
         wire: Wire,
         settings: Settings,
         codec: Codec[Any, Any],
@@ -69,14 +65,9 @@ class Connection(Phased):
         self.receipts: Receipts | None = None
         self.closed_by_peer = False
         """Whether the peer's close frame is what ends it."""
-        self._owner = owner
-        self.context.run(current_source.set, owner)
+        self.context.run(current_source.set, socket)
         self._settings = settings
         self._decode = None if codec is codecs.text else codec.decode  # Codec.decode
-        self._counters = owner.counters
-        self._emit = incoming.emit  # Broadcast.emit
-        self._outgoing = outgoing
-        self._next_items = outgoing.next_items  # Outgoing.next_items
         self._loop = asyncio.get_running_loop()
         self._message_bucket = TokenBucket(settings.message_rate) if settings.message_rate else None
         self._ping_bucket: TokenBucket | None = None  # as most peers send none
@@ -87,9 +78,21 @@ class Connection(Phased):
         if confirmed:
             self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
 
+    def belong(self, owner: ConnectionOwner, emit: Callable[[Any], object], outgoing: Queue) -> None:
+        """Speak for an owner from now on: `emit` what comes, send what `outgoing` has."""
+        self._owner = owner
+        self._counters = owner.counters
+        self._emit = emit  # Broadcast.emit
+        self._outgoing = outgoing
+        self._next_items = outgoing.next_items  # Outgoing.next_items
+
     def start(self, *, held: bool) -> None:
-        """Begin to read and write."""
+        """Begin to read and write, or go on with it for another owner."""
         wire, interval = self.wire, self._settings.heartbeat
+        if wire.phase is not WirePhase.NEW:
+            wire.hold() if held else wire.resume()
+            wire.wake()
+            return
         if self.cause is None and interval is not None:
             self.heartbeat = Heartbeat(
                 self._loop, interval, wire, self._counters, self.context, self._send_ping, self._missed_heartbeat
@@ -182,7 +185,7 @@ class Connection(Phased):
                 error = as_error(cause, "a codec")
                 if parted(error, Close)[0] is None:
                     error = caused(DecodeError(data), cause)
-                self._owner.reports.report(error)
+                self._owner.report(error)
                 del error  # or it would keep this frame, which is in its traceback
                 raise_fatal(cause)
                 return
@@ -289,4 +292,4 @@ class Connection(Phased):
     def _fail(self, violation: ProtocolError, close: Close) -> None:
         if self.begin_closing(close, close):
             self._owner.connection_ending(self, violation)
-            self._owner.reports.note(violation)
+            self._owner.note(violation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar
 
 from reactivex import abc
 
@@ -15,9 +15,6 @@ from rxws.rx.loop_thread import LoopThread, set_result
 from rxws.rx.scheduler import when_subscribed
 
 T = TypeVar("T")
-
-NOT_KEPT: Final = object()
-"""What is kept while no message is."""
 
 BESIDE_OTHERS: Final = "To read beside others, iterate over rxws.operators.to_async_iterable(socket.incoming)."
 SECOND_READER: Final = (
@@ -78,8 +75,8 @@ class Readers(Broadcast[T]):
         self._wanted = False
         self.held = True
         """Whether reading is held because nobody reads."""
-        self.kept: Any = NOT_KEPT
-        """A message that the cursor was handed for one who did not take it: it is the next reader's."""
+        self.kept: tuple[T, ...] = ()
+        """Messages that were handed on for one who did not take them: they are the next reader's."""
         self.repeats = False
         """Whether what was kept is emitted, which was seen when it came."""
 
@@ -120,20 +117,32 @@ class Readers(Broadcast[T]):
         self._wanted = False
         self.subscribe(cursor)
 
-    def take(self) -> Any:
-        """Give what was kept, or `NOT_KEPT`."""
-        message, self.kept = self.kept, NOT_KEPT
+    def put(self, message: T) -> None:
+        """Emit a message, or keep it for the next reader if there is none now."""
+        owner, held = self._owner, self.held
+        if owner is not None:
+            notify_from(owner, self.emit, message)
+            if held:
+                self.kept += (message,)
+
+    def take(self) -> T:
+        """Give the first message that was kept."""
+        message, *kept = self.kept
+        self.kept = tuple(kept)
         return message
 
     def end(self, error: Exception | None = None) -> None:
         """Complete, or fail, behind what was kept."""
-        self._give()
+        while self._give():
+            pass
         super().end(error)
         self._owner = None  # which has this, too
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
-        if self.kept is not NOT_KEPT and _reads(observer):
-            call(self._on_raise, "a subscriber", observer.on_next, self.take())
+        if self.kept and _reads(observer):
+            kept, self.kept = self.kept, ()
+            for message in kept:
+                call(self._on_raise, "a subscriber", observer.on_next, message)
         super()._end_of(observer)
 
     def _changed(self) -> None:
@@ -154,22 +163,24 @@ class Readers(Broadcast[T]):
         if held:
             self.held = True
             owner.hold()
-        elif self.kept is not NOT_KEPT:
+        elif self.kept:
             owner.thread.loop.call_soon(self._give)
         else:
             self.held = False
             owner.release()
 
-    def _give(self) -> None:
-        """Emit what was kept, if anyone is there for it; what came later follows."""
+    def _give(self) -> bool:
+        """Emit the first that was kept, if anyone is there for it, and say so; what came later follows."""
         owner = self._owner
-        if owner is not None and self.kept is not NOT_KEPT and (self._wanted or self.present):
-            self.repeats = True
-            try:
-                notify_from(owner, self.emit, self.take())
-            finally:
-                self.repeats = False
-                self._follow()
+        if owner is None or not self.kept or not (self._wanted or self.present):
+            return False
+        self.repeats = True
+        try:
+            notify_from(owner, self.emit, self.take())
+        finally:
+            self.repeats = False
+            self._follow()
+        return True
 
 
 class Monitor(abc.ObserverBase[T]):
@@ -217,7 +228,7 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
         readers.check_cursor()
         if readers.present:
             raise RuntimeError(SUBSCRIBED)
-        if readers.kept is NOT_KEPT and not readers.stopped:
+        if not readers.kept and not readers.stopped:
             readers.waiter = asyncio.get_running_loop().create_future()
             try:
                 readers.join(self)
@@ -225,16 +236,15 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
             finally:
                 readers.waiter = None
                 readers.remove(self)
-        message = readers.take()
-        if message is NOT_KEPT:
+        if not readers.kept:
             raise StopAsyncIteration
-        return cast("T", message)
+        return readers.take()
 
     # What it waits for
 
     def on_next(self, value: T) -> None:
         """Keep the message for whoever waits, or comes next."""
-        self._readers.kept = value
+        self._readers.kept += (value,)
         self._readers.remove(self)
         self._wake()
 

@@ -11,7 +11,7 @@ from reactivex import Observable, abc
 
 from rxws.close import Close
 from rxws.core.connection import Connection
-from rxws.core.incoming import NOT_KEPT, Incoming
+from rxws.core.incoming import Incoming
 from rxws.core.log import SERVER, SocketLog
 from rxws.core.outgoing import Outgoing
 from rxws.core.phases import ConnectionPhase, Phased, SocketPhase
@@ -40,8 +40,18 @@ class Lifecycle(Held, Phased):
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_due", "_held", "_idle", "_owns", "_renew"),
-        *("_said_unread", "_unread_at", "close_cause", "closed", "connection", "counters", "in_hand", "incoming"),
+        *("_answer", "_at_end", "_connections", "_deadline", "_held", "_idle", "_owns", "_renew"),
+        *(
+            "_said_unread",
+            "_unread_at",
+            "close_cause",
+            "closed",
+            "connection",
+            "counters",
+            "due",
+            "in_hand",
+            "incoming",
+        ),
         *("on_closed", "outgoing", "phase", "protocol", "reports", "settings", "subscription", "thread", "work"),
     )
 
@@ -84,7 +94,8 @@ class Lifecycle(Held, Phased):
         self._said_unread = False
         self._at_end: tuple[Callable[[], object], ...] = ()
         self._deadline: asyncio.TimerHandle | None = None
-        self._due = 0.0  # the event loop's time at which the end is to be over
+        self.due = 0.0
+        """The event loop's time at which the end is to be over."""
         self.in_hand = 0
         """The items that operators work on."""
         self._idle: tuple[Callable[[], object], ...] = ()  # done when the last of them is, after the end
@@ -94,12 +105,16 @@ class Lifecycle(Held, Phased):
 
     # Opening
 
-    def open(self, wire: Wire, protocol: str | None = None) -> Connection:
-        """Begin on a wire whose handshake is done. What was sent or closed before follows now."""
+    def connect(self, wire: Wire, protocol: str | None) -> Connection:
+        """Make a connection on a wire whose handshake is done."""
         codec = self.settings.codec_for(protocol)
-        confirmed = self._renew is not None
-        connection = Connection(self, self.incoming, self.outgoing, wire, self.settings, codec, confirmed=confirmed)
-        self.outgoing.connected(codec, wire, confirmed=confirmed)
+        return Connection(self, wire, self.settings, codec, confirmed=self._renew is not None)
+
+    def open(self, wire: Wire, protocol: str | None = None, connection: Connection | None = None) -> Connection:
+        """Begin on a wire, with the connection made for it, if there is one. What was sent or closed before follows."""
+        connection = connection or self.connect(wire, protocol)
+        connection.belong(self, self.incoming.emit, self.outgoing)
+        self.outgoing.connected(self.settings.codec_for(protocol), wire, confirmed=self._renew is not None)
         self.protocol, self.connection = protocol, connection
         self._connections += (connection,)
         self.counters.opened = self.counters.opened or time.monotonic()
@@ -132,11 +147,11 @@ class Lifecycle(Held, Phased):
         """Give the handler's coroutine until `close_timeout` after the end began to finish."""
         self.work = work
         if self.gone:
-            work.socket_closed(self._due)
+            work.socket_closed(self.due)
 
     async def worked(self) -> None:
         """Wait until the work of the handler is over, and of operators it does not own, as long as it may take."""
-        loop, until = self.thread.loop, self._due + self.settings.close_timeout
+        loop, until = self.thread.loop, self.due + self.settings.close_timeout
         if self.work is not None:
             await self.work.over(until)
         if self.in_hand:
@@ -172,7 +187,7 @@ class Lifecycle(Held, Phased):
     @property
     def unread(self) -> int:
         """Messages that wait for a reader, as far as the wires have read ahead."""
-        kept = self.incoming.readers.kept is not NOT_KEPT
+        kept = len(self.incoming.readers.kept)
         return kept + sum(connection.wire.unread for connection in self._connections)
 
     def beat(self) -> None:
@@ -223,11 +238,11 @@ class Lifecycle(Held, Phased):
         elif connection is not None and connection.begin_closing(close, close):
             self.connection_ending(connection, close)
 
-    def abort(self) -> None:
+    def abort(self, cause: Close | None = None) -> None:
         """End at once what has not ended: connections, what is in hand, the work of the handler."""
         if self.close_cause is None:
-            self._begin_closing(Close.received(1006), SocketPhase.CLOSING)
-        self._due = self.thread.loop.time()
+            self._begin_closing(cause or Close.received(1006), SocketPhase.CLOSING)
+        self.due = self.thread.loop.time()
         self._perform(*(connection.wire.abort for connection in self._connections))
         self.no_connection_follows()
         if self.work is not None:
@@ -250,7 +265,7 @@ class Lifecycle(Held, Phased):
     def _finish(self) -> None:
         """Finalize when the items in hand are done, or their time is over."""
         if self.in_hand and self._owns:
-            if (left := self._due - self.thread.loop.time()) > 0:
+            if (left := self.due - self.thread.loop.time()) > 0:
                 self.enter(SocketPhase.FINISHING)
                 self._deadline = self.thread.loop.call_later(left, self._cut)
                 return
@@ -263,7 +278,7 @@ class Lifecycle(Held, Phased):
             for action in idle:
                 action()
         if self.phase is SocketPhase.FINISHING:  # or another thread has let go of its item too late
-            self._due = self.thread.loop.time()
+            self.due = self.thread.loop.time()
             self._finish()
 
     def finalize(self) -> None:
@@ -274,7 +289,7 @@ class Lifecycle(Held, Phased):
         if self._deadline is not None:
             self._deadline.cancel()
         subscription = () if self.subscription is None else (self.subscription.dispose,)
-        work = () if self.work is None else (lambda work=self.work: work.socket_closed(self._due),)
+        work = () if self.work is None else (lambda work=self.work: work.socket_closed(self.due),)
         try:
             self._perform(
                 *(self.incoming.end, self.outgoing.stop, self.reports.errors.end, self.outgoing.dropped.end),
@@ -293,7 +308,7 @@ class Lifecycle(Held, Phased):
 
     def _begin_closing(self, cause: Close, phase: SocketPhase) -> None:
         self.close_cause = cause
-        self._due = self.thread.loop.time() + self.settings.close_timeout
+        self.due = self.thread.loop.time() + self.settings.close_timeout
         self.enter(phase)
 
     def _give_up_queue(self) -> None:
@@ -325,6 +340,10 @@ class Lifecycle(Held, Phased):
             self.reports.report(error)
         elif not self.thread.hand_over(self.reports.report, error):
             self.reports.log.unobserved(error)
+
+    def note(self, error: Exception) -> None:
+        """Take what closes nothing, or no more than closes already."""
+        self.reports.note(error)
 
     def take_in_hand(self) -> None:
         """Count an item that an operator works on; from any thread."""

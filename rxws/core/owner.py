@@ -1,4 +1,7 @@
-"""The socket, as its parts see it: `Lifecycle` is the one that they belong to."""
+"""The socket, as its parts see it: `Lifecycle` is the one that they belong to.
+
+A client's connection belongs to its `Greeter` before.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,35 @@ from typing import Any, Protocol
 
 from rxws.close import Close
 from rxws.core.reports import Reports
+from rxws.core.wire import Frame
 from rxws.errors import ConnectionLost
 from rxws.rx.holds import Source
 from rxws.stats import Counters
 
 
-class Owner(Source, Protocol):
-    """What connections and `outgoing` ask of their socket."""
-
-    counters: Counters
-    reports: Reports
+class Queue(Protocol):
+    """Where a connection has the messages from that it sends."""
 
     @property
-    def congested(self) -> bool:
-        """Whether the transport takes no more for now."""
+    def waits(self) -> bool:
+        """Whether any message waits."""
         ...
+
+    def next_items(self, limit: int) -> list[Frame]:
+        """Give up the next messages: they weigh `limit` at most, or are one."""
+        ...
+
+
+class ConnectionOwner(Protocol):
+    """What a connection asks of its owner."""
+
+    counters: Counters
+
+    def report(self, error: Exception) -> None:
+        """Take what came of a message: that it does not decode."""
+
+    def note(self, error: Exception) -> None:
+        """Take what the peer has done, which ends the connection."""
 
     def beat(self) -> None:
         """Look whether anyone reads; a connection says when, each time that it pings."""
@@ -28,9 +45,6 @@ class Owner(Source, Protocol):
 
     def close(self, close: Close) -> None:
         """Close."""
-
-    def overflow(self) -> None:
-        """Close, since the buffer is full."""
 
     def connection_lost(self, error: ConnectionLost) -> None:
         """Report that a connection is gone without a close frame."""
@@ -40,3 +54,17 @@ class Owner(Source, Protocol):
 
     def connection_closed(self, connection: Any) -> None:
         """Forget a connection: its transport is gone."""
+
+
+class Owner(ConnectionOwner, Source, Protocol):
+    """What `outgoing` asks of its socket."""
+
+    reports: Reports
+
+    @property
+    def congested(self) -> bool:
+        """Whether the transport takes no more for now."""
+        ...
+
+    def overflow(self) -> None:
+        """Close, since the buffer is full."""

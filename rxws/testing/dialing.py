@@ -10,6 +10,7 @@ from typing import Any
 
 from rxws.backoff import Backoff
 from rxws.client.connecting import Connect
+from rxws.client.greeting import check_greet
 from rxws.client.reconnect import Dialed
 from rxws.close import Close
 from rxws.codecs import Codec
@@ -60,9 +61,18 @@ class MemoryDialer:
         self.closed = True
 
 
-def connect(dialer: MemoryDialer, reconnect: Backoff | None = None, **options: Any) -> Connect[Any, Any]:
-    """Connect as `rxws.connect` does, but in memory."""
-    return Connect(dialer, check(options), reconnect)
+def connect(
+    dialer: MemoryDialer,
+    reconnect: Backoff | None = None,
+    *,
+    greet: Any = None,
+    open_timeout: float = 10.0,
+    **options: Any,
+) -> Connect[Any, Any]:
+    """Connect as `rxws.connect` does, but in memory; `open_timeout` is for the greeting, as no attempt takes time."""
+    settings = check(options)
+    check_greet(greet, settings)
+    return Connect(dialer, settings, reconnect, greet, open_timeout)
 
 
 def play(wire: MemoryWire, script: Script, codec: Codec[Any, Any], then: Callable[[], object]) -> None:

@@ -16,7 +16,6 @@ from reactivex.subject import ReplaySubject, Subject
 
 import rxws
 from rxws import operators as rxops
-from rxws.core.incoming import NOT_KEPT
 from rxws.recording import keep
 from rxws.testing import MemoryDialer, MemoryWire, connect, serve
 from tests.streams import ended, turns, watch
@@ -587,7 +586,7 @@ async def test_a_kept_message_outlives_the_socket() -> None:
             assert await NEXT[how](socket) == "a"
         else:
             assert early == [("early", "a"), "early|"]
-        assert socket._life.incoming.readers.kept is NOT_KEPT
+        assert not socket._life.incoming.readers.kept
         assert watch(late=socket.incoming) == ["late|"]
 
 

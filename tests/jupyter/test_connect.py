@@ -15,7 +15,6 @@ from reactivex import operators as ops
 import rxws
 import rxws.jupyter
 from rxws import operators as rxops
-from rxws.core.incoming import NOT_KEPT
 from rxws.jupyter import Server, connect
 from rxws.jupyter.connection import crossing
 from tests.streams import watch
@@ -49,6 +48,27 @@ async def test_it_is_used_as_any_other(serve: Serve) -> None:
     assert await socket.closed == rxws.Close()
     assert [item for item in log if item[0] == "incoming"] == [("incoming", "A"), ("incoming", "B")]
     assert {"incoming|", "outgoing|", "errors|"} <= set(map(str, log))
+
+
+async def test_greeting(serve: Serve) -> None:
+    """The connection is greeted in its own thread, and entering raises what that does."""
+    seen: list[Any] = []
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        await connection.send("hello")
+        seen.append((await connection.receive(), threading.current_thread() is threading.main_thread()))
+
+    url = serve(shout).url()
+    async with connect(url, greet=greet) as socket:
+        assert seen == [("HELLO", False)]
+        socket.outgoing.on_next("a")
+        assert await socket.incoming.pipe(ops.first()) == "A"
+
+    async def fail(_: object) -> None:
+        raise rxws.Close(4401)
+
+    with pytest.raises(rxws.Close, match="4401"):
+        await connect(url, greet=fail)
 
 
 async def test_subscribers_are_called_in_the_notebook_s_thread(serve: Serve) -> None:
@@ -185,7 +205,7 @@ async def test_a_blocked_cell_reads_what_is_under_way(serve: Serve) -> None:
 async def keep_one(socket: Any) -> None:
     """Cancel a task that receives when it has been handed a message, and before it takes that."""
     waiting = asyncio.create_task(socket.receive())
-    while socket.incoming.readers.kept is NOT_KEPT:
+    while not socket.incoming.readers.kept:
         await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait({waiting})

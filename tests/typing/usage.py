@@ -128,6 +128,14 @@ def wrong() -> None:
     feed.states.subscribe(print)
     assert_type(rxws.feed("ws://localhost"), rxws.SharedFeed[str | bytes])
     rxws.feed("ws://localhost", reconnect=True)  # type: ignore[call-overload]
+
+    async def login(connection: rxws.Greeting[Tick, Tick]) -> None:
+        await connection.send(Tick("EURUSD", 1.07))
+        assert_type(await connection.receive(), Tick)
+
+    rxws.connect("ws://localhost", codec=rxws.codecs.msgspec(Tick), greet=login)
+    rxws.connect("ws://localhost", greet="hello")
+    rxws.connect("ws://localhost", greet=lambda connection: connection.send("hello"), reconnect=rxws.Backoff())
     rxws.connect("ws://localhost", reconnect=True)  # type: ignore[call-overload]
     rxws.connect("ws://localhost", offline="burn")  # type: ignore[call-overload]
     rxws.connect("ws://localhost", origins="*")  # type: ignore[call-overload]

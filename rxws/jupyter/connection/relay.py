@@ -13,7 +13,7 @@ from reactivex import Observable, Observer, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
 from reactivex.scheduler import NewThreadScheduler
 
-from rxws.core.incoming import NOT_KEPT, Readers
+from rxws.core.incoming import Readers
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.jupyter.connection.names import Lease
 from rxws.rx.broadcast import Broadcast, HotObservable
@@ -164,8 +164,8 @@ class Bridge(Held, Downstream):
         return subscribe_there(self._source, self._home, observer, self._under_way)
 
     def _under_way(self) -> Iterator[Any]:
-        if self.readers.kept is not NOT_KEPT:
-            yield self.readers.take()
+        kept, self.readers.kept = self.readers.kept, ()
+        yield from kept
         if self._crossing is not None:
             yield from self._crossing.drain() if self._held else self._crossing.waiting()
 

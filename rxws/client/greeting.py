@@ -1,0 +1,302 @@
+"""What a client says on a connection before anything else goes out: a login, and its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Generic, TypeVar, cast
+
+import aiohttp
+
+from rxws.close import Close
+from rxws.codecs import Codec
+from rxws.core.connection import Connection
+from rxws.core.encoding import encode, is_pure
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.wire import Frame, Limited, Wire
+from rxws.errors import ConnectError, ConnectionLost, EncodeError, close_for, leaves
+from rxws.options import Settings
+from rxws.rx.foreign import as_error, described
+from rxws.rx.loop_thread import set_result
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+EXPECTED: Final = "a message, a tuple of messages, or a coroutine function that takes the connection"
+
+
+class Greeting(Generic[In, Out]):
+    """A connection while it is greeted: what the function that is given as `greet` gets.
+
+    What is sent here goes out on this connection alone: it is not sent again on another one, and `outgoing` and
+    `undelivered` do not show it. What is received here does not come on `incoming`. Messages that come and are not
+    received wait for `incoming`, in order. When the connection ends, `receive` and `send` raise what ends it, and the
+    function is cancelled. When the function has returned, both raise `RuntimeError`: the socket goes on.
+    """
+
+    def __init__(self, greeter: Greeter) -> None:
+        self._greeter = greeter
+
+    @property
+    def protocol(self) -> str | None:
+        """The negotiated subprotocol, if there is one."""
+        return self._greeter.protocol
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the server's answer to the handshake; names in any case."""
+        return self._greeter.headers
+
+    async def send(self, message: Out) -> None:
+        """Send a message, and wait until the transport has taken it; raises `EncodeError`, or what ends it."""
+        await self._greeter.send(message)
+
+    async def receive(self) -> In:
+        """Wait for one message. A call that is cancelled, by `asyncio.timeout` say, loses nothing.
+
+        Raises `DecodeError` for a message that the codec refuses, `RuntimeError` while another call waits.
+        """
+        return await self._greeter.receive()
+
+
+Greet = Callable[[Greeting[In, Any]], Awaitable[object]] | Any
+"""What a connection is greeted with: a message, a tuple of messages, or a coroutine function."""
+
+
+def check_greet(greet: Any, settings: Settings) -> None:
+    """Raise `TypeError` for what cannot greet; what it holds may be secret, and is not shown."""
+    if callable(greet):
+        try:
+            inspect.signature(greet).bind(None)
+        except (TypeError, ValueError):
+            fits = False
+        else:
+            fits = not (isinstance(greet, type) or inspect.isasyncgenfunction(greet))
+        if not fits:
+            raise TypeError(f"greet must be {EXPECTED}, not {greet!r}")
+    elif greet is not None and settings.protocol_codecs is None and is_pure(settings.codec):
+        for message in _messages(greet):
+            try:
+                encode(settings.codec, message, keep=False)
+            except EncodeError as error:
+                why = described(error.__cause__, str)
+                raise TypeError(f"greet holds a {type(message).__name__} that the codec cannot encode: {why}") from None
+
+
+def _messages(greet: Any) -> tuple[Any, ...]:
+    return cast("tuple[Any, ...]", greet) if isinstance(greet, tuple) else (greet,)
+
+
+class Greeter:
+    """Owns a connection until its greeting is done, and is the queue of what goes out meanwhile.
+
+    Nothing is read but while the greeting waits for a message. Memory: one message that nobody has taken, and one to
+    send for each task of the greeting's that waits in `send`.
+    """
+
+    def __init__(self, life: Lifecycle, wire: Wire, protocol: str | None, headers: Mapping[str, str]) -> None:
+        self.counters = life.counters
+        self.protocol = protocol
+        self.headers = headers
+        self.because: Exception | None = None
+        """What ends the connection, once something does."""
+        self._life = life
+        self._loop = asyncio.get_running_loop()
+        self._codec: Codec[Any, Any] = life.settings.codec_for(protocol)
+        self._queue: deque[tuple[Frame, asyncio.Future[None]]] = deque()
+        self._unread: deque[tuple[Any, Exception | None]] = deque()  # messages, and what came of others
+        self._awaited: asyncio.Future[None] | None = None  # by `receive`
+        self._over = False
+        self._ending: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self.connection: Connection = life.connect(wire, protocol)
+        self.connection.belong(self, self._emit, self)
+
+    async def greet(self, greet: Any, until: float, open_timeout: float) -> None:
+        """Greet until a time of the event loop's; if that fails, close the connection, and raise why."""
+        self.connection.start(held=True)
+        work = self._loop.create_task(self._say(greet), name="rxws greeting")
+        try:
+            left = max(0.0, until - self._loop.time())
+            await asyncio.wait({work, self._ending}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self._cut(work)
+            raise
+        error = self._failure(work, open_timeout)
+        if error is not None:
+            await self._leave(work, error, close_for(error).passed_on(), self._life.settings.close_timeout)
+            raise error from error.__cause__
+        self._over = True
+        self._wake()
+
+    def hand_over(self) -> None:
+        """Give the socket, whose connection this is now, what came and was not received."""
+        for message, error in self._unread:
+            if error is None:
+                self._life.incoming.readers.put(message)
+            else:
+                self._life.report(error)
+
+    # What the greeting does
+
+    async def send(self, message: Any) -> None:
+        """Send a message on this connection."""
+        frame = Limited(encode(self._codec, message), connection=self.connection)
+        self._check()
+        item = frame, self._loop.create_future()
+        self._queue.append(item)
+        self.connection.wire.wake()
+        try:
+            await item[1]
+        finally:
+            if left := item in self._queue:
+                self._queue.remove(item)
+        if left:
+            self._check()
+
+    async def receive(self) -> Any:
+        """Wait for a message."""
+        if self._awaited is not None:
+            raise RuntimeError("another receive() of this greeting waits for the next message")
+        if not self._unread or self._over:
+            self._check()
+            self._awaited = self._loop.create_future()
+            self.connection.wire.resume()
+            try:
+                await self._awaited
+            finally:
+                self._awaited = None
+                if not self._over:
+                    self.connection.wire.hold()
+            if not self._unread or self._over:
+                self._check()
+        message, error = self._unread.popleft()
+        if error is not None:
+            raise error
+        return message
+
+    def _check(self) -> None:
+        """Raise why nothing is sent or received."""
+        if self._over:
+            raise RuntimeError("the greeting is over: send and receive with the socket")
+        if self.because is not None:
+            raise Close.received(*self.because.args) if isinstance(self.because, Close) else self.because
+
+    async def _say(self, greet: Any) -> None:
+        if not callable(greet):
+            for message in _messages(greet):
+                await self.send(message)
+            return
+        result: Any = greet(Greeting[Any, Any](self))
+        if not inspect.isawaitable(result):
+            raise TypeError(f"greet must be {EXPECTED}: {greet!r} returned {type(result).__name__}")
+        await result
+
+    # How it fails
+
+    def _failure(self, work: asyncio.Task[None], open_timeout: float) -> Exception | None:
+        """Tell why the greeting has failed, if it has: what the function raised, or what ended the connection."""
+        if not work.done():
+            message = f"no connection within {open_timeout:g} s: the greeting was not done"
+            return self.because or ConnectError(message, "timeout")
+        if work.cancelled():
+            return ConnectError("what the greeting waited for was cancelled", "greeting")
+        if (error := work.exception()) is None:
+            return self.because
+        failure = as_error(error, "a greeting")
+        if all(isinstance(one, aiohttp.ClientError) for one in leaves(error)):
+            failure = ConnectError(f"the greeting failed: {described(error, str)}", "greeting")
+            failure.__cause__ = error
+        return failure
+
+    async def _cut(self, work: asyncio.Task[None]) -> None:
+        """Leave, since nobody wants the connection any more: with the socket's `Close`, if it has one to send."""
+        cause, timeout = self._life.close_cause, self._life.settings.close_timeout
+        because = ConnectionLost("the greeting was cut short")
+        if cause is None or cause.code == 1006:
+            await self._leave(work, because, None, timeout)
+        else:
+            await self._leave(work, because, cause.passed_on(), self._life.due - self._loop.time())
+
+    async def _leave(self, work: asyncio.Task[None], because: Exception, close: Close | None, within: float) -> None:
+        """Close the connection, or drop it, and wait until it and the function are over."""
+        self._stop(because)
+        work.cancel()
+        try:
+            if close is None:
+                self.connection.wire.abort()
+            else:
+                self.connection.begin_closing(close, close)
+                self.connection.wire.resume()
+            await asyncio.wait({work, self._closed}, timeout=max(0.0, within))
+        finally:
+            if not self._closed.done():
+                self.connection.wire.abort()
+        if not work.done():
+            self._life.reports.log.write(logging.ERROR, "stuck", "a greeting ignores its cancellation")
+
+    def _stop(self, because: Exception) -> None:
+        if self.because is None:
+            self.because = because
+            self._wake()
+            set_result(self._ending, None)
+
+    def _wake(self) -> None:
+        for _, taken in self._queue:
+            set_result(taken, None)
+        if self._awaited is not None:
+            set_result(self._awaited, None)
+
+    # The queue of the connection, and its owner
+
+    @property
+    def waits(self) -> bool:
+        """Whether any message waits."""
+        return bool(self._queue)
+
+    def next_items(self, limit: int) -> list[Frame]:
+        """Give up the next message."""
+        if not self._queue:
+            return []
+        frame, taken = self._queue.popleft()
+        self.counters.sent += 1
+        self.counters.sent_bytes += len(frame.data)
+        set_result(taken, None)
+        return [frame]
+
+    def _emit(self, message: Any, error: Exception | None = None) -> None:
+        """Keep a message for the greeting, and have the next one wait."""
+        self.connection.wire.hold()
+        self._unread.append((message, error))
+        assert self._awaited is not None, "nothing is read unless `receive` waits"
+        set_result(self._awaited, None)
+
+    def report(self, error: Exception) -> None:
+        """Keep what came of a message."""
+        self._emit(None, error)
+
+    def note(self, error: Exception) -> None:
+        """Do nothing: it ends the connection, and `connection_ending` has it."""
+
+    def beat(self) -> None:
+        """Do nothing: a greeting need not read."""
+
+    def close(self, close: Close) -> None:
+        """Close the connection."""
+        self.connection.begin_closing(close, close)
+        self._stop(close)
+
+    def connection_lost(self, error: ConnectionLost) -> None:
+        """Do nothing: `connection_ending` has it."""
+
+    def connection_ending(self, connection: Connection, because: Exception) -> None:
+        """Fail."""
+        self._stop(because)
+
+    def connection_closed(self, connection: Connection) -> None:
+        """Take note that the connection is gone."""
+        self._stop(connection.cause or ConnectionLost("the connection ended"))
+        set_result(self._closed, None)
