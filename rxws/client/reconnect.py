@@ -219,7 +219,8 @@ class Reconnector:
             if reach is not None:
                 reach.cancel()
                 reach.add_done_callback(_abort)
-                await asyncio.wait({reach}, timeout=life.settings.close_timeout)
+                if life.close_cause is not None:  # which a successor that is being greeted is told
+                    await asyncio.wait({reach}, timeout=life.settings.close_timeout)
 
     async def _arrival(self, life: Lifecycle, connection: Connection, more: int = 0) -> bool:
         """Wait until what was sent has arrived, or for the connection's end; tell whether that was in time."""
