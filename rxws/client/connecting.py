@@ -20,6 +20,7 @@ from rxws.core.log import CLIENT, SocketLog
 from rxws.core.socket import closing_on_exit
 from rxws.errors import parted
 from rxws.options import Settings
+from rxws.rx.foreign import without_frames
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -104,7 +105,7 @@ class Connect(Generic[In, Out]):
             dialed.announce(states, 1)
         else:
             states = States(lambda error: life.reports.report(error))
-            reconnector = Reconnector(lambda: self._dial(life), self._backoff, states, log)
+            reconnector = Reconnector(self._dial, self._backoff, states, log)
             life = Lifecycle(self._settings, log=log, renew=reconnector.renew)
         life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
         self._task = asyncio.create_task(self._keep(life, reconnector), name="rxws client")
@@ -117,9 +118,10 @@ class Connect(Generic[In, Out]):
         dialed = await self._dialer.dial()
         if self._greet is None:
             return dialed
-        greeter = Greeter(life, dialed.wire, dialed.protocol, dialed.headers)
-        await greeter.greet(self._greet, until, self._open_timeout)
-        return dialed._replace(greeter=greeter)
+        greeter = Greeter(life, dialed.wire, dialed.protocol, dialed.headers).greet(
+            self._greet, until, self._open_timeout
+        )
+        return dialed._replace(greeter=await greeter)
 
     async def _keep(self, life: Lifecycle, reconnector: Reconnector | None) -> None:
         """Own what a socket needs, until its end."""
@@ -141,10 +143,13 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
             await work
     except Exception as error:
         close, rest = parted(error, Close)
-        if rest is not None:
-            life.reports.note(rest)
-        if close is not None:  # of a greeting
-            life.abort(close)
+        try:
+            if rest is not None:
+                life.reports.note(rest)
+            if close is not None:  # of a greeting
+                life.abort(without_frames(close))
+        finally:
+            del close, rest  # whose tracebacks have this frame
     finally:
         work.cancel()
         del work  # which keeps what it raised, and so this frame

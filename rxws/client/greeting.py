@@ -19,7 +19,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.wire import Frame, Limited, Wire
 from rxws.errors import ConnectError, ConnectionLost, EncodeError, close_for, leaves
 from rxws.options import Settings
-from rxws.rx.foreign import as_error, described
+from rxws.rx.foreign import as_error, described, without_frames
 from rxws.rx.loop_thread import set_result
 
 In = TypeVar("In")
@@ -115,22 +115,23 @@ class Greeter:
         self.connection: Connection = life.connect(wire, protocol)
         self.connection.belong(self, self._emit, self)
 
-    async def greet(self, greet: Any, until: float, open_timeout: float) -> None:
+    async def greet(self, greet: Any, until: float, open_timeout: float) -> Greeter:
         """Greet until a time of the event loop's; if that fails, close the connection, and raise why."""
-        self.connection.start(held=True)
-        work = self._loop.create_task(self._say(greet), name="rxws greeting")
-        try:
-            left = max(0.0, until - self._loop.time())
-            await asyncio.wait({work, self._ending}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            await self._cut(work)
-            raise
-        error = self._failure(work, open_timeout)
-        if error is not None:
-            await self._leave(work, error, close_for(error).passed_on(), self._life.settings.close_timeout)
-            raise error from error.__cause__
+        failure = await self._try(greet, until, open_timeout)
         self._over = True
         self._wake()
+        if failure is None:
+            return self
+        self.because = None
+        try:
+            raise failure from failure.__cause__
+        finally:
+            del failure  # whose traceback has this frame
+
+    def check(self) -> None:
+        """Raise `ConnectionLost` if the connection has ended before it was the socket's."""
+        if self.because is not None:
+            raise ConnectionLost(f"the successor ended before it took over: {self.because!r}")
 
     def hand_over(self) -> None:
         """Give the socket, whose connection this is now, what came and was not received."""
@@ -144,8 +145,8 @@ class Greeter:
 
     async def send(self, message: Any) -> None:
         """Send a message on this connection."""
-        frame = Limited(encode(self._codec, message), connection=self.connection)
         self._check()
+        frame = Limited(encode(self._codec, message), connection=self.connection)
         item = frame, self._loop.create_future()
         self._queue.append(item)
         self.connection.wire.wake()
@@ -169,7 +170,7 @@ class Greeter:
                 await self._awaited
             finally:
                 self._awaited = None
-                if not self._over:
+                if not self._over and self.because is None:
                     self.connection.wire.hold()
             if not self._unread or self._over:
                 self._check()
@@ -181,7 +182,7 @@ class Greeter:
     def _check(self) -> None:
         """Raise why nothing is sent or received."""
         if self._over:
-            raise RuntimeError("the greeting is over: send and receive with the socket")
+            raise RuntimeError("the greeting is over: send and receive with the socket, once it is open")
         if self.because is not None:
             raise Close.received(*self.because.args) if isinstance(self.because, Close) else self.because
 
@@ -196,6 +197,22 @@ class Greeter:
         await result
 
     # How it fails
+
+    async def _try(self, greet: Any, until: float, open_timeout: float) -> Exception | None:
+        """Greet; if that fails, close the connection, and return why."""
+        self.connection.start(held=True)
+        work = self._loop.create_task(self._say(greet), name="rxws greeting")
+        try:
+            left = max(0.0, until - self._loop.time())
+            await asyncio.wait({work, self._ending}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self._cut(work)
+            raise
+        failure = self._failure(work, open_timeout)
+        if failure is not None:
+            close = without_frames(close_for(failure).passed_on())
+            await self._leave(work, failure, close, self._life.settings.close_timeout)
+        return failure
 
     def _failure(self, work: asyncio.Task[None], open_timeout: float) -> Exception | None:
         """Tell why the greeting has failed, if it has: what the function raised, or what ended the connection."""
@@ -226,11 +243,12 @@ class Greeter:
         self._stop(because)
         work.cancel()
         try:
-            if close is None:
-                self.connection.wire.abort()
-            else:
-                self.connection.begin_closing(close, close)
-                self.connection.wire.resume()
+            if not self._closed.done():
+                if close is None:
+                    self.connection.wire.abort()
+                else:
+                    self.connection.begin_closing(close, close)
+                    self.connection.wire.resume()
             await asyncio.wait({work, self._closed}, timeout=max(0.0, within))
         finally:
             if not self._closed.done():
@@ -300,3 +318,4 @@ class Greeter:
         """Take note that the connection is gone."""
         self._stop(connection.cause or ConnectionLost("the connection ended"))
         set_result(self._closed, None)
+        del self.connection  # which has this, too

@@ -45,8 +45,8 @@ class Dialed(NamedTuple):
             self.greeter.hand_over()
 
 
-Dial = Callable[[], Awaitable[Dialed]]
-"""Opens a connection."""
+Dial = Callable[[Lifecycle], Awaitable[Dialed]]
+"""Opens a connection for a socket."""
 
 
 class Reconnector:
@@ -111,21 +111,21 @@ class Reconnector:
         """Keep a socket connected; raises what is final of what keeps it from that."""
         try:
             while True:
-                self._open(life, await self._reach(announce=True))
+                self._open(life, await self._reach(life, announce=True))
                 while (delay := await self._event) is None:
                     await self._replace(life)
                 await self._sleep(delay)
         finally:
             self._forget_timers()
 
-    async def _reach(self, *, announce: bool) -> Dialed:
+    async def _reach(self, life: Lifecycle, *, announce: bool) -> Dialed:
         """Try until there is a connection; raises the error that is final."""
         while True:
             self._attempt += 1
             if announce and self._states.present != (connecting := Connecting(self._attempt)):
                 self._states.change(connecting)
             try:
-                dialed = await self._dial()
+                dialed = await self._dial(life)
             except BaseException as error:
                 raise_fatal(error)
                 if is_cancelled():
@@ -191,7 +191,7 @@ class Reconnector:
         if old is None:
             return
         self._replacing, self._attempt = True, 0
-        reach = asyncio.create_task(self._reach(announce=False))
+        reach = asyncio.create_task(self._reach(life, announce=False))
         try:
             await asyncio.wait({reach, self._event}, return_when=asyncio.FIRST_COMPLETED)
             if self._event.done():
@@ -204,8 +204,8 @@ class Reconnector:
             if not arrived and old.phase is ConnectionPhase.RETIRING:
                 timeout = life.settings.close_timeout
                 raise TimeoutError(f"rotation given up: the peer has not confirmed within {timeout:g} s what was sent")
-            if dialed.greeter is not None and dialed.greeter.because is not None:
-                raise dialed.greeter.because
+            if dialed.greeter is not None:
+                dialed.greeter.check()
             new, reach = self._open(life, dialed), None
             await self._arrival(life, new, life.outgoing.buffered[0])
             old.begin_closing(Close(), Close(), ConnectionPhase.LEAVING)

@@ -1,7 +1,11 @@
 """What goes first on every connection of a client, on the in-memory wire."""
 
 import asyncio
+import contextlib
 import functools
+import gc
+import logging
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -710,7 +714,7 @@ async def test_use_at_the_wrong_time() -> None:
     with pytest.raises(rxws.Close):
         await connect(dialer, greet=fail)
     for wrong in (kept[-1].receive(), kept[-1].send("late")):
-        with pytest.raises(rxws.Close):
+        with pytest.raises(RuntimeError, match="the greeting is over"):
             await wrong
 
 
@@ -764,3 +768,39 @@ async def test_codec_of_the_subprotocol() -> None:
     async with connect(dialer, quick(), **options) as socket:
         await opened(socket)
         assert dialer.peer.sent == ['[1,"realm",{}]']
+
+
+@pytest.mark.parametrize("how", ["greets", "fails", "single fails"])
+async def test_freed(how: str) -> None:
+    """A socket that has ended, and what greeted on its connections, is freed without Python's collector."""
+    refs: list[weakref.ref[Any]] = []
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        refs.append(weakref.ref(connection._greeter))
+        dialer.peer.send("a", "b")
+        await connection.receive()
+        if how != "greets":
+            raise rxws.Close(1012) if len(refs) == 2 else rxws.Close(4001)
+
+    async def live() -> None:
+        if how == "single fails":
+            with contextlib.suppress(rxws.Close):
+                await connect(dialer, greet=greet)
+            return
+        async with connect(dialer, quick(), greet=greet) as socket:
+            refs.append(weakref.ref(socket._life.outgoing))
+            await asyncio.sleep(1)
+
+    logging.disable()
+    gc.collect()
+    gc.disable()
+    try:
+        dialer = MemoryDialer()
+        await live()
+        dialer.wires.clear()
+        await turns()
+        assert [ref() for ref in refs] == [None] * len(refs)
+        assert len(refs) == {"greets": 2, "fails": 3, "single fails": 1}[how]
+    finally:
+        gc.enable()
+        logging.disable(logging.NOTSET)
