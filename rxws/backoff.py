@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -142,4 +143,7 @@ class Backoff:
         """Choose how many seconds to wait after so many failures in a row, this one not counted."""
         ceiling = min(self.maximum, self.initial * self.factor ** min(failures, 1000))
         asked = max(one.retry_after or 0.0 if isinstance(one, ConnectError) else 0.0 for one in leaves(because))
-        return self.jitter(ceiling) + min(asked, LONGEST_RETRY_AFTER)
+        delay = self.jitter(ceiling)
+        if not math.isfinite(delay):
+            raise ValueError(f"jitter must return a number of seconds, not {delay!r}")
+        return delay + min(asked, LONGEST_RETRY_AFTER)

@@ -1,3 +1,4 @@
+import math
 import random
 from typing import Any
 
@@ -60,6 +61,13 @@ def test_full_jitter() -> None:
     assert 0 <= min(waits) < 0.5
     assert 9.5 < max(waits) <= 10
     assert 4 < sum(waits) / len(waits) < 6
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_jitter_without_an_end(wrong: float) -> None:
+    """A wait that would never end is an error."""
+    with pytest.raises(ValueError, match="jitter must return a number of seconds, not (nan|inf)"):
+        rxws.Backoff(jitter=lambda ceiling: wrong).delay(0, OSError())
 
 
 def test_retry_after() -> None:
