@@ -66,7 +66,7 @@ def test_full_jitter() -> None:
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
 def test_jitter_without_an_end(wrong: float) -> None:
     """A wait that would never end is an error."""
-    with pytest.raises(ValueError, match="jitter must return a number of seconds, not (nan|inf)"):
+    with pytest.raises(ValueError, match=r"jitter must return a number of seconds, not (nan|inf)"):
         rxws.Backoff(jitter=lambda ceiling: wrong).delay(0, OSError())
 
 
