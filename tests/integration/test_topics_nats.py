@@ -287,7 +287,7 @@ async def test_pattern_of_too_many_topics_is_a_gap(
     client = await nats.connect(broker.url)
     for number in range(100_000):
         await client.publish(f"{name}.in.a.{number}", b"1")
-        if number % 1000 == 0:
+        if number % 1000 == 999:
             await client.request(f"{name}.in.a.{number}", b"1")  # the server drops those that it cannot keep up with
     await client.close()
     publish(topics["zz.a"], [0])

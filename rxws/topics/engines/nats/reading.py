@@ -35,6 +35,8 @@ class Reading:
         """Read some; tell after how many seconds to go on, or `None` at the end. Raises what the connection raises."""
         if stream is not self._stream:
             await self._begin(stream)
+            if self._target is not None and self._since == (stream.epoch, self._target):
+                return None  # since nothing has been published after it
         elif self._lag > LAG:  # what the leader had is not kept any more, perhaps
             self._target = min(self._target or 0, await stream.last(self._pattern))
         if self._last is None:
@@ -67,8 +69,7 @@ class Reading:
         self._stream = stream
 
     async def _gap(self, stream: Stream, since: Position, batch: Batch) -> Gap | None:
-        is_known = bool(batch.records) or self._target == since.number
-        if since.epoch == stream.epoch and is_known and batch.number - since.number == len(batch.records):
+        if since.epoch == stream.epoch and batch.records and batch.number - since.number == len(batch.records):
             return None  # since that is all that anyone has published
         return await stream.gap(self._pattern, since)
 
