@@ -50,8 +50,6 @@ class Work:
 
     async def over(self, until: float) -> None:
         """Wait until it is over, not longer than `until`; say so if it ignores its cancellation."""
-        if self._task.done():
-            return
         _, pending = await asyncio.wait({self._task}, timeout=max(0.0, until - self._task.get_loop().time()))
         if pending:
             self._log.write(
