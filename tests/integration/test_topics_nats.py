@@ -229,7 +229,7 @@ async def test_last_messages_are_found_by_a_few_requests(
         log = values(topics[name].history(last=last))
         await eventually(lambda log=log: log[-1:] == [999])
         assert log == [*range(1000)][-last:]
-        assert len(asked) <= 10
+        assert len(asked) <= 12  # 9 as a rule
 
 
 @pytest.mark.parametrize("more", [0, 200, 300, 3000])
