@@ -87,7 +87,7 @@ def check_greet(greet: Any, settings: Settings) -> None:
 
 
 def _messages(greet: Any) -> tuple[Any, ...]:
-    return cast("tuple[Any, ...]", greet) if isinstance(greet, tuple) else (greet,)
+    return cast("tuple[Any, ...]", greet) if type(greet) is tuple else (greet,)  # a NamedTuple is one message
 
 
 class Greeter:

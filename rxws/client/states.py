@@ -12,7 +12,7 @@ from rxws.rx.broadcast import Replaying
 
 @dataclass(frozen=True, slots=True)
 class Connecting:
-    """Opening a connection."""
+    """Opening a connection, and greeting on it."""
 
     attempt: int
     """Counts from 1, and anew after a connection that was stable."""

@@ -7,7 +7,7 @@ import gc
 import logging
 import weakref
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
@@ -758,6 +758,20 @@ def test_wrong_message() -> None:
         connect(MemoryDialer(), greet=("fine", {1}), codec=rxws.json)
     connect(MemoryDialer(), greet=["realm", {}], codec=rxws.json)
     connect(MemoryDialer(), greet=["realm", {}], protocols={"wamp.2.json": rxws.json})
+
+
+class Login(NamedTuple):
+    """A message that is a tuple."""
+
+    user: str
+    token: str
+
+
+async def test_named_tuple_is_one_message() -> None:
+    """A named tuple is a message, where a tuple is several."""
+    dialer = MemoryDialer()
+    async with connect(dialer, greet=Login("me", "key"), codec=rxws.json):
+        assert dialer.peer.sent == ['["me","key"]']
 
 
 async def test_codec_of_the_subprotocol() -> None:

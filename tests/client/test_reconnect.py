@@ -281,6 +281,16 @@ async def test_final_refusal(caplog: pytest.LogCaptureFixture) -> None:
     assert "the server answered 404" in caplog.text
 
 
+async def test_final_close_of_an_attempt() -> None:
+    """A `Close` that an attempt raises, of a function that makes the URL, say, is how the socket ends."""
+    dialer = MemoryDialer()
+    dialer.refusals.append(rxws.Close(4001, "no token"))
+    async with connect(dialer, quick()) as socket:
+        log = watch(errors=socket.errors)
+        assert await ended(socket) == rxws.Close(4001, "no token")
+    assert log == ["errors|"]
+
+
 async def test_max_attempts() -> None:
     """The socket gives up after as many attempts as it may make."""
     dialer = MemoryDialer()
