@@ -113,7 +113,7 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
         (not _of(request, hdrs.HOST), "Host is missing"),
         (len(request.headers.getall(hdrs.HOST, ())) > 1, "There must be one Host"),
         (len(request.headers.getall(hdrs.ORIGIN, ())) > 1, "There must be one Origin at most"),
-        (request.body_exists, "A WebSocket handshake has no body"),
+        (request.content_length or hdrs.TRANSFER_ENCODING in request.headers, "A WebSocket handshake has no body"),
     ):
         if wrong:
             raise web.HTTPBadRequest(text=f"{text}\n")
