@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 demo-cluster: $(VENV)/.cluster
 	$(BIN)/python examples/cluster/demo.py
 
-test: $(VENV)/.test tests/npm/node_modules browser
+test: $(VENV)/.test tests/npm/node_modules browser proxy
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all:
@@ -63,6 +63,6 @@ tests/npm/node_modules: tests/npm/package-lock.json
 	npm ci --prefix tests/npm --no-audit --no-fund --loglevel=error
 	touch $@
 
-.PHONY: browser
-browser:
-	@sh tests/browser.sh
+.PHONY: browser proxy
+browser proxy:
+	@sh tests/$@.sh

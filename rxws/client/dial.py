@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import ContextVar
 from datetime import UTC
 from types import SimpleNamespace
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast
+from urllib.request import getproxies, proxy_bypass
 from weakref import WeakKeyDictionary
 
 import aiohttp
@@ -30,7 +31,17 @@ from rxws.client.secrets import Secrets, without_secrets
 from rxws.errors import NO_HEADERS, ConnectError, Stage, leaves
 from rxws.options import Settings
 from rxws.rx.foreign import cancelled
-from rxws.wires.aiohttp import Asking, abandon, arrived_with, base_of, frame_limit, keep_from_closing, open_wire
+from rxws.wires.aiohttp import (
+    SECURE,
+    Asking,
+    Tunneling,
+    abandon,
+    arrived_with,
+    base_of,
+    frame_limit,
+    keep_from_closing,
+    open_wire,
+)
 from rxws.wires.negotiation import check_answer
 
 T = TypeVar("T")
@@ -39,7 +50,11 @@ ValueOrFunction = T | Callable[[], T] | Callable[[], Awaitable[T]]
 
 Headers = Mapping[str, str]
 
-SECURE: Final = ("https", "wss")
+Proxy = str | URL | Literal[True] | None
+"""The URL of a proxy, or `True` for what the environment says."""
+
+SOCKS: Final = ("aiohttp_socks", "python_socks")
+"""The packages whose errors are those of a proxy."""
 
 BODY: Final = 1024
 """Bytes of a refusal's body that are read."""
@@ -57,6 +72,10 @@ class _Attempt:
 
     def __init__(self) -> None:
         self.secrets = Secrets()
+        self.proxy: URL | None = None
+        """The proxy that it goes through."""
+        self.connecting = False
+        """Whether a connection is being opened."""
         self.queued: ClientSession | None = None
         """The session whose connector has no connection to give."""
         self.response: aiohttp.ClientResponse | None = None
@@ -93,7 +112,7 @@ class Dialer:
         session: ClientSession | None = None,
         headers: ValueOrFunction[Headers] | None = None,
         ssl: tls.SSLContext | bool = True,
-        proxy: str | URL | None = None,
+        proxy: Proxy = None,
         open_timeout: float = 10.0,
     ) -> None:
         self._url = url
@@ -101,6 +120,7 @@ class Dialer:
         self._settings = settings
         self._shared = session
         self._own: ClientSession | None = None
+        self._tunneling: Tunneling | None = None
         self._ssl = ssl
         self._proxy = proxy
         self._open_timeout = open_timeout
@@ -124,8 +144,13 @@ class Dialer:
                 return await self._open(attempt)
         except TimeoutError as error:
             within = f"within {self._open_timeout:g} s" if limit.expired() else "in the time that the session gives"
-            raise ConnectError(f"no connection {within}{_queue(attempt)}", "timeout") from attempt.secrets.clean(error)
+            message = f"no connection {within}{_through(attempt)}{_queue(attempt)}"
+            raise ConnectError(message, "timeout") from attempt.secrets.clean(error)
         except (aiohttp.ClientError, OSError) as error:
+            raise _refusal(error, attempt) from attempt.secrets.clean(error)
+        except Exception as error:
+            if not _is_of_socks(error):
+                raise
             raise _refusal(error, attempt) from attempt.secrets.clean(error)
         except asyncio.CancelledError as error:
             if cancelled(error):
@@ -135,7 +160,9 @@ class Dialer:
             del limit  # which has the task, which may keep what is raised here
 
     async def close(self) -> None:
-        """Close the session, if it is not shared."""
+        """Close the session, if it is not shared, and the tunnels."""
+        if self._tunneling is not None:
+            await self._tunneling.close()
         if self._own is not None:
             await self._own.close()
 
@@ -159,10 +186,13 @@ class Dialer:
         check_headers(headers)
         check_tls(checked, self._ssl)
         attempt.secrets.add(checked)
-        attempt.secrets.add(self._proxy)
+        proxy = proxy_of_environment(checked) if isinstance(self._proxy, bool) else self._proxy
+        attempt.secrets.add(proxy)
+        attempt.proxy = None if proxy is None else URL(proxy)
         settings = self._settings
+        through = session if proxy is None or checked.scheme in SECURE else self._tunnels(session)
         with _watching(session, attempt):
-            ws = await Asking(session, attempt.see).connect(
+            ws = await Asking(through, attempt.see).connect(
                 URL(url),  # may be relative, to the session's
                 headers=headers,
                 protocols=settings.protocols,
@@ -172,7 +202,7 @@ class Dialer:
                 autoping=False,
                 autoclose=False,
                 ssl=self._ssl,
-                proxy=self._proxy,
+                proxy=proxy,
             )
         response = cast("aiohttp.ClientResponse", attempt.response)
         try:
@@ -190,6 +220,11 @@ class Dialer:
         if self._own is None:
             self._own = ClientSession(timeout=aiohttp.ClientTimeout(total=None))  # `open_timeout` bounds all of it
         return self._own
+
+    def _tunnels(self, session: ClientSession) -> Tunneling:
+        if self._tunneling is None:
+            self._tunneling = Tunneling(session)
+        return self._tunneling
 
 
 def check_url(url: object, base: URL | None = None) -> URL:
@@ -225,10 +260,10 @@ def check_proxy(proxy: object) -> None:
         ...
     ValueError: 'proxy.example.com:3128' is not a proxy's URL: expected http://host:port
     """
-    if proxy is None:
+    if proxy is None or proxy is True:
         return
     if not isinstance(proxy, (str, URL)):
-        raise TypeError(f"proxy must be a str or a yarl.URL, not {proxy!r}")
+        raise TypeError(f"proxy must be a str, a yarl.URL, or True for that of the environment, not {proxy!r}")
     shown = without_secrets(proxy)
     try:
         url = URL(proxy)
@@ -239,6 +274,24 @@ def check_proxy(proxy: object) -> None:
         raise ValueError(f"aiohttp has no SOCKS: for {shown!r} use {hint}")
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError(f"{shown!r} is not a proxy's URL: expected http://host:port")
+
+
+def proxy_of_environment(url: URL) -> URL | None:
+    """Give the proxy that the environment names for a URL, if there is one; raises `ValueError` if it cannot be one.
+
+    For `wss` that is `WSS_PROXY`, else `HTTPS_PROXY`. For `ws` it is `WS_PROXY`, else `HTTPS_PROXY`, else `HTTP_PROXY`:
+    a proxy that makes tunnels comes first (RFC 6455, section 4.1). At last, `ALL_PROXY`. None for the hosts of
+    `NO_PROXY`. Names in small letters count first. On Windows and macOS, the system's settings count without these.
+    """
+    if proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    proxies = getproxies()
+    for name in ("wss", "https", "all") if url.scheme in SECURE else ("ws", "https", "http", "all"):
+        if proxy := proxies.get(name):
+            proxy = proxy if "://" in proxy else f"http://{proxy}"
+            check_proxy(proxy)
+            return URL(proxy)
+    return None
 
 
 def check_headers(headers: Mapping[str, str] | None) -> None:
@@ -259,7 +312,7 @@ def _ws_timeout(close_timeout: float) -> aiohttp.ClientWSTimeout:
 
 
 def _make_tracer() -> TraceConfig:
-    """Make what watches a session for the attempts: where they are sent, and whether they wait for a connection."""
+    """Make what watches a session for the attempts: where they are sent, and how far they have come."""
 
     async def refuse(_: ClientSession, __: SimpleNamespace, params: TraceRequestRedirectParams) -> None:
         response = params.response
@@ -282,7 +335,17 @@ def _make_tracer() -> TraceConfig:
         if (attempt := _attempt.get()) is not None:
             attempt.queued = None
 
+    async def connecting(*_: object) -> None:
+        if (attempt := _attempt.get()) is not None:
+            attempt.connecting = True
+
+    async def connected(*_: object) -> None:
+        if (attempt := _attempt.get()) is not None:
+            attempt.connecting = False
+
     tracer = TraceConfig()
+    tracer.on_connection_create_start.append(connecting)
+    tracer.on_connection_create_end.append(connected)
     tracer.on_request_redirect.append(refuse)
     tracer.on_connection_queued_start.append(wait)
     tracer.on_connection_queued_end.append(go_on)
@@ -320,6 +383,17 @@ def _queue(attempt: _Attempt) -> str:
         return ""
     limits = f"limit={connector.limit}, limit_per_host={connector.limit_per_host}"
     return f": all connections of the session's connector are in use ({limits})"
+
+
+def _through(attempt: _Attempt) -> str:
+    """Tell that an attempt came no further than to its proxy, or to TLS behind it."""
+    if attempt.proxy is None or not attempt.connecting:
+        return ""
+    return f" through the proxy {without_secrets(attempt.proxy)}"
+
+
+def _is_of_socks(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in SOCKS
 
 
 def _agreed(response: aiohttp.ClientResponse, *, deflate: bool) -> str | None:
@@ -361,15 +435,15 @@ def _refusal(error: Exception, attempt: _Attempt) -> ConnectError:
         return ConnectError(f"the server answered {status} in place of 101, again and again", "http", status=status)
     if isinstance(error, aiohttp.RedirectClientError):
         return ConnectError(f"the server redirects to what is not a WebSocket's URL: {hide(str(error))}", "http")
-    return ConnectError(hide(str(error)) or type(error).__name__, _stage(error))
+    return ConnectError(hide(str(error)) or type(error).__name__, _stage(error, attempt))
 
 
-def _stage(error: Exception) -> Stage:
+def _stage(error: Exception, attempt: _Attempt) -> Stage:
+    if _is_of_socks(error) or _is_of_proxy(error, attempt):
+        return "proxy"
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "dns"
-        case aiohttp.ClientProxyConnectionError():
-            return "proxy"
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             return "tls"
         case aiohttp.ClientConnectorError(os_error=ConnectionResetError()):  # after TCP's own handshake
@@ -378,6 +452,16 @@ def _stage(error: Exception) -> Stage:
             return "tcp"
         case _:
             return "handshake"
+
+
+def _is_of_proxy(error: Exception, attempt: _Attempt) -> bool:
+    """Tell whether it was the proxy that could not be reached, or gave no tunnel, and not the server behind it."""
+    proxy = attempt.proxy
+    if proxy is None or not attempt.connecting:
+        return False
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return (error.host, error.port) == (proxy.host, proxy.port)
+    return not isinstance(error, aiohttp.ClientSSLError)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -13,7 +13,7 @@ from rxws import codecs
 from rxws.backoff import Backoff
 from rxws.checks import positive
 from rxws.client.connecting import Connect
-from rxws.client.dial import Dialer, Headers, ValueOrFunction, check_headers, check_proxy, check_tls, check_url
+from rxws.client.dial import Dialer, Headers, Proxy, ValueOrFunction, check_headers, check_proxy, check_tls, check_url
 from rxws.client.greeting import Greet, check_greet
 from rxws.client.sharing import ONCE, SharedFeed
 from rxws.options import ClientOptions, check
@@ -30,7 +30,7 @@ class ConnectOptions(ClientOptions, total=False):
     session: ClientSession | None
     headers: ValueOrFunction[Headers] | None
     ssl: tls.SSLContext | bool
-    proxy: str | URL | None
+    proxy: Proxy
     open_timeout: float
     greet: Greet[Any] | None
 
@@ -44,7 +44,7 @@ def connect(
     session: ClientSession | None = None,
     headers: ValueOrFunction[Headers] | None = None,
     ssl: tls.SSLContext | bool = True,
-    proxy: str | URL | None = None,
+    proxy: Proxy = None,
     open_timeout: float = 10.0,
     greet: Greet[In] | None = None,
     **options: Unpack[ClientOptions],
@@ -57,7 +57,7 @@ def connect(
     session: ClientSession | None = None,
     headers: ValueOrFunction[Headers] | None = None,
     ssl: tls.SSLContext | bool = True,
-    proxy: str | URL | None = None,
+    proxy: Proxy = None,
     open_timeout: float = 10.0,
     greet: Greet[str | bytes] | None = None,
     **options: Unpack[ClientOptions],
@@ -69,7 +69,7 @@ def connect(
     session: ClientSession | None = None,
     headers: ValueOrFunction[Headers] | None = None,
     ssl: tls.SSLContext | bool = True,
-    proxy: str | URL | None = None,
+    proxy: Proxy = None,
     open_timeout: float = 10.0,
     greet: Greet[Any] | None = None,
     **options: Any,
@@ -87,8 +87,9 @@ def connect(
 
     `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
     is an aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`. Without it
-    one is made, and closed. `ssl`, for a `wss` URL, and `proxy`, `http://host:port`: as aiohttp's. `open_timeout`:
-    seconds for one attempt, its greeting included. Other options and defaults: `rxws.options.Settings`.
+    one is made, and closed. `ssl`, for a `wss` URL: as aiohttp's. `proxy`: `http://user:password@host:port`, which is
+    asked for a tunnel (CONNECT), or `True` for the one that the environment names, see README. `open_timeout`: seconds
+    for one attempt, its greeting included. Other options and defaults: `rxws.options.Settings`.
 
     `greet` goes first on every connection, a login, say: a message, a tuple of messages, or a coroutine function that
     is given the connection, a `rxws.Greeting` to `send` to and `receive` from. Nothing else goes out, and the socket is

@@ -442,7 +442,7 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("ws://a",), {"proxy": "http://"}, ValueError, "'http://' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://c:secret@"}, ValueError, "'http://' is not a proxy's URL"),
         (("ws://a",), {"proxy": "socks5://b:1080"}, ValueError, "aiohttp has no SOCKS: for 'socks5://b:1080' use"),
-        (("ws://a",), {"proxy": 3128}, TypeError, "proxy must be a str or a yarl.URL, not 3128"),
+        (("ws://a",), {"proxy": 3128}, TypeError, "proxy must be a str, a yarl.URL, or True for that of"),
         (("/feed",), {}, ValueError, "'/feed' is no WebSocket URL"),
     ],
     ids=str,
@@ -490,50 +490,3 @@ async def test_leaving_a_stalled_peer_behind_tls(reconnect: Any) -> None:
             started = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - started < 2
         assert await ended(socket) == rxws.Close()
-
-
-async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """An HTTP proxy: passes on requests with an absolute URL, and all that follows a `CONNECT`."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    method, target, rest = head.split(b" ", 2)
-    authority, _, path = target.rpartition(b"://")[2].partition(b"/")
-    if authority.startswith(b"busy"):
-        writer.write(b"HTTP/1.1 503 Busy\r\nRetry-After: 9\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
-        return
-    if authority.startswith(b"forbidden"):
-        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
-        return
-    host, _, port = authority.decode().partition(":")
-    up_reader, up_writer = await asyncio.open_connection(host, int(port or 80))
-    if method == b"CONNECT":
-        writer.write(b"HTTP/1.1 200 Connected\r\n\r\n")
-    else:
-        up_writer.write(b" ".join([method, b"/" + path, rest]))
-
-    async def passing(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while chunk := await source.read(65536):
-                sink.write(chunk)
-        sink.close()
-
-    await asyncio.gather(passing(reader, up_writer), passing(up_reader, writer))
-
-
-async def test_an_http_proxy() -> None:
-    async with serving(echo) as server, await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
-        via = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
-        async with rxws.connect(server.url, proxy=via) as socket:
-            assert await socket.request("hello", matches=lambda _: True) == "hello"
-        assert (await refused("ws://forbidden/", proxy=via)).status == 407
-        assert (await refused(server.url, proxy="http://127.0.0.1:1")).stage == "proxy"
-
-
-async def test_tls_through_an_http_proxy() -> None:
-    async with over_tls() as (url, trusting), await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
-        via = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
-        async with rxws.connect(url, ssl=trusting, proxy=via) as socket:
-            assert await socket.request("x" * 500_000, matches=lambda _: True) == "x" * 500_000
-        error = await refused("wss://busy/", proxy=via)
-        assert (error.stage, error.status, error.retry_after) == ("proxy", 503, 9.0)

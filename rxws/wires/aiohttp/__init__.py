@@ -18,11 +18,14 @@ from rxws.wires.aiohttp.inside import (
     forget_frames,
     keep_from_closing,
 )
+from rxws.wires.aiohttp.tunnel import SECURE, Tunneling
 
 __all__ = [
+    "SECURE",
     "Agreed",
     "Asking",
     "Response",
+    "Tunneling",
     "abandon",
     "arrived_with",
     "asks_for_upgrade",

@@ -154,11 +154,11 @@ class Asking:
     The session, which others may share, is not changed, and what else is asked of it meanwhile is not seen.
     """
 
-    def __init__(self, session: ClientSession, see: Callable[[aiohttp.ClientResponse], Awaitable[object]]) -> None:
+    def __init__(self, session: Any, see: Callable[[aiohttp.ClientResponse], Awaitable[object]]) -> None:
         self._session = session
         self._see = see
-        self._loop: Any = cast("Any", session)._loop
-        self._ws_response_class: Any = cast("Any", session)._ws_response_class
+        self._loop: Any = session._loop
+        self._ws_response_class: Any = session._ws_response_class
 
     async def request(self, *args: Any, **options: Any) -> aiohttp.ClientResponse:
         """Ask; the body of a refusal may have no length, and errors are for `ws_connect` to raise."""
