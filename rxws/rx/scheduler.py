@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from reactivex import abc, typing
 from reactivex.disposable import BooleanDisposable, CompositeDisposable, Disposable, SingleAssignmentDisposable
@@ -69,7 +69,7 @@ class LoopScheduler(AsyncIOScheduler):
         self._thread = thread
         self._on_raise = on_raise
         self._at_once = 0
-        self._left: list[tuple[_Immediate, BooleanDisposable]] | None = None
+        self._left: list[tuple[ScheduledItem, BooleanDisposable]] | None = None
         """Actions that are left to run soon, while others run at once; `None` while none does."""
         self._latest = default_now()
         """When the last action was scheduled to run at once, by the wall clock; never earlier than one that waits."""
@@ -103,7 +103,7 @@ class LoopScheduler(AsyncIOScheduler):
         current = CurrentThreadScheduler.singleton()
         trampoline = current.get_trampoline()
         self._latest = current.now if trampoline.idle() else max(self._latest, current.now)
-        item = _Immediate(self, action, state, self._latest)
+        item = ScheduledItem(cast("Any", _Standing(self._latest, self.invoke_action)), state, action, self._latest)
         if not self._thread.here():
             trampoline.run(item)
             return item.disposable
@@ -118,7 +118,7 @@ class LoopScheduler(AsyncIOScheduler):
         if not trampoline.idle():
             trampoline.run(item)
             return item.disposable
-        left: list[tuple[_Immediate, BooleanDisposable]] = []
+        left: list[tuple[ScheduledItem, BooleanDisposable]] = []
         self._left = left
         try:
             trampoline.run(item)
@@ -145,7 +145,7 @@ class LoopScheduler(AsyncIOScheduler):
         self._thread.run(start)
         return Disposable(lambda: self._thread.run(timed.dispose))
 
-    def _soon(self, item: _Immediate) -> abc.DisposableBase:
+    def _soon(self, item: ScheduledItem) -> abc.DisposableBase:
         """Run an action in the next turn of the event loop, with those that it schedules behind it."""
         self._loop.call_soon(self._guard, CurrentThreadScheduler.singleton().get_trampoline().run, item)
         return item.disposable
@@ -165,16 +165,13 @@ class LoopScheduler(AsyncIOScheduler):
         self._at_once = 0
 
 
-class _Immediate(ScheduledItem):
-    """An action that runs at once, on RxPY's trampoline.
+class _Standing(NamedTuple):
+    """What the trampoline asks of the scheduler of an action that runs at once.
 
-    The trampoline waits until the scheduler of an action shows the time for which it was scheduled, and would block
-    the event loop for an hour if the wall clock was put back by that meanwhile. This stands for its own scheduler.
+    The trampoline waits until that shows the time for which the action was scheduled, and would block the event loop
+    for an hour if the wall clock was put back by that meanwhile. So this clock stands. It is an object of its own: an
+    action that stood for its scheduler would refer to itself, and keep all that it has for Python's collector.
     """
 
-    def __init__(
-        self, scheduler: LoopScheduler, action: typing.ScheduledAction[Any], state: Any, now: datetime
-    ) -> None:
-        super().__init__(cast("Any", self), state, action, now)
-        self.now = now
-        self.invoke_action = scheduler.invoke_action
+    now: datetime
+    invoke_action: Callable[..., abc.DisposableBase]

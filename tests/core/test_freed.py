@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+import reactivex
 from reactivex import Observable
 from reactivex import operators as ops
 
@@ -62,6 +63,36 @@ async def test_socket_is_freed(end: str) -> None:
         life = socket._life
         refs = [weakref.ref(thing) for thing in (socket, life.outgoing, life.incoming, life.reports.errors)]
         ENDS[end](socket, peer)
+        await socket.closed
+        return refs
+
+    refs = await live()
+    await turns()
+    assert [ref() for ref in refs] == [None] * len(refs)
+
+
+PIPELINES: dict[str, Callable[[Observable[Any]], Observable[Any]]] = {
+    "flat_map": lambda incoming: incoming.pipe(ops.flat_map(lambda item: reactivex.of(item, item))),
+    "merge": lambda incoming: incoming.pipe(ops.merge(reactivex.never(), reactivex.of(2))),
+    "combine_latest": lambda incoming: incoming.pipe(ops.combine_latest(reactivex.of(2))),
+    "timer": lambda incoming: reactivex.merge(incoming, reactivex.timer(9)),
+    "disposed": lambda incoming: incoming.pipe(ops.flat_map(lambda item: reactivex.of(item, item)), ops.take(1)),
+}
+
+
+@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.usefixtures("no_collector")
+async def test_socket_of_a_pipeline_is_freed(pipeline: str) -> None:
+    """What runs at once on the scheduler of a pipeline keeps nothing of its socket for the collector."""
+
+    async def live() -> list[weakref.ref[Any]]:
+        socket, peer = serve(PIPELINES[pipeline], codec=rxws.json)
+        peer.send("1")
+        await turns()
+        assert peer.sent
+        life = socket._life
+        refs = [weakref.ref(thing) for thing in (socket, life.outgoing, life.incoming, life.reports.errors)]
+        peer.drop()
         await socket.closed
         return refs
 
