@@ -37,7 +37,10 @@ PRIVATE = ["__init__", "__main__", "checks", "cli", "core", "processes", "rx", "
 ELSEWHERE = {
     "cli": ["cli/test_cli.py", "integration/test_cli.py"],
     "cli/demo/server": ["integration/test_demo_page.py"],
+    "client/attempt": ["integration/test_dial.py", "integration/test_secrets.py"],
     "client/dial": ["integration/test_dial.py", "integration/test_connect.py", "integration/test_proxies.py"],
+    "client/refusals": ["integration/test_dial.py", "integration/test_connect.py", "integration/test_secrets.py"],
+    "client/targets": ["integration/test_connect.py", "integration/test_proxies.py"],
     "client/opening": ["integration/test_connect.py", "integration/test_options.py"],
     "core/owner": ["core/test_lifecycle.py", "core/test_outgoing.py"],
     "jupyter/connection": ["jupyter/test_connect.py", "jupyter/test_notebooks.py"],

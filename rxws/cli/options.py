@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TextIO, TypeVar
 
 import rxws
-from rxws.client.dial import check_url
 from rxws.client.socket import ClientWebSocket
+from rxws.client.targets import check_url
 from rxws.core.log import escape
 from rxws.recording import Event, Recording
 from rxws.recording.lines import header_line, line

@@ -13,9 +13,10 @@ from rxws import codecs
 from rxws.backoff import Backoff
 from rxws.checks import positive
 from rxws.client.connecting import Connect
-from rxws.client.dial import Dialer, Headers, Proxy, ValueOrFunction, check_headers, check_proxy, check_tls, check_url
+from rxws.client.dial import Dialer, Headers, ValueOrFunction
 from rxws.client.greeting import Greet, check_greet
 from rxws.client.sharing import ONCE, SharedFeed
+from rxws.client.targets import Proxy, check_headers, check_proxy, check_tls, check_url
 from rxws.options import ClientOptions, check
 from rxws.wires.aiohttp import base_of
 

@@ -20,7 +20,7 @@ from reactivex import Observable
 from yarl import URL
 
 import rxws
-from rxws.client.dial import proxy_of_environment
+from rxws.client.targets import proxy_of_environment
 from tests.integration.server import certified, serving
 from tests.integration.test_connect import refused
 from tests.streams import ended, watch

@@ -1,0 +1,94 @@
+"""Where a client may connect, and through what: what is wrong with it is said before anything is tried."""
+
+from __future__ import annotations
+
+import ssl as tls
+from collections.abc import Mapping
+from typing import Final, Literal
+from urllib.request import getproxies, proxy_bypass
+
+from yarl import URL
+
+from rxws.client.secrets import without_secrets
+from rxws.wires.aiohttp import SECURE
+
+Proxy = str | URL | Literal[True] | None
+"""The URL of a proxy, or `True` for what the environment says."""
+
+OURS: Final = ("Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions")
+"""Headers of the handshake that nobody else may set: they have to fit one another (RFC 6455, section 4.1)."""
+
+
+def check_url(url: object, base: URL | None = None) -> URL:
+    """Return a URL that a WebSocket can have (RFC 6455, section 3); raises `TypeError` or `ValueError`.
+
+    >>> check_url("example.com/feed")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'example.com/feed' is no WebSocket URL: expected ws://host/path or wss://host/path
+    """
+    if not isinstance(url, (str, URL)):
+        raise TypeError(f"a URL is a str or a yarl.URL, not {type(url).__name__}")  # not what is in it: a token, say
+    checked = URL(url) if base is None else base.join(URL(url))
+    shown = without_secrets(url)
+    if checked.scheme not in ("ws", "wss", "http", "https") or not checked.host:
+        raise ValueError(f"{shown!r} is no WebSocket URL: expected ws://host/path or wss://host/path")
+    if checked.raw_fragment:
+        raise ValueError(f"the URL of a WebSocket has no fragment: leave out what follows '#' in {shown!r}")
+    return checked
+
+
+def check_tls(url: URL, ssl: tls.SSLContext | bool) -> None:
+    """Raise `ValueError` for a TLS setting that a URL has no use for."""
+    if ssl is not True and url.scheme not in SECURE:
+        raise ValueError(f"ssl is for wss: the URL {without_secrets(url)!r} asks for no encryption")
+
+
+def check_proxy(proxy: object) -> None:
+    """Raise `TypeError` or `ValueError` for what is not the URL of a proxy.
+
+    >>> check_proxy("proxy.example.com:3128")
+    Traceback (most recent call last):
+        ...
+    ValueError: 'proxy.example.com:3128' is not a proxy's URL: expected http://host:port
+    """
+    if proxy is None or proxy is True:
+        return
+    if not isinstance(proxy, (str, URL)):
+        raise TypeError(f"proxy must be a str, a yarl.URL, or True for that of the environment, not {proxy!r}")
+    shown = without_secrets(proxy)
+    try:
+        url = URL(proxy)
+    except ValueError:
+        url = URL()
+    if url.scheme.startswith("socks"):
+        hint = "connect(url, session=ClientSession(connector=...)) with the connector of aiohttp-socks"
+        raise ValueError(f"aiohttp has no SOCKS: for {shown!r} use {hint}")
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"{shown!r} is not a proxy's URL: expected http://host:port")
+
+
+def proxy_of_environment(url: URL) -> URL | None:
+    """Give the proxy that the environment names for a URL, if there is one; raises `ValueError` if it cannot be one.
+
+    For `wss` that is `WSS_PROXY`, else `HTTPS_PROXY`. For `ws` it is `WS_PROXY`, else `HTTPS_PROXY`, else `HTTP_PROXY`:
+    a proxy that makes tunnels comes first (RFC 6455, section 4.1). At last, `ALL_PROXY`. None for the hosts of
+    `NO_PROXY`. Names in small letters count first. On Windows and macOS, the system's settings count without these.
+    """
+    if proxy_bypass(f"{url.host}:{url.port}"):
+        return None
+    proxies = getproxies()
+    for name in ("wss", "https", "all") if url.scheme in SECURE else ("ws", "https", "http", "all"):
+        if proxy := proxies.get(name):
+            proxy = proxy if "://" in proxy else f"http://{proxy}"
+            check_proxy(proxy)
+            return URL(proxy)
+    return None
+
+
+def check_headers(headers: Mapping[str, str] | None) -> None:
+    """Raise `ValueError` for headers that would break the handshake."""
+    ours = {name.lower(): name for name in OURS}
+    for name in headers or ():
+        if name.lower() in ours:
+            raise ValueError(f"headers must not hold {ours[name.lower()]}: it belongs to the handshake")
