@@ -51,6 +51,19 @@ async def test_four_threads() -> None:
     peer.drop()
 
 
+async def test_straight_to_the_wire() -> None:
+    """What a thread sends goes past the buffer if the wire takes it at once, and is counted."""
+    socket, peer = serve(idle)
+    await turns()
+    taken: list[bytes] = []
+    socket.outgoing._offer = lambda frame: taken.append(frame.data) or True  # as the fast wire does
+    in_a_thread(lambda: socket.outgoing.on_next("a"))
+    await turns()
+    assert (taken, peer.sent) == ([b"a"], [])
+    assert (socket.stats.sent, socket.stats.sent_bytes, socket.stats.buffered) == (1, 1, 0)
+    peer.drop()
+
+
 async def test_calls_from_threads() -> None:
     """Every call may come from another thread."""
 

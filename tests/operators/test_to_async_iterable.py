@@ -21,7 +21,7 @@ async def test_slow_loop_holds_the_socket() -> None:
     async def handler(socket: Any) -> None:
         await asyncio.sleep(60)
 
-    socket, peer = serve(handler)
+    socket, peer = serve(handler, close_timeout=0.1)
     messages = aiter(socket)
     peer.send(*"abc")
     assert await anext(messages) == "a"

@@ -58,30 +58,3 @@ def test_recording_begun_before_the_fork(tmp_path: Path) -> None:
         events = list(read(path))
         assert [event.data for event in events] == [int(path.name.split(".")[1]), *range(1000), None]
         assert 0 < events[0].time < 15
-
-
-def test_worker_ends_when_its_lines_are_written(tmp_path: Path) -> None:
-    """What is recorded in an event loop at the end is written by then; what a stalled disk does not take is logged."""
-    work = """
-    import asyncio, threading
-    from rxws.recording import disk
-    async def main():
-        recorder = record({"b": source}, f"{sys.argv[1]}-{os.getpid()}")
-        for number in range(1000):
-            source.on_next("x" * 1000)
-        recorder.dispose()
-    done = []
-    signal.signal(signal.SIGTERM, lambda number, frame: done.append(number))
-    tell.ready()
-    while not done:
-        time.sleep(0.01)
-    asyncio.run(main())
-    if sys.argv[2]:
-        disk.write_soon(threading.Event().wait)
-    """
-    for stalled in ("", "stalled"):
-        finished = run(work, str(tmp_path / f"r{stalled}"), stalled, before=RECORDING)
-        assert finished.returncode == 0, finished.stderr
-        others = sorted(tmp_path.glob(f"r{stalled}-*"))
-        assert [len(list(read(path))) for path in others] == [1000] * 3
-        assert ("its last lines may be lost" in finished.stderr) == bool(stalled)

@@ -58,30 +58,6 @@ def test_what_comes_at_exit_is_written(tmp_path: Path) -> None:
     assert [event.data for event in read(tmp_path / "late.jsonl")] == ["later"]
 
 
-STALLED = """
-import os, sys
-from reactivex.subject import Subject
-from rxws.recording import record
-
-os.mkfifo(sys.argv[1])
-reading = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK)
-source = Subject()
-record({"a": source}, sys.argv[1])
-source.on_next("x" * 200_000)
-source.on_completed()
-"""
-
-
-def test_interpreter_does_not_wait_for_a_stalled_disk(tmp_path: Path) -> None:
-    """The interpreter's exit waits for a disk while it makes progress; one that takes nothing does not stop it."""
-    command = [sys.executable, "-W", "error", "-c", STALLED, str(tmp_path / "pipe")]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    assert result.stderr.splitlines() == [
-        "a recording's disk is slow: it is written later",
-        "a recording's disk is slow: its last lines may be lost",
-    ]
-
-
 def test_finish_waits_for_progress(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """The end of a process waits for a slow disk as long as it takes step after step."""
     monkeypatch.setattr(disk, "EXIT_TIMEOUT", 0.5)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.web_protocol import RequestHandler
 from reactivex import operators as ops
 
 import rxws
-from rxws.wires.aiohttp.inside import bound_first_request, carrier_of, transport_of
+from rxws.wires.aiohttp.inside import carrier_of, transport_of
 from tests.integration.server import certified, serving
 
 BOTH_LOOPS = True
@@ -41,27 +37,3 @@ def test_unknown_tls_has_no_carrier(inside: dict[str, Any]) -> None:
     """A transport of TLS whose inside is not known is taken as it is."""
     transport = SimpleNamespace(get_extra_info={"sslcontext": object()}.get, **inside)
     assert carrier_of(cast("asyncio.Transport", transport)) is None
-
-
-async def test_no_deadline_keeps_a_connection_that_is_gone(eventually: Callable[..., Any]) -> None:
-    """The deadline of a first request ends with its connection; it kept aiohttp's handler, and all that this has."""
-
-    def handlers() -> int:
-        gc.collect()
-        return sum(isinstance(thing, RequestHandler) for thing in gc.get_objects())
-
-    app = web.Application()
-    app.router.add_get("/", rxws.websocket(lambda incoming: incoming))
-    bound_first_request(app, 20.0)
-    async with serving(app=app) as server, ClientSession() as session:
-        before = handlers()
-        for _ in range(10):
-            async with rxws.connect(server.url, session=session) as client:
-                client.outgoing.on_next("hello")
-                await client.incoming.pipe(ops.first())
-            async with session.get(f"{server.http}nowhere", headers={"Connection": "close"}) as response:
-                assert response.status == 404
-            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.close()
-        server.sockets.clear()
-        await eventually(lambda: handlers() <= before, every=0.1)
