@@ -118,6 +118,23 @@ async def test_reconnect_while_waiting() -> None:
         assert (dialer.attempts, loop.time() - began < 1) == (3, True)
 
 
+async def test_reconnect_after_a_rotation_that_waits() -> None:
+    """The wait that is cut short is the present one, not that of a rotation that waited when its connection broke."""
+    dialer, loop = MemoryDialer(), asyncio.get_running_loop()
+    async with connect(dialer, quick(initial=20, maximum=20)) as socket:
+        await opened(socket)
+        dialer.refusals.append(OSError())
+        socket.rotate()
+        await turns()
+        dialer.peer.drop()
+        await turns()
+        assert (dialer.attempts, isinstance(await now(socket), rxws.Waiting)) == (2, True)
+        began = loop.time()
+        socket.reconnect()
+        await opened(socket)
+        assert (dialer.attempts, loop.time() - began < 1) == (3, True)
+
+
 async def test_reconnect_while_open() -> None:
     """The present connection is given up as lost, and the next attempt follows at once, also if it was the last."""
     dialer = MemoryDialer()
