@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo demo-cluster test test-all lint coverage conformance cluster-test fuzz bench soak notebooks lab clean
+.PHONY: demo demo-cluster test core test-all lint coverage conformance cluster-test fuzz bench soak notebooks lab clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxws demo
@@ -19,6 +19,9 @@ test-all:
 	    $(MAKE) test PYTHON="$$(sh tests/python.sh $$version)" VENV=.venv-$$version || exit 1; \
 	done
 	$(MAKE) test PYTHON="$$(sh tests/python.sh 3.11)" VENV=.venv-lowest CONSTRAINT="-c tests/lowest.txt"
+
+core: $(VENV)/.test
+	$(BIN)/python -m pytest $(addprefix tests/,client core marbles operators recording rx server testing topics wires) $(ARGS)
 
 coverage: $(VENV)/.test
 	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration faults examples conformance fuzzing jupyter)
