@@ -13,7 +13,7 @@ from reactivex import abc
 from rxws.core.ahead import weigh
 from rxws.core.encoding import sharing
 from rxws.core.owned import OwnedSubscriber, OwnedSubscribers, present_socket, tell
-from rxws.rx.broadcast import OwnSubject, callbacks
+from rxws.rx.broadcast import Direct, OwnSubject
 from rxws.rx.loop_thread import MAX_HANDED_OVER, RAN_AHEAD, LoopThread
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class Rooms(Generic[T]):
                 del self._occupied[members.name]
 
 
-class Room(OwnSubject[T]):
+class Room(Direct[T], OwnSubject[T]):
     """An Observable and an Observer of values: what any of its sources emits, all its members get.
 
     Hot: a member, who is subscribed, gets what is emitted from then on. It never completes and never fails. The
@@ -154,16 +154,8 @@ class Room(OwnSubject[T]):
     def dispose(self) -> None:
         """Do nothing: others emit, too."""
 
-    def subscribe(
-        self,
-        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
-        on_error: abc.OnError | None = None,
-        on_completed: abc.OnCompleted | None = None,
-        *,
-        scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
-        """Join with an observer, or callbacks; what is returned leaves."""
-        return self._rooms.join(self.name, *callbacks(on_next, on_error, on_completed))
+    def _join(self, *notify: Any) -> abc.DisposableBase:
+        return self._rooms.join(self.name, *notify)
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None

@@ -33,7 +33,7 @@ def wall_clock(monkeypatch: pytest.MonkeyPatch) -> WallClock:
 
     class Date(datetime):
         @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime.now(tz) + timedelta(seconds=clock.ahead)
 
     monkeypatch.setattr(basic, "datetime", Date)

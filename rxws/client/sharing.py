@@ -21,7 +21,7 @@ from rxws.core.encoding import sharing
 from rxws.core.owned import OwnedSubscriber, OwnedSubscribers
 from rxws.core.reports import News
 from rxws.errors import ConnectionLost, close_for, raise_fatal
-from rxws.rx.broadcast import Replaying, Subscriber, callbacks
+from rxws.rx.broadcast import Direct, Replaying, Subscriber
 from rxws.rx.foreign import as_error, loop_ends
 from rxws.rx.holds import notify_from
 from rxws.rx.loop_thread import LoopThread
@@ -35,7 +35,7 @@ GOODBYES: Final = (1000, 1005)
 """The closes that complete a feed: the server has said all, with a code or without."""
 
 
-class SharedFeed(Observable[T]):
+class SharedFeed(Direct[T]):
     """Emits what a server sends to all its subscribers, over one connection; made by `rxws.feed`.
 
     The first subscriber opens it, the last one that leaves closes it with 1000. Who subscribes after that, or after the
@@ -84,21 +84,13 @@ class SharedFeed(Observable[T]):
         """The socket behind it, while it has subscribers: to send, to ask, to `reconnect` now."""
         return self._run.socket
 
-    def subscribe(
-        self,
-        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
-        on_error: abc.OnError | None = None,
-        on_completed: abc.OnCompleted | None = None,
-        *,
-        scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
-        """Subscribe an observer, or callbacks; what is returned leaves."""
+    def _join(self, *notify: Any) -> abc.DisposableBase:
         with self._changing:
             if self._thread is None or self._thread.loop.is_closed():
                 self._thread, self._run = LoopThread(_running_loop()), FeedConnection(self)
             run, thread = self._run, self._thread
             begins, run.begun = not run.begun, True
-            member = OwnedSubscriber(run, *callbacks(on_next, on_error, on_completed))
+            member = OwnedSubscriber(run, *notify)
             run.subscribe(member)
         if begins:
             thread.run(self._begin, run)
@@ -175,11 +167,8 @@ class FeedConnection(OwnedSubscribers[T]):
     def finish(self) -> None:
         """End for the subscribers as the socket has ended."""
         self.sockets.end()
-        ending, self.socket, self.sockets = (
-            self._ending(),
-            None,
-            Replaying(1, self._on_raise),
-        )  # a subscription may stay
+        ending = self._ending()
+        self.socket, self.sockets = None, Replaying(1, self._on_raise)  # a subscription may stay
         self.end(ending)
 
     def _take(self, message: T) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from asyncio import Future, get_running_loop
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -268,12 +269,8 @@ class HotSubject(HotObservable[T], OwnSubject[T]):
         return self._broadcast.error
 
 
-class Hot(HotObservable[T]):
-    """A hot Observable: subscribers see what comes from then on."""
-
-    def __init__(self, on_raise: Callable[[Exception], object]) -> None:
-        self._broadcast = Broadcast(on_raise)
-        self.emit = self._broadcast.emit  # Broadcast.emit
+class Direct(Observable[T]):
+    """An Observable that notifies those who subscribe itself, without RxPY's objects between."""
 
     def subscribe(
         self,
@@ -284,7 +281,23 @@ class Hot(HotObservable[T]):
         scheduler: abc.SchedulerBase | None = None,
     ) -> abc.DisposableBase:
         """Subscribe an observer, or callbacks; what is returned ends it."""
-        subscriber = Subscriber(self._broadcast, *callbacks(on_next, on_error, on_completed))
+        return self._join(*callbacks(on_next, on_error, on_completed))
+
+    @abstractmethod
+    def _join(self, *notify: Any) -> abc.DisposableBase:
+        """Notify by these three functions, from now on."""
+        ...
+
+
+class Hot(Direct[T], HotObservable[T]):
+    """A hot Observable: subscribers see what comes from then on."""
+
+    def __init__(self, on_raise: Callable[[Exception], object]) -> None:
+        self._broadcast = Broadcast(on_raise)
+        self.emit = self._broadcast.emit  # Broadcast.emit
+
+    def _join(self, *notify: Any) -> abc.DisposableBase:
+        subscriber = Subscriber(self._broadcast, *notify)
         self._subscribe_core(subscriber)
         return subscriber
 

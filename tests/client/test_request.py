@@ -213,7 +213,7 @@ async def test_too_large_for_the_peer() -> None:
     """A peer that closes with 1009 while a request waits says what is wrong with it, with `reconnect` and without."""
     dialer = MemoryDialer()
     for options in ({"reconnect": QUICK}, {}):
-        async with connect(dialer, **options) as socket:  # type: ignore[arg-type]
+        async with connect(dialer, **options) as socket:
             await turns()
             log = watch(answer=socket.request("ping", matches=lambda _: True))
             await turns()

@@ -337,7 +337,7 @@ async def test_nothing_is_left_of_a_connection(sharing: Sharing) -> None:
     feed = sharing(dialer)
     subscription = feed.subscribe()
     await turns()
-    socket = weakref.ref(feed.socket)  # type: ignore[type-var]
+    socket = weakref.ref(feed.socket)
     assert socket() is not None
     subscription.dispose()
     await asyncio.sleep(10)

@@ -328,7 +328,7 @@ async def test_back_off_that_raises(rule: str, error: BaseException) -> None:
 async def test_attempt_that_raises(rule: str, error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
     """What an attempt raises, or the wait after it, is told on `errors`, and ends a client that comes back."""
     dialer = MemoryDialer()
-    dialer.refusals.append(error if rule == "dial" else OSError())  # type: ignore[arg-type]
+    dialer.refusals.append(error if rule == "dial" else OSError())
     rules: Any = {"jitter": raising(error)} if rule == "jitter" else {}
     async with asyncio.timeout(20), connect(dialer, reconnect=rxws.Backoff(**rules)) as socket:
         assert await socket.closed == Close.received(1006)
@@ -343,7 +343,7 @@ async def test_successor_that_raises(error: BaseException, caplog: pytest.LogCap
         failed: list[Exception] = []
         socket.errors.subscribe(failed.append)
         await turns()
-        dialer.refusals.append(error)  # type: ignore[arg-type]
+        dialer.refusals.append(error)
         socket.rotate()
         await turns()
         assert [one is error or one.__cause__ is error for one in failed] == [True]

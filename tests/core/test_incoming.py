@@ -438,7 +438,7 @@ async def test_requests_in_sequence() -> None:
 
 
 def unread(caplog: pytest.LogCaptureFixture) -> list[int]:
-    return [record.ws_unread for record in caplog.records if record.ws_event == "unread"]  # type: ignore[attr-defined]
+    return [record.ws_unread for record in caplog.records if record.ws_event == "unread"]
 
 
 async def test_nobody_reads(caplog: pytest.LogCaptureFixture) -> None:

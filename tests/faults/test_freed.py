@@ -238,8 +238,8 @@ async def everything() -> AsyncIterator[Server]:
     hub = rxws.setup(app)
     options: dict[str, Any] = {"max_msg_size": 10_000, "close_timeout": 0.05}
     for handler in (*REACTIVE, *ENDING, pushes):
-        app.router.add_get(f"/{handler.__name__}", rxws.websocket(**options)(handler))  # type: ignore[call-overload]
-        squeezed = rxws.websocket(**options, compress=True)(handler)  # type: ignore[call-overload]
+        app.router.add_get(f"/{handler.__name__}", rxws.websocket(**options)(handler))
+        squeezed = rxws.websocket(**options, compress=True)(handler)
         app.router.add_get(f"/squeezed-{handler.__name__}", squeezed)
     for handler in PLAIN:
         app.router.add_get(f"/{handler.__name__}", handler)

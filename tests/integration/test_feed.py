@@ -78,7 +78,7 @@ async def test_without_reconnect_the_end_is_an_error() -> None:
 async def test_wrong_options_are_told_at_the_call() -> None:
     for options in ({"hartbeat": 1}, {"offline": "keep"}, {"reconnect": True}, {"proxy": "b:3128"}):
         with pytest.raises((TypeError, ValueError)):
-            rxws.feed("ws://a", **options)  # type: ignore[arg-type]
+            rxws.feed("ws://a", **options)
     with pytest.raises(ValueError, match="is no WebSocket URL"):
         rxws.feed("example.com")
 

@@ -310,7 +310,7 @@ async def test_nobody_reads(caplog: pytest.LogCaptureFixture) -> None:
         await asyncio.wait_for(pushing, 30)
         assert await asyncio.wait_for(answering, 30) == (CLOSE, struct.pack("!H", 1000))
     assert unread in ([6], [7])  # 64 KiB
-    assert [(record.levelname, record.ws_event, record.ws_unread) for record in caplog.records] == [  # type: ignore[attr-defined]
+    assert [(record.levelname, record.ws_event, record.ws_unread) for record in caplog.records] == [
         ("WARNING", "unread", unread[0])
     ]
     assert "nobody reads" in caplog.text

@@ -61,7 +61,7 @@ async def come_and_go(room: Subject[str], number: int) -> list[Exception]:
 class Heedless(Observable[Any]):
     """A source that emits although it was disposed."""
 
-    def subscribe(self, on_next: Any = None, *notify: Any, scheduler: Any = None) -> Disposable:  # type: ignore[override]
+    def subscribe(self, on_next: Any = None, *notify: Any, scheduler: Any = None) -> Disposable:
         self.on_next = on_next
         return Disposable()
 

@@ -576,7 +576,7 @@ async def test_disposed_while_a_thread_brings(operator: str) -> None:
             iterator = rxops.to_async_iterable(source)
             waiting = asyncio.ensure_future(anext(iterator, None))
             await turns(1)
-            dispose: Any = iterator._items.stop  # type: ignore[attr-defined]
+            dispose: Any = iterator._items.stop
         else:
             work = rxops.map_async(Jobs()) if operator == "map_async" else rxops.buffered(1)
             dispose, waiting = source.pipe(work).subscribe().dispose, None

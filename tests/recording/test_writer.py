@@ -129,7 +129,7 @@ def test_forked_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog:
         source.on_next("once more")
         recorder.dispose()
         late.dispose()
-        late._sink._file.close()  # type: ignore[attr-defined]
+        late._sink._file.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         *("r.4711.jsonl", "r.4712.jsonl", "r.jsonl", "s.jsonl", "t.jsonl")
     ]
