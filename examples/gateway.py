@@ -1,7 +1,7 @@
 """A gateway: browsers in, one upstream for all of them, a filter for each, an outage told to all.
 
     python examples/gateway.py                              # with an exchange of its own, that breaks every few seconds
-    python examples/gateway.py wss://example.com/ticks      # somebody else's
+    python examples/gateway.py wss://example.com/ticks      # a real feed
     python -m websockets "ws://localhost:8080/prices?symbol=EURUSD"
 
 `rxws.feed` is one connection for all browsers: the first one opens it, the last one that leaves closes it. A browser

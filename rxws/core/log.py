@@ -113,7 +113,7 @@ class SocketLog:
         self.write(logging.WARNING, "unread", what, messages, unread=messages)
 
     def forgotten(self, messages: int) -> None:
-        """Note that more messages may not have arrived than `undelivered` tells."""
+        """Note how many messages may be lost that `undelivered` cannot list."""
         what = "%d more messages may not have arrived: they were sent while no confirmation could be read"
         self.write(logging.WARNING, "forgotten", what, messages, forgotten=messages)
 

@@ -252,6 +252,7 @@ options["sock"].bind({str(path)!r})
 
 
 CONTAINER = ("unshare", "--pid", "--fork", "--kill-child")
+# Only root, or a kernel that lets users make namespaces, can be process 1; the gate runs as root.
 container = pytest.mark.skipif(
     shutil.which("unshare") is None or subprocess.run([*CONTAINER, "true"], capture_output=True).returncode != 0,
     reason="a PID namespace needs unshare, and the right to use it",
