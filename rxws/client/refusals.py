@@ -43,7 +43,7 @@ def refusal(error: Exception, attempt: Attempt) -> ConnectError:
         status = error.history[0].status
         return ConnectError(f"the server answered {status} in place of 101, again and again", "http", status=status)
     if isinstance(error, aiohttp.RedirectClientError):
-        return ConnectError(f"the server redirects to what is not a WebSocket's URL: {hide(str(error))}", "http")
+        return ConnectError(f"the server redirects to a URL that aiohttp does not follow: {hide(str(error))}", "http")
     return ConnectError(hide(str(error)) or type(error).__name__, _stage(error, attempt))
 
 
