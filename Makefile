@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 demo-cluster: $(VENV)/.cluster
 	$(BIN)/python examples/cluster/demo.py
 
-test: $(VENV)/.test tests/npm/node_modules browser proxy
+test: $(VENV)/.test tests/npm/node_modules browser proxy servers
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all:
@@ -24,7 +24,7 @@ core: $(VENV)/.test
 	$(BIN)/python -m pytest $(addprefix tests/,client core marbles operators recording rx server testing topics wires) $(ARGS)
 
 coverage: $(VENV)/.test
-	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration faults examples conformance fuzzing jupyter)
+	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration faults examples conformance fuzzing jupyter servers)
 
 conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance
@@ -66,6 +66,6 @@ tests/npm/node_modules: tests/npm/package-lock.json
 	npm ci --prefix tests/npm --no-audit --no-fund --loglevel=error
 	touch $@
 
-.PHONY: browser proxy
-browser proxy:
+.PHONY: browser proxy servers
+browser proxy servers:
 	@sh tests/$@.sh

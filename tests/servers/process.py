@@ -1,0 +1,118 @@
+"""A real server in a process of its own: it is started, stopped, killed and started again on the same port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket as sockets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+DEADLINE = 20.0
+"""Seconds for a server to start, and for it to end."""
+
+
+def free_port() -> int:
+    """Find a free port below those that the kernel gives to clients: it stays free while a server restarts."""
+    for _ in range(100):
+        port = random.randrange(20000, 32000)
+        with sockets.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
+
+
+class Server:
+    """A program that serves on `port`; what it prints goes to `log`."""
+
+    def __init__(self, folder: Path, *command: str | Path, port: int, env: Mapping[str, str] | None = None) -> None:
+        self.port = port
+        self.log = folder / "server.log"
+        self._folder = folder
+        self._command = command
+        self._env = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", **(env or {})}
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it, and wait until it accepts connections."""
+        with self.log.open("ab") as log:
+            self._process = process = await asyncio.create_subprocess_exec(
+                *self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while not await self._accepts():
+                    assert process.returncode is None, f"it ended with {process.returncode}"
+                    await asyncio.sleep(0.02)
+        except (AssertionError, TimeoutError) as error:
+            raise RuntimeError(f"{self._command[0]} did not start:\n{self.output[-5000:]}") from error
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Have it end as it does when it is asked to, and wait for that."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        async with asyncio.timeout(DEADLINE):
+            return await self._process.wait()
+
+    async def kill(self) -> None:
+        """End it as a crash does."""
+        await self.stop(signal.SIGKILL)
+
+    @property
+    def output(self) -> str:
+        """What it has printed so far."""
+        return self.log.read_text(errors="replace")
+
+    async def _accepts(self) -> bool:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    def clean_up(self) -> None:
+        """Leave nothing behind, not even what the server has started."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, *command: str | Path, port: int, env: Mapping[str, str] | None = None
+) -> AsyncIterator[Server]:
+    """Run a server until the block is left."""
+    server = Server(folder, *command, port=port, env=env)
+    try:
+        await server.start()
+        yield server
+    finally:
+        server.clean_up()
+        if server._process is not None:
+            await server._process.wait()
+
+
+async def until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+    """Wait until a condition holds; fail, and say what was waited for, after so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+
+def check_account(sent: Iterable[Any], arrived: Iterable[Any], told: Iterable[Any]) -> None:
+    """Check that all that was sent arrived, once and in order, or was told to be undelivered or dropped."""
+    sent, arrived, told = list(sent), list(arrived), list(told)
+    assert [one for index, one in enumerate(arrived) if one in arrived[:index]] == [], "arrived twice"
+    assert [one for one in sent if one not in arrived and one not in told] == [], "neither arrived nor told"
+    assert [one for one in arrived if one not in sent] == [], "nobody sent it"
+    assert arrived == [one for one in sent if one in arrived], "not in order"

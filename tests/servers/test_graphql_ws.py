@@ -1,0 +1,127 @@
+"""graphql-ws on Node: strict about what comes first, as servers of graphql-transport-ws are."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rxws
+from tests.servers.process import Server, check_account, free_port, serving, until
+from tests.streams import ended
+
+BOTH_LOOPS = True
+NPM = Path(__file__).parent.parent / "npm"
+SOON = rxws.Backoff(initial=0.05, maximum=0.1)
+OPTIONS: dict[str, Any] = {"protocols": ["graphql-transport-ws"], "codec": rxws.json, "reconnect": SOON}
+Message = dict[str, Any]
+
+
+class Chat:
+    """The server, and what it has noted."""
+
+    def __init__(self, folder: Path) -> None:
+        node = shutil.which("node")
+        assert node, "Node is not on PATH"
+        self.port = free_port()
+        self.url = f"ws://127.0.0.1:{self.port}/graphql"
+        self.lines = folder / "lines"
+        self.journal = folder / "journal"
+        self.command = node, NPM / "graphql.mjs", str(self.port), self.lines, self.journal
+
+    def said(self) -> list[int]:
+        """What has been said."""
+        return [int(line) for line in self.lines.read_text().split()] if self.lines.exists() else []
+
+    def heard(self) -> dict[str, list[Message]]:
+        """What has come on each connection."""
+        heard = defaultdict[str, list[Message]](list)
+        for line in self.journal.read_text().splitlines():
+            message = json.loads(line)
+            heard[message.pop("connection")].append(message)
+        return heard
+
+
+async def login(connection: rxws.Greeting[Message, Message]) -> None:
+    await connection.send({"type": "connection_init", "payload": {"token": "right"}})
+    assert (await connection.receive())["type"] == "connection_ack"
+
+
+def operation(id: str, query: str, **variables: Any) -> Message:
+    return {"id": id, "type": "subscribe", "payload": {"query": query, "variables": variables}}
+
+
+def say(number: int) -> Message:
+    return operation(f"say-{number}", "mutation ($line: String!) { say(line: $line) }", line=str(number))
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Chat:
+    return Chat(tmp_path)
+
+
+async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
+    """A chat goes on through a polite restart and a crash: each line is said once or told, and read once, in order."""
+    read: list[int] = []
+    undelivered: list[Message] = []
+    incoming: list[Message] = []
+
+    def said() -> Message:
+        return operation("said", "subscription ($after: Int!) { said(after: $after) }", after=len(read))
+
+    async def restart(server: Server, number: int) -> None:
+        if number == 60:
+            assert await server.stop() == 0
+        if number == 150:
+            await server.kill()
+        if number in (70, 160):
+            await server.start()
+
+    async with (
+        serving(tmp_path, *chat.command, port=chat.port) as server,
+        rxws.connect(chat.url, greet=login, **OPTIONS) as socket,
+    ):
+        socket.incoming.subscribe(incoming.append)
+        socket.undelivered.subscribe(undelivered.append)
+        lines = socket.multiplex(
+            subscribe=said,
+            unsubscribe={"id": "said", "type": "complete"},
+            matches=lambda message: message.get("id") == "said" and message["type"] == "next",
+        )
+        subscription = lines.subscribe(lambda message: read.append(int(message["payload"]["data"]["said"])))
+        for number in range(250):
+            await restart(server, number)
+            await socket.send(say(number))
+            await asyncio.sleep(0.002)
+        await until(lambda: chat.said()[-1:] == [249] and read == chat.said(), "all that was said is read")
+        subscription.dispose()
+        await until(lambda: [*chat.heard().values()][-1][-1]["type"] == "complete", "the subscription is over")
+        stats = socket.stats
+    told = [int(message["payload"]["variables"]["line"]) for message in undelivered if message["id"] != "said"]
+    check_account(range(250), chat.said(), told)
+    heard = chat.heard()
+    assert len(heard) == 3
+    for messages in heard.values():
+        assert messages[0] == {"type": "connection_init", "payload": {"token": "right"}}
+        assert [message.get("id") for message in messages].count("said") == 1 + (messages[-1]["type"] == "complete")
+    count = sum(map(len, heard.values()))
+    assert count <= stats.sent <= count + len(undelivered)
+    assert stats.received == len(incoming) + 3
+    assert (stats.buffered, stats.dropped) == (0, 0)
+
+
+async def test_no_greeting_is_refused(tmp_path: Path, chat: Chat) -> None:
+    """Who speaks before the login is told 4401, which is final; a wrong token is 4403."""
+    async with serving(tmp_path, *chat.command, port=chat.port):
+        async with rxws.connect(chat.url, **OPTIONS) as socket:
+            socket.outgoing.on_next(say(1))
+            assert await ended(socket) == rxws.Close(4401, "Unauthorized")
+        wrong = {"type": "connection_init", "payload": {"token": "wrong"}}
+        async with rxws.connect(chat.url, greet=wrong, **OPTIONS) as socket:
+            assert await ended(socket) == rxws.Close(4403, "Forbidden")
+    assert chat.said() == []
