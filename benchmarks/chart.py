@@ -1,4 +1,4 @@
-"""A line, or a row of dots, for each peer, as SVG."""
+"""Charts as SVG: a line, or a row of dots, for each peer; ages over time."""
 
 from __future__ import annotations
 
@@ -41,3 +41,46 @@ def draw_dots(path: Path, rows: dict[str, dict[str, float]], across: str) -> Non
     figure.legend(*axes.get_legend_handles_labels(), frameon=False, ncols=4, loc="upper center", fontsize="small")
     figure.tight_layout(rect=(0, 0, 1, 1 - 0.6 / figure.get_figheight()))
     figure.savefig(path, metadata={"Date": None})
+
+
+POLICY_COLORS = {"close": "#8a8f98", "latest": "#1f77b4", "latest_by": "#d9822b"}
+
+
+def draw_ages(path: Path, series: dict[str, dict[str, list[tuple[float, float]]]], seconds: float) -> None:
+    """Draw, for each way to a reader, how old what it has is, a line for each policy; a cross where that was closed."""
+    columns = 4
+    rows = -(-len(series) // columns)
+    figure, grid = pyplot.subplots(rows, columns, figsize=(10, 2.6 * rows + 0.6), sharex=True, sharey=True)
+    places = list(grid.flat)
+    for axes, (way, policies) in zip(places, series.items(), strict=False):
+        axes.axhline(0.2, color="#2f9e44", linewidth=1, linestyle=":", label="0.2 s")
+        for policy, messages in policies.items():
+            turns = binned(messages, seconds)
+            color = POLICY_COLORS[policy]
+            axes.plot(*zip(*turns, strict=True), color=color, linewidth=1.6, label=policy)
+            if turns[-1][0] < 0.95 * seconds:
+                axes.plot(*turns[-1], "x", color=color)
+        axes.set(title=way.replace(", ", " and "), yscale="log", xlim=(0, seconds), ylim=(0.01, 100))
+        axes.set_yticks([0.01, 0.1, 1, 10, 100], ["10 ms", "0.1 s", "1 s", "10 s", "100 s"])
+        axes.minorticks_off()
+        axes.grid(alpha=0.3)
+    for axes in places[len(series) :]:
+        axes.axis("off")
+        axes.legend(*places[0].get_legend_handles_labels(), frameon=False, loc="center")
+    for axes in places[len(series) - columns : len(series)]:
+        axes.xaxis.set_tick_params(labelbottom=True)
+        axes.set_xlabel("seconds")
+    for axes in places[::columns]:
+        axes.set_ylabel("age")
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def binned(messages: Sequence[tuple[float, float]], seconds: float, bins: int = 120) -> list[tuple[float, float]]:
+    """The oldest of each part of the time that has any."""
+    oldest: dict[int, float] = {}
+    for at, age in messages:
+        number = int(at / seconds * bins)
+        oldest[number] = max(oldest.get(number, 0.0), age)
+    return [((number + 0.5) * seconds / bins, age) for number, age in sorted(oldest.items())]

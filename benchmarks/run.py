@@ -13,8 +13,9 @@ import platform
 import resource
 import statistics
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import date
+from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -22,6 +23,7 @@ from pathlib import Path
 from benchmarks.chart import draw, draw_dots
 from benchmarks.compare import Cell, Measurement, Peer, compare, median, spread
 from benchmarks.fanout import fanout
+from benchmarks.fresh import fresh
 from benchmarks.idle import measure as measure_idle
 from benchmarks.idle import set_up
 
@@ -151,7 +153,15 @@ def against(tree: str, rounds: int, seconds: float) -> Iterator[str]:
             yield from table(f"broadcast to {members:,}, bursts of {burst}", cell, peers, rounds, seconds)
 
 
-WORKLOADS = {"echo": echo, "ticks": ticks, "broadcast": broadcast, "idle": idle, "growth": growth, "fanout": fanout}
+WORKLOADS: dict[str, Callable[[int, float], Iterator[str]]] = {
+    "echo": echo,
+    "ticks": ticks,
+    "broadcast": broadcast,
+    "idle": idle,
+    "growth": growth,
+    "fanout": fanout,
+    "fresh": fresh,
+}
 
 
 def main() -> None:
@@ -159,10 +169,17 @@ def main() -> None:
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="all of them by default")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1)
-    parser.add_argument("--against", metavar="TREE", help="only this version beside the one in TREE, to the terminal")
+    parser.add_argument(
+        "--against",
+        metavar="TREE",
+        help="beside the version in TREE: all but the slowest cells of `echo`, `ticks` and `broadcast`, to the "
+        "terminal alone; or, for `fresh`, the ages and CPU of that one, too",
+    )
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    if options.against:
+    if options.against and options.workloads == ["fresh"]:
+        WORKLOADS["fresh"] = partial(fresh, before=options.against)
+    elif options.against:
         for line in against(options.against, options.rounds, options.seconds):
             print(line, flush=True)
         return

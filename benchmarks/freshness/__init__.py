@@ -1,0 +1,1 @@
+"""How old what a reader has is: each policy, through each proxy, over time."""
