@@ -10,6 +10,8 @@ needs() {
 
 needs mosquitto mosquitto
 needs prosody prosody
+needs nginx nginx-light
+needs /usr/lib/nginx/modules/ngx_nchan_module.so libnginx-mod-nchan
 
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import socket as sockets
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,24 @@ class Server:
     async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Have it end as it does when it is asked to, and wait for that."""
         assert self._process is not None
-        self._process.send_signal(how)
+        self.signal(how)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait until it has ended."""
+        assert self._process is not None
         async with asyncio.timeout(DEADLINE):
             return await self._process.wait()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     async def kill(self) -> None:
-        """End it as a crash does."""
-        await self.stop(signal.SIGKILL)
+        """End it as a crash of the machine does, with what it has started."""
+        self.clean_up()
+        await self.ended()
 
     @property
     def output(self) -> str:
@@ -116,3 +127,16 @@ def check_account(sent: Iterable[Any], arrived: Iterable[Any], told: Iterable[An
     assert [one for one in sent if one not in arrived and one not in told] == [], "neither arrived nor told"
     assert [one for one in arrived if one not in sent] == [], "nobody sent it"
     assert arrived == [one for one in sent if one in arrived], "not in order"
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Do something until the block is left."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            task.result()
