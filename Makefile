@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 demo-cluster: $(VENV)/.cluster
 	$(BIN)/python examples/cluster/demo.py
 
-test: $(VENV)/.test tests/npm/node_modules browser proxy servers
+test: $(VENV)/.test tests/npm/node_modules browser proxy servers .venv-servers/.installed
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all:
@@ -64,6 +64,12 @@ $(VENV)/.%: pyproject.toml
 
 tests/npm/node_modules: tests/npm/package-lock.json
 	npm ci --prefix tests/npm --no-audit --no-fund --loglevel=error
+	touch $@
+
+# servers in Python that would bring a hundred packages into the other environments
+.venv-servers/.installed: tests/servers/requirements.txt
+	test -x .venv-servers/bin/python || $(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/pip install --quiet --no-compile --disable-pip-version-check -r $<
 	touch $@
 
 .PHONY: browser proxy servers
