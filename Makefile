@@ -23,7 +23,7 @@ test-all:
 core: $(VENV)/.test
 	$(BIN)/python -m pytest $(addprefix tests/,client core marbles operators recording rx server testing topics wires) $(ARGS)
 
-coverage: $(VENV)/.test
+coverage: $(VENV)/.test tests/npm/node_modules
 	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration faults examples conformance fuzzing jupyter servers)
 
 conformance: $(VENV)/.test

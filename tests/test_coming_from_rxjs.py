@@ -1,11 +1,25 @@
-"""The rows of docs/coming-from-rxjs.md, one test each, in its order; rxjs's own behaviour is of version 7.8."""
+"""The rows of docs/coming-from-rxjs.md, one test each, in its order; rxjs's own behaviour is of version 7.8.
 
+What its operators do is asked of rxjs itself, once, by `tests/npm/operators.mjs`.
+"""
+
+import asyncio
+import datetime
+import json
+import math
 import re
+import shutil
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import reactivex
+from reactivex import Observable, abc
 from reactivex import operators as ops
+from reactivex.subject import Subject
 
 import rxws
 from rxws.testing import MemoryDialer, connect
@@ -14,6 +28,19 @@ from tests.streams import ended, opened, reopened, turns, watch
 
 QUICK = rxws.Backoff(initial=0.001, maximum=0.001)
 DOCUMENT = Path(__file__).parent.parent / "docs" / "coming-from-rxjs.md"
+
+
+NPM = Path(__file__).parent / "npm"
+
+
+@pytest.fixture(scope="module")
+def rxjs() -> dict[str, Any]:
+    """Give what rxjs does, for each row of operators."""
+    node = shutil.which("node")
+    assert node, "Node is not on PATH"
+    assert (NPM / "node_modules").exists(), "rxjs is not installed: npm ci --prefix tests/npm"
+    ran = subprocess.run([node, "operators.mjs"], cwd=NPM, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(ran.stdout)
 
 
 def is_open(state: Any) -> bool:
@@ -354,3 +381,255 @@ async def test_multiplex_unsubscribes_from_open_sockets_only() -> None:
         dialer.answering.set()
         await opened(socket)
         assert [wire.sent for wire in dialer.wires] == [["sub"], []]
+
+
+# Operators: what a plain pipeline of RxPY does beside one of rxjs
+
+
+def seen_by(source: Observable[Any], seen: list[str], name: str = "") -> abc.DisposableBase:
+    """Note what an Observable emits, as `tests/npm/operators.mjs` does."""
+    return source.subscribe(
+        lambda value: seen.append(f"{name}{value}"),
+        lambda _: seen.append(f"{name}#"),
+        lambda: seen.append(f"{name}|"),
+    )
+
+
+def fail(source: Subject[int], _: abc.DisposableBase) -> None:
+    source.on_error(ValueError())
+
+
+def complete(source: Subject[int], _: abc.DisposableBase) -> None:
+    source.on_completed()
+
+
+def unsubscribe(_: Subject[int], subscription: abc.DisposableBase) -> None:
+    subscription.dispose()
+
+
+def shared(share: Callable[[Observable[int]], Observable[int]], leave: Callable[..., None]) -> list[Any]:
+    """Share a source that is opened anew for each subscription, by two subscribers, one after the other."""
+    opened: list[Subject[int]] = []
+    seen: list[str] = []
+
+    def open_one(_: Any) -> Subject[int]:
+        opened.append(Subject())
+        return opened[-1]
+
+    source = share(reactivex.defer(open_one))
+    subscription = seen_by(source, seen, "a")
+    opened[0].on_next(1)
+    leave(opened[0], subscription)
+    seen_by(source, seen, "b")
+    opened[-1].on_next(2)
+    return [len(opened), seen]
+
+
+def failing(failures: int) -> tuple[Observable[int], list[int]]:
+    """Make a source that fails some times, each time behind the number of the attempt, and the list of these."""
+    attempts: list[int] = []
+
+    def subscribe(observer: abc.ObserverBase[int], scheduler: Any = None) -> None:
+        attempts.append(len(attempts) + 1)
+        observer.on_next(len(attempts))
+        observer.on_completed() if len(attempts) > failures else observer.on_error(ValueError())
+
+    return reactivex.create(subscribe), attempts
+
+
+def tried(operator: Callable[[Observable[int]], Observable[int]], failures: int = 9) -> list[Any]:
+    source, attempts = failing(failures)
+    seen: list[str] = []
+    seen_by(operator(source), seen)
+    return [len(attempts), seen]
+
+
+async def test_share_after_an_error(rxjs: dict[str, Any]) -> None:
+    assert rxjs["share_after_an_error"] == [2, ["a1", "a#", "b2"]]
+    assert shared(ops.share(), fail) == [2, ["a1", "a#", "b#"]]
+    source, attempts = failing(1)
+    seen: list[str] = []
+    seen_by(source.pipe(ops.retry(2), ops.share()), seen)
+    assert (attempts, seen) == ([1, 2], ["1", "2", "|"])
+
+
+async def test_share_after_completion(rxjs: dict[str, Any]) -> None:
+    assert rxjs["share_after_completion"] == [2, ["a1", "a|", "b2"]]
+    assert shared(ops.share(), complete) == [2, ["a1", "a|", "b|"]]
+
+
+async def test_share_kept_open(rxjs: dict[str, Any]) -> None:
+    kept = [1, ["a1", "b2"]]
+    assert rxjs["share_kept_open"] == kept
+    assert shared(lambda source: source.pipe(ops.publish()).auto_connect(1), unsubscribe) == kept  # type: ignore[attr-defined]
+
+
+async def test_share_replay(rxjs: dict[str, Any]) -> None:
+    assert rxjs["share_replay"] == [[1, ["a1", "a|", "b1", "b|"]], [2, ["a1", "a#", "b2"]]]
+
+    def replayed(source: Observable[int]) -> Observable[int]:
+        return source.pipe(ops.replay(buffer_size=1), ops.ref_count())
+
+    assert shared(replayed, complete) == [2, ["a1", "a|", "b1", "b|"]]
+    assert shared(replayed, fail) == [2, ["a1", "a#", "b1", "b#"]]
+
+
+async def test_operators_used_twice(rxjs: dict[str, Any]) -> None:
+    def twice(make: Callable[[], tuple[Any, ...]]) -> list[list[str]]:
+        first: list[str] = []
+        second: list[str] = []
+        seen_by(reactivex.of(1).pipe(*make()), first)
+        seen_by(reactivex.of(2).pipe(*make()), second)
+        return [first, second]
+
+    one = ops.replay(buffer_size=1), ops.ref_count()
+    assert rxjs["operators_used_twice"] == [["1", "|"], ["2", "|"]]
+    assert twice(lambda: one) == [["1", "|"], ["1", "|"]]
+    assert twice(lambda: (ops.replay(buffer_size=1), ops.ref_count())) == rxjs["operators_used_twice"]
+
+
+async def test_caught(rxjs: dict[str, Any]) -> None:
+    assert rxjs["caught"] == [4, ["1", "2", "3", "4", "|"]]
+    assert tried(ops.catch(lambda _, source: source), 3) == [2, ["1", "2", "#"]]
+    assert tried(ops.retry(), 3) == rxjs["caught"]
+
+
+async def test_retry_counts(rxjs: dict[str, Any]) -> None:
+    assert rxjs["retry_counts"] == [[1, ["1", "#"]], [2, ["1", "2", "#"]], [3, ["1", "2", "3", "#"]]]
+    assert tried(ops.retry(0)) == [0, ["|"]]
+    assert [tried(ops.retry(count + 1)) for count in (0, 1, 2)] == rxjs["retry_counts"]
+
+
+async def test_repeat_counts(rxjs: dict[str, Any]) -> None:
+    assert rxjs["repeat_counts"] == [tried(ops.repeat(count), 0) for count in (0, 1, 2)]
+
+
+async def timed(source: Observable[Any], seconds: float) -> list[str]:
+    seen: list[str] = []
+    seen_by(source, seen)
+    await asyncio.sleep(seconds)
+    return seen
+
+
+async def test_retry_with_a_delay(rxjs: dict[str, Any]) -> None:
+    def later(error: Exception, _: Any) -> Observable[Any]:
+        return reactivex.timer(0.02).pipe(ops.flat_map(lambda _: reactivex.throw(error)))
+
+    started = time.monotonic()
+    source, attempts = failing(2)
+    assert await timed(source.pipe(ops.catch(later), ops.retry(4)), 0.15) == rxjs["retry_with_a_delay"]
+    assert attempts == [1, 2, 3]
+    assert time.monotonic() - started > 0.04
+
+
+async def test_repeat_with_a_delay(rxjs: dict[str, Any]) -> None:
+    pause = reactivex.timer(0.02).pipe(ops.ignore_elements())
+    assert rxjs["repeat_with_a_delay"] == ["1", "1", "1", "|"]
+    assert await timed(reactivex.of(1).pipe(ops.concat(pause), ops.repeat(3)), 0.15) == rxjs["repeat_with_a_delay"]
+
+
+async def test_expand_order(rxjs: dict[str, Any]) -> None:
+    seen: list[str] = []
+    grow = ops.expand(lambda x: reactivex.of(x + 1) if x % 10 < 3 else reactivex.empty())
+    seen_by(reactivex.of(1, 10).pipe(grow), seen)
+    assert rxjs["expand_order"] == ["1", "2", "3", "10", "11", "12", "13", "|"]
+    assert seen == ["1", "10", "2", "11", "3", "12", "13", "|"]
+
+
+async def test_recursion(rxjs: dict[str, Any]) -> None:
+    async def pages() -> AsyncIterator[int]:
+        for page in range(20_000):
+            yield page
+
+    seen: list[str] = []
+    seen_by(reactivex.of(1).pipe(ops.expand(lambda x: reactivex.of(x + 1) if x < 20_000 else reactivex.empty())), seen)
+    assert "20000" not in seen
+    assert rxjs["recursion"][0] is False
+    assert await rxws.operators.from_async_iterable(pages()).pipe(ops.count()) == 20_000
+
+
+async def test_subjects_that_call_themselves(rxjs: dict[str, Any]) -> None:
+    def fed(subject: Any) -> list[list[int]]:
+        inner: list[int] = []
+        outer: list[int] = []
+
+        def feed(value: int) -> None:
+            inner.append(value)
+            if value < 3:
+                subject.on_next(value + 1)
+
+        subject.subscribe(feed)
+        subject.subscribe(outer.append)
+        subject.on_next(1)
+        return [inner, outer]
+
+    assert rxjs["subjects_that_call_themselves"] == fed(Subject()) == [[1, 2, 3], [3, 2, 1]]
+    async with connect(MemoryDialer(), codec=rxws.json) as socket:
+        assert fed(socket.outgoing) == [[1, 2, 3], [1, 2, 3]]
+
+
+async def test_raising_subscriber(rxjs: dict[str, Any]) -> None:
+    def fail(_: Any) -> None:
+        raise ValueError("mine")
+
+    assert rxjs["raising_subscriber"] == [[1, 2], ["RangeError", "RangeError"]]
+    plain: Subject[int] = Subject()
+    others: list[int] = []
+    plain.subscribe(fail)
+    plain.subscribe(others.append)
+    with pytest.raises(ValueError, match="mine"):
+        plain.on_next(1)
+    assert others == []
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        errors = watch(e=socket.errors)
+        socket.incoming.subscribe(fail)
+        socket.incoming.subscribe(others.append)
+        dialer.peer.send("1", "2")
+        await turns()
+        assert (others, [str(error) for _, error in errors]) == (["1", "2"], ["mine", "mine"])
+
+
+async def test_times(rxjs: dict[str, Any]) -> None:
+    assert rxjs["times"] == [True, True]
+    began = time.monotonic()
+    await reactivex.timer(0.03)
+    assert 0.025 < time.monotonic() - began < 1
+
+
+async def test_throttle_and_debounce(rxjs: dict[str, Any]) -> None:
+    async def paced(operator: Callable[[Observable[int]], Observable[int]]) -> list[str]:
+        source: Subject[int] = Subject()
+        seen: list[str] = []
+        seen_by(operator(source), seen)
+        source.on_next(1)
+        source.on_next(2)
+        await asyncio.sleep(0.06)
+        source.on_next(3)
+        await asyncio.sleep(0.06)
+        return seen
+
+    first, last = [await paced(one) for one in (ops.throttle_first(0.03), ops.throttle_with_timeout(0.03))]
+    assert rxjs["throttle_and_debounce"] == [first, last] == [["1", "3"], ["2", "3"]]
+    assert await paced(ops.debounce(0.03)) == last
+
+
+async def test_first_and_last_value(rxjs: dict[str, Any]) -> None:
+    source = reactivex.of(1, 2, 3)
+    assert rxjs["first_and_last_value"] == [await source.pipe(ops.first()), await source]
+    dialer = MemoryDialer()
+    async with connect(dialer) as socket:
+        dialer.peer.send("1", "2", "3")
+        assert await socket.receive() == "1"
+
+
+async def test_values_without_json(rxjs: dict[str, Any]) -> None:
+    assert rxjs["values_without_json"] == ["null", '"1970-01-01T00:00:00.000Z"', ""]
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        errors = watch(e=socket.errors)
+        for value in (math.nan, datetime.datetime.now(), None):
+            socket.outgoing.on_next(value)
+        await turns()
+        assert [type(error) for _, error in errors] == [rxws.EncodeError] * 2
+        assert dialer.peer.sent == ["null"]
