@@ -6,15 +6,19 @@ a message into what goes on the wire. Whatever either of its methods raises beco
 
 What `decode` returns, `encode` takes. A message that could not be sent on is refused when it comes, so its sender is
 to blame and not the members of the room that it is for. Keep that promise in a codec of your own.
+
+A codec that remembers anything, half a packet or a packet's number, is made anew for each connection: give the class,
+or another function without arguments, as `codec=`. Where frames and messages are not one to one, it is a `StreamCodec`.
 """
 
 from __future__ import annotations
 
 import json as _json
 import re
+from collections.abc import Callable, Iterable
 from itertools import accumulate
 from math import isinf
-from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, overload
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, cast, overload
 
 MAX_DEPTH: Final = 500
 """Levels of arrays and objects that `json` and `msgspec` decode; RFC 8259, section 9, allows a limit.
@@ -24,6 +28,8 @@ Python's own limit counts the calls below it, too: what one place decodes a deep
 
 In_co = TypeVar("In_co", covariant=True)
 Out_contra = TypeVar("Out_contra", contravariant=True)
+In = TypeVar("In")
+Out = TypeVar("Out")
 T = TypeVar("T")
 
 
@@ -44,6 +50,46 @@ class Codec(Protocol[In_co, Out_contra]):
     def encode(self, message: Out_contra, /) -> str | bytes:
         """Make a text frame (`str`) or a binary frame (`bytes`) of a message."""
         ...
+
+
+class StreamCodec(Protocol[In_co, Out_contra]):
+    r"""A codec whose frames and messages are not one to one; any object with these two methods is one.
+
+    MQTT's packets may begin in one frame and end in another, NATS puts many lines into one, a socket.io packet with
+    attachments is several. `pure` is as of `Codec`. A codec that keeps what is not whole yet belongs to one connection:
+    give its class as `codec=`, and each connection makes its own.
+
+    >>> class Lines:
+    ...     def __init__(self):
+    ...         self.begun = ""
+    ...     def messages(self, data):
+    ...         *lines, self.begun = (self.begun + data).split("\n")
+    ...         if len(self.begun) > 1000:
+    ...             raise ValueError("the line is too long")
+    ...         return lines
+    ...     def frames(self, message):
+    ...         yield message + "\n"
+    >>> codec = Lines()
+    >>> codec.messages("a\nb\nc"), codec.messages("d\n")
+    (['a', 'b'], ['cd'])
+    """
+
+    def messages(self, data: str | bytes, /) -> Iterable[In_co]:
+        """Give the messages that are whole with this frame: none, one or several, in a list or made one by one.
+
+        They must come to an end. A generator waits while reading is held, and is closed when the connection ends. What
+        it raises is a `DecodeError` with the frame; the messages before it are delivered, the rest of the frame is
+        skipped. What is kept of a message that is not whole must have a limit here: `max_msg_size` is for one frame.
+        """
+        ...
+
+    def frames(self, message: Out_contra, /) -> Iterable[str | bytes]:
+        """Give the frames of a message, one at least. They leave in order, with nothing between them, as one."""
+        ...
+
+
+AnyCodec = Codec[In, Out] | StreamCodec[In, Out] | Callable[[], Codec[In, Out] | StreamCodec[In, Out]]
+"""What `codec=` takes: a codec, which the sockets share, or what makes one for each connection."""
 
 
 class TextCodec:
@@ -215,3 +261,31 @@ def _count(text: str, bracket: str) -> int:
 
 text = TextCodec()
 json = JsonCodec()
+
+
+class Parts(tuple[str | bytes, ...]):
+    """The frames of a message, of a `StreamCodec`."""
+
+    __slots__ = ()
+
+
+class Streamed:
+    """A `StreamCodec`, for those who ask a codec to `encode`."""
+
+    def __init__(self, codec: StreamCodec[Any, Any]) -> None:
+        self.pure = getattr(codec, "pure", False) is True
+        self._codec = codec
+
+    def encode(self, message: Any, /) -> Parts:
+        """Make the frames of a message."""
+        return Parts(self._parts("frames", self._codec.frames(message)))
+
+    def messages(self, data: str | bytes, /) -> Iterable[Any]:
+        """Make the messages of a frame."""
+        return self._parts("messages", self._codec.messages(data))
+
+    def _parts(self, method: str, parts: Any) -> Iterable[Any]:
+        if isinstance(parts, (str, bytes)) or not isinstance(parts, Iterable):
+            name = f"{type(self._codec).__name__}.{method}"
+            raise TypeError(f"{name} must return a list or another iterable of {method}, not {type(parts).__name__}")
+        return cast("Iterable[Any]", parts)

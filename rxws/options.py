@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -19,7 +20,7 @@ _TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 class Options(TypedDict, total=False):
     """The keyword options of every socket; `Settings` has their meanings, units and defaults."""
 
-    protocols: Iterable[str] | Mapping[str, codecs.Codec[Any, Any]]
+    protocols: Iterable[str] | Mapping[str, codecs.AnyCodec[Any, Any]]
     heartbeat: float | None
     max_msg_size: int | None
     compress: bool
@@ -43,17 +44,36 @@ class ClientOptions(Options, total=False):
     offline: Offline
 
 
+class CodecFactory:
+    """Makes the codec of each connection; its `name` is that of the option."""
+
+    def __init__(self, name: str, make: Callable[[], Any]) -> None:
+        self._name = name
+        self._make = make
+
+    def make(self) -> codecs.Codec[Any, Any]:
+        """Make one; raises what the factory does, or `TypeError` for what is not a codec."""
+        made = self._make()
+        codec = _usable(made)
+        if codec is None:
+            raise TypeError(f"{self._name}: {self._make!r} must make {_CODEC}, not {made!r}")
+        return codec
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """Checked options. `None` means off; a wrong type is a `TypeError`, a wrong value a `ValueError`."""
 
-    codec: codecs.Codec[Any, Any] = codecs.text
-    """What messages are: `str` and `bytes` as they came, `rxws.json`, `rxws.codecs.msgspec(Type)`, yours."""
+    codec: codecs.Codec[Any, Any] | CodecFactory = codecs.text
+    """What messages are: `str` and `bytes` as they came, `rxws.json`, `rxws.codecs.msgspec(Type)`, yours.
+
+    All sockets share it. A class, or another function without arguments, makes one for each connection.
+    """
 
     protocols: tuple[str, ...] = ()
     """Subprotocols (RFC 6455, section 1.9); the first one of the client's that is here is chosen."""
 
-    protocol_codecs: Mapping[str, codecs.Codec[Any, Any]] | None = None
+    protocol_codecs: Mapping[str, codecs.Codec[Any, Any] | CodecFactory] | None = None
     """The codecs of the subprotocols, when `protocols` was a mapping."""
 
     origins: tuple[str, ...] | None = ()
@@ -95,9 +115,19 @@ class Settings:
     """What a client's messages get while it has no connection: `"keep"`, `"latest"` (only the newest), `"drop"`,
     `rxws.expire(seconds)`, or a function of the message that returns one of these."""
 
-    def codec_for(self, protocol: str | None) -> codecs.Codec[Any, Any]:
-        """Choose the codec by what was negotiated."""
+    def codec_for(self, protocol: str | None) -> codecs.Codec[Any, Any] | CodecFactory:
+        """Choose the codec, or what makes it, by what was negotiated."""
         return (self.protocol_codecs or {}).get(protocol or "", self.codec)
+
+    def make_codec(self, protocol: str | None) -> codecs.Codec[Any, Any]:
+        """Give the codec of a connection; raises as `CodecFactory.make`."""
+        codec = self.codec_for(protocol)
+        return codec.make() if isinstance(codec, CodecFactory) else codec
+
+    @property
+    def makes_codecs(self) -> bool:
+        """Whether any codec is made for each connection."""
+        return any(isinstance(codec, CodecFactory) for codec in (self.codec, *(self.protocol_codecs or {}).values()))
 
 
 def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Settings:
@@ -119,16 +149,47 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Setting
     checked: dict[str, Any] = {name: _CHECKS[name](name, value) for name, value in options.items()}
     if isinstance(options.get("protocols"), Mapping):
         checked["protocol_codecs"] = {
-            name: check_codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
+            name: _codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
         }
     return Settings(**checked)
 
 
 def check_codec(name: str, value: Any) -> codecs.Codec[Any, Any]:
-    """Return a codec; raises `TypeError` for what cannot be one."""
-    if isinstance(value, type) or not all(callable(getattr(value, method, None)) for method in ("decode", "encode")):
+    """Return a codec that makes one frame of each message; raises `TypeError` for what cannot be one."""
+    if not _has(value, "decode", "encode"):
         raise TypeError(f"{name} must be an object with decode() and encode(), such as rxws.json, not {value!r}")
     return value
+
+
+_CODEC: Final = "an object with decode() and encode(), such as rxws.json, or with messages() and frames()"
+
+
+def _codec(name: str, value: Any) -> codecs.Codec[Any, Any] | CodecFactory:
+    codec = _usable(value)
+    if codec is not None:
+        return codec
+    if not callable(value):
+        raise TypeError(f"{name} must be {_CODEC}, or a function that makes one for each connection, not {value!r}")
+    try:
+        inspect.signature(value).bind()
+    except TypeError as error:
+        raise TypeError(f"{name} must make a codec without arguments; {value!r} needs some: {error}") from None
+    except ValueError:  # it is built in, and does not say
+        pass
+    if inspect.iscoroutinefunction(value):
+        raise TypeError(f"{name} must make a codec at once; {value!r} is a coroutine function")
+    return CodecFactory(name, value)
+
+
+def _usable(value: Any) -> codecs.Codec[Any, Any] | None:
+    """Return what can be asked to `encode`, made of a codec; `None` for what is not a codec."""
+    if _has(value, "decode", "encode"):
+        return value
+    return cast("codecs.Codec[Any, Any]", codecs.Streamed(value)) if _has(value, "messages", "frames") else None
+
+
+def _has(value: Any, *methods: str) -> bool:
+    return not isinstance(value, type) and all(callable(getattr(value, method, None)) for method in methods)
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
@@ -183,7 +244,7 @@ def _offline(name: str, value: Any) -> Offline:
 
 
 _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
-    "codec": check_codec,
+    "codec": _codec,
     "protocols": _protocols,
     "origins": _origins,
     "heartbeat": _positive(positive, "seconds", none="off"),

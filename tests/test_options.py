@@ -5,9 +5,16 @@ import pytest
 import rxws
 from rxws.options import ClientOptions, ServerOptions, check
 
+
+async def late() -> Any:
+    return rxws.json
+
+
 BAD = [
     ({"codec": "json"}, TypeError, r"codec must be an object with decode\(\) and encode\(\), such as rxws.json"),
-    ({"codec": rxws.codecs.TextCodec}, TypeError, "codec must be an object"),
+    ({"codec": rxws.codecs.MsgspecCodec}, TypeError, "codec must make a codec without arguments; .*MsgspecCodec"),
+    ({"codec": lambda message: rxws.json}, TypeError, "needs some: missing a required argument: 'message'"),
+    ({"codec": late}, TypeError, "codec must make a codec at once; .* is a coroutine function"),
     ({"protocols": "v1"}, TypeError, "protocols must be a list of strings"),
     ({"protocols": [1]}, TypeError, "protocols must be a list of strings"),
     ({"protocols": 1}, TypeError, "protocols must be a list of strings"),

@@ -107,7 +107,7 @@ def _messages(recording: Recording, lane: str, speed: float) -> Observable[Any]:
 
     def message(event: Event) -> Any:
         if not isinstance(event.data, rxws.Close):
-            return as_sent(codecs.text, event.data)
+            return as_sent(codecs.text, event.data)[0]
         code, reason = event.data.code, event.data.reason
         return rxws.Close(code, reason) if code not in (1005, 1006) else rxws.Close(1000 if code == 1005 else 1011)
 

@@ -116,12 +116,16 @@ class Connect(Generic[In, Out]):
         loop = asyncio.get_running_loop()
         until = loop.time() + self._open_timeout
         dialed = await self._dialer.dial()
+        try:
+            connection = life.connect(dialed.wire, dialed.protocol)
+        except BaseException:  # of what makes the codec
+            dialed.wire.abort()
+            raise
+        dialed = dialed._replace(connection=connection)
         if self._greet is None:
             return dialed
-        greeter = Greeter(life, dialed.wire, dialed.protocol, dialed.headers).greet(
-            self._greet, until, self._open_timeout
-        )
-        return dialed._replace(greeter=await greeter)
+        greeter = Greeter(life, connection, dialed.protocol, dialed.headers)
+        return dialed._replace(greeter=await greeter.greet(self._greet, until, self._open_timeout))
 
     async def _keep(self, life: Lifecycle, reconnector: Reconnector | None) -> None:
         """Own what a socket needs, until its end."""

@@ -16,7 +16,7 @@ from rxws.codecs import Codec
 from rxws.core.connection import Connection
 from rxws.core.encoding import encode, is_pure
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.wire import Frame, Limited, Wire
+from rxws.core.wire import Frame, Limited
 from rxws.errors import ConnectError, ConnectionLost, EncodeError, close_for, leaves
 from rxws.options import Settings
 from rxws.rx.foreign import as_error, described, without_frames
@@ -77,10 +77,10 @@ def check_greet(greet: Any, settings: Settings) -> None:
             fits = not (isinstance(greet, type) or inspect.isasyncgenfunction(greet))
         if not fits:
             raise TypeError(f"greet must be {EXPECTED}, not {greet!r}")
-    elif greet is not None and settings.protocol_codecs is None and is_pure(settings.codec):
+    elif greet is not None and settings.protocol_codecs is None and is_pure(codec := settings.codec):
         for message in _messages(greet):
             try:
-                encode(settings.codec, message, keep=False)
+                encode(cast("Codec[Any, Any]", codec), message, keep=False)
             except EncodeError as error:
                 why = described(error.__cause__, str)
                 raise TypeError(f"greet holds a {type(message).__name__} that the codec cannot encode: {why}") from None
@@ -97,7 +97,9 @@ class Greeter:
     send for each task of the greeting's that waits in `send`.
     """
 
-    def __init__(self, life: Lifecycle, wire: Wire, protocol: str | None, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, life: Lifecycle, connection: Connection, protocol: str | None, headers: Mapping[str, str]
+    ) -> None:
         self.counters = life.counters
         self.protocol = protocol
         self.headers = headers
@@ -105,14 +107,13 @@ class Greeter:
         """What ends the connection, once something does."""
         self._life = life
         self._loop = asyncio.get_running_loop()
-        self._codec: Codec[Any, Any] = life.settings.codec_for(protocol)
         self._queue: deque[tuple[Frame, asyncio.Future[None]]] = deque()
         self._unread: deque[tuple[Any, Exception | None]] = deque()  # messages, and what came of others
         self._awaited: asyncio.Future[None] | None = None  # by `receive`
         self._over = False
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self.connection: Connection = life.connect(wire, protocol)
+        self.connection = connection
         self.connection.belong(self, self._emit, self)
 
     async def greet(self, greet: Any, until: float, open_timeout: float) -> Greeter:
@@ -146,7 +147,7 @@ class Greeter:
     async def send(self, message: Any) -> None:
         """Send a message on this connection."""
         self._check()
-        frame = Limited(encode(self._codec, message), connection=self.connection)
+        frame = Limited(encode(self.connection.codec, message), connection=self.connection)
         item = frame, self._loop.create_future()
         self._queue.append(item)
         self.connection.wire.wake()
@@ -269,6 +270,11 @@ class Greeter:
             set_result(self._awaited, None)
 
     # The queue of the connection, and its owner
+
+    @property
+    def held(self) -> bool:
+        """Whether a message is there, or nobody waits for one."""
+        return self._awaited is None or bool(self._unread)
 
     @property
     def waits(self) -> bool:

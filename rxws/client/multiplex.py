@@ -9,6 +9,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 
 from rxws.client.states import Open, State, States
+from rxws.core.encoding import is_pure
 from rxws.core.lifecycle import Lifecycle
 from rxws.errors import ConnectionLost, raise_fatal
 from rxws.rx.broadcast import Broadcast
@@ -37,12 +38,19 @@ class Subscriptions:
         self._leaving: dict[Hashable, MultiplexedTopic[Any]] = {}  # the last ones, which are to unsubscribe
 
     def name(self, subscribe: Any) -> Hashable:
-        """Return by what a subscription is known: the frame of its message, or the function that makes one."""
+        """Return by what a subscription is known: the frame of its message, or the function that makes one.
+
+        A codec that is not pure is not asked for a frame: then it is what the message looks like.
+        """
+        if callable(subscribe):
+            return id(subscribe)
         try:
-            frame = None if callable(subscribe) else self.life.outgoing.encode(subscribe)
+            if not is_pure(self.life.outgoing.codec):
+                return type(subscribe).__qualname__, repr(subscribe)
+            frame = self.life.outgoing.encode(subscribe)
         except Exception:  # which sending it will tell
-            frame = None
-        return id(subscribe) if frame is None else (frame.opcode, frame.data)
+            return id(subscribe)
+        return frame.opcode, frame.data, frame.parts
 
     def join(self, topic: MultiplexedTopic[Any], name: Hashable) -> None:
         """Count a topic."""

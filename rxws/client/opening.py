@@ -40,7 +40,7 @@ class ConnectOptions(ClientOptions, total=False):
 def connect(
     url: ValueOrFunction[str | URL],
     *,
-    codec: codecs.Codec[In, Any],
+    codec: codecs.AnyCodec[In, Any],
     reconnect: Backoff | None = None,
     session: ClientSession | None = None,
     headers: ValueOrFunction[Headers] | None = None,
@@ -125,7 +125,7 @@ def connect(
 
 @overload
 def feed(
-    url: ValueOrFunction[str | URL], *, codec: codecs.Codec[In, Any], **options: Unpack[ConnectOptions]
+    url: ValueOrFunction[str | URL], *, codec: codecs.AnyCodec[In, Any], **options: Unpack[ConnectOptions]
 ) -> SharedFeed[In]: ...
 @overload
 def feed(url: ValueOrFunction[str | URL], **options: Unpack[ConnectOptions]) -> SharedFeed[str | bytes]: ...

@@ -33,10 +33,12 @@ class Dialed(NamedTuple):
     """Those of the server's answer."""
     greeter: Greeter | None = None
     """Who has greeted on it."""
+    connection: Connection | None = None
+    """What speaks on the wire."""
 
     def open(self, life: Lifecycle) -> Connection:
         """Give the connection to its socket."""
-        return life.open(self.wire, self.protocol, None if self.greeter is None else self.greeter.connection)
+        return life.open(self.wire, self.protocol, self.connection)
 
     def announce(self, states: States, attempt: int) -> None:
         """Say that the connection is open; what came during its greeting, and was not received, follows."""

@@ -41,7 +41,7 @@ class Connection(Phased):
     __slots__ = (
         *("_answer", "_counters", "_deadline", "_decode", "_emit", "_loop", "_message_bucket", "_message_deadline"),
         *("_next_items", "_outgoing", "_owner", "_ping", "_ping_bucket", "_settings", "cause", "closed_by_peer"),
-        *("context", "heartbeat", "more", "phase", "receipts", "remote", "wire"),
+        *("codec", "context", "heartbeat", "more", "phase", "receipts", "remote", "wire"),
     )
 
     def __init__(
@@ -54,6 +54,7 @@ class Connection(Phased):
         confirmed: bool,
     ) -> None:
         self.wire = wire
+        self.codec = codec
         self.remote = wire.remote
         """The peer's address."""
         self.phase = ConnectionPhase.OPEN
@@ -67,7 +68,7 @@ class Connection(Phased):
         """Whether the peer's close frame is what ends it."""
         self.context.run(current_source.set, socket)
         self._settings = settings
-        self._decode = None if codec is codecs.text else codec.decode  # Codec.decode
+        self._decode = None if codec is codecs.text else self._decoder(codec)  # Codec.decode
         self._loop = asyncio.get_running_loop()
         self._message_bucket = TokenBucket(settings.message_rate) if settings.message_rate else None
         self._ping_bucket: TokenBucket | None = None  # as most peers send none
@@ -77,6 +78,9 @@ class Connection(Phased):
         self._ping: bytes | None = None
         if confirmed:
             self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
+
+    def _decoder(self, codec: Codec[Any, Any]) -> Callable[[Any], Any]:
+        return codec.decode
 
     def belong(self, owner: ConnectionOwner, emit: Callable[[Any], object], outgoing: Queue) -> None:
         """Speak for an owner from now on: `emit` what comes, send what `outgoing` has."""
@@ -175,21 +179,28 @@ class Connection(Phased):
         counters.received += 1
         counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
         if self._message_bucket is not None and not self._message_bucket.admits(self._loop.time()):
-            self.wire.ignore()
-            self._owner.close(Close(1008, "Message Rate Exceeded"))
+            self.refuse_flood()
             return
         if self._decode is not None:
             try:
                 data = self._decode(data)
             except BaseException as cause:
-                error = as_error(cause, "a codec")
-                if parted(error, Close)[0] is None:
-                    error = caused(DecodeError(data), cause)
-                self._owner.report(error)
-                del error  # or it would keep this frame, which is in its traceback
-                raise_fatal(cause)
+                self.refuse_message(data, cause)
                 return
         self._emit(data)
+
+    def refuse_flood(self) -> None:
+        """Close, since more comes than `message_rate` allows."""
+        self.wire.ignore()
+        self._owner.close(Close(1008, "Message Rate Exceeded"))
+
+    def refuse_message(self, data: Any, cause: BaseException) -> None:
+        """Report that a codec has raised over what came."""
+        error = as_error(cause, "a codec")
+        if parted(error, Close)[0] is None:
+            error = caused(DecodeError(data), cause)
+        self._owner.report(error)
+        raise_fatal(cause)
 
     def part_received(self) -> None:
         """Note that the peer lives, and for how long it has been sending a message."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from asyncio import get_running_loop
 from copy import deepcopy
 from sys import getsizeof
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rxws.close import Close
-from rxws.codecs import Codec, json, text
-from rxws.core.wire import NO_COPY, Binary, Frame, Limited, Text
+from rxws.codecs import Codec, Parts, json, text
+from rxws.core.weighing import weigh
+from rxws.core.wire import NO_COPY, Binary, Frame, Limited, Several, Text, Unmade
 from rxws.errors import EncodeError, parted, raise_fatal
 from rxws.rx.foreign import described
 
@@ -45,7 +46,7 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
         elif isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             frame = Binary(bytes(data), message)
         else:
-            raise TypeError(f"{type(codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
+            frame = _other(codec, data, message)
     except BaseException as cause:
         raise_fatal(cause)
         if parted(cause, Close)[0] is not None:
@@ -68,6 +69,52 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
     return frame
 
 
+def _other(codec: Codec[Any, Any], data: Any, message: Any) -> Binary | Text:
+    """Make a message's frames one, to be sent as such."""
+    if isinstance(data, Unmade):
+        return data
+    if type(data) is not Parts:
+        raise TypeError(f"{type(codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
+    frames = [_part(part, message) for part in data]
+    if not frames:
+        raise TypeError("the codec's frames() must give one frame of a message at least")
+    return frames[0] if len(frames) == 1 else Several(frames, message)
+
+
+def _part(part: Any, message: Any) -> Binary | Text:
+    if isinstance(part, str):
+        return Text(part.encode(), message)
+    if isinstance(part, bytes):
+        return Binary(bytes(part), message)
+    raise TypeError(f"the codec's frames() must give str or bytes, not {type(part).__name__}")
+
+
+def split(frame: Frame) -> list[Frame]:
+    """Give the frames of a message, as they go on the wire."""
+    frames: list[Frame] = []
+    at = 0
+    for opcode, size in frame.parts:
+        frames.append((Text if opcode == Text.opcode else Binary)(frame.data[at : at + size]))
+        at += size
+    return frames or [frame]
+
+
+class _Awaited:
+    """Stands for a codec that is made with the next connection: messages wait for it as they are."""
+
+    def encode(self, message: Any, /) -> Unmade:
+        copy = message
+        if type(message) not in IMMUTABLE:
+            try:
+                copy = deepcopy(message)
+            except BaseException as error:  # it cannot be copied
+                raise_fatal(error)
+        return Unmade(message, copy, weigh(message))
+
+
+AWAITED: Final = cast("Codec[Any, Any]", _Awaited())
+
+
 def _forget_soon() -> None:
     """Keep a large frame for this turn, in which its message may go to many; where no event loop runs, do not."""
     try:
@@ -81,14 +128,14 @@ def _forget() -> None:
     _last = _NONE
 
 
-def is_pure(codec: Codec[Any, Any]) -> bool:
+def is_pure(codec: object) -> bool:
     """Return whether a codec says that it makes the same frame of the same message, however often it is asked."""
     return getattr(codec, "pure", False) is True
 
 
 def with_copy(frame: Frame) -> Frame:
     """Keep a copy of the message with its frame, if it may change, and can be copied."""
-    if type(frame.message) in IMMUTABLE:
+    if type(frame.message) in IMMUTABLE or frame.copy is not NO_COPY:
         return frame
     kept = Limited(frame, connection=frame.connection, expires=frame.expires)
     try:

@@ -10,16 +10,19 @@ from typing import Any
 from reactivex import Observable, abc
 
 from rxws.close import Close
+from rxws.codecs import Codec, Streamed
 from rxws.core.connection import Connection
+from rxws.core.encoding import AWAITED
 from rxws.core.incoming import Incoming
 from rxws.core.log import SERVER, SocketLog
 from rxws.core.outgoing import Outgoing
 from rxws.core.phases import ConnectionPhase, Phased, SocketPhase
 from rxws.core.reports import Reports
+from rxws.core.stream_connection import StreamConnection
 from rxws.core.wire import Wire
 from rxws.core.work import Work
 from rxws.errors import ConnectionLost
-from rxws.options import Settings
+from rxws.options import CodecFactory, Settings
 from rxws.rx.broadcast import Outcome
 from rxws.rx.disposal import on_dispose
 from rxws.rx.foreign import call_all, without_frames
@@ -40,7 +43,7 @@ class Lifecycle(Held, Phased):
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_connections", "_deadline", "_held", "_idle", "_owns", "_renew"),
+        *("_answer", "_at_end", "_codec", "_connections", "_deadline", "_held", "_idle", "_owns", "_renew"),
         *(
             "_said_unread",
             "_unread_at",
@@ -62,6 +65,7 @@ class Lifecycle(Held, Phased):
         *,
         log: SocketLog | None = None,
         renew: Renew | None = None,
+        codec: Codec[Any, Any] | None = None,
     ) -> None:
         log = log or SocketLog(SERVER)
         self.phase = SocketPhase.CONNECTING
@@ -74,7 +78,10 @@ class Lifecycle(Held, Phased):
         self.protocol = protocol
         self.counters = Counters()
         self.incoming: Incoming[Any] = Incoming(self, report)
-        codec = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
+        self._codec = codec
+        if codec is None:
+            first = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
+            codec = AWAITED if isinstance(first, CodecFactory) else first
         self.outgoing: Outgoing[Any] = Outgoing(
             self, self.thread, settings, codec, self.counters, report, returns=renew is not None
         )
@@ -106,15 +113,16 @@ class Lifecycle(Held, Phased):
     # Opening
 
     def connect(self, wire: Wire, protocol: str | None) -> Connection:
-        """Make a connection on a wire whose handshake is done."""
-        codec = self.settings.codec_for(protocol)
-        return Connection(self, wire, self.settings, codec, confirmed=self._renew is not None)
+        """Make a connection on a wire whose handshake is done; raises what the factory of its codec does."""
+        codec, self._codec = self._codec or self.settings.make_codec(protocol), None
+        kind = StreamConnection if isinstance(codec, Streamed) else Connection
+        return kind(self, wire, self.settings, codec, confirmed=self._renew is not None)
 
     def open(self, wire: Wire, protocol: str | None = None, connection: Connection | None = None) -> Connection:
         """Begin on a wire, with the connection made for it, if there is one. What was sent or closed before follows."""
         connection = connection or self.connect(wire, protocol)
         connection.belong(self, self.incoming.emit, self.outgoing)
-        self.outgoing.connected(self.settings.codec_for(protocol), wire, confirmed=self._renew is not None)
+        self.outgoing.connected(connection.codec, wire, confirmed=self._renew is not None)
         self.protocol, self.connection = protocol, connection
         self._connections += (connection,)
         self.counters.opened = self.counters.opened or time.monotonic()

@@ -11,10 +11,10 @@ from typing import Any, TypeVar, cast
 from reactivex import abc
 
 from rxws.close import Close
-from rxws.codecs import Codec
+from rxws.codecs import Codec, Streamed
 from rxws.core.ahead import encode_ahead
 from rxws.core.buffer import Full, HighWater, make_buffer
-from rxws.core.encoding import encode, encode_again, is_pure, with_copy
+from rxws.core.encoding import AWAITED, encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
@@ -82,7 +82,8 @@ class Outgoing(HotSubject[T]):
         self._reports = owner.reports
         self._thread = thread
         self._policy = settings.overflow
-        self._renegotiates = returns and settings.protocol_codecs is not None  # the codec of another connection
+        self._remakes = returns and settings.makes_codecs  # the codec, for each connection
+        self._renegotiates = self._remakes or (returns and settings.protocol_codecs is not None)
         self._offline_queue: OfflineQueue | None = None
         if returns:
             self._offline_queue = OfflineQueue(
@@ -270,10 +271,12 @@ class Outgoing(HotSubject[T]):
     def connected(self, codec: Codec[Any, Any], wire: Wire, *, confirmed: bool) -> None:
         """Take note of a new connection; what was for the one before alone is forgotten.
 
-        If messages are `confirmed`, or a key function is to see all of them, none goes past the buffer.
+        If messages are `confirmed`, a key function is to see all of them, or they are several frames, none goes past
+        the buffer.
         """
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
-        self._offer = None if confirmed or isinstance(self._policy, LatestBy) else wire.offer  # fast: FrameWriter.offer
+        waits = confirmed or isinstance(self._policy, LatestBy) or isinstance(codec, Streamed)
+        self._offer = None if waits else wire.offer  # fast: FrameWriter.offer
         self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
             self._offline_queue.forget()
@@ -283,6 +286,8 @@ class Outgoing(HotSubject[T]):
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
         self._wire, self._offer, self.offline = None, None, True
+        if self._remakes:
+            self.codec = AWAITED
         self._buffer.remove(lambda item: item.connection is connection)
         self._high_water.look()
         assert self._offline_queue is not None
@@ -304,7 +309,7 @@ class Outgoing(HotSubject[T]):
             if kept is None:
                 return False
             item = kept
-        if self._renegotiates and not is_pure(self.codec):
+        if self._renegotiates and (self._remakes or not is_pure(self.codec)):
             item = with_copy(item)
         try:
             dropped = buffer.push(item, self._conflates and self._owner.congested, self.offline or self.is_stopped)
@@ -343,10 +348,18 @@ class Outgoing(HotSubject[T]):
                 again = encode_again(item, before, self.codec)
                 dropped = None if again is None else self._buffer.push(again, False, True)
             except BaseException as error:
-                losses.append(partial(self._failed, error, item.message))
+                losses.append(partial(self._could_not_encode, error, item))
             else:
                 losses += [partial(self._drop, loser) for loser in ([item] if dropped is None else dropped)]
         call_all(self._reports.report, "a codec", *losses)
+
+    def _could_not_encode(self, error: BaseException, item: Frame) -> None:
+        """Tell whoever asks about a message that it cannot be sent, or report that."""
+        if item.lost is None:
+            self._failed(error, item.message)
+        else:
+            call(self._reports.report, "a subscriber", item.lost, as_error(error, "a codec"))
+            raise_fatal(error)
 
     def _blame(self, error: Exception, value: Any) -> None:
         """Report that a value cannot be sent, to the socket that it came from if that could not send it either.

@@ -33,6 +33,11 @@ class ConnectionOwner(Protocol):
 
     counters: Counters
 
+    @property
+    def held(self) -> bool:
+        """Whether nothing is to be read for now."""
+        ...
+
     def report(self, error: Exception) -> None:
         """Take what came of a message: that it does not decode."""
 

@@ -7,15 +7,18 @@ The socket never awaits its wire and the wire never buffers messages: the wire *
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextvars import Context
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from rxws.close import Close
 from rxws.core.phases import Phased, WirePhase
 
 MESSAGE_WEIGHT: Final = 64
 """What a message weighs besides its bytes, about its cost as Python objects: empty ones are bounded too."""
+
+THE_END: Final = object()
+"""What stands for the end of a frame's messages."""
 
 NO_COPY: Final = object()
 """What is there in place of a copy of a message."""
@@ -35,6 +38,8 @@ class Frame:
     """The message as it was when it was encoded, if that cannot be told from the payload."""
     lost: Callable[[Exception], object] | None = None
     """Called with the reason if it is not delivered."""
+    parts: tuple[tuple[int, int], ...] = ()
+    """Of a message of several frames their opcodes and sizes; `data` has them one behind the other."""
 
     def __init__(self, data: bytes, message: Any = None) -> None:
         self.data = data
@@ -59,10 +64,32 @@ class Binary(Frame):
     opcode = 2
 
 
+class Several(Binary):
+    """A message of several frames, which leave in order, with nothing between them."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, frames: Sequence[Frame], message: Any) -> None:
+        super().__init__(b"".join([frame.data for frame in frames]), message)
+        self.parts = tuple([(frame.opcode, len(frame.data)) for frame in frames])
+        self.weight = sum(frame.weight for frame in frames)
+
+
+class Unmade(Binary):
+    """A message that waits for a codec, which is made with the connection; `copy` is what the message is now."""
+
+    __slots__ = ("copy",)
+
+    def __init__(self, message: Any, copy: Any, weight: int) -> None:
+        super().__init__(b"", message)
+        self.copy = copy
+        self.weight = weight
+
+
 class Limited(Frame):
     """A message that is for one connection alone, or for some time, or that somebody asks about."""
 
-    __slots__ = ("connection", "copy", "expires", "lost", "opcode")
+    __slots__ = ("connection", "copy", "expires", "lost", "opcode", "parts")
 
     def __init__(self, frame: Frame, *, connection: object | None = None, expires: float | None = None) -> None:
         super().__init__(frame.data, frame.message)
@@ -71,6 +98,8 @@ class Limited(Frame):
         self.copy = frame.copy
         self.expires = expires
         self.lost = frame.lost
+        self.parts = frame.parts
+        self.weight = frame.weight
 
 
 class Ping(Frame):
@@ -78,6 +107,35 @@ class Ping(Frame):
 
     __slots__ = ()
     opcode = 9
+
+
+class Rest:
+    """What is left of a frame that has several messages: the next one, and what makes the others."""
+
+    __slots__ = ("_others", "data", "message")
+
+    def __init__(self, data: str | bytes, messages: Iterable[Any]) -> None:
+        self.data = data
+        """The frame."""
+        self.message: Any = None
+        self._others = iter(messages)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def advance(self) -> bool:
+        """Make the next message, and tell whether there is one; raises what the codec does."""
+        message = next(self._others, THE_END)
+        if message is THE_END:
+            return False
+        self.message = message
+        return True
+
+    def close(self) -> None:
+        """Make no more of them; raises what a generator does."""
+        others, self._others = self._others, iter(())
+        if isinstance(others, Generator):
+            cast("Generator[Any]", others).close()
 
 
 class Endpoint(Protocol):
@@ -96,8 +154,8 @@ class Endpoint(Protocol):
         """
         ...
 
-    def message_received(self, data: str | bytes) -> None:
-        """Take a whole data message: `str` of a text one, `bytes` of a binary one."""
+    def message_received(self, data: str | bytes | Rest) -> None:
+        """Take a whole data message: `str` of a text one, `bytes` of a binary one; or what it has `put_back`."""
 
     def part_received(self) -> None:
         """Note that bytes have come of a message that is not whole; `unfinished` tells since when."""
@@ -171,6 +229,9 @@ class Wire(Protocol):
 
     def flush(self) -> None:
         """Take now what would have been taken soon, if the transport has room."""
+
+    def put_back(self, rest: Rest) -> None:
+        """Take back, within `message_received`, what is left of a frame: it comes next, in a turn of its own."""
 
     def hold(self) -> None:
         """Deliver no more messages until `resume`. Control frames and the connection's end still come."""

@@ -34,15 +34,17 @@ def plainly(codec: Codec[Any, Any]) -> Callable[[Any], Any]:
             raise_fatal(error)
             return item
 
-    return plain if is_pure(codec) and codec is not codecs.text and codec is not codecs.json else lambda item: item
+    plain_already = codec is codecs.text or codec is codecs.json or isinstance(codec, codecs.Streamed)
+    return plain if is_pure(codec) and not plain_already else lambda item: item
 
 
-def as_sent(codec: Codec[Any, Any], message: Any) -> str | bytes:
+def as_sent(codec: Codec[Any, Any], message: Any) -> tuple[str | bytes, ...]:
     """Write a recorded message as its peer did: with the codec, but bytes, and the text codec's text, as they are.
 
     >>> as_sent(codecs.json, {"a": 1}), as_sent(codecs.text, "a"), as_sent(codecs.text, {"a": 1})
-    ('{"a":1}', 'a', '{"a":1}')
+    (('{"a":1}',), ('a',), ('{"a":1}',))
     """
     if isinstance(message, bytes) or (codec is codecs.text and isinstance(message, str)):
-        return message
-    return (codecs.json if codec is codecs.text else codec).encode(message)
+        return (message,)
+    sent: Any = (codecs.json if codec is codecs.text else codec).encode(message)
+    return sent if isinstance(sent, codecs.Parts) else (sent,)

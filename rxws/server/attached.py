@@ -58,9 +58,10 @@ def attach(
     request: Any = getattr(ws, "_req", None)  # a server's; it has no public name
     hub = hub_of(request)
     if isinstance(ws, web.WebSocketResponse):
-        life = Lifecycle(settings, ws.ws_protocol, log=log_of(request, hub))
+        protocol, log = ws.ws_protocol, log_of(request, hub)
     else:
-        life = Lifecycle(settings, ws.protocol, log=SocketLog(CLIENT))
+        protocol, log = ws.protocol, SocketLog(CLIENT)
+    life = Lifecycle(settings, protocol, log=log, codec=settings.make_codec(protocol))
     if errors is not None:
         life.reports.errors.subscribe(errors)
     if incoming is not None:

@@ -30,7 +30,7 @@ AiohttpHandler = Callable[..., Awaitable[web.StreamResponse]]
 def websocket(handler: Callable[..., Any], /) -> AiohttpHandler: ...
 @overload
 def websocket(
-    *, codec: codecs.Codec[Any, Any] = ..., **options: Unpack[ServerOptions]
+    *, codec: codecs.AnyCodec[Any, Any] = ..., **options: Unpack[ServerOptions]
 ) -> Callable[[Callable[..., Any]], AiohttpHandler]: ...
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make an aiohttp handler of a function that composes Observables.
@@ -89,7 +89,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
 
 @overload
 def accept(
-    request: web.BaseRequest, *, codec: codecs.Codec[In, Any], **options: Unpack[ServerOptions]
+    request: web.BaseRequest, *, codec: codecs.AnyCodec[In, Any], **options: Unpack[ServerOptions]
 ) -> AbstractAsyncContextManager[WebSocket[In, Any]]: ...
 @overload
 def accept(request: web.BaseRequest, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...

@@ -44,7 +44,8 @@ class Upgrade:
             self._count(refusal, log)
             _refused(request, refusal)
             raise
-        self.life = Lifecycle(settings, agreed.protocol, log=log)
+        codec = settings.make_codec(agreed.protocol)
+        self.life = Lifecycle(settings, agreed.protocol, log=log, codec=codec)
         if self._hub is not None and not self._hub.admit(self.life):
             self.life.abort()
             raise _refused(request, web.HTTPServiceUnavailable(text="No more sockets at the moment\n"))

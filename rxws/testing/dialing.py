@@ -112,18 +112,18 @@ def _happen(wire: MemoryWire, events: Iterable[Event], codec: Codec[Any, Any]) -
             case "close", close:
                 wire.close(close)
             case _:
-                wire.send(as_sent(codec, event.data))
+                wire.send(*as_sent(codec, event.data))
 
 
 class ScriptedDialer(MemoryDialer):
     """Opens a connection for each script, and is refused where there is an error in its place; then nobody answers."""
 
     def __init__(
-        self, scripts: Sequence[Script | Exception], codec: Codec[Any, Any], then: Callable[[], object]
+        self, scripts: Sequence[Script | Exception], make: Callable[[], Codec[Any, Any]], then: Callable[[], object]
     ) -> None:
         super().__init__()
         self._scripts = list(scripts)
-        self._codec = codec
+        self._make = make  # the codec of a peer
         self._then = then
 
     async def dial(self) -> Dialed:
@@ -136,5 +136,5 @@ class ScriptedDialer(MemoryDialer):
             self.refusals.append(script)
             return await super().dial()
         dialed, wire = await super().dial(), self.peer
-        play(wire, script, self._codec, lambda: None if self._scripts or wire.ended else self._then())
+        play(wire, script, self._make(), lambda: None if self._scripts or wire.ended else self._then())
         return dialed

@@ -12,7 +12,7 @@ from rxws.core.handler import OPTIONS, Handler
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.phases import WirePhase
 from rxws.core.socket import WebSocket
-from rxws.core.wire import Endpoint, Frame, Ping, PlainWire, Text
+from rxws.core.wire import Endpoint, Frame, Ping, PlainWire, Rest, Text
 from rxws.options import check
 
 Seen = Literal["message", "close", "hold", "resume"]
@@ -51,7 +51,7 @@ class MemoryWire(PlainWire):
         self._congested = False
         self._held = False
         self._delivering = False
-        self._arrived: deque[str | bytes] = deque()
+        self._arrived: deque[str | bytes | Rest] = deque()
         self._last: list[Callable[[], object]] = []  # what is done when all that has arrived is delivered
         self._deadline: asyncio.TimerHandle | None = None
         self._endpoint: Endpoint | None = None
@@ -129,6 +129,10 @@ class MemoryWire(PlainWire):
         """Take soon what waits."""
         self._soon(self._take)
 
+    def put_back(self, rest: Rest) -> None:
+        """Deliver it before what else has arrived."""
+        self._arrived.appendleft(rest)
+
     def hold(self) -> None:
         """Let what arrives wait."""
         self._held = True
@@ -158,9 +162,10 @@ class MemoryWire(PlainWire):
                     self.pings.append(data)
                     if self.pongs:
                         self._soon(lambda data=data: self.pong(data))
-                case [Frame(data) as frame]:
-                    self.sent.append(data.decode() if frame.opcode == Text.opcode else data)
-                    self._note("message", self.sent[-1])
+                case [Frame(), *_] as frames:
+                    for frame in frames:
+                        self.sent.append(frame.data.decode() if frame.opcode == Text.opcode else frame.data)
+                        self._note("message", self.sent[-1])
                 case Close() as close:
                     self.close_sent = close
                     self._note("close", close)
@@ -239,7 +244,7 @@ def serve(
     """
     function, options = undecorated(handler, options)
     settings = check(options)
-    life = Lifecycle(settings, protocol)
+    life = Lifecycle(settings, protocol, codec=settings.make_codec(protocol))
     socket = WebSocket[Any, Any](life, request=request)
     wire = MemoryWire(settings.close_timeout)
     watch(socket)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from rxws import codecs
@@ -86,12 +87,12 @@ def run(
     True
     """
     handler, options = undecorated(handler, options)
-    codec = check(options).codec_for(protocol)
+    settings = check(options)
     several = reconnect is not None or isinstance(incoming, (list, tuple))
     peers: Sequence[Any] = incoming if isinstance(incoming, (list, tuple)) else [incoming]
     scripts = [_script(peer, frame, values) for peer in peers]
     spans = parse(congested, frame=frame, values=SPANS).events
-    scene = _Scene(handler, scripts, spans, codec)
+    scene = _Scene(handler, scripts, spans, partial(settings.make_codec, protocol))
     work = scene.connect(reconnect, protocol, options) if several else scene.serve(protocol, request, options)
     run_virtually(scene.run(work))
     before: dict[str, Any] = {f"peer {n}": s.events for n, s in enumerate(scripts, 1) if isinstance(s, Script)}
@@ -111,9 +112,10 @@ class _Scene:
         handler: Callable[..., Any],
         scripts: list[Script | Exception],
         spans: tuple[Event, ...],
-        codec: Codec[Any, Any],
+        make: Callable[[], Codec[Any, Any]],
     ) -> None:
-        self.codec = codec
+        self.codec = make()
+        self._make = make  # the codec of a peer
         self.wires: list[MemoryWire] = []
         self.events: dict[str, list[Event]] = {"dropped": [], "states": []}
         self._handler = handler
@@ -144,12 +146,12 @@ class _Scene:
         self.wires.append(wire)
         script = self._scripts[0]
         assert isinstance(script, Script)
-        play(wire, script, self.codec, self._played.set)
+        play(wire, script, self._make(), self._played.set)
         congest(wire, self._spans)
 
     async def connect(self, reconnect: Backoff | None, protocol: str | None, options: Mapping[str, Any]) -> None:
         """Run a client."""
-        dialer = ScriptedDialer(self._scripts, self.codec, self._played.set)
+        dialer = ScriptedDialer(self._scripts, self._make, self._played.set)
         dialer.protocol, dialer.wires = protocol, self.wires
         socket = await Connect[Any, Any](dialer, check(options), reconnect)
         self._watch(socket)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import rxws
-from rxws.core.wire import MESSAGE_WEIGHT, Binary, Frame, Limited, Text, close_received
+from rxws.core.wire import MESSAGE_WEIGHT, Binary, Frame, Limited, Rest, Text, close_received
 
 
 @pytest.mark.parametrize("frame", [Text(b""), Text(b"abc", "abc"), Binary(b"abc")])
@@ -16,6 +16,14 @@ def test_weight(frame: Frame) -> None:
     assert (limited.data, limited.message, limited.opcode) == (frame.data, frame.message, frame.opcode)
     assert (limited.weight, limited.connection, limited.expires) == (frame.weight, "this", 1.5)
     assert (frame.connection, frame.expires) == (None, None)
+
+
+def test_rest_of_a_frame() -> None:
+    """It weighs as its frame does, and ends when it is told to."""
+    rest = Rest("ab", iter("12"))
+    assert (len(rest), rest.advance(), rest.message) == (2, True, "1")
+    rest.close()
+    assert not rest.advance()
 
 
 class Calls:

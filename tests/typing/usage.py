@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any, assert_type
 
 import aiohttp
@@ -13,6 +14,7 @@ from reactivex import operators as ops
 from reactivex.subject import ReplaySubject, Subject
 
 import rxws
+from rxws.client.connecting import Connect
 from rxws.rooms import Room
 from rxws.topics import Present, Topics
 
@@ -106,6 +108,41 @@ async def connected() -> None:
     assert_type(await socket.request("time?", matches=lambda tick: tick.bid > 0, timeout=1), Tick)
     socket.states.subscribe(lambda state: print(state.close if isinstance(state, rxws.Closed) else state))
     socket.rotate()
+
+
+class Packets:
+    """Keeps what is not whole."""
+
+    def messages(self, data: str | bytes) -> Iterator[Tick]:
+        yield Tick(str(data), 1.0)
+
+    def frames(self, message: Tick | str) -> list[str | bytes]:
+        return [str(message)]
+
+
+class Counting:
+    def __init__(self, first: int = 0) -> None:
+        self.number = first
+
+    def decode(self, data: str | bytes) -> int:
+        return len(data)
+
+    def encode(self, message: int) -> bytes:
+        return bytes(message)
+
+
+async def with_codecs_of_their_own() -> None:
+    packets: rxws.codecs.StreamCodec[Tick, Tick] = Packets()
+    assert_type(rxws.connect("ws://localhost", codec=packets), Connect[Tick, Any])
+    assert_type(rxws.connect("ws://localhost", codec=Packets()), Connect[Tick, Any])
+    assert_type(rxws.connect("ws://localhost", codec=Packets), Connect[Tick, Any])
+    assert_type(rxws.connect("ws://localhost", codec=Counting), Connect[int, Any])
+    assert_type(rxws.connect("ws://localhost", codec=lambda: Counting(1)), Connect[int, Any])
+    assert_type(rxws.connect("ws://localhost", codec=partial(Counting, 1)), Connect[int, Any])
+    assert_type(rxws.feed("ws://localhost", codec=Packets), rxws.SharedFeed[Tick])
+    rxws.websocket(codec=Packets, protocols={"packets": Packets, "json": rxws.json, "ints": lambda: Counting(1)})
+    rxws.connect("ws://localhost", codec=int)  # type: ignore[arg-type]
+    rxws.connect("ws://localhost", codec=lambda: 3)  # type: ignore[arg-type, return-value]
 
 
 def served() -> web.Application:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from rxws.core.wire import MESSAGE_WEIGHT
+from rxws.core.wire import MESSAGE_WEIGHT, Rest
 
 READ_AHEAD: Final = 64 * 1024
 """Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
 
 
-class ReadAhead(deque["str | bytes"]):
+class ReadAhead(deque["str | bytes | Rest"]):
     """Messages in their order, and what they weigh."""
 
     __slots__ = ("weight",)
@@ -30,7 +30,12 @@ class ReadAhead(deque["str | bytes"]):
         self.append(message)
         self.weight += len(message) + MESSAGE_WEIGHT
 
-    def take(self) -> str | bytes:
+    def put_back(self, rest: Rest) -> None:
+        """Keep what is left of a frame, before the others."""
+        self.appendleft(rest)
+        self.weight += len(rest) + MESSAGE_WEIGHT
+
+    def take(self) -> str | bytes | Rest:
         """Give the oldest one."""
         message = self.popleft()
         self.weight -= len(message) + MESSAGE_WEIGHT

@@ -15,7 +15,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from rxws.close import Close
 from rxws.core.phases import Phased, WirePhase
-from rxws.core.wire import Endpoint, Frame, close_received
+from rxws.core.wire import Endpoint, Frame, Rest, close_received
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, call
 from rxws.wires.aiohttp.fast.chunks import CHUNK, MESSAGES_A_TURN, PIECE, SLICE, ReadBuffer
@@ -121,6 +121,14 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._continue_soon()
         else:
             self._loop.call_soon(self._ended, None)
+
+    def put_back(self, rest: Rest) -> None:
+        """Deliver it soon, before what is read ahead."""
+        self._read_ahead = self._read_ahead or ReadAhead()
+        self._read_ahead.put_back(rest)
+        if self._direct is not None:
+            self._direct.close()
+        self._continue_soon()
 
     def hold(self) -> None:
         """Read ahead, and stop reading when the read-ahead is used up."""
@@ -235,9 +243,10 @@ class FastWire(Phased, asyncio.BufferedProtocol):
 
     def _hand_on(self) -> bool:
         """Hand on what is read ahead, then what is queued; return whether a turn's share was not enough."""
-        queue, ahead = self._queue, self._read_ahead
+        queue = self._queue
         arrived = queue._buffer
         for _ in range(MESSAGES_A_TURN):
+            ahead = self._read_ahead  # which a message may make, and put its rest back
             if ahead and not self._held:
                 self._receive(ahead.take())  # Connection.message_received
             elif not arrived or (ahead and ahead.full):

@@ -13,7 +13,7 @@ from aiohttp import WebSocketError, WSMsgType
 
 from rxws.close import Close
 from rxws.core.phases import WirePhase
-from rxws.core.wire import Endpoint, Frame, PlainWire, close_received
+from rxws.core.wire import Endpoint, Frame, PlainWire, Rest, close_received
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
     end_writing,
@@ -89,6 +89,10 @@ class PublicWire(PlainWire):
         """Wake the writer."""
         self._work.set()
 
+    def put_back(self, rest: Rest) -> None:
+        """Deliver it soon, before what is read ahead."""
+        self._read_ahead.put_back(rest)
+
     def hold(self) -> None:
         """Read ahead, and stop reading when the read-ahead is used up."""
         self._held = True
@@ -157,6 +161,8 @@ class PublicWire(PlainWire):
     async def _message(self, data: str | bytes) -> None:
         if not self._held and not self._read_ahead:
             self._endpoint.message_received(data)
+            if self._read_ahead:  # it was put back
+                self._deliver_soon()
             return
         self._read_ahead.put(data)
         if self._read_ahead.full and self._cause is None:
@@ -197,9 +203,11 @@ class PublicWire(PlainWire):
             while self._pongs:
                 await self._ws.pong(self._pongs.popleft())
             match self._endpoint.take(0):
-                case [Frame() as frame]:
+                case [Frame() as frame, *parts]:
                     await self._send(frame.data, WSMsgType(frame.opcode))
-                    del frame  # or the message would stay until the next one goes
+                    for frame in parts:
+                        await self._send(frame.data, WSMsgType(frame.opcode))
+                    del frame, parts  # or the message would stay until the next one goes
                 case Close() as close:
                     await self._close(close)
                     return
