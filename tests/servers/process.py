@@ -8,10 +8,13 @@ import os
 import random
 import signal
 import socket as sockets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import rxws
+from tests.streams import reopened
 
 DEADLINE = 60.0
 """Seconds for a server to start, and for it to end."""
@@ -110,6 +113,31 @@ async def serving(
             await server._process.wait()
 
 
+NUMBERS = range(300)
+"""What a test sends while the server restarts."""
+
+
+async def send_through_restarts(server: Server, send: Callable[[int], object]) -> None:
+    """Send the numbers, in bursts of ten; meanwhile the server is stopped and started, later killed and started."""
+
+    async def restart(end: Callable[[], Awaitable[object]]) -> None:
+        await end()
+        await server.start()
+
+    async with asyncio.TaskGroup() as group:
+        for number in NUMBERS:
+            if number == 65:
+                restarting = group.create_task(restart(server.stop))
+            if number == 165:
+                await restarting
+                await asyncio.sleep(0.2)  # until the client is back
+            send(number)
+            if number == 175:
+                restarting = group.create_task(restart(server.kill))
+            if number % 10 == 0:
+                await asyncio.sleep(0.015)
+
+
 async def until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
     """Wait until a condition holds; fail, and say what was waited for, after so many seconds."""
     try:
@@ -118,6 +146,27 @@ async def until(condition: Callable[[], object], what: str, seconds: float = 10.
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+
+def causes(socket: rxws.ClientWebSocket[Any, Any]) -> list[Exception]:
+    """Note why a client has to wait for another connection, but for attempts that nobody answers."""
+    noted: list[Exception] = []
+
+    def note(state: rxws.State) -> None:
+        if isinstance(state, rxws.Waiting) and not isinstance(state.because, rxws.ConnectError):
+            noted.append(state.because)
+
+    socket.states.subscribe(note)
+    return noted
+
+
+async def rotate(socket: rxws.ClientWebSocket[Any, Any]) -> None:
+    """Replace the connection, which needs an answered ping and a login beside the present one."""
+    errors: list[Exception] = []
+    with socket.errors.subscribe(errors.append):
+        socket.rotate()
+        await reopened(socket)
+    assert errors == []
 
 
 def check_account(sent: Iterable[Any], arrived: Iterable[Any], told: Iterable[Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 from collections import defaultdict
@@ -12,7 +11,16 @@ from typing import Any
 import pytest
 
 import rxws
-from tests.servers.process import Server, check_account, free_port, serving, until
+from tests.servers.process import (
+    NUMBERS,
+    causes,
+    check_account,
+    free_port,
+    rotate,
+    send_through_restarts,
+    serving,
+    until,
+)
 from tests.streams import ended
 
 BOTH_LOOPS = True
@@ -74,14 +82,6 @@ async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
     def said() -> Message:
         return operation("said", "subscription ($after: Int!) { said(after: $after) }", after=len(read))
 
-    async def restart(server: Server, number: int) -> None:
-        if number == 60:
-            assert await server.stop() == 0
-        if number == 150:
-            await server.kill()
-        if number in (70, 160):
-            await server.start()
-
     async with (
         serving(tmp_path, *chat.command, port=chat.port) as server,
         rxws.connect(chat.url, greet=login, **OPTIONS) as socket,
@@ -94,24 +94,25 @@ async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
             matches=lambda message: message.get("id") == "said" and message["type"] == "next",
         )
         subscription = lines.subscribe(lambda message: read.append(int(message["payload"]["data"]["said"])))
-        for number in range(250):
-            await restart(server, number)
-            await socket.send(say(number))
-            await asyncio.sleep(0.002)
-        await until(lambda: chat.said()[-1:] == [249] and read == chat.said(), "all that was said is read")
+        ends = causes(socket)
+        await send_through_restarts(server, lambda number: socket.outgoing.on_next(say(number)))
+        await until(lambda: chat.said()[-1:] == [NUMBERS[-1]] and read == chat.said(), "all that was said is read")
         subscription.dispose()
         await until(lambda: [*chat.heard().values()][-1][-1]["type"] == "complete", "the subscription is over")
+        await rotate(socket)
         stats = socket.stats
     told = [int(message["payload"]["variables"]["line"]) for message in undelivered if message["id"] != "said"]
-    check_account(range(250), chat.said(), told)
+    check_account(NUMBERS, chat.said(), told)
+    assert ends[0] == rxws.Close(1001, "Going away")
+    assert isinstance(ends[1], rxws.ConnectionLost)
     heard = chat.heard()
-    assert len(heard) == 3
-    for messages in heard.values():
+    assert len(heard) == 4  # of which one took over from another
+    for index, messages in enumerate(heard.values()):
         assert messages[0] == {"type": "connection_init", "payload": {"token": "right"}}
-        assert [message.get("id") for message in messages].count("said") == 1 + (messages[-1]["type"] == "complete")
+        assert [message.get("id") for message in messages].count("said") == {2: 2, 3: 0}.get(index, 1)
     count = sum(map(len, heard.values()))
     assert count <= stats.sent <= count + len(undelivered)
-    assert stats.received == len(incoming) + 3
+    assert stats.received == len(incoming) + 4
     assert (stats.buffered, stats.dropped) == (0, 0)
 
 
