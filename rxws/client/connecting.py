@@ -21,6 +21,7 @@ from rxws.core.socket import closing_on_exit
 from rxws.errors import parted
 from rxws.options import Settings
 from rxws.rx.foreign import without_frames
+from rxws.rx.holds import current_socket
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -90,9 +91,10 @@ class Connect(Generic[In, Out]):
         if self._task is not None:
             raise RuntimeError("this connect(...) was used before: call connect again for another socket")
         states: States
+        opener = current_socket.get()
         log = self._log = SocketLog(CLIENT, url=self._dialer.target)
         if self._backoff is None:
-            life = Lifecycle(self._settings, log=log)
+            life = Lifecycle(self._settings, log=log, opener=opener)
             states = States(life.reports.report)
             try:
                 dialed = await self._dial(life)
@@ -106,7 +108,7 @@ class Connect(Generic[In, Out]):
         else:
             states = States(lambda error: life.reports.report(error))
             reconnector = Reconnector(self._dial, self._backoff, states, log)
-            life = Lifecycle(self._settings, log=log, renew=reconnector.renew)
+            life = Lifecycle(self._settings, log=log, renew=reconnector.renew, opener=opener)
         life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
         self._task = asyncio.create_task(self._keep(life, reconnector), name="rxws client")
         return ClientWebSocket(life, states, reconnector)

@@ -84,7 +84,9 @@ def connect(
     arrived is emitted by `socket.undelivered`.
 
     Leaving the block sends what is queued, closes with 1000 and waits, within `close_timeout`; a block that raises
-    closes with 1011 and raises on, unless it raised a `Close` that closed it. What comes while nobody reads waits.
+    closes with 1011 and raises on, unless it raised a `Close` that closed it. What comes while nobody reads waits. One
+    that is awaited is yours to close, with one exception: if a handler has opened it, and the handler's socket ends and
+    was the last that read it, it closes as that one did.
 
     `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
     is an aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`. Without it

@@ -8,7 +8,9 @@ from typing import Final, Protocol, TypeVar
 
 from reactivex import abc
 
+from rxws.close import Close
 from rxws.rx.broadcast import Broadcast, Hot
+from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import call
 from rxws.rx.holds import Source, notify_from
 from rxws.rx.loop_thread import LoopThread, set_result
@@ -35,6 +37,10 @@ class MessageSource(Source, Protocol):
         """Where they are read."""
         ...
 
+    def deserted(self, how: Close) -> None:
+        """Take note that the last reader has left because a socket ended, and how."""
+        ...
+
 
 class Incoming(Hot[T]):
     """Emits what the peer sends, to those who are subscribed when it comes; completes when the socket closes.
@@ -42,6 +48,9 @@ class Incoming(Hot[T]):
     Nothing is lost before the first subscriber and between two: reading is held while nobody is subscribed. After
     `want()` messages that nobody is there for are dropped. An observer that raises does not keep an item from the
     others; what it raised goes to `errors`. It never fails.
+
+    What completes at once because of it can ask how the socket has ended, see `rxws.rx.endings`: so `outgoing` of
+    another socket closes with the same code and reason.
 
     Subscribing raises `RuntimeError` while its cursor waits for a message.
     """
@@ -65,7 +74,7 @@ class Incoming(Hot[T]):
 class Readers(Broadcast[T]):
     """The observers of an `Incoming`. It holds reading while there are none, unless messages are wanted anyway."""
 
-    __slots__ = ("_owner", "_wanted", "held", "kept", "repeats", "waiter")
+    __slots__ = ("_owner", "_wanted", "held", "how", "kept", "repeats", "waiter")
 
     def __init__(self, owner: MessageSource, on_raise: Callable[[Exception], object]) -> None:
         super().__init__(on_raise)
@@ -79,6 +88,8 @@ class Readers(Broadcast[T]):
         """Messages that were handed on for one who did not take them: they are the next reader's."""
         self.repeats = False
         """Whether what was kept is emitted, which was seen when it came."""
+        self.how: Close | None = None
+        """How the socket ends, once it does, in words for another socket."""
 
     @property
     def present(self) -> bool:
@@ -135,6 +146,7 @@ class Readers(Broadcast[T]):
         """Complete, or fail, behind what was kept."""
         while self._give():
             pass
+        self.how = self.how or how_it_ended()
         super().end(error)
         self._owner = None  # which has this, too
 
@@ -143,7 +155,7 @@ class Readers(Broadcast[T]):
             kept, self.kept = self.kept, ()
             for message in kept:
                 call(self._on_raise, "a subscriber", observer.on_next, message)
-        super()._end_of(observer)
+        tell_ending(self.how, super()._end_of, observer)
 
     def _changed(self) -> None:
         owner = self._owner
@@ -163,6 +175,8 @@ class Readers(Broadcast[T]):
         if held:
             self.held = True
             owner.hold()
+            if (how := how_it_ended()) is not None:
+                owner.deserted(how)
         elif self.kept:
             owner.thread.loop.call_soon(self._give)
         else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from reactivex import Observable, abc
 
@@ -25,8 +26,9 @@ from rxws.errors import ConnectionLost
 from rxws.options import CodecFactory, Settings
 from rxws.rx.broadcast import Outcome
 from rxws.rx.disposal import on_dispose
+from rxws.rx.endings import tell_ending
 from rxws.rx.foreign import call_all, without_frames
-from rxws.rx.holds import Held, counting
+from rxws.rx.holds import Held, Source, counting
 from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, LoopThread
 from rxws.rx.scheduler import LoopScheduler
 from rxws.stats import Counters
@@ -35,15 +37,21 @@ Renew = Callable[[Exception], Callable[[], object] | None]
 """Asks whether another connection follows the one that an error ends: `None`, or what announces it."""
 
 
+BLAMES: Final = (1002, 1003, 1007, 1008, 1009, 1010)
+"""Codes that say what the one who gets them did wrong (RFC 6455, section 7.4.1)."""
+
+
 class Lifecycle(Held, Phased):
     """Joins the three streams of a socket with its connection, and ends them, once and in order.
+
+    A client's has an `opener` if it was opened in the handler of that one.
 
     A socket of a server has one connection. One that may `renew` it has one after the other; between them it is
     offline, and what is sent waits. `phase` says where it stands, see `SocketPhase`.
     """
 
     __slots__ = (
-        *("_answer", "_at_end", "_codec", "_connections", "_deadline", "_held", "_idle", "_owns", "_renew"),
+        *("_answer", "_at_end", "_codec", "_connections", "_deadline", "_held", "_idle", "_opener", "_owns", "_renew"),
         *(
             "_said_unread",
             "_unread_at",
@@ -66,6 +74,7 @@ class Lifecycle(Held, Phased):
         log: SocketLog | None = None,
         renew: Renew | None = None,
         codec: Codec[Any, Any] | None = None,
+        opener: Source | None = None,
     ) -> None:
         log = log or SocketLog(SERVER)
         self.phase = SocketPhase.CONNECTING
@@ -93,6 +102,7 @@ class Lifecycle(Held, Phased):
         self.subscription: abc.DisposableBase | None = None
         self.on_closed: Callable[[Lifecycle], object] | None = None
         """Called when the socket has ended, by the one who keeps a list of sockets."""
+        self._opener = opener
         self._renew = renew
         self._answer: Close | None = None
         self._connections: tuple[Connection, ...] = ()
@@ -191,6 +201,11 @@ class Lifecycle(Held, Phased):
         elif self.close_cause is None:
             for connection in self._connections:
                 connection.wire.hold() if self._held else connection.wire.resume()
+
+    def deserted(self, how: Close) -> None:
+        """Close if the last reader has left with the socket in whose handler this one was opened: nobody else would."""
+        if self._opener is not None and self._opener.gone:
+            self.close(how)
 
     @property
     def unread(self) -> int:
@@ -301,7 +316,9 @@ class Lifecycle(Held, Phased):
         try:
             self._perform(
                 *(self.incoming.end, self.outgoing.stop, self.reports.errors.end, self.outgoing.dropped.end),
-                *(self._give_up_queue, self.reports.undelivered.end, *subscription, *actions, *work),
+                *(self._give_up_queue, self.reports.undelivered.end),
+                *(partial(tell_ending, self.incoming.readers.how, action) for action in (*subscription, *actions)),
+                *work,
                 lambda: self._tell_closed(close),
             )
         finally:
@@ -312,12 +329,18 @@ class Lifecycle(Held, Phased):
         """Cut the circles that an end leaves: nobody is to wait for Python's collector to be freed."""
         self.outgoing.detach()
         self.reports.detach()
-        self._renew = self._deadline = None
+        self._opener = self._renew = self._deadline = None
 
     def _begin_closing(self, cause: Close, phase: SocketPhase) -> None:
         self.close_cause = cause
+        self.incoming.readers.how = self._in_other_words(cause)
         self.due = self.thread.loop.time() + self.settings.close_timeout
         self.enter(phase)
+
+    def _in_other_words(self, cause: Close) -> Close:
+        """Say how it ends to the peer of another socket, who is not to blame for what this one's peer has done."""
+        by_peer = self.connection is not None and self.connection.closed_by_peer
+        return cause.passed_on() if by_peer or cause.code not in BLAMES else Close(1011, "Connection Failed")
 
     def _give_up_queue(self) -> None:
         self.reports.give_back(self.outgoing.discard())

@@ -22,6 +22,7 @@ from rxws.errors import ConnectionLost, EncodeError, parted, raise_fatal
 from rxws.options import Settings
 from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
+from rxws.rx.endings import how_it_ended
 from rxws.rx.foreign import as_error, call, call_all
 from rxws.rx.holds import current_source, socket_of
 from rxws.rx.loop_thread import LoopThread, running_loop, set_result
@@ -44,8 +45,9 @@ class Outgoing(HotSubject[T]):
     `on_next` never blocks and never raises for a bad value: that is an `EncodeError` on `errors`, and is
     skipped. If it came from another socket, through a room, say, and that one could not send it either, it is an error
     on the `errors` of that one, once for all sockets that the value was for. A `Close` ends the socket when what was
-    queued before it has been sent; so do `on_completed` (1000) and `on_error` (1011). After the close, calls do
-    nothing. Takes calls from any thread; the order of each thread is kept.
+    queued before it has been sent; so do `on_completed` (1000) and `on_error` (1011). Completed because `incoming` of
+    another socket has, it closes with the code and reason of that one. After the close, calls do nothing. Takes calls
+    from any thread; the order of each thread is kept.
 
     Memory: what waits weighs at most `max_buffered` bytes, or is one message that is heavier alone; at the limit
     `overflow` rules. While a client is offline, its policy for that rules before; at the limit the newest are then
@@ -121,8 +123,8 @@ class Outgoing(HotSubject[T]):
         self._thread.run_last(self._fail, error)
 
     def on_completed(self) -> None:
-        """Send what is queued, then close with 1000."""
-        self._thread.run_last(self._close, Close())
+        """Send what is queued, then close: with 1000, or as the socket did whose end this is."""
+        self._thread.run_last(self._close, how_it_ended() or Close())
 
     def dispose(self) -> None:
         """Send what is queued, then close with 1000."""

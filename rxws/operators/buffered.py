@@ -14,6 +14,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 from rxws.checks import one_of, positive_int
 from rxws.errors import FATAL, FeedbackLoop, raise_fatal
 from rxws.rx.broadcast import Broadcast
+from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.holds import Held, Holds, Source, Via, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread, running_loop, tell_loop
 
@@ -91,6 +92,7 @@ class _Buffer(Held, Generic[T]):
         self._left = 0  # items that it may emit yet: what others bring meanwhile waits for the next turn
         self._fed = 0
         self._completed = self._stopped = False
+        self._how: Any = None  # the source has ended
 
     # Before it
 
@@ -116,7 +118,7 @@ class _Buffer(Held, Generic[T]):
             self._hold_if_full(source)
 
     def complete(self) -> None:
-        self._completed = True
+        self._completed, self._how = True, how_it_ended()
         self._emit_soon()
 
     def fail(self, error: Exception) -> None:
@@ -221,7 +223,7 @@ class _Buffer(Held, Generic[T]):
             self._look_for_room()
         if self._completed and not (self._items or self._stopped):
             self._completed = False
-            notify_from(source, self._observer.on_completed)
+            notify_from(source, tell_ending, self._how, self._observer.on_completed)
         if raised is not None:
             raise raised[0] if len(raised) == 1 else BaseExceptionGroup("subscribers behind buffered raised", raised)
 

@@ -14,6 +14,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.checks import positive_int
 from rxws.errors import raise_fatal
+from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import as_error, cancelled, loop_ends
 from rxws.rx.holds import MAX_WAITING, Held, Holds, Source, Via, WaitingItems, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread, tell_loop
@@ -135,6 +136,7 @@ class _Work(Held, Generic[T, R]):
         self._holds = Holds()
         self._held = 0
         self._draining = self._completed = self._stopped = False
+        self._how: Any = None  # the source has ended
 
     # Before it
 
@@ -154,7 +156,7 @@ class _Work(Held, Generic[T, R]):
             self._let_wait(job, hold=True)
 
     def source_completed(self) -> None:
-        self._thread.run(self._complete)
+        self._thread.run(self._complete, how_it_ended())
 
     def fail(self, error: Exception) -> None:
         self._thread.run_last(self._fail, error)
@@ -258,14 +260,14 @@ class _Work(Held, Generic[T, R]):
             raise_fatal(error)
             tell_loop(self._thread.loop, "map_async", error)
 
-    def _complete(self) -> None:
-        self._completed = True
+    def _complete(self, how: Any) -> None:
+        self._completed, self._how = True, how
         self._complete_if_done()
 
     def _complete_if_done(self) -> None:
         if self._completed and not (self._running or self._waiting or self._stopped):
             self._completed = False
-            self._observer.on_completed()
+            tell_ending(self._how, self._observer.on_completed)
 
     def _fail(self, error: Exception) -> None:
         if not self._stopped:

@@ -169,18 +169,25 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
 
     def on_error(self, error: Exception) -> None:
         """Fail, once."""
-        on_error = self._on_error
-        self.dispose()
-        on_error(error)
+        self._end(partial(self._on_error, error))
 
     def on_completed(self) -> None:
         """Complete, once."""
-        on_completed = self._on_completed
-        self.dispose()
-        on_completed()
+        self._end(self._on_completed)
+
+    def _end(self, notify: Callable[[], object]) -> None:
+        """Notify of the end, then dispose: who watches for that, and closes a socket, is to know the end before."""
+        self._stop()
+        try:
+            notify()
+        finally:
+            self.dispose()
 
     def dispose(self) -> None:
         """End it, for the present notification, too; once more does nothing."""
+        self._stop()
+
+    def _stop(self) -> None:
         self.on_next = self._on_error = self._on_completed = noop
         self._broadcast.remove(self)
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 from reactivex import abc
 
+from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.holds import Downstream, Held, Holds, Source, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
 
@@ -81,7 +82,7 @@ class Crossing(Held, Downstream, abc.ObserverBase[Any]):
 
     def on_completed(self) -> None:
         """Take the end."""
-        self._put("completed", None, None)
+        self._put("completed", how_it_ended(), None)
 
     def waiting(self) -> list[Any]:
         """Give the items that are under way."""
@@ -162,7 +163,7 @@ class Crossing(Held, Downstream, abc.ObserverBase[Any]):
         elif kind == "error":
             self._observer.on_error(value)
         else:
-            self._observer.on_completed()
+            tell_ending(value, self._observer.on_completed)
 
     # The source of what it hands on
 

@@ -17,6 +17,7 @@ from rxws.core.incoming import Readers
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.jupyter.connection.names import Lease
 from rxws.rx.broadcast import Broadcast, HotObservable
+from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import call
 from rxws.rx.holds import Downstream, Held, Source, current_source, notify_from
 from rxws.rx.loop_thread import LoopThread
@@ -136,6 +137,9 @@ class Bridge(Held, Downstream):
             self._here = LoopThread(asyncio.get_running_loop())
         return self._here
 
+    def deserted(self, how: object) -> None:
+        """Do nothing: the socket of a notebook stays as long as it has a name."""
+
     def report(self, error: Exception) -> None:
         """Take what a reader has raised."""
         self._raised(error)
@@ -226,7 +230,7 @@ class _InContext(abc.ObserverBase[Any]):
         self._notify(None, self._observer.on_error, error)
 
     def on_completed(self) -> None:
-        self._notify(None, self._observer.on_completed)
+        self._notify(None, tell_ending, how_it_ended(), self._observer.on_completed)
 
     def _notify(self, source: Source | None, notify: Callable[..., object], *item: Any) -> None:
         self._context.run(notify_from, source, call, self._raised, "a subscriber", notify, *item)

@@ -1,0 +1,151 @@
+"""A gateway over real sockets: how one end's socket closes is how the other one does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import reactivex
+from aiohttp import web
+from reactivex import Observable, abc
+from reactivex import operators as ops
+
+import rxws
+from rxws import operators as rxops
+from tests.integration.server import Server, serving
+from tests.streams import ended
+
+BOTH_LOOPS = True
+Socket = rxws.WebSocket[Any, Any]
+Handler = Callable[..., Any]
+
+upstreams: list[rxws.ClientWebSocket[Any, Any]] = []
+"""What the gateways have opened."""
+
+
+async def to_source(request: web.Request) -> rxws.ClientWebSocket[Any, Any]:
+    upstream = await rxws.connect(str(request.url.with_path("/source").with_scheme("ws")))
+    upstreams.append(upstream)
+    return upstream
+
+
+async def returned(request: web.Request, socket: Socket) -> Observable[Any]:
+    upstream = await to_source(request)
+    socket.incoming.subscribe(upstream.outgoing)
+    return upstream.incoming
+
+
+async def through_operators(request: web.Request, incoming: Observable[Any]) -> Observable[Any]:
+    upstream = await to_source(request)
+    incoming.pipe(ops.map(str), ops.filter(bool)).subscribe(upstream.outgoing)
+    return upstream.incoming.pipe(ops.start_with("hello"), ops.map(str), ops.filter(bool))
+
+
+async def disposables(request: web.Request, socket: Socket) -> list[abc.DisposableBase]:
+    upstream = await to_source(request)
+    return [upstream.incoming.subscribe(socket.outgoing), socket.incoming.subscribe(upstream.outgoing)]
+
+
+async def by_hand(request: web.Request, socket: Socket) -> None:
+    async with rxws.connect(str(request.url.with_path("/source").with_scheme("ws"))) as upstream:
+        upstreams.append(upstream)
+        socket.incoming.subscribe(upstream.outgoing)
+        upstream.incoming.subscribe(socket.outgoing)
+        await upstream.closed
+
+
+async def generator(request: web.Request, socket: Socket) -> AsyncIterator[Any]:
+    async with rxws.connect(str(request.url.with_path("/source").with_scheme("ws"))) as upstream:
+        upstreams.append(upstream)
+        socket.incoming.subscribe(upstream.outgoing)
+        async for message in upstream:
+            yield message
+        raise (await upstream.closed).passed_on()
+
+
+def composed(request: web.Request, socket: Socket) -> Observable[Any]:
+    """A `def` handler, whose upstream is there later."""
+    url = str(request.url.with_path("/source").with_scheme("ws"))
+
+    async def connected(_: Any) -> Observable[Any]:
+        upstream = await rxws.connect(url)
+        upstreams.append(upstream)
+        socket.incoming.subscribe(upstream.outgoing)
+        return upstream.incoming
+
+    return reactivex.of(url).pipe(rxops.map_async(connected), ops.merge_all())
+
+
+SHAPES = [returned, through_operators, disposables, by_hand, generator, composed]
+
+
+@asynccontextmanager
+async def between(shape: Handler) -> AsyncIterator[tuple[Server, rxws.ClientWebSocket[Any, Any], Socket]]:
+    """Serve a source and a gateway, and give the client's socket and the source's."""
+    app = web.Application()
+    sources = asyncio.Queue[Socket]()
+
+    @rxws.websocket
+    async def source(socket: Socket) -> None:
+        sources.put_nowait(socket)
+        socket.incoming.subscribe()
+        await socket.closed
+
+    app.router.add_get("/source", source)
+    app.router.add_get("/", rxws.websocket(shape))
+    upstreams.clear()
+    async with serving(app=app) as server, rxws.connect(server.url) as client:
+        client.incoming.subscribe()
+        yield server, client, await asyncio.wait_for(sources.get(), 5)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_close_of_the_source_reaches_the_client(shape: Handler) -> None:
+    async with between(shape) as (_, client, source):
+        source.close(4002, "why")
+        assert await ended(client) == rxws.Close(4002, "why")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_close_of_the_client_reaches_the_source(shape: Handler) -> None:
+    async with between(shape) as (_, client, source):
+        client.close(4001, "bye")
+        assert await ended(source) == rxws.Close(4001, "bye")
+        await ended(upstreams[0])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_a_lost_source_is_1011(shape: Handler) -> None:
+    """A source that is lost is 1011 for the client: 1006 may not be sent."""
+    async with between(shape) as (_, client, source):
+        source._life.abort()  # pyright: ignore[reportPrivateUsage]
+        assert await ended(client) == rxws.Close(1011, "Connection Lost")
+
+
+async def test_an_upstream_leaves_with_its_client(eventually: Callable[..., Any]) -> None:
+    """An upstream that was opened for a client, and that nobody reads any more, closes as the client did."""
+
+    async def one_way(request: web.Request) -> Observable[Any]:
+        return (await to_source(request)).incoming
+
+    async with between(one_way) as (_, client, source):
+        client.close(4001, "bye")
+        assert await ended(source) == rxws.Close(4001, "bye")
+
+
+async def test_an_upstream_that_is_read_stays() -> None:
+    """An upstream that others read stays when the client leaves for whom it was opened."""
+
+    async def shared(request: web.Request) -> Observable[Any]:
+        upstream = await to_source(request)
+        upstream.incoming.subscribe()
+        return upstream.incoming
+
+    async with between(shared) as (_, client, source):
+        client.close(4001, "bye")
+        await ended(client)
+        await asyncio.sleep(0.1)
+        assert upstreams[0]._life.close_cause is None  # pyright: ignore[reportPrivateUsage]
+        upstreams[0].close(4003)
+        assert await ended(source) == rxws.Close(4003)
