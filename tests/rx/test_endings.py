@@ -157,7 +157,7 @@ async def test_an_end_while_a_message_is_handed_on() -> None:
 @pytest.mark.parametrize("failure", [rxws.Close(4002, "why"), None])
 async def test_a_returned_subscription_ends_as_its_source(failure: rxws.Close | None) -> None:
     """A subscription that a handler returned closes with what its source ended with, not as if it was disposed."""
-    upstream, source, *_ = pair()
+    upstream, source = serve(idle)
     failing = Hot[str](print)
     stream: Observable[str] = upstream.incoming if failure is None else failing
     socket, peer = serve(lambda outgoing: stream.subscribe(outgoing))
