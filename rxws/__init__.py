@@ -19,6 +19,7 @@ from rxws.errors import (
     ProtocolError,
     RxwsError,
 )
+from rxws.options import Heartbeat
 from rxws.policies import expire, latest_by
 from rxws.processes.run import run
 from rxws.rooms import Rooms
@@ -39,6 +40,7 @@ __all__ = [
     "DecodeError",
     "EncodeError",
     "Greeting",
+    "Heartbeat",
     "HeartbeatTimeout",
     "Hub",
     "Open",

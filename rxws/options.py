@@ -6,7 +6,7 @@ import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Final, TypedDict, cast, get_args
 
 from rxws import codecs
@@ -21,7 +21,7 @@ class Options(TypedDict, total=False):
     """The keyword options of every socket; `Settings` has their meanings, units and defaults."""
 
     protocols: Iterable[str] | Mapping[str, codecs.AnyCodec[Any, Any]]
-    heartbeat: float | None
+    heartbeat: float | Heartbeat | None
     max_msg_size: int | None
     compress: bool
     high_water: int
@@ -42,6 +42,48 @@ class ClientOptions(Options, total=False):
     """The keyword options of `connect`, but for those of its handshake."""
 
     offline: Offline
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """A heartbeat in the application's own words, for peers that know pings as messages: exchanges, GraphQL, Socket.IO.
+
+    Its messages go out on the present connection alone, ahead of what waits, and not before a greeting is done. They
+    are none of the socket's: `outgoing`, `incoming`, recordings and the numbers of messages in `stats` do not have
+    them, and `Backoff(stale_after=)` does not see them. While reading is held, pings and pongs of the peer's wait with
+    the messages: they are answered, and measured, when they are read.
+
+    Whatever any of the functions raises, or a ping that does not encode, is an error of the socket's; what came is then
+    a message. Memory: 16 answers that wait to be sent; beyond, the oldest is dropped.
+
+    >>> Heartbeat(15, ping={"op": "ping"}, pong=lambda message: message.get("op") == "pong").seconds
+    15.0
+    >>> Heartbeat(20, answer=lambda packet: "3" if packet == "2" else None).ping  # of engine.io
+    """
+
+    seconds: float
+    """Seconds between pings, and seconds to wait for a sign of life after one; then the socket ends, 1006."""
+    _: KW_ONLY
+    ping: Any = None
+    """The message, or a function that makes one for each ping; `None` for the pings of RFC 6455."""
+    pong: Callable[[Any], object] | None = None
+    """Tells of a message whether it is the answer to a ping: that gives `socket.rtt`. `None`: any message will do, and
+    is a message."""
+    answer: Callable[[Any], Any] | None = None
+    """Makes the answer to a ping of the peer's; `None` for what is not one."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seconds", positive("seconds", self.seconds, "seconds"))
+        if callable(self.ping):
+            _takes("ping", self.ping)
+        for name in ("pong", "answer"):
+            function: Any = getattr(self, name)
+            if function is not None:
+                if not callable(function):
+                    raise TypeError(f"{name} must be a function of a message, not {function!r}")
+                _takes(name, function, "a message")
+        if self.pong is not None and self.ping is None:
+            raise TypeError("pong finds the answer to a ping of your own: give ping too")
 
 
 class CodecFactory:
@@ -83,8 +125,11 @@ class Settings:
     one that a proxy tells of, `request.clone(scheme="https")` in a middleware makes it known.
     """
 
-    heartbeat: float | None = 20.0
-    """Seconds between pings, and seconds to wait for a sign of life after one; then the socket ends, 1006."""
+    heartbeat: float | Heartbeat | None = 20.0
+    """Seconds between pings, and seconds to wait for a sign of life after one; then the socket ends, 1006.
+
+    A `Heartbeat` pings, and answers, in the application's own words.
+    """
 
     max_msg_size: int | None = 1024 * 1024
     """Bytes in one incoming message; a larger one closes the socket with 1009."""
@@ -151,7 +196,9 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Setting
         checked["protocol_codecs"] = {
             name: _codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
         }
-    return Settings(**checked)
+    settings = Settings(**checked)
+    _check_ping(settings)
+    return settings
 
 
 def check_codec(name: str, value: Any) -> codecs.Codec[Any, Any]:
@@ -170,15 +217,38 @@ def _codec(name: str, value: Any) -> codecs.Codec[Any, Any] | CodecFactory:
         return codec
     if not callable(value):
         raise TypeError(f"{name} must be {_CODEC}, or a function that makes one for each connection, not {value!r}")
+    _takes(name, value)
+    return CodecFactory(name, value)
+
+
+def _takes(name: str, function: Callable[..., Any], *arguments: str) -> None:
+    """Raise `TypeError` for a function that cannot be called with these arguments, or returns a coroutine."""
+    expected = f"{name} must be a function of {' and '.join(arguments) or 'no arguments'}"
     try:
-        inspect.signature(value).bind()
+        inspect.signature(function).bind(*arguments)
     except TypeError as error:
-        raise TypeError(f"{name} must make a codec without arguments; {value!r} needs some: {error}") from None
+        raise TypeError(f"{expected}; {function!r} is not: {error}") from None
     except ValueError:  # it is built in, and does not say
         pass
-    if inspect.iscoroutinefunction(value):
-        raise TypeError(f"{name} must make a codec at once; {value!r} is a coroutine function")
-    return CodecFactory(name, value)
+    if inspect.iscoroutinefunction(function):
+        raise TypeError(f"{expected} that returns at once; {function!r} is a coroutine function")
+
+
+def _check_ping(settings: Settings) -> None:
+    """Raise `TypeError` for a ping that the codec refuses, as far as a codec may be asked now."""
+    codec: Any = settings.codec
+    ping = settings.heartbeat.ping if isinstance(settings.heartbeat, Heartbeat) else None
+    if ping is None or callable(ping) or settings.protocol_codecs or getattr(codec, "pure", False) is not True:
+        return
+    try:
+        for part in parts if isinstance(parts := codec.encode(ping), codecs.Parts) else (parts,):
+            part.encode() if isinstance(part, str) else memoryview(part)
+    except Exception as error:
+        raise TypeError(f"the codec cannot encode the ping of the heartbeat, {ping!r}: {error}") from error
+
+
+def _heartbeat(name: str, value: Any) -> float | Heartbeat | None:
+    return value if isinstance(value, Heartbeat) else _SECONDS_OR_OFF(name, value)
 
 
 def _usable(value: Any) -> codecs.Codec[Any, Any] | None:
@@ -243,18 +313,20 @@ def _offline(name: str, value: Any) -> Offline:
     return one_of(name, value, get_args(OfflineName), "rxws.expire(seconds), a function")
 
 
+_SECONDS_OR_OFF: Final = _positive(positive, "seconds", none="off")
+
 _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "codec": _codec,
     "protocols": _protocols,
     "origins": _origins,
-    "heartbeat": _positive(positive, "seconds", none="off"),
+    "heartbeat": _heartbeat,
     "max_msg_size": _positive(positive_int, "bytes", none="off"),
     "compress": _flag,
     "high_water": _positive(positive_int, "bytes"),
     "max_buffered": _positive(positive_int, "bytes"),
     "overflow": _overflow,
     "message_rate": _positive(positive, "messages a second", none="off"),
-    "message_timeout": _positive(positive, "seconds", none="off"),
+    "message_timeout": _SECONDS_OR_OFF,
     "close_timeout": _positive(positive, "seconds"),
     "offline": _offline,
 }

@@ -6,15 +6,28 @@ import rxws
 from rxws.options import ClientOptions, ServerOptions, check
 
 
+class Pairs:
+    """A pure codec whose messages are two frames."""
+
+    pure = True
+
+    def messages(self, data: str | bytes) -> list[Any]:
+        return [data]
+
+    def frames(self, message: tuple[str, str]) -> tuple[str, str]:
+        first, second = message
+        return first, second
+
+
 async def late() -> Any:
     return rxws.json
 
 
 BAD = [
     ({"codec": "json"}, TypeError, r"codec must be an object with decode\(\) and encode\(\), such as rxws.json"),
-    ({"codec": rxws.codecs.MsgspecCodec}, TypeError, "codec must make a codec without arguments; .*MsgspecCodec"),
-    ({"codec": lambda message: rxws.json}, TypeError, "needs some: missing a required argument: 'message'"),
-    ({"codec": late}, TypeError, "codec must make a codec at once; .* is a coroutine function"),
+    ({"codec": rxws.codecs.MsgspecCodec}, TypeError, "codec must be a function of no arguments; .*MsgspecCodec"),
+    ({"codec": lambda message: rxws.json}, TypeError, "is not: missing a required argument: 'message'"),
+    ({"codec": late}, TypeError, "codec must be .* that returns at once; .* is a coroutine"),
     ({"protocols": "v1"}, TypeError, "protocols must be a list of strings"),
     ({"protocols": [1]}, TypeError, "protocols must be a list of strings"),
     ({"protocols": 1}, TypeError, "protocols must be a list of strings"),
@@ -29,6 +42,13 @@ BAD = [
     ({"heartbeat": -1}, ValueError, "heartbeat must be a positive number"),
     ({"heartbeat": "20"}, TypeError, "heartbeat must be a positive number"),
     ({"heartbeat": True}, TypeError, "heartbeat must be a positive number"),
+    (
+        {"heartbeat": rxws.Heartbeat(5, ping={"op": "ping"})},
+        TypeError,
+        r"the codec cannot encode the ping of the heartbeat, \{'op': 'ping'\}: expected str or bytes, got dict",
+    ),
+    ({"heartbeat": rxws.Heartbeat(5, ping="\ud800")}, TypeError, "the codec cannot encode the ping of the heartbeat"),
+    ({"heartbeat": rxws.Heartbeat(5, ping=1), "codec": Pairs()}, TypeError, "the codec cannot encode the ping"),
     ({"heartbeat": float("inf")}, ValueError, "heartbeat must be a positive number"),
     ({"max_msg_size": 0}, ValueError, "max_msg_size must be a positive whole number of bytes, or None for off"),
     ({"max_msg_size": 1.5}, TypeError, "max_msg_size must be a positive whole number"),
@@ -99,3 +119,42 @@ def test_typed_options() -> None:
     with pytest.raises(TypeError) as error:
         check({"xyz": 1})
     assert str(error.value).partition("options are ")[2] == ", ".join(sorted(allowed))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "message"),
+    [
+        ({"seconds": 0}, ValueError, "seconds must be a positive number of seconds, not 0"),
+        ({"seconds": "5"}, TypeError, "seconds must be a positive number of seconds"),
+        ({"ping": lambda number: number}, TypeError, "ping must be a function of no arguments; .* is not"),
+        ({"ping": late}, TypeError, "ping must be a function of no arguments that returns at once; .* is a coroutine"),
+        ({"ping": "?", "pong": "!"}, TypeError, "pong must be a function of a message, not '!'"),
+        ({"ping": "?", "pong": lambda: True}, TypeError, "pong must be a function of a message; .* is not"),
+        ({"answer": 1}, TypeError, "answer must be a function of a message, not 1"),
+        ({"pong": bool}, TypeError, "pong finds the answer to a ping of your own: give ping too"),
+    ],
+    ids=str,
+)
+def test_bad_heartbeat(arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
+    """What a heartbeat cannot be made of is told where it is made."""
+    with pytest.raises(kind, match=message):
+        rxws.Heartbeat(**{"seconds": 5, **arguments})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"heartbeat": rxws.Heartbeat(5, ping="?")},
+        {"heartbeat": rxws.Heartbeat(5, ping=b"?", pong=bool)},
+        {"heartbeat": rxws.Heartbeat(5, ping={"op": "ping"}), "codec": rxws.json},
+        {"heartbeat": rxws.Heartbeat(5, ping=("a", "b")), "codec": Pairs()},
+        {"heartbeat": rxws.Heartbeat(5, ping={1}), "codec": lambda: rxws.json},
+        {"heartbeat": rxws.Heartbeat(5, ping={1}), "protocols": {"json": rxws.json}},
+        {"heartbeat": rxws.Heartbeat(5, ping=dict)},
+        {"heartbeat": rxws.Heartbeat(5)},
+    ],
+    ids=str,
+)
+def test_good_heartbeat(options: dict[str, Any]) -> None:
+    """A ping is tried where there is a codec that may be asked."""
+    assert check(options).heartbeat is options["heartbeat"]

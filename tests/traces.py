@@ -104,7 +104,7 @@ CLOSE = {
     "Connection.begin_closing": "The first cause wins: a later one finds the connection closing, and changes nothing.",
     "Connection.enter(CLOSING)": "Nothing more is taken from `outgoing`.",
     "Connection.start_deadline": "After `close_timeout` the transport is aborted, whatever the peer does.",
-    "Heartbeat.stop": "No more pings.",
+    "Pinger.stop": "No more pings.",
     "FrameWriter.wake": "The wire is told that there is something to write, and asks what.",
     "Connection.take": "The answer is the only frame that is left to send.",
     "FrameWriter._write": "Writes the close frame.",

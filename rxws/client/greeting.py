@@ -201,7 +201,7 @@ class Greeter:
 
     async def _try(self, greet: Any, until: float, open_timeout: float) -> Exception | None:
         """Greet; if that fails, close the connection, and return why."""
-        self.connection.start(held=True)
+        self.connection.start(held=True, greeting=True)
         work = self._loop.create_task(self._say(greet), name="rxws greeting")
         try:
             left = max(0.0, until - self._loop.time())

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Final
 
 from rxws import codecs
 from rxws.close import Close
 from rxws.codecs import Codec
-from rxws.core.heartbeat import Heartbeat
+from rxws.core.encoding import encode, split
+from rxws.core.heartbeat import Pinger
 from rxws.core.limits import MessageDeadline, TokenBucket
 from rxws.core.owner import ConnectionOwner, Queue
 from rxws.core.phases import ConnectionPhase, Phased, WirePhase
 from rxws.core.receipts import Receipts
 from rxws.core.wire import Frame, Ping, Wire
 from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError, parted, raise_fatal
-from rxws.options import Settings
+from rxws.options import Heartbeat, Settings
 from rxws.rx.foreign import as_error, caused
 from rxws.rx.holds import Source, current_source
 
@@ -27,6 +30,9 @@ FLUSHING, CLOSING = ConnectionPhase.FLUSHING, ConnectionPhase.CLOSING
 PINGS: Final = 1000.0
 """Pings and pongs of the peer's a second, with a burst of as many; each costs about as much as a message."""
 
+
+ANSWERS_WAITING: Final = 16
+"""Answers to pings in the application's words that wait; each may be as large as a message."""
 
 TOO_BIG: Final = 1009
 """Message Too Big (RFC 6455, section 7.4.1)."""
@@ -39,9 +45,9 @@ class Connection(Phased):
     """
 
     __slots__ = (
-        *("_answer", "_counters", "_deadline", "_decode", "_emit", "_loop", "_message_bucket", "_message_deadline"),
-        *("_next_items", "_outgoing", "_owner", "_ping", "_ping_bucket", "_settings", "cause", "closed_by_peer"),
-        *("codec", "context", "heartbeat", "more", "phase", "receipts", "remote", "wire"),
+        *("_answer", "_answers", "_counters", "_deadline", "_decode", "_emit", "_loop", "_message_bucket"),
+        *("_message_deadline", "_next_items", "_outgoing", "_owner", "_ping", "_ping_bucket", "_settings"),
+        *("cause", "closed_by_peer", "codec", "context", "heartbeat", "more", "phase", "receipts", "remote", "wire"),
     )
 
     def __init__(
@@ -62,7 +68,7 @@ class Connection(Phased):
         self.context = copy_context()
         self.cause: Close | None = None
         """Why it ends, once it does."""
-        self.heartbeat: Heartbeat | None = None
+        self.heartbeat: Pinger | None = None
         self.receipts: Receipts | None = None
         self.closed_by_peer = False
         """Whether the peer's close frame is what ends it."""
@@ -76,6 +82,7 @@ class Connection(Phased):
         self._deadline: asyncio.TimerHandle | None = None
         self._answer: Close | None = None
         self._ping: bytes | None = None
+        self._answers: deque[Any] | None = None  # to pings in the application's words
         if confirmed:
             self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
 
@@ -90,21 +97,30 @@ class Connection(Phased):
         self._outgoing = outgoing
         self._next_items = outgoing.next_items  # Outgoing.next_items
 
-    def start(self, *, held: bool) -> None:
-        """Begin to read and write, or go on with it for another owner."""
-        wire, interval = self.wire, self._settings.heartbeat
+    def start(self, *, held: bool, greeting: bool = False) -> None:
+        """Begin to read and write, or go on with it for another owner. A `greeting` has the words to itself."""
+        wire = self.wire
+        if self.heartbeat is None and self.cause is None:
+            self._begin_to_ping(greeting=greeting)
         if wire.phase is not WirePhase.NEW:
             wire.hold() if held else wire.resume()
             wire.wake()
             return
-        if self.cause is None and interval is not None:
-            self.heartbeat = Heartbeat(
-                self._loop, interval, wire, self._counters, self.context, self._send_ping, self._missed_heartbeat
-            )
         if held:
             wire.hold()
         wire.start(self, fresh=self._settings.overflow not in ("close", "drop_oldest", "drop_newest"))
         wire.wake()
+
+    def _begin_to_ping(self, *, greeting: bool) -> None:
+        words = self._settings.heartbeat
+        if words is None or (greeting and isinstance(words, Heartbeat)):
+            return
+        if isinstance(words, Heartbeat) and (words.pong or words.answer):
+            self._emit = partial(self._sift, words, self._emit)
+        seconds = words.seconds if isinstance(words, Heartbeat) else words
+        self.heartbeat = Pinger(
+            self._loop, seconds, self.wire, self._counters, self.context, self._send_ping, self._missed_heartbeat
+        )
 
     # Closing
 
@@ -145,10 +161,8 @@ class Connection(Phased):
     def take(self, limit: int) -> Sequence[Frame] | Close:
         """Give the wire the next frames: a ping, what is queued, the close. Then `more` tells whether there is more."""
         receipts, self.more = self.receipts, True
-        if self._ping is not None and self.heartbeat is not None and self.cause is None:
-            data, self._ping = self._ping, None
-            self.heartbeat.ping_taken()
-            return (Ping(data),)
+        if (self._ping is not None or self._answers) and self.cause is None and (frames := self._take_aside()):
+            return frames
         sending = self.phase is OPEN or self.phase is FLUSHING
         if receipts is not None:
             if (data := receipts.ping()) is not None:
@@ -170,6 +184,62 @@ class Connection(Phased):
             return ()
         answer, self._answer = self._answer, None
         return answer
+
+    def _take_aside(self) -> Sequence[Frame]:
+        """Give what goes ahead of all that waits: a ping, or the answer to one."""
+        assert self.heartbeat is not None
+        frames: Sequence[Frame] = ()
+        while self.cause is None and not frames:
+            if self._ping is not None:
+                if frames := self._make_ping():
+                    self.heartbeat.ping_taken()
+                else:
+                    self.heartbeat.unseen = False  # nobody was asked
+            elif self._answers:
+                frames = self._say(self._answers.popleft)
+            else:
+                break
+        return frames
+
+    def _make_ping(self) -> Sequence[Frame]:
+        words, data, self._ping = self._settings.heartbeat, self._ping, None
+        if data is None or not isinstance(words, Heartbeat) or words.ping is None:
+            return (Ping(data or b""),)
+        return self._say(words.ping if callable(words.ping) else lambda: words.ping)
+
+    def _say(self, make: Callable[[], Any]) -> Sequence[Frame]:
+        """Make the frames of a message that is none of the socket's; report what cannot be said."""
+        try:
+            return split(encode(self.codec, make(), keep=False))
+        except BaseException as error:
+            self._owner.report(as_error(error, "a heartbeat"))
+            raise_fatal(error)
+            return ()
+
+    def _sift(self, words: Heartbeat, emit: Callable[[Any], object], message: Any) -> None:
+        """Emit a message, unless it is a pong in the application's words, or a ping that has an answer."""
+        answer: Any = None
+        try:
+            is_pong = words.pong is not None and words.pong(message)
+            if not is_pong and words.answer is not None:
+                answer = words.answer(message)
+        except BaseException as error:
+            self._owner.report(as_error(error, "a heartbeat"))
+            emit(message)
+            raise_fatal(error)
+            return
+        if not is_pong and answer is None:
+            emit(message)
+            return
+        self._counters.received -= 1
+        self.sign_of_life()
+        if is_pong:
+            assert self.heartbeat is not None
+            self.heartbeat.answered()
+        else:
+            self._answers = self._answers or deque(maxlen=ANSWERS_WAITING)
+            self._answers.append(answer)
+            self.wire.wake()
 
     def message_received(self, data: Any) -> None:
         """Count, decode and emit a message."""
@@ -265,7 +335,7 @@ class Connection(Phased):
             self.context.run(current_source.set, None)
         except RuntimeError:  # it runs now
             current_source.set(None)
-        del self._owner, self.wire
+        del self._emit, self._owner, self.wire
 
     # What ends it besides
 

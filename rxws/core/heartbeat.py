@@ -14,16 +14,16 @@ GRACE: Final = 0.1
 """The share of the interval between two looks for a pong: when the event loop itself was late, it may be waiting."""
 
 
-class Heartbeat:
+class Pinger:
     """Pings every `interval` seconds, and gives up on a peer that shows no sign of life within `interval` after.
 
-    Any frame is a sign of life: messages by their count, others by being noted. While the wire is `blind` a pong may
-    wait unread: an unanswered ping then proves nothing, unless the ping itself could not be sent.
+    Any frame is a sign of life: messages by their count, those that wait unread too, others by being noted. While the
+    wire is `blind` a pong may wait unread: an unanswered ping then proves nothing, unless it could not be sent itself.
     """
 
     __slots__ = (
-        *("_asked", "_context", "_counters", "_interval", "_loop", "_on_missed", "_pinged", "_seen", "_send_ping"),
-        *("_sent", "_timer", "_wire", "rtt", "unseen"),
+        *("_asked", "_context", "_counters", "_doubtful", "_interval", "_loop", "_on_missed", "_pinged", "_seen"),
+        *("_send_ping", "_sent", "_timer", "_wire", "rtt", "unseen"),
     )
 
     def __init__(
@@ -48,6 +48,7 @@ class Heartbeat:
         self._pinged = 0
         self._sent: float | None = None
         self._asked: asyncio.Future[float] | None = None
+        self._doubtful = False  # whether an answer may be that of the ping before
         self._seen = 0  # messages when the last ping was sent
         self.unseen = False
         """Whether no other sign of life was seen since; who sees one says so."""
@@ -60,11 +61,15 @@ class Heartbeat:
     def pong(self, data: bytes) -> None:
         """Note a pong, and measure with it if it answers the last ping."""
         self.unseen = False
-        if self._sent is not None and data == self._payload():
-            self.rtt = self._loop.time() - self._sent
-            self._sent = None
-            if self._asked is not None and not self._asked.done():
-                self._asked.set_result(self.rtt)
+        if data == self._payload():
+            self._measure()
+
+    def answered(self) -> None:
+        """Note an answer in the application's words, and measure with it if it can only be that of the last ping."""
+        self.unseen = False
+        if self._doubtful:
+            self._doubtful, self._sent = False, None
+        self._measure()
 
     def beat(self) -> asyncio.Future[float]:
         """Ping now, and promise the round trip; the next ping comes an interval later."""
@@ -81,6 +86,13 @@ class Heartbeat:
         """Forget the connection, which has ended, and has this."""
         del self._context, self._on_missed, self._send_ping, self._timer, self._wire
 
+    def _measure(self) -> None:
+        if self._sent is not None:
+            self.rtt = self._loop.time() - self._sent
+            self._sent = None
+            if self._asked is not None and not self._asked.done():
+                self._asked.set_result(self.rtt)
+
     def _payload(self) -> bytes:
         return self._pinged.to_bytes(4, "big")
 
@@ -89,7 +101,11 @@ class Heartbeat:
         self._timer = self._loop.call_later(self._interval * GRACE, then, context=self._context)
 
     def _due(self) -> bool:
-        return self.unseen and self._counters.received == self._seen
+        return self.unseen and self._come() == self._seen
+
+    def _come(self) -> int:
+        """Count the messages that have come, as far as they are counted, or wait."""
+        return self._counters.received + self._wire.unread
 
     def _judge(self) -> None:
         sent = self._sent is not None
@@ -100,9 +116,9 @@ class Heartbeat:
 
     def _send(self) -> None:
         self._pinged = (self._pinged + 1) % 2**32
-        self._sent = None
+        self._doubtful, self._sent = self._sent is not None, None
         self.unseen = True
-        self._seen = self._counters.received
+        self._seen = self._come()
         delay = self._interval * (1 - GRACE)
         self._timer = self._loop.call_later(delay, self._look, context=self._context)
         self._send_ping(self._payload())  # last, since it may raise, or end all this

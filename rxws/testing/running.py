@@ -11,12 +11,12 @@ from typing import Any, Final
 from rxws import codecs
 from rxws.backoff import Backoff
 from rxws.client.connecting import Connect
+from rxws.client.greeting import check_greet
 from rxws.client.states import State
 from rxws.close import Close
-from rxws.codecs import Codec
 from rxws.core.handler import Handler
 from rxws.core.socket import WebSocket
-from rxws.options import check
+from rxws.options import Settings, check
 from rxws.recording import Event, Kept, Recording, keep
 from rxws.recording.event import Kind
 from rxws.testing.dialing import ScriptedDialer, congest, play
@@ -66,19 +66,21 @@ def run(
     protocol: str | None = None,
     request: Any = None,
     reconnect: Backoff | None = None,
+    greet: Any = None,
     **options: Any,
 ) -> Run:
     """Run a handler under virtual time, and return what its peer got, to compare with a marble diagram.
 
     `incoming` is what the peer does. A list is what the peers of a client do, one connection after the other; an
-    exception in it refuses a connection. With `reconnect`, the function is a client's, whose socket comes back.
+    exception in it refuses a connection. With `reconnect`, the function is a client's, whose socket comes back. With
+    `greet`, it is a client's, too, and runs when the greeting is done; the peer's answers are in its script.
     `congested` says when the peer does not read, from `[` to `]`. `values` says what messages single characters stand
     for; they are written with the `codec`, if there is one. `protocol` and `request` as of `serve`. Other options as of
     `rxws.websocket`, in place of those that the handler was decorated with, or of `rxws.connect`.
 
     It ends with the socket; if that stays open, at the end of the diagram, or after 60 s if there is none. May be
     called from an `async def` too. Raises `ValueError` for a diagram that makes no sense, `TypeError` for a wrong
-    option.
+    option, and what `connect` does of a client without `reconnect`: what its greeting raises, say.
 
     >>> from reactivex import operators as ops
     >>> def shout(incoming):
@@ -88,12 +90,13 @@ def run(
     """
     handler, options = undecorated(handler, options)
     settings = check(options)
-    several = reconnect is not None or isinstance(incoming, (list, tuple))
+    check_greet(greet, settings)
+    several = reconnect is not None or greet is not None or isinstance(incoming, (list, tuple))
     peers: Sequence[Any] = incoming if isinstance(incoming, (list, tuple)) else [incoming]
     scripts = [_script(peer, frame, values) for peer in peers]
     spans = parse(congested, frame=frame, values=SPANS).events
-    scene = _Scene(handler, scripts, spans, partial(settings.make_codec, protocol))
-    work = scene.connect(reconnect, protocol, options) if several else scene.serve(protocol, request, options)
+    scene = _Scene(handler, scripts, spans, settings, protocol)
+    work = scene.connect(reconnect, greet, protocol, options) if several else scene.serve(protocol, request, options)
     run_virtually(scene.run(work))
     before: dict[str, Any] = {f"peer {n}": s.events for n, s in enumerate(scripts, 1) if isinstance(s, Script)}
     if not several:
@@ -112,10 +115,11 @@ class _Scene:
         handler: Callable[..., Any],
         scripts: list[Script | Exception],
         spans: tuple[Event, ...],
-        make: Callable[[], Codec[Any, Any]],
+        settings: Settings,
+        protocol: str | None,
     ) -> None:
-        self.codec = make()
-        self._make = make  # the codec of a peer
+        self.codec = settings.codec_for(protocol)
+        self._make = partial(settings.make_codec, protocol)  # the codec of a peer
         self.wires: list[MemoryWire] = []
         self.events: dict[str, list[Event]] = {"dropped": [], "states": []}
         self._handler = handler
@@ -149,11 +153,13 @@ class _Scene:
         play(wire, script, self._make(), self._played.set)
         congest(wire, self._spans)
 
-    async def connect(self, reconnect: Backoff | None, protocol: str | None, options: Mapping[str, Any]) -> None:
+    async def connect(
+        self, reconnect: Backoff | None, greet: Any, protocol: str | None, options: Mapping[str, Any]
+    ) -> None:
         """Run a client."""
         dialer = ScriptedDialer(self._scripts, self._make, self._played.set)
         dialer.protocol, dialer.wires = protocol, self.wires
-        socket = await Connect[Any, Any](dialer, check(options), reconnect)
+        socket = await Connect[Any, Any](dialer, check(options), reconnect, greet)
         self._watch(socket)
         socket.states.subscribe(self._note_state)
         life = socket._life  # pyright: ignore[reportPrivateUsage]
@@ -218,7 +224,7 @@ def _spans(log: list[tuple[float, Any, Any]]) -> list[Event]:
     return events
 
 
-def _read(codec: Codec[Any, Any], data: str | bytes) -> Any:
+def _read(codec: object, data: str | bytes) -> Any:
     """Read a message that was sent: JSON if there is a codec and it is that."""
     if codec is codecs.text or isinstance(data, bytes):
         return data

@@ -1,17 +1,29 @@
 """Pings find dead peers, spare live ones, and measure the round trip."""
 
 import asyncio
+from itertools import count
 from typing import Any
 
 import pytest
 
 import rxws
-from rxws.testing import MemoryWire, serve
-from tests.streams import ended, raising, turns, watch
+from rxws.core.connection import ANSWERS_WAITING
+from rxws.testing import MemoryDialer, MemoryWire, connect, serve
+from tests.streams import ended, opened, raising, reopened, turns, watch
 
 VIRTUAL = True
 
 BEAT = 0.05
+PING, PONG = {"op": "ping"}, {"op": "pong"}
+
+
+def words(**more: Any) -> rxws.Heartbeat:
+    """A heartbeat in JSON."""
+    return rxws.Heartbeat(BEAT, **{"ping": PING, "pong": lambda message: message.get("op") == "pong", **more})
+
+
+def quick() -> rxws.Backoff:
+    return rxws.Backoff(initial=0.001, maximum=0.001, jitter=lambda ceiling: ceiling)
 
 
 def idle(incoming: Any) -> None:
@@ -150,3 +162,289 @@ async def test_ping_that_cannot_be_sent(error: BaseException, monkeypatch: pytes
     await asyncio.sleep(2 * BEAT)
     monkeypatch.undo()
     assert (await ended(socket)).code == 1006
+
+
+# In the application's own words
+
+
+async def test_ping_in_words() -> None:
+    """Pings are messages, answers measure, and neither is seen on the streams or counted."""
+    socket, peer = serve(lambda incoming: incoming.subscribe(), codec=rxws.json, heartbeat=words())
+    log = watch(i=socket.incoming, o=socket.outgoing)
+    for beat in range(3):
+        await asyncio.sleep(BEAT)
+        assert peer.sent == ['{"op":"ping"}'] * (beat + 1)
+        await asyncio.sleep(0.01)
+        peer.send('{"op":"pong"}')
+    await turns()
+    assert socket.rtt is not None
+    assert (peer.pings, log, socket.stats.sent, socket.stats.received) == ([], [], 0, 0)
+    peer.send('{"op":"news"}')
+    socket.outgoing.on_next("hello")
+    await turns()
+    assert log == [("i", {"op": "news"}), ("o", "hello")]
+    assert (socket.stats.sent, socket.stats.received) == (1, 1)
+    peer.drop()
+
+
+async def test_no_answer_in_words() -> None:
+    """A peer that does not answer is found within two heartbeats and is 1006; a client comes back."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), codec=rxws.json, heartbeat=words()) as socket:
+        log = watch(e=socket.errors)
+        await opened(socket)
+        await reopened(socket)
+        assert asyncio.get_running_loop().time() == pytest.approx(2 * BEAT, abs=0.01)
+        assert dialer.wires[0].sent == ['{"op":"ping"}']
+        assert dialer.wires[1].sent == []
+        assert [type(error) for _, error in log] == [rxws.HeartbeatTimeout]
+        await asyncio.sleep(BEAT)
+        assert dialer.peer.sent == ['{"op":"ping"}']
+
+
+async def test_any_message_will_do() -> None:
+    """Without `pong` any message is an answer, and a message; there is no round trip."""
+    socket, peer = serve(lambda incoming: incoming.subscribe(), heartbeat=rxws.Heartbeat(BEAT, ping="2"))
+    log = watch(i=socket.incoming)
+    for _ in range(4):
+        await asyncio.sleep(BEAT)
+        peer.send("3")
+    assert (set(peer.sent), log, socket.rtt) == ({"2"}, [("i", "3")] * 4, None)
+    assert (await ended(socket)).code == 1006
+
+
+async def test_ping_that_is_made() -> None:
+    """A function makes each ping when it goes out, ahead of what waits and in a frame for each of its parts."""
+    numbers = count(1)
+
+    class Parts:
+        def messages(self, data: str | bytes) -> list[str | bytes]:
+            return [data]
+
+        def frames(self, message: list[str]) -> list[str | bytes]:
+            return list(message)
+
+    beat = rxws.Heartbeat(BEAT, ping=lambda: ["ping", str(next(numbers))], pong=lambda message: message == "pong")
+    socket, peer = serve(lambda incoming: incoming.subscribe(), codec=Parts(), heartbeat=beat)
+    await turns()
+    peer.congested = True
+    socket.outgoing.on_next(["waits"])
+    await asyncio.sleep(1.5 * BEAT)
+    assert next(numbers) == 1
+    peer.congested = False
+    await turns()
+    assert peer.sent == ["ping", "2", "waits"]
+    peer.drop()
+
+
+async def test_old_answer_does_not_measure() -> None:
+    """An answer that may be that of the ping before measures nothing."""
+    socket, peer = serve(lambda incoming: incoming.subscribe(), codec=rxws.json, heartbeat=words())
+    await asyncio.sleep(1.5 * BEAT)
+    peer.send("{}")
+    while len(peer.sent) < 2:
+        await asyncio.sleep(BEAT / 10)
+    peer.send('{"op":"pong"}')
+    await turns()
+    assert socket.rtt is None
+    while len(peer.sent) < 3:
+        await asyncio.sleep(BEAT / 10)
+    peer.send('{"op":"pong"}')
+    await turns()
+    assert socket.rtt is not None
+    peer.drop()
+
+
+async def test_held_pongs_are_life() -> None:
+    """While nobody reads, what waits unread is a sign of life; a peer that sends nothing is found."""
+
+    async def handler(socket: rxws.WebSocket[Any, Any]) -> None:
+        await socket.closed
+
+    socket, peer = serve(handler, codec=rxws.json, heartbeat=words())
+    for beat in range(4):
+        while len(peer.sent) == beat:
+            await asyncio.sleep(BEAT / 10)
+        peer.send('{"op":"pong"}')
+    assert not peer.aborted
+    peer.blind = True
+    await asyncio.sleep(4 * BEAT)
+    assert not peer.aborted
+    peer.blind = False
+    assert (await ended(socket)).code == 1006
+
+
+def unmade() -> Any:
+    raise LookupError("no ping")
+
+
+@pytest.mark.parametrize(
+    ("ping", "kind"), [(unmade, LookupError), (lambda: {"op": {1}}, rxws.EncodeError)], ids=["raises", "a set"]
+)
+async def test_ping_that_cannot_be_made(ping: Any, kind: type[Exception]) -> None:
+    """It is an error of the socket's each time, and no reason to take the peer for dead."""
+    socket, peer = serve(lambda incoming: incoming.subscribe(), codec=rxws.json, heartbeat=words(ping=ping))
+    log = watch(e=socket.errors)
+    await asyncio.sleep(5 * BEAT)
+    assert {type(error) for _, error in log} == {kind}
+    assert len(log) > 2
+    assert (peer.sent, peer.aborted) == ([], False)
+    peer.drop()
+
+
+async def test_ping_that_cannot_be_made_unobserved() -> None:
+    """Unobserved, it closes the socket."""
+    socket, peer = serve(idle, codec=rxws.json, heartbeat=words(ping=unmade))
+    assert (await ended(socket)).code == 1011
+    assert peer.sent == []
+
+
+async def test_peer_that_pings() -> None:
+    """The peer's pings are answered ahead of what waits, and are no messages; pings of our own are control frames."""
+    beat = rxws.Heartbeat(BEAT, answer=lambda packet: "3" if packet == "2" else None)
+    socket, peer = serve(lambda incoming: incoming.subscribe(), heartbeat=beat)
+    log = watch(i=socket.incoming, o=socket.outgoing)
+    await turns()
+    peer.congested = True
+    socket.outgoing.on_next("waits")
+    peer.send("2", "4news", "2")
+    await turns()
+    peer.congested = False
+    await turns()
+    assert peer.sent == ["3", "3", "waits"]
+    assert log == [("o", "waits"), ("i", "4news")]
+    assert (socket.stats.sent, socket.stats.received) == (1, 1)
+    await asyncio.sleep(BEAT)
+    assert len(peer.pings) == 1
+    peer.drop()
+
+
+async def test_peer_that_only_pings() -> None:
+    """Its pings are signs of life, and not the messages that `stale_after` waits for."""
+    dialer = MemoryDialer()
+    beat = rxws.Heartbeat(BEAT, ping="2", answer=lambda packet: "3" if packet == "2" else None)
+    backoff = rxws.Backoff(initial=0.001, maximum=0.001, stale_after=10 * BEAT)
+    async with connect(dialer, backoff, heartbeat=beat) as socket:
+        log = watch(i=socket.incoming)
+        await opened(socket)
+        for _ in range(9):
+            await asyncio.sleep(BEAT)
+            dialer.peer.send("2")
+        assert (len(dialer.wires), log) == (1, [])
+        await asyncio.sleep(BEAT * 3)
+        assert len(dialer.wires) == 2
+
+
+async def test_answers_are_bounded() -> None:
+    """A peer that pings and does not read misses the oldest answers."""
+    beat = rxws.Heartbeat(20, answer=lambda message: message)
+    _, peer = serve(lambda incoming: incoming.subscribe(), heartbeat=beat)
+    await turns()
+    peer.congested = True
+    peer.send(*map(str, range(100)))
+    await turns()
+    peer.congested = False
+    await turns()
+    assert peer.sent == [str(n) for n in range(100 - ANSWERS_WAITING, 100)]
+    peer.drop()
+
+
+class Refusing:
+    """A codec that refuses one message."""
+
+    def decode(self, data: str | bytes) -> str | bytes:
+        return data
+
+    def encode(self, message: str) -> str:
+        if message == "bad":
+            raise ValueError(message)
+        return message
+
+
+@pytest.mark.parametrize("sent", [["bad", "good"], ["bad"]], ids=repr)
+async def test_answer_that_cannot_be_sent(sent: list[str]) -> None:
+    """It is an error, and the next one goes out."""
+    beat = rxws.Heartbeat(BEAT, answer=lambda message: message)
+    socket, peer = serve(lambda incoming: incoming.subscribe(), codec=Refusing(), heartbeat=beat)
+    log = watch(e=socket.errors)
+    await turns()
+    peer.congested = True
+    peer.send(*sent)
+    peer.congested = False
+    await turns()
+    assert ([type(error) for _, error in log], peer.sent) == ([rxws.EncodeError], sent[1:])
+    peer.drop()
+
+
+@pytest.mark.parametrize("name", ["pong", "answer"])
+async def test_functions_that_raise(name: str) -> None:
+    """What `pong` or `answer` raises over a message is an error, and the message is one."""
+    functions: Any = {name: lambda message: message["op"]}
+    beat = rxws.Heartbeat(BEAT, ping=PING, **functions)
+    socket, peer = serve(lambda incoming: incoming.subscribe(), codec=rxws.json, heartbeat=beat)
+    log = watch(i=socket.incoming, e=socket.errors)
+    await turns()
+    peer.send('{"other":1}')
+    await turns()
+    assert [(stream, type(value)) for stream, value in log] == [("e", KeyError), ("i", dict)]
+    peer.drop()
+
+
+async def test_function_that_ends_the_program() -> None:
+    """It is raised on, and the message is not lost."""
+    beat = rxws.Heartbeat(BEAT, answer=raising(KeyboardInterrupt()))
+    socket, peer = serve(lambda incoming: incoming.subscribe(), heartbeat=beat)
+    log = watch(i=socket.incoming)
+    socket.errors.subscribe(lambda _: None)
+    await turns()
+    with pytest.raises(KeyboardInterrupt):
+        peer.send("x")
+    assert log == [("i", "x")]
+    peer.drop()
+
+
+async def test_close_that_an_answer_raises() -> None:
+    """A `Close` that `answer` raises closes the socket, and what waits to be answered is not."""
+
+    def answer(message: str) -> str:
+        if message == "bye":
+            raise rxws.Close(4000)
+        return message
+
+    socket, peer = serve(lambda incoming: incoming.subscribe(), heartbeat=rxws.Heartbeat(BEAT, answer=answer))
+    await turns()
+    peer.congested = True
+    peer.send("1", "bye")
+    peer.congested = False
+    assert await ended(socket) == rxws.Close(4000)
+    assert peer.sent == []
+
+
+async def test_greeting_has_the_words_to_itself() -> None:
+    """No ping goes out before the greeting is done, and it gets all that comes."""
+    dialer = MemoryDialer()
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        await asyncio.sleep(3 * BEAT)
+        dialer.peer.send('{"op":"pong"}')
+        assert await connection.receive() == PONG
+
+    async with connect(dialer, greet=greet, codec=rxws.json, heartbeat=words()) as socket:
+        assert dialer.peer.sent == []
+        await asyncio.sleep(1.1 * BEAT)
+        assert dialer.peer.sent == ['{"op":"ping"}']
+        dialer.peer.send('{"op":"pong"}', '{"op":"news"}')
+        assert await socket.receive() == {"op": "news"}
+        assert socket.rtt is not None
+
+
+async def test_asked_ping_in_words() -> None:
+    """A ping that is asked for gives the round trip, in words too."""
+    socket, peer = serve(lambda incoming: incoming.subscribe(), codec=rxws.json, heartbeat=words())
+    await turns()
+    heartbeat = socket._life.connection.heartbeat  # type: ignore[union-attr]
+    asked = heartbeat.beat()  # type: ignore[union-attr]
+    await asyncio.sleep(0.01)
+    peer.send('{"op":"pong"}', '{"op":"pong"}')
+    assert await asked == pytest.approx(0.01)
+    peer.drop()

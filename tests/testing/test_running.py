@@ -188,3 +188,24 @@ def test_topics() -> None:
 
     result = run(client, ["-1x(close 1012)", "-2-"], reconnect=rxws.Backoff(initial=0.2, jitter=steady))
     assert result == 's"got 1"---s("got 2"u)'
+
+
+def test_greeting() -> None:
+    """A client greets first, and its pipeline has what the greeting does not receive."""
+
+    async def login(connection: rxws.Greeting[Any, Any]) -> None:
+        await connection.send("login")
+        answer = await connection.receive()
+        if answer != "w":
+            raise rxws.Close(4401, answer)
+
+    result = run(shout, "--wa-b-|", greet=login)
+    assert result.sent == ["login", "A", "B"]
+    assert (result.close, result.states) == (rxws.Close(), "--O----|")
+    backoff = rxws.Backoff(initial=0.1, maximum=0.1, jitter=lambda ceiling: ceiling)
+    result = run(shout, ["-w-a-(# ConnectionLost)", "-wb-|"], greet="hello", reconnect=backoff)
+    assert result.sent == ["hello", "W", "A", "hello", "W", "B"]
+    with pytest.raises(rxws.Close, match="4401"):
+        run(shout, "-n-|", greet=login)
+    with pytest.raises(TypeError, match="greet must be"):
+        run(shout, "-|", greet=lambda: None)

@@ -145,6 +145,14 @@ async def with_codecs_of_their_own() -> None:
     rxws.connect("ws://localhost", codec=lambda: 3)  # type: ignore[arg-type, return-value]
 
 
+def beating() -> None:
+    beat = rxws.Heartbeat(15, ping={"op": "ping"}, pong=lambda message: message["op"] == "pong")
+    assert_type(beat.seconds, float)
+    rxws.connect("ws://localhost", codec=rxws.json, heartbeat=beat)
+    rxws.websocket(heartbeat=rxws.Heartbeat(20, answer=lambda packet: "3" if packet == "2" else None))
+    rxws.Heartbeat(20, "ping")  # type: ignore[call-arg]
+
+
 def served() -> web.Application:
     app = web.Application()
     app.add_routes(routes)
