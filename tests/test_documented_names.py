@@ -17,7 +17,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLACES = ["builtins", "asyncio", "contextvars", "aiohttp", "aiohttp.web", "aiohttp.test_utils", "reactivex"]
 PLACES += ["reactivex.abc", "reactivex.disposable", "reactivex.scheduler.eventloop", "reactivex.subject"]
 FOREIGN = {"FigureWidget", "JupyterChart", "WebSocketCtor", "WebSocketSubjectConfig", "By", "Host", "Origin"}
-"""Names of JavaScript and of libraries that are not installed; a unit; headers."""
+FOREIGN |= {"NaN", "Runtime", "DevToolsActivePort"}
+"""Names of JavaScript, of browsers and of libraries that are not installed; a unit; headers."""
 
 TREES = [ast.parse(path.read_text()) for path in modules()]
 CLASSES = {node.name: node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
