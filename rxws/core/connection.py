@@ -167,7 +167,7 @@ class Connection(Phased):
         if receipts is not None:
             if (data := receipts.ping()) is not None:
                 return (Ping(data),)
-            if sending and receipts.full and not self.wire.blind:
+            if sending and receipts.full and self._reads and not self.wire.blind:
                 self.more = False
                 return ()
             limit = 0  # one at a time, since a ping may be due after each
@@ -177,11 +177,12 @@ class Connection(Phased):
             else:
                 self.more = self._answer is not None or self._outgoing.waits
             return items
-        if self._answer is not None and receipts is not None and (data := receipts.last_ping()) is not None:
+        if self._answer is None:
+            self.more = False
+            return ()
+        if receipts is not None and self._reads and (data := receipts.last_ping()) is not None:
             return (Ping(data),)
         self.more = False
-        if self._answer is None:
-            return ()
         answer, self._answer = self._answer, None
         return answer
 
@@ -304,6 +305,8 @@ class Connection(Phased):
         if self.begin_closing(close, close.passed_on()):
             self.closed_by_peer = True
             self._owner.connection_ending(self, close)
+        else:
+            self.wire.wake()  # a flush may have waited for a pong
 
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
@@ -339,6 +342,11 @@ class Connection(Phased):
 
     # What ends it besides
 
+    @property
+    def _reads(self) -> bool:
+        """Whether an answer of the peer's would count: not once its end has come, which may wait during a hold."""
+        return self.wire.phase is WirePhase.READING
+
     def _send_ping(self, data: bytes) -> None:
         """Send a ping of the heartbeat's, before what is queued."""
         self._ping = data
@@ -346,7 +354,8 @@ class Connection(Phased):
         self._owner.beat()
 
     def _missed_heartbeat(self) -> None:
-        self.give_up(HeartbeatTimeout("the peer gave no sign of life after a ping"))
+        if self._reads:
+            self.give_up(HeartbeatTimeout("the peer gave no sign of life after a ping"))
 
     def _lose(self, error: ConnectionLost) -> None:
         try:
@@ -363,7 +372,8 @@ class Connection(Phased):
             self._refuse(f"more than {PINGS:g} pings a second", "Too Many Pings")
 
     def _message_overdue(self) -> None:
-        self._refuse(f"a message took more than {self._settings.message_timeout:g} s", "Message Unfinished")
+        if self._reads:
+            self._refuse(f"a message took more than {self._settings.message_timeout:g} s", "Message Unfinished")
 
     def _refuse(self, why: str, reason: str) -> None:
         """Fail the connection of a peer that takes too much."""
@@ -374,3 +384,5 @@ class Connection(Phased):
         if self.begin_closing(close, close):
             self._owner.connection_ending(self, violation)
             self._owner.note(violation)
+        else:
+            self.wire.wake()

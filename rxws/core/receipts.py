@@ -12,6 +12,15 @@ from rxws.core.wire import Frame
 AFTER: Final = 1.0
 """Seconds after which a message is asked about: a pong proves that all before its ping has arrived."""
 
+FEW: Final = 4
+"""Messages after which it is asked sooner: pings are at most a quarter of what is sent, or one a second.
+
+Some servers count pings against a limit of messages: Binance's drop a client after five a second.
+"""
+
+PACE: Final = 0.05
+"""Seconds between two pings that many messages ask for."""
+
 MARK: Final = b"rxws"
 """What the data of these pings begins with."""
 
@@ -19,16 +28,17 @@ MARK: Final = b"rxws"
 class Receipts:
     """Remembers what was handed to the transport until the peer answers a ping sent after it (RFC 6455, 5.5.2).
 
-    Pings when the oldest message is a second old, or a quarter of `limit` is unconfirmed. While it is `full`, nothing
-    may be sent, unless no pong can be read, see `Wire.blind`: then waiting for one might be waiting forever.
+    Pings when the oldest message is a second old, or there are a `FEW` and no ping was sent within `PACE`, or a quarter
+    of `limit` is unconfirmed. While it is `full`, nothing may be sent, unless no pong can be read, see `Wire.blind`:
+    then waiting for one might be waiting forever.
 
     Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong can be read.
     Beyond, the oldest are forgotten, and counted.
     """
 
     __slots__ = (
-        *("_arrived", "_asked", "_due", "_items", "_limit", "_loop", "_news", "_number", "_on_due", "_sent"),
-        *("_stopped", "_timer", "_weight"),
+        *("_arrived", "_asked", "_due", "_hurried", "_items", "_limit", "_loop", "_news", "_not_before", "_number"),
+        *("_on_due", "_sent", "_stopped", "_timer", "_weight"),
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int, on_due: Callable[[], object]) -> None:
@@ -41,6 +51,8 @@ class Receipts:
         self._asked: int | None = None  # how many messages were sent before the ping on its way
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
+        self._hurried = False  # the timer does not wait until the oldest message is old
+        self._not_before = 0.0  # the event loop's time of the next ping that a `FEW` messages ask for
         self._sent = self._arrived = 0
         self._news: asyncio.Future[None] | None = None
         self._stopped = False
@@ -65,8 +77,8 @@ class Receipts:
             self._weight -= items.popleft().weight
         if self._weight > self._limit // 4 or self._news is not None:
             self._due = True
-        elif self._timer is None:
-            self._timer = self._loop.call_later(AFTER, self.ask)
+        elif not (self._due or self._hurried):
+            self._ask_in_time()
 
     def ask(self) -> None:
         """Have a ping sent soon, if there is anything to ask about."""
@@ -91,9 +103,10 @@ class Receipts:
             self._weight -= self._items.popleft().weight
         self._arrived, self._asked = self._asked, None
         self._tell()
-        self._forget_timer()
-        if self._items:
-            self._timer = self._loop.call_later(AFTER, self.ask)
+        if not self._items:
+            self._forget_timer()
+        elif not self._due:
+            self._ask_in_time()
         return True
 
     def unconfirmed(self) -> list[Frame]:
@@ -121,13 +134,27 @@ class Receipts:
         """Forget the wire of the connection, which has ended, and has this."""
         del self._on_due
 
+    def _ask_in_time(self) -> None:
+        """Have a ping sent when it is time for the messages that are there; `_due` tells if that is now."""
+        if self._asked is not None or len(self._items) < FEW:
+            if self._timer is None:
+                self._timer = self._loop.call_later(AFTER, self.ask)
+        elif (wait := self._not_before - self._loop.time()) <= 0:
+            self._due = True
+        else:
+            self._forget_timer()
+            self._hurried = True
+            self._timer = self._loop.call_later(wait, self.ask)
+
     def _tell(self) -> None:
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)
 
     def _next_ping(self) -> bytes:
+        self._forget_timer()
         self._due = False
+        self._not_before = self._loop.time() + PACE
         self._number += 1
         self._asked = self._sent
         return self._payload()
@@ -139,3 +166,4 @@ class Receipts:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._hurried = False

@@ -59,7 +59,9 @@ class MemoryWire(PlainWire):
     # The peer
 
     def send(self, *messages: str | bytes) -> None:
-        """Let messages of the peer's arrive; during a hold they wait."""
+        """Let messages of the peer's arrive; during a hold they wait. Behind its close frame nothing counts."""
+        if self.phase is WirePhase.PEER_CLOSED:
+            return
         self.unfinished = None
         if not self.ignored:
             self._arrived.extend(messages)
@@ -78,6 +80,7 @@ class MemoryWire(PlainWire):
     def close(self, close: Close | None = None) -> None:
         """Let a close frame of the peer's arrive; without a code if `None`. It is `mute` no more."""
         self._peer()
+        self.advance(WirePhase.PEER_CLOSED)
         self._at_last(lambda: self._close(close or Close.received(1005)))
 
     def violate(self, code: int = 1002) -> None:
@@ -85,8 +88,8 @@ class MemoryWire(PlainWire):
         self._peer().protocol_violated(ValueError("broken frame"), Close(code))
 
     def pong(self, data: bytes) -> None:
-        """Let a pong arrive."""
-        if not self.ended:
+        """Let a pong arrive; behind the peer's close frame it counts for nothing."""
+        if self.phase is WirePhase.READING:
             self._peer().pong_received(data)
 
     def drop(self, error: BaseException | None = None) -> None:
@@ -204,7 +207,6 @@ class MemoryWire(PlainWire):
 
     def _close(self, close: Close) -> None:
         self.mute = False
-        self.advance(WirePhase.PEER_CLOSED)
         self._peer().close_received(close)
         if self.close_sent is not None:
             self._soon(lambda: self._lose(None))

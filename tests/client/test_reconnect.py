@@ -410,6 +410,59 @@ async def test_confirmed_not_reported() -> None:
     assert log == ["u|"]
 
 
+@pytest.mark.parametrize(("rate", "reported"), [(1, 1), (10, 4), (100, 6)])
+async def test_goodbye_in_a_stream(rate: int, reported: int) -> None:
+    """When a peer says goodbye, few of the messages that have arrived are reported, however many are sent a second."""
+    most = 0
+    for moment in range(10):
+        dialer = MemoryDialer()
+        async with connect(dialer, quick()) as socket:
+            log = watch(u=socket.undelivered)
+            await opened(socket)
+            for number in range(2 * rate + moment * rate // 10):
+                socket.outgoing.on_next(str(number))
+                await asyncio.sleep(1 / rate)
+            dialer.peer.close(rxws.Close(1001))
+            await reopened(socket)
+            most = max(most, len(log))
+        assert len(dialer.wires[0].pings) <= max(3, rate)
+    assert most <= reported
+
+
+async def test_no_ping_behind_a_goodbye() -> None:
+    """Nothing that comes after the peer's close frame counts, so no ping goes before the answer to it."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(u=socket.undelivered)
+        await opened(socket)
+        first = dialer.peer
+        socket.outgoing.on_next("a")
+        await turns()
+        first.close(rxws.Close(1001))
+        await reopened(socket)
+        assert (first.pings, first.close_sent, log) == ([], rxws.Close(1001), [("u", "a")])
+
+
+async def test_goodbye_while_a_close_waits_for_pongs() -> None:
+    """A close that waits for a pong before it sends the rest waits no longer when the peer says goodbye."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), max_buffered=1000, close_timeout=60) as socket:
+        log = watch(u=socket.undelivered)
+        await opened(socket)
+        dialer.peer.pongs = False
+        for number in range(12):
+            socket.outgoing.on_next(f"{number:036}")
+            await turns(2)
+        socket.close()
+        await turns()
+        assert (len(dialer.peer.sent), dialer.peer.close_sent) == (10, None)
+        dialer.peer.close(rxws.Close(1001))
+        await turns()
+        assert (len(dialer.peer.sent), dialer.peer.close_sent) == (12, rxws.Close())
+        assert (await ended(socket)).code == 1000
+    assert len(log) == 13
+
+
 async def test_unconfirmed_limit() -> None:
     """Sending waits while too much is unconfirmed."""
     dialer = MemoryDialer()

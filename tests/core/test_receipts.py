@@ -1,6 +1,6 @@
 import asyncio
 
-from rxws.core.receipts import AFTER, Receipts
+from rxws.core.receipts import AFTER, FEW, PACE, Receipts
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Text
 
 VIRTUAL = True
@@ -70,6 +70,49 @@ async def test_ask_at_a_quarter() -> None:
     unconfirmed.pong(ping)
     assert not unconfirmed.full
     unconfirmed.stop()
+
+
+async def test_ask_about_a_few() -> None:
+    """A few messages are asked about at once, but not twice within the pace; then what came meanwhile is."""
+    unconfirmed, due = make(1000 * WEIGHT)
+    for number in range(FEW):
+        assert unconfirmed.ping() is None
+        unconfirmed.sent(item(number))
+    first = unconfirmed.ping()
+    assert first is not None
+    for number in range(2 * FEW):
+        unconfirmed.sent(item(number))
+    assert unconfirmed.ping() is None
+    unconfirmed.pong(first)
+    assert unconfirmed.ping() is None
+    unconfirmed.sent(item(0))
+    assert (unconfirmed.ping(), due) == (None, [])
+    await asyncio.sleep(PACE)
+    assert due == ["due"]
+    second = unconfirmed.ping()
+    assert second is not None
+    unconfirmed.pong(second)
+    assert unconfirmed.unconfirmed() == []
+    await asyncio.sleep(2 * AFTER)
+    assert due == ["due"]
+
+
+async def test_slow_pong() -> None:
+    """A pong that comes late does not delay the next ping: what was sent meanwhile is old, or are a few."""
+    for number in (1, FEW):
+        unconfirmed, due = make(1000 * WEIGHT)
+        unconfirmed.sent(item(1))
+        unconfirmed.ask()
+        first = unconfirmed.ping()
+        assert first is not None
+        for _ in range(number):
+            unconfirmed.sent(item(2))
+        await asyncio.sleep(AFTER / 2 if number == FEW else 2 * AFTER)
+        assert unconfirmed.ping() is None
+        unconfirmed.pong(first)
+        assert unconfirmed.ping() is not None
+        unconfirmed.stop()
+        del due
 
 
 async def test_unasked_pong() -> None:

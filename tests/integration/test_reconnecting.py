@@ -1,6 +1,7 @@
 """One that comes back, over real sockets that are cut, stalled, reset, half opened; and a storm of clients."""
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import math
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from reactivex import operators as ops
+from websockets.asyncio.server import ServerConnection, serve
 
 import rxws
 from rxws.testing import MemoryDialer, connect
@@ -376,3 +378,38 @@ async def test_rotation_from_a_slow_reader_keeps_order() -> None:
             await asyncio.sleep(0.01)
     assert [entry for entry in seen if entry != "opened"] == ["1", "2", "3", "4"]
     assert seen.count("opened") == 5
+
+
+async def test_restart_in_a_stream_reports_little() -> None:
+    """A server that closes with 1001 in mid-stream: what it has not got is reported, and little besides; nothing twice.
+
+    The program sends a hundred messages a second, and the server leaves within a second of the first: about eighty
+    would be reported if a pong was asked for once a second.
+    """
+    got: list[str] = []
+    port = 0
+
+    async def handler(peer: ServerConnection) -> None:
+        async for message in peer:
+            got.append(str(message))
+
+    async with contextlib.AsyncExitStack() as servers:
+        for generation in range(2):
+            server = await servers.enter_async_context(serve(handler, "127.0.0.1", port))
+            if generation == 0:
+                port = server.sockets[0].getsockname()[1]
+                socket = await servers.enter_async_context(rxws.connect(f"ws://127.0.0.1:{port}/", reconnect=QUICK))
+                reported = watch(u=socket.undelivered)
+                await opened(socket)
+            else:
+                await opened(socket)
+            for number in range(80):
+                socket.outgoing.on_next(f"{generation} {number}")
+                await asyncio.sleep(0.01)
+            if generation == 0:
+                server.close()
+                await server.wait_closed()
+    sent = [f"{generation} {number}" for generation in range(2) for number in range(80)]
+    assert sorted(got) == sorted(set(got))
+    assert set(sent) - set(got) <= {message for _, message in reported[:-1]}
+    assert len(reported) < 40

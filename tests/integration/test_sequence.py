@@ -333,6 +333,18 @@ async def test_the_peer_s_close_waits_for_readers(role: str) -> None:
     assert await reading(role, reads) == MESSAGES
 
 
+@ROLES
+async def test_a_close_waits_longer_than_a_heartbeat(role: str) -> None:
+    """The end of the peer, which waits for a reader, is not taken for silence: no pong counts behind a close frame."""
+
+    async def reads(socket: Socket, peer: Sender) -> list[Any]:
+        peer.send("1", close=4001)
+        await asyncio.sleep(0.3)
+        return [await socket.receive(), await ended(socket)]
+
+    assert await reading(role, reads, heartbeat=0.05) == ["1", rxws.Close(4001)]
+
+
 async def test_the_peer_s_close_waits_not_for_ever(caplog: pytest.LogCaptureFixture) -> None:
     """The end of the peer waits for readers as long as the deadline lets it; what is lost then is said."""
     caplog.set_level(logging.WARNING, "rxws.server")

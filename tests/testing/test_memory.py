@@ -66,6 +66,24 @@ async def test_hold_passes_control_frames() -> None:
     assert socket.stats.received == 0
 
 
+async def test_close_during_a_hold_is_the_cause() -> None:
+    """A close that waits during a hold is the cause of the end: no answer counts behind it, so nobody waits for one."""
+
+    async def handler(socket: Any) -> None:
+        await asyncio.sleep(60)
+
+    socket, peer = serve(handler, heartbeat=0.01, message_timeout=0.01, close_timeout=0.1)
+    await turns()
+    peer.send("held")
+    peer.send_part()
+    peer.close(rxws.Close(4001))
+    peer.send("behind")
+    peer.pong(b"behind")
+    assert (peer.close_sent, peer.unread) == (None, 1)
+    assert (await ended(socket)).code == 4001
+    assert peer.close_sent == rxws.Close(4001)
+
+
 async def test_end_does_not_overtake() -> None:
     """The peer's close and end do not overtake what waits."""
 
