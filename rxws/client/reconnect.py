@@ -213,7 +213,8 @@ class Reconnector:
             old.begin_closing(Close(), Close(), ConnectionPhase.LEAVING)
         except Exception as error:
             old.advance(ConnectionPhase.OPEN)
-            old.wire.wake()
+            if old.phase is ConnectionPhase.OPEN:
+                old.wire.wake()
             self._rotate_in_time()
             life.reports.note(_refused(error))
         finally:

@@ -12,10 +12,10 @@ from rxws.core.wire import Frame
 AFTER: Final = 1.0
 """Seconds after which a message is asked about: a pong proves that all before its ping has arrived."""
 
-FEW: Final = 4
-"""Messages after which it is asked sooner: pings are at most a quarter of what is sent, or one a second.
+SOME: Final = 4
+"""Messages after which one asks sooner: pings are at most a quarter of what is sent, or one a second.
 
-Some servers count pings against a limit of messages: Binance's drop a client after five a second.
+Some servers count pings against a limit of messages: Binance drops a client that sends more than five a second.
 """
 
 PACE: Final = 0.05
@@ -28,9 +28,9 @@ MARK: Final = b"rxws"
 class Receipts:
     """Remembers what was handed to the transport until the peer answers a ping sent after it (RFC 6455, 5.5.2).
 
-    Pings when the oldest message is a second old, or there are a `FEW` and no ping was sent within `PACE`, or a quarter
-    of `limit` is unconfirmed. While it is `full`, nothing may be sent, unless no pong can be read, see `Wire.blind`:
-    then waiting for one might be waiting forever.
+    Pings when the oldest message is a second old, when there are `SOME` and no ping was sent within `PACE`, or when a
+    quarter of `limit` is unconfirmed. While it is `full`, nothing may be sent, unless no pong can be read, see
+    `Wire.blind`: then waiting for one might be waiting forever.
 
     Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong can be read.
     Beyond, the oldest are forgotten, and counted.
@@ -52,7 +52,7 @@ class Receipts:
         self._due = False
         self._timer: asyncio.TimerHandle | None = None
         self._hurried = False  # the timer does not wait until the oldest message is old
-        self._not_before = 0.0  # the event loop's time of the next ping that a `FEW` messages ask for
+        self._not_before = 0.0  # the event loop's time of the next ping that `SOME` messages ask for
         self._sent = self._arrived = 0
         self._news: asyncio.Future[None] | None = None
         self._stopped = False
@@ -136,7 +136,7 @@ class Receipts:
 
     def _ask_in_time(self) -> None:
         """Have a ping sent when it is time for the messages that are there; `_due` tells if that is now."""
-        if self._asked is not None or len(self._items) < FEW:
+        if self._asked is not None or len(self._items) < SOME:
             if self._timer is None:
                 self._timer = self._loop.call_later(AFTER, self.ask)
         elif (wait := self._not_before - self._loop.time()) <= 0:

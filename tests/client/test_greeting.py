@@ -576,6 +576,28 @@ async def test_successor_lost_before_it_takes_over() -> None:
         assert first.sent == ["hello", "unconfirmed", "still here"]
 
 
+async def test_both_connections_lost_in_a_rotation() -> None:
+    """A rotation that loses the present connection and the greeted successor at once leaves the client to come back."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), greet="token") as socket:
+        errors = watch(e=socket.errors)
+        await opened(socket)
+        first = dialer.peer
+        first.pongs = False
+        socket.outgoing.on_next("a")
+        await turns()
+        socket.rotate()
+        await turns()
+        assert len(dialer.wires) == 2
+        dialer.peer.drop()
+        first.drop()
+        await reopened(socket)
+        socket.outgoing.on_next("b")
+        await turns()
+        assert dialer.peer.sent == ["token", "b"]
+        assert isinstance(errors[-1][1], rxws.ConnectionLost)
+
+
 async def test_rotation_ends_with_the_socket() -> None:
     """A socket that closes while its successor is greeted closes both."""
     dialer = MemoryDialer()

@@ -1,6 +1,6 @@
 import asyncio
 
-from rxws.core.receipts import AFTER, FEW, PACE, Receipts
+from rxws.core.receipts import AFTER, PACE, SOME, Receipts
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Text
 
 VIRTUAL = True
@@ -75,12 +75,12 @@ async def test_ask_at_a_quarter() -> None:
 async def test_ask_about_a_few() -> None:
     """A few messages are asked about at once, but not twice within the pace; then what came meanwhile is."""
     unconfirmed, due = make(1000 * WEIGHT)
-    for number in range(FEW):
+    for number in range(SOME):
         assert unconfirmed.ping() is None
         unconfirmed.sent(item(number))
     first = unconfirmed.ping()
     assert first is not None
-    for number in range(2 * FEW):
+    for number in range(2 * SOME):
         unconfirmed.sent(item(number))
     assert unconfirmed.ping() is None
     unconfirmed.pong(first)
@@ -99,7 +99,7 @@ async def test_ask_about_a_few() -> None:
 
 async def test_slow_pong() -> None:
     """A pong that comes late does not delay the next ping: what was sent meanwhile is old, or are a few."""
-    for number in (1, FEW):
+    for number in (1, SOME):
         unconfirmed, due = make(1000 * WEIGHT)
         unconfirmed.sent(item(1))
         unconfirmed.ask()
@@ -107,7 +107,7 @@ async def test_slow_pong() -> None:
         assert first is not None
         for _ in range(number):
             unconfirmed.sent(item(2))
-        await asyncio.sleep(AFTER / 2 if number == FEW else 2 * AFTER)
+        await asyncio.sleep(AFTER / 2 if number == SOME else 2 * AFTER)
         assert unconfirmed.ping() is None
         unconfirmed.pong(first)
         assert unconfirmed.ping() is not None
