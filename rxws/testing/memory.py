@@ -85,7 +85,8 @@ class MemoryWire(PlainWire):
 
     def violate(self, code: int = 1002) -> None:
         """Let the peer break the protocol."""
-        self._peer().protocol_violated(ValueError("broken frame"), Close(code))
+        if not self.ended:
+            self._peer().protocol_violated(ValueError("broken frame"), Close(code))
 
     def pong(self, data: bytes) -> None:
         """Let a pong arrive; behind the peer's close frame it counts for nothing."""
@@ -206,6 +207,8 @@ class MemoryWire(PlainWire):
             action()
 
     def _close(self, close: Close) -> None:
+        if self.ended:
+            return
         self.mute = False
         self._peer().close_received(close)
         if self.close_sent is not None:

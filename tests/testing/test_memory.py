@@ -170,6 +170,20 @@ async def test_the_connection_is_lost_once(end: str) -> None:
     assert (len(log), socket.stats.received) == (2, 0)
 
 
+async def test_close_that_waits_when_the_connection_is_lost() -> None:
+    """A close that waited during a hold is not told once the connection is gone, nor is a violation."""
+    socket, peer = serve(idle)
+    await turns()
+    peer.hold()
+    peer.send("held")
+    peer.close(rxws.Close(4001))
+    peer.abort()
+    await turns()
+    peer.drop()
+    peer.violate()
+    assert await ended(socket) == rxws.Close.received(1006)
+
+
 async def test_not_started() -> None:
     """A wire that was not started says so."""
     with pytest.raises(AssertionError, match="the wire is not started"):
