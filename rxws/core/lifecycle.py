@@ -73,7 +73,6 @@ class Lifecycle(Held, Phased):
         *,
         log: SocketLog | None = None,
         renew: Renew | None = None,
-        codec: Codec[Any, Any] | None = None,
         opener: Source | None = None,
     ) -> None:
         log = log or SocketLog(SERVER)
@@ -87,10 +86,10 @@ class Lifecycle(Held, Phased):
         self.protocol = protocol
         self.counters = Counters()
         self.incoming: Incoming[Any] = Incoming(self, report)
-        self._codec = codec
-        if codec is None:
-            first = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
-            codec = AWAITED if isinstance(first, CodecFactory) else first
+        self._codec: Codec[Any, Any] | None = None  # of the connection that is to come
+        codec = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
+        if isinstance(codec, CodecFactory):
+            codec = AWAITED
         self.outgoing: Outgoing[Any] = Outgoing(
             self, self.thread, settings, codec, self.counters, report, returns=renew is not None
         )
@@ -121,6 +120,10 @@ class Lifecycle(Held, Phased):
         """The work of a handler that is a coroutine."""
 
     # Opening
+
+    def make_codec(self) -> None:
+        """Make the codec of a socket that has one connection, before that opens; raises what its factory does."""
+        self.outgoing.codec = self._codec = self.settings.make_codec(self.protocol)
 
     def connect(self, wire: Wire, protocol: str | None) -> Connection:
         """Make a connection on a wire whose handshake is done; raises what the factory of its codec does."""

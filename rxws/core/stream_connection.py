@@ -69,9 +69,11 @@ class StreamConnection(Connection):
     def connection_lost(self, error: BaseException | None) -> None:
         """End; nothing is left of a frame."""
         rest, self._rest = self._rest, None
-        if rest is not None:
-            self._drop(rest)
-        super().connection_lost(error)
+        try:
+            if rest is not None:
+                self._drop(rest)
+        finally:
+            super().connection_lost(error)
 
     @property
     def _listens(self) -> bool:

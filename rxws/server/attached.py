@@ -61,7 +61,8 @@ def attach(
         protocol, log = ws.ws_protocol, log_of(request, hub)
     else:
         protocol, log = ws.protocol, SocketLog(CLIENT)
-    life = Lifecycle(settings, protocol, log=log, codec=settings.make_codec(protocol))
+    life = Lifecycle(settings, protocol, log=log)
+    life.make_codec()
     if errors is not None:
         life.reports.errors.subscribe(errors)
     if incoming is not None:

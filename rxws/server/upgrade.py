@@ -44,11 +44,15 @@ class Upgrade:
             self._count(refusal, log)
             _refused(request, refusal)
             raise
-        codec = settings.make_codec(agreed.protocol)
-        self.life = Lifecycle(settings, agreed.protocol, log=log, codec=codec)
+        self.life = Lifecycle(settings, agreed.protocol, log=log)
         if self._hub is not None and not self._hub.admit(self.life):
             self.life.abort()
             raise _refused(request, web.HTTPServiceUnavailable(text="No more sockets at the moment\n"))
+        try:
+            self.life.make_codec()
+        except BaseException:
+            self.life.abort()
+            raise
         self.response = Response(settings, agreed)
         self.socket: WebSocket[Any, Any] = WebSocket(self.life, request=request, response=self.response)
 

@@ -249,7 +249,8 @@ def serve(
     """
     function, options = undecorated(handler, options)
     settings = check(options)
-    life = Lifecycle(settings, protocol, codec=settings.make_codec(protocol))
+    life = Lifecycle(settings, protocol)
+    life.make_codec()
     socket = WebSocket[Any, Any](life, request=request)
     wire = MemoryWire(settings.close_timeout)
     watch(socket)

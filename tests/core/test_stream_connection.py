@@ -242,6 +242,28 @@ async def test_generator_that_goes_on() -> None:
     assert repr(log[0][1]) == "RuntimeError('generator ignored GeneratorExit')"
 
 
+async def test_generator_that_goes_on_in_a_greeting() -> None:
+    """It does not keep the end of a greeting that fails."""
+
+    class Stubborn(Lines):
+        def messages(self, data: str | bytes) -> Iterator[str]:
+            try:
+                yield from "12"
+            finally:
+                yield "3"
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        dialer.peer.send("x")
+        assert await connection.receive() == "1"
+        dialer.peer._arrived.clear()
+        raise LookupError("no user")
+
+    dialer = MemoryDialer()
+    with pytest.raises(LookupError, match="no user"):
+        await connect(dialer, greet=greet, codec=Stubborn)
+    assert dialer.peer.ended
+
+
 async def test_subscriber_that_ends_the_program() -> None:
     """What ends the program within a frame is raised on, and the rest of the frame is not lost."""
     socket, peer = serve(hold_open, codec=Lines)

@@ -166,6 +166,28 @@ async def test_factory_that_fails_on_a_server(caplog: pytest.LogCaptureFixture) 
     assert list(map(repr, attached)) == ["LookupError('no key')"]
 
 
+async def test_factory_is_asked_for_sockets_alone() -> None:
+    """Beyond `max_connections` nothing is made, and a factory that fails takes no place."""
+    made: list[Packets] = []
+
+    def make() -> Packets:
+        made.append(Packets())
+        if len(made) == 1:
+            raise LookupError("no key")
+        return made[-1]
+
+    async with serving(rxws.websocket(codec=make)(lambda incoming: incoming), max_connections=1) as server:
+        with pytest.raises(rxws.ConnectError) as failed:
+            await rxws.connect(server.url)
+        async with rxws.connect(server.url, codec=Packets) as socket:
+            with pytest.raises(rxws.ConnectError) as refused:
+                await rxws.connect(server.url)
+            socket.outgoing.on_next(b"echo")
+            assert await socket.receive() == b"echo"
+    assert (failed.value.status, refused.value.status) == (500, 503)
+    assert len(made) == 2
+
+
 async def test_factory_that_fails_on_a_client() -> None:
     """The connection is dropped, and the attempt raises."""
     left: asyncio.Queue[int] = asyncio.Queue()
