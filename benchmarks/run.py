@@ -22,6 +22,7 @@ from pathlib import Path
 
 from benchmarks.chart import draw, draw_dots
 from benchmarks.compare import Cell, Measurement, Peer, compare, median, spread
+from benchmarks.deflate import deflate
 from benchmarks.fanout import fanout
 from benchmarks.fresh import fresh
 from benchmarks.idle import measure as measure_idle
@@ -161,6 +162,7 @@ WORKLOADS: dict[str, Callable[[int, float], Iterator[str]]] = {
     "growth": growth,
     "fanout": fanout,
     "fresh": fresh,
+    "deflate": deflate,
 }
 
 

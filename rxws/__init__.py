@@ -19,7 +19,7 @@ from rxws.errors import (
     ProtocolError,
     RxwsError,
 )
-from rxws.options import Heartbeat
+from rxws.options import Deflate, Heartbeat
 from rxws.policies import expire, latest_by
 from rxws.processes.run import run
 from rxws.rooms import Rooms
@@ -38,6 +38,7 @@ __all__ = [
     "Connecting",
     "ConnectionLost",
     "DecodeError",
+    "Deflate",
     "EncodeError",
     "Greeting",
     "Heartbeat",

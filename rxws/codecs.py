@@ -92,6 +92,44 @@ AnyCodec = Codec[In, Out] | StreamCodec[In, Out] | Callable[[], Codec[In, Out] |
 """What `codec=` takes: a codec, which the sockets share, or what makes one for each connection."""
 
 
+class UncompressedStr(str):
+    """Text that goes uncompressed."""
+
+    __slots__ = ()
+
+
+class UncompressedBytes(bytes):
+    """Bytes that go uncompressed."""
+
+    __slots__ = ()
+
+
+@overload
+def uncompressed(data: str) -> str: ...
+@overload
+def uncompressed(data: bytes) -> bytes: ...
+def uncompressed(data: str | bytes) -> str | bytes:
+    """Mark what is not to be compressed, where messages are: pictures, or a secret beside what a stranger has chosen.
+
+    For messages of `rxws.codecs.text`, and for what `encode` of a codec of yours returns. The mark is a class of its
+    own, of which operators that make other strings, and topics, know nothing. Raises `TypeError` for anything else.
+
+    >>> uncompressed("token=123") == "token=123"
+    True
+    >>> class Careful(JsonCodec):
+    ...     def encode(self, message):
+    ...         text = super().encode(message)
+    ...         return uncompressed(text) if "token" in message else text
+    """
+    if isinstance(data, str):
+        return UncompressedStr(data)
+    if isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return UncompressedBytes(data)
+    raise TypeError(
+        f"uncompressed takes str or bytes, not {type(data).__name__}: of other messages, mark what encode() returns"
+    )
+
+
 class TextCodec:
     """The default: `str` is a text frame and `bytes` a binary one, both ways."""
 

@@ -10,11 +10,63 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Final, TypedDict, cast, get_args
 
 from rxws import codecs
-from rxws.checks import one_of, positive, positive_int
+from rxws.checks import number, one_of, positive, positive_int
 from rxws.policies import Expire, LatestBy, Offline, OfflineName, Overflow, OverflowName
 
 _TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 """What a subprotocol may be (RFC 6455, section 4.1; RFC 9110, section 5.6.2)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deflate:
+    """How messages are compressed (permessage-deflate, RFC 7692): `compress=rxws.Deflate(outgoing_context=True)`.
+
+    By default each message is compressed by itself, once for all sockets with the same options, and inflated by
+    itself: a socket keeps nothing between messages. With its context, a message refers to those before it, and small
+    ones that resemble each other become four times smaller; each socket then compresses for itself. The docs have
+    figures: `docs/compression.md`.
+
+    Memory: without contexts 300 KiB a process for each set of options. Of a socket, `outgoing_context` takes
+    2^(`outgoing_window_bits` + 2) + 2^(`memory_level` + 9) bytes and 8 KiB, 264 KiB at the defaults, from its first
+    compressed message on; `incoming_context` 2^`incoming_window_bits` bytes and 10 KiB, 42 KiB at the defaults.
+
+    Raises `TypeError` or `ValueError` for what cannot be.
+    """
+
+    outgoing_context: bool = False
+    """Whether what we send refers to what we sent before, unless the peer says no."""
+
+    incoming_context: bool = False
+    """Whether a client's messages may refer to those before them; to a client, its server says what it does."""
+
+    outgoing_window_bits: int = 15
+    """How far back we refer, as the power of two: 8 to 15; what a peer asks for is met."""
+
+    incoming_window_bits: int = 15
+    """How far back the peer may refer. A client that cannot be told has to forget each message."""
+
+    memory_level: int = 8
+    """Memory of the compressor, 1 to 9."""
+
+    level: int = 6
+    """Effort of the compressor: 1 (fast) to 9 (small)."""
+
+    threshold: int | None = None
+    """Bytes below which a message goes as it is; `None` for 128, or 16 where messages refer to those before them."""
+
+    def __post_init__(self) -> None:
+        for name in ("outgoing_context", "incoming_context"):
+            _flag(name, getattr(self, name))
+        for name, least, most in (
+            ("outgoing_window_bits", 8, 15),
+            ("incoming_window_bits", 8, 15),
+            ("memory_level", 1, 9),
+            ("level", 1, 9),
+        ):
+            fits = range(least, most + 1).__contains__
+            number(name, getattr(self, name), f"a whole number from {least} to {most}", fits, int)
+        if self.threshold is not None:
+            number("threshold", self.threshold, "a whole number of bytes", lambda given: given >= 0, int)
 
 
 class Options(TypedDict, total=False):
@@ -23,7 +75,7 @@ class Options(TypedDict, total=False):
     protocols: Iterable[str] | Mapping[str, codecs.AnyCodec[Any, Any]]
     heartbeat: float | Heartbeat | None
     max_msg_size: int | None
-    compress: bool
+    compress: bool | Deflate
     high_water: int
     max_buffered: int
     overflow: Overflow
@@ -134,8 +186,9 @@ class Settings:
     max_msg_size: int | None = 1024 * 1024
     """Bytes in one incoming message; a larger one closes the socket with 1009."""
 
-    compress: bool = False
-    """Whether to offer permessage-deflate (RFC 7692); it costs 100-380 KiB of memory a connection."""
+    compress: bool | Deflate = False
+    """Whether messages are compressed where the peer can do it (permessage-deflate, RFC 7692), and how, if not by
+    default: `rxws.Deflate`. `rxws.codecs.uncompressed` marks those that are not to be."""
 
     high_water: int = 64 * 1024
     """Bytes waiting in `outgoing` above which reading is held; it goes on below a quarter of them."""
@@ -301,6 +354,12 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
+def _compress(name: str, value: Any) -> bool | Deflate:
+    if isinstance(value, (bool, Deflate)):
+        return value
+    raise TypeError(f"{name} must be True, False or rxws.Deflate(...), not {value!r}")
+
+
 def _overflow(name: str, value: Any) -> Overflow:
     if isinstance(value, LatestBy):
         return value
@@ -321,7 +380,7 @@ _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "origins": _origins,
     "heartbeat": _heartbeat,
     "max_msg_size": _positive(positive_int, "bytes", none="off"),
-    "compress": _flag,
+    "compress": _compress,
     "high_water": _positive(positive_int, "bytes"),
     "max_buffered": _positive(positive_int, "bytes"),
     "overflow": _overflow,

@@ -25,6 +25,9 @@ class Counters:
     received_bytes: int = 0
     sent: int = 0
     sent_bytes: int = 0
+    received_saved: int = 0
+    """Bytes of payloads that compression has kept off the wire."""
+    sent_saved: int = 0
     opened: float | None = None
     """When it opened first, by `time.monotonic`."""
     ended: float | None = None
@@ -64,6 +67,10 @@ class Stats:
     """Messages that other threads have sent and the event loop has not come to."""
     handed_over_bytes: int = 0
     """Their weight, about as `buffered_bytes` counts it."""
+    received_wire_bytes: int = 0
+    """Bytes of the payloads received as they were on the wire: `received_bytes`, unless they were compressed."""
+    sent_wire_bytes: int = 0
+    """The same of what was sent. A message counts as it is until the transport has it, compressed."""
 
 
 @dataclass(slots=True)
@@ -90,6 +97,10 @@ class HubStats:
     """Closed sockets by how long they were open: up to each of the seconds in `DURATIONS`, and longer."""
     duration: float = 0.0
     """Seconds that the closed sockets were open, together."""
+    received_wire_bytes: int = 0
+    """Bytes of the payloads received as they were on the wire: fewer, if they were compressed."""
+    sent_wire_bytes: int = 0
+    """The same of what was sent."""
 
     def add(self, counters: Counters, dropped: int) -> None:
         """Add what went through one socket."""
@@ -97,6 +108,8 @@ class HubStats:
         self.received_bytes += counters.received_bytes
         self.sent += counters.sent
         self.sent_bytes += counters.sent_bytes
+        self.received_wire_bytes += counters.received_bytes - counters.received_saved
+        self.sent_wire_bytes += counters.sent_bytes - counters.sent_saved
         self.dropped += dropped
 
     def add_duration(self, seconds: float) -> None:

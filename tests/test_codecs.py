@@ -122,7 +122,7 @@ texts = st.recursive(st.sampled_from(LEAVES) | st.text(max_size=5).map(json.dump
 
 def test_all_codecs_are_tried() -> None:
     """The tests below know every codec that there is."""
-    kinds = [kind for kind in vars(codecs).values() if isinstance(kind, type) and hasattr(kind, "decode")]
+    kinds = [kind for kind in vars(codecs).values() if isinstance(kind, type) and {"decode", "encode"} <= {*dir(kind)}]
     own = {kind for kind in kinds if kind.__module__ == codecs.__name__} - {codecs.Codec}
     assert {type(codec) for codec in CODECS.values()} == own
 
@@ -194,3 +194,9 @@ def test_msgspec_limits_the_levels_of_what_may_nest() -> None:
             codec.decode(text.encode())
     with pytest.raises(msgspec.ValidationError):
         codecs.msgspec(dict[str, list[Move | Stop]]).decode(deep)
+
+
+def test_uncompressed_takes_text_and_bytes() -> None:
+    given: Any = {}
+    with pytest.raises(TypeError, match=r"^uncompressed takes str or bytes, not dict: of other messages, mark what"):
+        codecs.uncompressed(given)

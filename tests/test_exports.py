@@ -7,7 +7,8 @@ import rxws
 
 EXPORTS = [
     "Backoff", "ClientWebSocket", "Close", "Closed", "ConnectError", "Connecting", "ConnectionLost", "DecodeError",
-    "EncodeError", "Greeting", "Heartbeat", "HeartbeatTimeout", "Hub", "Open", "ProtocolError", "Rooms", "RxwsError",
+    "Deflate", "EncodeError", "Greeting", "Heartbeat", "HeartbeatTimeout", "Hub", "Open", "ProtocolError", "Rooms",
+    "RxwsError",
     "SharedFeed", "Waiting", "WebSocket", "accept", "attach", "codecs", "connect", "expire", "feed", "json",
     "latest_by", "operators", "run", "setup", "topics", "websocket", "wire_mode",
 ]  # fmt: skip

@@ -1,9 +1,10 @@
+import re
 from typing import Any
 
 import pytest
 
 import rxws
-from rxws.options import ClientOptions, ServerOptions, check
+from rxws.options import ClientOptions, Deflate, ServerOptions, check
 
 
 class Pairs:
@@ -52,7 +53,7 @@ BAD = [
     ({"heartbeat": float("inf")}, ValueError, "heartbeat must be a positive number"),
     ({"max_msg_size": 0}, ValueError, "max_msg_size must be a positive whole number of bytes, or None for off"),
     ({"max_msg_size": 1.5}, TypeError, "max_msg_size must be a positive whole number"),
-    ({"compress": 15}, TypeError, "compress must be True or False"),
+    ({"compress": 15}, TypeError, r"compress must be True, False or rxws.Deflate\(...\), not 15"),
     ({"high_water": 0}, ValueError, "high_water must be a positive whole number of bytes, not 0"),
     ({"max_buffered": None}, TypeError, "max_buffered must be a positive whole number of bytes, not None"),
     ({"overflow": "lastest"}, ValueError, "overflow must be one of 'close', .*, rxws.latest_by"),
@@ -85,6 +86,26 @@ def test_defaults() -> None:
 
 def test_compress_can_be_turned_on() -> None:
     assert check({"compress": True}).compress is True
+    options = Deflate(outgoing_context=True)
+    assert check({"compress": options}).compress is options
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "says"),
+    [
+        ({"outgoing_context": 1}, TypeError, "outgoing_context must be True or False, not 1"),
+        ({"incoming_context": None}, TypeError, "incoming_context must be True or False, not None"),
+        ({"outgoing_window_bits": 7}, ValueError, "outgoing_window_bits must be a whole number from 8 to 15, not 7"),
+        ({"incoming_window_bits": 16}, ValueError, "incoming_window_bits must be a whole number from 8 to 15, not 16"),
+        ({"memory_level": 0}, ValueError, "memory_level must be a whole number from 1 to 9, not 0"),
+        ({"level": "best"}, TypeError, "level must be a whole number from 1 to 9, not 'best'"),
+        ({"threshold": -1}, ValueError, "threshold must be a whole number of bytes, not -1"),
+    ],
+)
+def test_deflate_options(given: dict[str, Any], error: type[Exception], says: str) -> None:
+    """Options of compression are checked where they are made."""
+    with pytest.raises(error, match=f"^{re.escape(says)}$"):
+        Deflate(**given)
 
 
 def test_none_means_off() -> None:

@@ -12,7 +12,7 @@ NAME = "aiohttp, by hand"
 
 
 async def echo(request: web.Request) -> web.WebSocketResponse:
-    ws = web.WebSocketResponse(max_msg_size=2**24, compress=False)
+    ws = web.WebSocketResponse(max_msg_size=2**24, compress=request.path.startswith("/deflate"))
     await ws.prepare(request)
     async for message in ws:
         if message.type is WSMsgType.TEXT:
@@ -34,7 +34,7 @@ members: set[web.WebSocketResponse] = set()
 
 
 async def room(request: web.Request) -> web.WebSocketResponse:
-    ws = web.WebSocketResponse(compress=False)
+    ws = web.WebSocketResponse(compress=request.path.startswith("/deflate"))
     await ws.prepare(request)
     members.add(ws)
     try:
@@ -57,6 +57,8 @@ async def serve() -> int:
     app.router.add_get("/echo", echo)
     app.router.add_get("/ticks", ticks)
     app.router.add_get("/room", room)
+    app.router.add_get("/deflate/echo", echo)
+    app.router.add_get("/deflate/room", room)
     return await listen(app)
 
 

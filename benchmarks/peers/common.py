@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 from aiohttp import web
@@ -39,12 +41,38 @@ def step(text: str) -> str:
     return text
 
 
+SYMBOLS = ("EURUSD", "GBPUSD", "USDJPY", "AUDCAD", "NZDCHF", "EURGBP", "EURJPY", "CADCHF")
+
+
+def messages(kind: str) -> list[str]:
+    """Make messages as they are in production, each another one: a `table` of 1.1 kB, a `tick` of 200 bytes or 60."""
+    source = random.Random(1)
+
+    def price() -> float:
+        return round(source.uniform(1.07, 1.08), 5)
+
+    def quote() -> dict[str, Any]:
+        volume = source.randrange(10**6)
+        return {"symbol": source.choice(SYMBOLS), "bid": price(), "ask": price(), "volume": volume}
+
+    def make(number: int) -> Any:
+        time = 1764445521123 + 250 * number
+        if kind == "table":
+            return {"type": "table", "time": time, "rows": [{**quote(), "open": True} for _ in range(14)]}
+        if kind == "tick":
+            more = {"sequence": 81723 + number, "venue": "XLON", "flags": ["open", "firm"], "session": "europe"}
+            return {"type": "tick", **quote(), "time": time, **more, "currency": "JPY"}
+        return {"s": source.choice(SYMBOLS), "b": price(), "a": price(), "t": time}
+
+    return [json.dumps(make(number), separators=(",", ":")) for number in range(64)]
+
+
 async def publishing(order: str, publish: Callable[[str, int], Awaitable[Any]]) -> None:
-    """Carry out an order of the load's: `publish BYTES TIMES BURST` sends to all members."""
+    """Carry out an order of the load's: `publish BYTES TIMES BURST` sends to all members, or `publish KIND ...`."""
     _, size, times, burst = order.split()
-    text = "x" * int(size)
+    texts = cycle(["x" * int(size)] if size.isdigit() else messages(size))
     for _ in range(int(times)):
-        await publish(text, int(burst))
+        await publish(next(texts), int(burst))
 
 
 async def listen(app: web.Application) -> int:

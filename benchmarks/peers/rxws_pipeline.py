@@ -15,7 +15,6 @@ from benchmarks.peers.common import Tick, listen, publishing, step
 NAME = "rxws"
 
 
-@rxws.websocket(max_msg_size=2**24)
 def echo(incoming: Observable[Any]) -> Observable[Any]:
     return incoming.pipe(ops.map(step))
 
@@ -33,7 +32,6 @@ def ticks(incoming: Observable[Any]) -> Observable[Any]:
 news: Subject[str] = Subject()
 
 
-@rxws.websocket
 def room(incoming: Observable[Any]) -> Observable[str]:
     incoming.subscribe(lambda order: asyncio.ensure_future(publishing(order, publish)))
     return news
@@ -47,8 +45,10 @@ async def publish(text: str, burst: int) -> None:
 
 async def serve() -> int:
     app = web.Application()
-    app.router.add_get("/echo", echo)
     app.router.add_get("/ticks", ticks)
-    app.router.add_get("/room", room)
+    contexts = rxws.Deflate(outgoing_context=True, incoming_context=True)
+    for where, compress in (("", False), ("/deflate", True), ("/context", contexts)):
+        app.router.add_get(f"{where}/echo", rxws.websocket(max_msg_size=2**24, compress=compress)(echo))
+        app.router.add_get(f"{where}/room", rxws.websocket(compress=compress)(room))
     rxws.setup(app)
     return await listen(app)

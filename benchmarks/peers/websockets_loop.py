@@ -14,7 +14,7 @@ members: set[Any] = set()
 
 
 async def handle(connection: Any) -> None:
-    if connection.request.path.startswith("/room"):
+    if connection.request.path.endswith("/room"):
         members.add(connection)
         async for message in connection:
             await publishing(message, publish)
@@ -36,5 +36,5 @@ async def publish(text: str, burst: int) -> None:
 
 
 async def serve() -> int:
-    server = await websockets.serve(handle, "127.0.0.1", 0, compression=None, max_size=2**24, backlog=8192)
+    server = await websockets.serve(handle, "127.0.0.1", 0, max_size=2**24, backlog=8192)
     return next(iter(server.sockets)).getsockname()[1]

@@ -42,12 +42,14 @@ class Attempt:
         """What there is of it, of a refusal."""
         self.arrived: bytes | None = None
         """The frames that came with an upgrade."""
+        self.takes_away = False
+        """Whether aiohttp is to parse them later, when it is known whether they are compressed."""
 
     async def see(self, response: aiohttp.ClientResponse) -> None:
         """Note an answer."""
         self.response = response
         if response.status == 101:
-            self.arrived = arrived_with(response)
+            self.arrived = arrived_with(response, take_away=self.takes_away)
             return
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(BODY_TIMEOUT):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 import aiohttp
 from aiohttp import ClientSession, hdrs
+from multidict import CIMultiDict
 from yarl import URL
 
 from rxws.client.attempt import Attempt, watching
@@ -30,7 +31,8 @@ from rxws.wires.aiohttp import (
     keep_from_closing,
     open_wire,
 )
-from rxws.wires.negotiation import check_answer
+from rxws.wires.deflate import make_deflation, wire_limit
+from rxws.wires.negotiation import Agreement, check_answer, offer_deflate
 
 T = TypeVar("T")
 ValueOrFunction = T | Callable[[], T] | Callable[[], Awaitable[T]]
@@ -129,14 +131,16 @@ class Dialer:
         attempt.proxy = None if proxy is None else URL(proxy)
         settings = self._settings
         asked = session if proxy is None or checked.scheme in SECURE else self._tunnels(session)
+        offer = offer_deflate(settings.compress)
+        limit = settings.max_msg_size
+        attempt.takes_away = offer is not None
         with watching(session, attempt):
             ws = await Asking(asked, attempt.see).connect(
                 URL(url),  # may be relative, to the session's
-                headers=headers,
+                headers=headers if offer is None else _with_offer(headers, offer),
                 protocols=settings.protocols,
                 timeout=_ws_timeout(settings.close_timeout),
-                compress=15 if settings.compress else 0,
-                max_msg_size=frame_limit(settings.max_msg_size),
+                max_msg_size=frame_limit(limit if offer is None else wire_limit(limit)),
                 autoping=False,
                 autoclose=False,
                 ssl=self._ssl,
@@ -144,14 +148,16 @@ class Dialer:
             )
         response = cast("aiohttp.ClientResponse", attempt.response)
         try:
-            protocol = _agreed(response, deflate=settings.compress)
+            protocol, agreed = _agreed(response, settings)
         except ValueError as error:
             abandon(ws)
             message = f"the server's handshake is wrong: {error}"
             raise ConnectError(message, "handshake", status=101, headers=response.headers) from None
         keep_from_closing(ws)
-        limit = frame_limit(settings.max_msg_size)
-        wire = open_wire(ws, settings.close_timeout, limit=limit, arrived=attempt.arrived)
+        deflation = None if offer is None else make_deflation(settings.compress, agreed, limit)
+        wire = open_wire(
+            ws, settings.close_timeout, limit=frame_limit(limit), arrived=attempt.arrived, deflation=deflation
+        )
         return Dialed(wire, protocol, response.headers)
 
     def _session(self) -> ClientSession:
@@ -174,16 +180,24 @@ def _ws_timeout(close_timeout: float) -> aiohttp.ClientWSTimeout:
     return cast("Any", aiohttp.ClientWSTimeout)(ws_close=close_timeout)
 
 
-def _agreed(response: aiohttp.ClientResponse, *, deflate: bool) -> str | None:
-    """Return the subprotocol of an upgrade; raises `ValueError` for what was not asked for (RFC 6455, section 4.1)."""
+def _with_offer(headers: Headers | None, offer: str) -> CIMultiDict[str]:
+    """Add what aiohttp would offer in other words."""
+    return CIMultiDict([*(headers or {}).items(), (hdrs.SEC_WEBSOCKET_EXTENSIONS, offer)])
+
+
+def _agreed(response: aiohttp.ClientResponse, settings: Settings) -> tuple[str | None, Agreement | None]:
+    """Return the subprotocol of an upgrade, and how messages are compressed.
+
+    Raises `ValueError` for what was not asked for (RFC 6455, section 4.1).
+    """
     headers, asked = response.headers, response.request_info.headers
     for name in (hdrs.SEC_WEBSOCKET_ACCEPT, hdrs.SEC_WEBSOCKET_PROTOCOL):
         if len(headers.getall(name, ())) > 1:
             raise ValueError(f"{name} comes more than once")
-    if extensions := headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()):
-        check_answer(extensions, deflate=deflate)
+    extensions = headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())
+    deflate = check_answer(extensions, settings.compress) if extensions else None
     protocol = headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL)
     offered = [name.strip() for name in asked.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")]
     if protocol is not None and (not protocol or protocol not in offered):
         raise ValueError(f"the server wants the subprotocol {protocol!r}, which was not offered")
-    return protocol
+    return protocol, deflate

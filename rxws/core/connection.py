@@ -242,6 +242,11 @@ class Connection(Phased):
             self._answers.append(answer)
             self.wire.wake()
 
+    def compressed(self, *, sent: int = 0, received: int = 0) -> None:
+        """Count the bytes that compression has kept off the wire."""
+        self._counters.sent_saved += sent
+        self._counters.received_saved += received
+
     def message_received(self, data: Any) -> None:
         """Count, decode and emit a message."""
         if self.phase is not OPEN and self.phase is not RETIRING and self.phase is not LEAVING:

@@ -8,13 +8,13 @@ from sys import getsizeof
 from typing import Any, Final, cast
 
 from rxws.close import Close
-from rxws.codecs import Codec, Parts, json, text
+from rxws.codecs import Codec, Parts, UncompressedBytes, UncompressedStr, json, text
 from rxws.core.weighing import weigh
-from rxws.core.wire import NO_COPY, Binary, Frame, Limited, Several, Text, Unmade
+from rxws.core.wire import NO_COPY, Binary, Frame, Limited, PlainBinary, PlainText, Several, Text, Unmade
 from rxws.errors import EncodeError, parted, raise_fatal
 from rxws.rx.foreign import described
 
-IMMUTABLE: Final = (str, bytes, int, float)
+IMMUTABLE: Final = (str, bytes, int, float, UncompressedStr, UncompressedBytes)
 
 KEPT: Final = 64 * 1024
 """Bytes that a frame may have to be kept when the turn of the event loop is over, and so many that its message may."""
@@ -42,9 +42,9 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
         if codec is text and type(message) is str:
             frame = Text(message.encode(), message)
         elif isinstance(data := codec.encode(message), str):
-            frame = Text(data.encode(), message)
+            frame = (Text if type(data) is not UncompressedStr else PlainText)(data.encode(), message)
         elif isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-            frame = Binary(bytes(data), message)
+            frame = (Binary if type(data) is not UncompressedBytes else PlainBinary)(bytes(data), message)
         else:
             frame = _other(codec, data, message)
     except BaseException as cause:
@@ -83,9 +83,9 @@ def _other(codec: Codec[Any, Any], data: Any, message: Any) -> Binary | Text:
 
 def _part(part: Any, message: Any) -> Binary | Text:
     if isinstance(part, str):
-        return Text(part.encode(), message)
+        return (Text if type(part) is not UncompressedStr else PlainText)(part.encode(), message)
     if isinstance(part, bytes):
-        return Binary(bytes(part), message)
+        return (Binary if type(part) is not UncompressedBytes else PlainBinary)(bytes(part), message)
     raise TypeError(f"the codec's frames() must give str or bytes, not {type(part).__name__}")
 
 
@@ -93,8 +93,8 @@ def split(frame: Frame) -> list[Frame]:
     """Give the frames of a message, as they go on the wire."""
     frames: list[Frame] = []
     at = 0
-    for opcode, size in frame.parts:
-        frames.append((Text if opcode == Text.opcode else Binary)(frame.data[at : at + size]))
+    for kind, size in frame.parts:
+        frames.append(kind(frame.data[at : at + size]))
         at += size
     return frames or [frame]
 

@@ -129,6 +129,8 @@ class WebSocket(Generic[In, Out]):
             unread=life.unread,
             handed_over=life.thread.messages,
             handed_over_bytes=life.thread.weight,
+            received_wire_bytes=life.counters.received_bytes - life.counters.received_saved,
+            sent_wire_bytes=life.counters.sent_bytes - life.counters.sent_saved,
         )
 
     async def receive(self) -> In:

@@ -27,7 +27,7 @@ NO_COPY: Final = object()
 class Frame:
     """A frame to write: its payload, and the message it was made of."""
 
-    __slots__ = ("data", "message", "packed", "weight")
+    __slots__ = ("data", "deflated", "message", "packed", "weight")
     __match_args__ = ("data",)
     opcode: int
     expires: float | None = None
@@ -38,8 +38,10 @@ class Frame:
     """The message as it was when it was encoded, if that cannot be told from the payload."""
     lost: Callable[[Exception], object] | None = None
     """Called with the reason if it is not delivered."""
-    parts: tuple[tuple[int, int], ...] = ()
-    """Of a message of several frames their opcodes and sizes; `data` has them one behind the other."""
+    parts: tuple[tuple[type[Frame], int], ...] = ()
+    """Of a message of several frames their kinds and sizes; `data` has them one behind the other."""
+    plain = False
+    """Whether it goes as it is, even where messages are compressed."""
 
     def __init__(self, data: bytes, message: Any = None) -> None:
         self.data = data
@@ -48,6 +50,8 @@ class Frame:
         """What it counts against `max_buffered`."""
         self.packed: bytes | None = None
         """What a server's wire has made of it, for the next one who sends the same."""
+        self.deflated: dict[object, Any] | None = None
+        """What compressors have made of it, for the same reason."""
 
 
 class Text(Frame):
@@ -71,7 +75,7 @@ class Several(Binary):
 
     def __init__(self, frames: Sequence[Frame], message: Any) -> None:
         super().__init__(b"".join([frame.data for frame in frames]), message)
-        self.parts = tuple([(frame.opcode, len(frame.data)) for frame in frames])
+        self.parts = tuple([(type(frame), len(frame.data)) for frame in frames])
         self.weight = sum(frame.weight for frame in frames)
 
 
@@ -89,7 +93,7 @@ class Unmade(Binary):
 class Limited(Frame):
     """A message that is for one connection alone, or for some time, or that somebody asks about."""
 
-    __slots__ = ("connection", "copy", "expires", "lost", "opcode", "parts")
+    __slots__ = ("connection", "copy", "expires", "lost", "opcode", "parts", "plain")
 
     def __init__(self, frame: Frame, *, connection: object | None = None, expires: float | None = None) -> None:
         super().__init__(frame.data, frame.message)
@@ -99,7 +103,22 @@ class Limited(Frame):
         self.expires = expires
         self.lost = frame.lost
         self.parts = frame.parts
+        self.plain = frame.plain
         self.weight = frame.weight
+
+
+class PlainText(Text):
+    """A text message that goes as it is."""
+
+    __slots__ = ()
+    plain = True
+
+
+class PlainBinary(Binary):
+    """A binary message that goes as it is."""
+
+    __slots__ = ()
+    plain = True
 
 
 class Ping(Frame):
@@ -153,6 +172,9 @@ class Endpoint(Protocol):
         Nothing follows a `Close`.
         """
         ...
+
+    def compressed(self, *, sent: int = 0, received: int = 0) -> None:
+        """Count the bytes that compression has kept off the wire."""
 
     def message_received(self, data: str | bytes | Rest) -> None:
         """Take a whole data message: `str` of a text one, `bytes` of a binary one; or what it has `put_back`."""

@@ -26,6 +26,9 @@ HUB = web.AppKey("rxws_hub", Hub)
 MAX_PAIRS: Final = 32
 """Pairs of a foreign origin and a host that are told of, for each application: a stranger may make up many."""
 
+KEEPS_CONTEXT: Final = "Tornado/"
+"""A client that agrees to `client_no_context_takeover`, and keeps its context."""
+
 _warned = weakref.WeakSet[web.Application]()
 _foreign = weakref.WeakKeyDictionary[object, set[tuple[str, str]]]()
 
@@ -129,7 +132,8 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
         wanted = extensions(offers) if offers else []
     except ValueError as error:
         raise web.HTTPBadRequest(text=f"{error}\n") from None
-    deflate = accept_deflate(wanted) if settings.compress else None
+    keeps_context = request.headers.get(hdrs.USER_AGENT, "").startswith(KEEPS_CONTEXT)
+    deflate = accept_deflate(wanted, settings.compress, keeps_context=keeps_context)
     return Agreed(key, choose_protocol(offered, settings.protocols), deflate)
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from rxws.options import Deflate
+
 DEFLATE: Final = "permessage-deflate"
 
 TOKEN: Final = r"[\w!#$%&'*+.^`|~-]+"
@@ -21,15 +23,22 @@ Parameters = Sequence[tuple[str, str | None]]
 """Names and values of an extension, in their order."""
 
 
-class Deflate(NamedTuple):
-    """What was agreed on for the messages of a server."""
+class Half(NamedTuple):
+    """What was agreed on for the messages of one side."""
 
-    answer: str
-    """The value of `Sec-WebSocket-Extensions`."""
     bits: int
-    """The window that messages are compressed with, as the power of two."""
+    """Their window, as the power of two."""
     resets: bool
-    """Whether each message is compressed without those before it."""
+    """Whether each is compressed without those before it."""
+
+
+class Agreement(NamedTuple):
+    """What a handshake agrees on about compression."""
+
+    outgoing: Half
+    incoming: Half
+    answer: str = ""
+    """The value of a server's `Sec-WebSocket-Extensions`."""
 
 
 def tokens(name: str, lines: Iterable[str]) -> list[str]:
@@ -76,30 +85,68 @@ def choose_protocol(offered: Iterable[str], known: Sequence[str]) -> str | None:
     return next((name for name in offered if name in known), None)
 
 
-def accept_deflate(offers: Iterable[tuple[str, Parameters]]) -> Deflate | None:
+def accept_deflate(
+    offers: Iterable[tuple[str, Parameters]], wanted: Deflate | bool, *, keeps_context: bool = False
+) -> Agreement | None:
     """Accept the first offer of permessage-deflate that can be met, as a server; decline all others.
 
-    >>> accept_deflate(extensions(["permessage-deflate; server_max_window_bits=10"]))
-    Deflate(answer='permessage-deflate; server_max_window_bits=10', bits=10, resets=False)
+    The answer asks both sides to forget each message, unless `wanted` says otherwise; of a client that `keeps_context`
+    whatever it agrees to, it does not. Without options of ours, offers that want a smaller window are declined.
+
+    >>> offers = extensions(["permessage-deflate; client_max_window_bits"])
+    >>> accept_deflate(offers, True).answer
+    'permessage-deflate; server_no_context_takeover; client_no_context_takeover'
     """
+    if wanted is False:
+        return None
+    options = Deflate() if wanted is True else wanted
     for name, parameters in offers:
         given = dict(parameters)
         if name != DEFLATE or len(given) < len(parameters) or not all(_is_offer(*one) for one in parameters):
             continue
-        bits = given.get("server_max_window_bits")
-        if bits == "8":  # zlib has no such window
+        asked = given.get("server_max_window_bits")
+        if wanted is True and asked not in (None, "15"):
             continue
-        resets = "server_no_context_takeover" in given
-        answer = [DEFLATE, *([f"server_max_window_bits={bits}"] if bits else [])]
-        return Deflate("; ".join(answer + ["server_no_context_takeover"] * resets), int(bits or 15), resets)
+        outgoing = Half(
+            min(int(asked or 15), options.outgoing_window_bits),
+            "server_no_context_takeover" in given or not options.outgoing_context,
+        )
+        small = options.incoming_window_bits < 15
+        theirs = "client_max_window_bits" in given and small
+        incoming = Half(
+            min(int(given["client_max_window_bits"] or 15), options.incoming_window_bits) if theirs else 15,
+            not keeps_context
+            and ("client_no_context_takeover" in given or not options.incoming_context or small > theirs),
+        )
+        parts = {
+            "server_no_context_takeover": outgoing.resets,
+            "client_no_context_takeover": incoming.resets,
+            f"server_max_window_bits={outgoing.bits}": asked is not None,
+            f"client_max_window_bits={incoming.bits}": theirs,
+        }
+        return Agreement(outgoing, incoming, "; ".join([DEFLATE, *(part for part, said in parts.items() if said)]))
     return None
 
 
-def check_answer(lines: Iterable[str], *, deflate: bool) -> None:
-    """Raise `ValueError` for extensions that a client did not ask for, or cannot meet; `deflate` is all it asks for."""
+def offer_deflate(wanted: Deflate | bool) -> str | None:
+    """Offer permessage-deflate, as a client, if it is wanted.
+
+    >>> offer_deflate(True)
+    'permessage-deflate; client_max_window_bits'
+    """
+    if wanted is False:
+        return None
+    options = Deflate() if wanted is True else wanted
+    ours, theirs = options.outgoing_window_bits, options.incoming_window_bits
+    offer = f"{DEFLATE}; client_max_window_bits" + (f"={ours}" if ours < 15 else "")
+    return offer + (f"; server_max_window_bits={theirs}" if theirs < 15 else "")
+
+
+def check_answer(lines: Iterable[str], wanted: Deflate | bool) -> Agreement | None:
+    """Return what a server's answer agrees on; raises `ValueError` for what a client did not offer, or cannot meet."""
     agreed = extensions(lines)
     for name, parameters in agreed:
-        if not (deflate and name == DEFLATE):
+        if not (wanted and name == DEFLATE):
             raise ValueError(f"the server wants the extension {name!r}, which was not offered")
         if wrong := [key for key, value in parameters if not _is_answer(key, value)]:
             raise ValueError(f"the server wants {DEFLATE} with a {wrong[0]!r} that is wrong, or not supported here")
@@ -107,6 +154,14 @@ def check_answer(lines: Iterable[str], *, deflate: bool) -> None:
             raise ValueError(f"the server wants {DEFLATE} with a parameter twice")
     if len(agreed) > 1:
         raise ValueError(f"the server wants {DEFLATE} more than once")
+    options = wanted if isinstance(wanted, Deflate) else Deflate()
+    given = dict(agreed[0][1])
+    ours, theirs = (int(given.get(f"{side}_max_window_bits") or 15) for side in ("client", "server"))
+    if theirs > (most := options.incoming_window_bits):
+        raise ValueError(f"the server wants {DEFLATE} with a window of {theirs} bits, and was offered {most}")
+    resets = "client_no_context_takeover" in given or not options.outgoing_context
+    outgoing = Half(min(ours, options.outgoing_window_bits), resets)
+    return Agreement(outgoing, Half(theirs, "server_no_context_takeover" in given))
 
 
 def _is_token(value: str | None) -> bool:
@@ -114,18 +169,15 @@ def _is_token(value: str | None) -> bool:
 
 
 def _is_offer(name: str, value: str | None) -> bool:
-    if name == "client_max_window_bits" and value is None:  # the client can, and leaves it to the server
-        return True
-    return _is_answer(name, value) or (name, value) == ("client_max_window_bits", "8")
+    # without a value, the client can, and leaves it to the server
+    return _is_answer(name, value) or (name == "client_max_window_bits" and value is None)
 
 
 def _is_answer(name: str, value: str | None) -> bool:
     match name:
         case "server_no_context_takeover" | "client_no_context_takeover":
             return value is None
-        case "server_max_window_bits":
+        case "server_max_window_bits" | "client_max_window_bits":
             return value is not None and _BITS.fullmatch(value) is not None
-        case "client_max_window_bits":
-            return value is not None and _BITS.fullmatch(value) is not None and value != "8"  # zlib has no such window
         case _:
             return False

@@ -110,11 +110,12 @@ async def asking(server: Server, asked: bytes) -> AsyncIterator[Peer]:
 class Answering:
     """A server by hand; `answer` makes the lines of its answers from the key, `requests` are those that came."""
 
-    def __init__(self, answer: Callable[[bytes], str]) -> None:
+    def __init__(self, answer: Callable[[bytes], str], behind: bytes) -> None:
         self.url = ""
         self.requests: list[str] = []
         self.peers: asyncio.Queue[Peer] = asyncio.Queue()
         self._answer = answer
+        self._behind = behind
         self._writers: list[asyncio.StreamWriter] = []
 
     async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -125,7 +126,7 @@ class Answering:
                 head = await reader.readuntil(b"\r\n\r\n")
                 self.requests.append(head.decode())
                 answer = self._answer(head)
-                writer.write(answer.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n")
+                writer.write(answer.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n" + self._behind)
             self.peers.put_nowait(Peer("client", reader, writer, head))
 
     def close(self) -> None:
@@ -149,9 +150,11 @@ def upgrade(head: bytes, *, without: str = "", also: str = "", status: str = "HT
 
 
 @asynccontextmanager
-async def answering(answer: Callable[[bytes], str] = upgrade, *, ssl: Any = None) -> AsyncIterator[Answering]:
-    """Serve by hand."""
-    server = Answering(answer)
+async def answering(
+    answer: Callable[[bytes], str] = upgrade, *, ssl: Any = None, behind: bytes = b""
+) -> AsyncIterator[Answering]:
+    """Serve by hand; what is `behind` an answer comes with it."""
+    server = Answering(answer, behind)
     listener = await asyncio.start_server(server.meet, "127.0.0.1", 0, ssl=ssl)
     port = listener.sockets[0].getsockname()[1]
     server.url = f"ws://127.0.0.1:{port}/" if ssl is None else f"wss://localhost:{port}/"
@@ -169,7 +172,7 @@ async def meeting(
 ) -> AsyncIterator[tuple[rxws.WebSocket[Any, Any], Peer]]:
     """Connect rxws in a role, its pipeline that of `handler`, with a peer by hand; `extension` is what is agreed."""
     also = f"Sec-WebSocket-Extensions: {extension}" if extension else ""
-    options |= {"compress": True} if extension else {}
+    options = ({"compress": True} if extension else {}) | options
     if role == "server":
         async with (
             serving(rxws.websocket(**options)(handler)) as server,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import rxws
-from tests.conformance.peers import DEFLATE, Peer, Role, answering, asking, echo, meeting, request, upgrade
-from tests.fuzzing.frames import BINARY, CLOSE, CONTINUATION, PING, TEXT
+from tests.conformance.peers import DEFLATE, Frame, Peer, Role, answering, asking, echo, meeting, request, upgrade
+from tests.fuzzing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 from tests.integration.server import serving
 from tests.streams import ended, watch
 
@@ -18,14 +18,17 @@ BOTH_LOOPS = True
 ROLES: list[Role] = ["server", "client"]
 both = pytest.mark.parametrize("role", ROLES)
 TAIL = b"\x00\x00\xff\xff"
-TEXTS = [f"the same words again and again, {number}" for number in range(5)]
+NO_CONTEXT = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
+TEXTS = [f"the same words again and again, {number} " * 5 for number in range(5)]
+LONG = TEXTS[0].encode()
+KEEPING = rxws.Deflate(outgoing_context=True, incoming_context=True)
 
 
 class Squeeze:
     """A peer's compressor of messages."""
 
-    def __init__(self, bits: int = 15) -> None:
-        self._deflate = zlib.compressobj(wbits=-bits)
+    def __init__(self, how: Any = 15) -> None:
+        self._deflate = zlib.compressobj(wbits=-how) if isinstance(how, int) else how
 
     def __call__(self, data: bytes) -> bytes:
         return (self._deflate.compress(data) + self._deflate.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)
@@ -37,6 +40,11 @@ def expand(data: bytes, bits: int = 15, inflate: Any = None) -> bytes:
 
 def extension_in(head: str) -> list[str]:
     return [line.partition(": ")[2] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Extensions")]
+
+
+def said_in(frame: Frame, inflate: Any = None) -> bytes:
+    """Give what a frame says, compressed or plain."""
+    return expand(frame.data, inflate=inflate) if frame.first & 0x40 else frame.data
 
 
 async def hear_message(peer: Peer, number: int) -> list[bytes]:
@@ -51,18 +59,19 @@ async def hear_message(peer: Peer, number: int) -> list[bytes]:
 @pytest.mark.parametrize(
     ("offer", "answer"),
     [
-        ("permessage-deflate", ["permessage-deflate"]),
-        ("permessage-deflate; client_max_window_bits", ["permessage-deflate"]),
-        ("permessage-deflate; server_max_window_bits=11", ["permessage-deflate; server_max_window_bits=11"]),
-        ("permessage-deflate; server_no_context_takeover", ["permessage-deflate; server_no_context_takeover"]),
-        ("foo\nSec-WebSocket-Extensions: permessage-deflate", ["permessage-deflate"]),
+        ("permessage-deflate", [NO_CONTEXT]),
+        ("permessage-deflate; client_max_window_bits", [NO_CONTEXT]),
+        ("permessage-deflate; server_max_window_bits=15", [f"{NO_CONTEXT}; server_max_window_bits=15"]),
+        ("permessage-deflate; server_no_context_takeover", [NO_CONTEXT]),
+        ("foo\nSec-WebSocket-Extensions: permessage-deflate", [NO_CONTEXT]),
+        ("permessage-deflate; server_max_window_bits=11", []),
         ("permessage-deflate; server_max_window_bits=7", []),
         ("permessage-deflate; server_max_window_bits", []),
         ("permessage-deflate; client_max_window_bits=16", []),
         ("permessage-deflate; foo", []),
         ("permessage-deflate; client_max_window_bits; client_max_window_bits", []),
         ("x-permessage-deflate", []),
-        ("permessage-deflate; foo, permessage-deflate", ["permessage-deflate"]),
+        ("permessage-deflate; foo, permessage-deflate", [NO_CONTEXT]),
     ],
 )
 async def test_server_answers_offers(offer: str, answer: list[str]) -> None:
@@ -70,9 +79,9 @@ async def test_server_answers_offers(offer: str, answer: list[str]) -> None:
     asked = request(also=f"Sec-WebSocket-Extensions: {offer}")
     async with serving(rxws.websocket(compress=True)(echo)) as server, asking(server, asked) as peer:
         assert extension_in(peer.head) == answer
-        peer.say(TEXT, b"hi")
+        peer.say(TEXT, LONG)
         heard = await peer.hear()
-        assert (expand(heard.data) if answer else heard.data, heard.first >= 0xC0) == (b"hi", bool(answer))
+        assert (expand(heard.data) if answer else heard.data, heard.first >= 0xC0) == (LONG, bool(answer))
 
 
 async def test_server_without_compression_declines() -> None:
@@ -102,7 +111,7 @@ async def test_client_offers(compress: bool) -> None:
         "foo",
         "permessage-deflate; foo",
         "permessage-deflate; server_max_window_bits=16",
-        "permessage-deflate; client_max_window_bits=8",
+        "permessage-deflate; client_max_window_bits=7",
         "permessage-deflate; server_no_context_takeover=1",
         "permessage-deflate; server_no_context_takeover; server_no_context_takeover",
         "permessage-deflate, permessage-deflate",
@@ -127,8 +136,7 @@ async def test_messages_are_compressed(role: Role) -> None:
         for text in TEXTS:
             socket.outgoing.on_next(text)
         data = await hear_message(peer, len(TEXTS))
-        inflate = zlib.decompressobj(-15)
-        assert [expand(one, inflate=inflate).decode() for one in data] == TEXTS
+        assert [expand(one).decode() for one in data] == TEXTS, "each by itself"
         assert not any(one.endswith(TAIL) for one in data)
         peer.say(PING, b"hi")
         assert (await peer.hear()).first == 0x8A
@@ -141,29 +149,37 @@ async def test_messages_are_compressed(role: Role) -> None:
     "kind",
     [
         *("one frame", "fragments", "stored", "plain", "empty", "one octet"),
-        *(pytest.param(kind, marks=pytest.mark.since_aiohttp(3, 14, 5)) for kind in ("ping between", "BFINAL")),
+        *("ping between", "pong between", "BFINAL", "BFINAL alone"),
     ],
 )
-async def test_messages_are_expanded(role: Role, kind: str) -> None:
+@pytest.mark.parametrize("keeping", [False, True])
+async def test_messages_are_expanded(role: Role, kind: str, keeping: bool) -> None:
     """Messages are taken however they are compressed and cut, and plain ones among them (6.2, 7.2.2, 7.2.3)."""
-    squeeze, expected = Squeeze(), ["first", "", "last"]
-    async with meeting(role, extension=DEFLATE) as (_, peer):
-        peer.say(TEXT, squeeze(b"first"), rsv=0x40)
+    other = "client" if role == "server" else "server"
+    extension, compress = (DEFLATE, KEEPING) if keeping else (f"{DEFLATE}; {other}_no_context_takeover", True)
+    squeeze, expected = Squeeze(), [TEXTS[0], "", TEXTS[1]]
+    async with meeting(role, extension=extension, compress=compress) as (_, peer):
+        peer.say(TEXT, squeeze(TEXTS[0].encode()), rsv=0x40)
+        if not keeping and kind != "empty":
+            squeeze = Squeeze()
         match kind:
             case "one frame":
                 peer.say(TEXT, squeeze(b"second " * 1000), rsv=0x40)
                 expected[1] = "second " * 1000
-            case "fragments" | "ping between":
+            case "fragments" | "ping between" | "pong between":
                 data = squeeze(b"second " * 10)
                 peer.say(TEXT, data[:1], rsv=0x40, fin=False)
                 if kind == "ping between":
                     peer.say(PING)
+                elif kind == "pong between":
+                    peer.say(PONG, b"unasked")
                 peer.say(CONTINUATION, data[1:4], fin=False)
                 peer.say(CONTINUATION, data[4:])
                 expected[1] = "second " * 10
-            case "BFINAL":
+            case "BFINAL" | "BFINAL alone":
                 final = zlib.compressobj(wbits=-15)
-                peer.say(TEXT, final.compress(b"second") + final.flush(zlib.Z_FINISH) + b"\x00", rsv=0x40)
+                block = final.compress(b"second") + final.flush(zlib.Z_FINISH)
+                peer.say(TEXT, block if kind == "BFINAL alone" else block + b"\x00", rsv=0x40)
                 expected[1] = "second"
             case "stored":
                 peer.say(TEXT, b"\x00\x05\x00\xfa\xffHello\x00", rsv=0x40)
@@ -175,21 +191,22 @@ async def test_messages_are_expanded(role: Role, kind: str) -> None:
                 peer.say(TEXT, squeeze(b""), rsv=0x40)
             case _:
                 peer.say(TEXT, b"\x00", rsv=0x40)
-        if kind == "BFINAL":
-            squeeze = Squeeze()
-        peer.say(TEXT, squeeze(b"last"), rsv=0x40)
-        inflate, heard = zlib.decompressobj(-15), []
+        if not keeping or kind in ("BFINAL", "BFINAL alone", "stored"):
+            squeeze = Squeeze()  # which knows nothing of what came
+        peer.say(TEXT, squeeze(TEXTS[1].encode()), rsv=0x40)
+        inflate, heard = zlib.decompressobj(-15) if keeping else None, []
         while len(heard) < 3:
             frame = await peer.hear()
             if frame.opcode == TEXT:
-                heard.append(expand(frame.data, inflate=inflate).decode())
+                heard.append(said_in(frame, inflate).decode())
     assert heard == expected
 
 
 @both
 async def test_own_context(role: Role) -> None:
     """Whose `no_context_takeover` is agreed on compresses each message without those before it (7.1.1, 7.2.1)."""
-    async with meeting(role, extension=f"{DEFLATE}; {role}_no_context_takeover") as (socket, peer):
+    extension = f"{DEFLATE}; {role}_no_context_takeover"
+    async with meeting(role, extension=extension, compress=KEEPING) as (socket, peer):
         for _ in range(3):
             socket.outgoing.on_next(TEXTS[0])
         data = await hear_message(peer, 3)
@@ -198,11 +215,23 @@ async def test_own_context(role: Role) -> None:
 
 
 @both
+async def test_own_context_kept(role: Role) -> None:
+    """With options for it, messages refer to those before them, if the peer does not mind (7.2.1)."""
+    async with meeting(role, extension=DEFLATE, compress=KEEPING) as (socket, peer):
+        for _ in range(3):
+            socket.outgoing.on_next(TEXTS[0])
+        data = await hear_message(peer, 3)
+        inflate = zlib.decompressobj(-15)
+        assert [expand(one, inflate=inflate).decode() for one in data] == [TEXTS[0]] * 3
+        assert len(data[1]) < len(data[0]) // 3
+
+
+@both
 async def test_context_of_the_peer(role: Role) -> None:
     """A peer that resets its context, or keeps it, is understood either way (7.2.2)."""
     other = "client" if role == "server" else "server"
     for extension in (DEFLATE, f"{DEFLATE}; {other}_no_context_takeover"):
-        async with meeting(role, extension=extension) as (_, peer):
+        async with meeting(role, extension=extension, compress=KEEPING) as (_, peer):
             squeeze = Squeeze()
             for text in TEXTS:
                 if extension != DEFLATE:
@@ -212,16 +241,40 @@ async def test_context_of_the_peer(role: Role) -> None:
             assert [expand(one, inflate=inflate).decode() for one in await hear_message(peer, 5)] == TEXTS
 
 
+async def test_client_that_keeps_its_context() -> None:
+    """Tornado's client keeps its context though it agrees not to: it is not asked to, and understood."""
+    asked = request(also=f"User-Agent: Tornado/6.6\nSec-WebSocket-Extensions: {DEFLATE}")
+    async with serving(rxws.websocket(compress=True)(echo)) as server, asking(server, asked) as peer:
+        assert extension_in(peer.head) == [f"{DEFLATE}; server_no_context_takeover"]
+        squeeze = Squeeze()
+        for text in TEXTS:
+            peer.say(TEXT, squeeze(text.encode()), rsv=0x40)
+        assert [expand(one).decode() for one in await hear_message(peer, 5)] == TEXTS
+
+
 @both
-@pytest.mark.parametrize("bits", [9, 12, 15])
-async def test_own_window(role: Role, bits: int) -> None:
+async def test_peer_that_does_not_forget(role: Role) -> None:
+    """A message that refers to those before it, though the peer agreed to forget them, fails the connection, 1002."""
+    other = "client" if role == "server" else "server"
+    async with meeting(role, extension=f"{DEFLATE}; {other}_no_context_takeover") as (_, peer):
+        squeeze = Squeeze()
+        for text in TEXTS[:2]:
+            peer.say(TEXT, squeeze(text.encode()), rsv=0x40)
+        assert await peer.hear_close() == (1002, "")
+
+
+@both
+@pytest.mark.parametrize("bits", [8, 9, 12, 15])
+@pytest.mark.parametrize("keeping", [False, True])
+async def test_own_window(role: Role, bits: int, keeping: bool) -> None:
     """What is sent needs no larger window than was agreed on (7.1.2, 7.2.1)."""
     block = random.Random(1).randbytes(2 ** (bits - 1) + 100)
     extension = f"{DEFLATE}; {role}_max_window_bits={bits}"
-    async with meeting(role, extension=extension) as (socket, peer):
-        socket.outgoing.on_next(block * 3)
+    compress = KEEPING if keeping else rxws.Deflate()
+    async with meeting(role, extension=extension, compress=compress) as (socket, peer):
+        socket.outgoing.on_next(b"abc" * 100 + block * 3)
         (data,) = await hear_message(peer, 1)
-    assert expand(data, bits) == block * 3
+    assert expand(data, bits) == b"abc" * 100 + block * 3
 
 
 @both
@@ -231,8 +284,8 @@ async def test_window_of_the_peer(role: Role, bits: int) -> None:
     block = random.Random(1).randbytes(2 ** (bits - 1))
     async with meeting(role, extension=DEFLATE) as (_, peer):
         peer.say(BINARY, Squeeze(bits)(block * 3), rsv=0x40)
-        (data,) = await hear_message(peer, 1)
-    assert expand(data) == block * 3
+        heard = await peer.hear()
+    assert said_in(heard) == block * 3
 
 
 @both

@@ -8,6 +8,7 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws.core.encoding import encode, encode_again, sharing, with_copy
+from rxws.core.wire import Limited
 from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import raising, turns, watch
 
@@ -24,6 +25,17 @@ async def test_text_and_bytes_go_as_they_are() -> None:
     assert peer.sent == ["é", b"\x00\xff", b"ab", b"cd"]
     assert (socket.stats.sent, socket.stats.sent_bytes) == (4, 8)
     peer.drop()
+
+
+@pytest.mark.parametrize("data", ["text", b"bytes"])
+def test_marked_messages(data: Any) -> None:
+    """What is marked is a frame that is not to be compressed, the same for all, for one connection too."""
+    marked = rxws.codecs.uncompressed(data)
+    frame = encode(rxws.codecs.text, marked)
+    assert encode(rxws.codecs.text, marked) is frame
+    unmarked = encode(rxws.codecs.text, data)
+    assert (frame.opcode, frame.data, marked) == (unmarked.opcode, unmarked.data, data)
+    assert (frame.plain, Limited(frame).plain, unmarked.plain) == (True, True, False)
 
 
 def test_sharing_of_two_threads() -> None:

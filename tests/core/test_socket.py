@@ -35,6 +35,22 @@ async def test_stats_count_both_ways() -> None:
     peer.drop()
 
 
+async def test_stats_count_what_compression_saves() -> None:
+    """The wire says what it has kept off the wire."""
+    socket, peer = serve(lambda incoming: None)
+    await turns()
+    peer.send("received")
+    socket.outgoing.on_next("sent")
+    await turns()
+    connection = socket._life.connection
+    assert connection is not None
+    connection.compressed(sent=1)
+    connection.compressed(sent=1, received=3)
+    stats = socket.stats
+    assert (stats.received_bytes, stats.received_wire_bytes, stats.sent_bytes, stats.sent_wire_bytes) == (8, 5, 4, 2)
+    peer.drop()
+
+
 async def test_send_at_the_pace_of_the_peer() -> None:
     """Who sends with `send` waits while the peer takes nothing, and loses nothing."""
     socket, peer = serve(lambda incoming: None, high_water=1000, max_buffered=2000)

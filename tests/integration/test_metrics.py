@@ -101,6 +101,8 @@ EXPECTED = {
     ("rxws_server_messages_total", "network_io_direction=transmit"): 2,
     ("rxws_server_io_bytes_total", "network_io_direction=receive"): 6,
     ("rxws_server_io_bytes_total", "network_io_direction=transmit"): 5,
+    ("rxws_server_wire_io_bytes_total", "network_io_direction=receive"): 6,
+    ("rxws_server_wire_io_bytes_total", "network_io_direction=transmit"): 5,
     ("rxws_server_errors_total", "error_type=DecodeError"): 1,
     ("rxws_server_connection_duration_seconds_count", ""): 2,
     ("rxws_server_connection_duration_seconds_bucket", "le=+Inf"): 2,
@@ -130,6 +132,7 @@ async def test_the_exposition_keeps_to_openmetrics_too(eventually: Eventually) -
     assert plain(samples(families)) == EXPECTED
     assert {family.name: family.unit for family in families if family.unit} == {
         "rxws_server_io_bytes": "bytes",
+        "rxws_server_wire_io_bytes": "bytes",
         "rxws_server_buffered_bytes": "bytes",
         "rxws_server_connection_duration_seconds": "seconds",
     }
@@ -164,6 +167,8 @@ async def test_opentelemetry_collects_what_has_happened(eventually: Eventually) 
         ("messages", ("network.io.direction", "transmit")): 2,
         ("io", ("network.io.direction", "receive")): 6,
         ("io", ("network.io.direction", "transmit")): 5,
+        ("wire_io", ("network.io.direction", "receive")): 6,
+        ("wire_io", ("network.io.direction", "transmit")): 5,
         ("errors", ("error.type", "DecodeError")): 1,
     }
     (duration,) = metrics["rxws.server.connection.duration"].data.data_points

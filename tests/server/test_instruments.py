@@ -52,6 +52,7 @@ async def test_open_and_closed_sockets() -> None:
         "refused_connections": {"handshake": 0, "origin": 0, "limit": 0, "shutdown": 0},
         "messages": {"receive": 2, "transmit": 1},
         "io": {"receive": 4, "transmit": 3},
+        "wire_io": {"receive": 4, "transmit": 3},
         "dropped_messages": {"": 2},
         "buffered": {"": 69},
         "errors": {"ValueError": 1},

@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rxws.options import Deflate
 from rxws.wires.negotiation import (
-    Deflate,
+    Agreement,
+    Half,
     Parameters,
     accept_deflate,
     check_answer,
     choose_protocol,
     extensions,
+    offer_deflate,
     tokens,
 )
 
@@ -108,38 +111,120 @@ def test_subprotocol() -> None:
     assert choose_protocol([], ()) is None
 
 
+NONE = "server_no_context_takeover; client_no_context_takeover"
+
+
 @pytest.mark.parametrize(
-    ("offer", "accepted"),
+    ("offer", "answer"),
     [
-        ("permessage-deflate", Deflate("permessage-deflate", 15, False)),
-        ("foo, permessage-deflate", Deflate("permessage-deflate", 15, False)),
-        ("permessage-deflate; client_max_window_bits", Deflate("permessage-deflate", 15, False)),
-        *[
-            (f"permessage-deflate; client_max_window_bits={bits}", Deflate("permessage-deflate", 15, False))
-            for bits in WINDOWS
-        ],
-        ("permessage-deflate; client_no_context_takeover", Deflate("permessage-deflate", 15, False)),
-        (
-            "permessage-deflate; server_no_context_takeover",
-            Deflate("permessage-deflate; server_no_context_takeover", 15, True),
-        ),
+        ("permessage-deflate", f"permessage-deflate; {NONE}"),
+        ("foo, permessage-deflate", f"permessage-deflate; {NONE}"),
+        ("permessage-deflate; client_max_window_bits", f"permessage-deflate; {NONE}"),
+        *[(f"permessage-deflate; client_max_window_bits={bits}", f"permessage-deflate; {NONE}") for bits in WINDOWS],
+        ("permessage-deflate; client_no_context_takeover", f"permessage-deflate; {NONE}"),
+        ("permessage-deflate; server_no_context_takeover", f"permessage-deflate; {NONE}"),
         (
             "permessage-deflate; server_max_window_bits=15",
-            Deflate("permessage-deflate; server_max_window_bits=15", 15, False),
+            f"permessage-deflate; {NONE}; server_max_window_bits=15",
         ),
         (
-            'permessage-deflate; server_no_context_takeover ; server_max_window_bits = "9"',
-            Deflate("permessage-deflate; server_max_window_bits=9; server_no_context_takeover", 9, True),
-        ),
-        (
-            "permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=10",
-            Deflate("permessage-deflate; server_max_window_bits=10", 10, False),
+            'permessage-deflate; server_max_window_bits=10, permessage-deflate; server_max_window_bits = "15"',
+            f"permessage-deflate; {NONE}; server_max_window_bits=15",
         ),
     ],
 )
-def test_offer_accepted(offer: str, accepted: Deflate) -> None:
-    """A server accepts the first offer that it can meet (RFC 7692, section 7.1)."""
-    assert accept_deflate(extensions([offer])) == accepted
+def test_offer_accepted(offer: str, answer: str) -> None:
+    """A server accepts the first offer that it can meet, and both sides forget each message (RFC 7692, section 7.1)."""
+    assert accept_deflate(extensions([offer]), True) == Agreement(Half(15, True), Half(15, True), answer)
+
+
+WITH_CONTEXT = Deflate(outgoing_context=True, incoming_context=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "offer", "accepted"),
+    [
+        (WITH_CONTEXT, "", Agreement(Half(15, False), Half(15, False), "")),
+        (
+            WITH_CONTEXT,
+            "; server_no_context_takeover",
+            Agreement(Half(15, True), Half(15, False), "; server_no_context_takeover"),
+        ),
+        (
+            WITH_CONTEXT,
+            "; client_no_context_takeover",
+            Agreement(Half(15, False), Half(15, True), "; client_no_context_takeover"),
+        ),
+        *[
+            (
+                WITH_CONTEXT,
+                f"; server_max_window_bits={bits}",
+                Agreement(Half(int(bits), False), Half(15, False), f"; server_max_window_bits={bits}"),
+            )
+            for bits in WINDOWS
+        ],
+        (
+            Deflate(),
+            "; server_max_window_bits=8",
+            Agreement(Half(8, True), Half(15, True), f"; {NONE}; server_max_window_bits=8"),
+        ),
+        (
+            Deflate(outgoing_context=True, outgoing_window_bits=11),
+            "; server_max_window_bits=12",
+            Agreement(Half(11, False), Half(15, True), "; client_no_context_takeover; server_max_window_bits=11"),
+        ),
+        (
+            Deflate(outgoing_window_bits=11),
+            "",
+            Agreement(Half(11, True), Half(15, True), f"; {NONE}"),
+        ),
+        *[
+            (
+                Deflate(incoming_context=True, incoming_window_bits=10),
+                f"; client_max_window_bits{said}",
+                Agreement(
+                    Half(15, True), Half(bits, False), f"; server_no_context_takeover; client_max_window_bits={bits}"
+                ),
+            )
+            for said, bits in (("", 10), ("=12", 10), ("=9", 9))
+        ],
+        (
+            Deflate(incoming_context=True, incoming_window_bits=10),
+            "",
+            Agreement(Half(15, True), Half(15, True), f"; {NONE}"),
+        ),
+    ],
+)
+def test_offer_accepted_with_options(options: Deflate, offer: str, accepted: Agreement) -> None:
+    """A server keeps its context if it may, and meets the windows that a peer asks for (7.1.1, 7.1.2)."""
+    expected = accepted._replace(answer=f"permessage-deflate{accepted.answer}")
+    assert accept_deflate(extensions([f"permessage-deflate{offer}"]), options) == expected
+
+
+def test_client_that_keeps_its_context() -> None:
+    """A client that would not do as it agrees is not asked to, and its context is kept."""
+    agreed = accept_deflate(extensions(["permessage-deflate; client_max_window_bits"]), True, keeps_context=True)
+    expected = "permessage-deflate; server_no_context_takeover"
+    assert agreed == Agreement(Half(15, True), Half(15, False), expected)
+
+
+def test_nothing_wanted() -> None:
+    assert accept_deflate(extensions(["permessage-deflate"]), False) is None
+    assert offer_deflate(False) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "offer"),
+    [
+        (True, ""),
+        (WITH_CONTEXT, ""),
+        (Deflate(outgoing_window_bits=10), "=10"),
+        (Deflate(incoming_window_bits=10), "; server_max_window_bits=10"),
+    ],
+)
+def test_offer(options: Deflate | bool, offer: str) -> None:
+    """A client tells its windows, and leaves the contexts to the server."""
+    assert offer_deflate(options) == f"permessage-deflate; client_max_window_bits{offer}"
 
 
 @pytest.mark.parametrize(
@@ -150,7 +235,6 @@ def test_offer_accepted(offer: str, accepted: Deflate) -> None:
         "client_no_context_takeover=true",
         "server_max_window_bits",
         "server_max_window_bits=7",
-        "server_max_window_bits=8",
         "server_max_window_bits=16",
         "server_max_window_bits=09",
         "server_max_window_bits=abc",
@@ -163,28 +247,56 @@ def test_offer_accepted(offer: str, accepted: Deflate) -> None:
     ],
 )
 def test_offer_declined(parameters: str) -> None:
-    """A server declines an offer that is wrong, or that it cannot meet (RFC 7692, section 7)."""
-    assert accept_deflate(extensions([f"permessage-deflate; {parameters}"])) is None
+    """A server declines an offer that is wrong (RFC 7692, section 7)."""
+    for wanted in (True, Deflate()):
+        assert accept_deflate(extensions([f"permessage-deflate; {parameters}"]), wanted) is None
+
+
+@pytest.mark.parametrize("bits", [8, 9, 10, 14])
+def test_smaller_window_declined(bits: int) -> None:
+    """A server without options declines a smaller window: its messages would not be the same for all."""
+    assert accept_deflate(extensions([f"permessage-deflate; server_max_window_bits={bits}"]), True) is None
 
 
 @pytest.mark.parametrize("offer", ["x-permessage-deflate", "permessage-deflate2", "foo; bar=permessage-deflate"])
 def test_other_extensions_declined(offer: str) -> None:
     """A server answers with no extension that it does not know."""
-    assert accept_deflate(extensions([offer])) is None
+    assert accept_deflate(extensions([offer]), True) is None
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "agreed"),
     [
-        "permessage-deflate",
-        "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
-        *[f"permessage-deflate; server_max_window_bits={bits}" for bits in WINDOWS],
-        *[f"permessage-deflate; client_max_window_bits={bits}" for bits in WINDOWS[1:]],
+        ("", Agreement(Half(15, True), Half(15, False))),
+        ("; server_no_context_takeover; client_no_context_takeover", Agreement(Half(15, True), Half(15, True))),
+        *[(f"; server_max_window_bits={bits}", Agreement(Half(15, True), Half(int(bits), False))) for bits in WINDOWS],
+        *[(f"; client_max_window_bits={bits}", Agreement(Half(int(bits), True), Half(15, False))) for bits in WINDOWS],
     ],
 )
-def test_answer(answer: str) -> None:
-    """A client takes what a server may answer to its offer."""
-    check_answer([answer], deflate=True)
+def test_answer(answer: str, agreed: Agreement) -> None:
+    """A client takes what a server may answer to its offer, and does as it says."""
+    assert check_answer([f"permessage-deflate{answer}"], True) == agreed
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "agreed"),
+    [
+        (WITH_CONTEXT, "", Agreement(Half(15, False), Half(15, False))),
+        (WITH_CONTEXT, "; client_no_context_takeover", Agreement(Half(15, True), Half(15, False))),
+        (Deflate(outgoing_window_bits=9), "; client_max_window_bits=12", Agreement(Half(9, True), Half(15, False))),
+        (Deflate(incoming_window_bits=9), "; server_max_window_bits=9", Agreement(Half(15, True), Half(9, False))),
+    ],
+)
+def test_answer_with_options(options: Deflate, answer: str, agreed: Agreement) -> None:
+    """A client keeps its context if it may."""
+    assert check_answer([f"permessage-deflate{answer}"], options) == agreed
+
+
+@pytest.mark.parametrize("answer", ["", "; server_max_window_bits=10"])
+def test_larger_window_than_offered(answer: str) -> None:
+    """A client fails on a window that is larger than it offered (7.1.2.1)."""
+    with pytest.raises(ValueError, match=r"window of 1[05] bits, and was offered 9"):
+        check_answer([f"permessage-deflate{answer}"], Deflate(incoming_window_bits=9))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +311,7 @@ def test_answer(answer: str) -> None:
         ("permessage-deflate; server_max_window_bits=7", "'server_max_window_bits'"),
         ("permessage-deflate; server_max_window_bits=16", "'server_max_window_bits'"),
         ("permessage-deflate; client_max_window_bits", "'client_max_window_bits'"),
-        ("permessage-deflate; client_max_window_bits=8", "'client_max_window_bits'"),
+        ("permessage-deflate; client_max_window_bits=7", "'client_max_window_bits'"),
         ("permessage-deflate; client_max_window_bits=015", "'client_max_window_bits'"),
         ("permessage-deflate; client_no_context_takeover; client_no_context_takeover", "a parameter twice"),
         ("", "must be a list of extensions"),
@@ -208,10 +320,10 @@ def test_answer(answer: str) -> None:
 def test_wrong_answer(answer: str, says: str) -> None:
     """A client fails on an answer that it did not ask for or cannot meet (RFC 6455, section 4.1; RFC 7692, 7)."""
     with pytest.raises(ValueError, match=says):
-        check_answer([answer], deflate=True)
+        check_answer([answer], True)
 
 
 def test_answer_without_offer() -> None:
     """A client that offered nothing takes nothing."""
     with pytest.raises(ValueError, match="'permessage-deflate', which was not offered"):
-        check_answer(["permessage-deflate"], deflate=False)
+        check_answer(["permessage-deflate"], False)

@@ -13,9 +13,11 @@ from aiohttp.web import WebSocketResponse
 from rxws.core.wire import Wire
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import AnyWebSocket, drop_handshake_state, protocol_of
+from rxws.wires.aiohttp.marks import MarkFilter
 from rxws.wires.aiohttp.masks import mask_unpredictably
 from rxws.wires.aiohttp.public.pacing import Pacing
 from rxws.wires.aiohttp.public.wire import PublicWire
+from rxws.wires.deflate import Deflation
 
 
 def _probe() -> Literal["fast", "public"]:
@@ -42,10 +44,25 @@ wire_mode: Literal["fast", "public"] = _probe()
 """Which wire runs in this process: `fast`, or `public` where aiohttp's inside is not what the fast one needs."""
 
 
-def open_wire(ws: AnyWebSocket, close_timeout: float, *, limit: int = 0, arrived: bytes | None = None) -> Wire:
-    """Make the wire of a prepared WebSocket; `arrived` is what its parser has been given so far, if that is known."""
+def open_wire(
+    ws: AnyWebSocket,
+    close_timeout: float,
+    *,
+    limit: int = 0,
+    arrived: bytes | None = None,
+    deflation: Deflation | None = None,
+) -> Wire:
+    """Make the wire of a prepared WebSocket.
+
+    `arrived` is what its parser has been given so far, if that is known. With a `deflation` the parser has been given
+    nothing, and is now.
+    """
     protocol = protocol_of(ws)
-    if arrived is not None:
+    if deflation is not None:
+        put_header_watch(ws, protocol, 0, deflation=deflation)
+        if arrived:
+            protocol.data_received(arrived)
+    elif arrived is not None:
         put_header_watch(ws, protocol, limit, arrived)
     parser = getattr(protocol, "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
     watch = HeaderWatch(parser, None, asyncio.get_running_loop().time)  # that sees nothing
@@ -75,17 +92,25 @@ def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int) -> None:
         drop_handshake_state(ws, protocol)
 
 
-def put_header_watch(ws: Any, protocol: Any, limit: int, arrived: bytes = b"") -> HeaderWatch | None:
-    """Put a watch before the parser of aiohttp's protocol, which has been given `arrived`, and give it."""
+def put_header_watch(
+    ws: Any, protocol: Any, limit: int, arrived: bytes = b"", *, deflation: Deflation | None = None
+) -> HeaderWatch | None:
+    """Put a watch before the parser of aiohttp's protocol, which has been given `arrived`, and give it.
+
+    With a `deflation`, whose limit rules, messages may be compressed.
+    """
     parser = getattr(protocol, "_payload_parser", None)
     if parser is None:
         return None
+    masked = isinstance(ws, WebSocketResponse)
+    if deflation is not None:
+        parser, limit = MarkFilter(parser, ws._reader, deflation, masked=masked), 0
     watch = HeaderWatch(
         parser,
         ws._reader,
         asyncio.get_running_loop().time,
-        masked=isinstance(ws, WebSocketResponse),
-        compressed=bool(ws.compress),
+        masked=masked,
+        compressed=deflation is not None and deflation.inflate is not None,
         limit=limit,
         arrived=arrived,
     )

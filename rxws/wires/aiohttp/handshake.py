@@ -13,7 +13,8 @@ from multidict import CIMultiDict
 from rxws.options import Settings
 from rxws.wires.aiohttp.choice import put_direct_queue, put_header_watch
 from rxws.wires.aiohttp.fast.chunks import SLICE
-from rxws.wires.negotiation import Deflate
+from rxws.wires.deflate import make_deflation, wire_limit
+from rxws.wires.negotiation import Agreement
 
 MAGIC: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What a server adds to a client's key (RFC 6455, section 4.2.2)."""
@@ -24,7 +25,7 @@ class Agreed(NamedTuple):
 
     key: str
     protocol: str | None
-    deflate: Deflate | None
+    deflate: Agreement | None
 
 
 def frame_limit(max_msg_size: int | None) -> int:
@@ -37,11 +38,13 @@ class Response(web.WebSocketResponse):
 
     def __init__(self, settings: Settings, agreed: Agreed) -> None:
         self._agreed = agreed
+        limit, deflate = settings.max_msg_size, agreed.deflate
+        self._deflation = None if deflate is None else make_deflation(settings.compress, deflate, limit)
         super().__init__(
             timeout=settings.close_timeout,
             protocols=settings.protocols,
-            compress=settings.compress,
-            max_msg_size=frame_limit(settings.max_msg_size),
+            compress=False,
+            max_msg_size=frame_limit(limit if deflate is None else wire_limit(limit)),
             autoping=False,
             autoclose=False,
             writer_limit=sys.maxsize,
@@ -56,8 +59,7 @@ class Response(web.WebSocketResponse):
             headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = protocol
         if deflate is not None:
             headers[hdrs.SEC_WEBSOCKET_EXTENSIONS] = deflate.answer
-        bits, resets = (0, False) if deflate is None else (deflate.bits, deflate.resets)
-        return CIMultiDict(headers), protocol, bits, resets
+        return CIMultiDict(headers), protocol, 0, False  # aiohttp compresses nothing
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
         """Start as aiohttp does, but put a `DirectQueue` in the place of its queue before it parses anything.
@@ -70,7 +72,7 @@ class Response(web.WebSocketResponse):
         super()._post_start(request, protocol, writer)
         limit: int = cast("Any", self)._max_msg_size
         put_direct_queue(self, connection, limit)
-        watch = put_header_watch(self, connection, limit)
+        watch = put_header_watch(self, connection, limit, deflation=self._deflation)
         if watch is not None and len(arrived) > SLICE:
             watch.refuse(WSCloseCode.PROTOCOL_ERROR, f"more than {SLICE} bytes before the handshake's answer")
         elif arrived:

@@ -171,10 +171,16 @@ class Asking:
         return await cast("Any", ClientSession)._ws_connect(self, url, **options)
 
 
-def arrived_with(response: aiohttp.ClientResponse) -> bytes | None:
-    """Give the bytes of frames that came with the answer to a client's handshake, if it can be known."""
-    protocol = None if response.connection is None else response.connection.protocol
-    return getattr(protocol, "_tail", None)
+def arrived_with(response: aiohttp.ClientResponse, *, take_away: bool = False) -> bytes | None:
+    """Give the bytes of frames that came with the answer to a client's handshake, if it can be known.
+
+    `take_away` keeps them from aiohttp's parser.
+    """
+    protocol: Any = None if response.connection is None else response.connection.protocol
+    arrived = getattr(protocol, "_tail", None)
+    if take_away and arrived:
+        protocol._tail = b""
+    return arrived
 
 
 def base_of(session: ClientSession) -> URL | None:

@@ -20,6 +20,9 @@ PINCH: Final = 2 * 1024
 MESSAGES_A_TURN: Final = 256
 """Messages after which the event loop's other business gets its turn."""
 
+INFLATED_A_TURN: Final = 256 * 1024
+"""Bytes that messages are inflated to after which the same holds."""
+
 MANY: Final = 512
 """Frames in a chunk after which less is read at once: fragments are no messages, but cost nearly as much."""
 

@@ -9,8 +9,9 @@ from aiohttp._websocket.helpers import websocket_mask
 
 from rxws.wires.aiohttp.masks import mask
 
-OPCODES: Final = range(16)
-SHORT: Final = [[bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES]
+OPCODES: Final = (*range(16), 0x41, 0x42)
+"""Those of RFC 6455, and those of messages with the bit RSV1, which are compressed."""
+SHORT: Final = {opcode: [bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES}
 MEDIUM: Final = struct.Struct("!BBH").pack
 LONG: Final = struct.Struct("!BBQ").pack
 

@@ -18,7 +18,7 @@ from rxws.core.phases import Phased, WirePhase
 from rxws.core.wire import Endpoint, Frame, Rest, close_received
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, call
-from rxws.wires.aiohttp.fast.chunks import CHUNK, MESSAGES_A_TURN, PIECE, SLICE, ReadBuffer
+from rxws.wires.aiohttp.fast.chunks import CHUNK, INFLATED_A_TURN, MESSAGES_A_TURN, PIECE, SLICE, ReadBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, next_message
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
@@ -32,7 +32,9 @@ from rxws.wires.aiohttp.inside import (
     take_over,
     transport_of,
 )
+from rxws.wires.aiohttp.marks import MarkFilter
 from rxws.wires.aiohttp.read_ahead import ReadAhead
+from rxws.wires.deflate import InflateError
 
 READING: Final = WirePhase.READING
 
@@ -43,11 +45,23 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[memoryview, me
 
 
 class FastWire(Phased, asyncio.BufferedProtocol):
-    """A prepared aiohttp WebSocket, of either side, without compression."""
+    """A prepared aiohttp WebSocket, of either side."""
 
     __slots__ = (  # a dictionary of so many would take 1.5 KiB
         *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_endpoint", "_held", "_last", "_loop"),
-        *("_parse", "_parser", "_queue", "_read_ahead", "_read_buffer", "_receive", "_run", "_scheduled", "phase"),
+        "_looks_later",
+        *(
+            "_marks",
+            "_parse",
+            "_parser",
+            "_queue",
+            "_read_ahead",
+            "_read_buffer",
+            "_receive",
+            "_run",
+            "_scheduled",
+            "phase",
+        ),
         *("_transport", "_headers", "_writer", "_ws", "offer"),
     )
 
@@ -59,8 +73,10 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._parser = parser
         self._parse = watch.parser.feed_data  # aiohttp's WebSocketReader.feed_data, which calls DirectQueue.feed_data
         self._headers = watch
+        self._marks = watch.parser if isinstance(watch.parser, MarkFilter) else None  # where messages are compressed
         self._queue: Any = cast("Any", ws)._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
+        self._looks_later = self._marks is None and not PARSES_AHEAD  # at the headers
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         if self._loop not in _shared:
@@ -69,7 +85,12 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             _shared[self._loop] = (whole[:SLICE], whole), Turns()
         buffers, turns = _shared[self._loop]
         self._read_buffer = ReadBuffer(self._transport, *buffers)
-        self._writer = FrameWriter(self._transport, turns, masks=isinstance(ws, ClientWebSocketResponse))
+        self._writer = FrameWriter(
+            self._transport,
+            turns,
+            masks=isinstance(ws, ClientWebSocketResponse),
+            deflate=None if self._marks is None else self._marks.deflation.deflate,
+        )
         self.offer = self._writer.offer  # FrameWriter.offer
         self._read_ahead: ReadAhead | None = None
         self._last: tuple[Callable[[], object], ...] = ()  # done when all that was read ahead is delivered
@@ -111,7 +132,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._writer.start(endpoint, self._leave, self._fail, fresh=fresh)
         self.enter(READING)
         if self._direct is not None:
-            self._direct.receive = endpoint.message_received  # Connection.message_received
+            self._direct.receive = self._receive if self._marks is None else self._receive_packed
             self._direct.check = self._headers.check  # HeaderWatch.check
         if fresh:
             keep_fresh(self._ws)
@@ -181,7 +202,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             direct.left = MESSAGES_A_TURN
             writer.busy = True
             try:
-                if headers.since is None and not PARSES_AHEAD:
+                if headers.since is None and self._looks_later:
                     direct.chunk, direct.at = data, 1
                     self._run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
                     if direct.at <= nbytes:  # more than whole messages, or longer ones
@@ -243,7 +264,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
 
     def _hand_on(self) -> bool:
         """Hand on what is read ahead, then what is queued; return whether a turn's share was not enough."""
-        queue = self._queue
+        queue, marks, inflated = self._queue, self._marks, 0
         arrived = queue._buffer
         for _ in range(MESSAGES_A_TURN):
             ahead = self._read_ahead  # which a message may make, and put its rest back
@@ -255,12 +276,40 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                 kind, data, extra = next_message(queue)
                 if kind is not TEXT and kind is not BINARY:
                     self._control(kind, data, extra)
-                elif self._held or ahead:
+                    continue
+                if marks is not None:
+                    try:
+                        data = marks.unpack(data, self._endpoint)
+                    except InflateError as error:
+                        self._refuse(error)
+                        return False
+                    inflated += len(data)
+                if self._held or ahead:
                     ahead = self._read_ahead = ahead or ReadAhead()
                     ahead.put(data)
                 else:
                     self._receive(data)  # Connection.message_received
+                if inflated > INFLATED_A_TURN:
+                    return True
         return True
+
+    def _receive_packed(self, data: Any) -> None:
+        """Hand on a message that may be compressed; a large one uses up more of the turn.
+
+        Raises `InflateError`, which the parser then reports as one of its own.
+        """
+        message, direct = (
+            cast("MarkFilter", self._marks).unpack(data, self._endpoint),
+            cast("DirectQueue", self._direct),
+        )
+        direct.left = max(0, direct.left - len(message) * MESSAGES_A_TURN // INFLATED_A_TURN)
+        self._receive(message)
+
+    def _refuse(self, error: InflateError) -> None:
+        """Fail the connection over a message in the queue; nothing behind it counts."""
+        self._headers.ignore()
+        self._queue._buffer.clear()
+        self._queue.set_exception(error)
 
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
         if kind is WSMsgType.PING:

@@ -15,6 +15,7 @@ from rxws.wires.aiohttp.fast import framing
 from rxws.wires.aiohttp.fast.chunks import CHUNK
 from rxws.wires.aiohttp.fast.framing import SHORT
 from rxws.wires.aiohttp.inside import NOT_SENT
+from rxws.wires.deflate import Deflater
 
 
 class Writing(Protocol):
@@ -82,11 +83,14 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_batch", "_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_transport", "_turns", "_wrote_in"),
+        *("_batch", "_deflate", "_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_plain", "_transport"),
+        *("_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
 
-    def __init__(self, transport: asyncio.Transport, turns: Turns, *, masks: bool) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, turns: Turns, *, masks: bool, deflate: Deflater | None = None
+    ) -> None:
         self.awake = True
         """Whether the endpoint has something to write, or is not there yet."""
         self.congested = False
@@ -102,6 +106,8 @@ class FrameWriter:
         self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
         self._turns = turns
         self._masks = masks
+        self._deflate = deflate
+        self._plain = not masks and deflate is None  # what is written is the frame
         self._transport = transport
         self.closing = False
         """Whether our close frame is written."""
@@ -141,10 +147,10 @@ class FrameWriter:
                 self._wrote_in = turns.number
                 if not turns.counting:
                     turns.count()
-                if self._masks or frame.weight > BATCH:
-                    self._write((frame,))
-                else:
+                if self._plain and frame.weight <= BATCH:
                     self._transport.write(frame.packed or _packed(frame))
+                else:
+                    self._write((frame,))
                 return True
             self.write_soon()
         left = self._left - frame.weight
@@ -237,8 +243,11 @@ class FrameWriter:
         """Write frames that weigh `BATCH` together at most, or are one."""
         if isinstance(frames, Close):
             self.closing = True
-            data = self._pack(CLOSE, frames.code.to_bytes(2, "big") + frames.reason.encode())
-        elif self._masks:
+            self._transport.write(self._pack(CLOSE, frames.code.to_bytes(2, "big") + frames.reason.encode()))
+            return
+        if self._deflate is not None:
+            frames = self._deflated(frames, self._deflate)
+        if self._masks:
             data = b"".join([framing.masked(frame.opcode, frame.data) for frame in frames])
         elif len(frames) > 1:
             data = b"".join([frame.packed or _packed(frame) for frame in frames])
@@ -250,6 +259,14 @@ class FrameWriter:
         else:
             data = first.packed or _packed(first)
         self._transport.write(data)
+
+    def _deflated(self, frames: Sequence[Frame], deflate: Deflater) -> Sequence[Frame]:
+        """Give the frames that go on the wire."""
+        smaller = [*map(deflate, frames)]
+        saved = sum([frame.weight for frame in frames]) - sum([frame.weight for frame in smaller])
+        if saved and self._endpoint is not None:
+            self._endpoint.compressed(sent=saved)
+        return smaller
 
     def _pack(self, opcode: int, data: bytes) -> bytes:
         return (framing.masked if self._masks else framing.plain)(opcode, data)

@@ -25,8 +25,10 @@ from rxws.wires.aiohttp.inside import (
     take_over,
     transport_of,
 )
+from rxws.wires.aiohttp.marks import MarkFilter
 from rxws.wires.aiohttp.public.pacing import FRAMES_A_TURN, Pacing
 from rxws.wires.aiohttp.read_ahead import ReadAhead
+from rxws.wires.deflate import InflateError
 
 LINGER: Final = 0.02
 """Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
@@ -40,6 +42,9 @@ class PublicWire(PlainWire):
         self._ws = ws
         self._pacing = pacing
         self._headers = pacing.watch
+        parser = pacing.watch.parser
+        self._marks = parser if isinstance(parser, MarkFilter) else None  # where messages are compressed
+        self._deflate = None if self._marks is None else self._marks.deflation.deflate
         self._close_timeout = close_timeout
         self._transport = transport_of(ws)
         self._aiohttp_protocol = protocol_of(ws)
@@ -121,10 +126,20 @@ class PublicWire(PlainWire):
 
     async def _read(self) -> None:
         while True:
-            frame = await self._ws.receive()
+            frame, size = await self._ws.receive(), 0
             match frame.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
-                    await self._message(frame.data if frame.type is WSMsgType.TEXT else bytes(frame.data))
+                    data = frame.data if frame.type is WSMsgType.TEXT else bytes(frame.data)
+                    if self._marks is not None:
+                        try:
+                            data = self._marks.unpack(data, self._endpoint)
+                        except InflateError as error:
+                            self.ignore()
+                            await self._violated(error)
+                            return
+                    size = len(data)
+                    await self._message(data)
+                    del data  # or the message would stay until the next one comes
                 case WSMsgType.PING:
                     self._pongs.append(bytes(frame.data))
                     self._work.set()
@@ -141,11 +156,7 @@ class PublicWire(PlainWire):
                     await self._delivered()
                     return
                 case WSMsgType.ERROR if isinstance(frame.data, (WebSocketError, zlib.error)):
-                    self.advance(WirePhase.IGNORING)
-                    forget_frames(frame.data)
-                    await self._delivered()
-                    self._endpoint.protocol_violated(frame.data, Close(int(getattr(frame.data, "code", 1002))))
-                    self._end_if_failed()
+                    await self._violated(frame.data)
                     return
                 case WSMsgType.CLOSING:
                     self._endpoint.close_received(Close())  # whoever made the object closes it
@@ -154,9 +165,16 @@ class PublicWire(PlainWire):
                     await self._delivered()
                     self._end(frame.data if isinstance(frame.data, BaseException) else self._cause)
                     return
-            size = len(frame.data)
             del frame  # or the message would stay until the next one comes
             await self._pacing.took(size)
+
+    async def _violated(self, error: Exception) -> None:
+        """Fail the connection, after what was read ahead."""
+        self.advance(WirePhase.IGNORING)
+        forget_frames(error)
+        await self._delivered()
+        self._endpoint.protocol_violated(error, Close(int(getattr(error, "code", 1002))))
+        self._end_if_failed()
 
     async def _message(self, data: str | bytes) -> None:
         if not self._held and not self._read_ahead:
@@ -204,9 +222,9 @@ class PublicWire(PlainWire):
                 await self._ws.pong(self._pongs.popleft())
             match self._endpoint.take(0):
                 case [Frame() as frame, *parts]:
-                    await self._send(frame.data, WSMsgType(frame.opcode))
+                    await self._send(frame)
                     for frame in parts:
-                        await self._send(frame.data, WSMsgType(frame.opcode))
+                        await self._send(frame)
                     del frame, parts  # or the message would stay until the next one goes
                 case Close() as close:
                     await self._close(close)
@@ -218,8 +236,11 @@ class PublicWire(PlainWire):
             if frames % FRAMES_A_TURN == 0:
                 await asyncio.sleep(0)
 
-    async def _send(self, data: bytes, kind: WSMsgType) -> None:
-        await self._ws.send_frame(data, kind)
+    async def _send(self, frame: Frame) -> None:
+        if self._deflate is not None and (smaller := self._deflate(frame)) is not frame:
+            self._endpoint.compressed(sent=frame.weight - smaller.weight)
+            frame = smaller
+        await self._ws.send_frame(frame.data, cast("Any", frame.opcode))
         if self.congested:
             await self._aiohttp_protocol._drain_helper()
             self._endpoint.sign_of_life()
