@@ -129,6 +129,27 @@ class Greeter:
         finally:
             del failure  # whose traceback has this frame
 
+    async def prove(self, within: float) -> None:
+        """Wait until the peer sends anything, the pong to a ping at least, or leaves; for so many seconds at most.
+
+        It is how a successor finds that it was let in to be closed.
+        """
+        self.check()
+        connection = self.connection
+        assert connection.receipts is not None
+        connection.start(held=True)
+        self._awaited = self._loop.create_future()
+        answer = self._loop.create_task(connection.receipts.answer(), name="rxws rotation")
+        connection.wire.resume()
+        try:
+            anything = {answer, self._awaited, self._ending}
+            await asyncio.wait(anything, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            answer.cancel()
+            self._awaited = None
+            if self.because is None:
+                connection.wire.hold()
+
     def check(self) -> None:
         """Raise `ConnectionLost` if the connection has ended before it was the socket's."""
         if self.because is not None:

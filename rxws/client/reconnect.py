@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -15,12 +16,15 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
-from rxws.errors import NO_HEADERS, ConnectionLost, parted, raise_fatal
+from rxws.errors import NO_HEADERS, ConnectError, ConnectionLost, parted, raise_fatal
 from rxws.rx.foreign import as_error, is_cancelled
 from rxws.rx.loop_thread import set_result
 
 LOOKS: Final = 8
 """How often it is seen within `stale_after` whether a message has come."""
+
+PROOF: Final = 0.25
+"""How much of `close_timeout` a successor has to answer a ping before it takes over; not all peers answer them."""
 
 
 class Dialed(NamedTuple):
@@ -65,14 +69,20 @@ class Reconnector:
         self._event: asyncio.Future[float | None] = self._loop.create_future()
         """What the present connection waits for: `None` to be replaced, or the delay after it broke."""
         self._rotation: asyncio.TimerHandle | None = None
-        self._replacing = False
+        self._replacing = False  # and the successor has not taken over yet
+        self._ended: Exception | None = None  # what ended the connection that is being replaced
         self._pause: asyncio.Future[None] | None = None  # until the next attempt
         self._asked = False  # for another connection, at once
         self._connection: Connection | None = None  # the newest
         self._looking: asyncio.TimerHandle | None = None  # whether messages come
 
     def renew(self, because: Exception) -> Callable[[], object] | None:
-        """Return what announces another connection and begins to make it; `None` if this one was the last."""
+        """Return what announces another connection and begins to make it; `None` if this one was the last.
+
+        One whose successor is being made is not: a server that allows one session ends it for the other's sake.
+        """
+        if self._replacing and self._pause is None:
+            return lambda: self._succeed(because)
         if self._loop.time() - self._opened >= self._backoff.reset_after:
             self._attempt = 0
         if self._asked:
@@ -91,6 +101,14 @@ class Reconnector:
     def _wait(self, delay: float, because: Exception) -> None:
         self._states.change(Waiting(delay, because))
         self._event.set_result(delay)
+
+    def _succeed(self, because: Exception) -> None:
+        """Leave the rest to the successor on its way."""
+        self._ended = because
+        self._log.write(
+            logging.INFO, "rotation", "rotation: the old connection ended before its successor took over: %s", because
+        )
+        self._wait(0.0, because)
 
     def rotate(self) -> None:
         """Replace the present connection, if there is one and it is not being replaced."""
@@ -134,9 +152,9 @@ class Reconnector:
                     raise asyncio.CancelledError from error
                 because = as_error(error, "an attempt to connect")
                 try:
-                    if self._is_last(because):
+                    if self._is_last(because) or (self._ended is not None and not announce):
                         raise because from because.__cause__
-                    delay = self._announce(because) if announce else self._delay(because)
+                    delay = self._announce(because) if announce else self._delay(because, "rotation: ")
                 finally:
                     del because  # whose traceback has this frame
             else:
@@ -157,14 +175,14 @@ class Reconnector:
             if self._pause is pause:
                 self._pause = None
 
-    def _delay(self, because: Exception) -> float:
+    def _delay(self, because: Exception, what: str = "") -> float:
         try:
             delay = self._backoff.delay(max(self._attempt - 1, 0), because)
         except BaseException as error:
             raise_fatal(error)
             failure = as_error(error, "jitter")
             raise failure from failure.__cause__
-        self._log.waiting(delay, because)
+        self._log.waiting(delay, because, what)
         return delay
 
     def _announce(self, because: Exception) -> float:
@@ -185,20 +203,30 @@ class Reconnector:
     async def _replace(self, life: Lifecycle) -> None:
         """Open a successor while the present connection goes on; switch; close the old one.
 
-        The old one sends no more before the switch, so that order is kept: if the peer does not confirm in time what
-        was sent, the old one stays. It is closed when all that was sent after the switch has arrived: a subscription on
-        the new connection is there before the one on the old is gone.
+        The successor has to answer a ping first: a server that allows one session may let it in, and close it. The old
+        one sends no more before the switch, so that order is kept: if the peer does not confirm in time what was sent,
+        the old one stays. It is closed when all that was sent after the switch has arrived: a subscription on the new
+        connection is there before the one on the old is gone. If the old one ends before, the successor follows it.
         """
         old = life.connection
         if old is None:
             return
-        self._replacing, self._attempt = True, 0
+        self._replacing, self._attempt, self._ended = True, 0, None
         reach = asyncio.create_task(self._reach(life, announce=False))
         try:
             await asyncio.wait({reach, self._event}, return_when=asyncio.FIRST_COMPLETED)
             if self._event.done():
-                return
+                if self._ended is None:
+                    return
+                self._states.change(Connecting(self._attempt))
+                await asyncio.wait({reach})
             dialed = reach.result()
+            if life.close_cause is not None:
+                return
+            assert dialed.connection is not None
+            greeter = dialed.greeter or Greeter(life, dialed.connection, dialed.protocol, dialed.headers)
+            dialed = dialed._replace(greeter=greeter)
+            await greeter.prove(PROOF * life.settings.close_timeout)
             old.advance(ConnectionPhase.RETIRING)
             arrived = await self._arrival(life, old)
             if life.close_cause is not None:
@@ -206,17 +234,20 @@ class Reconnector:
             if not arrived and old.phase is ConnectionPhase.RETIRING:
                 timeout = life.settings.close_timeout
                 raise TimeoutError(f"rotation given up: the peer has not confirmed within {timeout:g} s what was sent")
-            if dialed.greeter is not None:
-                dialed.greeter.check()
+            greeter.check()
+            self._replacing = False
             new, reach = self._open(life, dialed), None
             await self._arrival(life, new, life.outgoing.buffered[0])
             old.begin_closing(Close(), Close(), ConnectionPhase.LEAVING)
         except Exception as error:
             old.advance(ConnectionPhase.OPEN)
-            if old.phase is ConnectionPhase.OPEN:
-                old.wire.wake()
-            self._rotate_in_time()
-            life.reports.note(_refused(error))
+            if self._ended is not None:
+                self._go_on(life, error, self._ended)
+            else:
+                if old.phase is ConnectionPhase.OPEN:
+                    old.wire.wake()
+                self._rotate_in_time()
+                life.reports.note(_given_up(error))
         finally:
             self._replacing = False
             if reach is not None:
@@ -224,6 +255,16 @@ class Reconnector:
                 reach.add_done_callback(_abort)
                 if life.close_cause is not None:  # which a successor that is being greeted is told
                     await asyncio.wait({reach}, timeout=life.settings.close_timeout)
+
+    def _go_on(self, life: Lifecycle, error: Exception, ended: Exception) -> None:
+        """Come back as ever, since the old connection has ended, and its successor has failed; or end for good."""
+        if isinstance(ended, Close) and self._is_last(ended):
+            life.reports.note(_given_up(error))
+            raise ended
+        if self._is_last(ended) or self._is_last(error):
+            raise error from error.__cause__
+        self._event = self._loop.create_future()
+        self._event.set_result(self._announce(error))
 
     async def _arrival(self, life: Lifecycle, connection: Connection, more: int = 0) -> bool:
         """Wait until what was sent has arrived, or for the connection's end; tell whether that was in time."""
@@ -273,13 +314,29 @@ class Reconnector:
             self._rotation.cancel()
 
 
-def _refused(error: Exception) -> Exception:
-    """Say of a rotation that a `Close` ended it, which ends no more than that."""
-    if parted(error, Close)[0] is None:
-        return error
-    refused = ConnectionLost(f"rotation given up: the successor ended during its greeting with {error!r}")
-    refused.__cause__ = error
-    return refused
+def _given_up(error: Exception) -> Exception:
+    """Say of what ended a rotation that it ended no more than that."""
+    match error:
+        case TimeoutError():
+            return error
+        case ConnectError():
+            told: Exception = ConnectError(
+                f"rotation given up: {error}",
+                error.stage,
+                status=error.status,
+                headers=error.headers,
+                body=error.body,
+                retry_after=error.retry_after,
+            )
+        case _ if parted(error, Close)[0] is not None:
+            told = ConnectionLost(f"rotation given up: the successor ended during its greeting with {error!r}")
+        case ConnectionLost():
+            told = ConnectionLost(f"rotation given up: {error}")
+        case _:
+            error.add_note("rotation given up: the present connection stays")
+            return error
+    told.__cause__ = error
+    return told
 
 
 def _abort(reach: asyncio.Task[Dialed]) -> None:

@@ -92,8 +92,14 @@ class ClientWebSocket(WebSocket[In, Out]):
 
         In between, messages come from both, so that none is missed; of a feed that sends the same to each, some come
         twice. What is sent keeps its order: it waits until the peer has confirmed what was sent before. If the peer has
-        not within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`. From any thread. Raises
-        `RuntimeError` on a socket without `reconnect`.
+        not within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`.
+
+        If the server allows one session, it says so in one of two ways. If it refuses the successor, or lets it in and
+        closes it before it answers a ping, the old connection stays, with an error on `errors` that begins "rotation
+        given up". If it closes the old one instead, its code is not asked whether it is final: the successor takes
+        over, `states` says `Waiting` in between, and a line of the log names the rotation.
+
+        From any thread. Raises `RuntimeError` on a socket without `reconnect`.
         """
         self._life.thread.run_once(self._coming_back("rotate").rotate)
 

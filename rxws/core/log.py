@@ -29,9 +29,9 @@ class SocketLog:
     """Writes what happens to one socket on its side's logger, and counts its errors.
 
     Each record has `ws_event` (`opened`, `closed`, `cut`, `lost`, `refused`, `waiting`, `unread`, `error`, `ended`,
-    `stuck`), and what is known of `ws_remote`, `ws_path` (a server's, without the query) and `ws_url` (a client's,
-    without its query and password). What a peer has chosen is escaped, in the fields too. `errors` is where errors are
-    counted, by class.
+    `rotation`, `stuck`), and what is known of `ws_remote`, `ws_path` (a server's, without the query) and `ws_url` (a
+    client's, without its query and password). What a peer has chosen is escaped, in the fields too. `errors` is where
+    errors are counted, by class.
     """
 
     __slots__ = ("_errors", "_logger", "path", "remote", "url")
@@ -68,11 +68,11 @@ class SocketLog:
         level = logging.WARNING if warn else logging.DEBUG
         self.write(level, "refused", "refused: %s", why or reason, refusal=reason)
 
-    def waiting(self, delay: float, because: Exception) -> None:
+    def waiting(self, delay: float, because: Exception, what: str = "") -> None:
         """Note that a client tries again in so many seconds: at INFO, unless it is that a peer left."""
         left = isinstance(because, (Close, ConnectionLost)) and not isinstance(because, ConnectError)
         level, why = logging.DEBUG if left else logging.INFO, described(because, str)
-        self.write(level, "waiting", "%s; another attempt in %.1f s", why, delay, delay=delay, because=why)
+        self.write(level, "waiting", f"{what}%s; another attempt in %.1f s", why, delay, delay=delay, because=why)
 
     def opened(self, protocol: str | None, remote: str | None) -> None:
         """Note a connection, and to whom, unless a server's request said so."""

@@ -124,6 +124,14 @@ class Receipts:
             self.ask()
             await self._news
 
+    async def answer(self) -> None:
+        """Ask, whether or not anything was sent, and wait for the answer; or for the end."""
+        if not self._stopped:
+            self._due = True
+            self._news = self._loop.create_future()
+            self._on_due()
+            await self._news
+
     def stop(self) -> None:
         """End."""
         self._stopped = True

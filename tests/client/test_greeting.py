@@ -611,8 +611,8 @@ async def test_rotation_ends_with_the_socket() -> None:
     assert all(wire.ended for wire in dialer.wires)
 
 
-async def test_rotation_is_given_up_when_the_connection_breaks() -> None:
-    """A connection that breaks while its successor is greeted is followed by a new attempt."""
+async def test_connection_breaks_while_its_successor_is_greeted() -> None:
+    """A connection that ends while its successor is greeted is followed by that one."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(), greet=login) as socket:
         await turns()
@@ -621,11 +621,13 @@ async def test_rotation_is_given_up_when_the_connection_breaks() -> None:
         first = dialer.peer
         socket.rotate()
         await turns()
-        first.drop()
+        first.close(rxws.Close(4001, "another login"))
+        socket.outgoing.on_next("kept")
         await asyncio.sleep(1)
-        assert [wire.ended for wire in dialer.wires] == [True, True, False]
+        assert [wire.ended for wire in dialer.wires] == [True, False]
         dialer.peer.send("welcome")
         await opened(socket)
+        assert dialer.peer.sent == ["login", "kept"]
 
 
 async def test_heartbeat_runs() -> None:

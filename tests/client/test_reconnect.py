@@ -772,10 +772,26 @@ async def test_successor_refused() -> None:
         dialer.refusals.append(refusal)
         socket.rotate()
         await turns(30)
-        assert log == [("errors", refusal)]
+        ((_, error),) = log
+        assert (type(error), error.status, error.__cause__) == (rxws.ConnectError, 403, refusal)
+        assert str(error) == "rotation given up: the server answered 403"
         socket.outgoing.on_next("still here")
         await turns()
         assert dialer.peer.sent == ["still here"]
+
+
+async def test_successor_meets_a_bug() -> None:
+    """What a function of the program raises is on `errors` as it is, with a note; the present connection stays."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(errors=socket.errors)
+        await opened(socket)
+        dialer.refusals.append(bug := KeyError("token"))
+        socket.rotate()
+        await turns(30)
+        assert log == [("errors", bug)]
+        assert bug.__notes__ == ["rotation given up: the present connection stays"]
+        assert dialer.peer.close_sent is None
 
 
 async def test_successor_refused_unobserved(caplog: pytest.LogCaptureFixture) -> None:
@@ -793,15 +809,144 @@ async def test_successor_refused_unobserved(caplog: pytest.LogCaptureFixture) ->
         assert dialer.peer.sent == ["still here"]
 
 
-async def test_successor_retried() -> None:
-    """A successor is tried again until it opens."""
+async def test_successor_retried(caplog: pytest.LogCaptureFixture) -> None:
+    """A successor is tried again until it opens; the log says that it is one."""
+    caplog.set_level("INFO", logger="rxws.client")
     dialer = MemoryDialer()
     async with connect(dialer, quick()) as socket:
         await opened(socket)
-        dialer.refusals.extend([OSError(), OSError()])
+        dialer.refusals.extend([OSError("no route"), OSError("no route")])
         socket.rotate()
         await reopened(socket)
         assert (dialer.attempts, len(dialer.wires)) == (4, 2)
+    assert [record.getMessage() for record in caplog.records] == [
+        "rotation: no route; another attempt in 0.0 s (memory)"
+    ] * 2
+
+
+class OneSession(MemoryDialer):
+    """A server that allows one session: it closes the newest, or the oldest for its sake."""
+
+    def __init__(self, closes: str) -> None:
+        super().__init__()
+        self.closes = closes
+
+    async def dial(self) -> Any:
+        dialed = await super().dial()
+        others = [wire for wire in self.wires[:-1] if not wire.ended]
+        if others and self.closes == "newest":
+            self.peer.pongs = False
+            asyncio.get_running_loop().call_later(0.01, self.peer.close, rxws.Close(4409, "one is enough"))
+        elif others:
+            others[0].close(rxws.Close(4001, "another login"))
+        return dialed
+
+
+async def test_successor_let_in_and_closed() -> None:
+    """A successor that is let in to be closed does not take over; the connection that works stays."""
+    dialer = OneSession("newest")
+    async with connect(dialer, quick()) as socket:
+        log = watch(e=socket.errors, s=socket.states)
+        await opened(socket)
+        first = dialer.peer
+        for _ in range(2):
+            socket.rotate()
+            await asyncio.sleep(0.1)
+        assert [str(event) for stream, event in log if stream == "e"] == [
+            "rotation given up: the successor ended before it took over: Close(code=4409, reason='one is enough')"
+        ] * 2
+        socket.outgoing.on_next("still here")
+        await turns()
+        assert (first.sent, first.close_sent, dialer.attempts) == (["still here"], None, 3)
+        assert [event for stream, event in log if stream == "s"] == [rxws.Connecting(1), rxws.Open(None, 1)]
+
+
+async def test_old_closed_for_its_successor(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that closes the old connection for the new one's sake ends nothing: the new one takes over."""
+    caplog.set_level("INFO", logger="rxws.client")
+    dialer = OneSession("oldest")
+    async with connect(dialer, quick(rotate_every=10)) as socket:
+        log = watch(e=socket.errors, s=socket.states)
+        await opened(socket)
+        await asyncio.sleep(9.9)
+        socket.outgoing.on_next("on the old")
+        await asyncio.sleep(15)
+        socket.outgoing.on_next("on the third")
+        await turns()
+        assert [wire.sent for wire in dialer.wires] == [["on the old"], [], ["on the third"]]
+    because = rxws.Close(4001, "another login")
+    waiting = ("s", rxws.Waiting(0.0, because))
+    opens = ("s", rxws.Open(None, 1))
+    assert [event for event in log[:-3] if event[1] != rxws.Connecting(1)] == [opens, waiting, opens, waiting, opens]
+    said = f"rotation: the old connection ended before its successor took over: {because} (memory)"
+    assert [record.getMessage() for record in caplog.records] == [said] * 2
+
+
+async def test_old_ends_and_so_does_its_successor() -> None:
+    """If the old connection ends, and its successor fails, the rules for both are asked as for any connection."""
+    for close, refusal, comes_back in (
+        (rxws.Close(1012), OSError("no route"), True),
+        (rxws.Close(4001), OSError("no route"), False),
+        (rxws.Close(1012), rxws.ConnectError("no", "http", status=403), False),
+    ):
+        dialer = MemoryDialer()
+        async with connect(dialer, quick()) as socket:
+            log = watch(e=socket.errors, s=socket.states)
+            await opened(socket)
+            dialer.answering.clear()
+            socket.rotate()
+            await turns()
+            dialer.peer.close(close)
+            await turns()
+            assert log[-2:] == [("s", rxws.Waiting(0.0, close)), ("s", rxws.Connecting(1))]
+            dialer.refusals.append(refusal)
+            dialer.answering.set()
+            if comes_back:
+                await reopened(socket)
+                assert dialer.attempts == 3
+            else:
+                assert await ended(socket) == (close if close.code == 4001 else rxws.Close.received(1006))
+                assert dialer.attempts == 2
+                told = [str(entry[1]) for entry in log if entry[0] == "e" and isinstance(entry, tuple)]
+                assert told == (["no"] if close.code == 1012 else ["no route"])
+
+
+async def test_successor_refused_while_closing() -> None:
+    """A successor that is refused while the socket closes leaves the close as it is."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick()) as socket:
+        log = watch(e=socket.errors)
+        await opened(socket)
+        first = dialer.peer
+        first.mute = True
+        dialer.answering.clear()
+        dialer.refusals.append(rxws.ConnectError("no", "http", status=403))
+        socket.rotate()
+        await turns()
+        socket.close(4000)
+        await turns()
+        dialer.answering.set()
+        await turns()
+        first.close(rxws.Close(4000))
+        assert await ended(socket) == rxws.Close(4000)
+        assert (first.close_sent, len(log), log[-1]) == (rxws.Close(4000), 2, "e|")
+
+
+async def test_silent_successor_takes_over() -> None:
+    """A successor that answers no ping takes over all the same, after a quarter of `close_timeout`."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), close_timeout=4) as socket:
+        await opened(socket)
+        dialer.answering.clear()
+        socket.rotate()
+        await turns()
+        dialer.answering.set()
+        await asyncio.sleep(0)
+        dialer.peer.pongs = False
+        await asyncio.sleep(0.9)
+        assert dialer.wires[0].close_sent is None
+        await asyncio.sleep(0.2)
+        assert dialer.wires[0].close_sent == rxws.Close()
 
 
 async def test_close_while_rotating() -> None:

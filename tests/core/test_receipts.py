@@ -34,6 +34,20 @@ async def test_ask_after_a_while() -> None:
     unconfirmed.stop()
 
 
+async def test_answer() -> None:
+    """An answer may be asked for though nothing was sent; the end is one, too."""
+    unconfirmed, due = make()
+    waiting = asyncio.create_task(unconfirmed.answer())
+    await asyncio.sleep(1)
+    assert (due, waiting.done()) == (["due"], False)
+    ping = unconfirmed.ping()
+    assert ping is not None
+    assert unconfirmed.pong(ping)
+    await waiting
+    unconfirmed.stop()
+    await unconfirmed.answer()
+
+
 async def test_ask_again() -> None:
     """What comes after a ping is asked about again."""
     unconfirmed, due = make()

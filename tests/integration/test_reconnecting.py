@@ -209,6 +209,60 @@ async def test_connection_is_rotated_before_it_is_cut() -> None:
         assert len(server.sockets) >= 5
 
 
+@pytest.mark.parametrize("rule", ["409", "4409", "4001"])
+async def test_rotation_where_one_session_is_allowed(rule: str) -> None:
+    """The second session is refused or let in to be closed: the first one stays; or it is closed, and the second stays.
+
+    Whatever the server does, it is told, and a rotation makes one connection: the two do not take turns.
+    """
+    present: list[web.WebSocketResponse] = []
+    came: list[str] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        came.append(request.path)
+        if present and rule == "409":
+            raise web.HTTPConflict(text="one session")
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        if present and rule == "4409":
+            await ws.close(code=4409, message=b"one session")
+            return ws
+        if present:
+            await present.pop().close(code=4001, message=b"another login")
+        present.append(ws)
+        async for frame in ws:
+            await ws.send_str(frame.data)
+        if ws in present:
+            present.remove(ws)
+        return ws
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    backoff = rxws.Backoff(initial=0.01, maximum=0.01, rotate_every=0.1)
+    async with running(app) as server, rxws.connect(server.url, reconnect=backoff) as socket:
+        log = watch(s=socket.states, e=socket.errors)
+        undelivered = watch(u=socket.undelivered)
+        answers = watch(a=socket.incoming)
+        for number in range(35):
+            socket.outgoing.on_next(str(number))
+            await asyncio.sleep(0.01)
+        errors = [str(error) for stream, error in log if stream == "e"]
+        waits = [state.because for stream, state in log if stream == "s" and isinstance(state, rxws.Waiting)]
+        if rule == "4001":
+            assert errors == []
+            assert set(waits) == {rxws.Close(4001, "another login")}
+        else:
+            assert waits == []
+            assert {error.partition(":")[0] for error in errors} == {"rotation given up"}
+            assert all(rule in error for error in errors)
+        assert 2 <= len(errors or waits) < len(came) <= 5
+        async with asyncio.timeout(5):
+            while len(answers) + len(undelivered) < 35:
+                await asyncio.sleep(0.01)
+    assert [int(number) for _, number in answers[:-1]] == sorted({int(number) for _, number in answers[:-1]})
+    assert {number for _, number in answers[:-1] + undelivered[:-1]} == set(map(str, range(35)))
+
+
 async def test_greeting_does_not_delay_leaving() -> None:
     """What a server says does not delay a client that leaves at once."""
 
@@ -366,7 +420,7 @@ async def test_rotation_from_a_slow_reader_keeps_order() -> None:
         for number in "123":
             socket.outgoing.on_next(number)
             socket.rotate()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.4)
         assert [type(error) for _, error in errors] == [TimeoutError] * 3
         ready.set()
         while "3" not in seen:
