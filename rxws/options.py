@@ -100,7 +100,7 @@ class ClientOptions(Options, total=False):
 class Heartbeat:
     """A heartbeat in the application's own words, for peers that know pings as messages: exchanges, GraphQL, Socket.IO.
 
-    Its messages go out on the present connection alone, ahead of what waits, and not before a greeting is done. They
+    Its messages go out on the present connection alone, ahead of what waits; pings not before a greeting is done. They
     are none of the socket's: `outgoing`, `incoming`, recordings and the numbers of messages in `stats` do not have
     them, and `Backoff(stale_after=)` does not see them. While reading is held, pings and pongs of the peer's wait with
     the messages: they are answered, and measured, when they are read.

@@ -100,7 +100,7 @@ class Connection(Phased):
     def start(self, *, held: bool, greeting: bool = False) -> None:
         """Begin to read and write, or go on with it for another owner. A `greeting` has the words to itself."""
         wire = self.wire
-        if self.heartbeat is None and self.cause is None:
+        if self.cause is None:
             self._begin_to_ping(greeting=greeting)
         if wire.phase is not WirePhase.NEW:
             wire.hold() if held else wire.resume()
@@ -112,12 +112,14 @@ class Connection(Phased):
         wire.wake()
 
     def _begin_to_ping(self, *, greeting: bool) -> None:
-        words = self._settings.heartbeat
-        if words is None or (greeting and isinstance(words, Heartbeat)):
+        words = seconds = self._settings.heartbeat
+        if isinstance(words, Heartbeat):
+            seconds = None if greeting else words.seconds
+            if words.pong or words.answer:
+                self._emit = partial(self._sift, words, self._emit)
+        if seconds is None or self.heartbeat is not None:
             return
-        if isinstance(words, Heartbeat) and (words.pong or words.answer):
-            self._emit = partial(self._sift, words, self._emit)
-        seconds = words.seconds if isinstance(words, Heartbeat) else words
+        assert not isinstance(seconds, Heartbeat)
         self.heartbeat = Pinger(
             self._loop, seconds, self.wire, self._counters, self.context, self._send_ping, self._missed_heartbeat
         )
@@ -188,10 +190,9 @@ class Connection(Phased):
 
     def _take_aside(self) -> Sequence[Frame]:
         """Give what goes ahead of all that waits: a ping, or the answer to one."""
-        assert self.heartbeat is not None
         frames: Sequence[Frame] = ()
         while self.cause is None and not frames:
-            if self._ping is not None:
+            if self._ping is not None and self.heartbeat is not None:
                 if frames := self._make_ping():
                     self.heartbeat.ping_taken()
                 else:
@@ -221,7 +222,7 @@ class Connection(Phased):
         """Emit a message, unless it is a pong in the application's words, or a ping that has an answer."""
         answer: Any = None
         try:
-            is_pong = words.pong is not None and words.pong(message)
+            is_pong = words.pong is not None and self.heartbeat is not None and words.pong(message)
             if not is_pong and words.answer is not None:
                 answer = words.answer(message)
         except BaseException as error:

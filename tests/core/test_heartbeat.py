@@ -438,6 +438,27 @@ async def test_greeting_has_the_words_to_itself() -> None:
         assert socket.rtt is not None
 
 
+async def test_peer_that_pings_during_the_greeting() -> None:
+    """Its pings are answered, and are no messages of the greeting's either."""
+    dialer = MemoryDialer()
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        dialer.peer.send("2", "0{}", "2", "40")
+        await connection.send("40")
+        assert [await connection.receive() for _ in range(2)] == ["0{}", "40"]
+
+    beat = rxws.Heartbeat(BEAT, answer=lambda packet: "3" if packet == "2" else None)
+    async with connect(dialer, greet=greet, heartbeat=beat) as socket:
+        dialer.peer.send("2")
+        await turns()
+        assert dialer.peer.sent[0] == "40"
+        assert sorted(dialer.peer.sent[1:]) == ["3", "3"]
+        assert socket.stats.received == 2
+        socket.incoming.subscribe()
+        await turns()
+        assert dialer.peer.sent == ["40", "3", "3", "3"]
+
+
 async def test_asked_ping_in_words() -> None:
     """A ping that is asked for gives the round trip, in words too."""
     socket, peer = serve(lambda incoming: incoming.subscribe(), codec=rxws.json, heartbeat=words())
