@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import rxws
-from tests.streams import reopened
+from tests.streams import opened, reopened
 
 DEADLINE = 60.0
 """Seconds for a server to start, and for it to end."""
@@ -117,23 +117,26 @@ NUMBERS = range(300)
 """What a test sends while the server restarts."""
 
 
-async def send_through_restarts(server: Server, send: Callable[[int], object]) -> None:
+async def send_through_restarts(
+    server: Server, socket: rxws.ClientWebSocket[Any, Any], send: Callable[[int], object], *, crash: bool = True
+) -> None:
     """Send the numbers, in bursts of ten; meanwhile the server is stopped and started, later killed and started."""
 
     async def restart(end: Callable[[], Awaitable[object]]) -> None:
         await end()
         await server.start()
 
+    await opened(socket, DEADLINE)
     async with asyncio.TaskGroup() as group:
         for number in NUMBERS:
+            send(number)
             if number == 65:
                 restarting = group.create_task(restart(server.stop))
             if number == 165:
                 await restarting
-                await asyncio.sleep(0.2)  # until the client is back
-            send(number)
-            if number == 175:
-                restarting = group.create_task(restart(server.kill))
+                await opened(socket, DEADLINE)
+            if number == 175 and crash:
+                group.create_task(restart(server.kill))
             if number % 10 == 0:
                 await asyncio.sleep(0.015)
 

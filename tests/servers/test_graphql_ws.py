@@ -95,7 +95,7 @@ async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
         )
         subscription = lines.subscribe(lambda message: read.append(int(message["payload"]["data"]["said"])))
         ends = causes(socket)
-        await send_through_restarts(server, lambda number: socket.outgoing.on_next(say(number)))
+        await send_through_restarts(server, socket, lambda number: socket.outgoing.on_next(say(number)))
         await until(lambda: chat.said()[-1:] == [NUMBERS[-1]] and read == chat.said(), "all that was said is read")
         subscription.dispose()
         await until(lambda: [*chat.heard().values()][-1][-1]["type"] == "complete", "the subscription is over")

@@ -143,7 +143,7 @@ async def test_restarts_in_mid_stream(tmp_path: Path) -> None:
         socket.incoming.subscribe(incoming.append)
         socket.undelivered.subscribe(undelivered.append)
         ends = causes(socket)
-        await send_through_restarts(server, lambda number: socket.outgoing.on_next(message(number)))
+        await send_through_restarts(server, socket, lambda number: socket.outgoing.on_next(message(number)))
         await until(lambda: told(incoming)[-1:] == [NUMBERS[-1]], "the last message has come back")
         await rotate(socket)
         stats = socket.stats
