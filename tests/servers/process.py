@@ -135,6 +135,7 @@ async def send_through_restarts(
             if number == 165:
                 await restarting
                 await opened(socket, DEADLINE)
+                await asyncio.sleep(0.1)  # for what was kept
             if number == 175 and crash:
                 group.create_task(restart(server.kill))
             if number % 10 == 0:

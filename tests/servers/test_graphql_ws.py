@@ -74,7 +74,7 @@ def chat(tmp_path: Path) -> Chat:
 
 
 async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
-    """A chat goes on through a polite restart and a crash: each line is said once or told, and read once, in order."""
+    """A chat goes on through a polite restart and a crash: each line arrives once or is told, and is read once, in order."""
     read: list[int] = []
     undelivered: list[Message] = []
     incoming: list[Message] = []
@@ -102,14 +102,17 @@ async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
         await rotate(socket)
         stats = socket.stats
     told = [int(message["payload"]["variables"]["line"]) for message in undelivered if message["id"] != "said"]
-    check_account(NUMBERS, chat.said(), told)
+    heard = chat.heard()
+    arrived = [int(id[4:]) for messages in heard.values() for one in messages if (id := one.get("id", "")) > "say-"]
+    check_account(NUMBERS, arrived, told)
+    assert chat.said() == [number for number in arrived if number in chat.said()]  # a crash left some undone
     assert ends[0] == rxws.Close(1001, "Going away")
     assert isinstance(ends[1], rxws.ConnectionLost)
-    heard = chat.heard()
     assert len(heard) == 4  # of which one took over from another
     for index, messages in enumerate(heard.values()):
         assert messages[0] == {"type": "connection_init", "payload": {"token": "right"}}
-        assert [message.get("id") for message in messages].count("said") == {2: 2, 3: 0}.get(index, 1)
+        count = [message.get("id") for message in messages].count("said")
+        assert count in {2: (2,), 3: (0,)}.get(index, (0, 1))  # it follows what was kept, if there is time
     count = sum(map(len, heard.values()))
     assert count <= stats.sent <= count + len(undelivered)
     assert stats.received == len(incoming) + 4

@@ -151,11 +151,12 @@ async def test_restarts_in_mid_stream(tmp_path: Path) -> None:
     arrived = [int(id[1:]) for stanzas in heard.values() for tag, id in stanzas if tag == "message"]
     check_account(NUMBERS, arrived, told(undelivered))
     check_account(arrived, told(incoming), told(undelivered))
-    assert len(heard) == 4  # of which one took over from another
-    assert all([tag for tag, _ in stanzas[:3]] == ["auth", "iq", "presence"] for stanzas in heard.values())
+    assert len(heard) >= 4  # of which one took over from another
+    for stanzas in heard.values():  # the login first, as far as the server lived
+        assert [tag for tag, _ in stanzas[:3]] == ["auth", "iq", "presence"][: len(stanzas)]
     assert isinstance(ends[0], rxws.ConnectionLost) or ends[0] == GOODBYE  # while it is busy it may say nothing
     assert isinstance(ends[1], rxws.ConnectionLost)
-    assert stats.received == len(incoming) + 4 * 6
+    assert stats.received >= len(incoming) + 4 * 6
     assert (stats.buffered, stats.dropped) == (0, 0)
 
 
