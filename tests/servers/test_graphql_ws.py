@@ -74,7 +74,7 @@ def chat(tmp_path: Path) -> Chat:
 
 
 async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
-    """A chat goes on through a polite restart and a crash: each line arrives once or is told, and is read once, in order."""
+    """A chat through a polite restart and a crash: each line arrives once or is told, and is read once, in order."""
     read: list[int] = []
     undelivered: list[Message] = []
     incoming: list[Message] = []

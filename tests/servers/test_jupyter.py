@@ -137,7 +137,7 @@ async def test_restart_in_mid_stream(tmp_path: Path) -> None:
             def fail(error: Exception) -> None:
                 failed[number] = error
 
-            socket.request(question, key=key, timeout=60).subscribe(lambda _: answered.append(number), fail)
+            socket.request(question, key=key, timeout=4).subscribe(lambda _: answered.append(number), fail)
 
         await send_through_restarts(server, socket, run, crash=False)
         await until(lambda: len(answered) + len(failed) == len(NUMBERS), "all are answered or failed", 20)
@@ -160,5 +160,6 @@ async def test_restart_in_mid_stream(tmp_path: Path) -> None:
     ran = [int(line) for line in witness.read_text().split()]
     assert answered == [number for number in ran if number not in failed]
     check_account(NUMBERS, ran, failed)
-    assert {type(error) for error in failed.values()} == {rxws.ConnectionLost}
+    assert {type(error) for error in failed.values()} <= {rxws.ConnectionLost, TimeoutError}  # the latter had arrived
+    assert answered[-1] == NUMBERS[-1]
     assert isinstance(ends[0], rxws.ConnectionLost)
