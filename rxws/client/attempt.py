@@ -15,6 +15,7 @@ from aiohttp import ClientSession, TraceConfig, TraceRequestRedirectParams, hdrs
 from yarl import URL
 
 from rxws.client.secrets import Secrets, without_secrets
+from rxws.client.targets import is_name
 from rxws.errors import ConnectError
 from rxws.wires.aiohttp import SECURE, arrived_with
 
@@ -61,6 +62,15 @@ _present = ContextVar[Attempt | None]("rxws_attempt", default=None)
 """Set while aiohttp asks for a connection, so that what else is asked of its session is left alone."""
 
 
+def _target_of(response: aiohttp.ClientResponse) -> URL | None:
+    """Give the URL that a redirect leads to, if it is one, and its host can be looked up."""
+    try:
+        target = response.url.join(URL(response.headers.get(hdrs.LOCATION, "")))
+        return target if is_name(target.raw_host or "") else None
+    except Exception:  # yarl may raise others than ValueError
+        return None
+
+
 def _make_tracer() -> TraceConfig:
     """Make what watches a session for the attempts: where they are sent, and how far they have come."""
 
@@ -68,10 +78,11 @@ def _make_tracer() -> TraceConfig:
         response = params.response
         if _present.get() is None or hdrs.SEC_WEBSOCKET_KEY not in response.request_info.headers:
             return
-        try:
-            target = response.url.join(URL(response.headers.get(hdrs.LOCATION, "")))
-        except ValueError:  # which is aiohttp's to say
-            return
+        if (target := _target_of(response)) is None:
+            response.close()
+            location = without_secrets(response.headers[hdrs.LOCATION])[:200]
+            message = f"the server redirects to what is not a URL: {location!r}"
+            raise ConnectError(message, "http", status=response.status, headers=response.headers)
         if response.url.scheme in SECURE and target.scheme not in SECURE:
             response.close()
             message = f"the server redirects to {without_secrets(target)}, which is not encrypted"

@@ -35,7 +35,18 @@ def check_url(url: object, base: URL | None = None) -> URL:
         raise ValueError(f"{shown!r} is no WebSocket URL: expected ws://host/path or wss://host/path")
     if checked.raw_fragment:
         raise ValueError(f"the URL of a WebSocket has no fragment: leave out what follows '#' in {shown!r}")
+    if not is_name(checked.raw_host or ""):
+        raise ValueError(f"the host of {shown!r} is not a name: between its dots are 1 to 63 characters")
     return checked
+
+
+def is_name(host: str) -> bool:
+    """Tell whether a host can be looked up: `socket.getaddrinfo` raises `UnicodeError` for others (RFC 1035, 2.3.4)."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def check_tls(url: URL, ssl: tls.SSLContext | bool) -> None:

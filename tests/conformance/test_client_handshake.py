@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 import trustme
+from reactivex import operators as ops
 from yarl import URL
 
 import rxws
@@ -194,6 +195,24 @@ async def test_redirect_into_the_clear(scheme: str, status: str) -> None:
         assert (failed.value.stage, failed.value.status) == ("http", int(status[:3]))
         assert "SECRET" not in str(failed.value)
         assert clear.requests == []
+
+
+@pytest.mark.parametrize("location", [f"http://{'a' * 64}.test/", "http://a..test/", "http://[a"])
+async def test_redirect_to_no_url(location: str) -> None:
+    """A redirect to what is not a URL, or to a host that is not a name, is the server's: a client comes back."""
+
+    redirect = f"HTTP/1.1 302 Found\nLocation: {location}?token=SECRET\nContent-Length: 0"
+
+    def answer(head: bytes) -> str:
+        return upgrade(head) if len(server.requests) > 2 else redirect
+
+    async with answering(answer) as server:
+        with pytest.raises(rxws.ConnectError, match="redirects to what is not a URL") as failed:
+            await rxws.connect(server.url)
+        assert (failed.value.stage, failed.value.status, "SECRET" in str(failed.value)) == ("http", 302, False)
+        async with rxws.connect(server.url, reconnect=rxws.Backoff(initial=0.01, maximum=0.01)) as socket:
+            await asyncio.wait_for(socket.states.pipe(ops.first(lambda state: isinstance(state, rxws.Open))), 5)
+            server.close()
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["its own session", "a shared session"])

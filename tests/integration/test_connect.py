@@ -422,6 +422,7 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
     [
         (("example.com/feed",), {}, ValueError, "'example.com/feed' is no WebSocket URL: expected ws://host/path"),
         (("ftp://example.com",), {}, ValueError, "is no WebSocket URL"),
+        (("ws://chat..example.com/",), {}, ValueError, "the host of 'ws://chat..example.com/' is not a name"),
         ((8080,), {}, TypeError, "a URL is a str or a yarl.URL, not int"),
         ((b"ws://host/?token=secret",), {}, TypeError, "a URL is a str or a yarl.URL, not bytes"),
         (
