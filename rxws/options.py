@@ -213,6 +213,11 @@ class Settings:
     """What a client's messages get while it has no connection: `"keep"`, `"latest"` (only the newest), `"drop"`,
     `rxws.expire(seconds)`, or a function of the message that returns one of these."""
 
+    @property
+    def conflates(self) -> bool:
+        """Whether newer messages take the place of those that wait: what is sent is to be fresh."""
+        return self.overflow == "latest" or isinstance(self.overflow, LatestBy)
+
     def codec_for(self, protocol: str | None) -> codecs.Codec[Any, Any] | CodecFactory:
         """Choose the codec, or what makes it, by what was negotiated."""
         return (self.protocol_codecs or {}).get(protocol or "", self.codec)

@@ -71,6 +71,13 @@ class Stats:
     """Bytes of the payloads received as they were on the wire: `received_bytes`, unless they were compressed."""
     sent_wire_bytes: int = 0
     """The same of what was sent. A message counts as it is until the transport has it, compressed."""
+    in_flight: int | None = None
+    """Weight of what was sent and is not confirmed by the peer; `None` unless `overflow` is `"latest"` or `latest_by`.
+
+    `None`, too, while there is no connection, and for a peer that answers no pings.
+    """
+    age: float | None = None
+    """Seconds from sending to confirmation: of the last confirmed, or of an older one so far. `None` as above."""
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from rxws.core.limits import MessageDeadline, TokenBucket
 from rxws.core.owner import ConnectionOwner, Queue
 from rxws.core.phases import ConnectionPhase, Phased, WirePhase
 from rxws.core.receipts import Receipts
+from rxws.core.window import SendWindow
 from rxws.core.wire import Frame, Ping, Wire
 from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError, parted, raise_fatal
 from rxws.options import Heartbeat, Settings
@@ -28,8 +29,14 @@ OPEN, RETIRING, LEAVING = ConnectionPhase.OPEN, ConnectionPhase.RETIRING, Connec
 FLUSHING, CLOSING = ConnectionPhase.FLUSHING, ConnectionPhase.CLOSING
 
 PINGS: Final = 1000.0
-"""Pings and pongs of the peer's a second, with a burst of as many; each costs about as much as a message."""
+"""Pings of the peer's a second, and pongs that nobody asked for, with a burst of as many.
 
+Each costs about as much as a message.
+"""
+
+
+PING_SIZE: Final = 8
+"""Bytes of a ping's data, which is its number."""
 
 ANSWERS_WAITING: Final = 16
 """Answers to pings in the application's words that wait; each may be as large as a message."""
@@ -46,8 +53,9 @@ class Connection(Phased):
 
     __slots__ = (
         *("_answer", "_answers", "_counters", "_deadline", "_decode", "_emit", "_loop", "_message_bucket"),
-        *("_message_deadline", "_next_items", "_outgoing", "_owner", "_ping", "_ping_bucket", "_settings"),
-        *("cause", "closed_by_peer", "codec", "context", "heartbeat", "more", "phase", "receipts", "remote", "wire"),
+        *("_message_deadline", "_next_items", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
+        *("_ponged", "_settings", "cause", "closed_by_peer", "codec", "context", "heartbeat", "more", "offer"),
+        *("phase", "receipts", "remote", "window", "wire"),
     )
 
     def __init__(
@@ -81,10 +89,15 @@ class Connection(Phased):
         self._message_deadline: MessageDeadline | None = None  # as most messages come whole
         self._deadline: asyncio.TimerHandle | None = None
         self._answer: Close | None = None
-        self._ping: bytes | None = None
         self._answers: deque[Any] | None = None  # to pings in the application's words
+        self._ping_wanted = False  # by the heartbeat
+        self._pinged = self._ponged = 0  # the numbers of our last ping, and of the last one that is answered
+        self.window = SendWindow(self._loop, wire, self.context) if settings.conflates else None
+        self.offer: Callable[[Frame], bool] | None = wire.offer if self.window is None else self.window.offer
+        """Takes a message past `take`, or refuses it. Nothing goes past it if each message is confirmed."""
         if confirmed:
             self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
+            self.offer = None
 
     def _decoder(self, codec: Codec[Any, Any]) -> Callable[[Any], Any]:
         return codec.decode
@@ -108,7 +121,7 @@ class Connection(Phased):
             return
         if held:
             wire.hold()
-        wire.start(self, fresh=self._settings.overflow not in ("close", "drop_oldest", "drop_newest"))
+        wire.start(self, fresh=self._settings.conflates)
         wire.wake()
 
     def _begin_to_ping(self, *, greeting: bool) -> None:
@@ -123,6 +136,12 @@ class Connection(Phased):
         self.heartbeat = Pinger(
             self._loop, seconds, self.wire, self._counters, self.context, self._send_ping, self._missed_heartbeat
         )
+
+    @property
+    def congested(self) -> bool:
+        """Whether nothing can be sent for now: the transport takes no more, or too much is in flight."""
+        window = self.window
+        return self.wire.congested or (window is not None and window.closed and self.phase is OPEN)
 
     # Closing
 
@@ -162,28 +181,39 @@ class Connection(Phased):
 
     def take(self, limit: int) -> Sequence[Frame] | Close:
         """Give the wire the next frames: a ping, what is queued, the close. Then `more` tells whether there is more."""
-        receipts, self.more = self.receipts, True
-        if (self._ping is not None or self._answers) and self.cause is None and (frames := self._take_aside()):
+        receipts, window, ping, self.more = self.receipts, self.window, None, True
+        if (self._ping_wanted or self._answers) and self.cause is None and (frames := self._take_aside()):
             return frames
         sending = self.phase is OPEN or self.phase is FLUSHING
         if receipts is not None:
-            if (data := receipts.ping()) is not None:
-                return (Ping(data),)
+            if receipts.due:
+                return (self._ping(),)
             if sending and receipts.full and self._reads and not self.wire.blind:
                 self.more = False
                 return ()
             limit = 0  # one at a time, since a ping may be due after each
+        if window is not None and self.phase is OPEN and self._outgoing.waits:
+            if not window.admits():
+                self.more = False
+                return ()
+            if window.due:
+                ping = self._ping()
+                if limit == 0:
+                    return (ping,)
+            limit = min(limit, window.room)
         if sending and (items := self._next_items(limit)):
+            if window is not None:
+                window.sent(items)
             if receipts is not None:
                 receipts.sent(items[0], blind=self.wire.blind)
             else:
                 self.more = self._answer is not None or self._outgoing.waits
-            return items
+            return items if ping is None else (ping, *items)
         if self._answer is None:
             self.more = False
-            return ()
-        if receipts is not None and self._reads and (data := receipts.last_ping()) is not None:
-            return (Ping(data),)
+            return () if ping is None else (ping,)
+        if receipts is not None and self._reads and receipts.last_due:
+            return (self._ping(last=True),)
         self.more = False
         answer, self._answer = self._answer, None
         return answer
@@ -192,22 +222,27 @@ class Connection(Phased):
         """Give what goes ahead of all that waits: a ping, or the answer to one."""
         frames: Sequence[Frame] = ()
         while self.cause is None and not frames:
-            if self._ping is not None and self.heartbeat is not None:
-                if frames := self._make_ping():
-                    self.heartbeat.ping_taken()
+            if self._ping_wanted and self.heartbeat is not None:
+                self._ping_wanted = False
+                if (words := self._words) is None:
+                    return (self._ping(),)
+                if frames := self._say(words if callable(words) else lambda: words):
+                    self.heartbeat.asked(0, self._loop.time())
                 else:
                     self.heartbeat.unseen = False  # nobody was asked
             elif self._answers:
                 frames = self._say(self._answers.popleft)
             else:
                 break
+        if self.window is not None:
+            self.window.sent(frames)
         return frames
 
-    def _make_ping(self) -> Sequence[Frame]:
-        words, data, self._ping = self._settings.heartbeat, self._ping, None
-        if data is None or not isinstance(words, Heartbeat) or words.ping is None:
-            return (Ping(data or b""),)
-        return self._say(words.ping if callable(words.ping) else lambda: words.ping)
+    @property
+    def _words(self) -> Any:
+        """The ping in the application's words, if the heartbeat has one: control frames are then not its own."""
+        heartbeat = self._settings.heartbeat
+        return heartbeat.ping if isinstance(heartbeat, Heartbeat) else None
 
     def _say(self, make: Callable[[], Any]) -> Sequence[Frame]:
         """Make the frames of a message that is none of the socket's; report what cannot be said."""
@@ -299,11 +334,19 @@ class Connection(Phased):
         self._count_ping()
 
     def pong_received(self, data: bytes) -> None:
-        """Note a pong."""
-        self._count_ping()
-        if self.heartbeat is not None:
-            self.heartbeat.pong(data)
-        if self.receipts is not None and self.receipts.pong(data):
+        """Note a pong: the peer has read all that went before the ping that it answers (RFC 6455, section 5.5.3)."""
+        self.sign_of_life()
+        number = int.from_bytes(data, "big") if len(data) == PING_SIZE else 0
+        if not self._ponged < number <= self._pinged:  # nobody asked for it
+            self._count_ping()
+            return
+        self._ponged, now = number, self._loop.time()
+        if self.heartbeat is not None and self._words is None:
+            self.heartbeat.pong(number, now)
+        answered = self.receipts is not None and self.receipts.answered(number)
+        if self.window is not None:
+            answered |= self.window.answered(number, now)
+        if answered:
             self.wire.wake()
 
     def close_received(self, close: Close) -> None:
@@ -328,6 +371,8 @@ class Connection(Phased):
             self._deadline.cancel()
             if self.receipts is not None:
                 self.receipts.stop()
+            if self.window is not None:
+                self.window.stop()
             try:
                 self._owner.connection_closed(self)
             finally:
@@ -339,7 +384,9 @@ class Connection(Phased):
             self.heartbeat.detach()
         if self.receipts is not None:
             self.receipts.detach()
-        self._message_deadline = self._deadline = None
+        if self.window is not None:
+            self.window.detach()
+        self._message_deadline = self._deadline = self.offer = None
         try:
             self.context.run(current_source.set, None)
         except RuntimeError:  # it runs now
@@ -353,11 +400,23 @@ class Connection(Phased):
         """Whether an answer of the peer's would count: not once its end has come, which may wait during a hold."""
         return self.wire.phase is WirePhase.READING
 
-    def _send_ping(self, data: bytes) -> None:
+    def _send_ping(self) -> None:
         """Send a ping of the heartbeat's, before what is queued."""
-        self._ping = data
+        self._ping_wanted = True
         self.wire.wake()
         self._owner.beat()
+
+    def _ping(self, *, last: bool = False) -> Ping:
+        """Make the next ping: its answer tells all who ask."""
+        self._pinged += 1
+        number, now = self._pinged, self._loop.time()
+        if self.heartbeat is not None and self._words is None:
+            self.heartbeat.asked(number, now)
+        if self.receipts is not None:
+            self.receipts.asked(number, last=last)
+        if self.window is not None:
+            self.window.asked(number, now)
+        return Ping(number.to_bytes(PING_SIZE, "big"))
 
     def _missed_heartbeat(self) -> None:
         if self._reads:

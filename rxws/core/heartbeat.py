@@ -22,7 +22,7 @@ class Pinger:
     """
 
     __slots__ = (
-        *("_asked", "_context", "_counters", "_doubtful", "_interval", "_loop", "_on_missed", "_pinged", "_seen"),
+        *("_asked", "_context", "_counters", "_doubtful", "_interval", "_loop", "_number", "_on_missed", "_seen"),
         *("_send_ping", "_sent", "_timer", "_wire", "rtt", "unseen"),
     )
 
@@ -33,7 +33,7 @@ class Pinger:
         wire: Wire,
         counters: Counters,
         context: Context,
-        send_ping: Callable[[bytes], object],
+        send_ping: Callable[[], object],
         on_missed: Callable[[], object],
     ) -> None:
         """Begin; its timers run in `context`, and `on_missed` is called when the peer gave no sign of life."""
@@ -45,8 +45,8 @@ class Pinger:
         self._context = context
         self._send_ping = send_ping
         self._on_missed = on_missed
-        self._pinged = 0
-        self._sent: float | None = None
+        self._number = 0  # of the ping that measures
+        self._sent: float | None = None  # when it went, until it is answered
         self._asked: asyncio.Future[float] | None = None
         self._doubtful = False  # whether an answer may be that of the ping before
         self._seen = 0  # messages when the last ping was sent
@@ -54,22 +54,22 @@ class Pinger:
         """Whether no other sign of life was seen since; who sees one says so."""
         self._timer = loop.call_later(interval, self._send, context=context)
 
-    def ping_taken(self) -> None:
-        """Start the clock: the ping goes on the wire now."""
-        self._sent = self._loop.time()
+    def asked(self, number: int, now: float) -> None:
+        """Start the clock, unless it runs: a ping goes on the wire now, this one's or another's."""
+        if self._sent is None:
+            self._number, self._sent = number, now
 
-    def pong(self, data: bytes) -> None:
-        """Note a pong, and measure with it if it answers the last ping."""
-        self.unseen = False
-        if data == self._payload():
-            self._measure()
+    def pong(self, number: int, now: float) -> None:
+        """Measure with a pong, if it answers the ping that the clock runs for, or a later one."""
+        if number >= self._number:
+            self._measure(now)
 
     def answered(self) -> None:
         """Note an answer in the application's words, and measure with it if it can only be that of the last ping."""
         self.unseen = False
         if self._doubtful:
             self._doubtful, self._sent = False, None
-        self._measure()
+        self._measure(self._loop.time())
 
     def beat(self) -> asyncio.Future[float]:
         """Ping now, and promise the round trip; the next ping comes an interval later."""
@@ -86,15 +86,12 @@ class Pinger:
         """Forget the connection, which has ended, and has this."""
         del self._context, self._on_missed, self._send_ping, self._timer, self._wire
 
-    def _measure(self) -> None:
+    def _measure(self, now: float) -> None:
         if self._sent is not None:
-            self.rtt = self._loop.time() - self._sent
+            self.rtt = now - self._sent
             self._sent = None
             if self._asked is not None and not self._asked.done():
                 self._asked.set_result(self.rtt)
-
-    def _payload(self) -> bytes:
-        return self._pinged.to_bytes(4, "big")
 
     def _look(self) -> None:
         then = self._judge if self._due() else self._send
@@ -115,10 +112,9 @@ class Pinger:
             self._send()
 
     def _send(self) -> None:
-        self._pinged = (self._pinged + 1) % 2**32
         self._doubtful, self._sent = self._sent is not None, None
         self.unseen = True
         self._seen = self._come()
         delay = self._interval * (1 - GRACE)
         self._timer = self._loop.call_later(delay, self._look, context=self._context)
-        self._send_ping(self._payload())  # last, since it may raise, or end all this
+        self._send_ping()  # last, since it may raise, or end all this

@@ -135,7 +135,7 @@ class Lifecycle(Held, Phased):
         """Begin on a wire, with the connection made for it, if there is one. What was sent or closed before follows."""
         connection = connection or self.connect(wire, protocol)
         connection.belong(self, self.incoming.emit, self.outgoing)
-        self.outgoing.connected(connection.codec, wire, confirmed=self._renew is not None)
+        self.outgoing.connected(connection.codec, wire, connection.offer)
         self.protocol, self.connection = protocol, connection
         self._connections += (connection,)
         self.counters.opened = self.counters.opened or time.monotonic()
@@ -394,7 +394,7 @@ class Lifecycle(Held, Phased):
     @property
     def congested(self) -> bool:
         """Whether the peer reads slower than we write, or not at all for now."""
-        return self.outgoing.offline if self.connection is None else self.connection.wire.congested
+        return self.outgoing.offline if self.connection is None else self.connection.congested
 
     def connection_lost(self, error: ConnectionLost) -> None:
         """Report that a connection is gone without a close frame."""

@@ -79,7 +79,7 @@ class Outgoing(HotSubject[T]):
         self._wire: Wire | None = None  # of the present connection
         self.offline = returns
         """Whether there is no connection, and another one will come."""
-        self._conflates = not isinstance(settings.overflow, str) or settings.overflow == "latest"
+        self._conflates = settings.conflates
         self._owner = owner
         self._reports = owner.reports
         self._thread = thread
@@ -270,15 +270,15 @@ class Outgoing(HotSubject[T]):
         if self._policy == "close" and not self.offline:
             thread.run_once(self._overflow)
 
-    def connected(self, codec: Codec[Any, Any], wire: Wire, *, confirmed: bool) -> None:
+    def connected(self, codec: Codec[Any, Any], wire: Wire, offer: Callable[[Frame], bool] | None) -> None:
         """Take note of a new connection; what was for the one before alone is forgotten.
 
-        If messages are `confirmed`, a key function is to see all of them, or they are several frames, none goes past
-        the buffer.
+        Without `offer`, if a key function is to see all messages, or if they are several frames, none goes past the
+        buffer.
         """
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
-        waits = confirmed or isinstance(self._policy, LatestBy) or isinstance(codec, Streamed)
-        self._offer = None if waits else wire.offer  # fast: FrameWriter.offer
+        waits = isinstance(self._policy, LatestBy) or isinstance(codec, Streamed)
+        self._offer = None if waits else offer  # fast: FrameWriter.offer, or SendWindow.offer
         self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
             self._offline_queue.forget()

@@ -21,15 +21,12 @@ Some servers count pings against a limit of messages: Binance drops a client tha
 PACE: Final = 0.05
 """Seconds between two pings that many messages ask for."""
 
-MARK: Final = b"rxws"
-"""What the data of these pings begins with."""
-
 
 class Receipts:
     """Remembers what was handed to the transport until the peer answers a ping sent after it (RFC 6455, 5.5.2).
 
-    Pings when the oldest message is a second old, when there are `SOME` and no ping was sent within `PACE`, or when a
-    quarter of `limit` is unconfirmed. While it is `full`, nothing may be sent, unless no pong can be read, see
+    A ping is `due` when the oldest message is a second old, when there are `SOME` and no ping was sent within `PACE`, or
+    when a quarter of `limit` is unconfirmed. Pings that others send count as well. While it is `full`, nothing may be sent, unless no pong can be read, see
     `Wire.blind`: then waiting for one might be waiting forever.
 
     Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong can be read.
@@ -37,8 +34,8 @@ class Receipts:
     """
 
     __slots__ = (
-        *("_arrived", "_asked", "_due", "_hurried", "_items", "_limit", "_loop", "_news", "_not_before", "_number"),
-        *("_on_due", "_sent", "_stopped", "_timer", "_weight"),
+        *("_arrived", "_asked", "_hurried", "_items", "_limit", "_loop", "_news", "_not_before", "_number"),
+        *("_on_due", "_sent", "_stopped", "_timer", "_wanted", "_weight"),
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int, on_due: Callable[[], object]) -> None:
@@ -47,9 +44,9 @@ class Receipts:
         self._on_due = on_due
         self._items: deque[Frame] = deque()
         self._weight = 0
-        self._number = 0
-        self._asked: int | None = None  # how many messages were sent before the ping on its way
-        self._due = False
+        self._number = 0  # of the ping on its way
+        self._asked: int | None = None  # how many messages were sent before it
+        self._wanted = False
         self._timer: asyncio.TimerHandle | None = None
         self._hurried = False  # the timer does not wait until the oldest message is old
         self._not_before = 0.0  # the event loop's time of the next ping that `SOME` messages ask for
@@ -76,28 +73,38 @@ class Receipts:
         while blind and self._weight > 2 * self._limit and len(items) > 1:
             self._weight -= items.popleft().weight
         if self._weight > self._limit // 4 or self._news is not None:
-            self._due = True
-        elif not (self._due or self._hurried):
+            self._wanted = True
+        elif not (self._wanted or self._hurried):
             self._ask_in_time()
 
     def ask(self) -> None:
         """Have a ping sent soon, if there is anything to ask about."""
         self._forget_timer()
         if self._items:
-            self._due = True
+            self._wanted = True
             self._on_due()
 
-    def ping(self) -> bytes | None:
-        """Give the data of the ping that is due, if one is and none is on its way."""
-        return self._next_ping() if self._due and self._asked is None else None
+    @property
+    def due(self) -> bool:
+        """Whether a ping is wanted, and none is on its way."""
+        return self._wanted and self._asked is None
 
-    def last_ping(self) -> bytes | None:
-        """Give the data of a ping that asks about all, before a close frame; its pong may come before the peer's."""
-        return self._next_ping() if self._items and self._sent != self._asked else None
+    @property
+    def last_due(self) -> bool:
+        """Whether a ping is to ask about the rest, before a close frame; its pong may come before the peer's."""
+        return bool(self._items) and self._sent != self._asked
 
-    def pong(self, data: bytes) -> bool:
-        """Forget what has arrived; tells whether this was the pong that was awaited."""
-        if self._asked is None or data != self._payload():
+    def asked(self, number: int, *, last: bool = False) -> None:
+        """Note that a ping goes. The one on its way stays the one that counts, unless this is the last one."""
+        if self._asked is None or last:
+            self._forget_timer()
+            self._wanted = False
+            self._not_before = self._loop.time() + PACE
+            self._number, self._asked = number, self._sent
+
+    def answered(self, number: int) -> bool:
+        """Forget what has arrived, if the ping that counts is answered; tells whether it is."""
+        if self._asked is None or number < self._number:
             return False
         for _ in range(self._asked - (self._sent - len(self._items))):  # some may be forgotten
             self._weight -= self._items.popleft().weight
@@ -105,7 +112,7 @@ class Receipts:
         self._tell()
         if not self._items:
             self._forget_timer()
-        elif not self._due:
+        elif not self._wanted:
             self._ask_in_time()
         return True
 
@@ -127,7 +134,7 @@ class Receipts:
     async def answer(self) -> None:
         """Ask, whether or not anything was sent, and wait for the answer; or for the end."""
         if not self._stopped:
-            self._due = True
+            self._wanted = True
             self._news = self._loop.create_future()
             self._on_due()
             await self._news
@@ -143,12 +150,12 @@ class Receipts:
         del self._on_due
 
     def _ask_in_time(self) -> None:
-        """Have a ping sent when it is time for the messages that are there; `_due` tells if that is now."""
+        """Have a ping sent when it is time for the messages that are there; `_wanted` tells if that is now."""
         if self._asked is not None or len(self._items) < SOME:
             if self._timer is None:
                 self._timer = self._loop.call_later(AFTER, self.ask)
         elif (wait := self._not_before - self._loop.time()) <= 0:
-            self._due = True
+            self._wanted = True
         else:
             self._forget_timer()
             self._hurried = True
@@ -158,17 +165,6 @@ class Receipts:
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)
-
-    def _next_ping(self) -> bytes:
-        self._forget_timer()
-        self._due = False
-        self._not_before = self._loop.time() + PACE
-        self._number += 1
-        self._asked = self._sent
-        return self._payload()
-
-    def _payload(self) -> bytes:
-        return MARK + self._number.to_bytes(8, "big")
 
     def _forget_timer(self) -> None:
         if self._timer is not None:

@@ -115,6 +115,7 @@ class WebSocket(Generic[In, Out]):
     def stats(self) -> Stats:
         """A snapshot of the counters."""
         life = self._life
+        window = None if life.connection is None else life.connection.window
         buffered, weight = life.outgoing.buffered
         return Stats(
             received=life.counters.received,
@@ -131,6 +132,8 @@ class WebSocket(Generic[In, Out]):
             handed_over_bytes=life.thread.weight,
             received_wire_bytes=life.counters.received_bytes - life.counters.received_saved,
             sent_wire_bytes=life.counters.sent_bytes - life.counters.sent_saved,
+            in_flight=None if window is None else window.in_flight,
+            age=None if window is None else window.age,
         )
 
     async def receive(self) -> In:

@@ -12,9 +12,22 @@ def item(number: int) -> Frame:
     return Text(b"x" * (WEIGHT - MESSAGE_WEIGHT), number)
 
 
-def make(limit: int = 10 * WEIGHT) -> tuple[Receipts, list[str]]:
+class Asked(Receipts):
+    """Receipts whose pings are made as a connection makes them."""
+
+    number = 0
+
+    def ping(self, *, last: bool = False) -> int | None:
+        if not (self.last_due if last else self.due):
+            return None
+        self.number += 1
+        self.asked(self.number, last=last)
+        return self.number
+
+
+def make(limit: int = 10 * WEIGHT) -> tuple[Asked, list[str]]:
     due: list[str] = []
-    return Receipts(asyncio.get_running_loop(), limit, lambda: due.append("due")), due
+    return Asked(asyncio.get_running_loop(), limit, lambda: due.append("due")), due
 
 
 async def test_ask_after_a_while() -> None:
@@ -28,8 +41,8 @@ async def test_ask_after_a_while() -> None:
     assert ping is not None
     assert unconfirmed.ping() is None
     unconfirmed.sent(item(2))
-    assert unconfirmed.pong(ping)
-    assert not unconfirmed.pong(ping)
+    assert unconfirmed.answered(ping)
+    assert not unconfirmed.answered(ping)
     assert [one.message for one in unconfirmed.unconfirmed()] == [2]
     unconfirmed.stop()
 
@@ -42,7 +55,7 @@ async def test_answer() -> None:
     assert (due, waiting.done()) == (["due"], False)
     ping = unconfirmed.ping()
     assert ping is not None
-    assert unconfirmed.pong(ping)
+    assert unconfirmed.answered(ping)
     await waiting
     unconfirmed.stop()
     await unconfirmed.answer()
@@ -58,10 +71,10 @@ async def test_ask_again() -> None:
     await asyncio.sleep(2 * AFTER)
     assert unconfirmed.ping() is None  # one is on its way
     assert first is not None
-    unconfirmed.pong(first)
+    unconfirmed.answered(first)
     second = unconfirmed.ping()
     assert second is not None
-    unconfirmed.pong(second)
+    unconfirmed.answered(second)
     assert unconfirmed.unconfirmed() == []
     await asyncio.sleep(2 * AFTER)
     assert unconfirmed.ping() is None
@@ -81,7 +94,7 @@ async def test_ask_at_a_quarter() -> None:
         assert not unconfirmed.full
         unconfirmed.sent(item(number))
     assert unconfirmed.full
-    unconfirmed.pong(ping)
+    unconfirmed.answered(ping)
     assert not unconfirmed.full
     unconfirmed.stop()
 
@@ -97,7 +110,7 @@ async def test_ask_about_a_few() -> None:
     for number in range(2 * SOME):
         unconfirmed.sent(item(number))
     assert unconfirmed.ping() is None
-    unconfirmed.pong(first)
+    unconfirmed.answered(first)
     assert unconfirmed.ping() is None
     unconfirmed.sent(item(0))
     assert (unconfirmed.ping(), due) == (None, [])
@@ -105,7 +118,7 @@ async def test_ask_about_a_few() -> None:
     assert due == ["due"]
     second = unconfirmed.ping()
     assert second is not None
-    unconfirmed.pong(second)
+    unconfirmed.answered(second)
     assert unconfirmed.unconfirmed() == []
     await asyncio.sleep(2 * AFTER)
     assert due == ["due"]
@@ -123,36 +136,40 @@ async def test_slow_pong() -> None:
             unconfirmed.sent(item(2))
         await asyncio.sleep(AFTER / 2 if number == SOME else 2 * AFTER)
         assert unconfirmed.ping() is None
-        unconfirmed.pong(first)
+        unconfirmed.answered(first)
         assert unconfirmed.ping() is not None
         unconfirmed.stop()
         del due
 
 
-async def test_unasked_pong() -> None:
-    """A pong that was not asked for confirms nothing."""
+async def test_pings_of_others() -> None:
+    """A ping that somebody else sends confirms, too; the answer to one before that confirms nothing."""
     unconfirmed, _ = make()
+    assert not unconfirmed.answered(1)
+    unconfirmed.asked(1)
     unconfirmed.sent(item(1))
-    assert not unconfirmed.pong(b"")
-    unconfirmed.ask()
-    unconfirmed.ping()
-    assert not unconfirmed.pong(b"rxws")
-    assert len(unconfirmed.unconfirmed()) == 1
+    assert unconfirmed.answered(1)
+    unconfirmed.asked(2)
+    unconfirmed.sent(item(2))
+    unconfirmed.asked(3)
+    assert not unconfirmed.answered(1)
+    assert unconfirmed.answered(3)
+    assert [one.message for one in unconfirmed.unconfirmed()] == [2]
     unconfirmed.stop()
 
 
 async def test_last_ping() -> None:
     """The last ping asks about all, and only if need be."""
     unconfirmed, _ = make()
-    assert unconfirmed.last_ping() is None
+    assert unconfirmed.ping(last=True) is None
     unconfirmed.sent(item(1))
     unconfirmed.ask()
     unconfirmed.ping()
-    assert unconfirmed.last_ping() is None
+    assert unconfirmed.ping(last=True) is None
     unconfirmed.sent(item(2))
-    ping = unconfirmed.last_ping()
+    ping = unconfirmed.ping(last=True)
     assert ping is not None
-    assert unconfirmed.pong(ping)
+    assert unconfirmed.answered(ping)
     assert unconfirmed.unconfirmed() == []
     unconfirmed.stop()
 
@@ -166,13 +183,13 @@ async def test_arrival() -> None:
     await asyncio.sleep(0)
     ping = unconfirmed.ping()
     assert ping is not None
-    unconfirmed.pong(ping)
+    unconfirmed.answered(ping)
     await asyncio.sleep(0)
     assert not task.done()
     unconfirmed.sent(item(2))
     ping = unconfirmed.ping()
     assert ping is not None
-    unconfirmed.pong(ping)
+    unconfirmed.answered(ping)
     await asyncio.wait_for(task, 1)
     unconfirmed.stop()
 
@@ -196,13 +213,13 @@ async def test_blind() -> None:
         unconfirmed.sent(item(number), blind=True)
     assert (unconfirmed.full, unconfirmed.forgotten) == (True, 5)
     assert ping is not None
-    assert unconfirmed.pong(ping)
+    assert unconfirmed.answered(ping)
     assert unconfirmed.forgotten == 0
-    ping = unconfirmed.last_ping()
+    ping = unconfirmed.ping(last=True)
     assert ping is not None
     for number in range(25, 50):
         unconfirmed.sent(item(number), blind=True)
-    assert (unconfirmed.forgotten, unconfirmed.last_ping() is None) == (20, False)
+    assert (unconfirmed.forgotten, unconfirmed.ping(last=True) is None) == (20, False)
     assert [frame.message for frame in unconfirmed.unconfirmed()] == list(range(30, 50))
     unconfirmed.stop()
 
@@ -217,7 +234,7 @@ async def test_blind_beyond_a_ping() -> None:
     for number in range(3, 40):
         unconfirmed.sent(item(number), blind=True)
     assert unconfirmed.forgotten == 20
-    assert unconfirmed.pong(ping)
+    assert unconfirmed.answered(ping)
     assert unconfirmed.forgotten == 17
     assert unconfirmed.full
     unconfirmed.stop()

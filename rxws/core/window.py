@@ -1,0 +1,210 @@
+"""How much is in flight: a window that follows the path, so that what the peer gets is fresh.
+
+`docs/freshness.md` explains the rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Sequence
+from contextvars import Context
+from typing import Final, NamedTuple
+
+from rxws.core.wire import Frame, Wire
+
+FIRST: Final = 8 * 1024
+"""Bytes of the window at the start."""
+
+SMALLEST: Final = 1024
+"""Bytes of the smallest window. One message may go whatever it weighs while no ping is on its way, so two are there."""
+
+TARGET: Final = 0.1
+"""Seconds that a round trip may take above the smallest one: what waits on the path."""
+
+SPACING: Final = 4 * 1024
+"""Bytes after which a ping goes, or after a quarter of the window if that is more, half of it if that is less."""
+
+TICK: Final = 1e-6
+"""Seconds that a round trip takes at the least, whatever the clock says."""
+
+MUTE_AFTER: Final = 2.0
+"""Seconds that a full window waits for the first pong of a peer that may never answer."""
+
+MARKS: Final = 64
+"""Pings on their way that are remembered."""
+
+
+class Mark(NamedTuple):
+    """A ping on its way."""
+
+    number: int
+    at: float
+    """When it went, in the event loop's time."""
+    sent: int
+    """Bytes sent before it."""
+    flight: int
+    """Those of them that were not confirmed."""
+
+
+class SendWindow:
+    """Bounds the bytes in flight: those sent, and not confirmed by a pong for a ping behind them.
+
+    A message may go while fewer than `size` bytes are in flight, or no ping is on its way. A ping goes before it now
+    and then, so that there is always a message behind a ping: some peers answer when they read that.
+
+    Once a round trip, `size` follows the path. A round trip that is `TARGET` above the smallest one shrinks it in
+    proportion; one of less than half of that doubles it, if it kept messages from going. At its smallest the smallest
+    round trip is measured anew. It rules nothing while no pong can be read (`Wire.blind`), nor for a peer that has
+    never answered after a `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them.
+
+    Memory: `MARKS` pings on their way.
+    """
+
+    __slots__ = (
+        *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_next_ping", "_pinged"),
+        *("_round", "_sent", "_smallest_trip", "_timer", "_trip", "_until", "_wire", "mute", "size"),
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, context: Context) -> None:
+        """Begin; its timer runs in `context`."""
+        self.size = FIRST
+        self.mute = False
+        """Whether the peer is taken for one that answers no pings."""
+        self._loop = loop
+        self._wire = wire
+        self._context = context
+        self._marks: deque[Mark] = deque()
+        self._sent = self._confirmed = 0
+        self._last = 0  # what the last message weighs
+        self._pinged = -SPACING  # bytes sent before the last ping: the first one goes before all
+        self._next_ping = 0  # bytes sent at which a ping is due
+        self._until = 0  # bytes sent up to which messages may go without a look
+        self._round = 0  # bytes sent at which a round ends, when they are confirmed
+        self._limited = False  # in this round: whether messages were kept from going
+        self._answered = False
+        self._smallest_trip = float("inf")
+        self._trip: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def in_flight(self) -> int | None:
+        """Bytes sent and not confirmed; `None` if the peer does not confirm."""
+        return None if self.mute else self._sent - self._confirmed
+
+    @property
+    def age(self) -> float | None:
+        """Seconds that the last confirmed message took, with its confirmation, or that the oldest other is waiting."""
+        if self._trip is None or self.mute:
+            return None
+        return max(self._trip, self._loop.time() - self._marks[0].at) if self._marks else self._trip
+
+    # What is sent
+
+    def offer(self, frame: Frame) -> bool:
+        """Have the wire take a message past its endpoint, unless there is something to look at before."""
+        sent = self._sent
+        if sent >= self._until or not self._wire.offer(frame):
+            return False
+        self._sent = sent + frame.weight
+        return True
+
+    def sent(self, frames: Sequence[Frame]) -> None:
+        """Count what the wire has taken."""
+        for frame in frames:
+            self._last = frame.weight
+            self._sent += frame.weight
+
+    @property
+    def closed(self) -> bool:
+        """Whether no message may go."""
+        return (
+            self._sent - self._confirmed >= self.size
+            and bool(self._marks)
+            and self._marks[-1].sent < self._sent
+            and not (self.mute or self._wire.blind)
+        )
+
+    @property
+    def due(self) -> bool:
+        """Whether a ping is to go before the next message."""
+        return self._sent >= self._next_ping and not (self.mute or self._wire.blind)
+
+    def admits(self) -> bool:
+        """Tell whether a message that waits may go; if not, a pong will make room."""
+        if self.closed:
+            self._limited = True
+            if not self._answered and self._timer is None:
+                self._timer = self._loop.call_later(MUTE_AFTER, self._give_up, context=self._context)
+            return False
+        if self._wire.blind:
+            self._round = self._sent  # what is on its way now measures nothing: its pongs wait unread
+        return True
+
+    @property
+    def room(self) -> int:
+        """How many bytes may go before the next look."""
+        return max(1, self._until - self._sent)
+
+    # What is confirmed
+
+    def asked(self, number: int, now: float) -> None:
+        """Note that a ping goes."""
+        if len(self._marks) < MARKS:
+            self._marks.append(Mark(number, now, self._sent, self._sent - self._confirmed))
+        self._pinged = self._sent
+        self._look()
+
+    def answered(self, number: int, now: float) -> bool:
+        """Take what went before a ping for confirmed; tell whether that is news."""
+        mark = None
+        while self._marks and self._marks[0].number <= number:
+            mark = self._marks.popleft()
+        if mark is None:
+            return False
+        self.stop()
+        self._answered, self.mute = True, False
+        self._confirmed = mark.sent
+        self._measure(mark, now - mark.at)
+        self._look()
+        return True
+
+    def _measure(self, mark: Mark, trip: float) -> None:
+        """Follow the path, once a round."""
+        self._trip = trip
+        self._smallest_trip = min(trip, self._smallest_trip)
+        if mark.sent < self._round:
+            return
+        limited, self._limited, self._round = self._limited, False, self._sent
+        wanted = self._smallest_trip + TARGET
+        fits = int(mark.flight * wanted / max(trip, TICK)) - self._last
+        if trip > wanted:
+            if self.size == SMALLEST:
+                self._smallest_trip = trip
+            self.size = max(SMALLEST, min(self.size, mark.flight) // 2, min(self.size, fits))
+        elif limited:
+            double = 2 * self.size
+            self.size = double if trip < self._smallest_trip + TARGET / 4 else max(self.size, min(double, fits))
+
+    def _look(self) -> None:
+        self._next_ping = self._pinged + max(self.size // 4, min(self.size // 2, SPACING))
+        self._until = sys.maxsize if self.mute else min(self._next_ping, self._confirmed + self.size)
+
+    # How it ends
+
+    def _give_up(self) -> None:
+        """Take the peer for one that answers no pings."""
+        self.mute = True
+        self._until = sys.maxsize
+        self._wire.wake()
+
+    def stop(self) -> None:
+        """Wait no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def detach(self) -> None:
+        """Forget the wire of the connection, which has ended, and has this."""
+        del self._wire, self._context

@@ -1,0 +1,395 @@
+"""What is in flight under the policies that conflate: little enough to be fresh, enough to use what the path has."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+import rxws
+from rxws.close import Close
+from rxws.core.connection import PINGS
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.window import FIRST, MARKS, MUTE_AFTER, SendWindow
+from rxws.core.wire import MESSAGE_WEIGHT, Frame, Ping, PlainWire, Text
+from rxws.options import check
+from rxws.testing import MemoryDialer, MemoryWire, connect
+from tests.streams import ended, turns
+
+VIRTUAL = True
+
+SIZE = 1000
+
+
+class Path(MemoryWire):
+    """A path, which takes whatever is sent, and a reader at its end, which takes `rate` bytes a second."""
+
+    def __init__(self, rate: float, delay: float = 0.0005) -> None:
+        super().__init__()
+        self.rate = rate
+        self.delay = delay
+        self.pongs = True
+        self.late = False
+        """Whether it answers a ping only when it has read what follows."""
+        self.read: list[tuple[float, float]] = []
+        """When each message was read, and how old it was then."""
+        self.on_path: deque[Frame | Close] = deque()
+        self.reading = False
+        self.kept: list[bytes] = []
+
+    def _take(self) -> None:
+        while self._endpoint is not None and not self.ended and (taken := self._endpoint.take(0)):
+            for item in [taken] if isinstance(taken, Close) else taken:
+                asyncio.get_running_loop().call_later(self.delay, self._arrive, item)
+            if isinstance(taken, Close):
+                return
+
+    def _arrive(self, item: Frame | Close) -> None:
+        self.on_path.append(item)
+        if not self.reading:
+            self.reading = True
+            self._soon(self._read)
+
+    def _read(self) -> None:
+        if self.on_path:
+            item = self.on_path.popleft()
+            size = 4 if isinstance(item, Close) else len(item.data)
+            asyncio.get_running_loop().call_later(size / self.rate, self._have, item)
+        else:
+            self.reading = False
+
+    def _have(self, item: Frame | Close) -> None:
+        now = asyncio.get_running_loop().time()
+        if isinstance(item, Close):
+            self.close_sent = item
+            self._lose(None)
+            return
+        if isinstance(item, Ping):
+            self.pings.append(item.data)
+            self.kept.append(item.data)
+        else:
+            self.sent.append(item.message)
+            self.read.append((now, now - float(item.message.split()[0])))
+        if self.pongs and not (self.late and isinstance(item, Ping)):
+            kept, self.kept = self.kept, []
+            for data in kept:
+                asyncio.get_running_loop().call_later(self.delay, self.pong, data)
+        self._read()
+
+    def between(self, begin: float, end: float) -> list[float]:
+        """Give the ages of what was read between two times."""
+        return [age for at, age in self.read if begin <= at < end]
+
+
+@asynccontextmanager
+async def flooding(path: Path, rate: float, **options: Any) -> AsyncIterator[rxws.WebSocket[Any, Any]]:
+    """Send messages that say when they were made, so many bytes a second, on a path."""
+    life = Lifecycle(check({"overflow": "latest", "heartbeat": None, **options}))
+    life.open(path)
+    life.incoming.want()
+    socket = rxws.WebSocket[Any, Any](life)
+    loop = asyncio.get_running_loop()
+
+    async def flood() -> None:
+        while True:
+            socket.outgoing.on_next(f"{loop.time():.6f}".ljust(SIZE))
+            await asyncio.sleep(SIZE / rate)
+
+    task = asyncio.create_task(flood())
+    try:
+        yield socket
+    finally:
+        task.cancel()
+        path.drop()
+        await ended(socket)
+
+
+@pytest.mark.parametrize("rate", [5_000, 20_000, 200_000, 2_000_000])
+async def test_slow_reader(rate: float) -> None:
+    """What a reader gets is fresh, and it reads all the time."""
+    path = Path(rate)
+    async with flooding(path, 3 * rate) as socket:
+        await asyncio.sleep(5)
+        first, later = path.between(0, 1), path.between(2, 5)
+        assert max(first) < 0.65
+        assert statistics.median(later) < max(0.15, 2.5 * SIZE / rate)
+        assert len(later) > 0.95 * 3 * rate / SIZE
+        stats = socket.stats
+        assert stats.in_flight is not None
+        assert stats.in_flight < 4 * (SIZE + MESSAGE_WEIGHT) + 0.2 * rate
+        assert stats.age == pytest.approx(later[-1], abs=1.2 * SIZE / rate + 0.02)
+        assert stats.rtt is None
+
+
+@pytest.mark.parametrize("trip", [0.05, 0.1, 0.3])
+async def test_long_path(trip: float) -> None:
+    """A long path is filled, after some round trips."""
+    rate = 2_000_000
+    path = Path(rate, trip / 2)
+    async with flooding(path, 1.5 * rate):
+        await asyncio.sleep(10 * trip + 2)
+        later = path.between(10 * trip, 10 * trip + 2)
+        assert len(later) > 0.95 * 2 * rate / SIZE
+        assert statistics.median(later) < trip / 2 + 0.11
+
+
+async def test_keeps_up() -> None:
+    """A reader that keeps up gets everything, the window does not grow, and there are few pings."""
+    path = Path(1_000_000)
+    async with flooding(path, 20_000) as socket:
+        await asyncio.sleep(5)
+        assert len(path.read) >= 99
+        assert max(age for _, age in path.read) < 0.01
+        assert len(path.pings) < 30
+        assert socket.stats.in_flight is not None
+        assert socket.stats.in_flight < FIRST
+
+
+async def test_becomes_slow() -> None:
+    """A reader that was fast gets what is fresh soon after it has become slow; one that was slow is fast again."""
+    path = Path(200_000)
+    async with flooding(path, 400_000):
+        await asyncio.sleep(3)
+        path.rate = 20_000
+        await asyncio.sleep(3)
+        assert max(path.between(5, 6)) < 0.2
+        path.rate = 200_000
+        await asyncio.sleep(3)
+        assert len(path.between(7, 9)) > 0.95 * 2 * 200
+
+
+async def test_becomes_longer() -> None:
+    """A path that becomes longer is filled again: the smallest round trip is measured anew."""
+    path = Path(200_000)
+    async with flooding(path, 400_000):
+        await asyncio.sleep(1)
+        path.delay = 0.2
+        await asyncio.sleep(14)
+        assert len(path.between(11, 15)) > 0.9 * 4 * 200
+        assert statistics.median(path.between(11, 15)) < 0.35
+
+
+async def test_heavy_messages() -> None:
+    """Two messages are in flight, however heavy they are: a slow reader never stands still."""
+    life = Lifecycle(check({"overflow": "latest", "heartbeat": None}))
+    path = Path(200_000)
+    life.open(path)
+    loop = asyncio.get_running_loop()
+    for _ in range(100):
+        life.outgoing.on_next(f"{loop.time():.6f}".ljust(100_000))
+        await asyncio.sleep(0.1)
+    assert len(path.read) == 19
+    assert statistics.median(path.between(5, 10)) < 1.5
+    path.drop()
+
+
+async def test_silent_peer() -> None:
+    """A peer that answers no pings gets everything after one pause."""
+    path = Path(100_000)
+    path.pongs = False
+    async with flooding(path, 50_000) as socket:
+        await asyncio.sleep(MUTE_AFTER)
+        assert len(path.read) <= FIRST / SIZE
+        assert socket.stats.in_flight >= FIRST  # type: ignore[operator]
+        assert socket.stats.age is None
+        await asyncio.sleep(10)
+        assert len(path.between(MUTE_AFTER + 1, 10)) > 0.95 * 50 * (9 - MUTE_AFTER)
+        assert (socket.stats.in_flight, socket.stats.age) == (None, None)
+        pings = len(path.pings)
+        path.pongs = True
+        path.pong(path.pings[-1])
+        assert socket.stats.in_flight is not None
+        await asyncio.sleep(1)
+        assert len(path.pings) > pings
+
+
+async def test_end_in_the_pause() -> None:
+    path = Path(100_000)
+    path.pongs = False
+    async with flooding(path, 50_000):
+        await asyncio.sleep(MUTE_AFTER / 2)
+
+
+async def test_answers_with_the_next_message() -> None:
+    """A peer that answers a ping when it has read the message behind it does not stand still."""
+    path = Path(20_000)
+    path.late = True
+    async with flooding(path, 60_000):
+        await asyncio.sleep(5)
+        assert len(path.between(2, 5)) > 0.95 * 3 * 20
+        assert statistics.median(path.between(2, 5)) < 0.3
+
+
+async def test_pings_are_swallowed_later() -> None:
+    """A peer that has answered, and answers no more, gets one message with each ping of the heartbeat."""
+    path = Path(1_000_000)
+    async with flooding(path, 50_000, heartbeat=1.0) as socket:
+        await asyncio.sleep(1)
+        path.pongs = False
+        for _ in range(300):
+            path.send("alive")
+            await asyncio.sleep(0.5)
+        assert 0 < len(path.between(10, 151)) < 150
+        assert socket.stats.age > 100  # type: ignore[operator]
+        connection: Any = socket._life.connection
+        assert len(connection.window._marks) == MARKS
+
+
+async def test_blind() -> None:
+    """While no pong can be read nothing waits for one, and the time measures nothing."""
+    path = Path(100_000)
+    async with flooding(path, 200_000) as socket:
+        await asyncio.sleep(2)
+        path.pongs, path.blind = False, True
+        path.wake()
+        await asyncio.sleep(3)
+        read = len(path.between(2.5, 4))
+        assert read > 0.95 * 1.5 * 100
+        pings = list(path.kept)
+        path.pongs, path.blind, path.kept = True, False, []
+        for data in pings:
+            path.pong(data)
+        await asyncio.sleep(1)
+        connection: Any = socket._life.connection
+        assert connection.window.size > FIRST // 2
+
+
+@pytest.mark.parametrize("rate", [20_000, 1_000_000])
+async def test_close_with_a_full_window(rate: float) -> None:
+    """What waits behind a full window is sent before the close."""
+    path = Path(rate)
+    life = Lifecycle(check({"overflow": rxws.latest_by(lambda message: message), "heartbeat": None}))
+    life.open(path)
+    messages = [f"{number}".ljust(SIZE) for number in range(30)]
+    for message in messages:
+        life.outgoing.on_next(message)
+    await turns()
+    assert life.outgoing.buffered[0] > 20
+    assert life.congested
+    life.close(Close(4000))
+    assert not life.congested
+    await asyncio.sleep(4)
+    assert (path.sent, path.close_sent) == (messages, Close(4000))
+    assert life.gone
+
+
+async def test_abort_with_a_full_window() -> None:
+    """What waits behind a full window when the connection is lost is undelivered."""
+    path = Path(20_000)
+    life = Lifecycle(check({"overflow": rxws.latest_by(lambda message: message), "heartbeat": None}))
+    life.open(path)
+    left: list[Any] = []
+    life.reports.undelivered.subscribe(left.append)
+    for number in range(30):
+        life.outgoing.on_next(f"{number}".ljust(SIZE))
+    await turns()
+    waits = life.outgoing.buffered[0]
+    path.drop()
+    await turns()
+    assert len(left) == waits > 20
+
+
+async def test_client_that_returns() -> None:
+    """A client's messages are confirmed by the same pings; the next connection has a window of its own."""
+    dialer = MemoryDialer()
+    async with connect(dialer, rxws.Backoff(initial=0.001, maximum=0.001), overflow="latest", heartbeat=None) as socket:
+        await turns()
+        for number in range(100):
+            socket.outgoing.on_next(f"{number}".ljust(SIZE))
+            await asyncio.sleep(0.001)
+        peer = dialer.peer
+        assert len(peer.sent) == 100
+        assert len(peer.pings) < 60
+        await asyncio.sleep(5)
+        assert socket.stats.in_flight == 0
+        peer.pongs = False
+        lost: list[Any] = []
+        socket.undelivered.subscribe(lost.append)
+        socket.outgoing.on_next("lost")
+        await turns()
+        peer.drop()
+        await asyncio.sleep(1)
+        assert lost == ["lost"]
+        assert socket.stats.in_flight == 0
+
+
+async def test_pongs_unasked() -> None:
+    """Answers to our pings are not counted; a second answer to one, and others, are, and closed with 1008."""
+    path = Path(50_000_000, delay=0.0001)
+    async with flooding(path, 10_000_000) as socket:
+        await asyncio.sleep(1)
+        assert len(path.pings) > PINGS
+        for _ in range(int(PINGS)):
+            path.pong(path.pings[0])
+        assert socket._life.close_cause is None
+        path.pong(b"unasked")
+        assert socket._life.close_cause == Close(1008, "Too Many Pings")
+
+
+class Offered(PlainWire):
+    """A wire that takes what is offered, until it is full."""
+
+    blind = full = False
+    woken = 0
+
+    def offer(self, frame: Frame) -> bool:
+        return not self.full
+
+    def wake(self) -> None:
+        self.woken += 1
+
+
+async def test_offered() -> None:
+    """Past `take` go as many messages as fit before the next ping, or the end of the window."""
+    wire: Any = Offered()
+    loop, frame = asyncio.get_running_loop(), Text(b"x" * (1000 - MESSAGE_WEIGHT))
+    window = SendWindow(loop, wire, None)  # type: ignore[arg-type]
+    assert not window.offer(frame)  # a ping goes first
+    assert window.due
+    assert window.admits()
+    window.asked(1, 0.0)
+    assert window.offer(frame)
+    wire.full = True
+    assert not window.offer(frame)
+    wire.full = False
+    assert [window.offer(frame) for _ in range(5)] == [True, True, True, True, False]
+    assert not window.closed
+    window.asked(2, 0.0)
+    assert [window.offer(frame) for _ in range(5)] == [True, True, True, True, False]
+    assert window.closed
+    assert not window.admits()
+    assert window.in_flight == 9000
+    assert window.answered(1, 0.01)
+    assert not window.answered(1, 0.01)
+    assert (window.size, window.closed) == (2 * FIRST, False)
+    assert window.answered(2, 0.02)
+    assert window.in_flight == 4000
+    window._give_up()
+    assert all(window.offer(frame) for _ in range(100))
+    window.asked(3, 1.0)
+    assert all(window.offer(frame) for _ in range(100))
+    window.detach()
+
+
+async def test_taken_with_a_ping() -> None:
+    """A wire that takes several frames at once gets a ping together with the messages behind it."""
+    path = MemoryWire()
+    life = Lifecycle(check({"overflow": "latest", "heartbeat": None}))
+    connection = life.open(path)
+    for _ in range(20):
+        life.outgoing.on_next("x" * 500)
+    frames: Any = connection.take(2000)
+    assert [type(frame) for frame in frames] == [Ping, Text, Text, Text]
+    frames = connection.take(100_000)
+    assert len(frames) == 4
+    connection._next_items = lambda limit: []  # what waited has expired
+    window: Any = connection.window
+    window._next_ping = 0
+    [ping] = connection.take(100_000)  # type: ignore[misc]
+    assert (type(ping), connection.more) == (Ping, False)
+    path.drop()
