@@ -490,7 +490,7 @@ async def test_request_ends_the_program_late() -> None:
     from rxws.codecs import Streamed
 
     with pytest.raises(KeyboardInterrupt):
-        socket._life.outgoing.connected(Streamed(codec), dialer, confirmed=True)  # type: ignore[arg-type]
+        socket._life.outgoing.connected(Streamed(codec), dialer, None)  # type: ignore[arg-type]
     assert [type(error) for error in life_errors] == [RuntimeError]
     socket._life.abort()
     await turns()
