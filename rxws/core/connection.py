@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rxws import codecs
 from rxws.close import Close
@@ -226,7 +226,7 @@ class Connection(Phased):
                 self._ping_wanted = False
                 if (words := self._words) is None:
                     return (self._ping(),)
-                if frames := self._say(words if callable(words) else lambda: words):
+                if frames := self._say(words if callable(words) else lambda: cast("object", words)):
                     self.heartbeat.asked(0, self._loop.time())
                 else:
                     self.heartbeat.unseen = False  # nobody was asked
