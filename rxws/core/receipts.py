@@ -25,9 +25,9 @@ PACE: Final = 0.05
 class Receipts:
     """Remembers what was handed to the transport until the peer answers a ping sent after it (RFC 6455, 5.5.2).
 
-    A ping is `due` when the oldest message is a second old, when there are `SOME` and no ping was sent within `PACE`, or
-    when a quarter of `limit` is unconfirmed. Pings that others send count as well. While it is `full`, nothing may be sent, unless no pong can be read, see
-    `Wire.blind`: then waiting for one might be waiting forever.
+    A ping is `due` when the oldest message is a second old, when there are `SOME` and no ping was sent within `PACE`,
+    or when a quarter of `limit` is unconfirmed. Pings that others send count as well. While it is `full`, nothing may
+    be sent, unless no pong can be read, see `Wire.blind`: then waiting for one might be waiting forever.
 
     Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong can be read.
     Beyond, the oldest are forgotten, and counted.
