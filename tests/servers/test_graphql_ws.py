@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,24 @@ async def test_no_greeting_is_refused(tmp_path: Path, chat: Chat) -> None:
         async with rxws.connect(chat.url, greet=wrong, **OPTIONS) as socket:
             assert await ended(socket) == rxws.Close(4403, "Forbidden")
     assert chat.said() == []
+
+
+async def test_pings_in_words(tmp_path: Path, chat: Chat) -> None:
+    """The protocol's own pings are answered and measure; a server that hangs is left, and found again."""
+    beat = rxws.Heartbeat(0.2, ping={"type": "ping"}, pong=lambda message: message["type"] == "pong")
+    options: dict[str, Any] = {**OPTIONS, "heartbeat": beat, "close_timeout": 0.2}
+    async with (
+        serving(tmp_path, *chat.command, port=chat.port) as server,
+        rxws.connect(chat.url, greet=login, **options) as socket,
+    ):
+        incoming: list[Message] = []
+        socket.incoming.subscribe(incoming.append)
+        ends = causes(socket)
+        await until(lambda: socket.rtt is not None, "a pong")
+        assert (ends, incoming, socket.stats.sent, socket.stats.received) == ([], [], 1, 1)
+        server.signal(signal.SIGSTOP)
+        await until(lambda: ends, "the end of a connection without a sign of life")
+        server.signal(signal.SIGCONT)
+        await until(lambda: socket.rtt is not None, "a pong on the next one")
+        assert [type(end) for end in ends] == [rxws.HeartbeatTimeout]
+        assert {"type": "ping"} in list(chat.heard().values())[-1]
