@@ -10,12 +10,15 @@ from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
 from rxws.core.stream_connection import MESSAGES_AT_ONCE
-from rxws.testing import MemoryDialer, connect, serve
+from rxws.testing import MemoryDialer, connect, run_virtually, serve
+from tests.fuzzing.profiles import few
 from tests.streams import ended, opened, reopened, turns, watch
 
 VIRTUAL = True
@@ -697,3 +700,65 @@ def test_partial_makes_a_codec() -> None:
     assert settings.makes_codecs
     assert settings.make_codec(None).decode("1") == 1
     assert rxws.options.check({"codec": dict}).makes_codecs  # type: ignore[attr-defined]
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("frame"), st.integers(0, 40)),
+    st.tuples(st.sampled_from(["hold", "release", "receive", "subscribe", "leave", "turn", "bad"]), st.just(0)),
+)
+
+
+@few(60)
+@given(st.lists(STEPS, max_size=40), st.sampled_from(["close", "drop", "flush"]))
+def test_any_reader_of_any_frames(steps: list[tuple[str, int]], end: str) -> None:
+    """Whoever reads, in whatever way and with whatever holds, gets all messages once, in order, and then the end."""
+
+    async def play() -> tuple[list[str], list[str], int]:
+        socket, peer = serve(read_alone, codec=Lines, close_timeout=1000.0)
+        socket.errors.subscribe(lambda _: None)
+        life, sent, got = socket._life, [], []
+        holds, reading, bad = 0, None, 0
+        for step, number in steps:
+            if step == "frame":
+                words = [str(len(sent) + n) for n in range(number)]
+                sent += words
+                text = "".join(f"{word}\n" for word in words)
+                peer.send(text[:7], text[7:])
+            elif step == "bad":
+                bad += 1
+                peer.send("bad\nnever read\n")
+            elif step == "hold":
+                holds += 1
+                life.hold()
+            elif step == "release" and holds:
+                holds -= 1
+                life.release()
+            elif step == "receive" and reading is None:
+                try:
+                    async with asyncio.timeout(0.1):
+                        got.append(await socket.receive())
+                except TimeoutError:
+                    pass
+            elif step == "subscribe" and reading is None:
+                reading = socket.incoming.subscribe(got.append)
+            elif step == "leave" and reading is not None:
+                reading.dispose()
+                reading = None
+            else:
+                await turns(2)
+        for _ in range(holds):
+            life.release()
+        if end == "close":
+            peer.close(rxws.Close(4000))
+        elif end == "drop":
+            peer.drop()
+        if reading is None:
+            reading = socket.incoming.subscribe(got.append)
+        await asyncio.sleep(1)
+        socket.close()
+        await ended(socket, 2000)
+        return sent, got, socket.stats.received - bad
+
+    sent, got, received = run_virtually(play())
+    assert got == sent
+    assert received == len(sent)
