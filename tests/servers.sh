@@ -11,6 +11,7 @@ needs() {
 needs mosquitto mosquitto
 needs prosody prosody
 needs nginx nginx-light
+needs squid squid
 needs /usr/lib/nginx/modules/ngx_nchan_module.so libnginx-mod-nchan
 
 [ -z "$missing" ] && exit 0

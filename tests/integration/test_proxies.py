@@ -1,4 +1,4 @@
-"""Connections through proxies: tinyproxy, one by hand that only makes tunnels, SOCKS by aiohttp-socks."""
+"""Connections through proxies: tinyproxy, squid, one by hand that only makes tunnels, SOCKS by aiohttp-socks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket as sockets
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -103,16 +104,19 @@ async def proxy(kind: str = "http") -> AsyncIterator[Proxy]:
         yield one
 
 
-@asynccontextmanager
-async def tinyproxy(folder: Path, *lines: str) -> AsyncIterator[str]:
+def free_port() -> int:
     with sockets.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    config = folder / "tinyproxy.conf"
-    config.write_text("\n".join([f"Port {port}", "Listen 127.0.0.1", "Timeout 60", "MaxClients 20", *lines, ""]))
-    with subprocess.Popen(["tinyproxy", "-d", "-c", config], stdout=subprocess.DEVNULL) as process:
+        return probe.getsockname()[1]
+
+
+@asynccontextmanager
+async def program(port: int, *command: str | Path) -> AsyncIterator[str]:
+    """Run a proxy until the block is left."""
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": path}) as process:
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 while True:
                     with contextlib.suppress(OSError):
                         (await asyncio.open_connection("127.0.0.1", port))[1].close()
@@ -123,6 +127,45 @@ async def tinyproxy(folder: Path, *lines: str) -> AsyncIterator[str]:
             process.terminate()
 
 
+@asynccontextmanager
+async def tinyproxy(folder: Path) -> AsyncIterator[str]:
+    """Run tinyproxy for `ada:secret`."""
+    config, port = folder / "tinyproxy.conf", free_port()
+    lines = (f"Port {port}", "Listen 127.0.0.1", "Timeout 60", "MaxClients 20", "BasicAuth ada secret", "")
+    config.write_text("\n".join(lines))
+    async with program(port, "tinyproxy", "-d", "-c", config) as url:
+        yield url
+
+
+SQUID = """
+http_port 127.0.0.1:{port}
+pid_filename none
+cache_log /dev/null
+access_log none
+cache deny all
+coredump_dir none
+pinger_enable off
+visible_hostname localhost
+shutdown_lifetime 0 seconds
+auth_param basic program /usr/lib/squid/basic_ncsa_auth {folder}/users
+acl known proxy_auth REQUIRED
+http_access deny !known
+http_access allow all
+"""
+
+
+@asynccontextmanager
+async def squid(_: Path) -> AsyncIterator[str]:
+    """Run squid for `ada:secret`. Started by root it runs as another user, who is to read the password."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, port = Path(name), free_port()
+        folder.chmod(0o755)
+        (folder / "squid.conf").write_text(SQUID.format(port=port, folder=folder))
+        (folder / "users").write_text("ada:$apr1$rxws$i8hK1g009XKRxgicSkktB/\n")
+        async with program(port, "squid", "-N", "-n", f"rxws{port}", "-f", folder / "squid.conf") as url:
+            yield url
+
+
 @pytest.fixture(autouse=True)
 def no_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests do not depend on the proxies of the machine that they run on."""
@@ -130,13 +173,14 @@ def no_proxy_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-async def test_tinyproxy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("proxying", "unreachable"), [(tinyproxy, 500), (squid, 503)])
+async def test_real_proxy(tmp_path: Path, proxying: Callable[[Path], Any], unreachable: int) -> None:
     """A real proxy, with a password: `ws` and `wss` pass, and what it refuses is told as its refusal."""
     certificate, trusting = certified()
     async with (
         serving(echo) as plain,
         serving(echo, tls=certificate) as secure,
-        tinyproxy(tmp_path, "BasicAuth ada secret") as url,
+        proxying(tmp_path) as url,
     ):
         known = str(URL(url).with_user("ada").with_password("secret"))
         assert await answers(plain.url, "x" * 500_000, proxy=known)
@@ -145,7 +189,7 @@ async def test_tinyproxy(tmp_path: Path) -> None:
         error = await refused(plain.url, proxy=url)
         assert (error.stage, error.status) == ("proxy", 407)
         error = await refused("ws://127.0.0.1:1/", proxy=known)
-        assert (error.stage, error.status) == ("proxy", 500)  # nobody is there: it says so in its own words
+        assert (error.stage, error.status) == ("proxy", unreachable)  # nobody is there: it says so in its own words
         assert (await refused(f"wss://localhost:{secure.port}/", proxy=known)).stage == "tls"
 
 
