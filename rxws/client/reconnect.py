@@ -72,6 +72,7 @@ class Reconnector:
         self._replacing = False  # and the successor has not taken over yet
         self._ended: Exception | None = None  # what ended the connection that is being replaced
         self._pause: asyncio.Future[None] | None = None  # until the next attempt
+        self._told = False  # that pause, by `states`: it is not that of a rotation
         self._asked = False  # for another connection, at once
         self._connection: Connection | None = None  # the newest
         self._looking: asyncio.TimerHandle | None = None  # whether messages come
@@ -118,8 +119,10 @@ class Reconnector:
 
     def hurry(self) -> None:
         """Make the next attempt now; the present connection is given up for it."""
-        if self._pause is not None:
+        if self._pause is not None and self._told:
             set_result(self._pause, None)
+        elif isinstance(self._states.present, Waiting):
+            self._asked = True  # the pause, which is being told, begins soon
         elif self._connection is not None and isinstance(self._states.present, Open):
             self._asked = True
             try:
@@ -134,7 +137,7 @@ class Reconnector:
                 self._open(life, await self._reach(life, announce=True))
                 while (delay := await self._event) is None:
                     await self._replace(life)
-                await self._sleep(delay)
+                await self._sleep(delay, told=True)
         finally:
             self._forget_timers()
 
@@ -162,10 +165,13 @@ class Reconnector:
                     return dialed
                 dialed.wire.abort()  # what made the URL ignores its cancellation, say
                 raise asyncio.CancelledError
-            await self._sleep(delay)
+            await self._sleep(delay, told=announce)
 
-    async def _sleep(self, delay: float) -> None:
+    async def _sleep(self, delay: float, *, told: bool) -> None:
         """Wait until the next attempt, for so many seconds at most."""
+        if told and self._asked:
+            self._asked, delay = False, 0.0
+        self._told = told
         self._pause = pause = self._loop.create_future()
         timer = self._loop.call_later(delay, set_result, pause, None)
         try:
@@ -191,7 +197,7 @@ class Reconnector:
         return delay
 
     def _open(self, life: Lifecycle, dialed: Dialed) -> Connection:
-        self._opened = self._loop.time()
+        self._opened, self._asked = self._loop.time(), False
         self._event = self._loop.create_future()
         self._connection = connection = dialed.open(life)
         self._rotate_in_time()

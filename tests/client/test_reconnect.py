@@ -135,6 +135,45 @@ async def test_reconnect_after_a_rotation_that_waits() -> None:
         assert (dialer.attempts, loop.time() - began < 1) == (3, True)
 
 
+@pytest.mark.parametrize("how", ["broken", "refused", "broken in a rotation"])
+async def test_reconnect_as_soon_as_it_is_told(how: str) -> None:
+    """Who asks for it while `states` tells of the wait cuts that short, too."""
+    dialer, loop = MemoryDialer(), asyncio.get_running_loop()
+    async with connect(dialer, quick(initial=20, maximum=20)) as socket:
+        await opened(socket)
+        if how == "refused":
+            dialer.peer.drop()
+            await turns()
+        if how != "broken":
+            dialer.refusals.append(OSError())
+        if how == "broken in a rotation":
+            socket.rotate()
+            await turns()
+        told = socket.states.subscribe(lambda state: isinstance(state, rxws.Waiting) and socket.reconnect())
+        if how != "refused":
+            dialer.peer.drop()
+        began = loop.time()
+        await opened(socket)
+        assert loop.time() - began < 1
+        told.dispose()
+
+
+async def test_reconnect_during_a_rotation_that_waits() -> None:
+    """The present connection is given up also while a rotation waits for its next attempt."""
+    dialer, loop = MemoryDialer(), asyncio.get_running_loop()
+    async with connect(dialer, quick(initial=20, maximum=20)) as socket:
+        await opened(socket)
+        first, began = dialer.peer, loop.time()
+        dialer.refusals.append(OSError())
+        socket.rotate()
+        await turns()
+        socket.reconnect()
+        await reopened(socket)
+        assert (first.ended, dialer.attempts, loop.time() - began < 1) == (True, 3, True)
+        await asyncio.sleep(60)
+        assert dialer.attempts == 3
+
+
 async def test_reconnect_while_open() -> None:
     """The present connection is given up as lost, and the next attempt follows at once, also if it was the last."""
     dialer = MemoryDialer()
