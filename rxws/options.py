@@ -17,18 +17,22 @@ _TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 """What a subprotocol may be (RFC 6455, section 4.1; RFC 9110, section 5.6.2)."""
 
 
+_BY_CONTEXT: Final = cast("int", None)
+"""Stands for a default that is another one with a context."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deflate:
     """How messages are compressed (permessage-deflate, RFC 7692): `compress=rxws.Deflate(outgoing_context=True)`.
 
     By default each message is compressed by itself, once for all sockets with the same options, and inflated by
     itself: a socket keeps nothing between messages. With its context, a message refers to those before it, and small
-    ones that resemble each other become four times smaller; each socket then compresses for itself. The docs have
+    ones that resemble each other become five times smaller; each socket then compresses for itself. The docs have
     figures: `docs/compression.md`.
 
     Memory: without contexts 300 KiB a process for each set of options. Of a socket, `outgoing_context` takes
-    2^(`outgoing_window_bits` + 2) + 2^(`memory_level` + 9) bytes and 8 KiB, 264 KiB at the defaults, from its first
-    compressed message on; `incoming_context` 2^`incoming_window_bits` bytes and 10 KiB, 42 KiB at the defaults.
+    2^(`outgoing_window_bits` + 2) + 2^(`memory_level` + 9) bytes and 8 KiB, 40 KiB by default, from its first
+    compressed message on; `incoming_context` 2^`incoming_window_bits` bytes and 10 KiB, 42 KiB by default.
 
     Raises `TypeError` or `ValueError` for what cannot be.
     """
@@ -39,24 +43,32 @@ class Deflate:
     incoming_context: bool = False
     """Whether a client's messages may refer to those before them; to a client, its server says what it does."""
 
-    outgoing_window_bits: int = 15
-    """How far back we refer, as the power of two: 8 to 15; what a peer asks for is met."""
+    outgoing_window_bits: int = _BY_CONTEXT
+    """How far back we refer, as the power of two: 8 to 15; by default 15, with a context 12. Peers may ask for less."""
 
     incoming_window_bits: int = 15
     """How far back the peer may refer. A client that cannot be told has to forget each message."""
 
-    memory_level: int = 8
-    """Memory of the compressor, 1 to 9."""
+    memory_level: int = _BY_CONTEXT
+    """Memory of the compressor, 1 to 9; by default 8, with a context 5."""
 
-    level: int = 6
-    """Effort of the compressor: 1 (fast) to 9 (small)."""
+    level: int = _BY_CONTEXT
+    """Effort of the compressor: 1 (fast) to 9 (small); by default 6, with a context 5."""
 
-    threshold: int | None = None
-    """Bytes below which a message goes as it is; `None` for 128, or 16 where messages refer to those before them."""
+    threshold: int = _BY_CONTEXT
+    """Bytes below which a message goes as it is; by default 128, with a context 16."""
 
     def __post_init__(self) -> None:
         for name in ("outgoing_context", "incoming_context"):
             _flag(name, getattr(self, name))
+        for name, alone, in_context in (
+            ("outgoing_window_bits", 15, 12),
+            ("memory_level", 8, 5),
+            ("level", 6, 5),
+            ("threshold", 128, 16),
+        ):
+            if getattr(self, name) is _BY_CONTEXT:
+                object.__setattr__(self, name, in_context if self.outgoing_context else alone)
         for name, least, most in (
             ("outgoing_window_bits", 8, 15),
             ("incoming_window_bits", 8, 15),
@@ -65,8 +77,7 @@ class Deflate:
         ):
             fits = range(least, most + 1).__contains__
             number(name, getattr(self, name), f"a whole number from {least} to {most}", fits, int)
-        if self.threshold is not None:
-            number("threshold", self.threshold, "a whole number of bytes", lambda given: given >= 0, int)
+        number("threshold", self.threshold, "a whole number of bytes", lambda given: given >= 0, int)
 
 
 class Options(TypedDict, total=False):

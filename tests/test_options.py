@@ -90,6 +90,14 @@ def test_compress_can_be_turned_on() -> None:
     assert check({"compress": options}).compress is options
 
 
+def test_deflate_defaults() -> None:
+    """A context of a socket takes less memory than a compressor for all."""
+    alone, context = Deflate(), Deflate(outgoing_context=True, level=1)
+    assert (alone.outgoing_window_bits, alone.memory_level, alone.level, alone.threshold) == (15, 8, 6, 128)
+    assert (context.outgoing_window_bits, context.memory_level, context.level, context.threshold) == (12, 5, 1, 16)
+    assert alone == Deflate(outgoing_window_bits=15)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "says"),
     [

@@ -52,10 +52,10 @@ class Connection(Phased):
     """
 
     __slots__ = (
-        *("_answer", "_answers", "_counters", "_deadline", "_decode", "_emit", "_loop", "_message_bucket"),
+        *("_answer", "_answers", "_deadline", "_decode", "_emit", "_loop", "_message_bucket"),
         *("_message_deadline", "_next_items", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
-        *("_ponged", "_settings", "cause", "closed_by_peer", "codec", "context", "heartbeat", "more", "offer"),
-        *("phase", "receipts", "remote", "window", "wire"),
+        *("_ponged", "_settings", "cause", "closed_by_peer", "codec", "context", "counters", "heartbeat", "more"),
+        *("offer", "phase", "receipts", "remote", "window", "wire"),
     )
 
     def __init__(
@@ -105,7 +105,7 @@ class Connection(Phased):
     def belong(self, owner: ConnectionOwner, emit: Callable[[Any], object], outgoing: Queue) -> None:
         """Speak for an owner from now on: `emit` what comes, send what `outgoing` has."""
         self._owner = owner
-        self._counters = owner.counters
+        self.counters = owner.counters
         self._emit = emit  # Broadcast.emit
         self._outgoing = outgoing
         self._next_items = outgoing.next_items  # Outgoing.next_items
@@ -134,7 +134,7 @@ class Connection(Phased):
             return
         assert not isinstance(seconds, Heartbeat)
         self.heartbeat = Pinger(
-            self._loop, seconds, self.wire, self._counters, self.context, self._send_ping, self._missed_heartbeat
+            self._loop, seconds, self.wire, self.counters, self.context, self._send_ping, self._missed_heartbeat
         )
 
     @property
@@ -268,7 +268,7 @@ class Connection(Phased):
         if not is_pong and answer is None:
             emit(message)
             return
-        self._counters.received -= 1
+        self.counters.received -= 1
         self.sign_of_life()
         if is_pong:
             assert self.heartbeat is not None
@@ -278,16 +278,11 @@ class Connection(Phased):
             self._answers.append(answer)
             self.wire.wake()
 
-    def compressed(self, *, sent: int = 0, received: int = 0) -> None:
-        """Count the bytes that compression has kept off the wire."""
-        self._counters.sent_saved += sent
-        self._counters.received_saved += received
-
     def message_received(self, data: Any) -> None:
         """Count, decode and emit a message."""
         if self.phase is not OPEN and self.phase is not RETIRING and self.phase is not LEAVING:
             return
-        counters = self._counters
+        counters = self.counters
         counters.received += 1
         counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
         if self._message_bucket is not None and not self._message_bucket.admits(self._loop.time()):

@@ -51,7 +51,7 @@ class StreamConnection(Connection):
             return
         if not self._listens:
             return
-        counters = self._counters
+        counters = self.counters
         counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
         self.sign_of_life()
         if not self._admits():
@@ -89,7 +89,7 @@ class StreamConnection(Connection):
         """Emit a frame's next messages, so many at most; the wire gets the rest, whatever a subscriber raises."""
         while limit:
             limit -= 1
-            self._counters.received += 1
+            self.counters.received += 1
             raised = True
             try:
                 self._emit(rest.message)
@@ -113,7 +113,7 @@ class StreamConnection(Connection):
         try:
             return rest.advance()
         except BaseException as cause:
-            self._counters.received += 1
+            self.counters.received += 1
             self.refuse_message(rest.data, cause)
             return False
 

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, cast
 
 from rxws.close import Close
 from rxws.core.phases import Phased, WirePhase
+from rxws.stats import Counters
 
 MESSAGE_WEIGHT: Final = 64
 """What a message weighs besides its bytes, about its cost as Python objects: empty ones are bounded too."""
@@ -166,15 +167,15 @@ class Endpoint(Protocol):
     more: bool
     """Whether there is more to take, after `take`."""
 
+    counters: Counters
+    """Where the wire counts what compression has kept off it."""
+
     def take(self, limit: int) -> Sequence[Frame] | Close:
         """Give up the next frames to write: they weigh `limit` at most, or are one, or there are none now.
 
         Nothing follows a `Close`.
         """
         ...
-
-    def compressed(self, *, sent: int = 0, received: int = 0) -> None:
-        """Count the bytes that compression has kept off the wire."""
 
     def message_received(self, data: str | bytes | Rest) -> None:
         """Take a whole data message: `str` of a text one, `bytes` of a binary one; or what it has `put_back`."""

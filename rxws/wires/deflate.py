@@ -21,12 +21,6 @@ RSV1: Final = 0x40
 LARGEST: Final = 4 * 1024 * 1024
 """Bytes of a message that may be compressed: the WebSocket of Node.js 20 inflates no more."""
 
-THRESHOLD: Final = 128
-"""Bytes of a message that compression makes smaller by a tenth, about; of fewer, it is not worth the time."""
-
-THRESHOLD_IN_CONTEXT: Final = 16
-"""The same of a message that resembles those before it."""
-
 TAIL: Final = b"\x00\x00\xff\xff"
 """The end of what is compressed, which is not sent."""
 
@@ -85,10 +79,7 @@ def make_deflation(wanted: Deflate | bool, agreed: Agreement | None, limit: int 
         return Deflation(None, None, limit)
     options = wanted if isinstance(wanted, Deflate) else Deflate()
     outgoing = agreed.outgoing
-    threshold = options.threshold
-    if threshold is None:
-        threshold = THRESHOLD if outgoing.resets else THRESHOLD_IN_CONTEXT
-    settings = options.level, max(outgoing.bits, SMALLEST_WINDOW), options.memory_level, threshold
+    settings = options.level, max(outgoing.bits, SMALLEST_WINDOW), options.memory_level, options.threshold
     if not outgoing.resets:
         deflate: Deflater = ContextDeflater(*settings)
     elif (deflate := _shared.get(settings)) is None:  # pyright: ignore[reportAssignmentType]

@@ -21,7 +21,7 @@ TAIL = b"\x00\x00\xff\xff"
 NO_CONTEXT = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
 TEXTS = [f"the same words again and again, {number} " * 5 for number in range(5)]
 LONG = TEXTS[0].encode()
-KEEPING = rxws.Deflate(outgoing_context=True, incoming_context=True)
+KEEPING = rxws.Deflate(outgoing_context=True, incoming_context=True, outgoing_window_bits=15)
 
 
 class Squeeze:

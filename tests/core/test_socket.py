@@ -44,8 +44,8 @@ async def test_stats_count_what_compression_saves() -> None:
     await turns()
     connection = socket._life.connection
     assert connection is not None
-    connection.compressed(sent=1)
-    connection.compressed(sent=1, received=3)
+    connection.counters.sent_saved += 2
+    connection.counters.received_saved += 3
     stats = socket.stats
     assert (stats.received_bytes, stats.received_wire_bytes, stats.sent_bytes, stats.sent_wire_bytes) == (8, 5, 4, 2)
     peer.drop()

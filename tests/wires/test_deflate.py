@@ -86,11 +86,12 @@ def test_goes_as_it_is(frame: Frame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "resets", "least"), [(None, True, 128), (None, False, 16), (20, True, 20), (20, False, 20)]
+    ("options", "least"),
+    [(Deflate(), 128), (Deflate(outgoing_context=True), 16), (Deflate(outgoing_context=True, threshold=20), 20)],
 )
-def test_threshold(given: int | None, resets: bool, least: int) -> None:
+def test_threshold(options: Deflate, least: int) -> None:
     """Messages are compressed from the threshold on; with a context, small ones too."""
-    options, agreed = Deflate(threshold=given), Agreement(Half(15, resets), ALONE)
+    agreed = Agreement(KEPT if options.outgoing_context else ALONE, ALONE)
     assert deflated(Text(b"x" * least), options, agreed).opcode == 0x41
     assert deflated(Text(b"x" * (least - 1)), options, agreed).opcode == 1
 

@@ -138,7 +138,7 @@ def test_offer_accepted(offer: str, answer: str) -> None:
     assert accept_deflate(extensions([offer]), True) == Agreement(Half(15, True), Half(15, True), answer)
 
 
-WITH_CONTEXT = Deflate(outgoing_context=True, incoming_context=True)
+WITH_CONTEXT = Deflate(outgoing_context=True, incoming_context=True, outgoing_window_bits=15)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ class MarkFilter:
         inflate = self.deflation.inflate
         assert inflate is not None, "the watch lets no mark pass that was not agreed on"
         message = inflate(data)
-        endpoint.compressed(received=len(message) - len(data))
+        endpoint.counters.received_saved += len(message) - len(data)
         if kind == Binary.opcode:
             return message
         try:

@@ -83,7 +83,7 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_batch", "_deflate", "_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_plain", "_transport"),
+        *("_batch", "_deflate", "_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_transport"),
         *("_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
@@ -107,7 +107,6 @@ class FrameWriter:
         self._turns = turns
         self._masks = masks
         self._deflate = deflate
-        self._plain = not masks and deflate is None  # what is written is the frame
         self._transport = transport
         self.closing = False
         """Whether our close frame is written."""
@@ -147,10 +146,12 @@ class FrameWriter:
                 self._wrote_in = turns.number
                 if not turns.counting:
                     turns.count()
-                if self._plain and frame.weight <= BATCH:
-                    self._transport.write(frame.packed or _packed(frame))
+                if (deflate := self._deflate) is not None:
+                    frame = self._smaller(frame, deflate)
+                if self._masks or frame.weight > BATCH:
+                    self._put((frame,))
                 else:
-                    self._write((frame,))
+                    self._transport.write(frame.packed or _packed(frame))
                 return True
             self.write_soon()
         left = self._left - frame.weight
@@ -244,9 +245,13 @@ class FrameWriter:
         if isinstance(frames, Close):
             self.closing = True
             self._transport.write(self._pack(CLOSE, frames.code.to_bytes(2, "big") + frames.reason.encode()))
-            return
-        if self._deflate is not None:
-            frames = self._deflated(frames, self._deflate)
+        elif (deflate := self._deflate) is None:
+            self._put(frames)
+        else:
+            self._put([self._smaller(frame, deflate) for frame in frames])
+
+    def _put(self, frames: Sequence[Frame]) -> None:
+        """Write frames as they are."""
         if self._masks:
             data = b"".join([framing.masked(frame.opcode, frame.data) for frame in frames])
         elif len(frames) > 1:
@@ -260,12 +265,11 @@ class FrameWriter:
             data = first.packed or _packed(first)
         self._transport.write(data)
 
-    def _deflated(self, frames: Sequence[Frame], deflate: Deflater) -> Sequence[Frame]:
-        """Give the frames that go on the wire."""
-        smaller = [*map(deflate, frames)]
-        saved = sum([frame.weight for frame in frames]) - sum([frame.weight for frame in smaller])
-        if saved and self._endpoint is not None:
-            self._endpoint.compressed(sent=saved)
+    def _smaller(self, frame: Frame, deflate: Deflater) -> Frame:
+        """Give the frame that goes on the wire, and count what that saves."""
+        smaller = deflate(frame)
+        if smaller is not frame and (endpoint := self._endpoint) is not None:
+            endpoint.counters.sent_saved += frame.weight - smaller.weight
         return smaller
 
     def _pack(self, opcode: int, data: bytes) -> bytes:

@@ -238,7 +238,7 @@ class PublicWire(PlainWire):
 
     async def _send(self, frame: Frame) -> None:
         if self._deflate is not None and (smaller := self._deflate(frame)) is not frame:
-            self._endpoint.compressed(sent=frame.weight - smaller.weight)
+            self._endpoint.counters.sent_saved += frame.weight - smaller.weight
             frame = smaller
         await self._ws.send_frame(frame.data, cast("Any", frame.opcode))
         if self.congested:
