@@ -164,6 +164,35 @@ async def test_ping_that_cannot_be_sent(error: BaseException, monkeypatch: pytes
     assert (await ended(socket)).code == 1006
 
 
+async def test_other_pings_measure() -> None:
+    """A ping that asks what is in flight does not set the clock back, and its pong answers the one before it, too."""
+    socket, peer = serve(lambda incoming: incoming.subscribe(), heartbeat=10.0, overflow="latest")
+    await asyncio.sleep(10)
+    assert len(peer.pings) == 1
+    await asyncio.sleep(1)
+    for number in range(20):
+        socket.outgoing.on_next(f"{number} " + "x" * 1000)
+    await turns()
+    assert len(peer.pings) > 1
+    peer.pong(peer.pings[-1])
+    assert socket.rtt == pytest.approx(1)
+    peer.drop()
+
+
+async def test_late_pong_measures_nothing() -> None:
+    """A pong for the ping before the last one is a sign of life, and no more."""
+    socket, peer = serve(lambda incoming: incoming.subscribe(), heartbeat=BEAT)
+    await asyncio.sleep(1.5 * BEAT)
+    peer.send("alive")
+    while len(peer.pings) < 2:
+        await asyncio.sleep(BEAT / 10)
+    peer.pong(peer.pings[0])
+    assert socket.rtt is None
+    peer.pong(peer.pings[1])
+    assert socket.rtt is not None
+    peer.drop()
+
+
 # In the application's own words
 
 
@@ -333,6 +362,23 @@ async def test_peer_that_only_pings() -> None:
         assert (len(dialer.wires), log) == (1, [])
         await asyncio.sleep(BEAT * 3)
         assert len(dialer.wires) == 2
+
+
+async def test_answers_where_messages_are_fresh() -> None:
+    """Pings in words and answers go out ahead of what the window holds back."""
+    beat = rxws.Heartbeat(BEAT, ping="ping", answer=lambda message: "pong" if message == "ping" else None)
+    socket, peer = serve(lambda incoming: incoming.subscribe(), heartbeat=beat, overflow="latest")
+    await turns()
+    for number in range(30):
+        socket.outgoing.on_next(f"{number} " + "x" * 1000)
+    await turns()
+    peer.send("ping")
+    await turns()
+    assert peer.sent[-1] == "pong"
+    await asyncio.sleep(BEAT)
+    assert peer.sent[-1] == "ping"
+    assert len(peer.sent) < 30
+    peer.drop()
 
 
 async def test_answers_are_bounded() -> None:
