@@ -46,14 +46,19 @@ def packed(*messages: bytes) -> bytes:
 MESSAGES = [b"", b"a", b"bc" * 50, *(b"%d" % n for n in range(100)), b"end"]
 
 
-@rxws.websocket(codec=Packets)
 def echo(incoming: Observable[bytes]) -> Observable[bytes]:
     return incoming
 
 
-async def test_both_sides() -> None:
+@pytest.mark.parametrize("options", [{}, {"compress": True}, {"max_buffered": 10}], ids=str)
+async def test_both_sides(options: Any) -> None:
     """Messages of many frames, and frames of many messages, come whole and in order on either side."""
-    async with serving(echo) as server, rxws.connect(server.url, codec=Packets, reconnect=rxws.Backoff()) as socket:
+    options = {"codec": Packets, **options}
+    connecting = {**options, "reconnect": rxws.Backoff(), "max_buffered": 2**20}
+    async with (
+        serving(rxws.websocket(**options)(echo)) as server,
+        rxws.connect(server.url, **connecting) as socket,
+    ):
         for message in MESSAGES:
             socket.outgoing.on_next(message)
         async with asyncio.timeout(10):
