@@ -43,7 +43,12 @@ def draw_dots(path: Path, rows: dict[str, dict[str, float]], across: str) -> Non
     figure.savefig(path, metadata={"Date": None})
 
 
-POLICY_COLORS = {"close": "#8a8f98", "latest": "#1f77b4", "latest_by": "#d9822b"}
+POLICY_LINES = {
+    "close": {"color": "#8a8f98"},
+    "latest": {"color": "#1f77b4"},
+    "latest_by": {"color": "#d9822b"},
+    "latest_by, before": {"color": "#d9822b", "linestyle": "--", "alpha": 0.6},
+}
 
 
 def draw_ages(path: Path, series: dict[str, dict[str, list[tuple[float, float]]]], seconds: float) -> None:
@@ -56,10 +61,10 @@ def draw_ages(path: Path, series: dict[str, dict[str, list[tuple[float, float]]]
         axes.axhline(0.2, color="#2f9e44", linewidth=1, linestyle=":", label="0.2 s")
         for policy, messages in policies.items():
             turns = binned(messages, seconds)
-            color = POLICY_COLORS[policy]
-            axes.plot(*zip(*turns, strict=True), color=color, linewidth=1.6, label=policy)
+            style = POLICY_LINES[policy]
+            axes.plot(*zip(*turns, strict=True), linewidth=1.6, label=policy, **style)
             if turns[-1][0] < 0.95 * seconds:
-                axes.plot(*turns[-1], "x", color=color)
+                axes.plot(*turns[-1], "x", color=style["color"])
         axes.set(title=way.replace(", ", " and "), yscale="log", xlim=(0, seconds), ylim=(0.01, 100))
         axes.set_yticks([0.01, 0.1, 1, 10, 100], ["10 ms", "0.1 s", "1 s", "10 s", "100 s"])
         axes.minorticks_off()

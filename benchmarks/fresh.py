@@ -22,7 +22,7 @@ PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "freshness.svg"
 DEBIAN = Path(__file__).with_name("debian.sh")
 POLICIES = ("latest", "latest_by")
 RATES, SIZES = (20_000, 200_000), (200, 1000)
-AT_ONCE = (("direct", "TLS", "nginx"), ("haproxy", "apache"), ("caddy", TWO))
+AT_ONCE = (("direct", "TLS", "nginx"), ("haproxy", "Apache"), ("Caddy", TWO))
 """The paths that are measured at the same time."""
 PERIOD = 10
 """Seconds that ages are watched, for each one of `--seconds`."""
@@ -39,6 +39,9 @@ first one. Made are 250 messages a second with ten keys, or twice what the reade
 plain sockets with the kernel's default buffers, which take so many bytes a second and answer a ping when they have come
 to it. Proxies are Debian's, with the buffers of their defaults."""
 
+Series = dict[str, dict[str, list[tuple[float, float]]]]
+"""Of each path and policy, seconds at which messages came, and how old they were."""
+
 
 def watch(server: Server, cells: list[Cell]) -> dict[Cell, dict[str, Any]]:
     """Read in all cells at the same time."""
@@ -47,10 +50,9 @@ def watch(server: Server, cells: list[Cell]) -> dict[Cell, dict[str, Any]]:
     return dict(zip(cells, read_all(tasks, patience), strict=True))
 
 
-def ages(seconds: float, tree: str | None) -> Iterator[str]:
-    """Each path, policy, reader and size, flat over time."""
+def ages(seconds: float, tree: str | None, series: Series) -> Iterator[str]:
+    """Each path, policy, reader and size, flat over time; what is drawn goes to `series`."""
     seen: dict[Cell, Ages] = {}
-    series: dict[str, dict[str, list[tuple[float, float]]]] = {path: {} for path in PATHS}
     with serving(tree=tree) as server:
         for paths in AT_ONCE:
             cells = [Cell(*one, ((rate, seconds),)) for *one, rate in product(paths, POLICIES, SIZES, RATES)]
@@ -58,9 +60,7 @@ def ages(seconds: float, tree: str | None) -> Iterator[str]:
             for cell, one in watch(server, cells).items():
                 seen[cell] = age(one, seconds, cell.phases[0][0])
                 if cell.size == 1000 and cell.phases[0][0] == SLOW:
-                    series[cell.path][cell.policy] = [*map(tuple, one["messages"])]
-    if tree is None:
-        draw_ages(PICTURE, series, seconds)
+                    series[cell.path][cell.policy] = one["messages"]
     for policy in POLICIES:
         yield from table(f"`{policy}`", policy, seen, [(rate, size) for rate in RATES for size in SIZES], seconds)
     yield "\n### Whether it stays so\n\nThe worst of a path's cells, and policy `close` with 1 kB at 20 kB/s.\n"
@@ -107,13 +107,29 @@ def table(
         yield f"| {path} | " + " | ".join(f"{one.median:.2f} ({one.high:.2f})" for one in row) + " |"
 
 
-def ages_before(seconds: float, tree: str) -> Iterator[str]:
+def ages_before(seconds: float, tree: str, series: Series) -> Iterator[str]:
     """What it was in another version: all paths at the same time, which does not matter where ages are large."""
     cells = [Cell(path, "latest_by", 1000, ((rate, seconds),)) for path in PATHS for rate in RATES]
     with serving(tree=tree) as server:
         found = watch(server, cells)
     seen = {cell: age(one, seconds, cell.phases[0][0]) for cell, one in found.items()}
+    for cell, one in found.items():
+        if cell.phases[0][0] == SLOW:
+            series[cell.path]["latest_by, before"] = one["messages"]
     yield from table("The version before, `latest_by`", "latest_by", seen, [(rate, 1000) for rate in RATES], seconds)
+
+
+def variants(seconds: float, tree: str | None) -> Iterator[str]:
+    """Both event loops and both wires, at the same time."""
+    yield "\n### Event loops and wires, through nginx, `latest_by`\n"
+    kinds = [*product(RATES, SIZES)]
+    yield "| server | " + " | ".join(f"{rate // 1000} kB/s, {size} B" for rate, size in kinds) + " |"
+    yield "|---|" + "---:|" * len(kinds)
+    for loop, wire in product(("asyncio", "uvloop"), ("fast", "public")):
+        with serving(loop=loop, wire=wire, tree=tree, paths=("nginx",)) as server:
+            cells = [Cell("nginx", "latest_by", size, ((rate, seconds),)) for rate, size in kinds]
+            row = [age(one, seconds, cell.phases[0][0]) for cell, one in watch(server, cells).items()]
+        yield f"| {loop}, {wire} wire | " + " | ".join(f"{one.median:.2f} ({one.high:.2f})" for one in row) + " |"
 
 
 def turning(tree: str | None) -> Iterator[str]:
@@ -252,9 +268,13 @@ def fresh(rounds: int, seconds: float, *, tree: str | None = None, before: str |
     yield "\n## How old what a reader has is\n\n" + HEAD.format(period=period)
     if tree is None:
         yield "\n![Age over time for each policy through each proxy](../../docs/pictures/freshness.svg)"
-    yield from ages(period, tree)
+    series: Series = {path: {} for path in PATHS}
+    yield from ages(period, tree, series)
     if before:
-        yield from ages_before(period, before)
+        yield from ages_before(period, before, series)
+    if tree is None:
+        draw_ages(PICTURE, series, period)
+    yield from variants(min(period, 10), tree)
     yield from turning(tree)
     yield from libraries(min(period, 10), tree)
     yield "\n## What it costs"

@@ -74,8 +74,8 @@ http://:{port} {{
 COMMANDS = {
     "nginx": (NGINX, ["nginx", "-p", "{folder}", "-e", "stderr", "-c", "{folder}/config"]),
     "haproxy": (HAPROXY, ["haproxy", "-db", "-f", "{folder}/config"]),
-    "apache": (APACHE, ["apache2", "-DFOREGROUND", "-f", "{folder}/config"]),
-    "caddy": (CADDY, ["caddy", "run", "--adapter", "caddyfile", "--config", "{folder}/config"]),
+    "Apache": (APACHE, ["apache2", "-DFOREGROUND", "-f", "{folder}/config"]),
+    "Caddy": (CADDY, ["caddy", "run", "--adapter", "caddyfile", "--config", "{folder}/config"]),
 }
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 STARTS_WITHIN = 10.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import socket
 import ssl
@@ -17,6 +18,8 @@ from reactivex.subject import Subject
 import rxws
 from rxws.core.window import MUTE_AFTER
 from tests.integration.flood import HANDSHAKE
+from tests.integration.raw import PING, PONG, frame
+from tests.integration.real_proxies import fronting
 from tests.integration.server import certified, serving
 
 BOTH_LOOPS = True
@@ -169,3 +172,60 @@ async def test_latest_is_fresh_for_a_slow_reader(keys: int, path: str, eventuall
     late = sorted(ages[len(ages) // 2 :])
     print(f"median age {late[len(late) // 2] * 1000:.0f} ms")
     assert late[len(late) // 2] < 0.3
+
+
+RATE = 20_000
+"""Bytes a second."""
+
+
+async def read_at_a_rate(sock: socket.socket, seconds: float) -> AsyncIterator[bytes]:
+    """Read frames at `RATE` with the kernel's default buffers; a ping is answered when it has come so far."""
+    loop = asyncio.get_running_loop()
+    began, taken, data = loop.time(), 0, b""
+    while (now := loop.time() - began) < seconds:
+        await asyncio.sleep(taken / RATE - now)
+        data += (sip := await loop.sock_recv(sock, RATE // 50))
+        taken += len(sip)
+        while len(data) > 3:
+            length, header = (data[1], 2) if data[1] < 126 else (data[2] << 8 | data[3], 4)
+            if len(data) < header + length:
+                break
+            opcode, payload, data = data[0] & 15, data[header : header + length], data[header + length :]
+            if opcode == PING:
+                await loop.sock_sendall(sock, frame(PONG, payload))
+            else:
+                yield payload
+
+
+async def test_fresh_through_a_proxy(eventually: Eventually) -> None:
+    """`latest_by` is fresh through a proxy with the buffers of its defaults, for a reader of 20 kilobytes a second."""
+    ticks = Subject[str]()
+    policy = rxws.latest_by(lambda tick: tick[:1])
+    handler = rxws.websocket(overflow=policy)(lambda incoming: ticks)
+    ages: list[float] = []
+    loop = asyncio.get_running_loop()
+    async with serving(handler) as server:
+        with fronting("haproxy", server.port) as port, socket.create_connection(("127.0.0.1", port)) as sock:
+            sock.setblocking(False)
+            await loop.sock_sendall(sock, HANDSHAKE)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += await loop.sock_recv(sock, 1)
+            await eventually(lambda: server.sockets)
+
+            async def produce() -> None:
+                for number in itertools.count():
+                    ticks.on_next(f"{number % 5}{time.monotonic():018.9f}".ljust(1000, "x"))
+                    await asyncio.sleep(0.004)
+
+            producing = asyncio.ensure_future(produce())
+            async for payload in read_at_a_rate(sock, 2):
+                ages.append(time.monotonic() - float(payload[1:19]))
+            producing.cancel()
+        dropped = server.sockets[0].stats.dropped
+    assert len(ages) > 25
+    late = sorted(ages[len(ages) // 2 :])
+    print(f"median age {late[len(late) // 2] * 1000:.0f} ms, at most {late[-1] * 1000:.0f} ms")
+    assert late[len(late) // 2] < 0.4
+    assert max(ages) < 1
+    assert dropped > 100
