@@ -19,6 +19,7 @@ from rxws.marbles.layout import (
     time_of,
     title_of,
 )
+from rxws.marbles.trace import DARK_TRACE, LIGHT_TRACE, Trace
 from rxws.recording.event import Event, Recording
 
 ROW: Final = 64
@@ -72,6 +73,7 @@ def _css(rules: Mapping[str, str]) -> str:
 
 
 STYLE: Final = f"{_css(LIGHT)}@media(prefers-color-scheme:dark){{\n{_css(DARK)}}}\n"
+TRACE_STYLE: Final = f"{_css(LIGHT_TRACE)}@media(prefers-color-scheme:dark){{\n{_css(DARK_TRACE)}}}\n"
 GROUND: Final = (
     ".rxws-marbles{border-radius:10px;background:#fff}\n"
     "@media(prefers-color-scheme:dark){.rxws-marbles{background:#10151d}}\n"
@@ -116,8 +118,19 @@ class Sheet:
         """Make what puts events on this sheet."""
         return Layout(self.place, lambda label: max(RADIUS, columns_of(label) * CHARACTER / 2 + 11), gap=4, slot=56)
 
-    def draw(self, lanes: Sequence[Lane], told: str, operators: Mapping[str, str], *, ground: bool = False) -> str:
-        """Draw lanes that are laid out, with a text alternative; on a `ground`, for pages of whatever colour."""
+    def draw(
+        self,
+        lanes: Sequence[Lane],
+        told: str,
+        operators: Mapping[str, str],
+        *,
+        traces: Sequence[Trace] = (),
+        ground: bool = False,
+    ) -> str:
+        """Draw lanes that are laid out, with a text alternative, and traces below them.
+
+        On a `ground`, for pages of whatever colour.
+        """
         parts: list[str] = []
         left, width, y = self.left, self.width, 36.0
         for number, lane in enumerate(lanes):
@@ -126,12 +139,15 @@ class Sheet:
                 y += 86
             parts += _lane(lane, number, left, width, y)
             y += ROW
+        for one in traces:
+            parts += one.draw(self.place, left, width - 18, self.place(self._end), y + 14)
+            y += ROW
         for time in ticks(self._begin, self._end, 8):
             parts.append(_tick(self.place(time), time_of(time), y - 14))
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles" '
             f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(told)}">\n'
-            f"<style>\n{STYLE}{GROUND * ground}</style>{''.join(parts)}</svg>\n"
+            f"<style>\n{STYLE}{TRACE_STYLE * bool(traces)}{GROUND * ground}</style>{''.join(parts)}</svg>\n"
         )
 
 

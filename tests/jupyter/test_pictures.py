@@ -20,6 +20,7 @@ from rxws.jupyter.pictures.lanes import Lanes
 from rxws.jupyter.pictures.plot import Thinned
 from rxws.recording import Event, Recording
 from rxws.testing import serve as serve_in_memory
+from tests.integration.server import serving
 from tests.streams import raising
 
 Serve = Callable[..., Server]
@@ -230,6 +231,29 @@ async def test_show_changes_nothing() -> None:
     await live.done(timeout=5)
     assert "closed Close(code=4001, reason=&#x27;bye&#x27;)" in live.html
     assert "state: closed" in live.picture.text()
+
+
+async def test_a_fresh_socket_shows_age_and_flight() -> None:
+    """A socket that conflates shows what is in flight, and how old what its peer has is, below its lanes."""
+    ticks = Subject[str]()
+    async with (
+        serving(rxws.websocket(overflow="latest")(lambda incoming: ticks)) as server,
+        rxws.connect(server.url) as client,
+    ):
+        live = show(server.sockets[0])
+        for _ in range(6):
+            ticks.on_next("x" * 3000)
+            assert await client.receive()
+            await asyncio.sleep(0.1)
+        for part in ("<th>in flight</th>", "<th>age</th>", ">in flight</text>", 'class="trace"', " ms now, "):
+            assert part in live.html
+        assert "\nage: " in live.picture.text()
+    await live.done(timeout=5)
+    assert "<th>in flight</th><th>age</th><th>buffered</th>" in live.html
+    unlike = show(serve_in_memory(lambda incoming: incoming)[0])
+    await asyncio.sleep(0.1)
+    assert "in flight" not in unlike.html
+    unlike.stop()
 
 
 async def test_a_socket_of_a_notebook_shows_itself_live(serve: Serve) -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from rxws.marbles.layout import Lane, Marble, label_of, text_of
 from rxws.marbles.picture import Sheet
 from rxws.marbles.text import Strip
+from rxws.marbles.trace import Trace
 from rxws.recording.event import Event, Recording
 
 LANES_WIDTH: Final = 840
@@ -33,6 +34,8 @@ class Lanes:
         self.newest = 0.0
         """The time of the last event."""
         self.ended = False
+        self.traces: Sequence[Trace] = ()
+        """What is drawn below the lanes."""
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
         self._sheet = Sheet(self.names, 0.0, window, LANES_WIDTH)
@@ -69,7 +72,7 @@ class Lanes:
         begin, _ = self._span()
         sheet = Sheet(self.names, begin, begin + self.window, LANES_WIDTH)
         shift = self._sheet.scale * begin
-        return sheet.draw(self._shifted(shift), self.told(), {}, ground=True)
+        return sheet.draw(self._shifted(shift), self.told(), {}, traces=self.traces, ground=True)
 
     def text(self) -> str:
         """Write the window."""
@@ -93,7 +96,7 @@ class Lanes:
             last = f", the last {label_of(row.marbles[-1].event)}" if row.marbles else ""
             end = f"; it {'completed' if row.ends[-1][1].kind == 'completed' else 'failed'}" if row.ends else ""
             sentences.append(f"{text_of(row.name)}: {self.counts[row.name]} items so far{last}{end}.")
-        return " ".join(sentences)
+        return " ".join([*sentences, *(one.told() for one in self.traces)])
 
     def last(self, lane: str) -> Marble | None:
         """Give the newest marble of a lane."""

@@ -10,6 +10,7 @@ from rxws.core.socket import WebSocket
 from rxws.jupyter.pictures.live import Live
 from rxws.jupyter.pictures.watch import LiveMarbles
 from rxws.marbles.layout import text_of, time_of
+from rxws.marbles.trace import Trace
 from rxws.stats import Stats
 
 SHOWN_SECONDS = 20.0
@@ -19,6 +20,9 @@ RATE = 1.0
 
 def show(socket: WebSocket[Any, Any]) -> Live:
     """Show a socket: state, peer, protocol, rates both ways, rtt, what waits and was dropped, its last messages.
+
+    Below its messages, how much is in flight and how old what the peer has is, if its `overflow` is `"latest"` or
+    `rxws.latest_by`.
 
     Live while it is open, a still picture after. It changes nothing for the socket: it starts no reading, and counts
     neither as a subscriber nor as an observer of errors. Memory: what fits in the picture.
@@ -38,9 +42,11 @@ class Card(LiveMarbles):
         self._remote = socket.remote
         self._protocol = socket.protocol
         self._stats: list[tuple[float, Stats]] = []
+        self._points: list[tuple[float, Stats]] = []
 
     async def draw(self) -> str:
         """Draw it, with the picture as it is."""
+        self._trace()
         return self._html(await super().draw())
 
     def still(self) -> str:
@@ -51,6 +57,20 @@ class Card(LiveMarbles):
         """Write it."""
         lines = [f"{name}: {value}" for name, value in self._facts()]
         return "\n".join([repr(self._socket), *lines, super().text()])
+
+    def _trace(self) -> None:
+        """Follow what is on its way to the peer, once there is something to follow."""
+        lanes, stats = self._lanes, self._socket.stats
+        if stats.in_flight is None and not self._points:
+            return
+        now = lanes.now()
+        self._points.append((now, stats))
+        while self._points[0][0] < now - SHOWN_SECONDS:
+            del self._points[0]
+        lanes.traces = [
+            Trace("age", [(at, one.age) for at, one in self._points], _milliseconds, 0.2),
+            Trace("in flight", [(at, one.in_flight) for at, one in self._points], _bytes, 1000),
+        ]
 
     def _html(self, picture: str) -> str:
         facts = self._facts()
@@ -87,9 +107,18 @@ class Card(LiveMarbles):
             ("in", _flow(stats.received, before.received, stats.received_bytes, before.received_bytes, seconds)),
             ("out", _flow(stats.sent, before.sent, stats.sent_bytes, before.sent_bytes, seconds)),
             ("round trip", "–" if stats.rtt is None else f"{stats.rtt * 1000:.1f} ms"),
+            *(_in_flight(stats) if self._points else ()),
             ("buffered", f"{stats.buffered} ({_bytes(stats.buffered_bytes)})"),
             ("dropped", f"{stats.dropped}"),
         ]
+
+
+def _in_flight(stats: Stats) -> list[tuple[str, str]]:
+    """Say what is on its way, and for how long."""
+    return [
+        ("in flight", "–" if stats.in_flight is None else _bytes(stats.in_flight)),
+        ("age", "–" if stats.age is None else _milliseconds(stats.age)),
+    ]
 
 
 def _flow(count: int, before: int, size: int, size_before: int, seconds: float) -> str:
@@ -100,6 +129,15 @@ def _flow(count: int, before: int, size: int, size_before: int, seconds: float) 
     """
     rates = f"{(count - before) / seconds:,.0f}/s, {_bytes((size - size_before) / seconds)}/s"
     return f"{count:,} messages, {_bytes(size)}; {rates}"
+
+
+def _milliseconds(seconds: float) -> str:
+    """Write a time.
+
+    >>> _milliseconds(0.0123)
+    '12 ms'
+    """
+    return f"{seconds * 1000:,.0f} ms"
 
 
 def _bytes(number: float) -> str:
