@@ -57,3 +57,8 @@ def test_rows() -> None:
     times = [float(node.get("y", 0)) for node in root.iter(f"{NAMESPACE}text") if node.get("class") == "time"]
     assert rows[1] - rows[0] == 64
     assert max(rows) + 12 < min(times) - 20
+
+
+def test_told() -> None:
+    """The text alternative says the last value, the least and the most."""
+    assert age((0, 0.1), (1, None), (2, 0.3), (3, None)).told() == "age: 0.3 s now, 0.1 s to 0.3 s before."
