@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from rxws import codecs
 from rxws.close import Close
 from rxws.codecs import Codec
-from rxws.core.encoding import encode, split
+from rxws.core.encoding import encode, is_pure, split
 from rxws.core.heartbeat import Pinger
 from rxws.core.limits import MessageDeadline, TokenBucket
 from rxws.core.owner import ConnectionOwner, Queue
@@ -136,6 +136,8 @@ class Connection(Phased):
         self.heartbeat = Pinger(
             self._loop, seconds, self.wire, self.counters, self.context, self._send_ping, self._missed_heartbeat
         )
+        if (ping := self._words) is not None and not callable(ping) and is_pure(self.codec):
+            self._say(lambda: ping)  # which is not sent, but told of if it cannot be
 
     @property
     def congested(self) -> bool:

@@ -328,6 +328,14 @@ async def test_ping_that_cannot_be_made_unobserved() -> None:
     assert peer.sent == []
 
 
+async def test_ping_that_the_negotiated_codec_refuses() -> None:
+    """Where the subprotocol says which codec there is, its refusal is told when the connection opens."""
+    options: Any = {"protocols": {"json": rxws.json}, "heartbeat": rxws.Heartbeat(20, ping={1})}
+    socket, peer = serve(idle, protocol="json", **options)
+    assert (await ended(socket)).code == 1011
+    assert (asyncio.get_running_loop().time(), peer.sent) == (0.0, [])
+
+
 async def test_peer_that_pings() -> None:
     """The peer's pings are answered ahead of what waits, and are no messages; pings of our own are control frames."""
     beat = rxws.Heartbeat(BEAT, answer=lambda packet: "3" if packet == "2" else None)
