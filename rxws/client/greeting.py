@@ -16,6 +16,7 @@ from rxws.codecs import Codec
 from rxws.core.connection import Connection
 from rxws.core.encoding import encode, is_pure
 from rxws.core.lifecycle import Lifecycle
+from rxws.core.weighing import weigh
 from rxws.core.wire import Frame, Limited
 from rxws.errors import ConnectError, ConnectionLost, EncodeError, close_for, leaves
 from rxws.options import Settings
@@ -54,12 +55,15 @@ class Greeting(Generic[In, Out]):
         """Send a message, and wait until the transport has taken it; raises `EncodeError`, or what ends it."""
         await self._greeter.send(message)
 
-    async def receive(self) -> In:
-        """Wait for one message. A call that is cancelled, by `asyncio.timeout` say, loses nothing.
+    async def receive(self, matches: Callable[[In], bool] | None = None) -> In:
+        """Wait for one message, or for the first that `matches`; those before it wait for `incoming`, in order.
 
-        Raises `DecodeError` for a message that the codec refuses, `RuntimeError` while another call waits.
+        A broker says what a subscription brings before it confirms the next one, say: with `matches` nothing is lost.
+        A call that is cancelled, by `asyncio.timeout` say, loses nothing. Raises `DecodeError` for a message that the
+        codec refuses, `RuntimeError` while another call waits, and `ConnectError` when the messages passed over weigh
+        more than `max_buffered`.
         """
-        return await self._greeter.receive()
+        return await self._greeter.receive(matches)
 
 
 Greet = Callable[[Greeting[In, Any]], Awaitable[object]] | Any
@@ -93,8 +97,8 @@ def _messages(greet: Any) -> tuple[Any, ...]:
 class Greeter:
     """Owns a connection until its greeting is done, and is the queue of what goes out meanwhile.
 
-    Nothing is read but while the greeting waits for a message. Memory: one message that nobody has taken, and one to
-    send for each task of the greeting's that waits in `send`.
+    Nothing is read but while the greeting waits for a message. Memory: one message that nobody has taken, those
+    that `receive` has passed over, up to `max_buffered`, and one to send for each task that waits in `send`.
     """
 
     def __init__(
@@ -180,26 +184,39 @@ class Greeter:
         if left:
             self._check()
 
-    async def receive(self) -> Any:
+    async def receive(self, matches: Callable[[Any], bool] | None) -> Any:
         """Wait for a message."""
         if self._awaited is not None:
             raise RuntimeError("another receive() of this greeting waits for the next message")
-        if not self._unread or self._over:
-            self._check()
-            self._awaited = self._loop.create_future()
-            self.connection.wire.resume()
-            try:
-                await self._awaited
-            finally:
-                self._awaited = None
-                if not self._over and self.because is None:
-                    self.connection.wire.hold()
-            if not self._unread or self._over:
+        at = weight = 0
+        while True:
+            if self._over:
                 self._check()
-        message, error = self._unread.popleft()
-        if error is not None:
-            raise error
-        return message
+            if at == len(self._unread):
+                self._check()
+                await self._wait_for_more()
+                continue
+            message, error = self._unread[at]
+            if error is not None or matches is None or matches(message):
+                del self._unread[at]
+                if error is not None:
+                    raise error
+                return message
+            at += 1
+            weight += weigh(message)
+            if weight > (limit := self._life.settings.max_buffered):
+                message = f"the greeting has waited for a message behind more than {limit} bytes of others"
+                raise ConnectError(message, "greeting")
+
+    async def _wait_for_more(self) -> None:
+        self._awaited = self._loop.create_future()
+        self.connection.wire.resume()
+        try:
+            await self._awaited
+        finally:
+            self._awaited = None
+            if not self._over and self.because is None:
+                self.connection.wire.hold()
 
     def _check(self) -> None:
         """Raise why nothing is sent or received."""
@@ -294,8 +311,8 @@ class Greeter:
 
     @property
     def held(self) -> bool:
-        """Whether a message is there, or nobody waits for one."""
-        return self._awaited is None or bool(self._unread)
+        """Whether nobody waits for a message."""
+        return self._awaited is None or self._awaited.done()
 
     @property
     def waits(self) -> bool:

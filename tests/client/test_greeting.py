@@ -131,6 +131,59 @@ async def test_receive_that_is_cancelled() -> None:
         assert log == [("m", "two"), ("m", "three")] * 2
 
 
+async def test_receive_what_matches() -> None:
+    """What comes before the answer that is awaited waits for `incoming`, in order, and so does what comes behind it."""
+    dialer = MemoryDialer()
+    heard: list[Any] = []
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        await connection.send("subscribe")
+        heard.append(await connection.receive(lambda message: message == "subscribed"))
+        heard.append(await connection.receive())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1):
+                await connection.receive(lambda message: message == "never")
+        heard.append(await connection.receive(lambda message: message.startswith("l")))
+
+    async with connect(dialer, quick(), greet=greet) as socket:
+        log = watch(m=socket.incoming)
+        await turns()
+        dialer.peer.send("one", "two")
+        await turns()
+        dialer.peer.send("three", "subscribed", "four", "last", "five")
+        await opened(socket)
+        assert heard == ["subscribed", "one", "last"]
+        assert [message for _, message in log] == ["two", "three", "four", "five"]
+
+
+async def test_receive_what_matches_is_bounded() -> None:
+    """A greeting that passes over more than `max_buffered` fails."""
+    dialer = MemoryDialer()
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        await connection.receive(lambda message: message == "subscribed")
+
+    async with connect(dialer, quick(), greet=greet, max_buffered=1000) as socket:
+        log = watch(s=socket.states)
+        await turns()
+        dialer.peer.send("x" * 500, "y" * 500)
+        await turns(30)
+        expected = "the greeting has waited for a message behind more than 1000 bytes of others"
+        assert str(log[1][1].because) == expected
+
+
+async def test_rule_of_receive_raises() -> None:
+    """What the rule raises is the greeting's failure."""
+    dialer = MemoryDialer()
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        asyncio.get_running_loop().call_soon(dialer.peer.send, "one")
+        await connection.receive(lambda message: bool(1 / 0))
+
+    with pytest.raises(ZeroDivisionError):
+        await connect(dialer, greet=greet)
+
+
 async def test_unread_of_two_connections() -> None:
     """What a cancelled reader left, and what a greeting left on the next connection, come in order."""
     dialer = MemoryDialer()
