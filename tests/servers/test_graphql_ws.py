@@ -100,7 +100,7 @@ async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
         await until(lambda: chat.said()[-1:] == [NUMBERS[-1]] and read == chat.said(), "all that was said is read")
         subscription.dispose()
         await until(lambda: [*chat.heard().values()][-1][-1]["type"] == "complete", "the subscription is over")
-        await rotate(socket)
+        assert await rotate(socket) == []
         stats = socket.stats
     told = [int(message["payload"]["variables"]["line"]) for message in undelivered if message["id"] != "said"]
     heard = chat.heard()

@@ -148,7 +148,7 @@ async def test_restart_in_mid_stream(tmp_path: Path) -> None:
 
         socket.incoming.subscribe(take)
         states = watch(s=socket.states)
-        await rotate(socket)
+        assert await rotate(socket) == []
         assert states[1:2] == [("s", rxws.Waiting(0.0, rxws.Close.received(1005)))]  # of the connection before
 
         code = "import time\nfor n in range(40): print(n, flush=True); time.sleep(0.01)"

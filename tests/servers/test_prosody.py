@@ -145,7 +145,7 @@ async def test_restarts_in_mid_stream(tmp_path: Path) -> None:
         ends = causes(socket)
         await send_through_restarts(server, socket, lambda number: socket.outgoing.on_next(message(number)))
         await until(lambda: told(incoming)[-1:] == [NUMBERS[-1]], "the last message has come back")
-        await rotate(socket)
+        assert await rotate(socket) == []
         stats = socket.stats
         heard = prosody.heard()
     arrived = [int(id[1:]) for stanzas in heard.values() for tag, id in stanzas if tag == "message"]
