@@ -83,7 +83,7 @@ async def test_socketio_through_restarts(tmp_path: Path) -> None:
         socket.incoming.subscribe(take)
         socket.undelivered.subscribe(lambda packet: told.append(int(packet[1])))
         ends = causes(socket)
-        await send_through_restarts(server, send)
+        await send_through_restarts(server, socket, send)
         await until(lambda: got[-1:] == [NUMBERS[-1]], "the last one")
         arrived = [int(line.partition("-")[0]) for line in journal.read_text().splitlines()]
         check_account(NUMBERS, arrived, told)
