@@ -60,7 +60,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         key: Callable[[Any], Hashable] | None = None,
         timeout: float = 10.0,
     ) -> Observable[In]:
-        """Make an Observable of one answer: `answer = await socket.request(question, key=lambda m: m["id"])`.
+        """Make an Observable of one answer: `answer = await socket.request(question, key=lambda m: m.get("id"))`.
 
         Each subscription sends the message, and emits the first message that answers it, and completes: the first that
         `matches`, or that has the same `key` as the question. Each message is shown to all requests with `matches`, and
@@ -68,9 +68,10 @@ class ClientWebSocket(WebSocket[In, Out]):
 
         Fails with `TimeoutError` after `timeout` seconds, with `ConnectionLost` as soon as it is known that the message
         was not delivered, or that the socket has closed, with the peer's `Close` if its code is 1009, Message Too Big,
-        and with `EncodeError` if the message cannot be sent. A question that still waits when its request is over, by
-        its timeout, say, or since it was disposed, is not sent any more. Raises `TypeError` or `ValueError` for a
-        `timeout` that is not a positive number, and for both or none of `matches` and `key`.
+        with `EncodeError` if the message cannot be sent, and with what `matches` or `key` raises, over any message that
+        comes. A question that still waits when its request is over, by its timeout, say, or since it was disposed, is
+        not sent any more. Raises `TypeError` or `ValueError` for a `timeout` that is not a positive number, and for both
+        or none of `matches` and `key`.
 
         It is a reader of the socket while it waits, see `receive`: what else comes then is not kept for others. What
         comes between two requests waits for the next reader, and after 64 KiB of it nothing is read.

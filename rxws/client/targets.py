@@ -75,7 +75,7 @@ def check_proxy(proxy: object) -> None:
     if url.scheme.startswith("socks"):
         hint = "connect(url, session=ClientSession(connector=...)) with the connector of aiohttp-socks"
         raise ValueError(f"aiohttp has no SOCKS: for {shown!r} use {hint}")
-    if url.scheme not in ("http", "https") or not url.host:
+    if url.scheme not in ("http", "https") or not url.host or not is_name(url.raw_host or ""):
         raise ValueError(f"{shown!r} is not a proxy's URL: expected http://host:port")
 
 

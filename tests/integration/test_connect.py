@@ -440,6 +440,7 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("ws://a",), {"ssl": False}, ValueError, "ssl is for wss: the URL 'ws://a' asks for no encryption"),
         (("ws://a",), {"proxy": "b:3128"}, ValueError, "'b:3128' is not a proxy's URL: expected http://host:port"),
         (("ws://a",), {"proxy": ""}, ValueError, "'' is not a proxy's URL"),
+        (("ws://a",), {"proxy": "http://b..c:3128"}, ValueError, "'http://b..c:3128' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://"}, ValueError, "'http://' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://c:secret@"}, ValueError, "'http://' is not a proxy's URL"),
         (("ws://a",), {"proxy": "socks5://b:1080"}, ValueError, "aiohttp has no SOCKS: for 'socks5://b:1080' use"),
