@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import random
 from collections.abc import Callable, Mapping
@@ -131,6 +132,9 @@ class Backoff:
             positive_int("max_attempts", self.max_attempts, "attempts", none="no limit")
         if not callable(self.jitter):
             raise TypeError(f"jitter must be a function, not {self.jitter!r}")
+        for name in ("jitter", "final"):
+            if inspect.iscoroutinefunction(getattr(self, name)):
+                raise TypeError(f"{name} must be a function, not a coroutine function: it cannot be awaited")
         if not callable(self.final) and self.final not in tuple(RULES):
             raise TypeError(f"final must be a function, or one of {', '.join(map(repr, RULES))}, not {self.final!r}")
 
@@ -141,7 +145,10 @@ class Backoff:
 
     def delay(self, failures: int, because: Exception) -> float:
         """Choose how many seconds to wait after so many failures in a row, this one not counted."""
-        ceiling = min(self.maximum, self.initial * self.factor ** min(failures, 1000))
+        try:
+            ceiling = min(self.maximum, self.initial * float(self.factor) ** failures)
+        except OverflowError:
+            ceiling = self.maximum
         asked = max(one.retry_after or 0.0 if isinstance(one, ConnectError) else 0.0 for one in leaves(because))
         delay = self.jitter(ceiling)
         if not math.isfinite(delay):

@@ -12,6 +12,10 @@ def refused(status: int, retry_after: float | None = None) -> rxws.ConnectError:
     return rxws.ConnectError(f"the server answered {status}", "http", status=status, retry_after=retry_after)
 
 
+async def coroutine(value: Any) -> Any:
+    return value
+
+
 @pytest.mark.parametrize(
     ("because", "final"),
     [
@@ -52,6 +56,13 @@ def test_final_rules(rule: Any) -> None:
 def test_waits_grow_to_the_maximum() -> None:
     backoff = rxws.Backoff(initial=1, factor=2, maximum=10, jitter=lambda ceiling: ceiling)
     assert [backoff.delay(failures, OSError()) for failures in (0, 1, 2, 3, 4, 10**9)] == [1, 2, 4, 8, 10, 10]
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 3.0, 10, 1e300, math.inf])
+def test_waits_after_many_failures(factor: float) -> None:
+    """However long an outage is, there is another attempt: no factor is too large for a float."""
+    backoff = rxws.Backoff(initial=0.5, maximum=30, factor=factor, jitter=lambda ceiling: ceiling)
+    assert [backoff.delay(failures, OSError()) for failures in (700, 10**6)] == [0.5 if factor == 1 else 30] * 2
 
 
 def test_full_jitter() -> None:
@@ -95,6 +106,8 @@ def test_retry_after() -> None:
         ({"factor": "2"}, TypeError, "factor must be 1 or more, not '2'"),
         ({"stale_after": 0}, ValueError, "stale_after must be a positive number of seconds, or None for never, not 0"),
         ({"jitter": 1}, TypeError, "jitter must be a function, not 1"),
+        ({"jitter": coroutine}, TypeError, "jitter must be a function, not a coroutine function"),
+        ({"final": coroutine}, TypeError, "final must be a function, not a coroutine function"),
         ({"final": [1000]}, TypeError, r"final must be a function, or one of 'polite', .* not \[1000\]"),
         ({"final": "rude"}, TypeError, r"final must be a function, or one of 'polite', .* not 'rude'"),
         ({"final": (1000,)}, TypeError, r"final must be a function, or one of 'polite', .* not \(1000,\)"),

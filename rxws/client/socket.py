@@ -70,8 +70,8 @@ class ClientWebSocket(WebSocket[In, Out]):
         was not delivered, or that the socket has closed, with the peer's `Close` if its code is 1009, Message Too Big,
         with `EncodeError` if the message cannot be sent, and with what `matches` or `key` raises, over any message that
         comes. A question that still waits when its request is over, by its timeout, say, or since it was disposed, is
-        not sent any more. Raises `TypeError` or `ValueError` for a `timeout` that is not a positive number, and for both
-        or none of `matches` and `key`.
+        not sent any more. Raises `TypeError` or `ValueError` for a `timeout` that is not a positive number, and for
+        both or none of `matches` and `key`.
 
         It is a reader of the socket while it waits, see `receive`: what else comes then is not kept for others. What
         comes between two requests waits for the next reader, and after 64 KiB of it nothing is read.
