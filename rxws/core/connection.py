@@ -107,6 +107,9 @@ class Connection(Phased):
         self._owner = owner
         self.counters = owner.counters
         self._emit = emit  # Broadcast.emit
+        words = self._settings.heartbeat
+        if isinstance(words, Heartbeat) and (words.pong or words.answer):
+            self._emit = partial(self._sift, words, emit)
         self._outgoing = outgoing
         self._next_items = outgoing.next_items  # Outgoing.next_items
 
@@ -125,14 +128,11 @@ class Connection(Phased):
         wire.wake()
 
     def _begin_to_ping(self, *, greeting: bool) -> None:
-        words = seconds = self._settings.heartbeat
-        if isinstance(words, Heartbeat):
-            seconds = None if greeting else words.seconds
-            if words.pong or words.answer:
-                self._emit = partial(self._sift, words, self._emit)
+        seconds = self._settings.heartbeat
+        if isinstance(seconds, Heartbeat):
+            seconds = None if greeting else seconds.seconds
         if seconds is None or self.heartbeat is not None:
             return
-        assert not isinstance(seconds, Heartbeat)
         self.heartbeat = Pinger(
             self._loop, seconds, self.wire, self.counters, self.context, self._send_ping, self._missed_heartbeat
         )

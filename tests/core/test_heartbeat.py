@@ -513,6 +513,24 @@ async def test_peer_that_pings_during_the_greeting() -> None:
         assert dialer.peer.sent == ["40", "3", "3", "3"]
 
 
+async def test_successor_sees_each_message_once() -> None:
+    """A connection that is proved and greeted before it takes over has its pings answered once, its messages once."""
+    dialer, seen = MemoryDialer(), list[str]()
+
+    def answer(packet: str) -> str | None:
+        seen.append(packet)
+        return "3" if packet == "2" else None
+
+    async with connect(dialer, quick(), greet="40", heartbeat=rxws.Heartbeat(BEAT, answer=answer)) as socket:
+        log = watch(i=socket.incoming)
+        await opened(socket)
+        socket.rotate()
+        await reopened(socket)
+        dialer.peer.send("2", "news")
+        await turns()
+        assert (dialer.peer.sent, log, seen) == (["40", "3"], [("i", "news")], ["2", "news"])
+
+
 async def test_asked_ping_in_words() -> None:
     """A ping that is asked for gives the round trip, in words too."""
     socket, peer = serve(lambda incoming: incoming.subscribe(), codec=rxws.json, heartbeat=words())
