@@ -90,6 +90,7 @@ class Options(TypedDict, total=False):
     high_water: int
     max_buffered: int
     overflow: Overflow
+    in_flight: Callable[[Any], int | None] | None
     message_rate: float | None
     message_timeout: float | None
     close_timeout: float
@@ -211,6 +212,11 @@ class Settings:
     """What a peer gets that reads too slowly: `"close"` (1013, seen if it reads on within `close_timeout`),
     `"drop_oldest"`, `"drop_newest"`, `"latest"`, or `rxws.latest_by(key)`."""
 
+    in_flight: Callable[[Any], int | None] | None = None
+    """Tells of an incoming message how many messages the peer's program has taken so far on its connection; `None` for
+    any other message. Such counts are not emitted. With `"latest"` and `latest_by`, what is sent is then fresh for the
+    program, too: a page's script, say."""
+
     message_rate: float | None = None
     """Incoming messages per second, with a burst of as many; beyond, the socket closes with 1008."""
 
@@ -266,6 +272,8 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Setting
             name: _codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
         }
     settings = Settings(**checked)
+    if settings.in_flight is not None and not settings.conflates:
+        raise ValueError(f"in_flight needs overflow='latest' or rxws.latest_by(key), not {settings.overflow!r}")
     _check_ping(settings)
     return settings
 
@@ -388,6 +396,15 @@ def _offline(name: str, value: Any) -> Offline:
     return one_of(name, value, get_args(OfflineName), "rxws.expire(seconds), a function")
 
 
+def _in_flight(name: str, value: Any) -> Callable[[Any], int | None] | None:
+    if value is None:
+        return None
+    if not callable(value):
+        raise TypeError(f"{name} must be a function of a message, not {value!r}")
+    _takes(name, value, "a message")
+    return cast("Callable[[Any], int | None]", value)
+
+
 _SECONDS_OR_OFF: Final = _positive(positive, "seconds", none="off")
 
 _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
@@ -400,6 +417,7 @@ _CHECKS: Final[dict[str, Callable[[str, Any], Any]]] = {
     "high_water": _positive(positive_int, "bytes"),
     "max_buffered": _positive(positive_int, "bytes"),
     "overflow": _overflow,
+    "in_flight": _in_flight,
     "message_rate": _positive(positive, "messages a second", none="off"),
     "message_timeout": _SECONDS_OR_OFF,
     "close_timeout": _positive(positive, "seconds"),

@@ -118,6 +118,8 @@ class Connection(Phased):
         wire = self.wire
         if self.cause is None:
             self._begin_to_ping(greeting=greeting)
+            if self._settings.in_flight is not None and not greeting:
+                self._emit = partial(self._count_taken, self._settings.in_flight, self._emit)
         if wire.phase is not WirePhase.NEW:
             wire.hold() if held else wire.resume()
             wire.wake()
@@ -279,6 +281,29 @@ class Connection(Phased):
             self._answers = self._answers or deque(maxlen=ANSWERS_WAITING)
             self._answers.append(answer)
             self.wire.wake()
+
+    def _count_taken(self, count_of: Callable[[Any], Any], emit: Callable[[Any], object], message: Any) -> None:
+        """Emit a message, unless it says how many the peer's program has taken."""
+        try:
+            count = count_of(message)
+        except BaseException as error:
+            self._owner.report(as_error(error, "in_flight"))
+            emit(message)
+            raise_fatal(error)
+            return
+        if count is None:
+            emit(message)
+            return
+        self._counters.received -= 1
+        self.sign_of_life()
+        assert self.window is not None
+        try:
+            news = self.window.taken(count, self._loop.time())
+        except (TypeError, ValueError) as error:
+            self._owner.note(error)
+        else:
+            if news:
+                self.wire.wake()
 
     def message_received(self, data: Any) -> None:
         """Count, decode and emit a message."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final, NamedTuple
 
@@ -42,14 +42,18 @@ class Mark(NamedTuple):
     number: int
     at: float
     """When it went, in the event loop's time."""
+    messages: int
+    """Messages sent before it."""
     sent: int
-    """Bytes sent before it."""
+    """Their bytes."""
     flight: int
     """Those of them that were not confirmed."""
 
 
 class SendWindow:
     """Bounds the bytes in flight: those sent, and not confirmed by a pong for a ping behind them.
+
+    Once the peer's program counts what it has taken, that confirms, and pongs no more.
 
     A message may go while fewer than `size` bytes are in flight, or no ping is on its way. A ping goes before it now
     and then, so that there is always a message behind a ping: some peers answer when they read that.
@@ -63,8 +67,9 @@ class SendWindow:
     """
 
     __slots__ = (
-        *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_next_ping", "_pinged"),
-        *("_round", "_sent", "_smallest_trip", "_timer", "_trip", "_until", "_wire", "mute", "size"),
+        *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_messages", "_next_ping"),
+        *("_pinged", "_round", "_sent", "_smallest_trip", "_taken", "_timer", "_trip", "_until", "_wire", "mute"),
+        *("size",),
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, context: Context) -> None:
@@ -78,6 +83,8 @@ class SendWindow:
         self._marks: deque[Mark] = deque()
         self._sent = self._confirmed = 0
         self._last = 0  # what the last message weighs
+        self._messages = 0  # sent
+        self._taken: int | None = None  # messages that the peer's program has taken, if it says so
         self._pinged = -SPACING  # bytes sent before the last ping: the first one goes before all
         self._next_ping = 0  # bytes sent at which a ping is due
         self._until = 0  # bytes sent up to which messages may go without a look
@@ -108,6 +115,7 @@ class SendWindow:
         if sent >= self._until or not self._wire.offer(frame):
             return False
         self._sent = sent + frame.weight
+        self._messages += 1
         return True
 
     def sent(self, frames: Sequence[Frame]) -> None:
@@ -115,6 +123,7 @@ class SendWindow:
         for frame in frames:
             self._last = frame.weight
             self._sent += frame.weight
+            self._messages += len(frame.parts) or 1
 
     @property
     def closed(self) -> bool:
@@ -152,14 +161,33 @@ class SendWindow:
     def asked(self, number: int, now: float) -> None:
         """Note that a ping goes."""
         if len(self._marks) < MARKS:
-            self._marks.append(Mark(number, now, self._sent, self._sent - self._confirmed))
+            self._marks.append(Mark(number, now, self._messages, self._sent, self._sent - self._confirmed))
         self._pinged = self._sent
         self._look()
 
     def answered(self, number: int, now: float) -> bool:
         """Take what went before a ping for confirmed; tell whether that is news."""
+        return self._taken is None and self._confirm(lambda mark: mark.number <= number, now)
+
+    def taken(self, count: object, now: float) -> bool:
+        """Take the first messages, so many, for confirmed, and no pongs from now on; tell whether that is news.
+
+        Raises `TypeError` or `ValueError` for what cannot be their number.
+        """
+        expected = "in_flight returns how many messages the peer has taken so far on its connection"
+        if type(count) is not int:
+            raise TypeError(f"{expected}, or None, not {count!r}")
+        least, most = self._taken or 0, self._messages
+        if not least <= count <= most:
+            raise ValueError(f"{expected}: {least} to {most} is possible now, not {count}")
+        if self._taken is None:
+            self._smallest_trip = float("inf")  # what the program takes is in the trips from now on
+        self._taken = count
+        return self._confirm(lambda mark: mark.messages <= count, now)
+
+    def _confirm(self, is_confirmed: Callable[[Mark], bool], now: float) -> bool:
         mark = None
-        while self._marks and self._marks[0].number <= number:
+        while self._marks and is_confirmed(self._marks[0]):
             mark = self._marks.popleft()
         if mark is None:
             return False

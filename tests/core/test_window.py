@@ -331,6 +331,148 @@ async def test_pongs_unasked() -> None:
         assert socket._life.close_cause == Close(1008, "Too Many Pings")
 
 
+class Page(Path):
+    """A browser: it answers pings at once, and hands messages to a script that takes `work` seconds for each.
+
+    Every 50 ms the script says how many it has taken.
+    """
+
+    def __init__(self, work: float, *, counts: bool = True) -> None:
+        super().__init__(10_000_000)
+        self.work = work
+        self.counts = counts
+        self.taken = 0
+        self.saying = False
+        self.free = 0.0
+        self.ages: list[float] = []
+
+    def _have(self, item: Frame | Close) -> None:
+        super()._have(item)
+        if isinstance(item, Text):
+            loop = asyncio.get_running_loop()
+            self.free = max(self.free, loop.time()) + self.work
+            loop.call_at(self.free, self._take_one, item.message)
+
+    def _take_one(self, message: str) -> None:
+        loop = asyncio.get_running_loop()
+        self.taken += 1
+        self.ages.append(loop.time() - float(message.split()[0]))
+        if self.counts and not self.saying:
+            self.saying = True
+            loop.call_later(0.05, self._say)
+
+    def _say(self) -> None:
+        self.saying = False
+        if not self.ended:
+            self.send(f"taken {self.taken}")
+
+
+def taken(message: str) -> Any:
+    """Read a count, which may be anything."""
+    return int(message[6:]) if message.startswith("taken ") else {"half": 0.5, "true": True}.get(message)
+
+
+async def test_page_that_counts() -> None:
+    """What a page's script has is fresh if it says how many it has taken; its counts are no messages."""
+    page = Page(0.005)
+    async with flooding(page, 1_000_000, in_flight=taken) as socket:
+        seen: list[Any] = []
+        socket.incoming.subscribe(seen.append)
+        await asyncio.sleep(4)
+        page.send("hello")
+        await turns()
+        assert statistics.median(page.ages[300:]) < 0.15
+        assert len(page.ages) > 0.95 * 4 / 0.005
+        assert (seen, socket.stats.received) == (["hello"], 1)
+        assert socket.stats.in_flight < 60 * SIZE  # type: ignore[operator]
+
+
+async def test_page_that_does_not_count() -> None:
+    """For a page that does not count, pongs do, which a browser's other process sends."""
+    page = Page(0.005, counts=False)
+    async with flooding(page, 1_000_000, in_flight=taken):
+        await asyncio.sleep(1)
+        assert len(page.read) > 900
+
+
+async def test_counts_that_cannot_be() -> None:
+    """A count that cannot be is an error, closes nothing, and opens the window no further."""
+    page = Path(100_000)
+    page.pongs = False
+    async with flooding(page, 400_000, in_flight=taken) as socket:
+        await asyncio.sleep(0.5)
+        errors: list[Any] = []
+        socket.errors.subscribe(errors.append)
+        read = len(page.read)
+        page.send("taken 1000", "taken -1", "half", "true", "taken 4", "taken 3", "taken 4")
+        await turns()
+        assert [type(error) for error in errors] == [ValueError, ValueError, TypeError, TypeError, ValueError]
+        assert str(errors[-1]).endswith(f"4 to {read} is possible now, not 3")
+        page.pong(page.pings[-1])  # only counts confirm from now on
+        await asyncio.sleep(1)
+        assert len(page.read) <= 4 + 2 * FIRST / SIZE + 1
+        assert socket._life.close_cause is None
+
+
+async def test_absurd_count_that_nobody_observes(caplog: pytest.LogCaptureFixture) -> None:
+    page = Path(100_000)
+    async with flooding(page, 50_000, in_flight=taken) as socket:
+        await asyncio.sleep(0.1)
+        page.send("taken 1000")
+        await asyncio.sleep(1)
+        assert socket._life.close_cause is None
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ValueError]
+
+
+async def test_in_flight_that_raises() -> None:
+    """What the function raises is an error, and the message is one."""
+    page = Path(100_000)
+    async with flooding(page, 50_000, in_flight=lambda message: message["taken"]) as socket:
+        seen: list[Any] = []
+        socket.incoming.subscribe(seen.append)
+        socket.errors.subscribe(seen.append)
+        await turns()
+        page.send("text")
+        await turns()
+        assert [type(one) for one in seen] == [TypeError, str]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"in_flight": 5}, TypeError, "in_flight must be a function of a message, not 5"),
+        ({"in_flight": lambda: 1}, TypeError, "in_flight must be a function of a message"),
+        ({"in_flight": taken, "overflow": "close"}, ValueError, "in_flight needs overflow='latest' or rxws.latest_by"),
+    ],
+    ids=["5", "no argument", "another policy"],
+)
+async def test_in_flight_is_checked(given: dict[str, Any], error: Any, text: str) -> None:
+    """What cannot be is told when the handler is decorated."""
+    options: Any = {"overflow": "latest", **given}
+    with pytest.raises(error, match=text):
+        rxws.websocket(**options)
+    assert check({"in_flight": None}).in_flight is None
+
+
+async def test_greeting_has_all_messages() -> None:
+    """A greeting gets what looks like a count, too; what it sends is counted."""
+    dialer = MemoryDialer()
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        await connection.send("hello")
+        dialer.peer.send("taken 7")
+        assert await connection.receive() == "taken 7"
+
+    async with connect(dialer, greet=greet, overflow="latest", in_flight=taken) as socket:
+        errors: list[Any] = []
+        socket.errors.subscribe(errors.append)
+        socket.outgoing.on_next("message")
+        await turns()
+        dialer.peer.send("taken 2", "text")
+        assert await socket.receive() == "text"
+        assert errors == []
+
+
 class Offered(PlainWire):
     """A wire that takes what is offered, until it is full."""
 
