@@ -294,7 +294,7 @@ class Connection(Phased):
         if count is None:
             emit(message)
             return
-        self._counters.received -= 1
+        self.counters.received -= 1
         self.sign_of_life()
         assert self.window is not None
         try:
