@@ -30,7 +30,8 @@ def is_final(because: Exception) -> bool:
 
     Final are the peer's closes 1000, 1008 and 4000-4999, one without a code (1005), an HTTP status 4xx but for 408, 425
     and 429, and errors that are none of the network's, such as a bug in a function that makes the URL, or in one that
-    greets; of a group, one that is final is enough. The rest comes back.
+    greets; of a group, one that is final is enough. The rest comes back. A status that such a function gets from
+    another server, and raises as aiohttp's `ClientResponseError`, counts as one of this server's.
 
     >>> [is_final(Close(code)) for code in (1000, 1001, 1011, 1012, 4000)]
     [True, False, False, False, True]

@@ -15,7 +15,7 @@ from yarl import URL
 
 from rxws.client.attempt import Attempt, watching
 from rxws.client.reconnect import Dialed
-from rxws.client.refusals import is_of_socks, queue, refusal, through
+from rxws.client.refusals import is_of_socks, queue, refusal, refusal_elsewhere, through
 from rxws.client.secrets import without_secrets
 from rxws.client.targets import Proxy, check_headers, check_tls, check_url, proxy_of_environment
 from rxws.errors import ConnectError, leaves
@@ -114,7 +114,7 @@ class Dialer:
             if not all(isinstance(one, (aiohttp.ClientError, OSError)) for one in leaves(error)):
                 raise
             message = f"the URL or headers could not be made: {attempt.secrets.hide(str(error))}"
-            raise ConnectError(message, "request") from attempt.secrets.clean(error)
+            raise refusal_elsewhere(error, message, "request") from attempt.secrets.clean(error)
         except asyncio.CancelledError as error:
             if cancelled(error):
                 raise

@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import aiohttp
 
+from rxws.client.refusals import refusal_elsewhere
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.core.connection import Connection
@@ -264,7 +265,7 @@ class Greeter:
             return self.because
         failure = as_error(error, "a greeting")
         if all(isinstance(one, aiohttp.ClientError) for one in leaves(error)):
-            failure = ConnectError(f"the greeting failed: {described(error, str)}", "greeting")
+            failure = refusal_elsewhere(failure, f"the greeting failed: {described(error, str)}", "greeting")
             failure.__cause__ = error
         return failure
 

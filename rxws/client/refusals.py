@@ -13,7 +13,7 @@ from aiohttp import WSServerHandshakeError, hdrs
 
 from rxws.client.attempt import Attempt
 from rxws.client.secrets import without_secrets
-from rxws.errors import NO_HEADERS, ConnectError, Stage
+from rxws.errors import NO_HEADERS, ConnectError, Stage, leaves
 
 SOCKS: Final = ("aiohttp_socks", "python_socks")
 """The packages whose errors are those of a proxy."""
@@ -45,6 +45,15 @@ def refusal(error: Exception, attempt: Attempt) -> ConnectError:
     if isinstance(error, aiohttp.RedirectClientError):
         return ConnectError(f"the server redirects to a URL that aiohttp does not follow: {hide(str(error))}", "http")
     return ConnectError(hide(str(error)) or type(error).__name__, _stage(error, attempt))
+
+
+def refusal_elsewhere(error: Exception, message: str, stage: Stage) -> ConnectError:
+    """Make an error of what a function raised that asks others for a URL or a token, with the status of the answer."""
+    answers = (one for one in leaves(error) if isinstance(one, aiohttp.ClientResponseError) and one.status)
+    if (answer := next(answers, None)) is None:
+        return ConnectError(message, stage)
+    headers = answer.headers or NO_HEADERS
+    return ConnectError(message, stage, status=answer.status, headers=headers, retry_after=_retry_after(headers))
 
 
 def _stage(error: Exception, attempt: Attempt) -> Stage:

@@ -16,6 +16,7 @@ from rxws.client.dial import Dialer
 from rxws.options import Settings
 from tests.conformance.peers import answering, upgrade
 from tests.integration.server import running, serving
+from tests.streams import ended
 
 
 async def test_aborted_connection_leaves_nothing(eventually: Any) -> None:
@@ -31,6 +32,40 @@ async def test_aborted_connection_leaves_nothing(eventually: Any) -> None:
         await eventually(lambda: server.hub is not None and len(server.hub) == 0)
         gc.collect()  # of a response that is not closed, aiohttp complains here
         await dialer.close()
+
+
+@pytest.mark.parametrize("where", ["url", "headers", "greet"])
+async def test_token_that_is_refused(where: str) -> None:
+    """A status of who gives the token counts as the server's own: 503 is tried again, when it says, 403 is final."""
+    statuses = [503, 403]
+
+    async def token(_: web.Request) -> web.Response:
+        return web.Response(status=statuses.pop(0), headers={"Retry-After": "0"})
+
+    async def ask(*_: object) -> Any:
+        async with ClientSession(raise_for_status=True) as session, session.get(f"{server.http}token") as answer:
+            return await answer.text()
+
+    app = web.Application()
+    app.router.add_get("/token", token)
+    app.router.add_get("/", rxws.websocket(lambda incoming: incoming))
+    rxws.setup(app)
+    waits: list[Exception] = []
+    async with running(app) as server:
+        options: dict[str, Any] = {"headers": None, "greet": None, "url": server.url, where: ask}
+        back_off = rxws.Backoff(initial=0.01, maximum=0.01)
+        async with rxws.connect(options.pop("url"), reconnect=back_off, **options) as socket:
+            errors: list[Exception] = []
+            socket.errors.subscribe(errors.append)
+            socket.states.subscribe(
+                lambda state: waits.append(state.because) if isinstance(state, rxws.Waiting) else None
+            )
+            assert await ended(socket) == rxws.Close.received(1006)
+    (later,), (refused,) = waits, [error for error in errors if error not in waits]
+    assert isinstance(later, rxws.ConnectError)
+    assert isinstance(refused, rxws.ConnectError)
+    assert (later.status, later.retry_after, refused.status) == (503, 0.0, 403)
+    assert later.stage == refused.stage == ("greeting" if where == "greet" else "request")
 
 
 async def test_shared_token_task_that_is_cancelled() -> None:
