@@ -47,7 +47,7 @@ WHY = {
     ("6.4.",): "a text is checked when its last frame is there, not frame by frame",
     ("7.1.6",): "RFC 6455 leaves open whether a message is answered that a close frame follows at once",
     ("7.13.",): "RFC 6455 does not define these codes; rxws answers 1002",
-    ("13.",): "the cases' server declines what aiohttp's client offers",
+    ("13.",): "the cases' server asks only clients that offer `client_no_context_takeover`, which need not (7.1.1.2)",
 }
 
 PAGE_TEXT = """# Conformance
@@ -60,13 +60,14 @@ and the cases of Autobahn, which is what others compare.
 The cases of [Autobahn](https://github.com/crossbario/autobahn-testsuite) for RFC 6455 and RFC 7692, run by
 [kosoku](https://github.com/curioswitch/kosoku) against an echo on rxws, as a server and as a client, on
 [both of its wires](fast-wire.md). No case fails. `make conformance` runs all {total} and writes this page; the test
-suite runs groups 1 to 10 on the wire that it runs on, and compares (`tests/conformance/test_autobahn.py`).
+suite runs groups 1 to 10 and a few cases of the others on the wire that it runs on, and compares
+(`tests/conformance/test_autobahn.py`).
 
 {versions}, {date}. Groups 1 to 10 are the same with aiohttp 3.11.0.
 
 A cell counts: OK / non-strict / informational / unimplemented, where a case is OK only if both its messages and its
-closing handshake are. Compressed connections, those of groups 12 and 13, are the public wire's in either mode: these
-groups are run once for each role.
+closing handshake are. Groups 12 and 13 are run with contexts and without a threshold (`rxws.Deflate`): their cases
+take no message that is not compressed.
 
 {counts}
 

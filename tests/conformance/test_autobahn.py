@@ -1,6 +1,6 @@
 """Autobahn's cases of the protocol itself, as a server and as a client, on the wire that the suite runs on.
 
-The cases of compression take minutes: `make conformance`.
+All cases of compression take minutes: `make conformance`. Here are a few of them.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 import rxws
-from tests.conformance.autobahn import BASIC, COMPRESSION, Verdict, verdicts
+from tests.conformance.autobahn import BASIC, COMPRESSION, FEW, Verdict, verdicts
 from tests.conformance.report import COLUMNS, GROUPS, PAGE, Column, count, fails, read, render
 
 COUNTS, VERDICTS = read(PAGE.read_text())
@@ -23,6 +23,14 @@ async def test_no_case_fails_and_the_page_of_results_is_true() -> None:
         assert worse == [], f"not what docs/conformance.md says of the {column}: make conformance"
         for group in BASIC:
             assert sum(verdict.group == group for verdict in found) == cases(group, column)
+
+
+@pytest.mark.parametrize("role", ["server", "client"])
+async def test_no_case_of_compression_fails(role: str) -> None:
+    found = await verdicts(rxws.wire_mode, role, FEW, timeout=120)
+    column = Column(role, rxws.wire_mode)
+    assert [(case, verdict) for case, verdict in found if verdict != VERDICTS.get((case, column), "OK")] == []
+    assert len(found) == len(FEW)
 
 
 def cases(group: int, column: Column) -> int:

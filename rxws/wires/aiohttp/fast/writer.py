@@ -146,11 +146,11 @@ class FrameWriter:
                 self._wrote_in = turns.number
                 if not turns.counting:
                     turns.count()
-                if (deflate := self._deflate) is not None:
-                    frame = self._smaller(frame, deflate)
                 if self._masks or frame.weight > BATCH:
-                    self._put((frame,))
+                    self._write((frame,))
                 else:
+                    if (deflate := self._deflate) is not None:
+                        frame = self._smaller(frame, deflate)
                     self._transport.write(frame.packed or _packed(frame))
                 return True
             self.write_soon()
@@ -245,13 +245,9 @@ class FrameWriter:
         if isinstance(frames, Close):
             self.closing = True
             self._transport.write(self._pack(CLOSE, frames.code.to_bytes(2, "big") + frames.reason.encode()))
-        elif (deflate := self._deflate) is None:
-            self._put(frames)
-        else:
-            self._put([self._smaller(frame, deflate) for frame in frames])
-
-    def _put(self, frames: Sequence[Frame]) -> None:
-        """Write frames as they are."""
+            return
+        if (deflate := self._deflate) is not None:
+            frames = [self._smaller(frame, deflate) for frame in frames]
         if self._masks:
             data = b"".join([framing.masked(frame.opcode, frame.data) for frame in frames])
         elif len(frames) > 1:
