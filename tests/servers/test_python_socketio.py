@@ -54,7 +54,8 @@ async def test_pings_are_answered_or_not(app: web.Application) -> None:
             ends = causes(socket)
             socket.incoming.subscribe(said.append)
             socket.outgoing.on_next('42["say","one"]')
-            await until(lambda: said == ['42["said","one"]'] and socket.stats.duration > 0.8, "it stays for two pings and more")
+            await until(lambda: said == ['42["said","one"]'], "it is answered")
+            await until(lambda: socket.stats.duration > 0.8, "two pings, and time for their ends")
             assert ends == []
             answers = False
             await until(lambda: len(ends) == 2, "two goodbyes")
