@@ -3,7 +3,7 @@ import http from "node:http";
 import socketCluster from "socketcluster-server";
 
 const server = http.createServer();
-const cluster = socketCluster.attach(server, { protocolVersion: 2, pingInterval: 200, pingTimeout: 600 });
+const cluster = socketCluster.attach(server, { protocolVersion: 2, pingInterval: 200, pingTimeout: 2000 });
 process.on("SIGTERM", async () => {
   server.close();
   await cluster.close();
