@@ -137,7 +137,7 @@ async def test_restart_in_mid_stream(tmp_path: Path) -> None:
             def fail(error: Exception) -> None:
                 failed[number] = error
 
-            socket.request(question, key=key, timeout=4).subscribe(lambda _: answered.append(number), fail)
+            socket.request(question, key=key, timeout=2.5).subscribe(lambda _: answered.append(number), fail)
 
         await send_through_restarts(server, socket, run, crash=False)
         await until(lambda: len(answered) + len(failed) == len(NUMBERS), "all are answered or failed", 20)

@@ -23,7 +23,6 @@ from tests.servers.process import (
 )
 from tests.streams import ended, watch
 
-BOTH_LOOPS = True
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIND = "urn:ietf:params:xml:ns:xmpp-bind"
