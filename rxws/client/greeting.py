@@ -166,7 +166,7 @@ class Greeter:
             if error is None:
                 self._life.incoming.readers.put(message)
             else:
-                self._life.report(error)
+                self._life.message_refused(self.connection, error)
 
     # What the greeting does
 
@@ -338,6 +338,10 @@ class Greeter:
             set_result(self._awaited, None)
 
     def report(self, error: Exception) -> None:
+        """Keep what came of a message."""
+        self._emit(None, error)
+
+    def message_refused(self, connection: Connection, error: Exception) -> None:
         """Keep what came of a message."""
         self._emit(None, error)
 

@@ -45,7 +45,7 @@ class SharedFeed(Direct[T]):
 
     Completes when the server says goodbye: 1000, or a close without a code. Fails with what else ends it for good: the
     `ConnectError`, the `ConnectionLost`, the server's `Close`, the `DecodeError` that nobody observes. With
-    `reconnect`, outages are on `states` only.
+    `reconnect`, outages are on `states` only, and what does not decode is one.
 
     A subscriber that is slow slows nobody. It does not hold the connection, as it would a socket of its own. A socket
     that is sent the feed deals with it by its `overflow`, `map_async` has room for 1,024 items. What a subscriber

@@ -325,6 +325,9 @@ class Connection(Phased):
 
     def refuse_flood(self) -> None:
         """Close, since more comes than `message_rate` allows."""
+        if self.receipts is not None:
+            self._refuse(f"more than {self._settings.message_rate:g} messages a second", "Message Rate Exceeded")
+            return
         self.wire.ignore()
         self._owner.close(Close(1008, "Message Rate Exceeded"))
 
@@ -333,7 +336,7 @@ class Connection(Phased):
         error = as_error(cause, "a codec")
         if parted(error, Close)[0] is None:
             error = caused(DecodeError(data), cause)
-        self._owner.report(error)
+        self._owner.message_refused(self, error)
         raise_fatal(cause)
 
     def part_received(self) -> None:

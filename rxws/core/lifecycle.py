@@ -22,7 +22,7 @@ from rxws.core.reports import Reports
 from rxws.core.stream_connection import StreamConnection
 from rxws.core.wire import Wire
 from rxws.core.work import Work
-from rxws.errors import ConnectionLost
+from rxws.errors import ConnectionLost, close_for, parted
 from rxws.options import CodecFactory, Settings
 from rxws.rx.broadcast import Outcome
 from rxws.rx.disposal import on_dispose
@@ -374,6 +374,19 @@ class Lifecycle(Held, Phased):
             self.reports.report(error)
         elif not self.thread.hand_over(self.reports.report, error):
             self.reports.log.unobserved(error)
+
+    def message_refused(self, connection: Connection, error: Exception) -> None:
+        """Take what a codec has raised. If nobody observes it, it ends the connection, as a violation does.
+
+        So a server that sends what does not decode does not end a client that was told to come back.
+        """
+        if self._renew is None or self.reports.observed or parted(error, Close)[0] is not None:
+            self.reports.report(error)
+            return
+        close = close_for(error)
+        connection.begin_closing(close, close)
+        self.connection_ending(connection, error)
+        self.reports.note(error)
 
     def note(self, error: Exception) -> None:
         """Take what closes nothing, or no more than closes already."""

@@ -39,6 +39,9 @@ class ConnectionOwner(Protocol):
         ...
 
     def report(self, error: Exception) -> None:
+        """Take what a function has raised that is called for the connection."""
+
+    def message_refused(self, connection: Any, error: Exception) -> None:
         """Take what came of a message: that it does not decode."""
 
     def note(self, error: Exception) -> None:

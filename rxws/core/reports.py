@@ -104,7 +104,7 @@ class Reports:
         close, rest = parted(error, Close)
         if close is not None:
             self._close(close)
-        elif not self._observed or isinstance(error, FeedbackLoop):
+        elif not self.observed or isinstance(error, FeedbackLoop):
             self._close(close_for(error))  # first, since the log may be sent to the very socket
         if rest is not None:
             self.note(rest)
@@ -129,14 +129,15 @@ class Reports:
         self._show_or_log(error, self.log.lost)
 
     def _show_or_log(self, error: Exception, log: Callable[[Any], object]) -> None:
-        if self._observed:
+        if self.observed:
             self.show(error)
         else:
             self.tell(("error", error))
             log(error)
 
     @property
-    def _observed(self) -> bool:
+    def observed(self) -> bool:
+        """Whether anyone observes `errors`."""
         return self._errors is not None and self._errors.observed
 
     def _note(self, error: Exception) -> None:

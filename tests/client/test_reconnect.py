@@ -101,6 +101,37 @@ async def test_other_closes(code: int) -> None:
         assert dialer.attempts == 2
 
 
+async def test_back_after_what_does_not_decode(caplog: pytest.LogCaptureFixture) -> None:
+    """A message that does not decode ends the connection with 1007, if nobody observes `errors`, not the client."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(final="never"), codec=rxws.json) as socket:
+        log, received = watch(s=socket.states), watch(i=socket.incoming)
+        await opened(socket)
+        first = dialer.peer
+        first.send("1", "not JSON", "2")
+        await reopened(socket)
+        assert first.close_sent == rxws.Close(1007, "Invalid Message")
+        assert isinstance(log[2][1].because, rxws.DecodeError)
+        assert "DecodeError" in caplog.text
+        errors = watch(e=socket.errors)
+        dialer.peer.send("not JSON", "3")
+        await turns()
+        assert (len(errors), dialer.peer.close_sent, received) == (1, None, [("i", 1), ("i", 3)])
+
+
+async def test_back_after_a_flood() -> None:
+    """A server that sends more than `message_rate` loses its connection, not its client."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), message_rate=1) as socket:
+        errors, _ = watch(e=socket.errors), watch(i=socket.incoming)
+        await opened(socket)
+        first = dialer.peer
+        first.send("one", "two", "three")
+        await reopened(socket)
+        assert first.close_sent == rxws.Close(1008, "Message Rate Exceeded")
+        assert [str(error) for _, error in errors] == ["more than 1 messages a second"]
+
+
 async def test_reconnect_while_waiting() -> None:
     """Who asks for it ends the wait for the next attempt, from another thread too."""
     dialer, loop = MemoryDialer(), asyncio.get_running_loop()

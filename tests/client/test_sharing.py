@@ -187,9 +187,9 @@ async def test_states_wait_for_the_next_connection(sharing: Sharing) -> None:
 
 
 async def test_bad_message_fails_unless_errors_are_observed(sharing: Sharing, caplog: pytest.LogCaptureFixture) -> None:
-    """A message that does not decode ends the feed, with the error; if `errors` is observed, it is skipped."""
+    """A message that does not decode ends a feed that does not come back; if `errors` is observed, it is skipped."""
     dialer = MemoryDialer()
-    feed = sharing(dialer, QUICK, codec=rxws.json)
+    feed = sharing(dialer, ONCE, codec=rxws.json)
     log = watch(f=feed)
     await turns()
     dialer.peer.send("{")
@@ -205,6 +205,21 @@ async def test_bad_message_fails_unless_errors_are_observed(sharing: Sharing, ca
     await turns()
     assert log[1:] == [("f#", rxws.Close(1008))]  # not the error of before
     assert errors[1:] == ["e|"]
+
+
+async def test_back_after_what_does_not_decode(sharing: Sharing, caplog: pytest.LogCaptureFixture) -> None:
+    """A message that does not decode is an outage of a feed that comes back."""
+    dialer = MemoryDialer()
+    feed = sharing(dialer, QUICK, codec=rxws.json)
+    log = watch(f=feed)
+    await turns()
+    dialer.peer.send("1", "{", "2")
+    await asyncio.sleep(1)
+    assert (dialer.attempts, dialer.wires[0].close_sent) == (2, rxws.Close(1007, "Invalid Message"))
+    dialer.peer.send("3")
+    await turns()
+    assert log == [("f", 1), ("f", 3)]
+    assert "DecodeError" in caplog.text
 
 
 async def test_subscriber_that_raises(sharing: Sharing, caplog: pytest.LogCaptureFixture) -> None:
