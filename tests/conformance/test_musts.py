@@ -47,6 +47,7 @@ def test_each_test_is_named() -> None:
         "test_garbage_in_place_of_compressed_data",
         "test_reconnecting_is_slowed_down",
         "test_redirect",
+        "test_redirect_to_no_url",
         "test_refused_connection_is_of_use",
         "test_subprotocol",
         "test_subprotocol_of_several_lines_has_its_codec",
