@@ -92,7 +92,11 @@ class Connection(Phased):
         self._answers: deque[Any] | None = None  # to pings in the application's words
         self._ping_wanted = False  # by the heartbeat
         self._pinged = self._ponged = 0  # the numbers of our last ping, and of the last one that is answered
-        self.window = SendWindow(self._loop, wire, self.context) if settings.conflates else None
+        self.window = (
+            SendWindow(self._loop, wire, self.context, counted=settings.in_flight is not None)
+            if settings.conflates
+            else None
+        )
         self.offer: Callable[[Frame], bool] | None = wire.offer if self.window is None else self.window.offer
         """Takes a message past `take`, or refuses it. Nothing goes past it if each message is confirmed."""
         if confirmed:

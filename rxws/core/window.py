@@ -29,6 +29,9 @@ SPACING: Final = 4 * 1024
 TICK: Final = 1e-6
 """Seconds that a round trip takes at the least, whatever the clock says."""
 
+PROBES: Final = 1.0, 10.0
+"""Seconds without a round trip about as short as the smallest one, after which that is in doubt: at first, later."""
+
 MUTE_AFTER: Final = 2.0
 """Seconds that a full window waits for the first pong of a peer that may never answer."""
 
@@ -50,6 +53,44 @@ class Mark(NamedTuple):
     """Those of them that were not confirmed."""
 
 
+class SmallestTrip:
+    """The round trip when nothing waits on the path, as far as that is known.
+
+    It may be too long: a peer that begins to read late answers its first pings late, and the window then keeps as much
+    on the path that no round trip is ever shorter. So it is `doubtful` when none was about as short for a while. It is
+    trusted when it did not take longer with more in flight.
+    """
+
+    __slots__ = ("_calm", "_seen", "_since", "_trusted_for", "trip")
+
+    def __init__(self, now: float) -> None:
+        self.trip = float("inf")
+        self._seen = now
+        self._since = now  # when the first pong came: what was asked before has the peer's start in it
+        self._calm = 0  # bytes in flight at the first short round trip after that
+        self._trusted_for = PROBES[0]
+
+    def see(self, mark: Mark, trip: float, now: float) -> None:
+        """Note a round trip."""
+        if self.trip == float("inf"):
+            self._since = now
+        if trip < self.trip + TARGET / 20:
+            self._seen = now
+            if mark.at >= self._since:
+                self._calm = self._calm or mark.flight
+                if mark.flight > 1.5 * self._calm:
+                    self._trusted_for = PROBES[1]
+        self.trip = min(trip, self.trip)
+
+    def measured(self, trip: float, now: float) -> None:
+        """Take a round trip for the smallest one: nothing else was on its way."""
+        self.trip, self._seen, self._trusted_for = trip, now, PROBES[1]
+
+    def doubtful(self, now: float) -> bool:
+        """Tell whether to measure it anew; a short one does no harm."""
+        return self.trip > TARGET / 4 and now - self._seen > self._trusted_for
+
+
 class SendWindow:
     """Bounds the bytes in flight: those sent, and not confirmed by a pong for a ping behind them.
 
@@ -60,20 +101,22 @@ class SendWindow:
 
     Once a round trip, `size` follows the path. A round trip that is `TARGET` above the smallest one shrinks it in
     proportion; one of less than half of that doubles it, if it kept messages from going. At its smallest the smallest
-    round trip is measured anew. It rules nothing while no pong can be read (`Wire.blind`), nor for a peer that has
-    never answered after a `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them.
+    round trip is measured anew; it is so for a round when that is in doubt. It rules nothing while no pong can be read
+    (`Wire.blind`), nor for a peer that has never answered after a `MUTE_AFTER`. Bytes are weights, as `max_buffered`
+    counts them.
 
     Memory: `MARKS` pings on their way.
     """
 
     __slots__ = (
         *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_messages", "_next_ping"),
-        *("_pinged", "_round", "_sent", "_smallest_trip", "_taken", "_timer", "_trip", "_until", "_wire", "mute"),
+        *("_expects_count", "_ponged", "_probing"),
+        *("_pinged", "_round", "_sent", "_smallest", "_taken", "_timer", "_trip", "_until", "_wire", "mute"),
         *("size",),
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, context: Context) -> None:
-        """Begin; its timer runs in `context`."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, context: Context, *, counted: bool = False) -> None:
+        """Begin; its timer runs in `context`. If the peer's program is to count, pongs wait `MUTE_AFTER` for that."""
         self.size = FIRST
         self.mute = False
         """Whether the peer is taken for one that answers no pings."""
@@ -91,7 +134,10 @@ class SendWindow:
         self._round = 0  # bytes sent at which a round ends, when they are confirmed
         self._limited = False  # in this round: whether messages were kept from going
         self._answered = False
-        self._smallest_trip = float("inf")
+        self._smallest = SmallestTrip(loop.time())
+        self._probing: tuple[int, float] | None = None  # the size before, and the bytes a second that the path took
+        self._expects_count = counted  # until the first one, or until the peer is taken for one that does not count
+        self._ponged = 0  # the number of the last ping that was answered meanwhile
         self._trip: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -167,6 +213,9 @@ class SendWindow:
 
     def answered(self, number: int, now: float) -> bool:
         """Take what went before a ping for confirmed; tell whether that is news."""
+        if self._expects_count:
+            self._ponged = number
+            return False
         return self._taken is None and self._confirm(lambda mark: mark.number <= number, now)
 
     def taken(self, count: object, now: float) -> bool:
@@ -181,8 +230,9 @@ class SendWindow:
         if not least <= count <= most:
             raise ValueError(f"{expected}: {least} to {most} is possible now, not {count}")
         if self._taken is None:
-            self._smallest_trip = float("inf")  # what the program takes is in the trips from now on
-        self._taken = count
+            self._smallest = SmallestTrip(now)  # what the program takes is in the trips from now on
+            self._probe(0.0)
+        self._taken, self._expects_count = count, False
         return self._confirm(lambda mark: mark.messages <= count, now)
 
     def _confirm(self, is_confirmed: Callable[[Mark], bool], now: float) -> bool:
@@ -200,20 +250,34 @@ class SendWindow:
 
     def _measure(self, mark: Mark, trip: float) -> None:
         """Follow the path, once a round."""
-        self._trip = trip
-        self._smallest_trip = min(trip, self._smallest_trip)
+        self._trip, smallest, now = trip, self._smallest, self._loop.time()
+        smallest.see(mark, trip, now)
         if mark.sent < self._round:
             return
         limited, self._limited, self._round = self._limited, False, self._sent
-        wanted = self._smallest_trip + TARGET
+        if self._probing is not None:
+            (size, rate), self._probing = self._probing, None
+            smallest.measured(trip, now)
+            self.size = max(SMALLEST, min(size, int(rate * (trip + TARGET))))
+            return
+        if smallest.doubtful(now):
+            self._probe(mark.flight / trip)
+            return
+        wanted = smallest.trip + TARGET
         fits = int(mark.flight * wanted / max(trip, TICK)) - self._last
         if trip > wanted:
             if self.size == SMALLEST:
-                self._smallest_trip = trip
+                smallest.measured(trip, now)
             self.size = max(SMALLEST, min(self.size, mark.flight) // 2, min(self.size, fits))
         elif limited:
             double = 2 * self.size
-            self.size = double if trip < self._smallest_trip + TARGET / 4 else max(self.size, min(double, fits))
+            self.size = double if trip < smallest.trip + TARGET / 4 else max(self.size, min(double, fits))
+
+    def _probe(self, rate: float) -> None:
+        """Let the path run empty, and see what a round trip takes then."""
+        self._probing = self.size, rate
+        self.size = SMALLEST
+        self._round = self._sent + 1  # a ping that went just now has all of that before it
 
     def _look(self) -> None:
         self._next_ping = self._pinged + max(self.size // 4, min(self.size // 2, SPACING))
@@ -222,9 +286,11 @@ class SendWindow:
     # How it ends
 
     def _give_up(self) -> None:
-        """Take the peer for one that answers no pings."""
-        self.mute = True
-        self._until = sys.maxsize
+        """Take the peer for one that does not count, or else for one that answers no pings."""
+        counts, self._expects_count = self._expects_count, False
+        if not (counts and self.answered(self._ponged, self._loop.time())):
+            self.mute = True
+            self._until = sys.maxsize
         self._wire.wake()
 
     def stop(self) -> None:

@@ -163,6 +163,20 @@ async def test_becomes_slow() -> None:
         assert len(path.between(7, 9)) > 0.95 * 2 * 200
 
 
+@pytest.mark.parametrize("rate", [20_000, 200_000])
+@pytest.mark.parametrize("late", [0.1, 0.2, 0.4, 1.5])
+async def test_begins_late(late: float, rate: float) -> None:
+    """A reader that begins late answers its first pings late, which is no measure of the path."""
+    path = Path(rate)
+    path.reading = True
+    async with flooding(path, 500_000):
+        await asyncio.sleep(late)
+        path._read()
+        await asyncio.sleep(9)
+        assert statistics.median(path.between(late + 4, late + 9)) < 0.2
+        assert len(path.between(late + 4, late + 9)) > 0.9 * 5 * rate / SIZE
+
+
 async def test_becomes_longer() -> None:
     """A path that becomes longer is filled again: the smallest round trip is measured anew."""
     path = Path(200_000)
@@ -382,16 +396,28 @@ async def test_page_that_counts() -> None:
         page.send("hello")
         await turns()
         assert statistics.median(page.ages[300:]) < 0.15
-        assert len(page.ages) > 0.95 * 4 / 0.005
+        assert len(page.ages) > 0.92 * 4 / 0.005
         assert (seen, socket.stats.received) == (["hello"], 1)
         assert socket.stats.in_flight < 60 * SIZE  # type: ignore[operator]
 
 
+async def test_page_that_loads() -> None:
+    """A page whose script begins a second late, with messages before it, is fresh soon after."""
+    page = Page(0.005)
+    page.free = asyncio.get_running_loop().time() + 1
+    async with flooding(page, 1_000_000, in_flight=taken):
+        await asyncio.sleep(5)
+        assert statistics.median(page.ages[-400:]) < 0.2
+        assert len(page.ages) > 0.85 * 4 / 0.005
+
+
 async def test_page_that_does_not_count() -> None:
-    """For a page that does not count, pongs do, which a browser's other process sends."""
+    """For a page that does not count after a pause, pongs do, which a browser's other process sends."""
     page = Page(0.005, counts=False)
     async with flooding(page, 1_000_000, in_flight=taken):
         await asyncio.sleep(1)
+        assert len(page.read) < 2 * FIRST / SIZE
+        await asyncio.sleep(MUTE_AFTER)
         assert len(page.read) > 900
 
 
