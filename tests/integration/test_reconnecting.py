@@ -9,6 +9,7 @@ import random
 from typing import Any
 
 import pytest
+import reactivex
 from aiohttp import web
 from reactivex import operators as ops
 from websockets.asyncio.server import ServerConnection, serve
@@ -103,6 +104,19 @@ async def test_a_hold_does_not_kill_a_healthy_peer() -> None:
         numbers = await socket.incoming.pipe(ops.take(3000), ops.map(int), ops.to_list())
         assert numbers == list(range(3000))
         assert [state for _, state in log] == [rxws.Connecting(1), rxws.Open(None, 1)]
+
+
+async def test_what_does_not_decode_is_no_end() -> None:
+    """A message that does not decode, with `errors` observed by nobody, costs a client its connection: 1007."""
+    said = iter(["not JSON"])
+
+    @rxws.websocket
+    def handler() -> Any:
+        return reactivex.concat(reactivex.just(next(said, "1")), reactivex.never())
+
+    async with serving(handler) as server, rxws.connect(server.url, codec=rxws.json, reconnect=QUICK) as socket:
+        assert await asyncio.wait_for(socket.receive(), 10) == 1
+        assert await ended(server.sockets[0]) == rxws.Close(1007, "Invalid Message")
 
 
 async def test_restarted_server_is_followed() -> None:
