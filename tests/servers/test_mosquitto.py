@@ -139,7 +139,7 @@ def own_network() -> Iterator[None]:
             fcntl.ioctl(any_socket, SET_FLAGS, struct.pack("16sh", b"lo", IS_UP))
         yield
     finally:
-        libc.setns(before, NEW_NETWORK)
+        assert libc.setns(before, NEW_NETWORK) == 0, os.strerror(ctypes.get_errno())
         os.close(before)
 
 
