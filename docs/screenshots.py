@@ -22,6 +22,9 @@ async def use(page: Page, address: str) -> None:
     await page.wait_for_timeout(20_000)
     await slide(page, "rate", 12)
     await page.wait_for_timeout(4000)
+    await slide(page, "work", 100)
+    await page.wait_for_timeout(6000)
+    await slide(page, "work", 0)
     await page.click("#garbage")
     await page.wait_for_timeout(2000)
     await page.click("#close-4001")
@@ -38,7 +41,7 @@ async def main() -> None:
     async with running(make_app()) as server, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         for scheme, name in (("light", "demo.png"), ("dark", "demo-dark.png")):
-            size = {"width": 1280, "height": 920}
+            size = {"width": 1280, "height": 1080}
             page = await browser.new_page(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
             await use(page, server.http)
             await page.screenshot(path=PLACE / name)

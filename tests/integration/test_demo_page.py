@@ -65,6 +65,20 @@ async def test_page_streams_telemetry(page: Page) -> None:
         await expect(page.locator(".threshold-text")).to_have_text("100 %")
 
 
+async def test_a_slow_page_is_fresh(page: Page) -> None:
+    """A page that takes longer for a message than the next one takes to come has fresh ones, and shows how old."""
+    async with running(make_app()) as server:
+        await page.goto(server.http)
+        await expect(page.locator("#state")).to_have_text("open")
+        await slide(page, "rate", 20)
+        await slide(page, "work", 150)
+        await page.wait_for_timeout(4000)
+        age = await page.inner_text("#age")
+        assert int(age.removesuffix(" ms")) < 900
+        assert await page.inner_text("#in-flight") != "–"
+        await expect(page.locator("#fresh path.line")).to_have_count(2)
+
+
 async def test_its_buttons_end_the_socket_and_it_comes_back(page: Page) -> None:
     ends = (("close-1000", "1000", "–"), ("close-4001", "4001", "bye"), ("fail", "1011", "Unexpected Error"))
     async with running(make_app()) as server:

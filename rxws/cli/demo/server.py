@@ -23,8 +23,17 @@ POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self
 routes = web.RouteTableDef()
 
 
+def taken(message: Any) -> int | None:
+    """How many messages the page says that it has taken, if that is what it says."""
+    match message:
+        case {"type": "taken", "count": int(count)}:
+            return count
+        case _:
+            return None
+
+
 @routes.get("/telemetry")
-@rxws.websocket(codec=rxws.json, heartbeat=2, overflow=rxws.latest_by(lambda message: message["type"]))
+@rxws.websocket(codec=rxws.json, heartbeat=2, overflow=rxws.latest_by(lambda message: message["type"]), in_flight=taken)
 def telemetry(
     incoming: Observable[Any], errors: Observable[Exception], socket: rxws.WebSocket[Any, Any]
 ) -> Observable[dict[str, Any]]:
@@ -34,7 +43,7 @@ def telemetry(
     return compose(controls, samples).pipe(
         ops.merge(complaints),
         ops.start_with(machine()),
-        ops.map(lambda message: {**message, "rtt": socket.rtt}),
+        ops.map(lambda message: {**message, "rtt": socket.rtt, "in_flight": socket.stats.in_flight}),
     )
 
 

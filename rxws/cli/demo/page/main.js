@@ -1,13 +1,14 @@
 // Joins the feed, the controls and the drawings.
 import { Chart, Spark } from "./chart.js";
 import { Feed } from "./feed.js";
+import { Fresh } from "./fresh.js";
 import { Marbles } from "./marbles.js";
 
 const $ = id => document.getElementById(id);
 const clock = () => performance.now() / 1000;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const feed = new Feed(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/telemetry`);
-const chart = new Chart($("chart")), marbles = new Marbles($("marbles"));
+const chart = new Chart($("chart")), marbles = new Marbles($("marbles")), fresh = new Fresh($("fresh"));
 const sparks = { memory: new Spark($("memory-spark")), net_in: new Spark($("net-in-spark")), net_out: new Spark($("net-out-spark")), load: new Spark($("load-spark")) };
 const arrivals = [];
 let counts = { in: 0, out: 0 }, offset = 0, resumeAt = 0, toast = 0;
@@ -26,6 +27,7 @@ const receive = {
   sample: message => {
     const gap = Date.now() / 1000 - message.at;
     offset = offset ? Math.min(offset, gap) : gap;
+    fresh.add("age", gap - offset, clock());
     chart.add(message);
     for (const name of Object.keys(sparks)) sparks[name].add(message[name]);
     show("memory", `${message.memory.toFixed(1)} %`);
@@ -58,6 +60,7 @@ function count(lane, kind, message) {
 
 feed.addEventListener("message", ({ detail }) => {
   count("in", detail.type, detail);
+  if (detail.in_flight !== null) fresh.add("flight", detail.in_flight, clock());
   show("rtt", detail.rtt === null ? "–" : `${(detail.rtt * 1000).toFixed(1)} ms`);
   receive[detail.type]?.(detail);
 });
@@ -83,6 +86,11 @@ function control(id, type, field, unit) {
 }
 const controls = [control("rate", "rate", "hz", "Hz"), control("window", "window", "seconds", "s"), control("threshold", "threshold", "percent", "%")];
 
+$("work").addEventListener("input", () => {
+  feed.work = Number($("work").value);
+  show("work-value", `${feed.work} ms a message`);
+});
+
 $("close-1000").onclick = () => feed.send({ type: "close", code: 1000 });
 $("close-4001").onclick = () => feed.send({ type: "close", code: 4001, reason: "bye" });
 $("fail").onclick = () => feed.send({ type: "fail" });
@@ -103,6 +111,9 @@ $("theme").onclick = () => theme(root.dataset.theme === "dark" ? "light" : "dark
 function draw() {
   chart.draw(Date.now() / 1000 - offset);
   marbles.draw(clock());
+  fresh.draw(clock());
+  show("age", fresh.text("age"));
+  show("in-flight", fresh.text("flight"));
   while (arrivals.length && arrivals[0] < clock() - 2) arrivals.shift();
   show("speed", (arrivals.length / 2).toFixed(0));
   show("countdown", resumeAt > clock() ? `in ${(resumeAt - clock()).toFixed(1)} s` : "");

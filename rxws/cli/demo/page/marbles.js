@@ -1,7 +1,8 @@
 // The frames of the last 20 seconds as a marble diagram; those that share a slot become one counted pill.
 import { Layer } from "./svg.js";
 
-const SPAN = 20, LEFT = 44, SLOT = 34, LANES = { in: 34, out: 92 };
+export const SPAN = 20, LEFT = 44;
+const SLOT = 34, LANES = { in: 34, out: 92 };
 
 export class Marbles {
   #slots = new Map(); #ends = [];
