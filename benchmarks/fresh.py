@@ -252,9 +252,6 @@ def browsers(seconds: float, tree: str | None) -> Iterator[str]:
         for browser, path in product(pages.BROWSERS, ("direct", "nginx")):
             row = []
             for acknowledge in (False, True):
-                if tree and acknowledge:
-                    row.append("–")
-                    continue
                 seen = pages.ages(browser, server.ports[path], acknowledge=acknowledge, busy=BUSY, seconds=seconds)
                 one = age({"messages": seen, "bytes": 0}, seconds, 1)
                 row.append(f"{one.median:.2f} ({one.high:.2f})")
