@@ -201,14 +201,15 @@ class Connection(Phased):
                 return ()
             limit = 0  # one at a time, since a ping may be due after each
         if window is not None and self.phase is OPEN and self._outgoing.waits:
-            if not window.admits():
-                self.more = False
-                return ()
-            if window.due:
-                ping = self._ping()
-                if limit == 0:
-                    return (ping,)
-            limit = min(limit, window.room)
+            if window.room <= 0:
+                if not window.admits():
+                    self.more = False
+                    return ()
+                if window.due:
+                    ping = self._ping()
+                    if limit == 0:
+                        return (ping,)
+            limit = min(limit, max(window.room, 1))
         if sending and (items := self._next_items(limit)):
             if window is not None:
                 window.sent(items)

@@ -175,7 +175,8 @@ class SendWindow:
     def closed(self) -> bool:
         """Whether no message may go."""
         return (
-            self._sent - self._confirmed >= self.size
+            self._sent >= self._until  # which is quick to see, for each message
+            and self._sent - self._confirmed >= self.size
             and bool(self._marks)
             and self._marks[-1].sent < self._sent
             and not (self.mute or self._wire.blind)
@@ -199,8 +200,8 @@ class SendWindow:
 
     @property
     def room(self) -> int:
-        """How many bytes may go before the next look."""
-        return max(1, self._until - self._sent)
+        """How many bytes may go before the next look, in which `admits` tells whether any may, and `due` of a ping."""
+        return self._until - self._sent
 
     # What is confirmed
 
@@ -232,6 +233,7 @@ class SendWindow:
         if self._taken is None:
             self._smallest = SmallestTrip(now)  # what the program takes is in the trips from now on
             self._probe(0.0)
+            self._look()
         self._taken, self._expects_count = count, False
         return self._confirm(lambda mark: mark.messages <= count, now)
 

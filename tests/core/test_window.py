@@ -557,7 +557,7 @@ async def test_taken_with_a_ping() -> None:
     assert len(frames) == 4
     connection._next_items = lambda limit: []  # what waited has expired
     window: Any = connection.window
-    window._next_ping = 0
+    window._next_ping = window._until = 0
     [ping] = connection.take(100_000)  # type: ignore[misc]
     assert (type(ping), connection.more) == (Ping, False)
     path.drop()
