@@ -94,7 +94,7 @@ class Connect(Generic[In, Out]):
         opener = current_socket.get()
         log = self._log = SocketLog(CLIENT, url=self._dialer.target)
         if self._backoff is None:
-            life = Lifecycle(self._settings, log=log, opener=opener)
+            life = Lifecycle(self._settings, log=log, opener=opener, is_client=True)
             states = States(life.reports.report)
             try:
                 dialed = await self._dial(life)
@@ -108,7 +108,7 @@ class Connect(Generic[In, Out]):
         else:
             states = States(lambda error: life.reports.report(error))
             reconnector = Reconnector(self._dial, self._backoff, states, log)
-            life = Lifecycle(self._settings, log=log, renew=reconnector.renew, opener=opener)
+            life = Lifecycle(self._settings, log=log, renew=reconnector.renew, opener=opener, is_client=True)
         life.at_end(lambda: states.change(Closed(cast("Any", life.close_cause))))
         self._task = asyncio.create_task(self._keep(life, reconnector), name="rxws client")
         return ClientWebSocket(life, states, reconnector)

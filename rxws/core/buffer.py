@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, Final, Protocol, cast
 
 from rxws.core.wire import Frame
 from rxws.policies import LatestBy, Overflow, OverflowName
-from rxws.rx.holds import Holdable
+from rxws.rx.holds import Held, Holds
 
 NONE: Final[list[Frame]] = []
 
@@ -186,20 +186,24 @@ class ConflatingBuffer:
 class HighWater:
     """Holds who fills a buffer while more than `high_water` bytes wait in it, and until a quarter of them does."""
 
-    __slots__ = ("_buffer", "_callbacks", "_filling", "_mark", "holding")
+    __slots__ = ("_buffer", "_callbacks", "_holds", "_mark", "holding")
 
-    def __init__(self, buffer: Buffer, high_water: int, filling: Holdable) -> None:
+    def __init__(self, buffer: Buffer, high_water: int) -> None:
         self.holding = False
-        """Whether the source that fills the buffer is held."""
+        """Whether those who fill the buffer are to wait."""
         self._buffer = buffer
         self._mark = high_water
-        self._filling = filling
+        self._holds: Holds | None = None  # as most never hold anyone
         self._callbacks: tuple[Callable[[], object], ...] = ()
 
     @property
     def exceeded(self) -> bool:
         """Whether more waits than the mark allows."""
         return self._buffer.weight > self._mark
+
+    def exceeded_with(self, weight: int) -> bool:
+        """Whether more waits than the mark allows, with what is on its way from other threads."""
+        return self._buffer.weight + weight > self._mark
 
     def when(self, callback: Callable[[], object]) -> None:
         """Call back once when there is room again, at once if there is."""
@@ -212,10 +216,20 @@ class HighWater:
         """Do not call back."""
         self._callbacks = tuple(other for other in self._callbacks if other is not callback)
 
-    def hold(self) -> None:
-        """Hold the source."""
+    def hold(self, sources: Iterable[Held]) -> None:
+        """Hold those who fill it, until there is room, or it turns out that others wait for what they hold."""
         self.holding = True
-        self._filling.hold()
+        if self._holds is None:
+            self._holds = Holds()
+        for source in sources:
+            if self._holds.hold(source):
+                source.when_shared(self.let_go)
+
+    def let_go(self) -> None:
+        """Hold nobody any more, even if there is no room."""
+        if self._holds is not None:
+            for source in self._holds.release():
+                cast("Held", source).forget(self.let_go)
 
     def look(self) -> None:
         """See whether there is room again."""
@@ -224,13 +238,8 @@ class HighWater:
 
     def release(self) -> None:
         """End the hold, and call back."""
-        if self.holding:
-            self.holding = False
-            self._filling.release()
+        self.holding = False
+        self.let_go()
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback()
-
-    def detach(self) -> None:
-        """Forget the source, whose end has come."""
-        del self._filling

@@ -12,7 +12,7 @@ from rxws.close import Close
 from rxws.rx.broadcast import Broadcast, Hot
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import call
-from rxws.rx.holds import Source, notify_from
+from rxws.rx.holds import Source, last_taken, notify_from, present_owner
 from rxws.rx.loop_thread import LoopThread, set_result
 from rxws.rx.scheduler import when_subscribed
 
@@ -35,6 +35,10 @@ class MessageSource(Source, Protocol):
     @property
     def thread(self) -> LoopThread:
         """Where they are read."""
+        ...
+
+    def now_shared(self) -> None:
+        """Take note that those who read are several, and not all of one handler."""
         ...
 
     def deserted(self, how: Close) -> None:
@@ -74,7 +78,8 @@ class Incoming(Hot[T]):
 class Readers(Broadcast[T]):
     """The observers of an `Incoming`. It holds reading while there are none, unless messages are wanted anyway."""
 
-    __slots__ = ("_owner", "_wanted", "held", "how", "kept", "repeats", "waiter")
+    __slots__ = ("_for", "_owner", "_wanted", "held", "how", "kept", "repeats", "shared", "waiter")
+    is_source = True
 
     def __init__(self, owner: MessageSource, on_raise: Callable[[Exception], object]) -> None:
         super().__init__(on_raise)
@@ -88,8 +93,16 @@ class Readers(Broadcast[T]):
         """Messages that were handed on for one who did not take them: they are the next reader's."""
         self.repeats = False
         """Whether what was kept is emitted, which was seen when it came."""
+        self._for: Source | None = None  # the socket in whose handler they have subscribed
+        self.shared = False
+        """Whether they are several, and not all of one handler."""
         self.how: Close | None = None
         """How the socket ends, once it does, in words for another socket."""
+
+    @property
+    def source(self) -> MessageSource | None:
+        """Where the messages come from; `None` at the end."""
+        return self._owner
 
     @property
     def present(self) -> bool:
@@ -99,6 +112,13 @@ class Readers(Broadcast[T]):
     def admit(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Add a reader, unless the cursor waits."""
         self.check_cursor()
+        owner = present_owner()
+        if not self.present:
+            self._for, self.shared = owner, False
+        elif not self.shared and (owner is None or owner is not self._for):
+            self.shared = True
+            if self._owner is not None:
+                self._owner.now_shared()
         return self.subscribe(observer)
 
     def check_cursor(self) -> None:
@@ -125,7 +145,7 @@ class Readers(Broadcast[T]):
 
     def join(self, cursor: Cursor[T]) -> None:
         """Let the cursor read, in sequence: what comes when it does not waits."""
-        self._wanted = False
+        self._wanted = self.shared = False
         self.subscribe(cursor)
 
     def put(self, message: T) -> None:
@@ -148,7 +168,7 @@ class Readers(Broadcast[T]):
             pass
         self.how = self.how or how_it_ended()
         super().end(error)
-        self._owner = None  # which has this, too
+        self._owner = self._for = None  # which have this, too
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
         if self.kept and _reads(observer):
@@ -250,6 +270,7 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
             finally:
                 readers.waiter = None
                 readers.remove(self)
+        last_taken.set(readers)
         if not readers.kept:
             raise StopAsyncIteration
         return readers.take()

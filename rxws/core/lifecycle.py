@@ -53,8 +53,11 @@ class Lifecycle(Held, Phased):
     __slots__ = (
         *("_answer", "_at_end", "_codec", "_connections", "_deadline", "_held", "_idle", "_opener", "_owns", "_renew"),
         *(
+            "_is_client",
             "_said_unread",
+            "_shared",
             "_unread_at",
+            "_when_shared",
             "close_cause",
             "closed",
             "connection",
@@ -74,6 +77,7 @@ class Lifecycle(Held, Phased):
         log: SocketLog | None = None,
         renew: Renew | None = None,
         opener: Source | None = None,
+        is_client: bool = False,
     ) -> None:
         log = log or SocketLog(SERVER)
         self.phase = SocketPhase.CONNECTING
@@ -101,7 +105,10 @@ class Lifecycle(Held, Phased):
         self.subscription: abc.DisposableBase | None = None
         self.on_closed: Callable[[Lifecycle], object] | None = None
         """Called when the socket has ended, by the one who keeps a list of sockets."""
+        self._is_client = is_client
         self._opener = opener
+        self._shared = False
+        self._when_shared: tuple[Callable[[], object], ...] = ()
         self._renew = renew
         self._answer: Close | None = None
         self._connections: tuple[Connection, ...] = ()
@@ -333,6 +340,7 @@ class Lifecycle(Held, Phased):
         self.outgoing.detach()
         self.reports.detach()
         self._opener = self._renew = self._deadline = None
+        self._when_shared = ()
 
     def _begin_closing(self, cause: Close, phase: SocketPhase) -> None:
         self.close_cause = cause
@@ -362,6 +370,40 @@ class Lifecycle(Held, Phased):
         call_all(self.reports.log.unobserved, "what a socket owns", *steps)
 
     # The owner of outgoing and of the connections, and the source of what they emit
+
+    @property
+    def owner(self) -> Source | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The socket in whose handler it was opened; a server's is its own."""
+        return self._opener if self._is_client else self
+
+    @property
+    def shared(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether what it receives goes to many."""
+        return self._shared or self.incoming.readers.shared
+
+    def share(self) -> None:
+        """Say that it does, to those who hold it."""
+        self._shared = True
+        self.now_shared()
+
+    def now_shared(self) -> None:
+        """Tell those who hold it that it has become another one's, too."""
+        for action in self._when_shared:
+            action()
+
+    def may_wait(self, owner: Source | None, lossless: bool) -> bool:
+        """Tell whether it may be held for the peer of a socket with this owner: its messages grow old meanwhile."""
+        return lossless and super().may_wait(owner, lossless)
+
+    def when_shared(self, action: Callable[[], object]) -> None:
+        """Act when it turns out to be shared, once or more often."""
+        with counting:
+            self._when_shared = (*(other for other in self._when_shared if other != action), action)
+
+    def forget(self, action: Callable[[], object]) -> None:
+        """Do not act then."""
+        with counting:
+            self._when_shared = tuple(other for other in self._when_shared if other != action)
 
     @property
     def gone(self) -> bool:

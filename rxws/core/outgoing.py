@@ -24,7 +24,7 @@ from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
 from rxws.rx.endings import how_it_ended
 from rxws.rx.foreign import as_error, call, call_all
-from rxws.rx.holds import current_source, socket_of
+from rxws.rx.holds import Held, current_source, socket_of, source_of_work, whom_to_hold
 from rxws.rx.loop_thread import LoopThread, running_loop, set_result
 from rxws.stats import Counters
 
@@ -91,7 +91,8 @@ class Outgoing(HotSubject[T]):
             self._offline_queue = OfflineQueue(
                 settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop
             )
-        self._high_water = HighWater(self._buffer, min(settings.high_water, settings.max_buffered), owner)
+        self._high_water = HighWater(self._buffer, min(settings.high_water, settings.max_buffered))
+        self._paced = False  # by who sends now, and will wait for room
         self._broadcast = Broadcast(on_raise)
 
     def on_next(self, value: T | Close) -> None:
@@ -117,6 +118,14 @@ class Outgoing(HotSubject[T]):
             return
         if self._watched:
             self._broadcast.emit(cast("T", value))
+
+    def push(self, value: T | Close) -> None:
+        """Send as `on_next`, for one who waits for room then, and slows nobody else."""
+        self._paced = running_loop() is self._loop
+        try:
+            self.on_next(value)
+        finally:
+            self._paced = False
 
     def on_error(self, error: Exception) -> None:
         """Close with the error's code: 1011 unless it is a `Close` or has a `close_code` of its own."""
@@ -195,7 +204,6 @@ class Outgoing(HotSubject[T]):
     def detach(self) -> None:
         """Forget the socket, which has ended, and has this."""
         self._wire, self._offer, self._offline_queue = None, None, None
-        self._high_water.detach()
         self._broadcast.forget_frames()
         del self._owner
 
@@ -263,6 +271,9 @@ class Outgoing(HotSubject[T]):
         """Have the event loop call a function with a message, or drop that, if its thread has run ahead."""
         thread = self._thread
         if thread.hand_over(function, *args, weight=weight) or thread.ending:
+            if self._high_water.exceeded_with(thread.weight):
+                self._hold_back()
+                thread.run_once(self._high_water.look)  # behind what waits
             return
         self._count_dropped()
         if self._dropped is not None:
@@ -327,12 +338,23 @@ class Outgoing(HotSubject[T]):
         wire = self._wire
         if wire is not None and not others:
             wire.wake()
-        if self._high_water.exceeded and not self._high_water.holding:
-            if wire is not None:
+        if self._high_water.exceeded:
+            if wire is not None and not self._high_water.holding:
                 wire.flush()
             if self._high_water.exceeded:
-                self._high_water.hold()
+                self._hold_back()
         return True
+
+    def _hold_back(self) -> None:
+        """Hold whom the present message came from; the socket itself, if nobody is known, or nobody may be held."""
+        if self._paced and current_source.get() is None:
+            self._high_water.hold(())
+            return
+        socket = cast("Held | None", getattr(self, "_owner", None))
+        if socket is None:  # it has ended meanwhile, in another thread
+            return
+        found = whom_to_hold(socket, source_of_work(), self._policy == "close")
+        self._high_water.hold((socket,) if found is None else found)
 
     def _failed(self, error: BaseException, value: Any) -> None:
         """Report what a codec or a policy raised over a value."""

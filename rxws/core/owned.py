@@ -33,6 +33,7 @@ class OwnedSubscribers(Broadcast[T]):
     """Subscribers of many sockets: what one of them raises is told to its own, and the others go on."""
 
     __slots__ = ()
+    is_for_many = True
 
     def __init__(self) -> None:
         super().__init__(lambda error: tell(None, error))

@@ -7,6 +7,7 @@ from rxws.operators.map_async import map_async
 from rxws.operators.of_type import of_type
 from rxws.operators.skip_errors import skip_errors
 from rxws.operators.to_async_iterable import to_async_iterable
+from rxws.operators.when_full import when_full
 
 __all__ = [
     "buffered",
@@ -16,4 +17,5 @@ __all__ = [
     "of_type",
     "skip_errors",
     "to_async_iterable",
+    "when_full",
 ]

@@ -15,7 +15,7 @@ from rxws.checks import one_of, positive_int
 from rxws.errors import FATAL, FeedbackLoop, raise_fatal
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.endings import how_it_ended, tell_ending
-from rxws.rx.holds import Held, Holds, Source, Via, current_source, notify_from
+from rxws.rx.holds import Held, Holds, Source, Via, current_source, look_whether_shared, notify_from, present_owner
 from rxws.rx.loop_thread import LoopThread, running_loop, tell_loop
 
 T = TypeVar("T")
@@ -93,11 +93,16 @@ class _Buffer(Held, Generic[T]):
         self._fed = 0
         self._completed = self._stopped = False
         self._how: Any = None  # the source has ended
+        self._looked = False  # whether its items go to others, too
+        self.owner = present_owner()
 
     # Before it
 
     def take(self, item: T) -> None:
         source = current_source.get()
+        if not self._looked:
+            self._looked = True
+            look_whether_shared(source)
         here = self._thread is None or self._thread.here()
         fed = self._emitter is not None and self._emitter == get_ident()
         entry = item, source, copy_context(), fed

@@ -11,7 +11,7 @@ from reactivex.disposable import Disposable
 
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, cancelled, loop_ends
-from rxws.rx.holds import Downstream, Held, Holds, current_source, notify_from
+from rxws.rx.holds import Downstream, Held, Holds, current_source, notify_from, present_owner
 from rxws.rx.loop_thread import LoopThread, tell_loop
 
 T = TypeVar("T")
@@ -61,6 +61,7 @@ class _Iteration(Held, Downstream, Generic[T]):
         self._task: asyncio.Task[None] | None = None
         self._stopped = False
         self.source = current_source.get()
+        self.owner = present_owner()
         self._thread = thread
         self._holds = Holds()
         self._observer = observer

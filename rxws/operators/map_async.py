@@ -16,7 +16,18 @@ from rxws.checks import positive_int
 from rxws.errors import raise_fatal
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import as_error, cancelled, loop_ends
-from rxws.rx.holds import MAX_WAITING, Held, Holds, Source, Via, WaitingItems, current_source, notify_from
+from rxws.rx.holds import (
+    MAX_WAITING,
+    Held,
+    Holds,
+    Source,
+    Via,
+    WaitingItems,
+    current_source,
+    look_whether_shared,
+    notify_from,
+    present_owner,
+)
 from rxws.rx.loop_thread import LoopThread, tell_loop
 
 T = TypeVar("T")
@@ -137,12 +148,17 @@ class _Work(Held, Generic[T, R]):
         self._held = 0
         self._draining = self._completed = self._stopped = False
         self._how: Any = None  # the source has ended
+        self._looked = False  # whether its items go to others, too
+        self.owner = present_owner()
 
     # Before it
 
     def take(self, item: T) -> None:
         if self._stopped:
             return
+        if not self._looked:
+            self._looked = True
+            look_whether_shared(current_source.get())
         job = _Job(item)
         if job.source is not None:
             job.source.take_in_hand()

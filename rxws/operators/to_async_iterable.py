@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
-from rxws.rx.holds import MAX_WAITING, Holds, WaitingItems, current_source
+from rxws.rx.holds import MAX_WAITING, Holds, Source, WaitingItems, current_source, last_taken, look_whether_shared
 from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -87,11 +87,13 @@ class _Items(abc.ObserverBase[T]):
     """The items that wait, and the sources that are held because of them. They may come from any thread."""
 
     def __init__(self) -> None:
-        self._waiting: WaitingItems[T] = WaitingItems()
+        self._waiting: WaitingItems[tuple[T, Source | None]] = WaitingItems()
         self._holds = Holds()
         self._subscription = SingleAssignmentDisposable()
         self._news = asyncio.Event()
-        self._ended = self._stopped = False
+        self._ended = self._stopped = self._looked = False
+        self.source: Source | None = None
+        """That of the last item that was taken."""
         self._failure: Exception | None = None
 
     def subscribe(self, source: Observable[T]) -> None:
@@ -115,14 +117,19 @@ class _Items(abc.ObserverBase[T]):
             self._news.clear()
             self._holds.release()
             await self._news.wait()
-        return self._waiting.pop()
+        item, self.source = self._waiting.pop()
+        last_taken.set(self)
+        return item
 
     def on_next(self, value: T) -> None:
         """Keep an item, and hold the one that it came from."""
         if self._ended:
             return
         source = current_source.get()
-        if self._waiting.put(value, source if self._holds.hold(source) else None):
+        if not self._looked:
+            self._looked = True
+            look_whether_shared(source)
+        if self._waiting.put((value, source), source if self._holds.hold(source) else None):
             self._tell()
             return
         overflow = OverflowError(f"{MAX_WAITING} items wait for the loop: put buffered(n, overflow=...) before it")
@@ -156,6 +163,7 @@ class _Items(abc.ObserverBase[T]):
 
     def _forget(self) -> None:
         self._stopped = self._ended = True
+        self.source = None
         self._subscription.dispose()
         self._waiting.clear()
         self._holds.release()

@@ -35,6 +35,10 @@ class Broadcast(Generic[T]):
 
     __slots__ = ("_backlog", "_busy", "_on_raise", "error", "observers", "stopped")
     max_fed = 1000
+    is_for_many = False
+    """Whether each of its observers is somebody else's."""
+    is_source = False
+    """Whether the way of an item begins here."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         self.observers: tuple[abc.ObserverBase[T], ...] = ()

@@ -9,12 +9,13 @@ Whoever is busy may work on another event loop, or thread, than the source: all 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from threading import Lock
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from rxws.errors import raise_fatal
+from rxws.rx.fan_outs import goes_to_many
 from rxws.rx.foreign import as_error
 
 counting: Final = Lock()
@@ -38,6 +39,24 @@ class Held:
 
     __slots__ = ()
     _held: int
+    owner: Source | None = None
+    """The socket in whose handler it was made; `None` outside of handlers."""
+    shared = False
+    """Whether what it emits goes to many: then a peer that reads slowly is not to slow the others."""
+
+    def share(self) -> None:
+        """Say that it does."""
+        self.shared = True
+
+    def may_wait(self, owner: Source | None, lossless: bool) -> bool:
+        """Tell whether it may be held for the peer of a socket with this owner, whose policy loses nothing."""
+        return self.owner is owner and not self.shared
+
+    def when_shared(self, action: Callable[[], object]) -> None:
+        """Act when it turns out to be shared, once or more often."""
+
+    def forget(self, action: Callable[[], object]) -> None:
+        """Do not act then."""
 
     def hold(self) -> None:
         """Emit no more, once more."""
@@ -68,6 +87,11 @@ class Source(Holdable, Protocol):
         """Whether nothing more can come from there, held or not."""
         ...
 
+    @property
+    def owner(self) -> Source | None:
+        """The socket in whose handler it was made; `None` outside of handlers."""
+        ...
+
     def report(self, error: Exception) -> None:
         """Take what a subscriber has raised over an item of this source's."""
         ...
@@ -87,6 +111,25 @@ current_source: Final = ContextVar[Source | None]("rxws_source", default=None)
 
 current_socket: Final = ContextVar[Source | None]("rxws_socket", default=None)
 """The socket whose handler runs, and owns what that subscribes."""
+
+
+class Taken(Protocol):
+    """Where a task takes items from, with `async for`, say. At its end it forgets."""
+
+    @property
+    def source(self) -> Source | None:
+        """The source of the last one; `None` at the end."""
+        ...
+
+
+last_taken: Final = ContextVar[Taken | None]("rxws_last_taken", default=None)
+"""Where the present task has taken its last item from."""
+
+
+def source_of_work() -> Source | None:
+    """Return the source of what is being worked on here: of the present item, or of the one that was taken last."""
+    source, taken = current_source.get(), last_taken.get()
+    return source if source is not None or taken is None else taken.source
 
 
 class Downstream:
@@ -116,19 +159,95 @@ def socket_of(source: Source | None) -> Source | None:
 class Via(Downstream):
     """The source of what an operator passes on: the operator is held, and its own source is told of errors."""
 
-    __slots__ = ("hold", "release", "source")
+    __slots__ = ("hold", "operator", "release", "source")
     gone = False
 
-    def __init__(self, operator: Holdable, source: Source | None) -> None:
+    def __init__(self, operator: Held, source: Source | None) -> None:
         self.source = source
+        self.operator = operator
         self.hold = operator.hold
         self.release = operator.release
+
+    @property
+    def owner(self) -> Source | None:
+        """The socket in whose handler the operator was subscribed."""
+        return self.operator.owner
 
     def report(self, error: Exception) -> None:
         """Let the source have it, or raise it when there is none."""
         if self.source is None:
             raise error
         self.source.report(error)
+
+
+class Chosen(Downstream):
+    """The source of what `when_full` passes on: it says whether a full socket behind it holds the source."""
+
+    __slots__ = ("hold", "holds", "owner", "release", "report", "source")
+
+    def __init__(self, source: Source, holds: bool) -> None:
+        self.source = source
+        self.holds = holds
+        self.owner = source.owner
+        self.hold, self.release, self.report = source.hold, source.release, source.report
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing more can come from there, held or not."""
+        assert self.source is not None
+        return self.source.gone
+
+
+def present_owner() -> Source | None:
+    """Return the socket in whose handler we are, or whose handler's work this is; `None` outside of handlers."""
+    socket = current_socket.get()
+    if socket is None and (source := socket_of(current_source.get())) is not None:
+        return source.owner
+    return socket
+
+
+def whom_to_hold(socket: Held, source: Source | None, lossless: bool) -> tuple[Held, ...] | None:
+    """Find whom a socket slows that is full, and had the last item from a source; `None` if nobody is known.
+
+    The socket itself, if the item came from there. Else what was made for its peer alone, in its handler: another
+    socket, if the policy is to lose nothing, and iterables, which can wait without growing old. In both cases the
+    operators in between, too. `when_full` decides for what comes from there.
+    """
+    found: list[Any] = []
+    origin = source
+    holds: bool | None = None
+    while source is not None:
+        if not isinstance(source, Chosen):
+            found.append(source.operator if isinstance(source, Via) else source)
+        elif holds is None:
+            holds = source.holds
+        origin, source = source, source.source if isinstance(source, Downstream) else None
+    if holds is False:
+        return ()
+    if not isinstance(origin, Held):
+        return None
+    if holds:
+        return tuple(found)
+    if origin is socket:
+        return tuple(one for one in found if one is socket or one.may_wait(socket.owner, lossless))
+    if all(one.may_wait(socket.owner, lossless) for one in found) and not found_out(origin):
+        return tuple(found)
+    return None
+
+
+def found_out(origin: Held) -> bool:
+    """Look whether the present item, which comes from there, goes to many; say so from then on."""
+    if not origin.shared and goes_to_many():
+        origin.share()
+    return origin.shared
+
+
+def look_whether_shared(source: Source | None) -> None:
+    """Look, where an item is kept for later, whether it goes to many: later nobody sees its way."""
+    while isinstance(source, Downstream) and source.source is not None:
+        source = source.source
+    if isinstance(source, Held):
+        found_out(source)
 
 
 def notify_from(source: Source | None, notify: Callable[..., object], *item: Any) -> None:
@@ -153,13 +272,15 @@ def notify_from(source: Source | None, notify: Callable[..., object], *item: Any
 class Holds:
     """The holds of one operator on its sources: while it is full, on everyone whose item comes or is there."""
 
+    __slots__ = ("_held",)
+
     def __init__(self) -> None:
-        self._held: set[Source] = set()
+        self._held: set[Holdable] = set()
 
     def __bool__(self) -> bool:
         return bool(self._held)
 
-    def hold(self, source: Source | None) -> bool:
+    def hold(self, source: Holdable | None) -> bool:
         """Hold a source, once; tell whether it was not held before, and is now."""
         if source is None or source in self._held:
             return False
@@ -171,14 +292,15 @@ class Holds:
         source.release()
         return False
 
-    def release(self) -> None:
-        """Release them all."""
+    def release(self) -> Collection[Holdable]:
+        """Release them all, and say whom."""
         if not self._held:
-            return
+            return ()
         with counting:
-            held, self._held = self._held, set()
+            held, self._held = self._held, set[Holdable]()
         for source in held:
             source.release()
+        return held
 
 
 T = TypeVar("T")

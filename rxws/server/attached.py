@@ -11,6 +11,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import CLIENT, SocketLog
 from rxws.core.socket import WebSocket
 from rxws.options import check
+from rxws.rx.holds import current_socket
 from rxws.server.upgrade import hub_of, log_of
 from rxws.wires.aiohttp import open_wire
 
@@ -61,7 +62,10 @@ def attach(
         protocol, log = ws.ws_protocol, log_of(request, hub)
     else:
         protocol, log = ws.protocol, SocketLog(CLIENT)
-    life = Lifecycle(settings, protocol, log=log)
+    is_client = isinstance(ws, ClientWebSocketResponse)
+    life = Lifecycle(
+        settings, protocol, log=log, opener=current_socket.get() if is_client else None, is_client=is_client
+    )
     life.make_codec()
     if errors is not None:
         life.reports.errors.subscribe(errors)

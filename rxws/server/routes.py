@@ -17,6 +17,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket, closing_on_exit
 from rxws.errors import parted
 from rxws.options import ServerOptions, Settings, check
+from rxws.rx.holds import current_socket
 from rxws.server.hub import Hub
 from rxws.server.upgrade import HUB, Upgrade
 
@@ -113,8 +114,13 @@ async def _accept(request: web.BaseRequest, settings: Settings) -> AsyncGenerato
     upgrade = Upgrade(request, settings)
     try:
         await upgrade.open()
-        async with closing_on_exit(upgrade.life):
-            yield upgrade.socket
+        before = current_socket.get()
+        current_socket.set(upgrade.life)
+        try:
+            async with closing_on_exit(upgrade.life):
+                yield upgrade.socket
+        finally:
+            current_socket.set(before)
     except Exception as error:
         if parted(error, Close)[1] is not None:
             raise  # all but the Close of the peer, which receive() raised

@@ -3,7 +3,6 @@ import pytest
 from rxws.core.buffer import Buffer, Full, HighWater, make_buffer
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Text
 from rxws.policies import latest_by
-from rxws.rx.holds import Held
 
 LIMIT = 3 * (MESSAGE_WEIGHT + 1)
 
@@ -125,5 +124,5 @@ def test_remove_asks_once(policy: str) -> None:
 def test_room_at_once() -> None:
     """Whoever asks for room while there is some is called back at once."""
     called: list[str] = []
-    HighWater(make_buffer("close", 100), 10, Held()).when(lambda: called.append("room"))
+    HighWater(make_buffer("close", 100), 10).when(lambda: called.append("room"))
     assert called == ["room"]

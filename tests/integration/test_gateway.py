@@ -13,6 +13,7 @@ from reactivex import operators as ops
 
 import rxws
 from rxws import operators as rxops
+from tests.integration.raw import TEXT, raw
 from tests.integration.server import Server, serving
 from tests.streams import ended
 
@@ -149,3 +150,97 @@ async def test_an_upstream_that_is_read_stays() -> None:
         assert upstreams[0]._life.close_cause is None  # pyright: ignore[reportPrivateUsage]
         upstreams[0].close(4003)
         assert await ended(source) == rxws.Close(4003)
+
+
+# A slow client slows the source, and is not cut
+
+
+MESSAGE = "x" * 32_768
+MESSAGES = 800
+
+
+async def parts() -> AsyncIterator[str]:
+    for number in range(MESSAGES):
+        given.append(number)
+        yield MESSAGE
+
+
+given: list[int] = []
+"""What an iterable has given so far, or a source has sent."""
+
+
+def url_of(request: web.Request) -> str:
+    return str(request.url.with_path("/source").with_scheme("ws"))
+
+
+async def in_a_loop(request: web.Request, outgoing: Any) -> None:
+    async with rxws.connect(url_of(request)) as upstream:
+        async for message in upstream:
+            outgoing.on_next(message)
+
+
+async def in_a_loop_of_items(request: web.Request, outgoing: Any) -> None:
+    async with rxws.connect(url_of(request)) as upstream:
+        async for message in rxops.to_async_iterable(upstream.incoming):
+            outgoing.on_next(message)
+
+
+async def sent(request: web.Request, socket: Socket) -> None:
+    async with rxws.connect(url_of(request)) as upstream:
+        async for message in upstream:
+            await socket.send(message)
+
+
+async def through_stages(request: web.Request, incoming: Observable[Any]) -> Observable[Any]:
+    async def same(message: Any) -> Any:
+        return message
+
+    upstream = await to_source(request)
+    incoming.subscribe(upstream.outgoing)
+    return upstream.incoming.pipe(rxops.buffered(10), rxops.map_async(same, max_concurrent=4))
+
+
+def an_iterable() -> Observable[str]:
+    return rxops.from_async_iterable(parts())
+
+
+def an_iterable_by_hand(outgoing: Any) -> None:
+    rxops.from_async_iterable(parts()).subscribe(outgoing)
+
+
+def an_iterable_returned(outgoing: Any) -> abc.DisposableBase:
+    return rxops.from_async_iterable(parts()).pipe(ops.map(str)).subscribe(outgoing)
+
+
+FLOWS = [
+    *(returned, through_operators, disposables, by_hand, generator, composed),
+    *(in_a_loop, in_a_loop_of_items, sent, through_stages, an_iterable, an_iterable_by_hand, an_iterable_returned),
+]
+
+
+@pytest.mark.parametrize("shape", FLOWS)
+async def test_a_slow_client_slows_the_source(shape: Handler) -> None:
+    """A source waits while the client of a gateway does not read, nothing is lost then, and little waits meanwhile."""
+
+    @rxws.websocket
+    async def source(socket: Socket) -> AsyncIterator[str]:
+        socket.incoming.subscribe()
+        async for message in parts():
+            yield message
+
+    app = web.Application()
+    app.router.add_get("/source", source)
+    app.router.add_get("/", rxws.websocket(heartbeat=None)(shape))
+    given.clear()
+    async with serving(app=app) as server, raw(server.port, receive_buffer=65_536) as peer:
+        before = -1
+        while len(given) > before:
+            before = len(given)
+            await asyncio.sleep(0.1)
+        assert before < MESSAGES / 2
+        gateway = server.sockets[0]
+        assert gateway.stats.buffered_bytes < 300_000
+        received = 0
+        while received < MESSAGES:
+            opcode, data = await asyncio.wait_for(peer.receive(), 10)
+            received += opcode == TEXT and len(data) == len(MESSAGE)

@@ -137,6 +137,9 @@ class Bridge(Held, Downstream):
             self._here = LoopThread(asyncio.get_running_loop())
         return self._here
 
+    def now_shared(self) -> None:
+        """Do nothing: all that a notebook subscribes is its own."""
+
     def deserted(self, how: object) -> None:
         """Do nothing: the socket of a notebook stays as long as it has a name."""
 
