@@ -1,12 +1,16 @@
-"""A gateway: browsers in, one upstream for all of them, a filter for each, an outage told to all.
+"""Two gateways: one upstream for all browsers, a filter for each, an outage told to all; or an upstream for each.
 
     python examples/gateway.py                              # with an exchange of its own, that breaks every few seconds
     python examples/gateway.py wss://example.com/ticks      # a real feed
     python -m websockets "ws://localhost:8080/prices?symbol=EURUSD"
+    python -m websockets ws://localhost:8080/relay
 
 `rxws.feed` is one connection for all browsers: the first one opens it, the last one that leaves closes it. A browser
 that reads too slowly gets the newest price of each symbol, and slows nobody. If the exchange ends for good, the
 browsers' sockets close: with 1000 after a goodbye, else with its code, or 1011.
+
+`/relay` opens an upstream for each browser, which gets everything: one that reads slowly slows its own upstream. A
+close passes both ways, with its code and reason: 1012, Breakdown, here.
 """
 
 import os
@@ -47,8 +51,15 @@ def make_app(url: str) -> web.Application:
         mine = feed.pipe(ops.filter(lambda tick: symbol in (None, tick["symbol"])))
         return reactivex.merge(upstream, mine)
 
+    @rxws.websocket
+    async def relay(incoming: Observable[Any]) -> Observable[Any]:
+        own = await rxws.connect(url)
+        incoming.subscribe(own.outgoing)
+        return own.incoming
+
     app = web.Application()
     app.router.add_get("/prices", prices)
+    app.router.add_get("/relay", relay)
     app.router.add_get("/exchange", exchange)
     rxws.setup(app)
     return app

@@ -203,7 +203,7 @@ class Settings:
     default: `rxws.Deflate`. `rxws.codecs.uncompressed` marks those that are not to be."""
 
     high_water: int = 64 * 1024
-    """Bytes waiting in `outgoing` above which reading is held; it goes on below a quarter of them."""
+    """Bytes waiting in `outgoing` above which what they come from is held; it goes on below a quarter of them."""
 
     max_buffered: int = 1024 * 1024
     """Bytes waiting in `outgoing` at which `overflow` rules; every message counts as 64 bytes more than it has."""

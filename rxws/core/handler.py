@@ -176,7 +176,7 @@ class Handler:
         values = after = 0
         async with aclosing(generator):
             async for value in generator:
-                life.outgoing.push(value)
+                life.outgoing.on_next(value)
                 del value  # or it would stay until the next one comes
                 values += 1
                 if life.close_cause is None and not life.outgoing.has_room:

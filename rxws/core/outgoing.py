@@ -92,7 +92,6 @@ class Outgoing(HotSubject[T]):
                 settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop
             )
         self._high_water = HighWater(self._buffer, min(settings.high_water, settings.max_buffered))
-        self._paced = False  # by who sends now, and will wait for room
         self._broadcast = Broadcast(on_raise)
 
     def on_next(self, value: T | Close) -> None:
@@ -118,14 +117,6 @@ class Outgoing(HotSubject[T]):
             return
         if self._watched:
             self._broadcast.emit(cast("T", value))
-
-    def push(self, value: T | Close) -> None:
-        """Send as `on_next`, for one who waits for room then, and slows nobody else."""
-        self._paced = running_loop() is self._loop
-        try:
-            self.on_next(value)
-        finally:
-            self._paced = False
 
     def on_error(self, error: Exception) -> None:
         """Close with the error's code: 1011 unless it is a `Close` or has a `close_code` of its own."""
@@ -163,7 +154,9 @@ class Outgoing(HotSubject[T]):
         return not self._high_water.holding
 
     async def room(self) -> None:
-        """Wait until there is room; on any event loop."""
+        """Wait until there is room; on any event loop. Who waits here, in nobody's name, need not hold anyone."""
+        if not self.has_room and current_source.get() is None:
+            self._thread.run(self._high_water.let_go)
         while not self.has_room:
             free = get_running_loop().create_future()
             tell = partial(set_result, free, None)
@@ -347,9 +340,6 @@ class Outgoing(HotSubject[T]):
 
     def _hold_back(self) -> None:
         """Hold whom the present message came from; the socket itself, if nobody is known, or nobody may be held."""
-        if self._paced and current_source.get() is None:
-            self._high_water.hold(())
-            return
         socket = cast("Held | None", getattr(self, "_owner", None))
         if socket is None:  # it has ended meanwhile, in another thread
             return

@@ -155,7 +155,7 @@ class WebSocket(Generic[In, Out]):
         ...     for part in parts:
         ...         await socket.send(part)
         """
-        self._life.outgoing.push(message)
+        self.outgoing.on_next(message)
         self._sends += 1
         if self._sends % SENDS_A_TURN == 0:
             await asyncio.sleep(0)

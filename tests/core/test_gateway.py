@@ -408,14 +408,19 @@ async def test_an_offline_client_holds_its_source() -> None:
         upstream._life.abort()
 
 
-async def test_a_producer_that_waits_holds_nobody() -> None:
-    """`send` waits by itself, so the socket reads on: two peers that send much to each other would wait forever."""
+@pytest.mark.parametrize("sends", [True, False])
+async def test_a_producer_that_waits_holds_nobody(sends: bool) -> None:
+    """Who waits for room holds nobody, so the socket reads on: two that send each other much would wait forever."""
     socket, peer = await program(**SMALL)
     socket.incoming.subscribe()
 
     async def upload() -> None:
         for _ in range(50):
-            await socket.send(MESSAGE)
+            if sends:
+                await socket.send(MESSAGE)
+            else:
+                socket.outgoing.on_next(MESSAGE)
+                await socket.room()
 
     peer.congested = True
     task = asyncio.create_task(upload())

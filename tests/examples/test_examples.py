@@ -304,6 +304,29 @@ async def test_a_gateway_goes_through_an_outage(example: ModuleType) -> None:
 
 
 @pytest.mark.example("gateway.py")
+async def test_a_relay_passes_on_messages_and_closes(example: ModuleType) -> None:
+    """A relay passes on what both sides say, and how they close."""
+    reached = list[rxws.WebSocket[Any, Any]]()
+
+    @rxws.websocket
+    def upstream(socket: Any, incoming: Any) -> Any:
+        reached.append(socket)
+        return incoming
+
+    async with serving(upstream) as server, running(example.make_app(server.url)) as gateway:
+        async with websockets.connect(f"{gateway.url}relay") as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+            await client.close(4001, "bye")
+        assert await reached[0].closed == rxws.Close(4001, "bye")
+        async with websockets.connect(f"{gateway.url}relay") as client:
+            await client.send("hello")
+            assert await client.recv() == "hello"
+            reached[1].close(1012, "Breakdown")
+            assert await end(client) == ([], 1012)
+
+
+@pytest.mark.example("gateway.py")
 @pytest.mark.parametrize("code", [1000, 4001])
 async def test_a_gateway_ends_with_its_upstream(example: ModuleType, code: int) -> None:
     """The upstream's goodbye is passed on, and so is its code for what is final."""
