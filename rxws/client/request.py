@@ -116,7 +116,7 @@ class Requests(Generic[T]):
         def close() -> None:
             fail(_closed(self._life))
 
-        return self._life.incoming.subscribe(look, on_completed=close)
+        return self._life.incoming.look(look, close)
 
 
 class Answers(Generic[T]):
@@ -145,7 +145,7 @@ class Answers(Generic[T]):
 
         if first:
             try:
-                self._reading = self._life.incoming.subscribe(self._take, on_completed=self._close)
+                self._reading = self._life.incoming.look(self._take, self._close)
             except RuntimeError:  # somebody reads the socket alone
                 leave()
                 raise

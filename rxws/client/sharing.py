@@ -23,7 +23,7 @@ from rxws.core.reports import News
 from rxws.errors import ConnectionLost, close_for, raise_fatal
 from rxws.rx.broadcast import Direct, Replaying, Subscriber
 from rxws.rx.foreign import as_error, loop_ends
-from rxws.rx.holds import notify_from
+from rxws.rx.holds import current_socket, notify_from
 from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -109,7 +109,8 @@ class SharedFeed(Direct[T]):
         run.task = asyncio.create_task(self._keep(run), name="rxws feed")
 
     async def _keep(self, run: FeedConnection[T]) -> None:
-        """Own a connection, from its first subscriber to its end."""
+        """Own a connection, from its first subscriber to its end; it is not the socket's that came first."""
+        current_socket.set(None)
         try:
             if not run.over.is_set():
                 async with self._connect() as socket:

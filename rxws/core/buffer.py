@@ -11,6 +11,7 @@ from rxws.policies import LatestBy, Overflow, OverflowName
 from rxws.rx.holds import Held, Holds
 
 NONE: Final[list[Frame]] = []
+NOBODY: Final = object()
 
 
 class Full(Exception):
@@ -186,7 +187,7 @@ class ConflatingBuffer:
 class HighWater:
     """Holds who fills a buffer while more than `high_water` bytes wait in it, and until a quarter of them does."""
 
-    __slots__ = ("_buffer", "_callbacks", "_holds", "_mark", "holding")
+    __slots__ = ("_buffer", "_callbacks", "_holds", "_last", "_mark", "holding")
 
     def __init__(self, buffer: Buffer, high_water: int) -> None:
         self.holding = False
@@ -194,6 +195,7 @@ class HighWater:
         self._buffer = buffer
         self._mark = high_water
         self._holds: Holds | None = None  # as most never hold anyone
+        self._last: object = NOBODY  # the source of what was held for last
         self._callbacks: tuple[Callable[[], object], ...] = ()
 
     @property
@@ -216,9 +218,14 @@ class HighWater:
         """Do not call back."""
         self._callbacks = tuple(other for other in self._callbacks if other is not callback)
 
-    def hold(self, sources: Iterable[Held]) -> None:
+    def holds_for(self, source: object) -> bool:
+        """Whether those are held already, or there is nobody to hold, who fill it with what comes from a source."""
+        return self.holding and source is self._last
+
+    def hold(self, source: object, sources: Iterable[Held]) -> None:
         """Hold those who fill it, until there is room, or it turns out that others wait for what they hold."""
         self.holding = True
+        self._last = source
         if self._holds is None:
             self._holds = Holds()
         for source in sources:
@@ -227,6 +234,7 @@ class HighWater:
 
     def let_go(self) -> None:
         """Hold nobody any more, even if there is no room."""
+        self._last = NOBODY
         if self._holds is not None:
             for source in self._holds.release():
                 cast("Held", source).forget(self.let_go)

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 from reactivex import abc
 
 from rxws.close import Close
-from rxws.rx.broadcast import Broadcast, Hot
+from rxws.rx.broadcast import Broadcast, Hot, Subscriber
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import call
 from rxws.rx.holds import Source, last_taken, notify_from, present_owner
@@ -71,6 +71,10 @@ class Incoming(Hot[T]):
         """Let somebody see, before the others, who does not count as a reader."""
         return self.readers.subscribe(Monitor(self.readers, observer), first=True)
 
+    def look(self, on_next: abc.OnNext[T], on_completed: abc.OnCompleted) -> abc.DisposableBase:
+        """Let somebody look for an answer, who reads, but passes nothing on."""
+        return self.readers.admit(Looking(self.readers, on_next, None, on_completed))
+
     def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
         return self.readers.admit(observer)
 
@@ -101,8 +105,8 @@ class Readers(Broadcast[T]):
 
     @property
     def source(self) -> MessageSource | None:
-        """Where the messages come from; `None` at the end."""
-        return self._owner
+        """Where the message comes from that the cursor took last; `None` if anyone reads now, or at the end."""
+        return None if self.present else self._owner
 
     @property
     def present(self) -> bool:
@@ -113,9 +117,9 @@ class Readers(Broadcast[T]):
         """Add a reader, unless the cursor waits."""
         self.check_cursor()
         owner = present_owner()
-        if not self.present:
+        if not any(map(_passes_on, self.observers)):
             self._for, self.shared = owner, False
-        elif not self.shared and (owner is None or owner is not self._for):
+        elif _passes_on(observer) and not self.shared and (owner is None or owner is not self._for):
             self.shared = True
             if self._owner is not None:
                 self._owner.now_shared()
@@ -240,8 +244,16 @@ class Monitor(abc.ObserverBase[T]):
         self._observer.on_completed()
 
 
+class Looking(Subscriber[T]):
+    """A reader that is no consumer: a request, which waits for its answer."""
+
+
 def _reads(observer: object) -> bool:
     return type(observer) is not Monitor
+
+
+def _passes_on(observer: object) -> bool:
+    return type(observer) is not Monitor and type(observer) is not Looking
 
 
 class Cursor(abc.ObserverBase[T], AsyncIterator[T]):

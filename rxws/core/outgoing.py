@@ -340,11 +340,11 @@ class Outgoing(HotSubject[T]):
 
     def _hold_back(self) -> None:
         """Hold whom the present message came from; the socket itself, if nobody is known, or nobody may be held."""
-        socket = cast("Held | None", getattr(self, "_owner", None))
-        if socket is None:  # it has ended meanwhile, in another thread
+        source, socket = source_of_work(), cast("Held | None", getattr(self, "_owner", None))
+        if socket is None or self._high_water.holds_for(source):  # or it has ended meanwhile, in another thread
             return
-        found = whom_to_hold(socket, source_of_work(), self._policy == "close")
-        self._high_water.hold((socket,) if found is None else found)
+        found = whom_to_hold(socket, source, self._policy == "close")
+        self._high_water.hold(source, (socket,) if found is None else found)
 
     def _failed(self, error: BaseException, value: Any) -> None:
         """Report what a codec or a policy raised over a value."""

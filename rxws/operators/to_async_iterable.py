@@ -93,7 +93,7 @@ class _Items(abc.ObserverBase[T]):
         self._news = asyncio.Event()
         self._ended = self._stopped = self._looked = False
         self.source: Source | None = None
-        """That of the last item that was taken."""
+        """That of the item that was taken last, until the next one is waited for."""
         self._failure: Exception | None = None
 
     def subscribe(self, source: Observable[T]) -> None:
@@ -115,6 +115,7 @@ class _Items(abc.ObserverBase[T]):
             if self._ended:
                 raise StopAsyncIteration
             self._news.clear()
+            self.source = None
             self._holds.release()
             await self._news.wait()
         item, self.source = self._waiting.pop()

@@ -508,3 +508,25 @@ async def test_messages_of_threads_hold_as_others() -> None:
     assert not socket._life.held
     socket.dispose()
     await ended(socket)
+
+
+async def test_a_request_beside_is_no_consumer() -> None:
+    """A request waits for its answer beside a subscriber, and a source that waits for that one still does."""
+    upstream, source = await program()
+    socket, peer = await program(**SMALL)
+    answers = list[str]()
+    upstream.request("?", key=len, timeout=100).subscribe(answers.append, lambda error: None)
+    upstream.incoming.subscribe(socket.outgoing)
+    upstream.request("??", matches=lambda message: message == "??", timeout=100).subscribe(answers.append)
+    peer.congested = True
+    source.send(*[MESSAGE] * 500)
+    assert upstream._life.held
+    peer.congested = False
+    await turns(3000)
+    source.send("??")
+    await turns(300)
+    assert answers == ["??"]
+    assert len(peer.sent) == 501
+    for one in (upstream, socket):
+        one._life.abort()
+        await ended(one)
