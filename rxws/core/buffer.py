@@ -239,9 +239,9 @@ class HighWater:
             for source in self._holds.release():
                 cast("Held", source).forget(self.let_go)
 
-    def look(self) -> None:
-        """See whether there is room again."""
-        if self._buffer.weight <= self._mark // 4:
+    def look(self, more: int = 0) -> None:
+        """See whether there is room again, `more` being on its way from other threads."""
+        if self._buffer.weight + more <= self._mark // 4:
             self.release()
 
     def release(self) -> None:

@@ -391,10 +391,6 @@ class Lifecycle(Held, Phased):
         for action in self._when_shared:
             action()
 
-    def may_wait(self, owner: Source | None, lossless: bool) -> bool:
-        """Tell whether it may be held for the peer of a socket with this owner: its messages grow old meanwhile."""
-        return lossless and super().may_wait(owner, lossless)
-
     def when_shared(self, action: Callable[[], object]) -> None:
         """Act when it turns out to be shared, once or more often."""
         with counting:

@@ -177,7 +177,7 @@ class Outgoing(HotSubject[T]):
             counters.sent += 1
             counters.sent_bytes += len(item.data)
         if self._high_water.holding:
-            self._high_water.look()
+            self._high_water.look(self._thread.weight)
         return items
 
     def stop(self, error: Exception | None = None) -> None:
@@ -258,15 +258,28 @@ class Outgoing(HotSubject[T]):
         elif not self._thread.ending:
             codec = self.codec
             frame, weight = encode_ahead(codec, value)
-            self._hand_over(value, weight, self.send, value, frame, codec)
+            self._hand_over(value, weight, self._take_over, value, frame, codec)
+
+    def _take_over(self, value: Any, frame: Frame | None, codec: Codec[Any, Any]) -> None:
+        """Send a message that has been handed over, and see whether there is room again."""
+        try:
+            self.send(value, frame, codec)
+        finally:
+            self._look()
+
+    def _look(self) -> None:
+        if self._high_water.holding:
+            self._high_water.look(self._thread.weight)
 
     def _hand_over(self, value: Any, weight: int, function: Callable[..., object], *args: Any) -> None:
         """Have the event loop call a function with a message, or drop that, if its thread has run ahead."""
         thread = self._thread
         if thread.hand_over(function, *args, weight=weight) or thread.ending:
-            if self._high_water.exceeded_with(thread.weight):
+            high_water = self._high_water
+            if high_water.exceeded_with(thread.weight) and source_of_work() is not None:
                 self._hold_back()
-                thread.run_once(self._high_water.look)  # behind what waits
+                if not high_water.exceeded_with(thread.weight):  # the event loop may have had all before it was held
+                    thread.run_once(self._look)
             return
         self._count_dropped()
         if self._dropped is not None:

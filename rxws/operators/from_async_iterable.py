@@ -58,6 +58,7 @@ class _Iteration(Held, Downstream, Generic[T]):
     """One subscription: the source of what it emits, so that those behind it can hold it."""
 
     gone = False
+    patient = True
 
     def __init__(self, observer: abc.ObserverBase[T], thread: LoopThread) -> None:
         self._task: asyncio.Task[None] | None = None

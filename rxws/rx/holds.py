@@ -48,8 +48,11 @@ class Held:
         """Say that it does."""
         self.shared = True
 
-    def may_wait(self, owner: Source | None, lossless: bool) -> bool:
-        """Tell whether it may be held for the peer of a socket with this owner, whose policy loses nothing."""
+    patient = False
+    """Whether what it will emit does not grow old when it has to wait."""
+
+    def belongs_to(self, owner: Source | None) -> bool:
+        """Tell whether it is for the peer of a socket with this owner alone."""
         return self.owner is owner and not self.shared
 
     def when_shared(self, action: Callable[[], object]) -> None:
@@ -228,10 +231,11 @@ def whom_to_hold(socket: Held, source: Source | None, lossless: bool) -> tuple[H
         return None
     if holds:
         return tuple(found)
+    own = [one for one in found if one is socket or one.belongs_to(socket.owner)]
     if origin is socket:
-        return tuple(one for one in found if one is socket or one.may_wait(socket.owner, lossless))
-    if all(one.may_wait(socket.owner, lossless) for one in found) and not found_out(origin):
-        return tuple(found)
+        return tuple(one for one in own if one is socket or one.patient or lossless)
+    if (lossless or origin.patient) and own == found and not found_out(origin):
+        return tuple(own)
     return None
 
 

@@ -244,3 +244,73 @@ async def test_a_slow_client_slows_the_source(shape: Handler) -> None:
         while received < MESSAGES:
             opcode, data = await asyncio.wait_for(peer.receive(), 10)
             received += opcode == TEXT and len(data) == len(MESSAGE)
+
+
+async def test_a_held_upstream_lives(eventually: Callable[..., Any]) -> None:
+    """An upstream that is held for longer than its heartbeat is not taken for dead, in a block of `accept`, too."""
+    app, sockets = web.Application(), list[Socket]()
+
+    @rxws.websocket
+    async def source(socket: Socket) -> AsyncIterator[str]:
+        socket.incoming.subscribe()
+        async for message in parts():
+            yield message
+
+    async def accepted(request: web.Request) -> web.StreamResponse:
+        async with (
+            rxws.accept(request, heartbeat=None) as socket,
+            rxws.connect(url_of(request), heartbeat=0.15) as upstream,
+        ):
+            sockets.append(upstream)
+            upstream.incoming.subscribe(socket.outgoing)
+            await socket.closed
+        return socket.response
+
+    app.router.add_get("/source", source)
+    app.router.add_get("/", accepted)
+    async with serving(app=app) as server, raw(server.port, receive_buffer=65_536) as peer:
+        await asyncio.sleep(0.8)
+        assert sockets[0]._life.held  # pyright: ignore[reportPrivateUsage]
+        received = 0
+        while received < MESSAGES:
+            opcode, _ = await asyncio.wait_for(peer.receive(), 10)
+            received += opcode == TEXT
+        assert await ended(sockets[0]) == rxws.Close()
+
+
+@pytest.mark.parametrize("way", ["leaves", "answers no ping"])
+async def test_a_client_that_leaves_lets_the_source_go(way: str, eventually: Callable[..., Any]) -> None:
+    """A client that is gone while it holds the source holds it no more, and takes it along, as nobody else reads it."""
+    app = web.Application()
+
+    @rxws.websocket
+    async def source(socket: Socket) -> AsyncIterator[str]:
+        socket.incoming.subscribe()
+        async for message in parts():
+            yield message
+
+    app.router.add_get("/source", source)
+    app.router.add_get("/", rxws.websocket(heartbeat=0.2)(returned))
+    upstreams.clear()
+    async with serving(app=app) as server, raw(server.port, receive_buffer=65_536) as peer:
+        await eventually(lambda: upstreams and upstreams[0]._life.held)  # pyright: ignore[reportPrivateUsage]
+        if way == "leaves":
+            peer.reset()
+        assert await ended(upstreams[0]) == rxws.Close(1011, "Connection Lost")
+
+
+async def test_two_that_send_each_other_much() -> None:
+    """A client that sends an echo more than the kernels keep, with `send`, gets it all back."""
+
+    @rxws.websocket
+    def echo(incoming: Observable[Any]) -> Observable[Any]:
+        return incoming
+
+    async with serving(echo) as server, rxws.connect(server.url) as client:
+        seen = list[str]()
+        client.incoming.subscribe(seen.append)
+        async with asyncio.timeout(20):
+            for _ in range(MESSAGES):
+                await client.send(MESSAGE)
+            while len(seen) < MESSAGES:
+                await asyncio.sleep(0.01)
