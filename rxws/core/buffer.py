@@ -222,15 +222,14 @@ class HighWater:
         """Whether those are held already, or there is nobody to hold, who fill it with what comes from a source."""
         return self.holding and source is self._last
 
-    def hold(self, source: object, sources: Iterable[Held]) -> None:
+    def hold(self, item_source: object, sources: Iterable[Held]) -> None:
         """Hold those who fill it, until there is room, or it turns out that others wait for what they hold."""
-        self.holding = True
-        self._last = source
         if self._holds is None:
             self._holds = Holds()
         for source in sources:
             if self._holds.hold(source):
                 source.when_shared(self.let_go)
+        self.holding, self._last = True, item_source  # last: in another thread, there may be room by now
 
     def let_go(self) -> None:
         """Hold nobody any more, even if there is no room."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from reactivex.subject import BehaviorSubject, ReplaySubject, Subject
 
 import rxws
 from rxws import operators as rxops
-from rxws.rx.holds import notify_from
+from rxws.rx.holds import Held, notify_from
 from rxws.testing import MemoryDialer, MemoryWire, connect, serve
 from tests.streams import ended, turns
 from tests.threads import send_in_a_thread
@@ -491,6 +492,38 @@ async def test_a_source_on_another_loop_waits() -> None:
 
     assert not elsewhere.run(end())
     elsewhere.end()
+    socket.dispose()
+    await ended(socket)
+
+
+class Slow(Held):
+    """A source that takes long to be held: meanwhile all that it sent has gone out."""
+
+    gone = False
+    _held = 0
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+        self.holds = list[bool]()
+
+    def _follow_holds(self) -> None:
+        self.holds.append(self._held > 0)
+        while self._held and (self._socket.stats.handed_over or self._socket.stats.buffered):
+            time.sleep(0.001)
+
+
+async def test_a_source_is_let_go_that_was_held_too_late() -> None:
+    """A source on another thread is let go, too, if all has gone out before it is held."""
+    socket, peer = await program(**SMALL)
+    source = Slow(socket)
+
+    def send() -> None:
+        while not source.holds:
+            notify_from(source, socket.outgoing.on_next, MESSAGE)  # type: ignore[arg-type]
+
+    await asyncio.to_thread(send)
+    await turns()
+    assert (source.holds, source._held, socket.stats.buffered) == ([True, False], 0, 0)
     socket.dispose()
     await ended(socket)
 

@@ -154,6 +154,21 @@ async def test_an_end_while_a_message_is_handed_on() -> None:
     assert peer.sent == ["hello"]
 
 
+async def test_a_reader_that_comes_within_the_end() -> None:
+    """One who subscribes within the last message is told how the socket has ended, too."""
+    upstream, source = serve(idle)
+    late = list[Any]()
+
+    def close(_: str) -> None:
+        upstream.close(4002, "why")
+        upstream.incoming.subscribe(on_completed=lambda: late.append(how_it_ended()))
+
+    upstream.incoming.subscribe(close)
+    source.send("hello")
+    assert await ended(upstream) == rxws.Close(4002, "why")
+    assert late == [rxws.Close(4002, "why")]
+
+
 @pytest.mark.parametrize("failure", [rxws.Close(4002, "why"), None])
 async def test_a_returned_subscription_ends_as_its_source(failure: rxws.Close | None) -> None:
     """A subscription that a handler returned closes with what its source ended with, not as if it was disposed."""
