@@ -130,7 +130,7 @@ class Connection(Phased):
             return
         if held:
             wire.hold()
-        wire.start(self, fresh=self._settings.conflates)
+        wire.start(self)
         wire.wake()
 
     def _begin_to_ping(self, *, greeting: bool) -> None:

@@ -111,7 +111,7 @@ class SendWindow:
     __slots__ = (
         *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_messages", "_next_ping"),
         *("_expects_count", "_ponged", "_probing"),
-        *("_pinged", "_round", "_sent", "_smallest", "_taken", "_timer", "_trip", "_until", "_wire", "mute"),
+        *("_pinged", "_round", "_rules", "_sent", "_smallest", "_taken", "_timer", "_trip", "_until", "_wire", "mute"),
         *("size",),
     )
 
@@ -139,6 +139,7 @@ class SendWindow:
         self._expects_count = counted  # until the first one, or until the peer is taken for one that does not count
         self._ponged = 0  # the number of the last ping that was answered meanwhile
         self._trip: float | None = None
+        self._rules = True  # or the wire keeps messages fresh, as far as it can
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -196,6 +197,7 @@ class SendWindow:
             return False
         if self._wire.blind:
             self._round = self._sent  # what is on its way now measures nothing: its pongs wait unread
+            self._rule(False)
         return True
 
     @property
@@ -245,6 +247,7 @@ class SendWindow:
             return False
         self.stop()
         self._answered, self.mute = True, False
+        self._rule(True)
         self._confirmed = mark.sent
         self._measure(mark, now - mark.at)
         self._look()
@@ -293,7 +296,14 @@ class SendWindow:
         if not (counts and self.answered(self._ponged, self._loop.time())):
             self.mute = True
             self._until = sys.maxsize
+            self._rule(False)
         self._wire.wake()
+
+    def _rule(self, rules: bool) -> None:
+        """Bound what is on its way, or leave to the wire what it can do about that."""
+        if rules is not self._rules:
+            self._rules = rules
+            self._wire.keep_fresh(not rules)
 
     def stop(self) -> None:
         """Wait no more."""

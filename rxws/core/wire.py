@@ -236,8 +236,8 @@ class Wire(Protocol):
         """
         ...
 
-    def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
-        """Begin to read and write. With `fresh`, keep as little as possible between `take` and the peer."""
+    def start(self, endpoint: Endpoint) -> None:
+        """Begin to read and write."""
 
     def wake(self) -> None:
         """Say that `take` has something; the wire takes it as soon as the transport has room, which may be at once."""
@@ -252,6 +252,9 @@ class Wire(Protocol):
 
     def flush(self) -> None:
         """Take now what would have been taken soon, if the transport has room."""
+
+    def keep_fresh(self, wanted: bool) -> None:
+        """Keep as little as possible between `take` and the peer, or no longer: then the endpoint bounds that."""
 
     def put_back(self, rest: Rest) -> None:
         """Take back, within `message_received`, what is left of a frame: it comes next, in a turn of its own."""

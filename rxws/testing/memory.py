@@ -122,16 +122,19 @@ class MemoryWire(PlainWire):
 
     # The wire
 
-    def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
+    def start(self, endpoint: Endpoint) -> None:
         """Begin."""
         self._endpoint = endpoint
-        self.fresh = fresh
         self.advance(WirePhase.READING)
         self._soon(self._deliver)
 
     def wake(self) -> None:
         """Take soon what waits."""
         self._soon(self._take)
+
+    def keep_fresh(self, wanted: bool) -> None:
+        """Note it."""
+        self.fresh = wanted
 
     def put_back(self, rest: Rest) -> None:
         """Deliver it before what else has arrived."""

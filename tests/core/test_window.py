@@ -211,13 +211,16 @@ async def test_silent_peer() -> None:
         assert len(path.read) <= FIRST / SIZE
         assert socket.stats.in_flight >= FIRST  # type: ignore[operator]
         assert socket.stats.age is None
+        assert not path.fresh
         await asyncio.sleep(10)
+        assert path.fresh  # as far as the wire can
         assert len(path.between(MUTE_AFTER + 1, 10)) > 0.95 * 50 * (9 - MUTE_AFTER)
         assert (socket.stats.in_flight, socket.stats.age) == (None, None)
         pings = len(path.pings)
         path.pongs = True
         path.pong(path.pings[-1])
         assert socket.stats.in_flight is not None
+        assert not path.fresh
         await asyncio.sleep(1)
         assert len(path.pings) > pings
 
@@ -264,6 +267,7 @@ async def test_blind() -> None:
         await asyncio.sleep(3)
         read = len(path.between(2.5, 4))
         assert read > 0.95 * 1.5 * 100
+        assert path.fresh
         pings = list(path.kept)
         path.pongs, path.blind, path.kept = True, False, []
         for data in pings:
@@ -271,6 +275,7 @@ async def test_blind() -> None:
         await asyncio.sleep(1)
         connection: Any = socket._life.connection
         assert connection.window.size > FIRST // 2
+        assert not path.fresh
 
 
 @pytest.mark.parametrize("rate", [20_000, 1_000_000])
@@ -502,7 +507,7 @@ async def test_greeting_has_all_messages() -> None:
 class Offered(PlainWire):
     """A wire that takes what is offered, until it is full."""
 
-    blind = full = False
+    blind = full = fresh = False
     woken = 0
 
     def offer(self, frame: Frame) -> bool:
@@ -510,6 +515,9 @@ class Offered(PlainWire):
 
     def wake(self) -> None:
         self.woken += 1
+
+    def keep_fresh(self, wanted: bool) -> None:
+        self.fresh = wanted
 
 
 async def test_offered() -> None:

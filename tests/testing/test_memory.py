@@ -194,7 +194,7 @@ async def test_serve_options() -> None:
     """The function serve takes a subprotocol and options, and checks them."""
     socket, peer = serve(lambda incoming: Subject(), protocol="v1", protocols=["v1"], overflow="latest")
     await turns()
-    assert (socket.protocol, socket.remote, peer.fresh) == ("v1", "memory", True)
+    assert (socket.protocol, socket.remote, socket.stats.in_flight) == ("v1", "memory", 0)
     peer.drop()
     with pytest.raises(TypeError, match="did you mean 'heartbeat'"):
         serve(idle, hartbeat=1)

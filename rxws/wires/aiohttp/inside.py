@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket as sockets
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
 from typing import Any, Final, cast
 
 import aiohttp
@@ -194,12 +195,13 @@ def remote_of(ws: AnyWebSocket) -> str | None:
     return peer[0] if isinstance(peer, tuple) else peer or None  # pyright: ignore[reportUnknownVariableType]
 
 
-def keep_fresh(ws: AnyWebSocket) -> None:
-    """Keep the kernel's share of what waits small."""
+def keep_fresh(ws: AnyWebSocket, wanted: bool) -> None:
+    """Keep the kernel's share of what waits small, or as large as the system has it."""
     sock = ws.get_extra_info("socket")
     option = getattr(sockets, "TCP_NOTSENT_LOWAT", None)
     if sock is not None and option is not None and sock.family in (sockets.AF_INET, sockets.AF_INET6):
-        sock.setsockopt(sockets.IPPROTO_TCP, option, NOT_SENT)
+        with suppress(OSError):  # which has ended
+            sock.setsockopt(sockets.IPPROTO_TCP, option, NOT_SENT if wanted else 0)
 
 
 def bound_first_request(app: web.Application, seconds: float) -> None:

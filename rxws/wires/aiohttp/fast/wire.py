@@ -124,18 +124,16 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         """Since when a message is on its way."""
         return self._headers.since
 
-    def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
+    def start(self, endpoint: Endpoint) -> None:
         """Take the place of aiohttp's protocol; what that has read comes soon."""
         self._endpoint = endpoint
         self._receive = endpoint.message_received  # Connection.message_received
         self._run = endpoint.context.run  # Context.run; the context names the socket as the source
-        self._writer.start(endpoint, self._leave, self._fail, fresh=fresh)
+        self._writer.start(endpoint, self._leave, self._fail)
         self.enter(READING)
         if self._direct is not None:
             self._direct.receive = self._receive if self._marks is None else self._receive_packed
             self._direct.check = self._headers.check  # HeaderWatch.check
-        if fresh:
-            keep_fresh(self._ws)
         self._headers.begin(endpoint.part_received)
         if self._aiohttp.connected:
             self._transport.set_protocol(self)
@@ -342,6 +340,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     def flush(self) -> None:
         """Write what waits."""
         self._writer.flush()
+
+    def keep_fresh(self, wanted: bool) -> None:
+        """Keep each write and the kernel's share small, or no longer."""
+        self._writer.keep_fresh(wanted)
+        keep_fresh(self._ws, wanted)
 
     def withdraw(self) -> list[Frame]:
         """Give back what was taken, and is not written."""

@@ -78,8 +78,8 @@ class FrameWriter:
     | `congested`, with any of those | refuses it: the kernel takes no bytes until `resume_writing` |
     | `closing`, with any of those | writes nothing more: our close frame is written |
 
-    Memory: frames of `BATCH` bytes that leave when the turn ends; of `NOT_SENT` bytes if messages must be fresh, since
-    what is written can no longer make room for newer ones.
+    Memory: frames of `BATCH` bytes that leave when the turn ends; of `NOT_SENT` bytes while it keeps messages fresh,
+    since what is written can no longer make room for newer ones.
     """
 
     __slots__ = (
@@ -120,16 +120,18 @@ class FrameWriter:
         endpoint: Endpoint,
         on_close: Callable[[], object],
         on_failure: Callable[[Exception], object],
-        *,
-        fresh: bool,
     ) -> None:
         """Begin; `on_close` is called when our close frame is written, `on_failure` when writing raises."""
-        if fresh:
-            self._batch = self._left = NOT_SENT
         self._endpoint = endpoint
         self._on_failure = on_failure
         self._on_close = on_close
         self.awake = False
+
+    def keep_fresh(self, wanted: bool) -> None:
+        """Write as little as possible at once, or no longer."""
+        self._batch = NOT_SENT if wanted else BATCH
+        if not self.taken:
+            self._left = self._batch
 
     def detach(self) -> None:
         """Write nothing more: the wire, which has this, has ended."""

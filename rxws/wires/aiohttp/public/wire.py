@@ -80,19 +80,21 @@ class PublicWire(PlainWire):
         """Since when a message is on its way."""
         return self._headers.since
 
-    def start(self, endpoint: Endpoint, *, fresh: bool) -> None:
+    def start(self, endpoint: Endpoint) -> None:
         """Start the two tasks."""
         self._endpoint = endpoint
         self.advance(WirePhase.READING)
         self._headers.begin(endpoint.part_received)
-        if fresh:
-            keep_fresh(self._ws)
         self._reader = asyncio.create_task(self._run(self._read), context=endpoint.context)
         self._writer = asyncio.create_task(self._run(self._write))
 
     def wake(self) -> None:
         """Wake the writer."""
         self._work.set()
+
+    def keep_fresh(self, wanted: bool) -> None:
+        """Keep the kernel's share small, or no longer."""
+        keep_fresh(self._ws, wanted)
 
     def put_back(self, rest: Rest) -> None:
         """Deliver it soon, before what is read ahead."""
