@@ -323,7 +323,7 @@ async def test_a_relay_passes_on_messages_and_closes(example: ModuleType) -> Non
             await client.send("hello")
             assert await client.recv() == "hello"
             reached[1].close(1012, "Breakdown")
-            assert await end(client) == ([], 1012)
+            assert await end(client) == ([], 1012, "Breakdown")
 
 
 @pytest.mark.example("gateway.py")
