@@ -49,7 +49,7 @@ class Pinger:
         self._sent: float | None = None  # when it went, until it is answered
         self._asked: asyncio.Future[float] | None = None
         self._doubtful = False  # whether an answer may be that of the ping before
-        self._seen = 0  # messages when the last ping was sent
+        self._seen = 0, 0  # messages when the last ping was sent
         self.unseen = False
         """Whether no other sign of life was seen since; who sees one says so."""
         self._timer = loop.call_later(interval, self._send, context=context)
@@ -100,9 +100,9 @@ class Pinger:
     def _due(self) -> bool:
         return self.unseen and self._come() == self._seen
 
-    def _come(self) -> int:
-        """Count the messages that have come, as far as they are counted, or wait."""
-        return self._counters.received + self._wire.unread
+    def _come(self) -> tuple[int, int]:
+        """Count the messages that have come, and those that wait: when they are handed on, what follows is read too."""
+        return self._counters.received, self._wire.unread
 
     def _judge(self) -> None:
         sent = self._sent is not None

@@ -303,6 +303,24 @@ async def test_held_pongs_are_life() -> None:
     assert (await ended(socket)).code == 1006
 
 
+async def test_messages_that_waited_are_life() -> None:
+    """When a hold ends, what waited is handed on before more is read: a beat that ends in between misses nothing."""
+
+    async def handler(socket: rxws.WebSocket[Any, Any]) -> None:
+        await socket.closed
+
+    socket, peer = serve(handler, heartbeat=BEAT)
+    await turns()
+    peer.send("waits")
+    peer.blind = True
+    await asyncio.sleep(2.95 * BEAT)
+    socket.incoming.subscribe()
+    peer.blind = False
+    await asyncio.sleep(0.1 * BEAT)
+    assert (socket.stats.received, peer.aborted) == (1, False)
+    assert (await ended(socket)).code == 1006
+
+
 def unmade() -> Any:
     raise LookupError("no ping")
 
