@@ -136,10 +136,11 @@ async def test_nchan_through_restarts(tmp_path: Path) -> None:
         client.publishing.clear()
         await until(lambda: client.got[-1] == client.sent[-1], "the last one")
     ends = [state.because for _, state in states[:-1] if isinstance(state, rxws.Waiting)]
-    assert [repr(end) for end in ends if not isinstance(end, rxws.ConnectError)] == [
+    goodbyes = [repr(end) for end in ends if not isinstance(end, rxws.ConnectError)]
+    assert goodbyes[:3] == [
         "Close(code=1001, reason='410 Gone')",
         "Close(code=1001, reason='410 Gone')",
         "ConnectionLost('the connection ended without a close frame')",
-        "Close(code=1000, reason='408 408 Request Timeout')",
     ]
+    assert set(goodbyes[3:]) == {"Close(code=1000, reason='408 408 Request Timeout')"}  # more than one if we are slow
     check_account(client.sent, client.got, [])
