@@ -13,8 +13,7 @@ import aiohttp
 
 import rxws
 from tests.chromium import FLAGS
-from tests.servers.process import Server, beside, check_account, until
-from tests.streams import watch
+from tests.servers.process import Server, beside, causes, check_account, until
 
 PAGE = "data:text/html,<script>let n = 0; setInterval(() => console.log('tick', n++), 5)</script>"
 
@@ -94,7 +93,7 @@ async def test_devtools_through_restarts(tmp_path: Path) -> None:
     options: Any = {"codec": rxws.json, "greet": {"id": 1, "method": "Runtime.enable"}, "reconnect": backoff}
     try:
         async with rxws.connect(browser.page, **options) as socket, beside(client.ask(socket)):
-            states = watch(s=socket.states)
+            ends = causes(socket)
             socket.states.subscribe(client.state)
             socket.incoming.subscribe(client.take)
             for end in (signal.SIGTERM, signal.SIGKILL, None):
@@ -107,8 +106,7 @@ async def test_devtools_through_restarts(tmp_path: Path) -> None:
     finally:
         browser.clean_up()
         await browser.ended()
-    ends = [state.because for _, state in states[:-1] if isinstance(state, rxws.Waiting)]
-    assert [type(end) for end in ends if not isinstance(end, rxws.ConnectError)] == [rxws.ConnectionLost] * 2
+    assert [type(end) for end in ends] == [rxws.ConnectionLost] * 2
     assert len(client.ticks) == 3
     for ticks in client.ticks:
         assert ticks == list(range(len(ticks)))

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import rxws
-from tests.servers.process import beside, check_account, free_port, serving, until
-from tests.streams import watch
+from tests.servers.process import beside, causes, check_account, free_port, serving, until
 
 NPM = Path(__file__).parent.parent / "npm"
 
@@ -72,7 +71,7 @@ async def test_json_rpc_through_restarts(tmp_path: Path) -> None:
         serving(tmp_path, "node", NPM / "json-rpc.mjs", str(port), port=port) as server,
         rxws.connect(f"ws://127.0.0.1:{port}/", **options) as socket,
     ):
-        states = watch(s=socket.states)
+        ends = causes(socket)
         socket.incoming.subscribe(client.take)
         async with beside(client.ask(socket)):
             await client.more()
@@ -82,8 +81,7 @@ async def test_json_rpc_through_restarts(tmp_path: Path) -> None:
             await server.kill()
             await server.start()
             await client.more()
-    ends = [state.because for _, state in states[:-1] if isinstance(state, rxws.Waiting)]
-    polite, crash = [end for end in ends if not isinstance(end, rxws.ConnectError)]
+    polite, crash = ends
     assert polite == rxws.Close.received(1005)
     assert isinstance(crash, rxws.ConnectionLost)
     check_account(client.asked, client.answered, client.failed)

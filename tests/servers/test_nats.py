@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import rxws
-from tests.servers.process import beside, check_account, free_port, serving, until
+from tests.servers.process import beside, causes, check_account, free_port, serving, until
 from tests.streams import watch
 
 NATS = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or "nats-server"
@@ -124,6 +124,7 @@ async def test_nats_through_restarts(tmp_path: Path) -> None:
         rxws.connect(f"ws://127.0.0.1:{port}/", heartbeat=answer, **options) as socket,
     ):
         states = watch(s=socket.states)
+        ends = causes(socket)
         socket.incoming.subscribe(client.take)
         socket.undelivered.subscribe(lambda message: client.told.append(number(message)))
         async with beside(client.publish(socket)):
@@ -137,8 +138,7 @@ async def test_nats_through_restarts(tmp_path: Path) -> None:
             await server.start()
             await client.more()
         await until(lambda: client.got[-1] == client.sent[-1], "the last one")
-    ends = [state.because for _, state in states[:-1] if isinstance(state, rxws.Waiting)]
-    polite, crash = [end for end in ends if not isinstance(end, rxws.ConnectError)]
+    polite, crash = ends
     if isinstance(polite, rxws.Close):  # which a reset overtakes, if the server has not read all when it goes
         assert polite == rxws.Close(1001, "Server Shutdown")
     assert isinstance(crash, rxws.ConnectionLost)

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 import rxws
-from tests.servers.process import beside, check_account, free_port, serving, until
+from tests.servers.process import beside, causes, check_account, free_port, serving, until
 from tests.streams import watch
 
 CONFIGURATION = """
@@ -110,6 +110,7 @@ async def test_nchan_through_restarts(tmp_path: Path) -> None:
         beside(client.publish()),
     ):
         states = watch(s=socket.states)
+        ends = causes(socket)
         socket.states.subscribe(client.state)
         socket.incoming.subscribe(client.take)
         for end in (signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL, None):
@@ -135,8 +136,7 @@ async def test_nchan_through_restarts(tmp_path: Path) -> None:
         await client.more()
         client.publishing.clear()
         await until(lambda: client.got[-1] == client.sent[-1], "the last one")
-    ends = [state.because for _, state in states[:-1] if isinstance(state, rxws.Waiting)]
-    goodbyes = [repr(end) for end in ends if not isinstance(end, rxws.ConnectError)]
+    goodbyes = [repr(end) for end in ends]
     assert goodbyes[:3] == [
         "Close(code=1001, reason='410 Gone')",
         "Close(code=1001, reason='410 Gone')",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import rxws
-from tests.servers.process import beside, check_account, free_port, serving, until
+from tests.servers.process import beside, causes, check_account, free_port, serving, until
 from tests.streams import watch
 
 NPM = Path(__file__).parent.parent / "npm"
@@ -94,6 +94,7 @@ async def test_socketcluster_through_restarts(tmp_path: Path) -> None:
         ) as socket,
     ):
         states = watch(s=socket.states)
+        ends = causes(socket)
         socket.incoming.subscribe(client.take)
         async with beside(client.publish(socket, itertools.count(3))):
             await client.more()
@@ -107,8 +108,7 @@ async def test_socketcluster_through_restarts(tmp_path: Path) -> None:
         client.answers_pings, seen = False, len(states)
         await until(lambda: len(states) > seen + 2, "the end of a client that answers no pings, and its return")
         await client.publish(socket, [client.asked[-1] + 2])  # the last one may have been published
-    ends = [state.because for _, state in states[:-1] if isinstance(state, rxws.Waiting)]
-    *lost, last = [end for end in ends if not isinstance(end, rxws.ConnectError)]
+    *lost, last = ends
     assert [repr(end) for end in lost] == ["ConnectionLost('the connection ended without a close frame')"] * 2
     assert last == rxws.Close(4001)
     check_account(client.asked, client.answered, client.failed)

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import rxws
-from tests.servers.process import beside, check_account, free_port, serving, until
-from tests.streams import watch
+from tests.servers.process import beside, causes, check_account, free_port, serving, until
 
 CROSSBAR = Path(__file__).parents[2] / ".venv-servers" / "bin" / "crossbar"
 HELLO, WELCOME, PUBLISH, SUBSCRIBE, SUBSCRIBED, EVENT = 1, 2, 16, 32, 33, 36
@@ -71,7 +70,7 @@ async def test_wamp_through_restarts(tmp_path: Path) -> None:
         serving(tmp_path, *command, port=port, env={"PYTHONDONTWRITEBYTECODE": ""}) as server,
         rxws.connect(f"ws://127.0.0.1:{port}/", **options) as socket,
     ):
-        states = watch(s=socket.states)
+        ends = causes(socket)
         socket.incoming.subscribe(client.take)
         socket.undelivered.subscribe(lambda message: client.told.append(message[4][0]))
         async with beside(client.publish(socket)):
@@ -80,7 +79,6 @@ async def test_wamp_through_restarts(tmp_path: Path) -> None:
             await server.start()
             await client.more()
         await until(lambda: client.got[-1] == client.sent[-1], "the last one")
-    ends = [state.because for _, state in states[:-1] if isinstance(state, rxws.Waiting)]
-    assert [type(end) for end in ends if not isinstance(end, rxws.ConnectError)] == [rxws.ConnectionLost]
+    assert [type(end) for end in ends] == [rxws.ConnectionLost]
     assert len(client.sessions) == len(set(client.sessions)) == 2
     check_account(client.sent, client.got, client.told)
