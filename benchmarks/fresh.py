@@ -36,7 +36,7 @@ WARM_UP = {"loopback": 0.5, "50 ms": 2.5}
 HEAD = """\
 Ages are seconds from `on_next` to when the reader has all of a message, as median (95 %), over {period:g} s without the
 first one. Made are 250 messages a second with ten keys, or twice what the reader takes, if that is more. Readers are
-plain sockets with the kernel's default buffers, which take so many bytes a second and answer a ping when they have come
+plain sockets with the kernel's default buffers, which read at a fixed rate and answer a ping when they have come
 to it. Proxies are Debian's, with the buffers of their defaults."""
 
 Series = dict[str, dict[str, list[tuple[float, float]]]]

@@ -222,7 +222,7 @@ async def test_error_without_a_code() -> None:
     assert await ended(socket) == dialer.peer.close_sent == rxws.Close(1011, "Unexpected Error")
     assert log == [("e", error), "e|"]
     with pytest.raises(TypeError):
-        socket.close("bye")  # type: ignore[arg-type]
+        socket.close("bye")
 
 
 async def test_unsubscribe() -> None:
@@ -461,7 +461,7 @@ async def test_share_after_completion(rxjs: dict[str, Any]) -> None:
 async def test_share_kept_open(rxjs: dict[str, Any]) -> None:
     kept = [1, ["a1", "b2"]]
     assert rxjs["share_kept_open"] == kept
-    assert shared(lambda source: source.pipe(ops.publish()).auto_connect(1), unsubscribe) == kept  # type: ignore[attr-defined]
+    assert shared(lambda source: source.pipe(ops.publish()).auto_connect(1), unsubscribe) == kept
 
 
 async def test_share_replay(rxjs: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Readers as fast as there are, in a process pinned to another core: `fast.py PORT PATH PID READERS WARM_UP SECONDS`.
 
-Prints as JSON how many messages came to all of them in so many seconds, and the CPU seconds of the server meanwhile.
+Prints as JSON how many messages came to all of them in SECONDS, and the CPU seconds of the server meanwhile.
 """
 
 from __future__ import annotations

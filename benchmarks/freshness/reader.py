@@ -30,7 +30,7 @@ PING, CLOSE = 9, 8
 
 @dataclass
 class Task:
-    """What a reader does: its address, and its rates, each as bytes a second for so many seconds."""
+    """What a reader does: its address, and its rates, each a pair: bytes a second, seconds."""
 
     port: int
     path: str

@@ -63,7 +63,7 @@ async def at_a_rate(rate: float, make: Callable[[], None]) -> None:
 
 
 async def feed(request: web.Request) -> web.StreamResponse:
-    """So many messages a second of so many bytes, each with one of ten keys."""
+    """A feed of `rate` messages a second, each of `size` bytes with one of ten keys."""
     rate, size = float(request.query["rate"]), int(request.query["size"])
     keys = numbers(KEYS)
 
@@ -102,7 +102,7 @@ producers: set[asyncio.Future[None]] = set()
 
 
 async def crowd(request: web.Request) -> web.StreamResponse:
-    """One feed for all sockets of a policy, made at so many messages a second."""
+    """One feed for all sockets of a policy, made at a fixed rate."""
     name = f"{request.query['policy']} of {request.query['of']}"
     if name not in crowds:
         subject = crowds[name] = Subject()

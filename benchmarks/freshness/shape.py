@@ -10,7 +10,7 @@ SETTLED_BELOW = 0.5
 
 @dataclass(frozen=True)
 class Cell:
-    """A reader: its path, policy, bytes of a message, and rates, each as bytes a second for so many seconds."""
+    """A reader: its path, policy, bytes of a message, and rates, each a pair: bytes a second, seconds."""
 
     path: str
     policy: str

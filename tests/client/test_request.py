@@ -95,7 +95,7 @@ async def test_unsendable_request() -> None:
     """A request whose message cannot be sent fails at once."""
     async with connect(MemoryDialer()) as socket:
         with pytest.raises(rxws.EncodeError):
-            await socket.request(object(), matches=lambda _: True)  # type: ignore[arg-type]
+            await socket.request(object(), matches=lambda _: True)
 
 
 async def test_predicate_raises() -> None:
@@ -142,7 +142,7 @@ async def test_bad_timeout() -> None:
         with pytest.raises(ValueError, match="timeout must be a positive number of seconds, not -1"):
             socket.request("ping", matches=lambda _: True, timeout=-1)
         with pytest.raises(TypeError, match="timeout must be a positive number of seconds, not '1'"):
-            socket.request("ping", matches=lambda _: True, timeout="1")  # type: ignore[arg-type]
+            socket.request("ping", matches=lambda _: True, timeout="1")
 
 
 async def test_given_up_while_it_waits() -> None:

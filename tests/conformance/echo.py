@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--compress", action="store_true")
     arguments = parser.parse_args()
     logging.getLogger("rxws").setLevel(logging.CRITICAL)  # violations, of which the cases are full, are logged
-    setattr(deflate, "SharedDeflater", DeflatesAll)  # noqa: B010 - a class in the place of another
+    vars(deflate)["SharedDeflater"] = DeflatesAll
     options = {"max_msg_size": LARGEST, "heartbeat": None, "compress": arguments.compress and COMPRESS}
     if arguments.role == "server":
         asyncio.run(serve(options))

@@ -88,14 +88,14 @@ def test_latest_by_is_bounded() -> None:
 @pytest.mark.parametrize("policy", ["close", "drop_oldest", "drop_newest", "latest"])
 def test_heavy_message_passes(policy: str) -> None:
     """A message heavier than the limit passes alone."""
-    buffer = make_buffer(policy, 10)  # type: ignore[arg-type]
+    buffer = make_buffer(policy, 10)
     assert fill(buffer, "x" * 1000) == []
     assert len(buffer) == 1
 
 
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "latest", latest_by(id)])
 def test_empty_messages_are_bounded_too(policy: str) -> None:
-    buffer = make_buffer(policy, 100 * MESSAGE_WEIGHT)  # type: ignore[arg-type]
+    buffer = make_buffer(policy, 100 * MESSAGE_WEIGHT)
     fill(buffer, *[""] * 1000, congested=False)
     assert len(buffer) == 100
 
@@ -103,7 +103,7 @@ def test_empty_messages_are_bounded_too(policy: str) -> None:
 @pytest.mark.parametrize("policy", ["close", "latest"])
 def test_pop_by_weight(policy: str) -> None:
     """As many messages are taken at once as weigh a limit, and at least one."""
-    buffer = make_buffer(policy, 10_000)  # type: ignore[arg-type]
+    buffer = make_buffer(policy, 10_000)
     fill(buffer, "a", "b", "c", "d" * 100, "e", congested=False)
     taken = [[one.message for one in buffer.pop(2 * (MESSAGE_WEIGHT + 1))] for _ in range(4)]
     assert taken == [["a", "b"], ["c"], ["d" * 100], ["e"]]
@@ -113,7 +113,7 @@ def test_pop_by_weight(policy: str) -> None:
 @pytest.mark.parametrize("policy", ["close", "latest", latest_by(lambda message: message)])
 def test_remove_asks_once(policy: str) -> None:
     """What is taken out is asked about once: the answer may change, and the weights still add up."""
-    buffer = make_buffer(policy, 10_000)  # type: ignore[arg-type]
+    buffer = make_buffer(policy, 10_000)
     fill(buffer, *"abcdef", congested=False)
     answers = iter([False, True] * 3)
     assert [one.message for one in buffer.remove(lambda _: next(answers))] == ["b", "d", "f"]

@@ -442,7 +442,7 @@ async def test_a_message_of_nobody_holds_the_socket() -> None:
     for _ in range(20):
         socket.outgoing.on_next(MESSAGE)
     assert socket._life.held
-    notify_from(SimpleNamespace(owner=None), socket.outgoing.on_next, MESSAGE)  # type: ignore[arg-type]
+    notify_from(SimpleNamespace(owner=None), socket.outgoing.on_next, MESSAGE)
     peer.congested = False
     await turns()
     assert not socket._life.held
@@ -519,7 +519,7 @@ async def test_a_source_is_let_go_that_was_held_too_late() -> None:
 
     def send() -> None:
         while not source.holds:
-            notify_from(source, socket.outgoing.on_next, MESSAGE)  # type: ignore[arg-type]
+            notify_from(source, socket.outgoing.on_next, MESSAGE)
 
     await asyncio.to_thread(send)
     await turns()

@@ -131,8 +131,8 @@ async def test_asked_ping() -> None:
     """A ping that is asked for gives the round trip."""
     socket, peer = serve(idle, heartbeat=BEAT)
     await asyncio.sleep(BEAT / 2)
-    heartbeat = socket._life.connection.heartbeat  # type: ignore[union-attr]
-    asked = heartbeat.beat()  # type: ignore[union-attr]
+    heartbeat = socket._life.connection.heartbeat
+    asked = heartbeat.beat()
     await asyncio.sleep(BEAT / 5)
     peer.pong(peer.pings[0])
     assert await asked == socket.rtt == pytest.approx(BEAT / 5)
@@ -553,8 +553,8 @@ async def test_asked_ping_in_words() -> None:
     """A ping that is asked for gives the round trip, in words too."""
     socket, peer = serve(lambda incoming: incoming.subscribe(), codec=rxws.json, heartbeat=words())
     await turns()
-    heartbeat = socket._life.connection.heartbeat  # type: ignore[union-attr]
-    asked = heartbeat.beat()  # type: ignore[union-attr]
+    heartbeat = socket._life.connection.heartbeat
+    asked = heartbeat.beat()
     await asyncio.sleep(0.01)
     peer.send('{"op":"pong"}', '{"op":"pong"}')
     assert await asked == pytest.approx(0.01)

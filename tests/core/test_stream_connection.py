@@ -493,7 +493,7 @@ async def test_request_ends_the_program_late() -> None:
     from rxws.codecs import Streamed
 
     with pytest.raises(KeyboardInterrupt):
-        socket._life.outgoing.connected(Streamed(codec), dialer, None)  # type: ignore[arg-type]
+        socket._life.outgoing.connected(Streamed(codec), dialer, None)
     assert [type(error) for error in life_errors] == [RuntimeError]
     socket._life.abort()
     await turns()
@@ -696,10 +696,10 @@ async def test_recording(tmp_path: Any) -> None:
 
 def test_partial_makes_a_codec() -> None:
     """A partial function is a factory, and so is one whose signature nobody knows."""
-    settings = rxws.options.check({"codec": partial(rxws.codecs.MsgspecCodec, int)})  # type: ignore[attr-defined]
+    settings = rxws.options.check({"codec": partial(rxws.codecs.MsgspecCodec, int)})
     assert settings.makes_codecs
     assert settings.make_codec(None).decode("1") == 1
-    assert rxws.options.check({"codec": dict}).makes_codecs  # type: ignore[attr-defined]
+    assert rxws.options.check({"codec": dict}).makes_codecs
 
 
 STEPS = st.one_of(

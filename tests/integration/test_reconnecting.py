@@ -309,7 +309,7 @@ async def test_nothing_is_left_of_a_client_that_comes_back(eventually: Any) -> N
         for how in ("cut", "reset"):
             async with rxws.connect(proxy.url, reconnect=QUICK) as socket:
                 await opened(socket)
-                proxy.break_all(how)  # type: ignore[arg-type]
+                proxy.break_all(how)
                 await opened(socket, 1)
         names = {task.get_name() for task in asyncio.all_tasks()}
         assert not {name for name in names if name.startswith("rxws")}
@@ -342,9 +342,9 @@ class VirtualTime(asyncio.SelectorEventLoop):
         return self.now
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined]
-            self.now = max(self.now, self._scheduled[0]._when)  # type: ignore[attr-defined]
-        super()._run_once()  # type: ignore[misc]
+        if not self._ready and self._scheduled:
+            self.now = max(self.now, self._scheduled[0]._when)
+        super()._run_once()
 
 
 async def storm_of_sockets(backoff: rxws.Backoff, clients: int, downtime: float, seconds: int) -> list[int]:

@@ -22,7 +22,7 @@ def test_items_pass_unchanged() -> None:
     """Items, errors and completion pass; with nobody to hold, nothing is said."""
     for action in ("hold", "overflow"):
         numbers = Subject[int]()
-        log = watch(r=numbers.pipe(rxops.when_full(action)))  # type: ignore[arg-type]
+        log = watch(r=numbers.pipe(rxops.when_full(action)))
         taker = Taker(numbers.pipe(rxops.when_full("hold")))
         numbers.on_next(1)
         numbers.on_completed()
@@ -55,4 +55,4 @@ def test_the_last_one_counts() -> None:
 
 def test_a_wrong_action() -> None:
     with pytest.raises(ValueError, match="action must be one of 'hold', 'overflow', not 'wait'"):
-        rxws.operators.when_full("wait")  # type: ignore[arg-type]
+        rxws.operators.when_full("wait")

@@ -204,7 +204,7 @@ def test_full_disk_at_the_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
     recorder = record({"a": Subject[str]()}, tmp_path / "r.jsonl")
     assert disk.wait_for_disk(5)
-    file, recorder._sink._file = recorder._sink._file, Full()  # type: ignore[attr-defined]
+    file, recorder._sink._file = recorder._sink._file, Full()
     recorder.dispose()
     file.close()
     assert "cannot be closed: full" in caplog.text

@@ -54,7 +54,7 @@ def test_the_way_of_an_item(way: str) -> None:
 def test_the_way_begins_at_the_source() -> None:
     """A Subject before the source is not on the way of the source's items."""
     before, seen = Subject[str](), list[bool]()
-    readers: Any = Readers(None, print)  # type: ignore[arg-type]
+    readers: Any = Readers(None, print)
     before.subscribe(readers.emit)
     Broadcast.subscribe(readers, reactivex.Observer(lambda _: seen.append(goes_to_many())))
     before.on_next("a")
