@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo demo-cluster test core test-all lint coverage conformance cluster-test fuzz bench soak notebooks lab clean
+.PHONY: demo demo-cluster test core test-all lint coverage conformance cluster-test fuzz bench soak notebooks lab docs docs-check clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m rxws demo
@@ -41,6 +41,18 @@ lint: $(VENV)/.dev
 	$(BIN)/pyright -p pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/mypy
 
+SITE = docs/_build/html
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -q docs $(SITE)
+	@echo "http://127.0.0.1:$(or $(PORT),8000)"
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(SITE) $(or $(PORT),8000)
+
+docs-check: $(VENV)/.docs
+	rm -rf $(SITE)
+	$(BIN)/python -m sphinx -q -E -W --keep-going docs $(SITE)
+	$(BIN)/python docs/check_links.py $(SITE)
+
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
@@ -55,7 +67,7 @@ lab: browser
 	.venv-lab/bin/python -m tests.jupyter.lab $(ARGS)
 
 clean:
-	rm -rf .venv* tests/npm/node_modules .coverage .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf .venv* tests/npm/node_modules .coverage .pytest_cache .mypy_cache .ruff_cache dist docs/_build
 
 $(VENV)/.%: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
