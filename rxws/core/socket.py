@@ -99,9 +99,13 @@ class WebSocket(Generic[In, Out]):
 
     @property
     def remote(self) -> str | None:
-        """The peer's address."""
+        """The peer's address: what a middleware for trusted proxies says, else the connection's.
+
+        A client of a UNIX socket has no address of its own: `unix:` and the path of the socket. `None` for a client
+        without a connection.
+        """
         if self._request is not None:
-            return self._request.remote
+            return self._request.remote or self._life.reports.log.remote
         connection = self._life.connection
         return None if connection is None else connection.remote
 

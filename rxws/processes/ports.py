@@ -1,9 +1,12 @@
-"""A port that several processes of ours listen on, and nobody else."""
+"""A port, or a UNIX socket, that several processes of ours listen on, and nobody else."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import socket
+import stat
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -43,6 +46,51 @@ def reserve(host: str | Iterable[str] | None, port: int) -> list[socket.socket]:
 def share(reserved: Iterable[socket.socket]) -> list[socket.socket]:
     """Bind one more socket to each address that is reserved, for a process to listen on."""
     return [_bind(one.family, one.getsockname(), shared=True) for one in reserved]
+
+
+def bind_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> list[socket.socket]:
+    """Bind a UNIX socket to each path, or to the one; a socket that was left there, and that nobody serves, makes room.
+
+    Raises `OSError` for a path where somebody listens, or where something else is.
+    """
+    several = [] if paths is None else [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+    bound: list[socket.socket] = []
+    try:
+        for one in several:
+            path = os.fspath(one)
+            bound.append(socket.socket(socket.AF_UNIX))
+            try:
+                if _is_left(path):
+                    os.unlink(path)
+                bound[-1].bind(path)
+            except OSError as error:
+                raise OSError(error.errno, f"cannot listen on {path}: {error.strerror or error}") from None
+    except OSError:
+        remove(bound)
+        close(bound)
+        raise
+    return bound
+
+
+def remove(sockets: Iterable[socket.socket]) -> None:
+    """Take the paths of UNIX sockets away."""
+    for one in sockets:
+        with contextlib.suppress(OSError):
+            os.unlink(one.getsockname())
+
+
+def _is_left(path: str) -> bool:
+    """Return whether a socket is there that nobody serves."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            return False
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
+    except FileNotFoundError:
+        return False
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def close(sockets: Iterable[socket.socket]) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 CLEAN_UP: Final = 10.0
 """Seconds a worker may take to stop, besides `shutdown_timeout`, before it is killed."""
-RUN_DECIDES: Final = ("path", "reuse_port", "reuse_address", "handle_signals")
+RUN_DECIDES: Final = ("reuse_port", "reuse_address", "handle_signals")
 """Options that several processes on one port leave no choice for."""
 
 
@@ -42,9 +42,9 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     1 of a container, this one also waits for processes that have lost their parents.
 
     The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on;
-    with `workers`, `host`, `port` and `sock` alone say where. The processes take connections from the queue of a
-    `sock`, which may be a UNIX one, as they are free; the queue outlives one that dies, but in a burst one may take
-    twice as many as another. uvloop comes with the extra `fast`: `pip install "rxws[fast]"`.
+    with `workers`, `host`, `port`, `path` and `sock` alone say where. The processes take connections from the queue of
+    a `sock`, or of the UNIX socket at `path`, as they are free; the queue outlives one that dies, but in a burst one
+    may take twice as many as another. uvloop comes with the extra `fast`: `pip install "rxws[fast]"`.
 
     Raises what `run_app` raises, `OSError` for a port in use, say. With `workers`: `TypeError` or `ValueError` for a
     number or an option that does not do; `RuntimeError` if a worker cannot start, and beside an event loop that
@@ -58,11 +58,9 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
 
     announce = options.pop("print", print)
     host, port, given = options.pop("host", None), options.pop("port", None), _sockets(options.pop("sock", None))
+    at_paths = ports.bind_paths(options.pop("path", None))
+    given += at_paths
     reserved: list[socket.socket] = []
-    if not given or host is not None or port is not None:
-        if port is None:
-            port = 8443 if options.get("ssl_context") else 8080
-        reserved = ports.reserve(host, port)
 
     def work(tell: Tell) -> None:
         processes.count = workers
@@ -74,8 +72,13 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
 
     stop_timeout = options.get("shutdown_timeout", 60.0) + CLEAN_UP
     try:
+        if not given or host is not None or port is not None:
+            if port is None:
+                port = 8443 if options.get("ssl_context") else 8080
+            reserved += ports.reserve(host, port)
         Workers(workers, work, stop_timeout=stop_timeout, ready=announce or (lambda text: None)).run()
     finally:
+        ports.remove(at_paths)
         ports.close([*reserved, *given])
 
 
@@ -129,7 +132,7 @@ def _check(workers: object, options: dict[str, Any]) -> None:
     positive_int("workers", workers, "processes", none="this one alone")
     for name in RUN_DECIDES:
         if options.get(name) is not None:
-            raise ValueError(f"{name}= is for one process: with workers= say host= and port=, or sock=")
+            raise ValueError(f"{name}= is for one process: with workers= say host= and port=, path=, or sock=")
     if (port := options.get("port")) is not None:
         number("port", port, "0 to 65535, or None for the usual one", lambda port: 0 <= port < 65_536, int)
     if "shutdown_timeout" in options:

@@ -18,7 +18,15 @@ from rxws.options import Settings
 from rxws.rx.foreign import caused
 from rxws.server.hub import Hub
 from rxws.stats import tally
-from rxws.wires.aiohttp import Agreed, Response, asks_for_upgrade, drop_what_follows, forget_frames, open_wire
+from rxws.wires.aiohttp import (
+    Agreed,
+    Response,
+    asks_for_upgrade,
+    drop_what_follows,
+    forget_frames,
+    open_wire,
+    remote_of,
+)
 from rxws.wires.negotiation import accept_deflate, choose_protocol, extensions, tokens
 
 HUB = web.AppKey("rxws_hub", Hub)
@@ -204,7 +212,8 @@ def hub_of(request: web.BaseRequest | None) -> Hub | None:
 def log_of(request: web.BaseRequest, hub: Hub | None) -> SocketLog:
     """Make the log of a request's socket."""
     errors = None if hub is None else hub.errors_total
-    return SocketLog(SERVER, remote=request.remote, path=request.rel_url.raw_path, errors=errors)
+    remote = request.remote or remote_of(request)  # the first is what a middleware says, but '' for a UNIX socket
+    return SocketLog(SERVER, remote=remote, path=request.rel_url.raw_path, errors=errors)
 
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}

@@ -30,7 +30,7 @@ app.router.add_get("/", echo)
 rxws.setup(app)
 {more}
 if __name__ == "__main__":
-    rxws.run(app, host="127.0.0.1", port=0, workers={workers}, **options)
+    rxws.run(app, **{{"host": "127.0.0.1", "port": 0, "workers": {workers}, **options}})
     print("over")
 """
 

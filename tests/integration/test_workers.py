@@ -232,23 +232,28 @@ async def test_socket_that_was_given(tmp_path: Path, eventually: Eventually, soc
         assert running.left == []
 
 
-async def test_socket_beside_a_port(tmp_path: Path) -> None:
-    """A UNIX socket and a port are served by the same workers."""
+async def test_path_beside_a_port(tmp_path: Path, eventually: Eventually) -> None:
+    """A UNIX socket and a port are served by the same workers, and its clients have an address."""
     path = tmp_path / "socket"
     more = f"""
-import socket
-options["sock"] = socket.socket(socket.AF_UNIX)
-options["sock"].bind({str(path)!r})
+@rxws.websocket
+def remote(socket, outgoing):
+    outgoing.on_next(socket.remote)
+
+app.router.add_get("/remote", remote)
+options |= {{"path": {str(path)!r}, "port": 0}}
 """
-    async with crew(tmp_path, more) as running:
+    async with crew(tmp_path, more) as running, aiohttp.ClientSession(connector=aiohttp.UnixConnector(path)) as session:
         pids = {worker.pid for worker in running.workers}
-        async with rxws.connect(running.url) as by_port:
+        async with rxws.connect(running.url) as by_port, session.ws_connect("ws://here/") as by_path:
             assert int(await by_port.receive()) in pids
-        connector = aiohttp.UnixConnector(str(path))
-        async with aiohttp.ClientSession(connector=connector) as session, session.ws_connect("ws://here/") as by_path:
-            assert int(await by_path.receive_str()) in pids
+            leaver = int(await by_path.receive_str())
+            os.kill(leaver, signal.SIGTERM)  # which closes its copy of the socket, and leaves the path
+            await eventually(lambda: len({worker.pid for worker in running.workers} - {leaver}) == 3)
+        async with rxws.connect("ws://here/remote", session=session) as by_path:
+            assert await by_path.receive() == by_path.remote == f"unix:{path}"
         await running.terminate()
-        assert running.left == []
+        assert (running.left, path.exists()) == ([], False)
 
 
 CONTAINER = ("unshare", "--pid", "--fork", "--kill-child")

@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,26 @@ def test_missing_address() -> None:
     (reserved,) = ports.reserve(["192.0.2.1", "127.0.0.1"], 0)
     assert reserved.getsockname()[0] == "127.0.0.1"
     ports.close([reserved])
+
+
+def test_paths(tmp_path: Path) -> None:
+    """A UNIX socket that nobody serves makes room; one that is served, and a file, do not, and nothing stays behind."""
+    path, other = tmp_path / "socket", tmp_path / "other"
+    for given in (path, str(path), [path]):
+        (left,) = ports.bind_paths(given)
+        ports.close([left])
+        assert path.is_socket()
+    (served,) = ports.bind_paths(path)
+    served.listen()
+    with pytest.raises(OSError, match=f"cannot listen on {path}: Address already in use"):
+        ports.bind_paths([other, path])
+    ports.remove([served])
+    ports.close([served])
+    assert [*tmp_path.iterdir()] == []
+    path.write_text("a file")
+    with pytest.raises(OSError, match="already in use"):
+        ports.bind_paths(path)
+    with pytest.raises(OSError, match="AF_UNIX path too long"):
+        ports.bind_paths(tmp_path / ("long" * 40))
+    assert path.read_text() == "a file"
+    assert ports.bind_paths(None) == []

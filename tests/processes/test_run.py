@@ -78,7 +78,7 @@ async def ask(port: int) -> str:
         (-1, {}, ValueError, "workers must be a positive whole number"),
         (True, {}, TypeError, "workers must be a positive whole number"),
         ("4", {}, TypeError, "workers must be a positive whole number"),
-        (2, {"path": "/tmp/rxws.sock"}, ValueError, "path= is for one process: with workers= say host="),
+        (2, {"path": "/nowhere/rxws.sock"}, OSError, "cannot listen on /nowhere/rxws.sock: No such file or directory"),
         (2, {"sock": 3}, TypeError, "sock must be a socket, or several, not 3"),
         (2, {"sock": [None]}, TypeError, "sock must be a socket, or several, not None"),
         (2, {"reuse_port": False}, ValueError, "reuse_port= is for one process"),

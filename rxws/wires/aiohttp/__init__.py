@@ -17,6 +17,7 @@ from rxws.wires.aiohttp.inside import (
     drop_what_follows,
     forget_frames,
     keep_from_closing,
+    remote_of,
 )
 from rxws.wires.aiohttp.tunnel import SECURE, Tunneling
 
@@ -36,5 +37,6 @@ __all__ = [
     "frame_limit",
     "keep_from_closing",
     "open_wire",
+    "remote_of",
     "wire_mode",
 ]

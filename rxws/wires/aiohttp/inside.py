@@ -189,10 +189,13 @@ def base_of(session: ClientSession) -> URL | None:
     return getattr(session, "_base_url", None)
 
 
-def remote_of(ws: AnyWebSocket) -> str | None:
-    """Give the peer's address."""
-    peer: Any = ws.get_extra_info("peername")
-    return peer[0] if isinstance(peer, tuple) else peer or None  # pyright: ignore[reportUnknownVariableType]
+def remote_of(connected: AnyWebSocket | web.BaseRequest) -> str | None:
+    """Give the peer's address: of a UNIX socket, whose clients have none, `unix:` and the path of the server."""
+    peer: Any = connected.get_extra_info("peername")
+    if peer is None or isinstance(peer, tuple):
+        return None if peer is None else str(cast("Any", peer[0]))
+    path: str | bytes = peer or connected.get_extra_info("sockname") or ""
+    return f"unix:{path if isinstance(path, str) else path.replace(bytes(1), b'@').decode(errors='replace')}"
 
 
 def keep_fresh(ws: AnyWebSocket, wanted: bool) -> None:
