@@ -66,3 +66,5 @@ __all__ = [
     "websocket",
     "wire_mode",
 ]
+
+__version__ = "0.2.0.dev0"

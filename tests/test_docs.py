@@ -75,19 +75,16 @@ async def test_a_block_runs_on_its_own(block: Block) -> None:
         await asyncio.wait_for(result, 30)
 
 
-@pytest.mark.parametrize("client", [b for b in blocks() if b.role == "run-with"], ids=place)
-def test_client_beside_its_server(client: Block, tmp_path: Path) -> None:
-    """A client runs beside its server and prints what the document says."""
-    everything = blocks()
-    server = next(b for b in everything if b.role == "file" and b.name == client.name and b.document == client.document)
-    output = everything[everything.index(client) + 1]
+def printed_beside_server(python: str, client: Block, folder: Path) -> str:
+    """Run a client and its server in a folder, each as a program of its own, and give what the client prints."""
+    server = next(b for b in blocks() if b.role == "file" and b.name == client.name and b.document == client.document)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     for name, block in (("server.py", server), ("client.py", client)):
         assert "8080" in block.text
-        (tmp_path / name).write_text(block.text.replace("8080", port))
-    process = subprocess.Popen([sys.executable, "server.py"], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        (folder / name).write_text(block.text.replace("8080", port))
+    process = subprocess.Popen([python, "server.py"], cwd=folder, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
@@ -95,13 +92,20 @@ def test_client_beside_its_server(client: Block, tmp_path: Path) -> None:
                 if probe.connect_ex(("127.0.0.1", int(port))) == 0:
                     break
             time.sleep(0.05)
-        command = [sys.executable, "client.py"]
-        printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True).stdout
+        command = [python, "client.py"]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30, check=True).stdout
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.mark.parametrize("client", [b for b in blocks() if b.role == "run-with"], ids=place)
+def test_client_beside_its_server(client: Block, tmp_path: Path) -> None:
+    """A client runs beside its server and prints what the document says."""
+    everything = blocks()
+    output = everything[everything.index(client) + 1]
     assert output.language == "text"
-    assert printed == output.text
+    assert printed_beside_server(sys.executable, client, tmp_path) == output.text
 
 
 def test_first_screen() -> None:

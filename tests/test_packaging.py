@@ -1,9 +1,8 @@
 import re
-import subprocess
-import sys
 import tomllib
-import zipfile
 from pathlib import Path
+
+import rxws
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -23,11 +22,13 @@ def test_dependencies() -> None:
     assert sorted(item.split(">=")[0] for item in PROJECT["dependencies"]) == ["aiohttp", "reactivex"]
 
 
-def test_wheel(tmp_path: Path) -> None:
-    """The wheel holds the types and the page, but no tests."""
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=60, stdout=subprocess.DEVNULL)
-    (wheel,) = tmp_path.glob("*.whl")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert {"rxws/py.typed", "rxws/cli/demo/page/index.html", "rxws/server/routes.py"} <= set(names)
-    assert [name for name in names if not name.startswith(("rxws/", "rxws-"))] == []
+def test_changelog() -> None:
+    """The newest version of the changelog is that of the package or precedes it; its sections have the usual names."""
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    unreleased, newest, *_ = re.findall(r"^## (.+)$", changelog, re.MULTILINE)
+    version = re.fullmatch(r"(\d+\.\d+\.\d+) - \d{4}-\d\d-\d\d", newest)
+    assert unreleased == "Unreleased"
+    assert version is not None
+    assert version[1] == rxws.__version__ or (rxws.__version__.endswith(".dev0") and version[1] < rxws.__version__)
+    sections = re.findall(r"^### (.+)$", changelog, re.MULTILINE)
+    assert set(sections) <= {"Changed", "Deprecated", "Removed", "Fixed", "Security", "Added"}
