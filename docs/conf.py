@@ -14,10 +14,18 @@ author = "The rxws authors"
 project_copyright = "The rxws authors, MIT"
 version = release = version_of("rxws")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "repository", "states", "docstrings"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "repository",
+    "states",
+    "docstrings",
+]
 exclude_patterns = ["_build", "_ext"]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-default_role = "rxws"
+default_role = "docstring"
 nitpicky = False
 language = "en"
 
@@ -25,7 +33,10 @@ myst_heading_anchors = 4
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "substitution"]
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "all"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
 autodoc_default_options = {"members": True, "show-inheritance": True}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88

@@ -13,6 +13,8 @@ from rxws.checks import number, positive, positive_int
 from rxws.close import Close
 from rxws.errors import ConnectError, EncodeError, RxwsError, leaves
 
+__all__ = ["Backoff", "FinalRule", "full", "is_fault", "is_final", "is_refusal"]
+
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds; a server that asks for more than an hour gets an hour."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+__all__ = ["Close"]
+
 MAX_REASON_BYTES: Final = 123
 """A control frame holds 125 bytes, the code takes two (RFC 6455, sections 5.5 and 5.5.1)."""
 

@@ -20,6 +20,20 @@ from itertools import accumulate
 from math import isinf
 from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, cast, overload
 
+__all__ = [
+    "MAX_DEPTH",
+    "AnyCodec",
+    "Codec",
+    "JsonCodec",
+    "MsgspecCodec",
+    "StreamCodec",
+    "TextCodec",
+    "json",
+    "msgspec",
+    "text",
+    "uncompressed",
+]
+
 MAX_DEPTH: Final = 500
 """Levels of arrays and objects that `json` and `msgspec` decode; RFC 8259, section 9, allows a limit.
 

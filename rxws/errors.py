@@ -8,6 +8,17 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from rxws.close import Close, sendable
 
+__all__ = [
+    "ConnectError",
+    "ConnectionLost",
+    "DecodeError",
+    "EncodeError",
+    "FeedbackLoop",
+    "HeartbeatTimeout",
+    "ProtocolError",
+    "RxwsError",
+]
+
 FATAL: Final = (KeyboardInterrupt, SystemExit)
 """What ends the program."""
 

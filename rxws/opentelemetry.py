@@ -13,6 +13,8 @@ try:
 except ImportError as missing:
     raise ImportError('rxws.opentelemetry needs opentelemetry-api: pip install "rxws[opentelemetry]"') from missing
 
+__all__ = ["instrument"]
+
 
 def instrument(hub: Hub, meter_provider: MeterProvider | None = None) -> None:
     """Measure a hub with the meter `rxws` of a provider, the global one by default; once for each hub and provider.

@@ -13,6 +13,8 @@ from rxws import codecs
 from rxws.checks import number, one_of, positive, positive_int
 from rxws.policies import Expire, LatestBy, Offline, OfflineName, Overflow, OverflowName
 
+__all__ = ["ClientOptions", "Deflate", "Heartbeat", "Options", "ServerOptions", "Settings"]
+
 _TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 """What a subprotocol may be (RFC 6455, section 4.1; RFC 9110, section 5.6.2)."""
 

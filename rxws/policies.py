@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 
 from rxws.checks import positive
 
+__all__ = ["Expire", "LatestBy", "expire", "latest_by"]
+
 OverflowName = Literal["close", "drop_oldest", "drop_newest", "latest"]
 
 

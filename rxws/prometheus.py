@@ -15,6 +15,8 @@ try:
 except ImportError as missing:
     raise ImportError('rxws.prometheus needs prometheus-client: pip install "rxws[prometheus]"') from missing
 
+__all__ = ["HubCollector"]
+
 
 class HubCollector(Collector):
     """Gives a registry what a hub has counted: `registry.register(HubCollector(hub))`, once for each registry.

@@ -16,6 +16,8 @@ from rxws.core.owned import OwnedSubscriber, OwnedSubscribers, present_socket, t
 from rxws.rx.broadcast import Direct, OwnSubject
 from rxws.rx.loop_thread import MAX_HANDED_OVER, RAN_AHEAD, LoopThread
 
+__all__ = ["Room", "Rooms"]
+
 T = TypeVar("T")
 
 

@@ -7,6 +7,8 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Final
 
+__all__ = ["DURATIONS", "HubStats", "Stats"]
+
 MAX_KINDS: Final = 64
 """Kinds that are counted apart."""
 

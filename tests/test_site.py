@@ -1,8 +1,16 @@
 """The site of the documentation: what `make docs-check` finds wrong. The site itself is built there."""
 
+import importlib
+import re
 from pathlib import Path
 
+import rxws
 from docs.check_links import main, wrong_links
+from tests.test_architecture import PUBLIC
+
+DOCS = Path(__file__).parent.parent / "docs"
+FIXTURES = {"rxws.pytest"}
+"""Modules whose docstring says all."""
 
 
 def written(site: Path, **pages: str) -> Path:
@@ -39,3 +47,40 @@ def test_wrong_links(tmp_path: Path) -> None:
 def test_empty_site(tmp_path: Path) -> None:
     """A site without pages is an error."""
     assert main(str(tmp_path)) == 1
+
+
+def documented() -> dict[str, object]:
+    """What the reference has, by the name it has there."""
+    pages = "\n".join(path.read_text() for path in sorted((DOCS / "api").glob("*.rst")))
+    names = re.findall(r"^\.\. auto(?:function|class|exception|data):: (rxws[\w.]*)", pages, re.MULTILINE)
+    assert len(names) == len(set(names))
+    return {name: value_of(name) for name in names}
+
+
+def value_of(name: str) -> object:
+    module, _, last = name.rpartition(".")
+    return getattr(importlib.import_module(module), last)
+
+
+def test_reference_has_all_public_names() -> None:
+    """The reference has each name that the package or one of its public modules exports, and no other."""
+    shown = documented()
+    exported = {f"rxws.{name}": getattr(rxws, name) for name in rxws.__all__ if name not in ("codecs", "operators")}
+    for module in sorted({f"rxws.{name}" for name in PUBLIC} - FIXTURES):
+        loaded = importlib.import_module(module)
+        exported |= {f"{module}.{name}": getattr(loaded, name) for name in loaded.__all__}
+    assert [name for name, value in exported.items() if not any(value is other for other in shown.values())] == []
+    assert [name for name in shown if name not in exported] == []
+
+
+def test_pages_are_listed() -> None:
+    """Each page is in a list of contents, in docs/index.md say: what no list has nobody finds."""
+    pages = [path.relative_to(DOCS) for kind in ("*.md", "*/*.md", "*/*.rst") for path in DOCS.glob(kind)]
+    lists = {(DOCS / page).parent: (DOCS / page).read_text() for page in pages if page.stem == "index"}
+    named = {
+        str(folder.relative_to(DOCS) / line.strip())
+        for folder, text in lists.items()
+        for found in re.findall(r"toctree(?:}|::)\n(.*?)(?:```|\Z)", text, re.DOTALL)
+        for line in found.splitlines()
+    }
+    assert [str(page) for page in pages if str(page.with_suffix("")) not in {*named, "index"}] == []
