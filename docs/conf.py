@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version as version_of
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
+import rxws  # noqa: E402 - it is found on the path above
+
 project = "rxws"
 author = "The rxws authors"
 project_copyright = "The rxws authors, MIT"
-version = release = version_of("rxws")
+version = release = rxws.__version__
 
 extensions = [
     "myst_parser",

@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 def page_of(path: str) -> str:
     """Name the page that shows a file."""
-    return f"repository/{path}"
+    return "index" if path == "README.md" else f"repository/{path}"
 
 
 class LinksToFiles(SphinxTransform):
@@ -58,7 +58,8 @@ class LinksToFiles(SphinxTransform):
         if not (root(self.app) / path).is_file():
             logger.warning("%s is not in the repository", path, location=node)
             return
-        files(self.env)[path] = None
+        if page_of(path) != "index":
+            files(self.env)[path] = None
         up = "../" * self.env.docname.count("/")
         inner = [nodes.literal("", child.astext()) if isinstance(child, nodes.literal) else child for child in node[0]]
         url = f"{up}{page_of(path)}.html" + (f"#{anchor}" if anchor else "")
@@ -134,6 +135,8 @@ def relinked(app: Sphinx, path: str, body: str) -> tuple[str, list[str]]:
             copyfile(root(app) / file, os.path.join(app.outdir, url), force=True)
         elif file.startswith("docs/") and file.endswith(".md"):
             url = f"{file[5:-3]}.html"
+        elif page_of(file) == "index":
+            url = "index.html"
         else:
             links.append(file)
             url = f"{page_of(file)}.html"
