@@ -45,6 +45,7 @@ Out_contra = TypeVar("Out_contra", contravariant=True)
 In = TypeVar("In")
 Out = TypeVar("Out")
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Codec(Protocol[In_co, Out_contra]):
@@ -144,6 +145,10 @@ def uncompressed(data: str | bytes) -> str | bytes:
     )
 
 
+Sendable = str | bytes | bytearray | memoryview
+"""What `text` sends."""
+
+
 class TextCodec:
     """The default: `str` is a text frame and `bytes` a binary one, both ways."""
 
@@ -153,7 +158,7 @@ class TextCodec:
         """Return `data` as it came."""
         return data
 
-    def encode(self, message: str | bytes | bytearray | memoryview, /) -> str | bytes:
+    def encode(self, message: Sendable, /) -> str | bytes:
         """Return `message`; buffers are copied, since they may change before they are sent.
 
         Raises `TypeError` for anything but `str`, `bytes`, `bytearray` and `memoryview`.
@@ -229,19 +234,25 @@ class MsgspecCodec(Generic[T]):
             _check_depth(data if isinstance(data, str) else data.decode("latin-1"))
         return self._decode(data)
 
-    def encode(self, message: Any, /) -> str:
-        """Write one JSON value; raises `TypeError` for what msgspec does not know."""
+    def encode(self, message: T, /) -> str:
+        """Write one JSON value, of any type that msgspec knows; raises `TypeError` for another one."""
         return self._encode(message).decode()
 
 
 @overload
+def msgspec(type: type[T], *, sends: type[S]) -> Codec[T, S]: ...
+@overload
 def msgspec(type: type[T]) -> MsgspecCodec[T]: ...
 @overload
 def msgspec(type: Any) -> MsgspecCodec[Any]: ...
-def msgspec(type: Any) -> MsgspecCodec[Any]:
+@overload
+def msgspec(type: Any, *, sends: Any) -> Codec[Any, Any]: ...
+def msgspec(type: Any, *, sends: Any = None) -> Codec[Any, Any]:
     """Make a codec of typed messages: a `msgspec.Struct`, a tagged union of them, any type msgspec knows.
 
-    Needs the extra `msgspec`. A message that does not fit the type is a `DecodeError`.
+    Needs the extra `msgspec`. A message that does not fit the type is a `DecodeError`. What is sent may be of any type
+    that msgspec knows; for type checkers it is of the same type as what comes, or of `sends` where you give that. At
+    run time `sends` changes nothing. Raises `TypeError` for what is not a type that msgspec knows.
 
     >>> import msgspec as m
     >>> class Move(m.Struct, tag=True):
@@ -252,7 +263,10 @@ def msgspec(type: Any) -> MsgspecCodec[Any]:
     >>> codec.encode(Move(4))
     '{"type":"Move","x":4}'
     """
-    return MsgspecCodec(type)
+    codec = MsgspecCodec[Any](type)
+    if sends is not None:
+        MsgspecCodec[Any](sends)  # which raises if it is not a type
+    return codec
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -82,10 +82,9 @@ class Deflate:
         number("threshold", self.threshold, "a whole number of bytes", lambda given: given >= 0, int)
 
 
-class Options(TypedDict, total=False):
-    """The keyword options of every socket; `Settings` has their meanings, units and defaults."""
+class CommonOptions(TypedDict, total=False):
+    """The keyword options of every socket that do not change the types of its messages."""
 
-    protocols: Iterable[str] | Mapping[str, codecs.AnyCodec[Any, Any]]
     heartbeat: float | Heartbeat | None
     max_msg_size: int | None
     compress: bool | Deflate
@@ -96,6 +95,12 @@ class Options(TypedDict, total=False):
     message_rate: float | None
     message_timeout: float | None
     close_timeout: float
+
+
+class Options(CommonOptions, total=False):
+    """The keyword options of every socket; `Settings` has their meanings, units and defaults."""
+
+    protocols: Iterable[str] | Mapping[str, codecs.AnyCodec[Any, Any]]
 
 
 class ServerOptions(Options, total=False):

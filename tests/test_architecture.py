@@ -76,8 +76,11 @@ def floor(unit: str) -> int:
 
 @cache
 def imports(path: Path) -> set[str]:
+    """Give what a module imports when it runs."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    typing = [part for part in tree.body if isinstance(part, ast.If) and ast.unparse(part.test) == "TYPE_CHECKING"]
+    for node in {*ast.walk(tree)} - {inner for part in typing for inner in ast.walk(part)}:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

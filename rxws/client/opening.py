@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl as tls
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar, Unpack, overload
+from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
 from aiohttp import ClientSession
 from yarl import URL
@@ -17,15 +17,17 @@ from rxws.client.dial import Dialer, Headers, ValueOrFunction
 from rxws.client.greeting import Greet, check_greet
 from rxws.client.sharing import ONCE, SharedFeed
 from rxws.client.targets import Proxy, check_headers, check_proxy, check_tls, check_url
-from rxws.options import ClientOptions, check
+from rxws.options import ClientOptions, CommonOptions, check
+from rxws.policies import Offline
 from rxws.wires.aiohttp import base_of
 
 In = TypeVar("In")
+Out = TypeVar("Out")
 SERVER_ONLY: Final = ("origins",)
 
 
-class ConnectOptions(ClientOptions, total=False):
-    """The keyword options of `connect`, for those who pass them on."""
+class HandshakeOptions(TypedDict, total=False):
+    """The keyword options that `connect` alone has."""
 
     reconnect: Backoff | None
     session: ClientSession | None
@@ -36,11 +38,29 @@ class ConnectOptions(ClientOptions, total=False):
     greet: Greet[Any] | None
 
 
+class ConnectOptions(ClientOptions, HandshakeOptions, total=False):
+    """The keyword options of `connect`, for those who pass them on."""
+
+
+class ConnectBesideCodecs(CommonOptions, HandshakeOptions, total=False):
+    """The keyword options of `connect` with codecs by `protocols`: which one rules is not known."""
+
+    offline: Offline
+
+
 @overload
 def connect(
     url: ValueOrFunction[str | URL],
     *,
-    codec: codecs.AnyCodec[In, Any],
+    protocols: Mapping[str, codecs.AnyCodec[Any, Any]],
+    codec: codecs.AnyCodec[Any, Any] = ...,
+    **options: Unpack[ConnectBesideCodecs],
+) -> Connect[Any, Any]: ...
+@overload
+def connect(
+    url: ValueOrFunction[str | URL],
+    *,
+    codec: codecs.AnyCodec[In, Out],
     reconnect: Backoff | None = None,
     session: ClientSession | None = None,
     headers: ValueOrFunction[Headers] | None = None,
@@ -49,7 +69,7 @@ def connect(
     open_timeout: float = 10.0,
     greet: Greet[In] | None = None,
     **options: Unpack[ClientOptions],
-) -> Connect[In, Any]: ...
+) -> Connect[In, Out]: ...
 @overload
 def connect(
     url: ValueOrFunction[str | URL],
@@ -127,7 +147,15 @@ def connect(
 
 @overload
 def feed(
-    url: ValueOrFunction[str | URL], *, codec: codecs.AnyCodec[In, Any], **options: Unpack[ConnectOptions]
+    url: ValueOrFunction[str | URL],
+    *,
+    protocols: Mapping[str, codecs.AnyCodec[Any, Any]],
+    codec: codecs.AnyCodec[Any, Any] = ...,
+    **options: Unpack[ConnectBesideCodecs],
+) -> SharedFeed[Any]: ...
+@overload
+def feed(
+    url: ValueOrFunction[str | URL], *, codec: codecs.AnyCodec[In, Out], **options: Unpack[ConnectOptions]
 ) -> SharedFeed[In]: ...
 @overload
 def feed(url: ValueOrFunction[str | URL], **options: Unpack[ConnectOptions]) -> SharedFeed[str | bytes]: ...

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeVar, cast
 
@@ -22,6 +22,14 @@ from rxws.rx.foreign import as_error, call, cancelled
 from rxws.rx.holds import current_socket
 
 T = TypeVar("T")
+Sent = TypeVar("Sent")
+
+Result = Observable[Sent | Close] | abc.DisposableBase | Sequence[abc.DisposableBase] | None
+"""What a handler returns; `Sent` is what the codec encodes."""
+
+HandlerFunction = Callable[..., Result[Sent] | Awaitable[Result[Sent]] | AsyncIterable[Sent | Close]]
+"""What a handler is, for type checkers, which do not look at its parameters."""
+
 NAMES: Final = ("request", "incoming", "outgoing", "errors", "socket")
 
 OPTIONS: Final = "__rxws_options__"

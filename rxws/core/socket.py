@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.subject import Subject
@@ -19,11 +19,25 @@ from rxws.stats import Stats
 In = TypeVar("In")
 Out = TypeVar("Out")
 
+if TYPE_CHECKING:
+    from typing import Self
+
+    from aiohttp import web
+
+    class Streams(tuple[Observable[In], Subject[Out | Close], Subject[Exception]], Generic[In, Out]):
+        """For type checkers alone, which know the types of what is unpacked of a tuple only."""
+
+        def __new__(cls, *args: Any, **options: Any) -> Self:
+            """Make one of what `__init__` takes."""
+            ...
+else:
+    Streams = Generic
+
 SENDS_A_TURN: Final = 64
 """Messages that `send` takes before others have their turn, however fast the peer is."""
 
 
-class WebSocket(Generic[In, Out]):
+class WebSocket(Streams[In, Out]):
     """Three streams, and the connection they belong to: `incoming, outgoing, errors = socket`.
 
     All three end exactly once, when the socket closes, in this order: `incoming` completes, `errors` completes,
@@ -83,13 +97,13 @@ class WebSocket(Generic[In, Out]):
         return self._life.subscription
 
     @property
-    def request(self) -> Any:
-        """The `aiohttp.web.Request` of the handshake, on a server."""
+    def request(self) -> web.Request:
+        """The `aiohttp.web.Request` of the handshake, on a server; elsewhere there is none, and this is `None`."""
         return self._request
 
     @property
-    def response(self) -> Any:
-        """The `aiohttp.web.WebSocketResponse`, on a server: what an aiohttp handler has to return."""
+    def response(self) -> web.WebSocketResponse:
+        """The response of a server, which an aiohttp handler has to return; elsewhere there is none: `None`."""
         return self._response
 
     @property

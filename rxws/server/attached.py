@@ -2,23 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
 from aiohttp import ClientWebSocketResponse, web
 from reactivex import Observable, abc
 
+from rxws import codecs
+from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import CLIENT, SocketLog
 from rxws.core.socket import WebSocket
-from rxws.options import check
+from rxws.options import Heartbeat, check
+from rxws.policies import Overflow
 from rxws.rx.holds import current_socket
 from rxws.server.upgrade import hub_of, log_of
 from rxws.wires.aiohttp import open_wire
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 HANDSHAKE_DECIDED: Final = ("protocols", "origins", "max_msg_size", "message_timeout", "compress", "offline")
 """Options that the handshake has decided, or that need all since then, and that of a socket that comes back."""
 
 
+class AttachOptions(TypedDict, total=False):
+    """The keyword options of `attach`."""
+
+    heartbeat: float | Heartbeat | None
+    high_water: int
+    max_buffered: int
+    overflow: Overflow
+    in_flight: Callable[[Any], int | None] | None
+    message_rate: float | None
+    close_timeout: float
+
+
+@overload
+def attach(
+    ws: web.WebSocketResponse | ClientWebSocketResponse,
+    incoming: abc.ObserverBase[In] | None = None,
+    outgoing: Observable[Out | Close] | None = None,
+    errors: abc.ObserverBase[Exception] | None = None,
+    *,
+    codec: codecs.AnyCodec[In, Out],
+    **options: Unpack[AttachOptions],
+) -> WebSocket[In, Out]: ...
+@overload
+def attach(
+    ws: web.WebSocketResponse | ClientWebSocketResponse,
+    incoming: abc.ObserverBase[Any] | None = None,
+    outgoing: Observable[codecs.Sendable | Close] | None = None,
+    errors: abc.ObserverBase[Exception] | None = None,
+    **options: Unpack[AttachOptions],
+) -> WebSocket[str | bytes, str | bytes]: ...
 def attach(
     ws: web.WebSocketResponse | ClientWebSocketResponse,
     incoming: abc.ObserverBase[Any] | None = None,

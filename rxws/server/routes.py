@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar, Unpack, overload
 
@@ -12,27 +12,43 @@ from aiohttp import web
 from rxws import codecs
 from rxws.checks import positive, positive_int
 from rxws.close import Close
-from rxws.core.handler import OPTIONS, Handler
+from rxws.core.handler import OPTIONS, Handler, HandlerFunction
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket, closing_on_exit
 from rxws.errors import parted
-from rxws.options import ServerOptions, Settings, check
+from rxws.options import CommonOptions, ServerOptions, Settings, check
 from rxws.rx.holds import current_socket
 from rxws.server.hub import Hub
 from rxws.server.upgrade import HUB, Upgrade
 
 In = TypeVar("In")
+Out = TypeVar("Out")
 Texts = WebSocket[str | bytes, str | bytes]
 CLIENT_ONLY = ("offline",)
 AiohttpHandler = Callable[..., Awaitable[web.StreamResponse]]
+Codecs = Mapping[str, codecs.AnyCodec[Any, Any]]
+
+
+class OptionsBesideCodecs(CommonOptions, total=False):
+    """The keyword options of `websocket` and `accept` with codecs by `protocols`: which one rules is not known."""
+
+    origins: str | Iterable[str]
 
 
 @overload
-def websocket(handler: Callable[..., Any], /) -> AiohttpHandler: ...
+def websocket(handler: HandlerFunction[codecs.Sendable], /) -> AiohttpHandler: ...
 @overload
 def websocket(
-    *, codec: codecs.AnyCodec[Any, Any] = ..., **options: Unpack[ServerOptions]
-) -> Callable[[Callable[..., Any]], AiohttpHandler]: ...
+    *, protocols: Codecs, codec: codecs.AnyCodec[Any, Any] = ..., **options: Unpack[OptionsBesideCodecs]
+) -> Callable[[HandlerFunction[Any]], AiohttpHandler]: ...
+@overload
+def websocket(
+    *, codec: codecs.AnyCodec[In, Out], **options: Unpack[ServerOptions]
+) -> Callable[[HandlerFunction[Out]], AiohttpHandler]: ...
+@overload
+def websocket(
+    **options: Unpack[ServerOptions],
+) -> Callable[[HandlerFunction[codecs.Sendable]], AiohttpHandler]: ...
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make an aiohttp handler of a function that composes Observables.
 
@@ -90,8 +106,16 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
 
 @overload
 def accept(
-    request: web.BaseRequest, *, codec: codecs.AnyCodec[In, Any], **options: Unpack[ServerOptions]
-) -> AbstractAsyncContextManager[WebSocket[In, Any]]: ...
+    request: web.BaseRequest,
+    *,
+    protocols: Codecs,
+    codec: codecs.AnyCodec[Any, Any] = ...,
+    **options: Unpack[OptionsBesideCodecs],
+) -> AbstractAsyncContextManager[WebSocket[Any, Any]]: ...
+@overload
+def accept(
+    request: web.BaseRequest, *, codec: codecs.AnyCodec[In, Out], **options: Unpack[ServerOptions]
+) -> AbstractAsyncContextManager[WebSocket[In, Out]]: ...
 @overload
 def accept(request: web.BaseRequest, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
 def accept(request: web.BaseRequest, **options: Any) -> Any:

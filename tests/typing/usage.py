@@ -26,10 +26,45 @@ class Tick(msgspec.Struct, tag=True):
     bid: float
 
 
+def symbol_of(tick: Tick) -> str:
+    return tick.symbol
+
+
+def bid_of(tick: Tick) -> float:
+    return tick.bid
+
+
 @routes.get("/shout")
 @rxws.websocket
 def shout(incoming: Observable[str]) -> Observable[str]:
     return incoming.pipe(ops.map(str.upper))
+
+
+@rxws.websocket
+def counts(incoming: Observable[str]) -> list[abc.DisposableBase]:
+    return [incoming.subscribe(print)]
+
+
+@rxws.websocket(heartbeat=5)
+async def waits(socket: rxws.WebSocket[str | bytes, str]) -> None:
+    incoming, outgoing, errors = socket
+    assert_type(incoming, Observable[str | bytes])
+    assert_type(outgoing, Subject[str | rxws.Close])
+    assert_type(errors, Subject[Exception])
+    assert_type(await socket.receive(), str | bytes)
+    assert_type(socket.request.match_info["room"], str)
+    async for message in socket:
+        assert_type(message, str | bytes)
+
+
+@rxws.websocket(codec=rxws.codecs.msgspec(Tick))
+def echo(incoming: Observable[Tick]) -> Observable[Tick]:
+    return incoming
+
+
+@rxws.websocket(codec=rxws.codecs.msgspec(Tick, sends=str))
+def symbols(incoming: Observable[Tick]) -> Observable[str | rxws.Close]:
+    return incoming.pipe(ops.map(symbol_of))
 
 
 @routes.get("/ticks")
@@ -76,9 +111,14 @@ async def accepted(request: web.Request) -> web.StreamResponse:
         assert_type(socket.stats.rtt, float | None)
         assert_type(socket.subscription, abc.DisposableBase | None)
         incoming, outgoing, errors = socket
+        assert_type(incoming, Observable[Tick])
+        assert_type(outgoing, Subject[Tick | rxws.Close])
+        assert_type(errors, Subject[Exception])
+        assert_type(socket.request, web.Request)
         socket.close(4001, "bye")
-    response: web.WebSocketResponse = socket.response
-    return response
+    async with rxws.accept(request, protocols={"ticks": rxws.codecs.msgspec(Tick), "": rxws.json}) as either:
+        assert_type(either, rxws.WebSocket[Any, Any])
+    return socket.response
 
 
 async def attached() -> None:
@@ -86,6 +126,10 @@ async def attached() -> None:
         incoming, outgoing = ReplaySubject[str](), Subject[str]()
         socket = rxws.attach(ws, incoming, outgoing, heartbeat=5)
         await socket.closed
+        assert_type(rxws.attach(ws), rxws.WebSocket[str | bytes, str | bytes])
+        assert_type(rxws.attach(ws, codec=rxws.codecs.msgspec(Tick)), rxws.WebSocket[Tick, Tick])
+        rxws.attach(ws, outgoing=Subject[int]())  # type: ignore[arg-type]
+        rxws.attach(ws, compress=True)  # type: ignore[call-overload]
 
 
 async def token() -> dict[str, str]:
@@ -98,13 +142,17 @@ async def connected() -> None:
     backoff = rxws.Backoff(initial=1, rotate_every=3600, final=lambda because: isinstance(because, rxws.Close))
     socket = await rxws.connect(
         lambda: "ws://localhost",
-        codec=rxws.codecs.msgspec(Tick),
+        codec=rxws.codecs.msgspec(Tick, sends=str),
         reconnect=backoff,
-        offline=lambda message: rxws.expire(5) if message.symbol == "EURUSD" else "drop",
+        offline=lambda message: rxws.expire(5) if message == "EURUSD" else "drop",
     )
     assert_type(socket.incoming, Observable[Tick])
     topic = socket.multiplex(subscribe="EURUSD", matches=lambda tick: tick.symbol == "EURUSD")
     assert_type(topic, Observable[Tick])
+    incoming, outgoing, errors = socket
+    assert_type(incoming, Observable[Tick])
+    assert_type(outgoing, Subject[str | rxws.Close])
+    assert_type(errors, Subject[Exception])
     assert_type(await socket.request("time?", matches=lambda tick: tick.bid > 0, timeout=1), Tick)
     socket.states.subscribe(lambda state: print(state.close if isinstance(state, rxws.Closed) else state))
     socket.rotate()
@@ -131,14 +179,15 @@ class Counting:
         return bytes(message)
 
 
-async def with_codecs_of_their_own() -> None:
-    packets: rxws.codecs.StreamCodec[Tick, Tick] = Packets()
-    assert_type(rxws.connect("ws://localhost", codec=packets), Connect[Tick, Any])
-    assert_type(rxws.connect("ws://localhost", codec=Packets()), Connect[Tick, Any])
-    assert_type(rxws.connect("ws://localhost", codec=Packets), Connect[Tick, Any])
-    assert_type(rxws.connect("ws://localhost", codec=Counting), Connect[int, Any])
-    assert_type(rxws.connect("ws://localhost", codec=lambda: Counting(1)), Connect[int, Any])
-    assert_type(rxws.connect("ws://localhost", codec=partial(Counting, 1)), Connect[int, Any])
+async def with_codecs_of_their_own(packets: rxws.codecs.StreamCodec[Tick, Tick]) -> None:
+    assert_type(rxws.connect("ws://localhost", codec=packets), Connect[Tick, Tick])
+    assert_type(rxws.connect("ws://localhost", codec=Packets()), Connect[Tick, Tick | str])
+    assert_type(rxws.connect("ws://localhost", codec=Packets), Connect[Tick, Tick | str])
+    assert_type(rxws.connect("ws://localhost", codec=Counting), Connect[int, int])
+    assert_type(rxws.connect("ws://localhost", codec=lambda: Counting(1)), Connect[int, int])
+    assert_type(rxws.connect("ws://localhost", codec=partial(Counting, 1)), Connect[int, int])
+    assert_type(rxws.connect("ws://localhost", codec=rxws.json), Connect[Any, Any])
+    assert_type(rxws.connect("ws://localhost", protocols={"ticks": packets}), Connect[Any, Any])
     assert_type(rxws.feed("ws://localhost", codec=Packets), rxws.SharedFeed[Tick])
     rxws.websocket(codec=Packets, protocols={"packets": Packets, "json": rxws.json, "ints": lambda: Counting(1)})
     rxws.connect("ws://localhost", codec=int)  # type: ignore[arg-type]
@@ -160,6 +209,36 @@ def served() -> web.Application:
     hub = rxws.setup(app, max_connections=100)
     hub.opened.subscribe(lambda socket: print(socket.remote, len(hub)))
     return app
+
+
+@rxws.websocket  # type: ignore[arg-type]
+def number(incoming: Observable[str]) -> Observable[int]:
+    return incoming.pipe(ops.map(len))
+
+
+@rxws.websocket()  # type: ignore[arg-type]
+async def numbers(incoming: Observable[str]) -> AsyncIterator[int]:
+    yield 1
+
+
+@rxws.websocket(codec=Counting())  # type: ignore[arg-type]
+async def words(incoming: Observable[int]) -> Observable[str]:
+    return incoming.pipe(ops.map(str))
+
+
+@rxws.websocket(codec=rxws.codecs.msgspec(Tick))  # type: ignore[arg-type]
+def bids(incoming: Observable[Tick]) -> Observable[float]:
+    return incoming.pipe(ops.map(bid_of))
+
+
+@rxws.websocket  # type: ignore[arg-type]
+def text(incoming: Observable[str]) -> str:
+    return "hello"
+
+
+@rxws.websocket(protocols={"words": Packets, "ints": Counting})
+def either(incoming: Observable[Any]) -> Observable[Any]:
+    return incoming
 
 
 def wrong() -> None:
