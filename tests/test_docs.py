@@ -109,9 +109,19 @@ def test_client_beside_its_server(client: Block, tmp_path: Path) -> None:
 
 
 def test_first_screen() -> None:
-    """The first screen has a server and a client."""
-    first = "\n".join((ROOT / "README.md").read_text().splitlines()[:60])
+    """The first screen has a server and a client, and the README stays short."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    first = "\n".join(lines[:60])
     assert all(part in first for part in ("# rxws", "overview.svg", "server.py", "client.py"))
+    assert len(lines) <= 160
+
+
+def test_tables_of_the_readme() -> None:
+    """The README's tables are those of the pages that explain them."""
+    rows = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("| ")]
+    explained = {line for page in (ROOT / "docs").glob("*.md") for line in page.read_text().splitlines()}
+    assert len(rows) > 25
+    assert [row for row in rows if row not in explained] == []
 
 
 @pytest.mark.parametrize("block", [b for b in blocks() if b.language == "sh"], ids=place)

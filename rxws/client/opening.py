@@ -111,8 +111,8 @@ def connect(
     `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
     is an aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`. Without it
     one is made, and closed. `ssl`, for a `wss` URL: as aiohttp's. `proxy`: `http://user:password@host:port`, which is
-    asked for a tunnel (CONNECT), or `True` for the one that the environment names, see README. `open_timeout`: seconds
-    for one attempt, its greeting included. Other options and defaults: `rxws.options.Settings`.
+    asked for a tunnel (CONNECT), or `True` for the one that the environment names: docs/client.md. `open_timeout`:
+    seconds for one attempt, its greeting included. Other options and defaults: `rxws.options.Settings`.
 
     `greet` goes first on every connection, a login, say: a message, a tuple of messages, or a coroutine function that
     is given the connection, a `rxws.Greeting` to `send` to and `receive` from. Nothing else goes out, and the socket is

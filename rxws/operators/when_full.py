@@ -26,9 +26,9 @@ def when_full(action: WhenFull) -> Callable[[Observable[T]], Observable[T]]:
 
     While more than `high_water` bytes wait in the `outgoing` of a socket, the source is held (`"hold"`), however many
     others it has; or it goes on, and the socket's `overflow` rules (`"overflow"`), even if the source is this socket's
-    alone. Without this, a source is held that was made for this socket alone, in its handler; see README. Changes no
-    item. Of several in a row, the last one counts. Sockets and asynchronous iterables can be held; timers, topics and
-    feeds cannot, and of what comes from a room, the socket is held that said it. Memory: none.
+    alone. Without this, a source is held that was made for this socket alone, in its handler: docs/flow-control.md.
+    Changes no item. Of several in a row, the last one counts. Sockets and asynchronous iterables can be held; timers,
+    topics and feeds cannot, and of what comes from a room, the socket is held that said it. Memory: none.
 
     Raises `ValueError` for another action.
 

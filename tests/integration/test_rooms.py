@@ -87,9 +87,9 @@ async def test_unsendable_value_closes_its_sender() -> None:
         assert server.hub.errors_total == {"EncodeError": 1}
 
 
-def readme_chat(rooms: rxws.Rooms[Any]) -> Any:
-    """The chat of the README, in rooms of this test's."""
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+def documented_chat(rooms: rxws.Rooms[Any]) -> Any:
+    """The chat of docs/handlers.md, in rooms of this test's."""
+    text = (Path(__file__).parents[2] / "docs/handlers.md").read_text()
     program = next(block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "rxws.Rooms()" in block)
     names: dict[str, Any] = {}
     exec(program, names)
@@ -99,10 +99,10 @@ def readme_chat(rooms: rxws.Rooms[Any]) -> Any:
 
 @asynccontextmanager
 async def chatting(names: str) -> AsyncIterator[tuple[Server, rxws.Rooms[Any], list[Peer]]]:
-    """Serve the README's chat to members with these names, who have heard each other join the room."""
+    """Serve the documented chat to members with these names, who have heard each other join the room."""
     rooms: rxws.Rooms[Any] = rxws.Rooms()
     app = web.Application()
-    app.router.add_get("/rooms/{room}", readme_chat(rooms))
+    app.router.add_get("/rooms/{room}", documented_chat(rooms))
     async with serving(app=app) as server, AsyncExitStack() as stack:
         peers: list[Peer] = []
         for name in names:
