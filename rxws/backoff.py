@@ -23,7 +23,11 @@ TRY_AGAIN: Final = (408, 425, 429)
 
 
 def full(ceiling: float) -> float:
-    """Full jitter: anything up to the ceiling, so that many clients come back one by one."""
+    """Full jitter: anything up to the ceiling, so that many clients come back one by one.
+
+    Args:
+        ceiling: Seconds.
+    """
     return random.uniform(0, ceiling)
 
 
@@ -34,6 +38,9 @@ def is_final(because: Exception) -> bool:
     and 429, and errors that are none of the network's, such as a bug in a function that makes the URL, or in one that
     greets; of a group, one that is final is enough. The rest comes back. A status that such a function gets from
     another server, and raises as aiohttp's `ClientResponseError`, counts as one of this server's.
+
+    Args:
+        because: The peer's `Close`, or the error that ended the connection.
 
     >>> [is_final(Close(code)) for code in (1000, 1001, 1011, 1012, 4000)]
     [True, False, False, False, True]
@@ -49,6 +56,9 @@ def is_refusal(because: Exception) -> bool:
     As `is_final`, but a peer that says goodbye, with 1000 or without a code (1005), comes back: servers that restart,
     or miss a ping, do so.
 
+    Args:
+        because: The peer's `Close`, or the error that ended the connection.
+
     >>> [is_refusal(Close(code)) for code in (1000, 1008, 4000)]
     [False, True, True]
     """
@@ -57,6 +67,9 @@ def is_refusal(because: Exception) -> bool:
 
 def is_fault(because: Exception) -> bool:
     """Tell whether an end is for good: the rule `"never"`. Only an error of the program's own is; no peer's word.
+
+    Args:
+        because: The peer's `Close`, or the error that ended the connection.
 
     >>> [is_fault(Close(4000)), is_fault(KeyError("token"))]
     [False, True]
@@ -142,12 +155,21 @@ class Backoff:
             raise TypeError(f"final must be a function, or one of {', '.join(map(repr, RULES))}, not {self.final!r}")
 
     def is_last(self, because: Exception) -> bool:
-        """Tell whether an end is for good; raises what a function for `final` does."""
+        """Tell whether an end is for good; raises what a function for `final` does.
+
+        Args:
+            because: The peer's `Close`, or the error that ended the connection.
+        """
         final = self.final
         return (final if callable(final) else RULES[final])(because)
 
     def delay(self, failures: int, because: Exception) -> float:
-        """Choose how many seconds to wait after so many failures in a row, this one not counted."""
+        """Choose how many seconds to wait after so many failures in a row, this one not counted.
+
+        Args:
+            failures: Failures in a row before this one.
+            because: Why the connection ended; it may ask for a longer wait.
+        """
         try:
             ceiling = min(self.maximum, self.initial * float(self.factor) ** failures)
         except OverflowError:

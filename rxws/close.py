@@ -25,6 +25,10 @@ class Close(Exception):
     Send it (`outgoing.on_next(Close(4001, "bye"))`) or raise it in a handler or anywhere in a pipeline,
     also in an `ExceptionGroup`: what was queued before goes out first, then the peer sees this code and reason.
 
+    Args:
+        code: The close code.
+        reason: The reason, at most 123 bytes of UTF-8.
+
     Raises `ValueError` for what may not go on the wire: codes outside 1000-1003, 1007-1014 and 3000-4999
     (RFC 6455, section 7.4), reasons over 123 bytes of UTF-8 (section 5.5). A *received* `Close` may also be
     1005, no code in the peer's frame, or 1006, no frame at all (section 7.1.5).
@@ -59,6 +63,10 @@ class Close(Exception):
     @classmethod
     def received(cls, code: int, reason: str = "") -> Close:
         """Make a `Close` as a peer or a lost connection caused it: 1005 and 1006 are allowed too.
+
+        Args:
+            code: The close code, 1005 and 1006 included.
+            reason: The reason.
 
         >>> Close.received(1006)
         Close(code=1006, reason='')

@@ -59,11 +59,19 @@ class Codec(Protocol[In_co, Out_contra]):
     """
 
     def decode(self, data: str | bytes, /) -> In_co:
-        """Make a message of a text frame (`str`) or a binary frame (`bytes`)."""
+        """Make a message of a text frame (`str`) or a binary frame (`bytes`).
+
+        Args:
+            data: What came.
+        """
         ...
 
     def encode(self, message: Out_contra, /) -> str | bytes:
-        """Make a text frame (`str`) or a binary frame (`bytes`) of a message."""
+        """Make a text frame (`str`) or a binary frame (`bytes`) of a message.
+
+        Args:
+            message: The message.
+        """
         ...
 
 
@@ -95,11 +103,18 @@ class StreamCodec(Protocol[In_co, Out_contra]):
         They must come to an end. A generator waits while reading is held, and is closed when the connection ends. What
         it raises is a `DecodeError` with the frame; the messages before it are delivered, the rest of the frame is
         skipped. What is kept of a message that is not whole must have a limit here: `max_msg_size` is for one frame.
+
+        Args:
+            data: A frame: text is `str`, binary `bytes`.
         """
         ...
 
     def frames(self, message: Out_contra, /) -> Iterable[str | bytes]:
-        """Give the frames of a message, one at least. They leave in order, with nothing between them, as one."""
+        """Give the frames of a message, one at least. They leave in order, with nothing between them, as one.
+
+        Args:
+            message: The message.
+        """
         ...
 
 
@@ -129,6 +144,9 @@ def uncompressed(data: str | bytes) -> str | bytes:
     For messages of `rxws.codecs.text`, and for what `encode` of a codec of yours returns. The mark is a class of its
     own, of which operators that make other strings, and topics, know nothing. Raises `TypeError` for anything else.
 
+    Args:
+        data: The text or the bytes.
+
     >>> uncompressed("token=123") == "token=123"
     True
     >>> class Careful(JsonCodec):
@@ -155,11 +173,18 @@ class TextCodec:
     pure = True
 
     def decode(self, data: str | bytes, /) -> str | bytes:
-        """Return `data` as it came."""
+        """Return `data` as it came.
+
+        Args:
+            data: What came.
+        """
         return data
 
     def encode(self, message: Sendable, /) -> str | bytes:
         """Return `message`; buffers are copied, since they may change before they are sent.
+
+        Args:
+            message: The text or the bytes.
 
         Raises `TypeError` for anything but `str`, `bytes`, `bytearray` and `memoryview`.
         """
@@ -190,7 +215,11 @@ class JsonCodec:
         self._decode, self._scan = decoder.decode, decoder.scan_once
 
     def decode(self, data: str | bytes, /) -> Any:
-        """Parse one JSON value; raises `ValueError` (of which `json.JSONDecodeError` is one) if it is none."""
+        """Parse one JSON value; raises `ValueError` (of which `json.JSONDecodeError` is one) if it is none.
+
+        Args:
+            data: What came.
+        """
         text = data if isinstance(data, str) else data.decode()
         if len(text) > 2 * MAX_DEPTH:
             _check_depth(text)
@@ -206,7 +235,11 @@ class JsonCodec:
         return value
 
     def encode(self, message: Any, /) -> str:
-        """Write one JSON value; raises `TypeError` or `ValueError` for what JSON cannot say."""
+        """Write one JSON value; raises `TypeError` or `ValueError` for what JSON cannot say.
+
+        Args:
+            message: Anything that JSON can say.
+        """
         return self._encode(message)
 
 
@@ -229,13 +262,20 @@ class MsgspecCodec(Generic[T]):
         """Parse and validate; raises `msgspec.DecodeError` or `msgspec.ValidationError`.
 
         More than `MAX_DEPTH` levels, of a type that allows as many, are a `ValueError`.
+
+        Args:
+            data: What came.
         """
         if self._nests and len(data) > 2 * MAX_DEPTH:
             _check_depth(data if isinstance(data, str) else data.decode("latin-1"))
         return self._decode(data)
 
     def encode(self, message: T, /) -> str:
-        """Write one JSON value, of any type that msgspec knows; raises `TypeError` for another one."""
+        """Write one JSON value, of any type that msgspec knows; raises `TypeError` for another one.
+
+        Args:
+            message: The message.
+        """
         return self._encode(message).decode()
 
 
@@ -253,6 +293,10 @@ def msgspec(type: Any, *, sends: Any = None) -> Codec[Any, Any]:
     Needs the extra `msgspec`. A message that does not fit the type is a `DecodeError`. What is sent may be of any type
     that msgspec knows; for type checkers it is of the same type as what comes, or of `sends` where you give that. At
     run time `sends` changes nothing. Raises `TypeError` for what is not a type that msgspec knows.
+
+    Args:
+        type: The type of the messages that come.
+        sends: The type of the messages that are sent; by default the same.
 
     >>> import msgspec as m
     >>> class Move(m.Struct, tag=True):

@@ -23,6 +23,10 @@ def instrument(hub: Hub, meter_provider: MeterProvider | None = None) -> None:
     a collection costs about ten microseconds for each open one. `rxws.server.connection.duration` is a histogram, which
     OpenTelemetry has no observable kind of: it records each socket that closes from now on.
 
+    Args:
+        hub: What `rxws.setup` returned.
+        meter_provider: The provider; the global one by default.
+
     >>> from aiohttp import web
     >>> import rxws
     >>> instrument(rxws.setup(web.Application()))

@@ -29,6 +29,9 @@ def latest_by(key: Callable[[Any], Hashable]) -> LatestBy:
     A peer that keeps up gets everything. The newest message takes the place in the queue of the one it
     replaces. `key` gets the message as it was given to `outgoing`; at most `max_buffered` bytes wait.
 
+    Args:
+        key: A function of a message; messages with the same key replace each other.
+
     >>> latest_by(lambda tick: tick["symbol"]).key({"symbol": "EURUSD", "bid": 1.07})
     'EURUSD'
     """
@@ -53,6 +56,9 @@ Offline = OfflinePolicy | Callable[[Any], OfflinePolicy]
 
 def expire(seconds: float) -> Expire:
     """Make an offline policy: keep a message, but drop it if there is no connection within so many seconds.
+
+    Args:
+        seconds: How long a message may wait for a connection.
 
     Raises `TypeError` or `ValueError` if `seconds` is not a positive number.
 

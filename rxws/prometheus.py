@@ -24,6 +24,9 @@ class HubCollector(Collector):
     The names are those that OpenTelemetry's exporter for Prometheus makes of `rxws.opentelemetry`'s. Sockets pay
     nothing for it; a scrape costs about a microsecond for each open one, in whichever thread it happens.
 
+    Args:
+        hub: What `rxws.setup` returned.
+
     >>> from aiohttp import web
     >>> from prometheus_client import CollectorRegistry
     >>> import rxws

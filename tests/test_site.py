@@ -1,8 +1,11 @@
 """The site of the documentation: what `make docs-check` finds wrong. The site itself is built there."""
 
 import importlib
+import inspect
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import rxws
 from docs.check_links import main, wrong_links
@@ -71,6 +74,37 @@ def test_reference_has_all_public_names() -> None:
         exported |= {f"{module}.{name}": getattr(loaded, name) for name in loaded.__all__}
     assert [name for name, value in exported.items() if not any(value is other for other in shown.values())] == []
     assert [name for name in shown if name not in exported] == []
+
+
+OBSERVER = ("on_next", "on_error", "on_completed")
+"""Methods that an Observer of RxPY has."""
+
+
+def functions() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The functions of the reference, and the methods of its classes."""
+    for name, value in documented().items():
+        if inspect.isfunction(value) or name == "rxws.topics":
+            yield name, getattr(value, "__call__", value) if name == "rxws.topics" else value  # noqa: B004
+        elif isinstance(value, type) and value.__module__.startswith("rxws"):
+            for method, function in vars(value).items():
+                if not method.startswith("_") and inspect.isfunction(function) and method not in OBSERVER:
+                    yield f"{name}.{method}", function
+
+
+INTERNAL = re.compile(r":exclude-members: (.*)")
+
+
+def test_parameters_are_described() -> None:
+    """The docstring of a function that the reference has says of each parameter what it is."""
+    pages = "\n".join(path.read_text() for path in (DOCS / "api").glob("*.rst"))
+    left_out = {name for found in INTERNAL.findall(pages) for name in found.split(", ")}
+    missing = []
+    for name, function in functions():
+        parameters = [one for one in inspect.signature(function).parameters if one not in ("self", "cls")]
+        described = re.findall(r"^ +(\w+): \S", (function.__doc__ or "").partition("Args:")[2], re.MULTILINE)
+        if name.rpartition(".")[2] not in left_out:
+            missing += [f"{name}: {one}" for one in parameters if one not in described]
+    assert missing == []
 
 
 def test_pages_are_listed() -> None:

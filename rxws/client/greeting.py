@@ -53,7 +53,11 @@ class Greeting(Generic[In, Out]):
         return self._greeter.headers
 
     async def send(self, message: Out) -> None:
-        """Send a message, and wait until the transport has taken it; raises `EncodeError`, or what ends it."""
+        """Send a message, and wait until the transport has taken it; raises `EncodeError`, or what ends it.
+
+        Args:
+            message: The message.
+        """
         await self._greeter.send(message)
 
     async def receive(self, matches: Callable[[In], bool] | None = None) -> In:
@@ -63,6 +67,9 @@ class Greeting(Generic[In, Out]):
         A call that is cancelled, by `asyncio.timeout` say, loses nothing. Raises `DecodeError` for a message that the
         codec refuses, `RuntimeError` while another call waits, and `ConnectError` when the messages passed over weigh
         more than `max_buffered`.
+
+        Args:
+            matches: Tells of a message whether it is the one to return; `None`: any is.
         """
         return await self._greeter.receive(matches)
 

@@ -108,17 +108,27 @@ def connect(
     that is awaited is yours to close, with one exception: if a handler has opened it, and the handler's socket ends and
     was the last that read it, it closes as that one did.
 
-    `url` and `headers` may be functions or coroutine functions, called for every attempt, for fresh tokens. `session`
-    is an aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`. Without it
-    one is made, and closed. `ssl`, for a `wss` URL: as aiohttp's. `proxy`: `http://user:password@host:port`, which is
-    asked for a tunnel (CONNECT), or `True` for the one that the environment names: docs/client.md. `open_timeout`:
-    seconds for one attempt, its greeting included. Other options and defaults: `rxws.options.Settings`.
+    Nothing else goes out, and the socket is not open, before `greet` is done; of a successor, before it takes over.
+    What it sends is not sent again. If it raises, the connection closes with 1011, or with the `Close` that it raised,
+    and the attempt has failed: without `reconnect` that is raised; with it, `Backoff(final=)` says whether there is
+    another attempt.
 
-    `greet` goes first on every connection, a login, say: a message, a tuple of messages, or a coroutine function that
-    is given the connection, a `rxws.Greeting` to `send` to and `receive` from. Nothing else goes out, and the socket is
-    not open, before it is done; of a successor, before it takes over. What it sends is not sent again. If it raises,
-    the connection closes with 1011, or with the `Close` that it raised, and the attempt has failed: without `reconnect`
-    that is raised; with it, `Backoff(final=)` says whether there is another attempt.
+    Args:
+        url: A `ws://` or `wss://` URL, or a function or coroutine function that makes one for every attempt.
+        codec: What messages are; text by default.
+        reconnect: How the client comes back; `None`: it does not.
+        session: An aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`.
+            Without it one is made, and closed.
+        headers: Headers of the handshake, or a function or coroutine function that makes them for every attempt, with a
+            fresh token for example.
+        ssl: For a `wss` URL, as aiohttp's.
+        proxy: `http://user:password@host:port`, which is asked for a tunnel (CONNECT), or `True` for the one that the
+            environment names: for `wss` `WSS_PROXY`, else `HTTPS_PROXY`; for `ws` `WS_PROXY`, else `HTTPS_PROXY`, else
+            `HTTP_PROXY`; at last `ALL_PROXY`, and none for the hosts of `NO_PROXY`.
+        open_timeout: Seconds for one attempt, its greeting included.
+        greet: What goes first on every connection, a login for example: a message, a tuple of messages, or a coroutine
+            function that is given the connection, a `rxws.Greeting`.
+        options: The options of the socket, see `rxws.options.Settings`.
 
     Raises `TypeError` or `ValueError` for a wrong option or URL, or headers that belong to the handshake. Memory: as a
     server's socket; with `reconnect`, as many bytes again as `max_buffered`, of messages whose arrival is not confirmed
@@ -165,7 +175,12 @@ def feed(url: ValueOrFunction[str | URL], **options: Any) -> SharedFeed[Any]:
     `prices = rxws.feed(url, codec=rxws.json, reconnect=rxws.Backoff())` opens nothing yet. The first subscriber
     connects, the last one that leaves closes. `prices.states` tells of outages. Without `reconnect`, a connection that
     is lost is the end, an error; `prices.pipe(ops.retry())` subscribes again, and begins anew. What subscribers get,
-    how it ends, and what a slow one does: `SharedFeed`. Options: as those of `connect`, errors of wrong ones too.
+    how it ends, and what a slow one does: `SharedFeed`.
+
+    Args:
+        url: As of `connect`.
+        codec: What messages are; text by default.
+        options: As of `connect`; a wrong one raises at once.
     """
     connect(url, **options)  # says at once what is wrong
     opening: Any = {**options, "reconnect": options.get("reconnect") or ONCE}

@@ -43,12 +43,17 @@ class ClientWebSocket(WebSocket[In, Out]):
         """Make an Observable of one topic, shared by its subscribers, of a socket that carries many.
 
         `subscribe` is sent for the first subscriber and again whenever a connection opens, `unsubscribe` when the last
-        one has left, if there is a connection then; both are messages, or functions that make them. Topics with the
+        one has left, if there is a connection then. Topics with the
         same `subscribe`, message or function, share a subscription: the first one subscribes, the last unsubscribes.
 
         Emits the messages that `matches`. Completes when the socket closes; fails if `matches`, or `subscribe`, raises,
         and other topics go on. May be subscribed again after its end, with `retry` or `repeat`, say. While it has a
         subscriber it is a reader of the socket, see `receive`. Memory: none of its own.
+
+        Args:
+            subscribe: The message that subscribes, or a function that makes it.
+            unsubscribe: The message that ends the subscription, or a function that makes it; `None`: nothing is sent.
+            matches: Tells of a message whether it belongs to the topic.
         """
         return MultiplexedTopic[In](self._subscriptions, subscribe, unsubscribe, matches)
 
@@ -75,6 +80,12 @@ class ClientWebSocket(WebSocket[In, Out]):
 
         It is a reader of the socket while it waits, see `receive`: what else comes then is not kept for others. What
         comes between two requests waits for the next reader, and after 64 KiB of it nothing is read.
+
+        Args:
+            message: The question.
+            matches: Tells of a message whether it is the answer.
+            key: Makes what a question and its answer have in common: an id, for example.
+            timeout: Seconds to wait for the answer.
         """
         return self._requests.request(message, matches, key, timeout)
 

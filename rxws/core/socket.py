@@ -169,6 +169,9 @@ class WebSocket(Streams[In, Out]):
     async def send(self, message: Out) -> None:
         """Send a message as `outgoing.on_next` does, then wait for `room`: for producers that can wait.
 
+        Args:
+            message: The message, as `outgoing.on_next` takes it.
+
         >>> async def upload(socket, parts):
         ...     for part in parts:
         ...         await socket.send(part)
@@ -199,6 +202,10 @@ class WebSocket(Streams[In, Out]):
 
         Within `close_timeout` seconds the connection is gone, whatever the peer does. A second close does nothing.
         From any thread. Raises `ValueError` for what may not go on the wire, see `Close`.
+
+        Args:
+            code: The close code.
+            reason: The reason, at most 123 bytes of UTF-8.
         """
         self._life.thread.run_last(self._life.close, Close(code, reason))
 

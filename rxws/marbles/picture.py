@@ -89,6 +89,11 @@ def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, wid
     The SVG stands alone, is good in light and dark, says in its `aria-label` what it shows, and shows a marble's whole
     value where the mouse is. Memory: what fits in the width, whatever the length of the recording.
 
+    Args:
+        recording: The recording.
+        operators: A text for each lane that a box with operators stands above.
+        width: Pixels.
+
     >>> svg(Recording([Event(0.1, "a", "next", "hello")]))[:44]
     '<svg xmlns="http://www.w3.org/2000/svg" clas'
     """

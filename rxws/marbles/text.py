@@ -15,6 +15,10 @@ def ascii(recording: Recording, *, width: int = 80) -> str:
     Values stand where they happened; those that would overlap become a count. `|` is a completion, `#` an error, a code
     in parentheses a close. Memory: what fits in the width.
 
+    Args:
+        recording: The recording.
+        width: Characters of a line.
+
     >>> from rxws.recording import Event
     >>> print(ascii(Recording([Event(0.5, "a", "next", "hi"), Event(1.0, "a", "completed")]), width=40))
     a  --------------hi------------|--------

@@ -47,6 +47,11 @@ def buffered(
     this was subscribed; without one, where they come. What a subscriber raises over an item of no socket is raised
     where the item comes if it is emitted there at once, and goes to asyncio's exception handler if it had to wait.
 
+    Args:
+        limit: Items that may wait.
+        overflow: What happens beyond, if the source cannot be held: `"fail"`, `"drop_oldest"` or `"drop_newest"`.
+        dropped: A function that is given each item that is dropped.
+
     Raises `TypeError` or `ValueError` for a limit that is not a positive `int` or an unknown policy.
 
     >>> import reactivex

@@ -25,6 +25,11 @@ def filter_async(
 
     Order, errors, holds, memory and disposal are those of `map_async`.
 
+    Args:
+        predicate: A coroutine function that tells of an item whether to keep it.
+        max_concurrent: Items that are worked on at a time.
+        ordered: Whether items stay in order.
+
     >>> import asyncio, reactivex
     >>> from reactivex import operators as ops
     >>> async def is_odd(number):

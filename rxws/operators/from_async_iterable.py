@@ -36,6 +36,9 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     iterable, or fails with what it raises. Memory: one item. Any thread may dispose. Needs a running event loop when it
     is subscribed.
 
+    Args:
+        iterable: What `async for` takes.
+
     >>> from reactivex import operators as ops
     >>> async def count():
     ...     for number in range(3):

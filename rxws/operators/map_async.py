@@ -64,6 +64,11 @@ def map_async(
     or goes to asyncio's exception handler. When the event loop ends, it ends in silence. Raises `TypeError` or
     `ValueError` if `max_concurrent` is not a positive `int`.
 
+    Args:
+        function: A coroutine function of an item.
+        max_concurrent: Items that are worked on at a time.
+        ordered: Whether results come in the order of the items.
+
     >>> import asyncio, reactivex
     >>> from reactivex import operators as ops
     >>> async def double(number):

@@ -20,6 +20,9 @@ def of_type(kind: type[T]) -> Callable[[Observable[Any]], Observable[T]]:
                      of_type(int)
         result     --1-------2--|
 
+    Args:
+        kind: The class of the items to keep.
+
     Memory: none.
 
     >>> import reactivex

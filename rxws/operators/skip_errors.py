@@ -29,6 +29,9 @@ def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]
     that may fail. An error that comes while subscribing, as that of a cold source does, is passed on: the next attempt
     would only meet it again. Memory: none.
 
+    Args:
+        into: An Observer that gets the errors, such as the `errors` of a socket.
+
     >>> from reactivex import Subject, operators as ops
     >>> numbers, errors = Subject(), Subject()
     >>> _ = errors.subscribe(lambda error: print(type(error).__name__))

@@ -31,6 +31,9 @@ def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     subscribed wait for it, too. So it is while the loop sends to a peer that reads slowly. Items may come from any
     thread. One task may wait at a time, a second one gets a `RuntimeError`.
 
+    Args:
+        source: The Observable to iterate over.
+
     Memory: one item that waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets
     that have left. Beyond, it raises `OverflowError`; if it was a socket's item that went over, that is told, on its
     `errors`.

@@ -30,6 +30,9 @@ def when_full(action: WhenFull) -> Callable[[Observable[T]], Observable[T]]:
     Changes no item. Of several in a row, the last one counts. Sockets and asynchronous iterables can be held; timers,
     topics and feeds cannot, and of what comes from a room, the socket is held that said it. Memory: none.
 
+    Args:
+        action: `"hold"` or `"overflow"`.
+
     Raises `ValueError` for another action.
 
     >>> import reactivex

@@ -46,6 +46,13 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     a `sock`, or of the UNIX socket at `path`, as they are free; the queue outlives one that dies, but in a burst one
     may take twice as many as another. uvloop comes with the extra `fast`: `pip install "rxws[fast]"`.
 
+    Args:
+        app: The application.
+        workers: Processes that share the port; `None`: this one alone.
+        keepalive_timeout: Seconds within which a new connection must have sent its whole request, and one that has been
+            answered its next. Behind a proxy that keeps its connections, choose more than the proxy does.
+        options: Those of aiohttp's `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
+
     Raises what `run_app` raises, `OSError` for a port in use, say. With `workers`: `TypeError` or `ValueError` for a
     number or an option that does not do; `RuntimeError` if a worker cannot start, and beside an event loop that
     runs, in another thread than the main one, or on a system without fork and SO_REUSEPORT.

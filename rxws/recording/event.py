@@ -54,7 +54,11 @@ class Recording:
         return iter(self.events)
 
     def lane(self, name: str) -> list[Event]:
-        """Give the events of one lane."""
+        """Give the events of one lane.
+
+        Args:
+            name: The name of the lane.
+        """
         return [event for event in self if event.lane == name]
 
 

@@ -95,7 +95,12 @@ def event_of(text: str) -> Event:
 
 
 def write(recording: Recording, file: str | Path) -> None:
-    """Write a recording to a file."""
+    """Write a recording to a file.
+
+    Args:
+        recording: The recording.
+        file: Where to write.
+    """
     with Path(file).open("w", encoding="utf-8", newline="\n") as lines:
         lines.write(header_line(recording) + "\n")
         lines.writelines(line(event) + "\n" for event in recording)
@@ -105,6 +110,9 @@ def read(file: str | Path) -> Recording:
     """Open a recording. Its events are read from the file whenever it is iterated over. Memory: one line.
 
     Blocks until what is recorded in this process is written, for a second at most.
+
+    Args:
+        file: The file.
 
     Raises `OSError` if there is no such file, `ValueError` if it is no recording or of a newer version; iterating
     raises `ValueError` at a line that is no event. A last line that is not whole, where a recorder was

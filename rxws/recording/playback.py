@@ -37,6 +37,11 @@ def replay(recording: Recording, lane: str | None = None, *, speed: float = 1.0)
     ones in tests; a `VirtualTimeScheduler` works too. Memory: one event.
     Raises `TypeError` or `ValueError` if `speed` is not a positive number.
 
+    Args:
+        recording: The recording.
+        lane: The lane to emit the items of; `None`: the events of all.
+        speed: How many times as fast as it was.
+
     >>> from reactivex import operators as ops
     >>> recording = Recording([Event(0.0, "a", "next", 1), Event(3600.0, "a", "next", 2)])
     >>> replay(recording, "a", speed=float("inf")).pipe(ops.to_list()).run()

@@ -67,7 +67,13 @@ class Recorder(Disposable):
             self._record_observables(cast("Mapping[str, Observable[Any]]", source))
 
     def note(self, lane: str, kind: Kind, data: Any = None) -> None:
-        """Note that something happens now; from any thread, ignored after the end."""
+        """Note that something happens now; from any thread, ignored after the end.
+
+        Args:
+            lane: The name of the lane.
+            kind: What happens.
+            data: The value, the error or the close that goes with it.
+        """
         with self._noting:
             try:
                 if self.is_disposed or self._sink.put(Event(round(self._clock() - self._began, 6), lane, kind, data)):
@@ -152,8 +158,7 @@ def record(
 
     `record(socket, "session.jsonl")` writes the messages as they are decoded, or before they are encoded. It changes
     nothing for the socket: it starts no reading, and counts neither as a subscriber nor as an observer of errors.
-    `record({"ticks": ticks}, file)` subscribes to the Observables; `share` those that must not run twice. `about` goes
-    into the header, besides what is known of the socket.
+    `record({"ticks": ticks}, file)` subscribes to the Observables; `share` those that must not run twice.
 
     Times are the event loop's where one runs, so virtual ones in tests. The file is made at once. A thread writes it,
     so a slow disk never stalls an event loop: the file is complete soon after the end, and `read` waits for that.
@@ -163,6 +168,12 @@ def record(
     A forked process, such as a worker of `rxws.run`, writes its events to a file of its own: `session.4711.jsonl`
     beside `session.jsonl`, where 4711 is its process id.
 
+    Args:
+        source: A socket, or a mapping of names to Observables.
+        file: Where to write; it is replaced if it is there.
+        about: What goes into the header besides what is known of the socket: a mapping that JSON can say.
+        max_bytes: Bytes of the file at which the recording ends.
+
     Raises `OSError` if the file cannot be made, `TypeError` or `ValueError` if `about` is not JSON of less than 1 MiB.
     """
     codec = source._life.outgoing.codec if isinstance(source, WebSocket) else codecs.text  # pyright: ignore
@@ -171,6 +182,10 @@ def record(
 
 def keep(source: Recordable, *, max_events: int = 10_000) -> Kept:
     """Keep what happens on a socket, or on Observables, in memory: as `record`, but for the file.
+
+    Args:
+        source: A socket, or a mapping of names to Observables.
+        max_events: Events that are kept.
 
     Memory: the newest `max_events` events.
 

@@ -74,8 +74,15 @@ def attach(
     From here on the WebSocket is rxws's: do not receive from it, send to it or close it; a `heartbeat` of aiohttp's
     makes room for the one here. The handler awaits
     `socket.closed` and returns `ws`. The hub of `rxws.setup` has it and closes it at shutdown, but does not count it
-    against `max_connections`. Options as for `websocket`, but for those that the handshake has decided:
-    `protocols`, `origins`, `max_msg_size`, `compress`; and for `message_timeout`, which needs the first byte on.
+    against `max_connections`.
+
+    Args:
+        ws: A WebSocket of aiohttp, prepared or connected.
+        incoming: An Observer that gets the messages.
+        outgoing: An Observable whose items are sent.
+        errors: An Observer that gets exceptions.
+        options: As of `websocket`, but for those that the handshake has decided: `protocols`, `origins`,
+            `max_msg_size`, `compress`; and for `message_timeout`, which needs the first byte on.
 
     Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared, is
     closed or is rxws's already. Memory as `websocket`.

@@ -57,7 +57,12 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
     (the socket's own), or `None`; an `async def` lives as long as the socket; an `async def` with `yield` sends
     what it yields. Works on functions, methods, `functools.partial` and callable objects.
 
-    Options and defaults: `rxws.options.Settings`. Raises `TypeError` or `ValueError` at decoration for a wrong
+    Args:
+        handler: The function; without it, as in `@rxws.websocket(codec=rxws.json)`, a decorator is returned.
+        codec: What messages are; text by default.
+        options: The options of the socket, see `rxws.options.Settings`; checked at decoration.
+
+    Raises `TypeError` or `ValueError` at decoration for a wrong
     parameter name or option. The aiohttp handler answers 400, 405, 426 or 505 to a request that is not a
     WebSocket handshake (RFC 6455, section 4.2), 403 to a foreign Origin, and 503 beyond `max_connections`.
 
@@ -126,6 +131,11 @@ def accept(request: web.BaseRequest, **options: Any) -> Any:
     waits. On aiohttp's low-level server (`web.Server`), which has no application, nothing that `setup` gives is there:
     the limit, the counts, and 1001 at shutdown.
 
+    Args:
+        request: The request of your aiohttp handler.
+        codec: What messages are; text by default.
+        options: As of `websocket`.
+
     Raises what `websocket` answers: `web.HTTPUpgradeRequired`, `HTTPBadRequest`, `HTTPMethodNotAllowed`,
     `HTTPVersionNotSupported`, `HTTPForbidden`, `HTTPServiceUnavailable`, and `HTTPBadRequest` if the client has left;
     `TypeError` or `ValueError` for a wrong option. Memory as `websocket`.
@@ -165,6 +175,12 @@ def setup(
     is sent first; after `shutdown_timeout` seconds the connections are aborted of peers that do not read or answer,
     even if their `close_timeout` is longer. 503 is also for those beyond `max_connections` at a time (`None`: no
     limit). Sub-applications share the hub of the one that was set up. Call it before the application runs.
+
+    Args:
+        app: The application; its sub-applications share the hub.
+        max_connections: Sockets that may be open at a time; a further one gets 503. `None`: no limit.
+        shutdown_code: The close code of the sockets at shutdown.
+        shutdown_timeout: Seconds that closing may take at shutdown, even if a `close_timeout` is longer.
 
     Raises `RuntimeError` on an application that runs or has a hub already, `TypeError` or `ValueError` for a wrong
     option.

@@ -69,7 +69,15 @@ def connect(
     open_timeout: float = 10.0,
     **options: Any,
 ) -> Connect[Any, Any]:
-    """Connect as `rxws.connect` does, but in memory; `open_timeout` is for the greeting, as no attempt takes time."""
+    """Connect as `rxws.connect` does, but in memory; `open_timeout` is for the greeting, as no attempt takes time.
+
+    Args:
+        dialer: What opens the connections.
+        reconnect: How the client comes back.
+        greet: The greeting, as of `rxws.connect`.
+        open_timeout: Seconds for the greeting.
+        options: As of `rxws.connect`.
+    """
     settings = check(options)
     check_greet(greet, settings)
     return Connect(dialer, settings, reconnect, greet, open_timeout)

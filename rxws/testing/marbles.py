@@ -20,6 +20,12 @@ class Marbles:
     Times are the same within a fiftieth of a frame. `|` is the same as `(close 1000)`, `#` as `(close 1006)`; a close
     without a reason equals one with any. Equal to a `Recording` if what was sent and the close are the same, whenever.
 
+    Args:
+        events: What happened.
+        frame: Seconds of a character.
+        values: The messages that single characters stand for.
+        before: Lanes that `difference` shows above, by name.
+
     >>> Marbles(parse("-a-(b|)").events) == "-a-(b|)"
     True
     >>> print(Marbles(parse("-a-b-|").events).difference("-a-c-|"))
@@ -43,7 +49,11 @@ class Marbles:
         """Diagrams to show above it when it is not what was expected."""
 
     def difference(self, expected: object) -> str:
-        """Draw what was expected and what came, one above the other, with the moments marked that differ."""
+        """Draw what was expected and what came, one above the other, with the moments marked that differ.
+
+        Args:
+            expected: A diagram, or other marbles.
+        """
         if isinstance(expected, Recording):
             ours, theirs = _in_order(self.events, self._frame), _in_order(sent(expected), self._frame)
             return _drawn({"recorded": theirs, "got": ours}, self._frame, self._values)

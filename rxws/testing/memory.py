@@ -24,6 +24,9 @@ class MemoryWire(PlainWire):
     The peer reads at once, unless `congested` is set. It answers a close frame, unless `mute` is set. As on a real
     wire, its close, and its end, do not overtake messages that wait during a hold; they wait with them at most
     `close_timeout` seconds.
+
+    Args:
+        close_timeout: Seconds.
     """
 
     remote: str | None = "memory"
@@ -59,7 +62,11 @@ class MemoryWire(PlainWire):
     # The peer
 
     def send(self, *messages: str | bytes) -> None:
-        """Let messages of the peer's arrive; during a hold they wait. Behind its close frame nothing counts."""
+        """Let messages of the peer's arrive; during a hold they wait. Behind its close frame nothing counts.
+
+        Args:
+            messages: The messages.
+        """
         if self.phase is WirePhase.PEER_CLOSED:
             return
         self.unfinished = None
@@ -73,28 +80,48 @@ class MemoryWire(PlainWire):
         self._peer().part_received()
 
     def ping(self, number: int = 1) -> None:
-        """Let pings of the peer's arrive."""
+        """Let pings of the peer's arrive.
+
+        Args:
+            number: How many.
+        """
         for _ in range(number):
             self._peer().ping_received()
 
     def close(self, close: Close | None = None) -> None:
-        """Let a close frame of the peer's arrive; without a code if `None`. It is `mute` no more."""
+        """Let a close frame of the peer's arrive; without a code if `None`. It is `mute` no more.
+
+        Args:
+            close: What the frame says.
+        """
         self._peer()
         self.advance(WirePhase.PEER_CLOSED)
         self._at_last(lambda: self._close(close or Close.received(1005)))
 
     def violate(self, code: int = 1002) -> None:
-        """Let the peer break the protocol."""
+        """Let the peer break the protocol.
+
+        Args:
+            code: The close code that answers it.
+        """
         if not self.ended:
             self._peer().protocol_violated(ValueError("broken frame"), Close(code))
 
     def pong(self, data: bytes) -> None:
-        """Let a pong arrive; behind the peer's close frame it counts for nothing."""
+        """Let a pong arrive; behind the peer's close frame it counts for nothing.
+
+        Args:
+            data: Its payload.
+        """
         if self.phase is WirePhase.READING:
             self._peer().pong_received(data)
 
     def drop(self, error: BaseException | None = None) -> None:
-        """Lose the connection."""
+        """Lose the connection.
+
+        Args:
+            error: The error of the transport, if there is one.
+        """
         self._at_last(lambda: self._lose(error))
 
     @property
@@ -246,9 +273,14 @@ def serve(
 ) -> tuple[WebSocket[Any, Any], MemoryWire]:
     """Run a handler on an in-memory wire, and return its socket and the peer's end. Needs a running event loop.
 
-    `protocol` is the subprotocol that was negotiated, `request` what the handler gets by that name. `watch` gets the
-    socket before the handler runs: to record it, say. Options as of `rxws.websocket`, in place of those that the
-    handler was decorated with.
+    Options are in place of those that the handler was decorated with.
+
+    Args:
+        handler: The handler.
+        protocol: The subprotocol that was negotiated.
+        request: What the handler gets by that name.
+        watch: A function that is given the socket before the handler runs, to record it for example.
+        options: As of `rxws.websocket`.
     """
     function, options = undecorated(handler, options)
     settings = check(options)

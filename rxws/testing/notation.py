@@ -51,6 +51,12 @@ class Script:
 def parse(text: str, *, lane: str = "", frame: float = FRAME, values: Mapping[str, Any] | None = None) -> Script:
     """Read a diagram; raises `ValueError` that points at what is wrong.
 
+    Args:
+        text: The diagram.
+        lane: The name of the lane that the events are of.
+        frame: Seconds of a character.
+        values: The messages that single characters stand for.
+
     >>> [(event.time, event.kind, event.data) for event in parse("-a-(b|)").events]
     [(0.1, 'next', 'a'), (0.3, 'next', 'b'), (0.3, 'completed', None)]
     >>> parse("-a-?")
@@ -65,6 +71,11 @@ def parse(text: str, *, lane: str = "", frame: float = FRAME, values: Mapping[st
 
 def write(events: Iterable[Event], *, frame: float = FRAME, values: Mapping[str, Any] | None = None) -> str:
     """Write a diagram.
+
+    Args:
+        events: The events.
+        frame: Seconds of a character.
+        values: The messages that single characters stand for.
 
     >>> write(parse("-a-(b|)  ", frame=0.5).events, frame=0.5)
     '-a-(b|)'

@@ -19,6 +19,12 @@ def replay(handler: Callable[..., Any], recording: Recording, *, frame: float = 
     their times, since those of the recording were real. Messages that did not decode come again too, and so do the
     peer's close frame, its violation of the protocol, its disappearance. Options as of `run`, the `codec` above all.
 
+    Args:
+        handler: The handler.
+        recording: The recording of a socket with one connection.
+        frame: Seconds of a character of the diagram that is returned.
+        options: As of `run`.
+
     Raises `ValueError` if the recording is not one of a socket with one connection.
 
     >>> from rxws import recording

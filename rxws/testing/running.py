@@ -71,16 +71,25 @@ def run(
 ) -> Run:
     """Run a handler under virtual time, and return what its peer got, to compare with a marble diagram.
 
-    `incoming` is what the peer does. A list is what the peers of a client do, one connection after the other; an
-    exception in it refuses a connection. With `reconnect`, the function is a client's, whose socket comes back. With
-    `greet`, it is a client's, too, and runs when the greeting is done; the peer's answers are in its script.
-    `congested` says when the peer does not read, from `[` to `]`. `values` says what messages single characters stand
-    for; they are written with the `codec`, if there is one. `protocol` and `request` as of `serve`. Other options as of
-    `rxws.websocket`, in place of those that the handler was decorated with, or of `rxws.connect`.
+    With `reconnect` or `greet` the function is a client's. It runs when the greeting is done; the peer's answers to
+    that are in its script. A list for `incoming` is what the peers of a client do, one connection after the other; an
+    exception in it refuses a connection. Options are in place of those that the handler was decorated with.
 
     It ends with the socket; if that stays open, at the end of the diagram, or after 60 s if there is none. May be
     called from an `async def` too. Raises `ValueError` for a diagram that makes no sense, `TypeError` for a wrong
     option, and what `connect` does of a client without `reconnect`: what its greeting raises, say.
+
+    Args:
+        handler: The handler or the client's function.
+        incoming: What the peer does: a diagram, a recording or `None`; a list of them for a client with `reconnect`.
+        congested: When the peer does not read, from `[` to `]`.
+        frame: Seconds of a character.
+        values: The messages that single characters stand for; the `codec` writes them.
+        protocol: The subprotocol that was negotiated.
+        request: What the handler gets by that name.
+        reconnect: How the client comes back.
+        greet: The greeting of the client.
+        options: As of `rxws.websocket` or `rxws.connect`.
 
     >>> from reactivex import operators as ops
     >>> def shout(incoming):

@@ -80,6 +80,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end in virtual time, in a thread of its own if an event loop runs in this one.
 
+    Args:
+        main: The coroutine.
+
     >>> async def wait():
     ...     await asyncio.sleep(60)
     ...     return asyncio.get_running_loop().time()
@@ -112,6 +115,9 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
 
 def virtual_time(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     """Make a plain function of an `async def` test, that runs it in virtual time.
+
+    Args:
+        test: The test, a coroutine function.
 
     >>> @virtual_time
     ... async def test_patience():

@@ -41,11 +41,18 @@ def open_topics(
     TLS; needs the extra `nats`.
     `name` is that of the stream which keeps the messages, `rxws` if there is none; who comes first makes it.
 
-    `codec` makes bytes of values; sockets with the same one send those very bytes. For `latest` and `history` the last
-    `max_messages` of each topic are kept, `max_bytes` of all of them together, and none for longer than `max_age`
-    seconds, 0.1 at least; beyond a limit the oldest go. What is published to NATS waits until it is confirmed:
-    `max_buffered` bytes at most, 64 for each message included; beyond, `overflow` says which are dropped, and
-    `topics.errors` emits an `Unpublished` for each.
+    Sockets with the same `codec` send the very bytes that it makes. Messages are kept for `latest` and `history`; when
+    a limit is reached, the oldest go. What is published to NATS waits until it is confirmed; `topics.errors` emits an
+    `Unpublished` for each message that is dropped.
+
+    Args:
+        url: `memory://` or that of a NATS server.
+        codec: Makes bytes of values, and values of bytes; JSON by default.
+        max_messages: Messages of each topic that are kept.
+        max_bytes: Bytes of all topics together that are kept.
+        max_age: Seconds that a message is kept, 0.1 at least; `None`: no limit.
+        max_buffered: Bytes that may wait for a broker's confirmation, 64 for each message included.
+        overflow: Which messages are dropped beyond: `"drop_newest"` or `"drop_oldest"`.
 
     Raises `TypeError` or `ValueError` for a wrong URL or option, `ImportError` without the extra.
 

@@ -17,6 +17,9 @@ def token(text: str) -> str:
 
     A room whose name a client chooses belongs into a topic's name like this, or `*` would be all rooms.
 
+    Args:
+        text: Any text of one character at least.
+
     >>> token("tea"), token("*"), token("a.b c")
     ('tea', '%2A', 'a%2Eb%20c')
     """

@@ -35,8 +35,13 @@ def publisher(
         with rxws.topics.publisher("nats://localhost:4222") as publisher:
             publisher["prices.EURUSD"].on_next(1.07)
 
-    Leaving the block waits until all is confirmed, 5 s at most. `url` is a broker's; options and errors as of
-    `rxws.topics(url)`.
+    Leaving the block waits until all is confirmed, 5 s at most. Errors as of `rxws.topics(url)`.
+
+    Args:
+        url: A broker's, as of `rxws.topics`.
+        codec: As of `rxws.topics`; JSON by default.
+        max_buffered: Bytes that may wait for the broker's confirmation, 64 for each message included.
+        overflow: Which messages are dropped beyond: `"drop_newest"` or `"drop_oldest"`.
     """
     if url == "memory://":
         raise ValueError("a publisher needs a broker, such as 'nats://localhost:4222': nobody else hears memory://")

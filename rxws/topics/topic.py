@@ -71,9 +71,13 @@ class Topic(OwnSubject[T]):
     def history(self, *, last: int | None = None, since: str | None = None) -> Observable[T]:
         """Make an Observable like a bounded ReplaySubject: values that are kept, then live ones, each once, in order.
 
-        `last`: so many; `since`: those after the message of this position; neither: all that are kept. Where values
+        With neither argument, all that are kept. Where values
         may be missing, `topics.errors` emits a `Gap`, and `messages.history` emits it in its place. Raises `TypeError`
         or `ValueError` for a wrong argument. Memory: at most 1,024 live values that wait while older ones are read.
+
+        Args:
+            last: The number of messages to begin with.
+            since: The position of a message: those after it.
         """
         start = start_of(last, since)
         return Observable(lambda observer, scheduler=None: self._topics.listen(self.name, start, _ToValues(observer)))
@@ -115,7 +119,12 @@ class Messages(Observable[Message[T] | Gap]):
         return self.history(last=1)
 
     def history(self, *, last: int | None = None, since: str | None = None) -> Observable[Message[T] | Gap]:
-        """As `Topic.history`, of messages; a `Gap` comes where messages may be missing."""
+        """As `Topic.history`, of messages; a `Gap` comes where messages may be missing.
+
+        Args:
+            last: As of `Topic.history`.
+            since: As of `Topic.history`.
+        """
         return Messages[T](self._topics, self._name, start_of(last, since))
 
 

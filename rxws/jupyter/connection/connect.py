@@ -29,6 +29,10 @@ def connect(url: Any, **options: Any) -> NotebookConnect:
     Errors, and what a subscriber raises, are shown in the notebook, unless somebody observes `errors`; they do not
     close the socket.
 
+    Args:
+        url: As of `rxws.connect`.
+        options: As of `rxws.connect`, but for `session`.
+
     Raises as `rxws.connect` does. Memory: as its socket, and 1,024 messages for each subscription.
     """
     if "session" in options:

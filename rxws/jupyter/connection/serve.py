@@ -28,7 +28,11 @@ class Server:
         end_with_name(self, self, self._background.stop)
 
     def url(self, path: str = "/") -> str:
-        """Give the address of a WebSocket."""
+        """Give the address of a WebSocket.
+
+        Args:
+            path: The path of the handler.
+        """
         return f"ws://{self.host}:{self.port}{path}"
 
     def close(self) -> None:
@@ -62,9 +66,14 @@ async def _live(
 def serve(app: web.Application, *, host: str = "127.0.0.1", port: int = 0) -> Server:
     """Serve an application from a thread of its own, so that a server and its clients fit into one notebook.
 
-    Returns when it listens, on a free port unless one is given; `server.url("/feed")` is the address of a handler.
+    Returns when it listens; `server.url("/feed")` is the address of a handler.
     `server.close()` shuts it down, as leaving a `with` block does; so does binding its name again, or deleting it,
     unless the notebook still refers to it.
+
+    Args:
+        app: The application.
+        host: The address to listen on.
+        port: The port; 0 for a free one.
 
     Raises `OSError` if it cannot listen.
 

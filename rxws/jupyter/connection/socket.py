@@ -86,13 +86,21 @@ class NotebookSocket(ClientWebSocket[In, Out]):
         """Make an Observable of one topic, shared by its subscribers; see `ClientWebSocket.multiplex`.
 
         `matches` and functions that make messages are called in the connection's thread.
+
+        Args:
+            options: As of `ClientWebSocket.multiplex`.
         """
         return self._here(super().multiplex(**options))
 
     def request(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, message: Out, **options: Any
     ) -> Observable[In]:
-        """Make an Observable of one answer; see `ClientWebSocket.request`. `matches` is called in another thread."""
+        """Make an Observable of one answer; see `ClientWebSocket.request`. `matches` is called in another thread.
+
+        Args:
+            message: The question.
+            options: As of `ClientWebSocket.request`.
+        """
         return self._here(super().request(message, **options))
 
     def _here(self, observable: Observable[T]) -> Observable[T]:

@@ -91,7 +91,11 @@ class Live:
         return self.frames.html
 
     async def done(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the end is no error
-        """Show it, wait until all it shows has ended, or for `timeout` seconds, and stop it."""
+        """Show it, wait until all it shows has ended, or for `timeout` seconds, and stop it.
+
+        Args:
+            timeout: Seconds to wait; `None`: until all that it shows has ended.
+        """
         if self._still is None:
             self.show()
         await self._wait(timeout)

@@ -35,14 +35,19 @@ def plot(
 ) -> Live:
     """Show numbers of an Observable's items as a live line: `plot(trades, y="price")`.
 
-    `y` is a field's name or a function of the item, or several of them, a line each, and by default the item itself;
-    `x` is one too, and by default the seconds since the beginning at which items come. The picture shows the last
-    `window` units of x. An item whose `y` is `None` has no point. Subscribes at once. Drawn by matplotlib, outside the
+    An item whose `y` is `None` has no point. Subscribes at once. Drawn by matplotlib, outside the
     event loop's thread, at most ten times
     a second. Memory: four points for each pixel of the width, whatever comes.
 
     What `x` and `y` raise ends it, and is shown. Raises `TypeError` for what is no Observable, `ValueError` for a
     window that is not positive, `RuntimeError` where no event loop runs, `ImportError` without matplotlib.
+
+    Args:
+        observable: The Observable.
+        x: A field's name, or a function of an item; `None`: the seconds since the beginning.
+        y: A field's name or a function of an item, or several, a line each; `None`: the item itself.
+        window: Units of x that the picture shows.
+        title: The title of the picture.
     """
     positive("window", window)
     if y is None:

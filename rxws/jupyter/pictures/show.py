@@ -26,6 +26,9 @@ def show(socket: WebSocket[Any, Any]) -> Live:
 
     Live while it is open, a still picture after. It changes nothing for the socket: it starts no reading, and counts
     neither as a subscriber nor as an observer of errors. Memory: what fits in the picture.
+
+    Args:
+        socket: The socket.
     """
     own = WebSocket[Any, Any](socket._life, request=socket._request)  # pyright: ignore[reportPrivateUsage]
     return Live(Card(own))  # a picture keeps no socket

@@ -21,12 +21,17 @@ COLUMNS: Final = 30
 def table(observable: Observable[Any], *, key: Field, limit: int = 100) -> Live:
     """Show the latest item of each key as a row: `table(trades, key="symbol")`.
 
-    Items are mappings, dataclasses, structs, or anything else; `key` is a field's name or a function. The rows are in
+    Items are mappings, dataclasses, structs, or anything else. The rows are in
     the order in which their keys came first; above `limit` rows, those that have not changed for longest go. Subscribes
     at once. Memory: `limit` items, 30 fields of each.
 
     What `key` raises ends it, and is shown. Raises `TypeError` for what is no Observable, `ValueError` for a limit that
     is not positive, `RuntimeError` where no event loop runs.
+
+    Args:
+        observable: The Observable.
+        key: A field's name, or a function of an item.
+        limit: Rows.
     """
     return Live(Table(observable, key, positive_int("limit", limit, "rows")))
 

@@ -23,6 +23,10 @@ def watch(*, window: float = 20.0, **lanes: Observable[Any]) -> Live:
     Subscribes at once; `share` Observables that must not run twice. `await watch(...).done(timeout=...)` waits for
     their ends. Memory: what fits in the width of the picture, whatever comes.
 
+    Args:
+        window: Seconds that the picture shows.
+        lanes: The Observables, by the names of their lanes.
+
     Raises `TypeError` for what is no Observable, `ValueError` for no lanes or a window that is not positive,
     `RuntimeError` where no event loop runs.
     """

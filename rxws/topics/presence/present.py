@@ -73,6 +73,10 @@ class Presence(Observable[Present]):
         has left; its metadata, any JSON value, are those of the one that came last: to change them, join again, then
         leave for the first time. Whoever was in a process that died has left 10 s later.
 
+        Args:
+            who: The name of the member.
+            metadata: Any JSON value, of 512 bytes with the name.
+
         Raises `TypeError` or `ValueError` for a name or metadata that will not do; the Observable fails with
         `TooManyMembers` beyond 1,000, of those that this process knows.
 
