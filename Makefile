@@ -40,6 +40,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright -p pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/mypy
+	$(BIN)/codespell
 
 SITE = docs/_build/html
 

@@ -1,4 +1,4 @@
-"""The rows of docs/coming-from-rxjs.md, one test each, in its order; rxjs's own behaviour is of version 7.8.
+"""The rows of docs/coming-from-rxjs.md, one test each, in its order; rxjs's own behavior is of version 7.8.
 
 What its operators do is asked of rxjs itself, once, by `tests/npm/operators.mjs`.
 """

@@ -29,7 +29,7 @@ import pytest
 import rxws
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?:<!-- (file|run-with): (\S+) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 
 

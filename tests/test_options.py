@@ -56,7 +56,7 @@ BAD = [
     ({"compress": 15}, TypeError, r"compress must be True, False or rxws.Deflate\(...\), not 15"),
     ({"high_water": 0}, ValueError, "high_water must be a positive whole number of bytes, not 0"),
     ({"max_buffered": None}, TypeError, "max_buffered must be a positive whole number of bytes, not None"),
-    ({"overflow": "lastest"}, ValueError, "overflow must be one of 'close', .*, rxws.latest_by"),
+    ({"overflow": "newest"}, ValueError, "overflow must be one of 'close', .*, rxws.latest_by"),
     ({"overflow": None}, ValueError, "overflow must be one of"),
     ({"message_rate": 0}, ValueError, "message_rate must be a positive number of messages a second, or None for off"),
     ({"close_timeout": None}, TypeError, "close_timeout must be a positive number of seconds, not None"),

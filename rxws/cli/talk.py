@@ -29,9 +29,9 @@ class Talk:
         self._paint = Paint(sys.stdout)
         self._pinging: asyncio.Task[None] | None = None
 
-    def say(self, text: str, colour: str) -> None:
+    def say(self, text: str, color: str) -> None:
         """Show a remark."""
-        self.show(self._paint(escape(text), colour))
+        self.show(self._paint(escape(text), color))
 
     def message(self, message: str | bytes) -> None:
         """Show what came."""

@@ -1,4 +1,4 @@
-"""What a terminal shows: colours where they are wanted, JSON spread out, nothing that commands it."""
+"""What a terminal shows: colors where they are wanted, JSON spread out, nothing that commands it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import re
 import sys
 from typing import Final, TextIO
 
-COLOURS: Final = {"dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "36", "bold": "1"}
+COLORS: Final = {"dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "36", "bold": "1"}
 
 EXCERPT: Final = 64
 """Bytes of a binary message that are shown."""
 
 
 class Paint:
-    """Colours a text, if the stream is a terminal and nobody said `NO_COLOR`."""
+    """Colors a text, if the stream is a terminal and nobody said `NO_COLOR`."""
 
     def __init__(self, stream: TextIO) -> None:
         self._on = stream.isatty() and not os.environ.get("NO_COLOR")
 
-    def __call__(self, text: str, colour: str) -> str:
-        """Colour a text."""
-        return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if self._on else text
+    def __call__(self, text: str, color: str) -> str:
+        """Color a text."""
+        return f"\x1b[{COLORS[color]}m{text}\x1b[0m" if self._on else text
 
 
 def printable(text: str) -> str:

@@ -134,7 +134,7 @@ class Sheet:
     ) -> str:
         """Draw lanes that are laid out, with a text alternative, and traces below them.
 
-        On a `ground`, for pages of whatever colour.
+        On a `ground`, for pages of whatever color.
         """
         parts: list[str] = []
         left, width, y = self.left, self.width, 36.0

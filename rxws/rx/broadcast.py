@@ -26,7 +26,7 @@ _lock = Lock()
 class Broadcast(Generic[T]):
     """Sends values to observers, as the Rx contract has it.
 
-    Notifications are serialised: what an observer emits while it is being notified follows when all observers
+    Notifications are serialized: what an observer emits while it is being notified follows when all observers
     have had the present value. Beyond `max_fed` that come of one, what waits is dropped, and a `FeedbackLoop` goes to
     `on_raise`. One terminal event comes, and nothing after it. What an observer raises goes to `on_raise`; the others
     still get the value. No lock is taken to emit: `observers` is replaced, not changed. One who subscribes in another

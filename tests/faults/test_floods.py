@@ -10,7 +10,7 @@ import pytest
 from reactivex import operators as ops
 
 import rxws
-from tests.faults.neighbour import p99
+from tests.faults.neighbor import p99
 from tests.integration.flood import flooding
 from tests.integration.raw import CONTINUATION, PING, PONG, TEXT, frame, raw
 from tests.integration.server import serving

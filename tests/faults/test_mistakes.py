@@ -60,17 +60,17 @@ async def test_exception_closes_its_own_socket_only(handler: Any, eventually: Ev
     faulty = rxws.websocket(handler)
 
     async def either(request: Any) -> Any:
-        return await (echo if "X-Neighbour" in request.headers else faulty)(request)
+        return await (echo if "X-Neighbor" in request.headers else faulty)(request)
 
     async with (
         serving(either) as server,
-        raw(server.port, headers="X-Neighbour: yes\r\n") as neighbour,
+        raw(server.port, headers="X-Neighbor: yes\r\n") as neighbor,
         raw(server.port) as peer,
     ):
         peer.send(TEXT, b"a")
         assert await peer.receive_close() == (1011, "Unexpected Error")
-        neighbour.send(TEXT, b"alive")
-        assert await neighbour.receive() == (TEXT, b"alive")
+        neighbor.send(TEXT, b"alive")
+        assert await neighbor.receive() == (TEXT, b"alive")
 
 
 async def test_raising_subscriber_spares_siblings_and_socket() -> None:
@@ -104,21 +104,21 @@ async def test_errors_that_make_errors_are_1011(caplog: pytest.LogCaptureFixture
             if next(sent) < 10_000:  # or the test would never end
                 outgoing.on_next({"error": error})
 
-        if "X-Neighbour" not in request.headers:
+        if "X-Neighbor" not in request.headers:
             errors.subscribe(complain)
         return incoming
 
     async with (
         serving(handler) as server,
-        raw(server.port, headers="X-Neighbour: yes\r\n") as neighbour,
+        raw(server.port, headers="X-Neighbor: yes\r\n") as neighbor,
         raw(server.port) as peer,
     ):
         began = time.perf_counter()
         peer.send(TEXT, b"not JSON")
         assert await peer.receive_close() == (1011, "Unexpected Error")
         assert time.perf_counter() - began < 2
-        neighbour.send(TEXT, b'"alive"')
-        assert await neighbour.receive() == (TEXT, b'"alive"')
+        neighbor.send(TEXT, b'"alive"')
+        assert await neighbor.receive() == (TEXT, b'"alive"')
     (record,) = caplog.records
     assert "a stream feeds itself: 1001 items came of one" in record.getMessage()
 

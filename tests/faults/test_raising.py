@@ -94,7 +94,7 @@ async def test_transport_that_raises(
 @pytest.mark.parametrize(
     "place", [pytest.param("aiohttp's protocol", marks=pytest.mark.fast_wire), "header watch", "log", "hub"]
 )
-async def test_neighbour_of_the_wire_that_raises(
+async def test_neighbor_of_the_wire_that_raises(
     place: str, end: Callable[..., None], eventually: Eventually, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever an end calls besides may raise, too."""

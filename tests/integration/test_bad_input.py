@@ -34,15 +34,15 @@ def handler(request: Any, incoming: Observable[Any], outgoing: Subject[Any]) -> 
 
 
 @asynccontextmanager
-async def with_a_neighbour() -> AsyncIterator[Server]:
+async def with_a_neighbor() -> AsyncIterator[Server]:
     """A server with a socket that must still work at the end."""
-    async with serving(handler) as server, websockets.connect(server.url) as neighbour:
-        await neighbour.send('"before"')
-        assert await neighbour.recv() == '"before"'
+    async with serving(handler) as server, websockets.connect(server.url) as neighbor:
+        await neighbor.send('"before"')
+        assert await neighbor.recv() == '"before"'
         ran.clear()
         yield server
-        await neighbour.send('"after"')
-        assert await neighbour.recv() == '"after"'
+        await neighbor.send('"after"')
+        assert await neighbor.recv() == '"after"'
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ async def with_a_neighbour() -> AsyncIterator[Server]:
 async def test_bad_upgrade_is_refused(method: str, headers: dict[str, str | None], status: int, says: str) -> None:
     """A request that is not a good upgrade is refused before the handler runs."""
     sent = {name: value for name, value in {**HEADERS, **headers}.items() if value is not None}
-    async with with_a_neighbour() as server, aiohttp.ClientSession() as session:
+    async with with_a_neighbor() as server, aiohttp.ClientSession() as session:
         async with session.request(method, server.http, headers=sent) as response:
             assert response.status == status
             assert says in await response.text()
@@ -72,21 +72,21 @@ async def test_bad_upgrade_is_refused(method: str, headers: dict[str, str | None
 
 
 async def test_undecodable_json_closes_its_own_socket_only() -> None:
-    async with with_a_neighbour() as server, raw(server.port) as peer:
+    async with with_a_neighbor() as server, raw(server.port) as peer:
         peer.send(TEXT, b"{")
         assert await peer.receive_close() == (1007, "Invalid Message")
 
 
 async def test_unsendable_value_closes_its_own_socket_only() -> None:
     """A value that cannot be sent closes its own socket only."""
-    async with with_a_neighbour() as server, raw(server.port) as peer:
+    async with with_a_neighbor() as server, raw(server.port) as peer:
         peer.send(TEXT, b'"a set"')
         assert await peer.receive_close() == (1011, "Unexpected Error")
 
 
 async def test_calls_on_a_closed_socket() -> None:
     """Calls on a closed socket do nothing, or say what is wrong."""
-    async with with_a_neighbour() as server, raw(server.port) as peer:
+    async with with_a_neighbor() as server, raw(server.port) as peer:
         peer.send_close(1000)
         await peer.receive_close()
         socket = server.sockets[1]

@@ -113,7 +113,7 @@ async def test_it_is_light_and_dark(page: Page) -> None:
     async with running(make_app()) as server:
         await page.emulate_media(color_scheme="dark")
         await page.goto(server.http)
-        colours = [await page.evaluate("getComputedStyle(document.body).backgroundColor")]
+        colors = [await page.evaluate("getComputedStyle(document.body).backgroundColor")]
         await page.click("#theme")
-        colours.append(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
-        assert colours == ["rgb(15, 20, 28)", "rgb(244, 246, 250)"]
+        colors.append(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert colors == ["rgb(15, 20, 28)", "rgb(244, 246, 250)"]

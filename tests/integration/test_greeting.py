@@ -44,7 +44,7 @@ class StrictServer:
             heard.append(message)
             match message:
                 case {"type": "connection_init"} if greeted:
-                    await ws.close(code=4429, message=b"Too many initialisation requests")
+                    await ws.close(code=4429, message=b"Too many initialization requests")
                 case {"type": "connection_init", "payload": {"token": "right"}}:
                     await asyncio.sleep(self.ack_after)
                     greeted = True

@@ -243,7 +243,7 @@ def either(incoming: Observable[Any]) -> Observable[Any]:
 
 def wrong() -> None:
     rxws.websocket(hartbeat=5)  # type: ignore[call-overload]
-    rxws.websocket(overflow="lastest")  # type: ignore[call-overload]
+    rxws.websocket(overflow="newest")  # type: ignore[call-overload]
     rxws.Close("4001")  # type: ignore[arg-type]
     rxws.setup(app=None)  # type: ignore[arg-type]
     feed = rxws.feed("ws://localhost", codec=rxws.codecs.msgspec(Tick), reconnect=rxws.Backoff(), headers=token)

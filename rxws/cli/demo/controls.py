@@ -17,7 +17,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Summarise the last so many seconds."""
+    """Summarize the last so many seconds."""
 
     seconds: int = 10
 

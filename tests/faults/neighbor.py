@@ -1,4 +1,4 @@
-"""A quiet client in a process of its own: `python -m tests.faults.neighbour PORT PID WINDOWS TRIPS`.
+"""A quiet client in a process of its own: `python -m tests.faults.neighbor PORT PID WINDOWS TRIPS`.
 
 Sends a message, waits for the answer, and so on; prints the 99th percentile of the round trips of each window, in
 seconds. What the server's thread and this process waited for a processor meanwhile does not count: other work on the
@@ -50,7 +50,7 @@ async def p99(port: int, windows: int = 3, trips: int = 60) -> float:
     """Run it beside this process, and give the median over its windows."""
     numbers = map(str, (port, os.getpid(), windows, trips))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.faults.neighbour", *numbers, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "tests.faults.neighbor", *numbers, stdout=asyncio.subprocess.PIPE
     )
     output, _ = await process.communicate()
     return statistics.median(json.loads(output))
