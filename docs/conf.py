@@ -18,7 +18,6 @@ version = release = rxws.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "repository",
     "states",
@@ -35,10 +34,9 @@ myst_enable_extensions = ["colon_fence", "deflist", "fieldlist", "substitution"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
-autodoc_typehints_description_target = "all"
+autodoc_typehints_description_target = "documented_params"
 autodoc_preserve_defaults = True
-napoleon_numpy_docstring = False
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 add_module_names = False

@@ -6,6 +6,8 @@ stands with the parameters. Of a function with overloads one signature is shown,
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import inspect
 import re
 import typing
@@ -19,11 +21,16 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.pycode import ModuleAnalyzer
 
+import rxws
+import rxws.backoff
+from rxws.topics.from_url import open_topics
+
 NAME = re.compile(r"(?:async with |await )?([A-Za-z_][\w.]*)(?:\(.*\)|\[.*\])?(?: as \w+)?")
 INSTANCES = {"socket": "rxws.ClientWebSocket", "hub": "rxws.Hub", "topics": "rxws.topics.Topics"}
 """What these variables are, wherever a docstring names one."""
 
 FIELD = re.compile(r"(?:(?<=^)|(?<=[.;] ))(Raises|Memory:|Memory(?= as )) ?")
+REPR_OF_JSON = "<rxws.codecs.JsonCodec object>"
 PROSE = re.compile(r"[`\w\"'(]")
 
 
@@ -75,20 +82,32 @@ def candidates(node: addnodes.pending_xref, objects: Any) -> list[str]:
 
 
 def sort_out(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Put what a docstring says of errors and memory into fields; before Napoleon reads its section of arguments."""
-    said: list[str] = []
+    """Put what a docstring says of parameters, errors and memory into fields, behind its text, before its examples."""
+    if name == "rxws.topics":
+        obj = open_topics
+        lines[:] = (inspect.getdoc(obj) or "").splitlines()
+    text: list[str] = []
+    examples: list[str] = []
     fields: list[str] = []
+    last: list[str] = default_of(name)
     for paragraph in paragraphs(lines):
-        if PROSE.match(paragraph[0]) and not paragraph[0].startswith((">>>", "Args:", "Returns:", "Yields:")):
-            head, *rest = FIELD.split(" ".join(line.strip() for line in paragraph))
-            for title, text in zip(rest[::2], rest[1::2], strict=True):
-                fields.append(f":{title.rstrip(':')}: {text.strip()[:1].upper()}{text.strip()[1:]}")
-            paragraph = paragraph if not rest else [head.strip()] if head.strip() else []
-        elif paragraph[0].strip() == "::":
+        if paragraph[0] == "Args:":
+            fields += [*parameters(paragraph[1:]), *types(obj)]
+            continue
+        if paragraph[0].startswith(">>>") or examples:
+            examples += [*paragraph, ""]
+            continue
+        if paragraph[0].strip() == "::":
             is_diagram = any("--" in line for line in paragraph)
             paragraph = [f".. code-block:: {'text' if is_diagram else 'python'}", "", *paragraph[1:]]
-        said += [*paragraph, ""] if paragraph else []
-    lines[:] = [*said, *fields, ""]
+        elif PROSE.match(paragraph[0]):
+            head, *rest = FIELD.split(" ".join(line.strip() for line in paragraph))
+            for title, told in zip(rest[::2], rest[1::2], strict=True):
+                field = f":{title.rstrip(':')}: {told.strip()[:1].upper()}{told.strip()[1:]}"
+                last.insert(len(last) if title.startswith("Memory") else 0, field)
+            paragraph = paragraph if not rest else [head.strip()] if head.strip() else []
+        text += [*paragraph, ""] if paragraph else []
+    lines[:] = [*text, *fields, *last, "", *examples]
 
 
 def paragraphs(lines: list[str]) -> Iterator[list[str]]:
@@ -110,24 +129,46 @@ def stripped(lines: list[str]) -> list[str]:
     return lines
 
 
-def gather(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Put all fields into one list, behind the text and before the examples; after Napoleon."""
-    text: list[str] = []
-    fields: list[list[str]] = []
-    in_field = False
+def parameters(lines: list[str]) -> list[str]:
+    """Make fields of a section of arguments."""
+    fields: list[str] = []
     for line in lines:
-        if re.match(r":[A-Za-z][\w *\\]*:( |$)", line):
-            fields.append([])
-            in_field = True
-        elif line.strip() and not line.startswith(" "):
-            in_field = False
-        if not in_field:
-            text.append(line)
-        elif line.strip():
-            fields[-1].append(line)
-    fields.sort(key=lambda field: 2 if field[0].startswith(":Memory:") else field[0].startswith(":Raises:"))
-    example = next((number for number, line in enumerate(text) if line.startswith(">>>")), len(text))
-    lines[:] = [*text[:example], "", *(line for field in fields for line in field), "", *text[example:]]
+        if found := re.match(r" {4}(\w+): (.*)", line):
+            fields.append(f":param {found[1]}: {found[2]}")
+        else:
+            fields[-1] += f" {line.strip()}"
+    return fields
+
+
+def types(function: Any) -> list[str]:
+    """Make fields of the types that a function with overloads has in the one that is shown."""
+    shown = shown_overload(function)
+    if shown is None:
+        return []
+    named = {name: one.annotation for name, one in shown.parameters.items() if one.annotation is not one.empty}
+    fields = [f":type {name}: {plain(annotation)}" for name, annotation in named.items()]
+    return [*fields, f":rtype: {plain(shown.return_annotation)}"]
+
+
+def plain(annotation: str) -> str:
+    return re.sub(r"Unpack\[(\w+)\]", r"\1", re.sub(r"\b(codecs|abc|tls|web)\.", "", annotation))
+
+
+MADE_BY_USERS = ("rxws.Backoff", "rxws.Deflate", "rxws.Heartbeat", "rxws.options.Settings")
+
+
+def default_of(name: str) -> list[str]:
+    """Make a field of the default of an option."""
+    owner, _, option = name.rpartition(".")
+    if owner not in MADE_BY_USERS:
+        return []
+    module, _, kind = owner.rpartition(".")
+    found = {one.name: one.default for one in dataclasses.fields(getattr(importlib.import_module(module), kind))}
+    default = found.get(option, dataclasses.MISSING)
+    if default is dataclasses.MISSING or (kind == "Deflate" and default is None):
+        return []
+    names = {id(rxws.codecs.text): "rxws.codecs.text", id(rxws.backoff.full): "rxws.backoff.full"}
+    return [f":Default: `{names.get(id(default), repr(default))}`"]
 
 
 # Signatures
@@ -144,30 +185,45 @@ def without_overloads(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -
     ModuleAnalyzer.analyze = analyze_without  # type: ignore[method-assign]
 
 
+def shown_overload(function: Any) -> inspect.Signature | None:
+    """Choose the overload of the most parameters."""
+    overloads = typing.get_overloads(function) if inspect.isfunction(function) else []
+    return max(map(inspect.signature, overloads), key=lambda one: len(one.parameters), default=None)
+
+
 def signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
-) -> tuple[str | None, str | None] | None:
-    """Show the overload of the most parameters, with `...` for a default that depends on the overload."""
-    overloads = typing.get_overloads(obj) if inspect.isfunction(obj) else []
-    if not overloads:
-        return None
-    longest = max((inspect.signature(overload) for overload in overloads), key=lambda one: len(one.parameters))
+) -> tuple[str, str | None] | None:
+    """Show one overload, with `...` for a default that depends on the overload."""
+    overload = shown_overload(obj)
+    if overload is None:
+        return (signature.replace(REPR_OF_JSON, "rxws.json"), returned) if signature else None
     own = inspect.signature(obj).parameters
     shown = []
-    for parameter in longest.parameters.values():
+    for parameter in overload.parameters.values():
         default = own[parameter.name].default if parameter.name in own else parameter.default
         if default is parameter.empty and parameter.name not in own and parameter.kind is parameter.KEYWORD_ONLY:
             default = ...
         shown.append(parameter.replace(annotation=parameter.empty, default=default))
-    text = str(longest.replace(parameters=shown, return_annotation=longest.empty))
+    text = str(overload.replace(parameters=shown, return_annotation=overload.empty))
     return text.replace("Ellipsis", "..."), None
+
+
+def public_bases(app: Sphinx, name: str, obj: type, options: Any, bases: list[Any]) -> None:
+    """Show RxPY's class in the place of a private one."""
+    of_rxpy = (kind for kind in obj.__mro__ if kind.__module__.startswith("reactivex"))
+    bases[:] = [next(of_rxpy) if private(base) else base for base in bases]
+
+
+def private(base: Any) -> bool:
+    return typing.get_origin(base) is not typing.Generic and ".rx." in getattr(base, "__module__", "")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     app.add_role("docstring", code)
     app.connect("missing-reference", link)
     app.connect("env-before-read-docs", without_overloads)
-    app.connect("autodoc-process-docstring", sort_out, priority=400)
-    app.connect("autodoc-process-docstring", gather, priority=600)
+    app.connect("autodoc-process-docstring", sort_out)
     app.connect("autodoc-process-signature", signature)
+    app.connect("autodoc-process-bases", public_bases)
     return {"version": "1", "parallel_read_safe": True}
