@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 READ = ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/**/*.md", "findings/*.md", "rxws/**/*", "examples/**/*.py")
 SAY = {
-    r"(?<!there\s)(is|are|was|were|be) no (?!longer|more|less|better|worse|one)": "is not a",
+    r"(?<!there\s)(is|are|was|were) no (?!longer|more|less|better|worse|one)": "is not a",
     r"so many": "the number, or 'as many'",
     r"(some|who)body|whoever|whosoever": "someone, a subscriber, the one that",
     r"for ever": "forever",
@@ -24,7 +24,6 @@ SAY = {
     r"an? [\w-]+ of [\w`]+'s": "'an aiohttp error', not 'an error of aiohttp's'",
     r"no more(?!\sthan)": "no longer",
     r"any more(?=[.,;:)])": "anymore",
-    r"there is none|there are none": "what exists, or what happens instead",
     r"take note": "record",
     r"as ever": "as before",
     r"who comes": "new or late subscribers",
@@ -37,7 +36,7 @@ SAY = {
     r"can not": "cannot",
 }
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
-RULES = {re.compile(rf"\b(?:{rule})".replace(" ", r"\s+"), re.IGNORECASE): words for rule, words in SAY.items()}
+RULES = {re.compile(rf"\b(?:{rule})(?!\w)".replace(" ", r"\s+"), re.IGNORECASE): words for rule, words in SAY.items()}
 
 
 def prose_of_python(source: str) -> Iterator[tuple[int, str]]:

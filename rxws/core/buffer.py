@@ -232,7 +232,7 @@ class HighWater:
         self.holding, self._last = True, item_source  # last: in another thread, there may be room by now
 
     def let_go(self) -> None:
-        """Hold nobody any more, even if there is no room."""
+        """Release all holds, even if there is no room."""
         self._last = NOBODY
         if self._holds is not None:
             for source in self._holds.release():

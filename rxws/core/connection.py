@@ -147,7 +147,7 @@ class Connection(Phased):
 
     @property
     def congested(self) -> bool:
-        """Whether nothing can be sent for now: the transport takes no more, or too much is in flight."""
+        """Whether nothing can be sent for now: the transport is full, or too much is in flight."""
         window = self.window
         return self.wire.congested or (window is not None and window.closed and self.phase is OPEN)
 
@@ -380,7 +380,7 @@ class Connection(Phased):
             self.wire.wake()
 
     def close_received(self, close: Close) -> None:
-        """Answer the peer's close with its code; what was queued will not be read any more."""
+        """Answer the peer's close with its code; it will not read what was queued."""
         if self.begin_closing(close, close.passed_on()):
             self.closed_by_peer = True
             self._owner.connection_ending(self, close)
@@ -392,7 +392,7 @@ class Connection(Phased):
         self._fail(caused(ProtocolError(str(error), close.code), error), close)
 
     def connection_lost(self, error: BaseException | None) -> None:
-        """End: the transport is gone."""
+        """End: the transport was lost."""
         try:
             self._lose(caused(ConnectionLost("the connection ended without a close frame"), error))
         finally:

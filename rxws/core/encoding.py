@@ -17,7 +17,7 @@ from rxws.rx.foreign import described
 IMMUTABLE: Final = (str, bytes, int, float, UncompressedStr, UncompressedBytes)
 
 KEPT: Final = 64 * 1024
-"""Bytes that a frame may have to be kept when the turn of the event loop is over, and so many that its message may."""
+"""The largest frame, and the largest message, in bytes, that are kept when the event loop's turn is over."""
 
 NO_FRAME: Final = Text(b"")
 _NONE: Final[tuple[Any, Any, Text | Binary]] = NO_FRAME, None, NO_FRAME

@@ -54,7 +54,7 @@ class Handler:
         target, _ = _unwrap(function)
         forms = target, getattr(target, "__call__", None)  # noqa: B004 - of an object that is callable
         if any(map(inspect.isgeneratorfunction, forms)):
-            raise TypeError(f"{self.name} yields but is no coroutine: write 'async def'")
+            raise TypeError(f"{self.name} yields but is not a coroutine: write 'async def'")
         self._function = function
         self._parameters = _parameters(function, self.name)
         self._is_coroutine = any(map(inspect.iscoroutinefunction, forms))
@@ -133,7 +133,7 @@ class Handler:
         life.incoming.want()
 
     def _look_for_end(self, result: Observable[Any], life: Lifecycle) -> None:
-        """Say, once, that a Subject which is meant for many has ended: whoever comes now is closed at once."""
+        """Log, once, that a Subject which is meant for many has ended: sockets that get it now close at once."""
         if (
             isinstance(result, Subject)
             and result.is_stopped

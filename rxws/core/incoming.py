@@ -38,11 +38,11 @@ class MessageSource(Source, Protocol):
         ...
 
     def now_shared(self) -> None:
-        """Take note that those who read are several, and not all of one handler."""
+        """Record that there are several readers, and that they do not all belong to one handler."""
         ...
 
     def deserted(self, how: Close) -> None:
-        """Take note that the last reader has left because a socket ended, and how."""
+        """Record that the last reader has left because a socket ended, and how."""
         ...
 
 
@@ -68,11 +68,11 @@ class Incoming(Hot[T]):
         self.readers.want()
 
     def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
-        """Let somebody see, before the others, who does not count as a reader."""
+        """Add an observer that sees each message before the others and does not count as a reader."""
         return self.readers.subscribe(Monitor(self.readers, observer), first=True)
 
     def look(self, on_next: abc.OnNext[T], on_completed: abc.OnCompleted) -> abc.DisposableBase:
-        """Let somebody look for an answer, who reads, but passes nothing on."""
+        """Add a reader that looks for an answer and passes nothing on."""
         return self.readers.admit(Looking(self.readers, on_next, None, on_completed))
 
     def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
@@ -245,7 +245,7 @@ class Monitor(abc.ObserverBase[T]):
 
 
 class Looking(Subscriber[T]):
-    """A reader that is no consumer: a request, which waits for its answer."""
+    """A reader that does not consume: a request, which waits for its answer."""
 
 
 def _reads(observer: object) -> bool:
@@ -259,7 +259,7 @@ def _passes_on(observer: object) -> bool:
 class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
     """Iterates over what the peer sends: it asks for one message at a time, and ends when the socket closes.
 
-    Reading is held while it is not asked. It outlives whoever waits: when that is cancelled, by a timeout, say, a
+    Reading is held while it is not asked. It outlives the task that waits: when that is cancelled, by a timeout, say, a
     message that was on its way to it stays for the next reader, of whichever kind. One task may wait at a time, and
     nobody else may read meanwhile: a second reader gets a `RuntimeError`.
     """
@@ -290,17 +290,17 @@ class Cursor(abc.ObserverBase[T], AsyncIterator[T]):
     # What it waits for
 
     def on_next(self, value: T) -> None:
-        """Keep the message for whoever waits, or comes next."""
+        """Keep the message for the task that waits, or for the next one."""
         self._readers.kept += (value,)
         self._readers.remove(self)
         self._wake()
 
     def on_error(self, error: Exception) -> None:
-        """Wake whoever waits: nothing more comes."""
+        """Wake the task that waits: nothing more comes."""
         self._wake()
 
     def on_completed(self) -> None:
-        """Wake whoever waits: nothing more comes."""
+        """Wake the task that waits: nothing more comes."""
         self._wake()
 
     def _wake(self) -> None:

@@ -112,7 +112,7 @@ class Lifecycle(Held, Phased):
         self._renew = renew
         self._answer: Close | None = None
         self._connections: tuple[Connection, ...] = ()
-        self._held = 1  # until somebody reads: Incoming.held
+        self._held = 1  # until there is a reader: Incoming.held
         self._unread_at: int | None = None  # messages received before those that waited unread at the last beat
         self._said_unread = False
         self._at_end: tuple[Callable[[], object], ...] = ()
@@ -188,7 +188,7 @@ class Lifecycle(Held, Phased):
             await asyncio.wait({idle}, timeout=max(0.0, until - loop.time()))
 
     def when_idle(self, action: Callable[[], object]) -> None:
-        """Act when no operator works on an item of the socket, which has ended, any more."""
+        """Act when the socket has ended and no operator works on an item of it."""
         self._idle += (action,)
 
     def at_end(self, action: Callable[[], object]) -> None:
@@ -287,7 +287,7 @@ class Lifecycle(Held, Phased):
             self.no_connection_follows()
 
     def no_connection_follows(self) -> None:
-        """End, unless a connection is there: none is on its way any more."""
+        """End, unless there is a connection: no other one will follow."""
         if not self._connections and not self.gone:
             if self.close_cause is None:
                 self._begin_closing(Close.received(1006), SocketPhase.CLOSING)
@@ -448,7 +448,7 @@ class Lifecycle(Held, Phased):
         return self.outgoing.offline if self.connection is None else self.connection.congested
 
     def connection_lost(self, error: ConnectionLost) -> None:
-        """Report that a connection is gone without a close frame."""
+        """Report that a connection was lost without a close frame."""
         if self.close_cause is None:
             self.reports.lost(error)
 

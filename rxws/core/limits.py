@@ -50,7 +50,7 @@ class MessageDeadline:
 
 
 class TokenBucket:
-    """A token bucket: so many a second, with a burst of as many, but of one at the least.
+    """A token bucket: a number of tokens a second, with a burst of as many, and at least one.
 
     >>> bucket = TokenBucket(2)
     >>> [bucket.admits(0.0), bucket.admits(0.1), bucket.admits(0.2), bucket.admits(0.6)]

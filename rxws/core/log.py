@@ -17,7 +17,7 @@ SERVER: Final = logging.getLogger("rxws.server")
 CLIENT: Final = logging.getLogger("rxws.client")
 
 POLICIES: Final = (1008, 1013)
-"""Codes with which we close a peer that sends too much or reads too little; nothing else tells of it."""
+"""Codes with which we close a peer that sends too much or reads too little; nothing else reports it."""
 
 UNREAD: Final = (
     "nobody reads, and messages wait (%d): await socket.receive(), subscribe to socket.incoming, or drop what comes "
@@ -54,7 +54,7 @@ class SocketLog:
     def write(
         self, level: int, event: str, message: str, *args: object, error: Exception | None = None, **fields: object
     ) -> None:
-        """Write a line, with the traceback of an error; costs next to nothing where its level is off."""
+        """Write a line, with the traceback of an error; costs almost nothing where its level is off."""
         if not self._logger.isEnabledFor(level):
             return
         about = {"remote": self.remote, "path": self.path, "url": self.url}
@@ -69,7 +69,7 @@ class SocketLog:
         self.write(level, "refused", "refused: %s", why or reason, refusal=reason)
 
     def waiting(self, delay: float, because: Exception, what: str = "") -> None:
-        """Note that a client tries again in so many seconds: at INFO, unless it is that a peer left."""
+        """Log that a client tries again after `delay` seconds: at INFO, unless the reason is that a peer left."""
         left = isinstance(because, (Close, ConnectionLost)) and not isinstance(because, ConnectError)
         level, why = logging.DEBUG if left else logging.INFO, described(because, str)
         self.write(level, "waiting", f"{what}%s; another attempt in %.1f s", why, delay, delay=delay, because=why)
@@ -118,7 +118,7 @@ class SocketLog:
         self.write(logging.WARNING, "forgotten", what, messages, forgotten=messages)
 
     def lost(self, error: Exception) -> None:
-        """Note that the peer is gone, which is no fault of anybody here."""
+        """Log that the peer has left, which is not a fault on this side."""
         self.count(error)
         self.write(logging.DEBUG, "lost", "%s", error, error=error)
 

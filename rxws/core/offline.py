@@ -68,7 +68,7 @@ class OfflineQueue:
         return fresh
 
     def forget(self) -> None:
-        """Take note that a connection has come or gone: "latest" is of one absence."""
+        """Record that a connection opened or ended: "latest" covers one absence."""
         self._newest = None
 
     def _has_expired(self, item: Frame, now: float) -> bool:

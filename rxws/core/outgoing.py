@@ -53,7 +53,7 @@ class Outgoing(HotSubject[T]):
     `overflow` rules. While a client is offline, its policy for that rules before; at the limit the newest are then
     dropped. Of other threads, at most 16,384 messages wait for the event loop, of `max_buffered` bytes, or 4 MiB if
     that is more. Beyond, the newest are dropped, and the policy `close` closes a socket that is not offline. `dropped`
-    tells of as many as may wait; all are counted. What waits when the socket closes is sent, or told of.
+    emits as many as may wait; all are counted. What waits when the socket closes is sent or reported.
     """
 
     def __init__(
@@ -215,7 +215,7 @@ class Outgoing(HotSubject[T]):
         return self._broadcast.subscribe(observer)
 
     def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
-        """Let somebody see, before the others, what is sent."""
+        """Add an observer that sees what is sent before the others do."""
         self._watched = True
         return self._broadcast.subscribe(observer, first=True)
 
@@ -288,7 +288,7 @@ class Outgoing(HotSubject[T]):
             thread.run_once(self._overflow)
 
     def connected(self, codec: Codec[Any, Any], wire: Wire, offer: Callable[[Frame], bool] | None) -> None:
-        """Take note of a new connection; what was for the one before alone is forgotten.
+        """Record a new connection; forget what was for the previous one alone.
 
         Without `offer`, if a key function is to see all messages, or if they are several frames, none goes past the
         buffer.
@@ -365,7 +365,7 @@ class Outgoing(HotSubject[T]):
         raise_fatal(error)
 
     def _encode_again(self, before: Codec[Any, Any]) -> None:
-        """Encode what waits with the codec that was negotiated now, and drop what then does not fit any more.
+        """Encode what waits with the codec that was negotiated now, and drop what then no longer fits.
 
         Losses are told of behind the last one, so that nothing a listener sends comes between those that wait.
         """
@@ -381,7 +381,7 @@ class Outgoing(HotSubject[T]):
         call_all(self._reports.report, "a codec", *losses)
 
     def _could_not_encode(self, error: BaseException, item: Frame) -> None:
-        """Tell whoever asks about a message that it cannot be sent, or report that."""
+        """Tell the caller that asks about a message that it cannot be sent, or report that."""
         if item.lost is None:
             self._failed(error, item.message)
         else:

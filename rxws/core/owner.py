@@ -55,13 +55,13 @@ class ConnectionOwner(Protocol):
         """Close."""
 
     def connection_lost(self, error: ConnectionLost) -> None:
-        """Report that a connection is gone without a close frame."""
+        """Report that a connection was lost without a close frame."""
 
     def connection_ending(self, connection: Any, because: Exception) -> None:
         """Close, or go offline: the peer, or its absence, ends a connection."""
 
     def connection_closed(self, connection: Any) -> None:
-        """Forget a connection: its transport is gone."""
+        """Forget a connection: its transport was lost."""
 
 
 class Owner(ConnectionOwner, Source, Protocol):
@@ -71,7 +71,7 @@ class Owner(ConnectionOwner, Source, Protocol):
 
     @property
     def congested(self) -> bool:
-        """Whether the transport takes no more for now."""
+        """Whether the transport is full for now."""
         ...
 
     def overflow(self) -> None:

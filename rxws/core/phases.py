@@ -19,10 +19,10 @@ class SocketPhase(Enum):
 
     CONNECTING = "The first connection is on its way."
     OPEN = "A connection takes what is sent."
-    OFFLINE = "The connection is gone, and another one follows."
+    OFFLINE = "The connection has ended, and another one follows."
     PARTING = "It closes, and waits for the connection on its way to send what is queued."
     CLOSING = "It closes: its connections come to their ends."
-    FINISHING = "Its connections are gone: operators finish the items that they have in hand."
+    FINISHING = "Its connections have ended: operators finish the items that they have in hand."
     CLOSED = "It is over."
 
 
@@ -34,7 +34,7 @@ class ConnectionPhase(Enum):
     LEAVING = "It closes after its successor took over: it still listens."
     FLUSHING = "It closes: it sends what is queued, then the close frame."
     CLOSING = "It closes: it sends the close frame, if there is one to send."
-    CLOSED = "The transport is gone."
+    CLOSED = "The transport has closed."
 
 
 class WirePhase(Enum):
@@ -44,7 +44,7 @@ class WirePhase(Enum):
     READING = "It hands on what comes."
     IGNORING = "It drops what comes, and waits for the peer to leave."
     PEER_CLOSED = "The peer's close frame has come: nothing counts after it."
-    LOST = "The transport is gone."
+    LOST = "The transport was lost."
 
 
 Phase = SocketPhase | ConnectionPhase | WirePhase

@@ -32,8 +32,8 @@ class Reports:
     |---|---|---|---|---|
     | `report` | what foreign code raised, what does not decode | `errors` | logged | if not observed |
     | `fail` | what no socket survives | `errors` | logged | always |
-    | `note` | what closes nothing, or no more than closes already | `errors` | logged | never |
-    | `lost` | a peer that is gone | `errors` | logged at DEBUG | never |
+    | `note` | what closes nothing, or only what closes already | `errors` | logged | never |
+    | `lost` | a peer that has left | `errors` | logged at DEBUG | never |
     | `show` | what the caller raises on | `errors` | counted | never |
     | `give_back` | messages that did not arrive | `undelivered` | kept for late subscribers | never |
     | `tell` | other news, for recorders | `news` | forgotten | never |
@@ -91,7 +91,7 @@ class Reports:
             self._news.emit(news)
 
     def give_back(self, items: Sequence[Frame], refused: Close | None = None) -> None:
-        """Tell of messages that did not arrive, or that the peer may have `refused`: one of them was too large."""
+        """Emit the messages that did not arrive, or that the peer may have `refused`: one of them was too large."""
         for item in items:
             if item.lost is not None:
                 reason = refused or ConnectionLost("the connection was lost before the answer")
@@ -125,7 +125,7 @@ class Reports:
         self._show_or_log(error, self.log.unobserved)
 
     def lost(self, error: ConnectionLost) -> None:
-        """Note that the peer is gone: an error for those who observe, a line at DEBUG for the others."""
+        """Report that the peer has left: an error for those who observe, a line at DEBUG for the others."""
         self._show_or_log(error, self.log.lost)
 
     def _show_or_log(self, error: Exception, log: Callable[[Any], object]) -> None:

@@ -200,7 +200,7 @@ class WebSocket(Streams[In, Out]):
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Send what is queued, then close with `code` and `reason`; returns at once, `closed` tells when it is done.
 
-        Within `close_timeout` seconds the connection is gone, whatever the peer does. A second close does nothing.
+        The connection ends within `close_timeout` seconds, whatever the peer does. A second close does nothing.
         From any thread. Raises `ValueError` for what may not go on the wire, see `Close`.
 
         Args:

@@ -86,7 +86,7 @@ class StreamConnection(Connection):
         return False
 
     def _hand_on(self, rest: Rest, limit: int) -> None:
-        """Emit a frame's next messages, so many at most; the wire gets the rest, whatever a subscriber raises."""
+        """Emit a frame's next messages, at most `limit`; the wire gets the rest, whatever a subscriber raises."""
         while limit:
             limit -= 1
             self.counters.received += 1
@@ -118,5 +118,5 @@ class StreamConnection(Connection):
             return False
 
     def _drop(self, rest: Rest) -> None:
-        """End the codec's work on a frame that nobody wants any more."""
+        """End the codec's work on a frame that nobody wants now."""
         call(self._owner.report, "a codec", rest.close)

@@ -32,7 +32,7 @@ class Errors(HotSubject[Exception]):
         self.emit = self._broadcast.emit  # Broadcast.emit
 
     def on_next(self, value: Exception) -> None:
-        """Report an error; raises `TypeError` for what is no exception."""
+        """Report an error; raises `TypeError` for what is not an exception."""
         if not isinstance(value, Exception):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"errors takes exceptions, not {value!r}")
         if self._thread.here():

@@ -94,7 +94,7 @@ class SmallestTrip:
 class SendWindow:
     """Bounds the bytes in flight: those sent, and not confirmed by a pong for a ping behind them.
 
-    Once the peer's program counts what it has taken, that confirms, and pongs no more.
+    Once the peer's program counts what it has taken, its counts confirm messages, and pongs no longer do.
 
     A message may go while fewer than `size` bytes are in flight, or no ping is on its way. A ping goes before it now
     and then, so that there is always a message behind a ping: some peers answer when they read that.
@@ -222,7 +222,7 @@ class SendWindow:
         return self._taken is None and self._confirm(lambda mark: mark.number <= number, now)
 
     def taken(self, count: object, now: float) -> bool:
-        """Take the first messages, so many, for confirmed, and no pongs from now on; tell whether that is news.
+        """Take the first `count` messages for confirmed, and no pongs from now on; return whether that is news.
 
         Raises `TypeError` or `ValueError` for what cannot be their number.
         """
@@ -306,7 +306,7 @@ class SendWindow:
             self._wire.keep_fresh(not rules)
 
     def stop(self) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

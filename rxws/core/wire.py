@@ -32,7 +32,7 @@ class Frame:
     __match_args__ = ("data",)
     opcode: int
     expires: float | None = None
-    """The event loop's time after which it is not sent any more."""
+    """The event loop's time after which it is not sent."""
     connection: object | None = None
     """The only connection that it is for."""
     copy: Any = NO_COPY
@@ -92,7 +92,7 @@ class Unmade(Binary):
 
 
 class Limited(Frame):
-    """A message that is for one connection alone, or for some time, or that somebody asks about."""
+    """A message that is for one connection alone, or for some time, or whose fate a caller asks about."""
 
     __slots__ = ("connection", "copy", "expires", "lost", "opcode", "parts", "plain")
 
@@ -152,7 +152,7 @@ class Rest:
         return True
 
     def close(self) -> None:
-        """Make no more of them; raises what a generator does."""
+        """Stop making them; raises what a generator does."""
         others, self._others = self._others, iter(())
         if isinstance(others, Generator):
             cast("Generator[Any]", others).close()
@@ -215,7 +215,7 @@ class Wire(Protocol):
 
     @property
     def congested(self) -> bool:
-        """Whether the transport takes no more for now: the peer reads slower than we write."""
+        """Whether the transport is full for now: the peer reads slower than we write."""
         ...
 
     @property
@@ -260,7 +260,7 @@ class Wire(Protocol):
         """Take back, within `message_received`, what is left of a frame: it comes next, in a turn of its own."""
 
     def hold(self) -> None:
-        """Deliver no more messages until `resume`. Control frames and the connection's end still come."""
+        """Stop delivering messages until `resume`. Control frames and the connection's end still come."""
 
     def resume(self) -> None:
         """End a hold."""

@@ -36,7 +36,7 @@ class Broadcast(Generic[T]):
     __slots__ = ("_backlog", "_busy", "_on_raise", "error", "observers", "stopped")
     max_fed = 1000
     is_for_many = False
-    """Whether each of its observers is somebody else's."""
+    """Whether its observers belong to different owners."""
     is_source = False
     """Whether the way of an item begins here."""
 
@@ -96,7 +96,7 @@ class Broadcast(Generic[T]):
         self._on_raise = on_raise
 
     def forget_frames(self) -> None:
-        """Keep no more of what it failed with than late subscribers need."""
+        """Keep of what it failed with only what late subscribers need."""
         if self.error is not None:
             self.error = without_frames(self.error)
 
@@ -209,7 +209,7 @@ def callbacks(
 
 
 class Unlocked(Observable[T]):
-    """An Observable of rxws's. RxPY's own has a lock, for operators such as `merge`; here it is made when one asks."""
+    """An rxws Observable. Those of RxPY have a lock, for operators such as `merge`; here it is made on request."""
 
     _subscribe = None
 
@@ -243,7 +243,7 @@ class HotObservable(Unlocked[T]):
 
 
 class OwnSubject(Unlocked[T], Subject[T]):
-    """A Subject of rxws's: a subclass says what it does with what it gets. Calls never raise `DisposedException`."""
+    """An rxws Subject: a subclass says what it does with what it gets. Calls never raise `DisposedException`."""
 
     is_stopped = False
     is_disposed = False

@@ -1,4 +1,4 @@
-"""To know when a Disposable is disposed, whoever does it.
+"""To know when a Disposable is disposed, by any caller.
 
 RxPY's Disposables tell nobody. What all its kinds have in common is that disposing assigns `is_disposed = True`
 or calls `dispose`, so `on_dispose` gives the one object a subclass of its own class which notices both. The object

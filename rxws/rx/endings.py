@@ -1,4 +1,4 @@
-"""How a source ends, for whoever completes because of it.
+"""How a source ends, for a stream that completes because of it.
 
 An Observable completes with nothing, so the how travels beside: as long as the observers of a source are told that it
 completes, `how_it_ended` says how. What completes at once because of it, through whatever operators, may ask. A timer

@@ -69,7 +69,7 @@ def is_cancelled() -> bool:
 
 
 def loop_ends() -> bool:
-    """Whether the event loop ends: all its tasks are being cancelled, the present one among them, or it runs no more.
+    """Whether the event loop ends: all its tasks are being cancelled, the present one among them, or it no longer runs.
 
     So do `asyncio.run` and Ctrl-C. What a task makes of its cancellation then, a result or an error, is nobody's.
     """

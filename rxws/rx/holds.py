@@ -1,9 +1,9 @@
-"""Where an item comes from, so that whoever is busy with it can hold its source.
+"""Where an item comes from, so that an operator that is busy with it can hold its source.
 
 Dispatch is synchronous: what reaches an operator while a socket hands on a message came from that socket, whatever
 operators of RxPY's are in between. A task that is started meanwhile inherits it, as it inherits every `ContextVar`.
 
-Whoever is busy may work on another event loop, or thread, than the source: all calls here may come from any thread.
+The operator may work on another event loop or thread than the source: all calls here may come from any thread.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Holdable(Protocol):
     """Who emits. It can be told to wait: as often held as released, it goes on. Takes calls from any thread."""
 
     def hold(self) -> None:
-        """Emit no more, as soon as possible."""
+        """Stop emitting, as soon as possible."""
         ...
 
     def release(self) -> None:
@@ -35,7 +35,7 @@ class Holdable(Protocol):
 
 
 class Held:
-    """Counts its holds, whoever has them. The first and the last one count at once; what follows, it does at home."""
+    """Counts its holds. The first and the last one count at once; it then acts in its own event loop."""
 
     __slots__ = ()
     _held: int
@@ -62,7 +62,7 @@ class Held:
         """Do not act then."""
 
     def hold(self) -> None:
-        """Emit no more, once more."""
+        """Add a hold."""
         with counting:
             self._held += 1
             changed = self._held == 1

@@ -1,4 +1,4 @@
-"""The running event loop: where everything of a socket happens, whoever calls."""
+"""The running event loop: where everything in a socket happens, whichever thread calls."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LoopThread:
     in that socket's name.
 
     Memory: of what is handed over `max_calls` wait, with messages that weigh `max_bytes`, or one that is heavier alone;
-    and of what tells of those that were refused, as much again. `run` is for what each owner calls once.
+    and as much again of what reports those that were refused. `run` is for what each owner calls once.
     """
 
     __slots__ = ("_calls", "_max_bytes", "_max_calls", "_once", "ending", "loop", "messages", "weight")
@@ -116,12 +116,12 @@ class LoopThread:
     def hand_over(self, function: Callable[..., object], *args: Any, weight: int = 0, refusal: bool = False) -> bool:
         """Call `function` in the loop soon; `False` and no call if too much waits, or if a message comes after the end.
 
-        A message has a `weight`. There is as much room again for what tells of a `refusal`.
+        A message has a `weight`. There is as much room again for what reports a `refusal`.
         """
         return self._put(function, args, weight, 2 if refusal else 1)
 
     def end(self) -> list[Callable[[], object]]:
-        """Take no more messages, and give the calls with those that wait: they are to be made now, in this order."""
+        """Stop taking messages, and give the calls with those that wait: they are to be made now, in this order."""
         with _lock:
             self.ending = True
             return [partial(self._make, call) for call in self._calls or () if call.weight]
@@ -145,7 +145,7 @@ class LoopThread:
             asyncio._set_running_loop(running)
 
     def _put(self, function: Callable[..., object], args: tuple[Any, ...], weight: int = 0, room: float = inf) -> bool:
-        """Let a call wait, if there is room: so many times the limits."""
+        """Let a call wait, if there is room; `room` multiplies the limits."""
         context = copy_context()
         with _lock:
             calls = self._calls = deque[Call]() if self._calls is None else self._calls

@@ -705,7 +705,7 @@ def test_plain_generator() -> None:
     def handler(incoming: Any) -> Any:
         yield 1
 
-    with pytest.raises(TypeError, match="yields but is no coroutine: write 'async def'"):
+    with pytest.raises(TypeError, match="yields but is not a coroutine: write 'async def'"):
         rxws.websocket(handler)
 
 
@@ -716,7 +716,7 @@ def test_call_is_a_generator() -> None:
         def __call__(self, incoming: Any) -> Any:
             yield 1
 
-    with pytest.raises(TypeError, match="yields but is no coroutine: write 'async def'"):
+    with pytest.raises(TypeError, match="yields but is not a coroutine: write 'async def'"):
         rxws.websocket(Counter())
 
 
