@@ -11,6 +11,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+TIMED = ("echo", "visits")
+"""Loads that take so many seconds."""
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -75,7 +78,7 @@ def load(peer: Peer, server: tuple[int, int], cell: Cell, seconds: float) -> Mea
     """Measure a peer that runs, with a load in a process of its own."""
     port, pid = server
     url = f"ws://127.0.0.1:{port}{cell.path}"
-    numbers = [*map(str, cell.numbers), *([str(seconds)] if cell.kind == "echo" else [])]
+    numbers = [*map(str, cell.numbers), *([str(seconds)] if cell.kind in TIMED else [])]
     command = [sys.executable, "-m", "benchmarks.load", cell.kind, url, str(pid), *numbers]
     output = subprocess.run(command, capture_output=True, text=True, timeout=300)
     if output.returncode:
@@ -95,7 +98,7 @@ def compare(
     results: dict[Peer, list[Measurement]] = {peer: [] for peer in peers}
     with contextlib.ExitStack() as stack:
         servers = {} if fresh else {peer: stack.enter_context(running(peer)) for peer in peers}
-        for peer, server in servers.items() if cell.kind == "echo" else ():
+        for peer, server in servers.items() if cell.kind in TIMED else ():
             load(peer, server, cell, seconds / 4)
         for number in range(rounds):
             for peer in peers if number % 2 == 0 else reversed(peers):

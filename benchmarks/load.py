@@ -72,6 +72,39 @@ async def echo(url: str, pid: int, connections: int, in_flight: int, size: int, 
     return {"messages": messages, "seconds": time.perf_counter() - began, "cpu": cpu}
 
 
+class Visitor(WSListener):
+    """Says one thing, and goes when it is answered."""
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        transport.send(WSMsgType.TEXT, b"x" * 64)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type == WSMsgType.TEXT:
+            transport.send_close(1000)
+        else:
+            transport.disconnect()
+
+
+async def visits(url: str, pid: int, at_once: int, seconds: float) -> dict[str, float]:
+    """Open, echo one message and close, again and again, as fast as that goes."""
+    done = 0
+
+    async def come_and_go() -> None:
+        nonlocal done
+        while True:
+            transport, _ = await ws_connect(Visitor, url)
+            await transport.wait_disconnected()
+            done += 1
+
+    visitors = [asyncio.create_task(come_and_go()) for _ in range(at_once)]
+    await asyncio.sleep(WARM_UP)
+    began, before, cpu = time.perf_counter(), done, cpu_seconds(pid)
+    await asyncio.sleep(seconds)
+    cpu, visited = cpu_seconds(pid) - cpu, done - before
+    assert not any(visitor.done() for visitor in visitors)
+    return {"messages": visited, "seconds": time.perf_counter() - began, "cpu": cpu}
+
+
 async def broadcast(url: str, pid: int, members: int, size: int, times: int, burst: int) -> dict[str, float]:
     listeners = [Member() for _ in range(members)]
     transports = []
@@ -102,6 +135,9 @@ async def main() -> None:
     if kind == "echo":
         *shape, seconds = numbers
         result = await echo(url, int(pid), *map(int, shape), float(seconds))
+    elif kind == "visits":
+        at_once, seconds = numbers
+        result = await visits(url, int(pid), int(at_once), float(seconds))
     else:
         result = await broadcast(url, int(pid), *map(int, numbers))
     print(json.dumps(result))

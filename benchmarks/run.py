@@ -117,6 +117,14 @@ def idle(rounds: int, seconds: float) -> Iterator[str]:
     )
 
 
+def connection(rounds: int, seconds: float) -> Iterator[str]:
+    yield "\n## Open, echo one message, close\n\nTen clients at once; a \"message\" is a whole connection."
+    modules = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener")
+    for loop in ("asyncio", "uvloop"):
+        peers = [Peer(module, loop) for module in modules]
+        yield from table(loop, Cell("visits", "/echo?size=64", (10,)), peers, rounds, seconds)
+
+
 def growth(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## CPU per message as connections grow\n\n![The same as a chart](growth.svg)\n"
     peers = [Peer(module) for module in (FIRST, "rxws_pipeline", "picows_listener", "floor")]
@@ -158,6 +166,7 @@ WORKLOADS: dict[str, Callable[[int, float], Iterator[str]]] = {
     "echo": echo,
     "ticks": ticks,
     "broadcast": broadcast,
+    "connection": connection,
     "idle": idle,
     "growth": growth,
     "fanout": fanout,

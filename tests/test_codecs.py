@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import sys
 from typing import Any
 
 import msgspec
@@ -181,6 +182,39 @@ def test_json_decodes_what_only_looks_like_it(text: str) -> None:
 def test_json_refuses_what_is_more_or_less_than_one_value(text: str) -> None:
     with pytest.raises(json.JSONDecodeError if len(text) < 700 or text[0] != "{" else ValueError):
         codecs.json.decode(text)
+
+
+SLOW = codecs.JsonCodec()
+SLOW._read_fast = None
+NUMBER = st.from_regex(r"-?[0-9]{1,25}(\.[0-9]{0,25})?([eE][+-]?[0-9]{1,4})?", fullmatch=True)
+STRING = st.from_regex(r'"(\\(u(d8|dc|D9|00)[0-9a-fA-F]{2}|[nx/"\\])|[aé😀\x01\x7f])*"?', fullmatch=True)
+JUNK = st.sampled_from(
+    ["[1,]", "{,}", '{"a":1,}', '{"a" 1}', "{1:2}", "nul", "\ufeff", "\u00a0", "\x0b", "//", '{"a":1,"a":2}']
+)
+
+
+def decoded(codec: codecs.JsonCodec, data: str | bytes) -> tuple[str, str]:
+    try:
+        return "value", repr(codec.decode(data))
+    except Exception as error:
+        return type(error).__name__, str(error)
+
+
+@few(400)
+@given(st.recursive(NUMBER | STRING | JUNK | texts, nest, max_leaves=6), st.binary(max_size=3))
+@example("9" * 5000, b"")
+@example("1." + "0" * 400 + "1", b"")
+def test_json_decodes_alike_by_both_parsers(text: str, junk: bytes) -> None:
+    """What msgspec's parser is first to read has the value, or the error, that Python's has."""
+    for data in (text, text.encode(errors="ignore"), b'["' + junk + b'"]', junk + text.encode(errors="ignore")):
+        assert decoded(codecs.json, data) == decoded(SLOW, data)
+
+
+def test_json_does_without_msgspec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msgspec.json", None)
+    codec = codecs.JsonCodec()
+    assert codec._read_fast is None
+    assert codec.decode('{"a": [1.5]}') == codec.decode(b' {"a":[1.5]}\n') == {"a": [1.5]}
 
 
 def test_msgspec_limits_the_levels_of_what_may_nest() -> None:
