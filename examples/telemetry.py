@@ -6,7 +6,7 @@
 
 `share` makes one timer of many subscribers: it starts with the first client and stops with the last. Each
 client joins its own limit to the samples. A client that cannot keep up gets the newest sample when it can
-take one. A larger telemetry, with a page, is `python -m rxws demo`.
+take one. A larger telemetry, with a page, is `rxws demo`.
 """
 
 import os

@@ -1,28 +1,46 @@
-"""`python -m rxws connect URL`: type and see."""
+"""`rxws connect URL`: type and see."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import os
-import stat
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
+import rxws
+from rxws.checks import number
 from rxws.cli.line_editor import Line
-from rxws.cli.options import STATUS, LineSink, add_options, opened, run_command, send_first, status_of
+from rxws.cli.options import (
+    STATUS,
+    LineSink,
+    add_options,
+    argument,
+    number_in,
+    opened,
+    receive,
+    remark,
+    send_first,
+    status_of,
+)
+from rxws.cli.running import Leave, run_command
 from rxws.cli.talk import COMMANDS, Talk
+from rxws.cli.terminal import compact, write_message
 from rxws.client.secrets import without_secrets
 from rxws.client.socket import ClientWebSocket
+from rxws.operators import of_type
 from rxws.recording.recorder import Recorder
 
 MAX_LINE: Final = 16 * 2**20
 """Bytes of a line from a pipe."""
 
 INPUT_CHUNK: Final = 64 * 1024
-"""Bytes that are read from a terminal at once."""
+"""Bytes of the input that are read at once."""
+
+ANSWERS_WITHIN: Final = 1.0
+"""Seconds after the end of the input within which answers may come."""
 
 
 def add_to(commands: Any) -> None:
@@ -31,55 +49,68 @@ def add_to(commands: Any) -> None:
         "connect",
         help="talk to a socket",
         description="Send what is typed, line by line; show what comes, JSON spread out, and how the socket closes. "
-        "From a pipe, send its lines and print the messages alone.",
+        "From a pipe, or into one, send the lines of the input and print the messages alone.",
         epilog=f"in a terminal: {COMMANDS}\n\n{STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
     parser.add_argument("--jsonl", action="store_true", help="print a recording, as JSON lines")
+    parser.add_argument("--compact", action="store_true", help="write JSON without white space, a message a line")
     parser.add_argument(
         "--linger",
-        type=float,
-        default=1.0,
+        type=_linger,
         metavar="SECONDS",
-        help="from a pipe: close when so long after its end nothing has come (default: %(default)s)",
+        help="from a pipe: close when so long after its end nothing has come "
+        f"(default: {ANSWERS_WITHIN}; with --messages or --seconds these end it)",
     )
     parser.set_defaults(run=_run)
 
 
+@argument
+def _linger(text: str) -> float:
+    return number("the time", number_in(text), "a number of seconds", lambda seconds: 0 <= seconds < float("inf"))
+
+
 def _run(options: argparse.Namespace) -> int:
-    return run_command(_connect(options))
+    if options.linger is None and options.messages is None and options.seconds is None:
+        options.linger = ANSWERS_WITHIN
+    return run_command(lambda leave: _connect(options, leave))
 
 
-async def _connect(options: argparse.Namespace) -> int:
-    typed = sys.stdin.isatty() and not options.jsonl
+async def _connect(options: argparse.Namespace, leave: Leave) -> int:
+    typed = sys.stdin.isatty() and sys.stdout.isatty() and not options.jsonl
     async with opened(options, heartbeat=5.0 if typed else 20.0) as socket:
         if options.jsonl:
             about = {"url": without_secrets(options.url)}
-            recorder = Recorder(socket, about, lambda recording: LineSink(recording, sys.stdout))
-            work = _feed(socket, options.linger)
+            recorder = Recorder(socket, about, lambda recording: LineSink(recording, sys.stdout, leave))
+            work = _silently(socket, options.linger)
         else:
             recorder = None
-            work = _in_terminal(socket) if typed else _through_pipe(socket, options.linger)
+            work = _in_terminal(socket, options.compact) if typed else _through_pipe(socket, options, leave)
         async with work as talk:
-            send_first(socket, options.send)
-            socket.incoming.subscribe(talk.message)
+            has_opened = send_first(socket, options.send)
+            receive(socket, options.messages, talk.message, talk.leave)
             try:
+                async with asyncio.timeout(options.seconds):
+                    close = await socket.closed
+            except TimeoutError:
+                talk.leave()
                 close = await socket.closed
-            except asyncio.CancelledError:  # Ctrl-C
+            except asyncio.CancelledError:  # Ctrl-C, or nobody reads
                 talk.end()
                 close = await socket.closed
     if recorder is not None:
         recorder.dispose()
-    return status_of(close, ours=talk.closing)
+    return status_of(close, ours=talk.closing, opened=has_opened())
 
 
 @asynccontextmanager
-async def _in_terminal(socket: ClientWebSocket[Any, Any]) -> AsyncGenerator[Talk, None]:
+async def _in_terminal(socket: ClientWebSocket[Any, Any], is_compact: bool) -> AsyncGenerator[Talk, None]:
     """Let lines be typed, with the last round trip before them."""
     with _keys() as listen:
+        talk: Talk
         line = Line("> ", sys.stdout, entered=lambda text: talk.enter(text), ended=lambda: talk.end())
-        talk = Talk(socket, line.show)
+        talk = Talk(socket, line.show, sys.stdout, is_compact=is_compact)
         socket.errors.subscribe(talk.error)
         socket.states.subscribe(talk.state)
         talk.say(COMMANDS, "dim")
@@ -94,45 +125,59 @@ async def _in_terminal(socket: ClientWebSocket[Any, Any]) -> AsyncGenerator[Talk
 
 
 @asynccontextmanager
-async def _through_pipe(socket: ClientWebSocket[Any, Any], linger: float) -> AsyncGenerator[Talk, None]:
+async def _through_pipe(
+    socket: ClientWebSocket[Any, Any], options: argparse.Namespace, leave: Leave
+) -> AsyncGenerator[Talk, None]:
     """Print messages alone, for the next program; remarks go to stderr."""
-    async with _feed(socket, linger) as talk:
+
+    def show(message: str | bytes) -> None:
+        try:
+            write_message(compact(message) if options.compact and isinstance(message, str) else message)
+        except BrokenPipeError:
+            leave()
+
+    async with _feeding(socket, options.linger) as talk:
         socket.errors.subscribe(talk.error)
         socket.states.subscribe(talk.state)
-        socket.incoming.subscribe(_print)
+        talk.message = show
         yield talk
 
 
 @asynccontextmanager
-async def _feed(socket: ClientWebSocket[Any, Any], linger: float) -> AsyncGenerator[Talk, None]:
+async def _silently(socket: ClientWebSocket[Any, Any], linger: float | None) -> AsyncGenerator[Talk, None]:
+    """Say only what keeps it from connecting."""
+    async with _feeding(socket, linger) as talk:
+        socket.states.pipe(of_type(rxws.Waiting)).subscribe(talk.state)
+        yield talk
+
+
+@asynccontextmanager
+async def _feeding(socket: ClientWebSocket[Any, Any], linger: float | None) -> AsyncGenerator[Talk, None]:
     """Send the lines of stdin, as fast as the peer takes them, and close when they are over and it has answered."""
 
     async def feed() -> None:
         outgoing = socket._life.outgoing  # pyright: ignore[reportPrivateUsage]
-        async for text in _lines():
-            socket.outgoing.on_next(text)
-            await outgoing.room()
+        try:
+            async for text in _lines():
+                socket.outgoing.on_next(text)
+                await outgoing.room()
+        except (OSError, ValueError) as error:
+            remark(f"rxws: cannot read the input: {error}")
+        if linger is None:
+            return
         received = -1
         while socket.stats.received != received:
             received = socket.stats.received
             await asyncio.sleep(linger)
         talk.end()
 
-    talk = Talk(socket, lambda text: print(text, file=sys.stderr, flush=True))
+    talk = Talk(socket, remark, sys.stderr)
     talk.message = lambda message: None
     feeding = asyncio.create_task(feed())
     try:
         yield talk
     finally:
         feeding.cancel()
-
-
-def _print(message: str | bytes) -> None:
-    if isinstance(message, bytes):
-        sys.stdout.buffer.write(message)
-        sys.stdout.buffer.flush()
-    else:
-        print(message, flush=True)
 
 
 async def _tell_rtt(socket: ClientWebSocket[Any, Any], line: Line) -> None:
@@ -162,17 +207,32 @@ def _keys() -> Generator[Callable[[Callable[[bytes], object]], None], None, None
 
 
 async def _lines() -> AsyncIterator[str]:
-    """Read stdin: a pipe, a socket or a terminal as it comes, what never has to be waited for at once."""
-    mode = os.fstat(sys.stdin.fileno()).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
-        for text in sys.stdin:
-            yield text.rstrip("\n")
-        return
-    reader = asyncio.StreamReader(MAX_LINE)
+    """Read stdin: a pipe, a socket or a terminal as it comes, what never has to be waited for at once.
+
+    It stays a stream that blocks, for the other programs that have it.
+    """
+    stdin, rest = sys.stdin.fileno(), b""
+    while chunk := await _read(stdin):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for text in lines:
+            yield text.decode(errors="replace")
+        if len(rest) > MAX_LINE:
+            raise ValueError(f"a line of more than {MAX_LINE} bytes")
+    if rest:
+        yield rest.decode(errors="replace")
+
+
+async def _read(file: int) -> bytes:
     loop = asyncio.get_running_loop()
-    pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    readable: asyncio.Future[None] = loop.create_future()
     try:
-        while text := await reader.readline():
-            yield text.decode(errors="replace").rstrip("\n")
+        loop.add_reader(file, lambda: readable.done() or readable.set_result(None))
+    except (OSError, NotImplementedError):  # of a file one never has to wait
+        return os.read(file, INPUT_CHUNK)
+    try:
+        await readable
+        return os.read(file, INPUT_CHUNK)
+    except BlockingIOError:  # another program has read it
+        return await _read(file)
     finally:
-        pipe.close()
+        loop.remove_reader(file)

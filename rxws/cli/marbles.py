@@ -1,4 +1,4 @@
-"""`python -m rxws marbles FILE`: what was recorded, as a picture."""
+"""`rxws marbles FILE`: what was recorded, as a picture."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from rxws import marbles
 from rxws.checks import positive_int
-from rxws.cli.options import argument, fail, number_in
+from rxws.cli.options import argument, number_in
+from rxws.cli.running import fail
 from rxws.cli.terminal import terminal_width
 from rxws.recording import Event, Recording, read
 

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+import itertools
+import json
+import re
+import ssl
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TextIO, TypeVar
+from dataclasses import replace
+from typing import Any, Final, Literal, TextIO, TypeVar
+
+from reactivex import operators as ops
+from yarl import URL
 
 import rxws
+from rxws import options as socket_options
+from rxws.checks import positive, positive_int
+from rxws.cli.running import Leave, WrongArguments
+from rxws.client.secrets import without_secrets
 from rxws.client.socket import ClientWebSocket
-from rxws.client.targets import check_url
-from rxws.core.log import escape
+from rxws.client.targets import check_headers, check_proxy, check_url
 from rxws.recording import Event, Recording
 from rxws.recording.lines import header_line, line
+from rxws.wires.aiohttp import SECURE
+from rxws.wires.negotiation import TOKEN
 
 T = TypeVar("T")
 
@@ -22,10 +34,11 @@ NORMAL_EXITS: Final = (1000, 1001, 1005)
 
 STATUS: Final = """\
 exit status:
-  0  closed normally, with 1000, 1001 or no code, or by you
-  1  no connection
-  2  wrong arguments
-  3  closed with another code, or lost (1006)
+  0    closed normally, with 1000, 1001 or no code, or by you: Ctrl-C, a limit, a reader of the output that leaves
+  1    no connection
+  2    wrong arguments
+  3    closed with another code, or lost (1006)
+  130  Ctrl-C before there was a connection; 143 after SIGTERM
 """
 
 
@@ -53,9 +66,15 @@ def add_options(parser: Any) -> None:
     """Add the options of a connection."""
     parser.add_argument("url", metavar="URL", type=_url, help="ws://, wss://, http:// or https://")
     parser.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", type=_header)
-    parser.add_argument("-p", "--protocol", action="append", default=[], metavar="NAME", help="a subprotocol to offer")
+    protocol = {"action": _Protocol, "default": (), "metavar": "NAME", "help": "a subprotocol to offer"}
+    parser.add_argument("-p", "--protocol", **protocol)
     parser.add_argument("-r", "--reconnect", action="store_true", help="come back when the connection is lost")
     parser.add_argument("-s", "--send", action="append", default=[], metavar="TEXT", help="a message to send at first")
+    parser.add_argument("--messages", type=_count, metavar="N", help="end after so many messages of the peer's")
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after so long")
+    proxy = "through this proxy, http://[USER:PASSWORD@]HOST:PORT; env: the one that the environment names"
+    parser.add_argument("--proxy", type=_proxy, metavar="URL", help=proxy)
+    parser.add_argument("--ca", type=_ca, metavar="FILE", help="trust these certificates (PEM), and no others")
 
 
 @asynccontextmanager
@@ -63,34 +82,82 @@ async def opened(
     options: argparse.Namespace, heartbeat: float = 20.0
 ) -> AsyncGenerator[ClientWebSocket[Any, Any], None]:
     """Connect as the options say; the messages to send at first are sent whenever a connection opens."""
-    reconnect = rxws.Backoff() if options.reconnect else None
-    async with rxws.connect(
-        options.url, headers=dict(options.header), protocols=options.protocol, heartbeat=heartbeat, reconnect=reconnect
-    ) as socket:
+    if options.ca is not None and URL(options.url).scheme not in SECURE:
+        raise WrongArguments(f"--ca is for wss: the URL {without_secrets(options.url)!r} asks for no encryption")
+    try:
+        connecting = rxws.connect(
+            options.url,
+            headers=dict(options.header),
+            protocols=options.protocol,
+            heartbeat=heartbeat,
+            reconnect=rxws.Backoff() if options.reconnect else None,
+            proxy=options.proxy,
+            ssl=options.ca or True,
+        )
+    except ValueError as error:  # options that do not fit one another
+        raise WrongArguments(str(error)) from error
+    async with connecting as socket:
         yield socket
 
 
-def send_first(socket: ClientWebSocket[Any, Any], messages: list[str]) -> None:
-    """Send messages now, and again whenever another connection opens."""
+def send_first(socket: ClientWebSocket[Any, Any], messages: list[str]) -> Callable[[], bool]:
+    """Send messages now, and again whenever another connection opens. Return what tells whether one has opened."""
+    opened: set[str] = set()
 
     def send(state: object) -> None:
         if isinstance(state, rxws.Open):
+            opened.add("once")
             for message in messages:
                 socket.outgoing.on_next(message)
 
     socket.states.subscribe(send)
+    return lambda: bool(opened)
+
+
+def receive(
+    socket: ClientWebSocket[Any, Any],
+    number: int | None,
+    show: Callable[[Any], object],
+    enough: Callable[[], object],
+) -> None:
+    """Show what comes, so many messages at most, and say when these have come."""
+    counter = itertools.count(1)
+
+    def take(message: Any) -> None:
+        show(message)
+        if next(counter) == number:
+            enough()
+
+    socket.incoming.pipe(*([] if number is None else [ops.take(number)])).subscribe(take)
+
+
+def values(data: Any) -> Any:
+    """Read the text of a message as JSON; what is not JSON stays.
+
+    >>> values('{"a": 1}'), values("hello"), values("NaN"), values(b"1")
+    ({'a': 1}, 'hello', 'NaN', b'1')
+    """
+    if isinstance(data, str):
+        with suppress(ValueError, RecursionError):
+            return json.loads(data, parse_constant=_refuse)
+    return data
 
 
 class LineSink:
-    """A stream that gets a recording's lines."""
+    """A stream that gets a recording's lines; what `plain` makes of the messages. Calls `leave` if nobody reads."""
 
-    def __init__(self, recording: Recording, stream: TextIO) -> None:
+    def __init__(
+        self, recording: Recording, stream: TextIO, leave: Leave, plain: Callable[[Any], Any] = lambda data: data
+    ) -> None:
         self._stream = stream
+        self._leave = leave
+        self._plain = plain
+        self._in_terminal = stream.isatty()
         self._write(header_line(recording))
 
     def put(self, event: Event) -> bool:
         """Write an event; `False` if nobody reads."""
-        return self._write(line(event))
+        return self._write(line(replace(event, data=self._plain(event.data))))
 
     def close(self) -> None:
         """Flush."""
@@ -98,35 +165,32 @@ class LineSink:
             self._stream.flush()
 
     def _write(self, text: str) -> bool:
+        if self._in_terminal and not text.isprintable():
+            text = "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
         try:
             self._stream.write(f"{text}\n")
             self._stream.flush()
         except BrokenPipeError:
+            self._leave()
             return False
         return True
 
 
-def status_of(close: rxws.Close, *, ours: bool) -> int:
+def status_of(close: rxws.Close, *, ours: bool, opened: bool) -> int:
     """Choose the exit status."""
-    return 0 if ours or close.code in NORMAL_EXITS else 3
+    if ours or close.code in NORMAL_EXITS:
+        return 0
+    return 3 if opened else 1
 
 
-def fail(message: object, status: int = 1) -> int:
-    """Say what is wrong, and give the exit status."""
-    print(f"rxws: {escape(str(message))}", file=sys.stderr)
-    return status
+def remark(text: str) -> None:
+    """Write a line to stderr, for people; what it shows of a peer must be escaped."""
+    with suppress(BrokenPipeError):
+        print(text, file=sys.stderr, flush=True)
 
 
-def run_command(main: Any) -> int:
-    """Run a command's coroutine; Ctrl-C is an end like any other."""
-    try:
-        return asyncio.run(main)
-    except KeyboardInterrupt:
-        return 130
-    except rxws.ConnectError as error:
-        return fail(f"no connection: {error}")
-    except OSError as error:
-        return fail(error)
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
 
 
 @argument
@@ -137,6 +201,46 @@ def _url(text: str) -> str:
 @argument
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip():
+    if not colon or not re.fullmatch(TOKEN, name.strip(), re.ASCII):
         raise ValueError(f"a header is like 'Name: value', not {text!r}")
+    if any(character in value for character in "\r\n\0"):
+        raise ValueError("the value of a header is one line")
+    check_headers({name.strip(): value})
     return name.strip(), value.strip()
+
+
+@argument
+def _seconds(text: str) -> float:
+    return positive("the time", number_in(text), "seconds")
+
+
+@argument
+def _count(text: str) -> int:
+    return positive_int("the number", number_in(text), "messages")
+
+
+@argument
+def _proxy(text: str) -> str | Literal[True]:
+    proxy = True if text == "env" else text
+    check_proxy(proxy)
+    return proxy
+
+
+@argument
+def _ca(text: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=text)
+    except OSError as error:  # of TLS, too
+        raise ValueError(f"{text!r} has no certificates that can be read: {error.strerror or error}") from error
+
+
+class _Protocol(argparse.Action):
+    """Adds a subprotocol to those that are offered, if they may be offered together."""
+
+    def __call__(self, parser: argparse.ArgumentParser, options: argparse.Namespace, name: Any, *_: Any) -> None:
+        protocols = (*options.protocol, name)
+        try:
+            socket_options.check({"protocols": protocols})
+        except ValueError as error:
+            raise argparse.ArgumentError(self, str(error)) from error
+        options.protocol = protocols

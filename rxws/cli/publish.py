@@ -1,4 +1,4 @@
-"""`python -m rxws publish URL SUBJECT`: what is on the standard input, a message a line."""
+"""`rxws publish URL SUBJECT`: what is on the standard input, a message a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m rxws record URL`: keep what happens on a socket."""
+"""`rxws record URL`: keep what happens on a socket."""
 
 from __future__ import annotations
 
@@ -6,27 +6,35 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
 
-from reactivex import operators as ops
-
-from rxws.checks import positive, positive_int
+import rxws
 from rxws.cli.options import (
     STATUS,
     LineSink,
     add_options,
-    argument,
-    number_in,
     opened,
-    run_command,
+    receive,
+    remark,
     send_first,
     status_of,
+    values,
 )
+from rxws.cli.running import Leave, fail, run_command
+from rxws.cli.talk import Talk
 from rxws.client.secrets import without_secrets
 from rxws.client.socket import ClientWebSocket
 from rxws.core.log import escape
-from rxws.recording import record
-from rxws.recording.recorder import Recorder
+from rxws.marbles.layout import size_of
+from rxws.operators import of_type
+from rxws.recording import Recording
+from rxws.recording.recorder import MAX_BYTES, EventSink, Recorder
+from rxws.recording.writer import FileSink
+
+CLEAR: Final = "\r\x1b[K"
+"""Takes the progress away."""
 
 
 def add_to(commands: Any) -> None:
@@ -39,67 +47,70 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: stdout)")
-    parser.add_argument("--seconds", type=_seconds, help="end after so long")
-    parser.add_argument("--messages", type=_count, help="end after so many messages of the peer's")
+    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: -, the standard output)")
+    parser.add_argument("--force", action="store_true", help="overwrite the file")
+    parser.add_argument("--json", action="store_true", help="write messages that are JSON as values, not as texts")
     parser.set_defaults(run=_run)
 
 
-@argument
-def _seconds(text: str) -> float:
-    return positive("the time", number_in(text), "seconds")
-
-
-@argument
-def _count(text: str) -> int:
-    return positive_int("the number", number_in(text), "messages")
-
-
 def _run(options: argparse.Namespace) -> int:
-    return run_command(_record(options))
+    if options.output == "-":
+        options.output = None
+    if options.output is not None and not options.force and Path(options.output).is_file():
+        return fail(f"{options.output} exists: choose another name, or overwrite it with --force", 2)
+    return run_command(lambda leave: _record(options, leave))
 
 
-async def _record(options: argparse.Namespace) -> int:
+def _sink_of(options: argparse.Namespace, leave: Leave) -> Callable[[Recording], EventSink]:
+    plain = values if options.json else _as_it_is
+    if options.output is None:
+        return lambda recording: LineSink(recording, sys.stdout, leave, plain)
+    return lambda recording: FileSink(recording, options.output, MAX_BYTES, plain)
+
+
+def _as_it_is(data: Any) -> Any:
+    return data
+
+
+async def _record(options: argparse.Namespace, leave: Leave) -> int:
     async with opened(options) as socket:
-        about = {"url": without_secrets(options.url)}
-        if options.output is None:
-            recorder = Recorder(socket, about, lambda recording: LineSink(recording, sys.stdout))
-        else:
-            recorder = record(socket, options.output, about=about)
-        progress = asyncio.create_task(_progress(socket))
-        ours = False
+        recorder = Recorder(socket, {"url": without_secrets(options.url)}, _sink_of(options, leave))
+        in_terminal = options.output is None and sys.stdout.isatty()
+        progress = asyncio.create_task(_progress(socket, in_terminal))
+        talk = Talk(socket, _above_progress, sys.stderr)
+        socket.errors.subscribe(talk.error)
+        socket.states.pipe(of_type(rxws.Waiting)).subscribe(talk.state)
         try:
-            send_first(socket, options.send)
-            if options.messages is not None:
-                socket.incoming.pipe(ops.take(options.messages)).subscribe(on_completed=socket.dispose)
-            else:
-                socket.incoming.subscribe()
+            has_opened = send_first(socket, options.send)
+            receive(socket, options.messages, _as_it_is, talk.leave)
             try:
                 async with asyncio.timeout(options.seconds):
                     close = await socket.closed
-            except (TimeoutError, asyncio.CancelledError):
-                ours = True
-                socket.dispose()
+            except (TimeoutError, asyncio.CancelledError):  # it was told to end, or nobody reads
+                talk.leave()
                 close = await socket.closed
         finally:
             progress.cancel()
             recorder.dispose()
-    done = options.messages is not None and socket.stats.received >= options.messages
-    print(f"{_so_far(socket)}; closed {close.code} {escape(close.reason)}".rstrip(), file=sys.stderr)
-    return status_of(close, ours=ours or done)
+    remark(f"{_so_far(socket)}; closed {close.code} {escape(close.reason)}".rstrip())
+    return status_of(close, ours=talk.closing, opened=has_opened())
 
 
-async def _progress(socket: ClientWebSocket[Any, Any]) -> None:
-    """Tell twice a second what there is, where somebody looks."""
-    if not sys.stderr.isatty():
+async def _progress(socket: ClientWebSocket[Any, Any], in_terminal: bool) -> None:
+    """Tell twice a second what there is, in a terminal that does not show the recording itself."""
+    if in_terminal or not sys.stderr.isatty():
         return
     with contextlib.suppress(asyncio.CancelledError):
         while True:
             await asyncio.sleep(0.5)
-            print(f"\r\x1b[K{_so_far(socket)} ", end="", file=sys.stderr, flush=True)
-    print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print(f"{CLEAR}{_so_far(socket)} ", end="", file=sys.stderr, flush=True)
+    print(CLEAR, end="", file=sys.stderr, flush=True)
+
+
+def _above_progress(text: str) -> None:
+    remark(f"{CLEAR}{text}" if sys.stderr.isatty() else text)
 
 
 def _so_far(socket: ClientWebSocket[Any, Any]) -> str:
     stats = socket.stats
-    return f"{stats.received:,} messages in, {stats.received_bytes / 1e6:,.1f} MB; {stats.sent:,} out"
+    return f"{stats.received:,} messages in, {size_of(stats.received_bytes)}; {stats.sent:,} out"

@@ -1,4 +1,4 @@
-"""`python -m rxws replay FILE`: what was recorded, again: in the terminal, or as a server."""
+"""`rxws replay FILE`: what was recorded, again: in the terminal, or as a server."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from reactivex import operators as ops
 
 import rxws
 from rxws import codecs
-from rxws.cli.options import argument, fail, number_in, run_command
-from rxws.cli.terminal import Paint, pretty, printable
+from rxws.cli.options import argument, number_in
+from rxws.cli.running import WrongArguments, fail, run_command
+from rxws.cli.terminal import Paint, pretty, printable, write_message
 from rxws.core.log import escape
 from rxws.recording import Event, Recording, read, replay
 from rxws.recording.plain import as_sent
@@ -27,12 +28,16 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "replay",
         help="play a recording again",
-        description="Print what was recorded when it happened; or serve it, from its start, to whoever connects.",
+        description="Print what was recorded, when it happened: with --lane, the messages of that lane alone, for the "
+        "next program. Or serve them, from their start, to each client that connects. FILE is a recording, or a HAR "
+        "file with the messages of WebSockets, as the developer tools of browsers and Playwright write it.",
     )
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--serve", metavar="[HOST]:PORT", type=_address, help="serve the messages on a WebSocket")
     parser.add_argument("--speed", type=_speed, default=1.0, help="how many times as fast; inf (default: %(default)s)")
-    parser.add_argument("--lane", default="incoming", help="the lane that is served (default: %(default)s)")
+    parser.add_argument(
+        "--lane", metavar="NAME", help="the lane whose messages are printed, or served (default, served: incoming)"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -41,10 +46,20 @@ def _run(options: argparse.Namespace) -> int:
         recording = read(options.file)
     except (OSError, ValueError) as error:
         return fail(error)
-    return run_command(_print(recording, options.speed) if options.serve is None else _serve(recording, options))
+    if options.serve is not None:
+        return run_command(lambda _: _serve(recording, options), is_filter=False)
+    return run_command(lambda _: _print(recording, options))
 
 
-async def _print(recording: Recording, speed: float) -> int:
+def _check_lane(recording: Recording, lane: str, file: str) -> None:
+    """Raise for a lane that a recording does not have."""
+    if lane not in recording.lanes:
+        lanes = dict.fromkeys([*recording.lanes, *(event.lane for event in recording)])
+        if lane not in lanes:
+            raise WrongArguments(f"{file} has no lane {lane!r}: say --lane with one of {', '.join(map(repr, lanes))}")
+
+
+async def _print(recording: Recording, options: argparse.Namespace) -> int:
     paint = Paint(sys.stdout)
     margin = max(map(len, recording.lanes), default=0)
 
@@ -52,8 +67,19 @@ async def _print(recording: Recording, speed: float) -> int:
         lane = paint(f"{escape(event.lane):>{margin}}", "blue")
         print(f"{event.time:>10.3f}  {lane}  {_shown(event, paint)}", flush=True)
 
+    def show_message(event: Event) -> None:
+        if event.lane != options.lane:
+            return
+        if event.kind == "next" and not isinstance(event.data, BaseException):
+            write_message(event.data if isinstance(event.data, (str, bytes)) else _text_of(event.data))
+        elif event.kind not in ("completed", "error"):
+            write_message(_shown(event, Paint(sys.stdout)))
+
     try:
-        await replay(recording, speed=speed).pipe(ops.do_action(show), ops.count())
+        if options.lane is not None:
+            _check_lane(recording, options.lane, options.file)
+        shown = ops.do_action(show if options.lane is None else show_message)
+        await replay(recording, speed=options.speed).pipe(shown, ops.count())
     except ValueError as error:
         return fail(error)
     return 0
@@ -81,9 +107,12 @@ def _text_of(data: Any) -> str:
 
 
 async def _serve(recording: Recording, options: argparse.Namespace) -> int:
+    lane = options.lane or "incoming"
+    _check_lane(recording, lane, options.file)
+
     @rxws.websocket(origins="*")
     def play(incoming: Observable[Any]) -> Observable[Any]:
-        return _messages(recording, options.lane, options.speed)
+        return _messages(recording, lane, options.speed)
 
     app = web.Application()
     app.router.add_get("/{path:.*}", play)

@@ -1,14 +1,13 @@
-"""A socket and somebody who types."""
+"""A socket and the one who types."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import rxws
-from rxws.cli.terminal import Paint, pretty, terminal_width
+from rxws.cli.terminal import Paint, compact, painted, pretty, terminal_width
 from rxws.client.socket import ClientWebSocket
 from rxws.core.log import escape
 
@@ -21,12 +20,20 @@ PONG_TIMEOUT: Final = 10.0
 class Talk:
     """Shows what happens on a socket, and does what is typed."""
 
-    def __init__(self, socket: ClientWebSocket[Any, Any], show: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        socket: ClientWebSocket[Any, Any],
+        show: Callable[[str], object],
+        stream: TextIO,
+        *,
+        is_compact: bool = False,
+    ) -> None:
         self.show = show
         self.closing = False
         """Whether the one who types has closed."""
         self._socket = socket
-        self._paint = Paint(sys.stdout)
+        self._is_compact = is_compact
+        self._paint = Paint(stream)
         self._pinging: asyncio.Task[None] | None = None
 
     def say(self, text: str, color: str) -> None:
@@ -35,7 +42,11 @@ class Talk:
 
     def message(self, message: str | bytes) -> None:
         """Show what came."""
-        self.show(f"{self._paint('<', 'green')} {pretty(message, self._paint, terminal_width() - 2)}")
+        if self._is_compact and isinstance(message, str):
+            text = painted(compact(message), self._paint)
+        else:
+            text = pretty(message, self._paint, terminal_width() - 2)
+        self.show(f"{self._paint('<', 'green')} {text}")
 
     def error(self, error: Exception) -> None:
         """Show what went wrong."""
@@ -79,6 +90,11 @@ class Talk:
             self.closing = True
         except ValueError as error:
             self.say(str(error), "red")
+
+    def leave(self) -> None:
+        """Close, and show nothing that comes from now on."""
+        self.closing = True
+        self._socket.dispose()
 
     def stop(self) -> None:
         """Wait for nothing any more."""

@@ -44,6 +44,32 @@ def terminal_width(stream: TextIO = sys.stdout) -> int:
         return 80
 
 
+def write_message(message: str | bytes) -> None:
+    """Print a message as it is, a text as a line; into a terminal what is printable of it."""
+    if sys.stdout.isatty():
+        print(pretty(message, Paint(sys.stdout)) if isinstance(message, bytes) else printable(message), flush=True)
+    elif isinstance(message, bytes):
+        sys.stdout.buffer.write(message)
+        sys.stdout.buffer.flush()
+    else:
+        print(message, flush=True)
+
+
+def compact(message: str) -> str:
+    r"""Take the white space out of JSON, and nothing else; what is not an object or an array stays.
+
+    >>> compact('{"a b": [1.50,\n 2]}'), compact("[no")
+    ('{"a b":[1.50,2]}', '[no')
+    """
+    if message.lstrip(_SPACES)[:1] in ("{", "["):
+        try:
+            json.loads(message)
+        except (ValueError, RecursionError):
+            return message
+        return _STRING_OR_SPACE.sub(lambda match: match[1] or "", message)
+    return message
+
+
 def pretty(message: str | bytes, paint: Paint, room: int | None = None) -> str:
     """Show a message: JSON over several lines if it is longer than the room, the beginning of bytes in hexadecimal.
 
@@ -67,8 +93,15 @@ def pretty(message: str | bytes, paint: Paint, room: int | None = None) -> str:
                 text = json.dumps(value, ensure_ascii=False, indent=2)
         except (ValueError, RecursionError):
             return printable(message)
-        return _KEY.sub(lambda match: paint(match[1], "blue") + ":", printable(text))
+        return painted(text, paint)
     return printable(message)
 
 
+def painted(text: str, paint: Paint) -> str:
+    """Colour the keys of JSON."""
+    return _KEY.sub(lambda match: paint(match[1], "blue") + ":", printable(text))
+
+
+_SPACES: Final = " \t\r\n"
+_STRING_OR_SPACE: Final = re.compile(rf'("(?:[^"\\]|\\.)*")|[{_SPACES}]+')
 _KEY: Final = re.compile(r'("(?:[^"\\]|\\.)*"):')

@@ -193,6 +193,15 @@ def time_of(seconds: float) -> str:
     return f"{seconds * 1000:g} ms"
 
 
+def size_of(number: float) -> str:
+    """Write a number of bytes, in kB or MB; what is not nothing is 0.1 kB at least.
+
+    >>> size_of(0), size_of(40), size_of(1500), size_of(2.5e6)
+    ('0.0 kB', '0.1 kB', '1.5 kB', '2.5 MB')
+    """
+    return f"{number / 1e6:,.1f} MB" if number >= 1e6 else f"{max(number / 1e3, 0.1 * bool(number)):.1f} kB"
+
+
 def _alike(one: Event, other: Event) -> bool:
     """Tell whether two may be counted as one: data with data, errors with errors; a close or an open stands alone."""
     return one.kind == other.kind == "next" and isinstance(one.data, BaseException) == isinstance(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from reactivex import Observable, Observer, abc
 from reactivex.disposable import CompositeDisposable, Disposable
@@ -31,6 +31,9 @@ from rxws.rx.foreign import described
 from rxws.rx.scheduler import loop_scheduler
 
 logger = logging.getLogger("rxws")
+
+MAX_BYTES: Final = 2**30
+"""Bytes of a file at which its recording ends."""
 
 Recordable = WebSocket[Any, Any] | Mapping[str, Observable[Any]]
 """A socket, or Observables with the names of their lanes."""
@@ -152,7 +155,7 @@ class Kept(Recorder):
 
 
 def record(
-    source: Recordable, file: str | Path, *, about: Mapping[str, Any] | None = None, max_bytes: int = 2**30
+    source: Recordable, file: str | Path, *, about: Mapping[str, Any] | None = None, max_bytes: int = MAX_BYTES
 ) -> Recorder:
     """Write what happens on a socket, or on Observables, to a file of JSON lines, until they end or it is disposed.
 

@@ -1,11 +1,15 @@
-"""`python -m rxws connect`, `record`, `replay`, `marbles`, in pipes and in a real terminal."""
+"""`rxws connect`, `record`, `replay`, `marbles`, in pipes and in a real terminal."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import os
 import pty
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import termios
@@ -19,12 +23,15 @@ from xml.etree import ElementTree
 
 import pytest
 import reactivex
+import trustme
 from aiohttp import web
 from reactivex import operators as ops
 
 import rxws
 from rxws.cli import main
 from rxws.recording import Event, Recording, read, write
+from tests.integration.server import serving
+from tests.integration.test_proxies import tinyproxy
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +66,24 @@ def server() -> Iterator[str]:
         ticks = reactivex.interval(0.02)
         return ticks.pipe(ops.map(lambda n: json.dumps({"n": n, "levels": ["a long level"] * 9})))
 
+    @rxws.websocket
+    async def vandal() -> Any:
+        yield "red: \x1b[31m \x9b1m"
+        yield b"\x1b[2J"
+
+    @rxws.websocket
+    def silent(incoming: Any) -> None:
+        incoming.subscribe()
+
+    @rxws.websocket
+    def roomy(incoming: Any) -> Any:
+        incoming.subscribe()
+        return reactivex.interval(0.02).pipe(ops.map(lambda n: f'{{\n "n": {n},\n "price": 1.50\n}}'))
+
     async def main() -> None:
         nonlocal stop
         app = web.Application()
-        for handler in (shout, greet, rude, feed, forger, refusing):
+        for handler in (shout, greet, rude, feed, forger, refusing, vandal, silent, roomy):
             app.router.add_get(f"/{handler.__name__}", handler)
         rxws.setup(app)
         runner = web.AppRunner(app)
@@ -161,6 +182,47 @@ def test_jsonl_prints_a_recording_and_nothing_else(rxws_cli: Cli, server: str, t
     assert recording.lane("socket")[-2].data == rxws.Close()
 
 
+def test_it_ends_after_so_many_messages_or_seconds(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
+    """The input's end does not end it then; compact JSON is a line a message, and as it was but for white space."""
+    enough = rxws_cli("connect", f"{server}/roomy", "--messages", "3", "--compact")
+    assert (enough.returncode, enough.stderr) == (0, "connected\nclosed 1000\n")
+    assert enough.stdout.splitlines() == [f'{{"n":{n},"price":1.50}}' for n in range(3)]
+    began = time.monotonic()
+    late = rxws_cli("connect", f"{server}/silent", "--seconds", "1.3")
+    assert (late.returncode, late.stdout, time.monotonic() - began >= 1.3) == (0, "", True)
+    (tmp_path / "r.jsonl").write_text(rxws_cli("connect", f"{server}/feed", "--messages", "3", "--jsonl").stdout)
+    assert len([event for event in read(tmp_path / "r.jsonl").lane("incoming") if event.kind == "next"]) == 3
+    assert rxws_cli("connect", f"{server}/rude", "--messages", "3", stdin="x\n").returncode == 3
+
+
+async def test_through_a_proxy_with_an_authority_of_its_own(tmp_path: Path) -> None:
+    """`--proxy` and `--ca`: through tinyproxy to a server whose certificate nobody else trusts."""
+
+    async def run(*arguments: str) -> tuple[int | None, str]:
+        command = [sys.executable, "-m", "rxws", "connect", *arguments, "--linger", "0.3"]
+        process = await asyncio.create_subprocess_exec(*command, stdin=-1, stdout=-1, stderr=-1)
+        out, err = await process.communicate(b"hello\n")
+        return process.returncode, (out + err).decode()
+
+    def through(proxy: str, password: str) -> list[str]:
+        return ["--proxy", proxy.replace("//", f"//ada:{password}@")]
+
+    authority, pem = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(pem))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    async with tinyproxy(tmp_path) as proxy, serving(rxws.websocket(lambda incoming: incoming), tls=context) as server:
+        url = f"wss://localhost:{server.port}/"
+        trusted, strange, refused = await asyncio.gather(
+            run(url, *through(proxy, "secret"), "--ca", str(pem)),
+            run(url, *through(proxy, "secret")),
+            run(url, *through(proxy, "wrong"), "--ca", str(pem)),
+        )
+    assert trusted == (0, "hello\nconnected\nclosed 1000\n")
+    assert (strange[0], "certificate verify failed" in strange[1]) == (1, True), strange
+    assert (refused[0], "no connection: the proxy" in refused[1], "wrong" in refused[1]) == (1, True, False), refused
+
+
 # A terminal
 
 
@@ -246,6 +308,52 @@ def test_typed_line_stays_whole(server: str) -> None:
     assert (status, bool(before & termios.ICANON)) == (0, True)
 
 
+def test_nothing_that_a_peer_says_commands_a_terminal(server: str, tmp_path: Path) -> None:
+    """Neither a message, as text or in a recording, nor a close reason, nor a message of another server's feed."""
+    talk, jsonl, record, reason = (
+        Terminal(*arguments)
+        for arguments in (
+            ("connect", f"{server}/vandal"),
+            ("connect", f"{server}/vandal", "--jsonl"),
+            ("record", f"{server}/vandal", "--json"),
+            ("connect", f"{server}/forger"),
+        )
+    )
+    assert "< red" not in talk.until(re.escape("red: \\x1b[31m \\x9b1m"))
+    talk.until("1b 5b 32 4a")
+    for terminal in (jsonl, record):
+        assert "\x9b" not in terminal.until(re.escape(r'"data":"red: \u001b[31m \u009b1m"'))
+    reason.until(re.escape("closed 4001 bye\\nconnected\\x1b[2J"))
+    assert [terminal.wait() for terminal in (talk, jsonl, record, reason)] == [0, 0, 0, 3]
+
+
+def test_a_subprotocol_that_a_server_makes_up(rxws_cli: Cli) -> None:
+    """A server that chooses a subprotocol with control characters is refused, and its choice is escaped."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_with_protocol, args=(listener, "chat\x1b[2J"))
+        thread.start()
+        result = rxws_cli("connect", f"ws://127.0.0.1:{listener.getsockname()[1]}/", "-p", "chat")
+        thread.join(10)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("rxws: no connection: ")
+    assert result.stderr[:-1].isprintable()
+
+
+def answer_with_protocol(listener: socket.socket, protocol: str) -> None:
+    """Upgrade one connection, with a subprotocol."""
+    connection, _ = listener.accept()
+    with connection:
+        request = connection.recv(65536).decode()
+        key = re.search(r"(?i)sec-websocket-key: (\S+)", request)
+        assert key is not None
+        accept = base64.b64encode(hashlib.sha1(f"{key[1]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())
+        connection.sendall(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\nSec-WebSocket-Protocol: " + protocol.encode() + b"\r\n\r\n"
+        )
+        connection.recv(65536)
+
+
 def test_what_others_chose_stays_within_its_line(rxws_cli: Cli, server: str) -> None:
     """A reason, a refusal, a name of a lane: what a peer or a file says makes no line, and commands no terminal."""
     for command in ("connect", "record"):
@@ -266,13 +374,38 @@ def test_a_feed_is_recorded_until_enough_has_come(rxws_cli: Cli, server: str, tm
     url = f"{server}/feed?token=SECRET"
     result = rxws_cli("record", url, "-o", file, "--messages", "5", "--send", "subscribe")
     assert (result.returncode, result.stdout) == (0, "")
-    assert re.fullmatch(r"5 messages in, 0\.0 MB; 1 out; closed 1000\n", result.stderr)
+    assert re.fullmatch(r"5 messages in, 0\.\d kB; 1 out; closed 1000\n", result.stderr)
     recording = read(file)
     assert [json.loads(event.data)["n"] for event in recording.lane("incoming") if event.kind == "next"] == list(
         range(5)
     )
     assert recording.lane("outgoing")[0].data == "subscribe"
     assert recording.about["url"] == f"{server}/feed"
+
+
+def test_a_recording_is_not_overwritten(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
+    """Another one needs `--force`; a failure to connect leaves the old one. With `--json`, messages are values."""
+    file = tmp_path / "feed.jsonl"
+    arguments = ["record", f"{server}/roomy", "-o", str(file), "--messages", "2", "--json"]
+    assert rxws_cli(*arguments).returncode == 0
+    assert [event.data for event in read(file).lane("incoming")[:2]] == [{"n": n, "price": 1.5} for n in range(2)]
+    assert rxws_cli(*arguments[:-1]).returncode == 2
+    failed = rxws_cli("record", f"{server}/nowhere", "-o", str(file), "--force")
+    assert (failed.returncode, failed.stderr.startswith("rxws: no connection: the server answered 404")) == (1, True)
+    assert [event.data for event in read(file).lane("incoming")[:2]] == [{"n": n, "price": 1.5} for n in range(2)]
+    assert rxws_cli(*arguments[:-1], "--force").returncode == 0
+    assert json.loads(read(file).lane("incoming")[0].data)["n"] == 0
+    assert rxws_cli("record", f"{server}/roomy", "-o", "-", "--messages", "1").stdout.startswith('{"recording":1')
+
+
+def test_record_says_why_it_cannot_connect(rxws_cli: Cli, server: str) -> None:
+    """With `--reconnect` too, where the next attempt follows."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    waiting = rxws_cli("record", f"ws://127.0.0.1:{port}/", "--reconnect", "--seconds", "0.5")
+    assert (waiting.returncode, "another attempt in" in waiting.stderr.splitlines()[0]) == (0, True)
+    refused = rxws_cli("record", f"{server}/nowhere", "--reconnect")
+    assert (refused.returncode, "404" in refused.stderr) == (1, True), refused
 
 
 def test_recording_ends_whole(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
@@ -282,19 +415,64 @@ def test_recording_ends_whole(rxws_cli: Cli, server: str, tmp_path: Path) -> Non
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert lines[-2]["code"] == 1000
     terminal = Terminal("record", f"{server}/feed", "-o", str(tmp_path / "r.jsonl"))
-    terminal.until(r"\r\x1b\[K[1-9]\d* messages in, \d+\.\d MB; 0 out")
+    terminal.until(r"\r\x1b\[K[1-9]\d* messages in, \d+\.\d kB; 0 out")
     terminal.type("\x03")
     terminal.until("; closed 1000")
     assert terminal.wait() == 0
     assert read(tmp_path / "r.jsonl").lane("socket")[-1].kind == "completed"
 
 
-def test_broken_pipe_ends_quietly(server: str) -> None:
-    """A reader that goes away ends the printing quietly."""
-    command = f"{sys.executable} -m rxws record {server}/feed --seconds 1 | head -1"
-    result = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=30)
-    assert '{"recording":1' in result.stdout
-    assert "Traceback" not in result.stderr
+def started(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Start a command, with pipes."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-m", "rxws", *arguments], **{**pipes, **options})
+
+
+def test_ends_quietly_with_its_reader(server: str, file: str) -> None:
+    """A reader that leaves ends a command at once and quietly, with 0; also where there is nothing more to print."""
+    commands = {
+        started("connect", f"{server}/feed"): "connected\n",
+        started("connect", f"{server}/feed", "--jsonl"): "",
+        started("record", f"{server}/feed"): None,
+        started("replay", file, "--speed", "0.001"): "",
+    }
+    for command in commands:
+        assert command.stdout is not None
+        assert command.stdout.readline()
+        command.stdout.close()
+    for command, says in commands.items():
+        try:
+            assert command.wait(20) == 0, command.args
+        finally:
+            command.kill()
+        assert command.stdin is not None
+        assert command.stderr is not None
+        said = command.stderr.read()
+        assert said in (says, f"{says}closed 1000\n") if says is not None else "closed 1000" in said, said
+        command.stdin.close()
+        command.stderr.close()
+
+
+def test_signals_and_streams_that_are_closed(server: str, file: str) -> None:
+    """Statuses are those that shells expect; without a terminal, an input or an output nothing breaks."""
+    replaying = started("replay", file, "--speed", "0.001")
+    talking = started("connect", f"{server}/silent")
+    shell = f"{sys.executable} -m rxws connect {server}/roomy --messages 2"
+    closed = [
+        subprocess.Popen(f"{shell} {how}", shell=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for how in ("<&-", ">&- 2>&-")
+    ]
+    assert replaying.stdout is not None
+    assert replaying.stdout.readline()
+    assert talking.stderr is not None
+    assert talking.stderr.readline() == "connected\n"
+    for command, number, status in ((replaying, signal.SIGINT, 130), (talking, signal.SIGTERM, 143)):
+        command.send_signal(number)
+        _, said = command.communicate(timeout=20)
+        assert (command.returncode, said) == (status, "closed 1000\n" if command is talking else "")
+    for command, shown in zip(closed, ((8, "connected\nclosed 1000\n"), (0, "")), strict=True):
+        out, err = command.communicate(timeout=20)
+        assert (command.returncode, len(out.splitlines()), err) == (0, *shown)
 
 
 @pytest.fixture
@@ -325,6 +503,19 @@ def test_a_recording_is_printed_when_it_happened(rxws_cli: Cli, file: str) -> No
         "     0.300  incoming  01 02",
         "     0.400    socket  close 4001 bye",
     ]
+
+
+def test_messages_of_a_lane_alone_are_printed(rxws_cli: Cli, file: str) -> None:
+    """With `--lane`, what the next program may read."""
+
+    def shown(lane: str) -> str:
+        result = rxws_cli("replay", file, "--speed", "inf", "--lane", lane)
+        assert (result.returncode, result.stderr) == (0, "")
+        return result.stdout
+
+    assert shown("incoming") == 'a\n{"price":1}\n\x01\x02'
+    assert shown("errors") == "ValueError('no')\n"
+    assert shown("socket") == "open\nclose 4001 bye\n"
 
 
 def test_odd_items_are_printed(rxws_cli: Cli, tmp_path: Path) -> None:

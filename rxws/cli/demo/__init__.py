@@ -1,4 +1,4 @@
-"""`python -m rxws demo`: this machine's telemetry in a browser, through a pipeline the page controls."""
+"""`rxws demo`: this machine's telemetry in a browser, through a pipeline the page controls."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def _run(options: argparse.Namespace) -> int:
         return 1
     chosen = listener.getsockname()[1]
     taken = f" (port {options.port} is taken)" if options.port not in (chosen, 0) else ""
-    print(f"rxws demo: http://{options.host}:{chosen}{taken}, Ctrl-C to stop", flush=True)
+    place = f"{options.host}:{chosen}"
+    print(f"rxws demo: http://{place}{taken}, its socket ws://{place}/telemetry, Ctrl-C to stop", flush=True)
     web.run_app(make_app(), sock=listener, print=None, access_log=None, shutdown_timeout=2)
     print("stopped", flush=True)
     return 0

@@ -34,6 +34,7 @@ def test_demo_serves_its_page() -> None:
     with demo("--port", "0") as (process, line):
         found = re.search(r"http://127\.0\.0\.1:\d+", line)
         assert found, line
+        assert f"its socket {found[0].replace('http', 'ws')}/telemetry" in line
         with urllib.request.urlopen(found[0], timeout=10) as response:
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
             assert b"<title>rxws demo</title>" in response.read()
