@@ -119,6 +119,8 @@ class Broadcast(Generic[T]):
         self._on_raise(error)
 
     def _finish(self) -> None:
+        if not self.observers:  # as most streams of most sockets
+            return
         with _lock:
             observers, self.observers = self.observers, ()
         call_all(self._not_handled, "a subscriber", *(partial(self._end_of, observer) for observer in observers))
