@@ -2,7 +2,8 @@
 
 A ```python block runs on its own, with top-level await. Two comments on the line before a block change that:
 `<!-- file: server.py -->` keeps it as that file; `<!-- run-with: server.py -->` runs it as a program of its own
-beside that file, and a ```text block after it is what it prints.
+beside that file, and a ```text block after it is what it prints. `<!-- part-of: examples/gateway.py -->` shows lines of
+a file that other tests run.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import rxws
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"(?:<!-- (file|run-with): (\S+) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"(?:<!-- (file|run-with|part-of): (\S+) -->\n)?```(\w*)\n(.*?)```", re.DOTALL)
 
 
 class Block(NamedTuple):
@@ -106,6 +107,12 @@ def test_client_beside_its_server(client: Block, tmp_path: Path) -> None:
     output = everything[everything.index(client) + 1]
     assert output.language == "text"
     assert printed_beside_server(sys.executable, client, tmp_path) == output.text
+
+
+@pytest.mark.parametrize("block", [b for b in blocks() if b.role == "part-of"], ids=place)
+def test_part_of_a_file(block: Block) -> None:
+    """What a document shows of a file is in that file, and another test runs the file."""
+    assert block.text in (ROOT / block.name).read_text()
 
 
 def test_first_screen() -> None:
