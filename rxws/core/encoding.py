@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
+from collections.abc import Callable
 from copy import deepcopy
 from sys import getsizeof
 from typing import Any, Final, cast
@@ -10,7 +11,7 @@ from typing import Any, Final, cast
 from rxws.close import Close
 from rxws.codecs import Codec, Parts, UncompressedBytes, UncompressedStr, json, text
 from rxws.core.weighing import weigh
-from rxws.core.wire import NO_COPY, Binary, Frame, Limited, PlainBinary, PlainText, Several, Text, Unmade
+from rxws.core.wire import AS_IT_CAME, NO_COPY, Binary, Frame, Limited, PlainBinary, PlainText, Several, Text, Unmade
 from rxws.errors import EncodeError, parted, raise_fatal
 from rxws.rx.foreign import described
 
@@ -24,6 +25,10 @@ _NONE: Final[tuple[Any, Any, Text | Binary]] = NO_FRAME, None, NO_FRAME
 
 _last: tuple[Any, Any, Text | Binary] = _NONE
 """The last message that cannot have changed since, its codec, and its frame."""
+
+_PLAIN: Final = None, b""
+_came: tuple[bytes | None, bytes] = _PLAIN
+"""The message that is being handed on, if it came compressed, and what it was on the wire."""
 
 
 def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text | Binary:
@@ -52,6 +57,8 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
         if parted(cause, Close)[0] is not None:
             raise
         raise EncodeError(message, described(cause, str)) from cause
+    if (came := _came) is not _PLAIN and came[0] == frame.data:
+        frame.deflated = {AS_IT_CAME: came[1]}
     if not keep:
         return frame
     if type(message) in IMMUTABLE:
@@ -178,6 +185,20 @@ def _makes(codec: Codec[Any, Any], message: Any, data: bytes) -> bool:
         return encode(codec, message).data == data
     except Exception:  # an `EncodeError`, or a `Close` of the codec's
         return False
+
+
+def hand_on(receive: Callable[[Any], object], message: str | bytes, data: bytes, packed: bytes) -> None:
+    """Let `receive` take a message that came compressed; what is made of it meanwhile goes out as it came.
+
+    `data` are its bytes, and `packed` what they were on the wire. An equal message that is sent later is compressed
+    anew: its length must not tell a stranger who has guessed it.
+    """
+    global _came
+    _came = data, packed
+    try:
+        receive(message)
+    finally:
+        _came = _PLAIN
 
 
 class sharing:

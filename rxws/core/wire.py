@@ -24,6 +24,9 @@ THE_END: Final = object()
 NO_COPY: Final = object()
 """What is there in place of a copy of a message."""
 
+AS_IT_CAME: Final = object()
+"""What stands, among compressors, for the peer that has compressed a message which is sent on."""
+
 
 class Frame:
     """A frame to write: its payload, and the message it was made of."""

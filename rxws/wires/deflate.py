@@ -6,14 +6,22 @@ context is compressed by its socket.
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from rxws.core.wire import Binary, Frame
+from rxws.core.wire import AS_IT_CAME, Binary, Frame
 from rxws.options import Deflate
 from rxws.wires.negotiation import Agreement, Half
+
+
+def _fixed(data: bytes) -> bytes:
+    """Compress to a last block of the fixed code, in which the data are not to be seen."""
+    stream = zlib.compressobj(wbits=-15, strategy=zlib.Z_FIXED)
+    return stream.compress(data) + stream.flush()
+
 
 RSV1: Final = 0x40
 """The bit of a message's first byte that says that it is compressed."""
@@ -27,11 +35,20 @@ TAIL: Final = b"\x00\x00\xff\xff"
 END: Final = TAIL + b"\x03\x00"
 """The same with a last block, which is empty: nothing comes to it that is cut within a block."""
 
+SEED: Final = os.urandom(8)
+"""What no peer knows."""
+
+PROBE: Final = TAIL + _fixed(SEED)
+"""The end with a last block that has the seed: it gives the seed back only to who is between two blocks before it."""
+
 BLOCKS: Final = 16
 """Last blocks that a message may have, each of which begins anew; it needs none."""
 
 SMALLEST_WINDOW: Final = 9
 """zlib takes this where 8 are wanted; what it then refers to is at most 250 bytes away."""
+
+QUICK: Final = 6
+"""The level up to which what a peer has compressed is small enough to be sent on."""
 
 Deflater = Callable[[Frame], Frame]
 """Makes of a frame the one that goes on the wire: the same if it goes as it is."""
@@ -91,7 +108,8 @@ class SharedDeflater:
     """Compresses each message by itself, once for all sockets; from any thread.
 
     The compressor is kept, since nearly all of the time that a new one takes is for its memory. After a full flush it
-    makes the same bytes as a new one.
+    makes the same bytes as a new one. A message that is sent on goes as it came, unless the window here is smaller than
+    the peer's may be, or the level is above `QUICK`.
 
     Memory: one compressor, and with each frame its compressed one.
     """
@@ -99,6 +117,7 @@ class SharedDeflater:
     def __init__(self, level: int, bits: int, memory_level: int, threshold: int) -> None:
         self._make: Callable[[], Any] = lambda: zlib.compressobj(level, zlib.DEFLATED, -bits, memory_level)
         self._threshold = threshold
+        self._relays = bits == 15 and level <= QUICK
         self._idle = deque[Any](maxlen=1)  # taken and put back in one step each, whatever other threads do
 
     def __call__(self, frame: Frame) -> Frame:
@@ -108,7 +127,8 @@ class SharedDeflater:
             return frame if known is AS_IT_IS else known
         if not _is_worth_it(frame, self._threshold):
             return frame
-        data = self._compress(frame.data)
+        came = None if made is None or not self._relays else made.get(AS_IT_CAME)
+        data = self._compress(frame.data) if came is None else came
         smaller = Deflated(frame, data) if len(data) < len(frame.data) else None
         if made is None:
             made = frame.deflated = {}
@@ -154,16 +174,36 @@ class Inflater:
     Memory: nothing between messages, or with the peer's context what refers back, from the first one on.
     """
 
-    __slots__ = ("_bits", "_keeps", "_most", "_stream")
+    __slots__ = ("_bits", "_keeps", "_most", "_stream", "stands_alone")
 
     def __init__(self, agreed: Half, limit: int | None) -> None:
         self._bits = -max(agreed.bits, SMALLEST_WINDOW)
         self._keeps = not agreed.resets
         self._most = 2**62 if limit is None else limit
         self._stream: Any = None
+        self.stands_alone = False
+        """Whether the last message is whole by itself for everyone: it refers to nothing before it, has no last block,
+        and ends between two blocks."""
 
     def __call__(self, data: bytes | bytearray) -> bytes:
         """Inflate a message; raises `InflateError`: 1009 for one that is too large, of which no more is inflated."""
+        message = None if self._keeps else self._alone(data)
+        self.stands_alone = message is not None
+        return self._any(data) if message is None else message
+
+    def _alone(self, data: bytes | bytearray) -> bytes | None:
+        """Inflate a message that stands alone, as nearly all do."""
+        stream, most = zlib.decompressobj(self._bits), self._most
+        try:
+            message = stream.decompress(data + PROBE, most + 1 + len(SEED))
+        except zlib.error:
+            return None
+        if len(message) > most + len(SEED):
+            raise self._too_large()
+        return message[: -len(SEED)] if message.endswith(SEED) else None
+
+    def _any(self, data: bytes | bytearray) -> bytes:
+        """Inflate a message with what came before it, or with last blocks; raises for what is none."""
         if not data:
             return b""  # what zlib makes of an empty message, behind another one
         most, end = self._most, TAIL if self._keeps else END
@@ -180,12 +220,15 @@ class Inflater:
         except zlib.error as error:
             raise InflateError(1002, f"a message that cannot be inflated: {error}") from None
         if len(message) > most:
-            raise InflateError(1009, f"a message of more than {most} bytes, inflated")
+            raise self._too_large()
         if self._keeps:
             self._stream = None if stream.eof else stream
         elif not stream.eof:
             raise InflateError(1002, "a compressed message that is not whole")
         return message
+
+    def _too_large(self) -> InflateError:
+        return InflateError(1009, f"a message of more than {self._most} bytes, inflated")
 
 
 AS_IT_IS: Final = object()

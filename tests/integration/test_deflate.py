@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import zlib
 from collections.abc import Callable
@@ -14,8 +15,8 @@ from reactivex import operators as ops
 import rxws
 from rxws.wires.deflate import SharedDeflater
 from tests.conformance.peers import DEFLATE, Role, answering, asking, echo, meeting, request, upgrade
-from tests.conformance.test_compression import TEXTS, Squeeze, expand, said_in
-from tests.fuzzing.frames import BINARY, CONTINUATION, TEXT
+from tests.conformance.test_compression import TAIL, TEXTS, Squeeze, expand, said_in
+from tests.fuzzing.frames import BINARY, CONTINUATION, PONG, TEXT
 from tests.integration.server import serving
 from tests.streams import ended, watch
 
@@ -25,6 +26,12 @@ Eventually = Callable[..., Any]
 FORGETS = f"{DEFLATE}; server_no_context_takeover; client_no_context_takeover"
 LONG = TEXTS[0]
 NOISE = random.Random(1).randbytes(10_000)
+
+
+def by_a_peer(data: bytes) -> bytes:
+    """Compress a message as nobody here does."""
+    squeeze = Squeeze()
+    return squeeze(data[:50]) + TAIL + squeeze(data[50:])
 
 
 @pytest.fixture
@@ -60,6 +67,62 @@ async def test_a_room_compresses_once(compressions: list[bytes], eventually: Eve
             assert (first.first, first.data) == (second.first, second.data)
             assert (expand(first.data), third.first, third.data) == (text.encode(), 0x81, text.encode())
     assert compressions == [text.encode() for text in TEXTS]
+
+
+@both
+@pytest.mark.parametrize("codec", [rxws.codecs.text, rxws.json])
+async def test_what_comes_is_sent_on(role: Role, codec: Any, compressions: list[bytes]) -> None:
+    """A message that came compressed goes out as it came, without work; one that an operator changes does not."""
+
+    def some(incoming: Any) -> Any:
+        return incoming.pipe(ops.map(lambda message: [message[0]] if len(message) > 1 else message))
+
+    texts = [json.dumps(["the same words again " * 10 + str(number)]) for number in range(5)]
+    packed = [by_a_peer(text.encode()) for text in texts]
+    async with meeting(role, some if codec is rxws.json else echo, extension=FORGETS, codec=codec) as (socket, peer):
+        for one in packed:
+            peer.say(TEXT, one, rsv=0x40)
+        heard = [await peer.hear() for _ in texts]
+        assert [(frame.first, frame.data) for frame in heard] == [(0xC1, one) for one in packed]
+        assert compressions == []
+        stats = socket.stats
+        assert stats.sent_wire_bytes == stats.received_wire_bytes == sum(map(len, packed))
+        if codec is rxws.json:
+            peer.say(TEXT, by_a_peer(f"[{texts[0][1:-1]}, 1]".encode()), rsv=0x40)
+            assert expand((await peer.hear()).data) == texts[0].encode()
+            assert compressions == [texts[0].encode()]
+
+
+async def test_strangers_in_a_room(compressions: list[bytes], eventually: Eventually) -> None:
+    """Members get what another one has compressed, unless it has a last block, is larger, or needs a larger window."""
+    rooms = rxws.Rooms[str]()
+    small = rxws.Deflate(outgoing_window_bits=12)
+
+    def room(incoming: Any) -> Any:
+        incoming.subscribe(rooms["all"])
+        return rooms["all"]
+
+    last = zlib.compressobj(wbits=-15)
+    final = last.compress(LONG.encode()) + last.flush()
+    padded = Squeeze()(LONG.encode()) + (TAIL + b"\x00") * 100
+    async with (
+        serving(rxws.websocket(compress=True)(room)) as server,
+        serving(rxws.websocket(compress=small)(lambda: rooms["all"])) as other,
+        asking(server, request(also=f"Sec-WebSocket-Extensions: {DEFLATE}")) as one,
+        asking(server, request(also=f"Sec-WebSocket-Extensions: {DEFLATE}")) as two,
+        asking(server, request()) as plain,
+        asking(other, request(also=f"Sec-WebSocket-Extensions: {DEFLATE}; server_max_window_bits=12")) as narrow,
+    ):
+        await eventually(lambda: len(rooms["all"].observers) == 4)
+        for data, as_it_came in ((by_a_peer(LONG.encode()), True), (final, False), (padded, False)):
+            one.say(TEXT, data, rsv=0x40)
+            first, second, third, fourth = [await peer.hear() for peer in (one, two, plain, narrow)]
+            assert (first.data == data, second.data) == (as_it_came, first.data)
+            assert third.data == LONG.encode()
+            inflate = zlib.decompressobj(-15)
+            assert (expand(first.data, inflate=inflate), inflate.eof) == (LONG.encode(), False)
+            assert (expand(fourth.data, 12), fourth.data == data) == (LONG.encode(), False)
+    assert len(compressions) == 5, "one for the small window each, and one for those not fit"
 
 
 @both
@@ -134,6 +197,16 @@ async def test_limit_is_exact(role: Role, keeping: bool, kind: str) -> None:
         peer.writer.close()
         assert (await ended(socket)).code == 1009
     assert len(received) == 2
+
+
+@both
+async def test_pongs_among_compressed_messages(role: Role) -> None:
+    """A pong is not in the way of what is compressed: to aiohttp 3.14.2 and 3.14.3 one before it makes it wrong."""
+    async with meeting(role, extension=FORGETS) as (_, peer):
+        for text in TEXTS:
+            peer.say(PONG, b"unasked")
+            peer.say(TEXT, Squeeze()(text.encode()), rsv=0x40)
+        assert [said_in(await peer.hear()).decode() for _ in TEXTS] == TEXTS
 
 
 @both

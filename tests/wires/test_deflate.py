@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
+import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import rxws
+from rxws.core.encoding import encode, hand_on
 from rxws.core.wire import Binary, Frame, Ping, PlainBinary, PlainText, Text
 from rxws.options import Deflate
 from rxws.wires import deflate as module
-from rxws.wires.deflate import BLOCKS, LARGEST, TAIL, Deflation, InflateError, Inflater, make_deflation
+from rxws.wires.deflate import BLOCKS, LARGEST, PROBE, SEED, TAIL, Deflation, InflateError, Inflater, make_deflation
 from rxws.wires.negotiation import Agreement, Half
 
 ALONE, KEPT = Half(15, True), Half(15, False)
@@ -247,3 +252,141 @@ def test_broken_messages() -> None:
 def test_nothing_agreed() -> None:
     """Without an agreement, nothing is compressed, and the limit holds."""
     assert make_deflation(True, None, 5) == Deflation(None, None, 5)
+
+
+# Sending on
+
+
+def by_a_peer(data: bytes) -> bytes:
+    """Compress a message as nobody here does."""
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(data[:50]) + stream.flush(zlib.Z_SYNC_FLUSH) + squeezed(data[50:], stream)
+
+
+def going_on(message: str | bytes, packed: bytes, make: Callable[[], Any]) -> Any:
+    """Make something while a message is handed on."""
+    made: list[Any] = []
+    data = message.encode() if isinstance(message, str) else message
+    hand_on(lambda _: made.append(make()), message, data, packed)
+    return made[0]
+
+
+@pytest.mark.parametrize("codec", [rxws.codecs.text, rxws.json])
+def test_sent_on_as_it_came(codec: Any) -> None:
+    """What comes compressed goes out as it came, while it is handed on, if what is encoded is the same."""
+    text = json.dumps({"word": ["again"] * 50}, separators=(",", ":"))
+    message, packed = codec.decode(text), by_a_peer(text.encode())
+    same = going_on(text, packed, lambda: deflated(encode(codec, message)))
+    assert (same.opcode, same.data) == (0x41, packed)
+    other = going_on(text, packed, lambda: deflated(encode(codec, codec.decode(text[:-1] + " }"))))
+    later = deflated(encode(codec, codec.decode(text + " ")))
+    assert expand(other.data) == (text if codec is rxws.json else text[:-1] + " }").encode()
+    assert packed != later.data
+
+
+@pytest.mark.parametrize(
+    ("options", "bits", "as_it_came"),
+    [
+        (True, 15, True),
+        (Deflate(level=1), 15, True),
+        (Deflate(level=7), 15, False),
+        (Deflate(outgoing_window_bits=14), 14, False),
+        (True, 12, False),
+    ],
+)
+def test_who_sends_on(options: Deflate | bool, bits: int, as_it_came: bool) -> None:
+    """With a smaller window, or where more effort is wanted than peers take, messages are compressed anew."""
+    packed = by_a_peer(LONG)
+    frame = going_on(LONG, packed, lambda: encode(rxws.codecs.text, bytes(bytearray(LONG))))
+    again = deflated(frame, options, Agreement(Half(bits, True), ALONE))
+    assert expand(again.data) == LONG
+    assert (again.data is packed) is as_it_came
+
+
+def test_marked_or_short_is_not_sent_on() -> None:
+    """A mark, and the threshold, count more."""
+    plain = rxws.codecs.uncompressed(LONG)
+    assert going_on(LONG, squeezed(LONG), lambda: deflated(encode(rxws.codecs.text, plain))).opcode == 2
+    short = b"x" * 100
+    assert going_on(short, squeezed(short), lambda: deflated(encode(rxws.codecs.text, short))).opcode == 2
+
+
+def test_end_of_sending_on() -> None:
+    """It ends with the call, also if that raises."""
+    packed = by_a_peer(LONG)
+    with pytest.raises(KeyError):
+        hand_on({}.__getitem__, "key", LONG, packed)
+    assert deflated(encode(rxws.codecs.text, bytes(bytearray(LONG)))).data != packed
+
+
+FINAL = zlib.compress(LONG, wbits=-15)
+STORED = b"\x00\x0c\x00\xf3\xffstored b"  # of whose 12 bytes four are the tail
+UNFIT = {
+    "empty": b"",
+    "last block": FINAL,
+    "last block and an empty one": FINAL + b"\x00",
+    "last block first": FINAL + squeezed(LONG),
+    "last block that takes the tail": b"\x01\x04\x00\xfb\xff",
+    "last block that takes all": b"\x01" + struct.pack("<HH", len(PROBE), ~len(PROBE) & 0xFFFF),
+    "block that takes the tail and more": b"\x00\x06\x00\xf9\xff",
+    "in a header": b"\x04",
+    "in a block": zlib.compress(LONG, wbits=-15)[:20],
+    "nothing": b"\xff" * 20,
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_what_does_not_stand_alone(kind: str) -> None:
+    """What has a last block, or ends within a block, is not for others, whether or not it can be read."""
+    inflate = inflating(ALONE)
+    inflate(squeezed(LONG))
+    assert inflate.stands_alone
+    with contextlib.suppress(InflateError):
+        inflate(UNFIT[kind])
+    assert not inflate.stands_alone
+
+
+def test_seed_is_hidden() -> None:
+    """A block that takes the probe for its own bytes does not end with the seed."""
+    assert SEED not in PROBE
+    assert zlib.decompress(b"\x00\x00\x00\xff\xff" + PROBE[len(TAIL) :], -15) == SEED
+
+
+def test_context_does_not_stand_alone() -> None:
+    inflate = inflating(KEPT)
+    inflate(squeezed(LONG))
+    assert not inflate.stands_alone
+
+
+def parts() -> st.SearchStrategy[bytes]:
+    """Make streams that are right, and nearly so."""
+    stored = st.binary(max_size=20).map(
+        lambda data: b"\x00" + struct.pack("<HH", len(data), ~len(data) & 0xFFFF) + data
+    )
+    flushed = st.tuples(st.binary(max_size=50), st.sampled_from([0, 1, 6, 9]), st.sampled_from([0, 2, 4])).map(
+        lambda how: squeezed(how[0] * 3, zlib.compressobj(how[1], wbits=-15, strategy=how[2]))
+    )
+    final = st.binary(max_size=50).map(lambda data: zlib.compress(data, wbits=-15))
+    noise = st.one_of(st.binary(max_size=6), st.sampled_from([TAIL, b"\x00", b"\x02\x00", STORED]))
+    return st.lists(st.one_of(flushed, flushed.map(lambda data: data + TAIL), stored, final, noise), max_size=4).map(
+        b"".join
+    )
+
+
+@given(parts(), st.booleans())
+@settings(max_examples=300)
+def test_who_reads_what_stands_alone(data: bytes, is_cut: bool) -> None:
+    """An inflater that never begins anew, as those of browsers, reads what stands alone, and what comes after it."""
+    inflate = inflating(ALONE)
+    if is_cut:
+        data = data[: -len(data) // 3]
+    try:
+        message = inflate(data)
+    except InflateError:
+        message = None
+    assert not (inflate.stands_alone and message is None)
+    if inflate.stands_alone:
+        reader = zlib.decompressobj(-15)
+        assert reader.decompress(data + TAIL) == message
+        assert (reader.decompress(squeezed(LONG) + TAIL), reader.eof) == (LONG, False)
+        assert zlib.decompressobj(-15).decompress(data + TAIL) == message

@@ -103,15 +103,13 @@ def put_header_watch(
     if parser is None:
         return None
     masked = isinstance(ws, WebSocketResponse)
-    if deflation is not None:
-        parser, limit = MarkFilter(parser, ws._reader, deflation, masked=masked), 0
     watch = HeaderWatch(
         parser,
         ws._reader,
         asyncio.get_running_loop().time,
         masked=masked,
-        compressed=deflation is not None and deflation.inflate is not None,
-        limit=limit,
+        marks=None if deflation is None else MarkFilter(deflation),
+        limit=0 if deflation is not None else limit,
         arrived=arrived,
     )
     protocol._payload_parser = Pacing(ws, watch) if _is_public(ws) else watch

@@ -7,6 +7,8 @@ from typing import Any
 
 from aiohttp import WebSocketError, WSCloseCode
 
+from rxws.wires.aiohttp.marks import MarkFilter
+
 
 class HeaderWatch:
     """Stands before aiohttp's parser, and follows the peer's frames by their headers (RFC 6455, section 5.2).
@@ -30,6 +32,7 @@ class HeaderWatch:
         "_violation",
         "frames",
         "left",
+        "marks",
         "messages",
         "on_part",
         "parser",
@@ -43,15 +46,15 @@ class HeaderWatch:
         time: Callable[[], float],
         *,
         masked: bool = True,
-        compressed: bool = False,
+        marks: MarkFilter | None = None,
         limit: int = 0,
         arrived: bytes = b"",
     ) -> None:
         """Watch from the first byte on; `arrived` is what the parser has been given already.
 
-        Each frame must be `masked`, or none may be. Where messages may be `compressed`, their first frames may have
-        RSV1. A frame of `limit` bytes or more, if that is not 0, is an error of the `queue` when its header is there:
-        older parsers would collect it first.
+        Each frame must be `masked`, or none may be. Where messages may be compressed, their first frames may have
+        RSV1, which is one of the `marks`. A frame of `limit` bytes or more, if that is not 0, is an error of the
+        `queue` when its header is there: older parsers would collect it first.
         """
         self.since: float | None = None
         """Since when a message is on its way that is not whole, while there is one."""
@@ -65,9 +68,11 @@ class HeaderWatch:
         """Called after each chunk that ends within a message."""
         self.parser = parser
         """What it stands before."""
+        self.marks = marks
+        """What takes the marks off compressed messages, where there may be any."""
         self._queue = queue
         self._mask = 0x80 if masked else 0
-        self._compressed = compressed
+        self._compressed = marks is not None and marks.deflation.inflate is not None
         self._limit = limit or 2**63
         self._time = time
         self._violation: WebSocketError | None = None
@@ -84,7 +89,11 @@ class HeaderWatch:
         if self._ignoring:
             return False, b""
         known = self._follow(data)
-        result: tuple[bool, bytes] = self.parser.feed_data(data if known < 0 else data[:known])
+        if known >= 0:
+            data = data[:known]
+        if self.marks is not None:
+            data = self.marks.take_off(data)
+        result: tuple[bool, bytes] = self.parser.feed_data(data)
         if known >= 0:
             self._refuse()
             return True, b""
@@ -140,7 +149,7 @@ class HeaderWatch:
         carried, mask, limit = len(self._header), self._mask, self._limit
         data, self._header = self._header + data, b""
         size, at, since, fragmented, frames = len(data), self.left, self.since, self._open, 0
-        messages = self.messages
+        messages, marks = self.messages, self.marks
         while at < size:
             if at and not fragmented:
                 since = None  # all that came before is whole
@@ -163,12 +172,17 @@ class HeaderWatch:
                 self._violation, self.messages = why, messages
                 return max(0, at - carried)
             if of_message:
+                if marks is not None and not marks.see(first, length, at - carried):
+                    self._violation, self.messages = marks.too_large(), messages
+                    return max(0, at - carried)
                 fragmented = first < 0x80
             at += header + length
             frames += 1
             messages += first >> 7
         if at < size:
             self._header, self.left, whole = data[at:], 0, False
+            if marks is not None and at >= carried:
+                marks.see_part(data[at], at - carried)
         else:
             self.left = at - size
             whole = at == size and not fragmented

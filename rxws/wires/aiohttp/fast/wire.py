@@ -73,7 +73,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._parser = parser
         self._parse = watch.parser.feed_data  # aiohttp's WebSocketReader.feed_data, which calls DirectQueue.feed_data
         self._headers = watch
-        self._marks = watch.parser if isinstance(watch.parser, MarkFilter) else None  # where messages are compressed
+        self._marks = watch.marks  # where messages are compressed
         self._queue: Any = cast("Any", ws)._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
         self._looks_later = self._marks is None and not PARSES_AHEAD  # at the headers
@@ -275,18 +275,18 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                 if kind is not TEXT and kind is not BINARY:
                     self._control(kind, data, extra)
                     continue
-                if marks is not None:
-                    try:
-                        data = marks.unpack(data, self._endpoint)
-                    except InflateError as error:
-                        self._refuse(error)
-                        return False
-                    inflated += len(data)
+                receive = self._receive  # Connection.message_received
                 if self._held or ahead:
                     ahead = self._read_ahead = ahead or ReadAhead()
-                    ahead.put(data)
-                else:
-                    self._receive(data)  # Connection.message_received
+                    receive = ahead.put
+                if marks is None:
+                    receive(data)
+                    continue
+                try:
+                    inflated += marks.hand_on(data, self._endpoint, receive)
+                except InflateError as error:
+                    self._refuse(error)
+                    return False
                 if inflated > INFLATED_A_TURN:
                     return True
         return True
@@ -296,12 +296,9 @@ class FastWire(Phased, asyncio.BufferedProtocol):
 
         Raises `InflateError`, which the parser then reports as one of its own.
         """
-        message, direct = (
-            cast("MarkFilter", self._marks).unpack(data, self._endpoint),
-            cast("DirectQueue", self._direct),
-        )
-        direct.left = max(0, direct.left - len(message) * MESSAGES_A_TURN // INFLATED_A_TURN)
-        self._receive(message)
+        size = cast("MarkFilter", self._marks).hand_on(data, self._endpoint, self._receive)
+        direct = cast("DirectQueue", self._direct)
+        direct.left = max(0, direct.left - size * MESSAGES_A_TURN // INFLATED_A_TURN)
 
     def _refuse(self, error: InflateError) -> None:
         """Fail the connection over a message in the queue; nothing behind it counts."""

@@ -25,7 +25,6 @@ from rxws.wires.aiohttp.inside import (
     take_over,
     transport_of,
 )
-from rxws.wires.aiohttp.marks import MarkFilter
 from rxws.wires.aiohttp.public.pacing import FRAMES_A_TURN, Pacing
 from rxws.wires.aiohttp.read_ahead import ReadAhead
 from rxws.wires.deflate import InflateError
@@ -42,8 +41,7 @@ class PublicWire(PlainWire):
         self._ws = ws
         self._pacing = pacing
         self._headers = pacing.watch
-        parser = pacing.watch.parser
-        self._marks = parser if isinstance(parser, MarkFilter) else None  # where messages are compressed
+        self._marks = pacing.watch.marks  # where messages are compressed
         self._deflate = None if self._marks is None else self._marks.deflation.deflate
         self._close_timeout = close_timeout
         self._transport = transport_of(ws)
@@ -132,16 +130,19 @@ class PublicWire(PlainWire):
             match frame.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
                     data = frame.data if frame.type is WSMsgType.TEXT else bytes(frame.data)
-                    if self._marks is not None:
+                    if self._marks is None:
+                        size = len(data)
+                        self._receive(data)
+                    else:
                         try:
-                            data = self._marks.unpack(data, self._endpoint)
+                            size = self._marks.hand_on(data, self._endpoint, self._receive)
                         except InflateError as error:
                             self.ignore()
                             await self._violated(error)
                             return
-                    size = len(data)
-                    await self._message(data)
                     del data  # or the message would stay until the next one comes
+                    if self._read_ahead.full and self._cause is None:
+                        await self._wait_for_space()
                 case WSMsgType.PING:
                     self._pongs.append(bytes(frame.data))
                     self._work.set()
@@ -178,21 +179,23 @@ class PublicWire(PlainWire):
         self._endpoint.protocol_violated(error, Close(int(getattr(error, "code", 1002))))
         self._end_if_failed()
 
-    async def _message(self, data: str | bytes) -> None:
-        if not self._held and not self._read_ahead:
-            self._endpoint.message_received(data)
-            if self._read_ahead:  # it was put back
-                self._deliver_soon()
+    def _receive(self, data: str | bytes) -> None:
+        if self._held or self._read_ahead:
+            self._read_ahead.put(data)
             return
-        self._read_ahead.put(data)
-        if self._read_ahead.full and self._cause is None:
-            self.blind = True
-            self._work.set()  # the writer may have waited for a pong
-            self._space.clear()
-            self._aiohttp_protocol.pause_reading()  # it would read on: empty messages weigh nothing in older queues
-            await self._space.wait()
-            self._aiohttp_protocol.resume_reading()
-            self.blind = False
+        self._endpoint.message_received(data)
+        if self._read_ahead:  # it was put back
+            self._deliver_soon()
+
+    async def _wait_for_space(self) -> None:
+        """Read no more until the read-ahead is used up."""
+        self.blind = True
+        self._work.set()  # the writer may have waited for a pong
+        self._space.clear()
+        self._aiohttp_protocol.pause_reading()  # it would read on: empty messages weigh nothing in older queues
+        await self._space.wait()
+        self._aiohttp_protocol.resume_reading()
+        self.blind = False
 
     def _deliver_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
