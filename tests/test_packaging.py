@@ -1,5 +1,6 @@
 import re
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import rxws
@@ -12,7 +13,7 @@ def test_lowest_versions() -> None:
     """The lowest versions tested are the lowest versions allowed."""
     extras = PROJECT["optional-dependencies"]
     named = [item for extra in ("msgspec", "nats", "demo", "prometheus", "opentelemetry") for item in extras[extra]]
-    allowed = dict(item.split(">=") for item in [*PROJECT["dependencies"], *named])
+    allowed = dict(item.split(",")[0].split(">=") for item in [*PROJECT["dependencies"], *named])
     tested = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "tests/lowest.txt").read_text(), re.MULTILINE))
     assert tested == allowed
 
@@ -20,6 +21,15 @@ def test_lowest_versions() -> None:
 def test_dependencies() -> None:
     """The core depends on reactivex and aiohttp alone."""
     assert sorted(item.split(">=")[0] for item in PROJECT["dependencies"]) == ["aiohttp", "reactivex"]
+
+
+def test_versions_that_are_wrong() -> None:
+    """aiohttp 3.14.2 and 3.14.3 end a connection, 1002, whose first compressed message comes behind a pong.
+
+    What is opened here does not have them inflate anything; what `attach` takes over does.
+    """
+    assert "aiohttp>=3.11.0,!=3.14.2,!=3.14.3" in PROJECT["dependencies"]
+    assert metadata.version("aiohttp") not in ("3.14.2", "3.14.3")
 
 
 def test_changelog() -> None:
