@@ -118,7 +118,7 @@ def idle(rounds: int, seconds: float) -> Iterator[str]:
 
 
 def connection(rounds: int, seconds: float) -> Iterator[str]:
-    yield "\n## Open, echo one message, close\n\nTen clients at once; a \"message\" is a whole connection."
+    yield '\n## Open, echo one message, close\n\nTen clients at once; a "message" is a whole connection.'
     modules = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener")
     for loop in ("asyncio", "uvloop"):
         peers = [Peer(module, loop) for module in modules]
