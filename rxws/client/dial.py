@@ -75,7 +75,7 @@ class Dialer:
     async def dial(self) -> Dialed:
         """Open a connection; raises `ConnectError`.
 
-        What a function that makes the URL or headers raises is raised on, unless it is an error of aiohttp's.
+        What a function that makes the URL or headers raises is raised on, unless it is an aiohttp error.
         """
         attempt = Attempt()
         limit = asyncio.timeout(self._open_timeout)

@@ -69,7 +69,7 @@ class Greeting(Generic[In, Out]):
         more than `max_buffered`.
 
         Args:
-            matches: Tells of a message whether it is the one to return; `None`: any is.
+            matches: Returns whether a message is the one to return; `None`: any is.
         """
         return await self._greeter.receive(matches)
 
@@ -142,7 +142,7 @@ class Greeter:
             del failure  # whose traceback has this frame
 
     async def prove(self, within: float) -> None:
-        """Wait until the peer sends anything, the pong to a ping at least, or leaves; for so many seconds at most.
+        """Wait until the peer sends anything, the pong to a ping at least, or leaves; for at most `within` seconds.
 
         It is how a successor finds that it was let in to be closed.
         """
@@ -277,7 +277,7 @@ class Greeter:
         return failure
 
     async def _cut(self, work: asyncio.Task[None]) -> None:
-        """Leave, since nobody wants the connection any more: with the socket's `Close`, if it has one to send."""
+        """Leave, since nobody wants the connection now: with the socket's `Close`, if it has one to send."""
         cause, timeout = self._life.close_cause, self._life.settings.close_timeout
         because = ConnectionLost("the greeting was cut short")
         if cause is None or cause.code == 1006:
@@ -371,7 +371,7 @@ class Greeter:
         self._stop(because)
 
     def connection_closed(self, connection: Connection) -> None:
-        """Take note that the connection is gone."""
+        """Record that the connection has ended."""
         self._stop(connection.cause or ConnectionLost("the connection ended"))
         set_result(self._closed, None)
         del self.connection  # which has this, too

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class TopicBroadcast(Broadcast[T]):
-    """The subscribers of one topic. That it fails is told by whoever takes no errors, too: nobody else tells it."""
+    """The subscribers of one topic. Its failure is also reported by subscribers that take no errors."""
 
     __slots__ = ()
 
@@ -58,7 +58,7 @@ class Subscriptions:
         self._asking.setdefault(name, []).append(topic)
 
     def leave(self, topic: MultiplexedTopic[Any], name: Hashable) -> None:
-        """Count a topic no more; if it was the last one, it is to `unsubscribe`."""
+        """Stop counting a topic; the last one sends `unsubscribe`."""
         asking = self._asking[name]
         asking.remove(topic)
         if not asking:
@@ -121,7 +121,7 @@ class MultiplexedTopic(Observable[T]):
         if len(broadcast.observers) == 1:
             try:
                 self._begin()
-            except RuntimeError:  # somebody reads the socket alone
+            except RuntimeError:  # another reader has the socket to itself
                 subscription.dispose()
                 self._leave()
                 self._subscriptions.forget(self._name)

@@ -173,7 +173,7 @@ def feed(url: ValueOrFunction[str | URL], **options: Any) -> SharedFeed[Any]:
     """Make an Observable of what a server sends, which any number may share: one connection while anyone is subscribed.
 
     `prices = rxws.feed(url, codec=rxws.json, reconnect=rxws.Backoff())` opens nothing yet. The first subscriber
-    connects, the last one that leaves closes. `prices.states` tells of outages. Without `reconnect`, a connection that
+    connects, the last one that leaves closes. `prices.states` reports outages. Without `reconnect`, a connection that
     is lost is the end, an error; `prices.pipe(ops.retry())` subscribes again, and begins anew. What subscribers get,
     how it ends, and what a slow one does: `SharedFeed`.
 

@@ -168,7 +168,7 @@ class Reconnector:
             await self._sleep(delay, told=announce)
 
     async def _sleep(self, delay: float, *, told: bool) -> None:
-        """Wait until the next attempt, for so many seconds at most."""
+        """Wait until the next attempt, for at most `delay` seconds."""
         if told and self._asked:
             self._asked, delay = False, 0.0
         self._told = told
@@ -210,9 +210,9 @@ class Reconnector:
         """Open a successor while the present connection goes on; switch; close the old one.
 
         The successor has to answer a ping first: a server that allows one session may let it in, and close it. The old
-        one sends no more before the switch, so that order is kept: if the peer does not confirm in time what was sent,
+        one stops sending before the switch, so that order is kept: if the peer does not confirm in time what was sent,
         the old one stays. It is closed when all that was sent after the switch has arrived: a subscription on the new
-        connection is there before the one on the old is gone. If the old one ends before, the successor follows it.
+        connection begins before the one on the old ends. If the old connection ends before, the successor follows it.
         """
         old = life.connection
         if old is None:
@@ -263,7 +263,7 @@ class Reconnector:
                     await asyncio.wait({reach}, timeout=life.settings.close_timeout)
 
     def _go_on(self, life: Lifecycle, error: Exception, ended: Exception) -> None:
-        """Come back as ever, since the old connection has ended, and its successor has failed; or end for good."""
+        """Reconnect as after any loss, since the old connection ended and its successor failed; or end for good."""
         if isinstance(ended, Close) and self._is_last(ended):
             life.reports.note(_given_up(error))
             raise ended

@@ -146,7 +146,7 @@ class Answers(Generic[T]):
         if first:
             try:
                 self._reading = self._life.incoming.look(self._take, self._close)
-            except RuntimeError:  # somebody reads the socket alone
+            except RuntimeError:  # another reader has the socket to itself
                 leave()
                 raise
         return Disposable(leave)

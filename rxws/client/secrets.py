@@ -35,7 +35,7 @@ class Secrets:
         self._texts: set[str] = set()
 
     def add(self, url: object) -> None:
-        """Take note of a URL."""
+        """Record a URL."""
         if isinstance(url, (str, URL)):
             parts = URL(url)
             raw = [pair.partition("=")[2] for pair in parts.raw_query_string.split("&")]

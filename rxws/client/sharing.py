@@ -97,7 +97,7 @@ class SharedFeed(Direct[T]):
         return member
 
     def leave(self, run: FeedConnection[T]) -> None:
-        """Close the connection that has no subscribers any more."""
+        """Close the connection that has no subscribers left."""
         with self._changing:
             if run.observers or run is not self._run or self._thread is None:
                 return

@@ -53,7 +53,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         Args:
             subscribe: The message that subscribes, or a function that makes it.
             unsubscribe: The message that ends the subscription, or a function that makes it; `None`: nothing is sent.
-            matches: Tells of a message whether it belongs to the topic.
+            matches: Returns whether a message belongs to the topic.
         """
         return MultiplexedTopic[In](self._subscriptions, subscribe, unsubscribe, matches)
 
@@ -75,7 +75,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         was not delivered, or that the socket has closed, with the peer's `Close` if its code is 1009, Message Too Big,
         with `EncodeError` if the message cannot be sent, and with what `matches` or `key` raises, over any message that
         comes. A question that still waits when its request is over, by its timeout, say, or since it was disposed, is
-        not sent any more. Raises `TypeError` or `ValueError` for a `timeout` that is not a positive number, and for
+        not sent. Raises `TypeError` or `ValueError` for a `timeout` that is not a positive number, and for
         both or none of `matches` and `key`.
 
         It is a reader of the socket while it waits, see `receive`: what else comes then is not kept for others. What
@@ -83,14 +83,14 @@ class ClientWebSocket(WebSocket[In, Out]):
 
         Args:
             message: The question.
-            matches: Tells of a message whether it is the answer.
+            matches: Returns whether a message is the answer.
             key: Makes what a question and its answer have in common: an id, for example.
             timeout: Seconds to wait for the answer.
         """
         return self._requests.request(message, matches, key, timeout)
 
     def reconnect(self) -> None:
-        """Connect again now: the network is back, say, or somebody asked for it.
+        """Connect again now: the network is back, say, or a user asked for it.
 
         A wait for the next attempt is cut short. A present connection is given up at once, as one that is lost, and the
         next attempt follows without a wait, also if it would have been the last; use `rotate` to keep it until there is

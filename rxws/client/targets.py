@@ -83,8 +83,9 @@ def proxy_of_environment(url: URL) -> URL | None:
     """Give the proxy that the environment names for a URL, if there is one; raises `ValueError` if it cannot be one.
 
     For `wss` that is `WSS_PROXY`, else `HTTPS_PROXY`. For `ws` it is `WS_PROXY`, else `HTTPS_PROXY`, else `HTTP_PROXY`:
-    a proxy that makes tunnels comes first (RFC 6455, section 4.1). At last, `ALL_PROXY`. None for the hosts of
-    `NO_PROXY`. Names in small letters count first. On Windows and macOS, the system's settings count without these.
+    a proxy that makes tunnels comes first (RFC 6455, section 4.1). `ALL_PROXY` comes last. The hosts of
+    `NO_PROXY` need none. Names in small letters count first. On Windows and macOS, the system's settings count without
+    these.
     """
     if proxy_bypass(f"{url.host}:{url.port}"):
         return None

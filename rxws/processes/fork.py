@@ -45,9 +45,9 @@ class Tell:
 def fork(work: Callable[[Tell], object], ours: Iterable[int], alive: int, stop_timeout: float) -> tuple[int, int]:
     """Start a process that does the work and ends with it; give its id, and where what it tells can be read.
 
-    The new process closes `ours`, which belong to this one. When nobody can write to `alive` any more, this process is
-    gone: then it stops as at SIGTERM, and is killed after `stop_timeout` seconds. SIGINT, which a terminal sends to all
-    processes, is no matter of its own. Raises `OSError` if there cannot be another process.
+    The new process closes `ours`, which belong to this one. When nobody can write to `alive`, this process has
+    ended: then the new one stops as at SIGTERM, and is killed after `stop_timeout` seconds. It ignores SIGINT, which a
+    terminal sends to all processes. Raises `OSError` if there cannot be another process.
     """
     end_thread()
     _flush()

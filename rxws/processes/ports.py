@@ -18,7 +18,7 @@ def reserve(host: str | Iterable[str] | None, port: int) -> list[socket.socket]:
     """Bind a socket to each address of a host, or of this machine for `None`; port 0 is any free one, the same for all.
 
     They do not listen, so the system gives them no connection: they keep the port while those made by `share` come and
-    go. Raises `OSError` for a port that somebody listens on already, even if it would let itself be shared.
+    go. Raises `OSError` for a port that another program listens on already, even if it would share the port.
     """
     hosts = [host] if host is None or isinstance(host, str) else list(host)
     reserved: list[socket.socket] = []
@@ -51,7 +51,7 @@ def share(reserved: Iterable[socket.socket]) -> list[socket.socket]:
 def bind_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> list[socket.socket]:
     """Bind a UNIX socket to each path, or to the one; a socket that was left there, and that nobody serves, makes room.
 
-    Raises `OSError` for a path where somebody listens, or where something else is.
+    Raises `OSError` for a path where another program listens, or where something else is.
     """
     several = [] if paths is None else [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     bound: list[socket.socket] = []

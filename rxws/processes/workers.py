@@ -41,7 +41,7 @@ class Workers:
 
     `work` is called in the main thread of each, and tells when it is ready; once all are, `ready` is called here with
     the text that came with the last one's. It returns at SIGTERM; a process that has not ended `stop_timeout` seconds
-    later is killed, all are at a second signal. When this process is gone, by SIGKILL say, they stop by themselves,
+    later is killed, all are at a second signal. When this process has ended, by SIGKILL say, they stop by themselves,
     within `stop_timeout` too.
     """
 
@@ -81,7 +81,7 @@ class Workers:
             self._again(worker, f"could not be started: {error}")
 
     def _look(self, until: float | None) -> None:
-        """Wait until something happens, and take note of it."""
+        """Wait until something happens, and record it."""
         news = {worker.news: worker for worker in self._workers if worker.news is not None}
         happened = wait([self._wake[0], *news], None if until is None else max(0.0, until - time.monotonic()))
         if self._wake[0] in happened:
@@ -190,6 +190,6 @@ def _close(ends: Iterable[int]) -> None:
 def _ended(pid: int) -> int | None:
     try:
         ended, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:  # somebody else has waited for it
+    except ChildProcessError:  # other code has waited for it
         return 0
     return os.waitstatus_to_exitcode(status) if ended else None

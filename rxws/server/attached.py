@@ -1,4 +1,4 @@
-"""rxws on a WebSocket of aiohttp's that somebody else opened, with Subjects that somebody else made."""
+"""rxws on an aiohttp WebSocket that the application opened, with Subjects that it made."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def attach(
 
     `incoming` gets the messages and completes when the socket closes. What `outgoing` emits is sent; its completion
     closes the socket with 1000, its failure with 1011. `errors` gets exceptions and completes; without it the first
-    error closes the socket. `outgoing` is not completed, since it may be somebody else's too.
+    error closes the socket. `outgoing` is not completed, since other code may use it too.
 
     From here on the WebSocket is rxws's: do not receive from it, send to it or close it; a `heartbeat` of aiohttp's
     makes room for the one here. The handler awaits

@@ -39,7 +39,7 @@ def open_topics(
     `memory://` is this process alone, and topics of its own for each call. `nats://host:4222/name` is a NATS server
     with JetStream, `nats://one:4222,nats://two:4222/name` the first of several that answers, `tls://` the same over
     TLS; needs the extra `nats`.
-    `name` is that of the stream which keeps the messages, `rxws` if there is none; who comes first makes it.
+    `name` is that of the stream which keeps the messages, `rxws` by default; the first process makes it.
 
     Sockets with the same `codec` send the very bytes that it makes. Messages are kept for `latest` and `history`; when
     a limit is reached, the oldest go. What is published to NATS waits until it is confirmed; `topics.errors` emits an

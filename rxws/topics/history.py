@@ -47,7 +47,7 @@ class Seam(Generic[T]):
         self._start(start)
 
     def doubt(self) -> None:
-        """Take note that live messages may have been lost: read what there is after the last one."""
+        """Record that live messages may have been lost: read what there is after the last one."""
         if self._pending is None:
             self._start(Since(self.cursor or self.floor))
         else:

@@ -56,7 +56,7 @@ class Message(Generic[T]):
 
 
 class Gap(RxwsError):
-    """Messages may be missing here: what followed `since` is not kept any more, or never was.
+    """Messages may be missing here: what followed `since` was discarded, or never kept.
 
     `topic.messages` emits it, as a value, where the messages would have been; `topics.errors` emits it too. Without one
     nothing is missing.

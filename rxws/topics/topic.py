@@ -88,7 +88,7 @@ class Topic(OwnSubject[T]):
         self._topics.publish(self.name, value)
 
     def check_one(self) -> None:
-        """Raise `ValueError` if this is a pattern, which can be subscribed to and no more."""
+        """Raise `ValueError` if this is a pattern, which can only be subscribed to."""
         if is_pattern(self.name):
             raise ValueError(f"{self.name!r} stands for many topics: subscribe to it, publish to or join one of them")
 
@@ -206,7 +206,7 @@ class Topics(Generic[T]):
         """Wait until the broker has all that was published, however long it is away; at once with `memory://`.
 
         Raises `RuntimeError` if they are closed; if they are being closed meanwhile, what is not confirmed by then is
-        reported, and nothing is waited for any more.
+        reported, and the call returns.
         """
         self._check_open()
         self._begun()

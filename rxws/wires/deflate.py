@@ -27,7 +27,7 @@ RSV1: Final = 0x40
 """The bit of a message's first byte that says that it is compressed."""
 
 LARGEST: Final = 4 * 1024 * 1024
-"""Bytes of a message that may be compressed: the WebSocket of Node.js 20 inflates no more."""
+"""Bytes of a message that may be compressed: the largest that the WebSocket of Node.js 20 inflates."""
 
 TAIL: Final = b"\x00\x00\xff\xff"
 """The end of what is compressed, which is not sent."""
@@ -186,7 +186,7 @@ class Inflater:
         and ends between two blocks."""
 
     def __call__(self, data: bytes | bytearray) -> bytes:
-        """Inflate a message; raises `InflateError`: 1009 for one that is too large, of which no more is inflated."""
+        """Inflate a message; raises `InflateError`: 1009 for one that is too large, which is not inflated further."""
         message = None if self._keeps else self._alone(data)
         self.stands_alone = message is not None
         return self._any(data) if message is None else message

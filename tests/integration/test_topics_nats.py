@@ -196,7 +196,7 @@ async def test_other_limits_of_the_stream_are_told_once(
     (error,) = errors
     name = url.rpartition("/")[2]
     limits = f"max_messages=5, max_bytes={64 * 1024 * 1024}, max_age=60.0"
-    assert str(error) == f"the stream {name!r} has other limits, of whoever made it: {limits}"
+    assert str(error) == f"the stream {name!r} has the limits of the program that made it: {limits}"
 
 
 @pytest.mark.parametrize("last", [2, 5, 300, 999, 1000, 1001])

@@ -29,7 +29,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """Read the last so many messages."""
+    """Read the last messages, up to a number."""
 
     count: int
 
@@ -48,7 +48,7 @@ class Reader(Protocol):
         """Take some of it, in order."""
 
     def caught_up(self) -> None:
-        """Take note that what is published from now on comes live."""
+        """Record that what is published from now on comes live."""
 
 
 class Following(Protocol):

@@ -55,7 +55,7 @@ class MemoryEngine:
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._by_topic: dict[str, deque[int]] = {}
         self._discarded: dict[str, int] = {}
-        """The last message that is not kept any more, of topics that have others."""
+        """The newest message that was discarded, of each topic that still keeps some."""
         self._forgotten = 0
         """The last one of a topic that has none."""
         self._exact: dict[str, Following] = {}

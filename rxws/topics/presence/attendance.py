@@ -22,7 +22,7 @@ from rxws.topics.message import Gap, Position
 from rxws.topics.presence.roster import Roster, Stay
 
 BEATS: Final = 4
-"""Beats of silence after which a process is gone."""
+"""Beats of silence after which a process counts as ended."""
 
 
 class _Other:
@@ -94,7 +94,7 @@ class Attendance:
             self._say(self._here())
 
     def end(self) -> None:
-        """Say that nobody is here any more, and follow no longer."""
+        """Say that nobody is left here, and stop following."""
         self._ended = True  # so that those whose subscriptions this completes leave together
         self.roster.end()
         if self._engine is not None:

@@ -38,7 +38,7 @@ class TooManyMembers(TopicsError):
     close_reason = "Too Many Members"
 
     def __init__(self, topic: str) -> None:
-        super().__init__(f"topic {topic!r} has {MAX_MEMBERS} members already, and takes no more")
+        super().__init__(f"topic {topic!r} has {MAX_MEMBERS} members, which is the limit")
         self.topic = topic
 
 
@@ -71,7 +71,7 @@ class Presence(Observable[Present]):
         So who is in what a handler returns leaves when the socket closes; `presence.joining(who).subscribe()` is a
         Disposable. A name that joined several times, in other tabs or processes too, is one member until the last one
         has left; its metadata, any JSON value, are those of the one that came last: to change them, join again, then
-        leave for the first time. Whoever was in a process that died has left 10 s later.
+        leave for the first time. The members of a process that died have left 10 s later.
 
         Args:
             who: The name of the member.

@@ -59,7 +59,7 @@ class Register:
         return CompositeDisposable(subscription, entered, Disposable(lambda: self._leave(attendance)))
 
     async def close(self) -> None:
-        """Complete all subscriptions; say that nobody is here any more."""
+        """Complete all subscriptions; say that nobody is left here."""
         attendances, self._attendances = self._attendances, {}
         for attendance in attendances.values():
             attendance.end()

@@ -1,7 +1,7 @@
 """aiohttp's WebSocket objects as a `Wire`: all that relies on the inside of aiohttp and asyncio.
 
 `FastWire` is a protocol of its own on the connection's transport; `PublicWire` uses aiohttp's public methods, and takes
-over where the inside of aiohttp is not what it was, where somebody else's WebSocket compresses (`attach`), and where
+over where the inside of aiohttp is not what it was, where an attached WebSocket compresses (`attach`), and where
 the environment variable `RXWS_WIRE` is `public`.
 """
 

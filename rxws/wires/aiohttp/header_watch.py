@@ -122,7 +122,7 @@ class HeaderWatch:
             on_part()
 
     def end(self) -> None:
-        """Tell no more."""
+        """Stop reporting."""
         self.on_part = None
 
     def ignore(self) -> None:

@@ -56,7 +56,7 @@ def parsed_in(ws: AnyWebSocket) -> Collection[object]:
 
 
 def take_over(ws: AnyWebSocket) -> None:
-    """Leave pings, pongs and closes to us, on an object that somebody else made, too; raises the second time."""
+    """Take over pings, pongs and closes, also on an object that the application made; raises the second time."""
     inside = cast("Any", ws)
     if getattr(inside, "_rxws", False):
         raise RuntimeError("this WebSocket is rxws's already: use the socket that has it")
@@ -76,7 +76,7 @@ class NoWriter:
         self.protocol = protocol
 
     async def send_frame(self, *ignored: Any, **options: Any) -> None:
-        """Raise `RuntimeError`: what somebody else writes would get between our frames."""
+        """Raise `RuntimeError`: what other code writes would get between our frames."""
         raise RuntimeError("this WebSocket is rxws's: send through the `outgoing` of its socket")
 
 
@@ -91,7 +91,7 @@ def drop_handshake_state(ws: AnyWebSocket, protocol: Any) -> None:
 
 
 def end_writing(transport: asyncio.Transport) -> None:
-    """Tell the peer that nothing more follows; end the connection at once if the peer is gone already.
+    """Tell the peer that nothing more follows; end the connection at once if the peer has already left.
 
     asyncio's `write_eof` raises `OSError` then (errno 107), in the middle of the caller's end.
     """
@@ -103,7 +103,7 @@ def end_writing(transport: asyncio.Transport) -> None:
 
 
 def release(ws: AnyWebSocket) -> None:
-    """Let aiohttp know that the connection is gone."""
+    """Let aiohttp know that the connection has ended."""
     cast("Any", ws)._closed = True
     cast("Any", ws)._writer.transport.close()  # or one of asyncio's that was aborted would keep itself
     forget_frames(ws.exception())
@@ -112,7 +112,7 @@ def release(ws: AnyWebSocket) -> None:
 
 
 def forget_frames(error: BaseException | None) -> None:
-    """Drop the frames that an error of aiohttp's has come through: aiohttp's objects keep it, and they are in them."""
+    """Drop the frames of an aiohttp error: aiohttp's objects keep it, and its frames refer to them."""
     while error is not None:
         error.__traceback__ = None
         error = error.__context__
@@ -208,7 +208,7 @@ def keep_fresh(ws: AnyWebSocket, wanted: bool) -> None:
 
 
 def bound_first_request(app: web.Application, seconds: float) -> None:
-    """Drop the connections to an application whose first request is not whole after so many seconds."""
+    """Drop the connections to an application whose first request is not whole after `seconds`."""
     make_server = cast("Any", app)._make_handler
 
     def make(**options: Any) -> Any:

@@ -212,7 +212,7 @@ class PresenceContract:
         await eventually(lambda: len(log) == 2)
         assert log[0][0] == "full#"
         assert isinstance(log[0][1], TooManyMembers)
-        assert str(log[0][1]) == "topic 'a' has 1000 members already, and takes no more"
+        assert str(log[0][1]) == "topic 'a' has 1000 members, which is the limit"
         stays[0].dispose()
         assert changes(presence.joining("next")) == [f":{','.join(names[1:])},next"]
         socket, _ = serve(lambda: presence.joining("one too many"), codec=rxws.json)

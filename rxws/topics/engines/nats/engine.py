@@ -213,7 +213,7 @@ class NatsEngine:
             self._look(stream)
 
     def _doubt(self, error: TopicsError) -> None:
-        """Tell of trouble with publishing, and look what it is about."""
+        """Report trouble with publishing, and find out what it is."""
         self._tell(error)
         if self._stream is not None:
             self._look(self._stream)
@@ -236,7 +236,7 @@ class NatsEngine:
         if stream.has_other_limits and not self._has_told_limits:
             self._has_told_limits = True
             self._report(
-                TopicsError(f"the stream {self._name!r} has other limits, of whoever made it: {stream.limits}")
+                TopicsError(f"the stream {self._name!r} has the limits of the program that made it: {stream.limits}")
             )
 
     def _denied(self, action: str, subject: str) -> None:

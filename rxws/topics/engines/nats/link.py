@@ -24,7 +24,7 @@ ASK_AGAIN: Final = 0.5
 CLOSING: Final = 1.0
 """Seconds to close a connection that is lost."""
 PING_INTERVAL: Final = 2
-"""Seconds between pings; a server that has answered none of three is gone: a partition is seen within 8 s."""
+"""Seconds between pings; a server that has answered none of three counts as lost: a partition is seen within 8 s."""
 CLIENT_PENDING: Final = 65_536
 """Messages of one subscription that wait in the client library; beyond, they are read from the stream again."""
 ANSWERS: Final = 65_536

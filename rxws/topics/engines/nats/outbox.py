@@ -224,7 +224,7 @@ class Outbox:
             self._landed(number)
 
     def _place(self, topic: str, number: int, place: int) -> None:
-        """Take note where the stream has put a message, and tell if that is not where it belongs."""
+        """Record where the stream put a message, and report if that is not where it belongs."""
         other, its_place = self._placed.pop(topic, (0, 0))
         if (number > other) != (place > its_place):
             self._trouble(TopicsError(f"messages to {topic!r} are out of order: NATS lost one, then took the next"))

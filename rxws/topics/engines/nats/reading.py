@@ -37,7 +37,7 @@ class Reading:
             await self._begin(stream)
             if self._target is not None and self._since == (stream.epoch, self._target):
                 return None  # since nothing has been published after it
-        elif self._lag > LAG:  # what the leader had is not kept any more, perhaps
+        elif self._lag > LAG:  # the leader may have discarded what it had
             self._target = min(self._target or 0, await stream.last(self._pattern))
         if self._last is None:
             batch = await stream.after(self._pattern, self._number)

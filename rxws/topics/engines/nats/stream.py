@@ -143,11 +143,11 @@ class Stream:
             if record.position.number > (records[-1].position.number if records else number):
                 records.append(record)  # or it was asked for twice
         if last <= number:
-            raise TopicsError(f"NATS gives nothing of what the stream {self.name!r} keeps after {number}: {headers}")
+            raise TopicsError(f"NATS gives no message of the stream {self.name!r} after {number}: {headers}")
         return Batch(records, pending, last)
 
     async def last_ones(self, pattern: str, count: int, last: int) -> Batch:
-        """Read the last so many messages up to a number, and those behind it; with more than 256, the first of them."""
+        """Read the last `count` messages up to a number, and those after it; of more than 256, the first ones."""
         many, few, number = -1, last, max(last - count, 0)
         while True:
             batch = await self.after(pattern, number)
@@ -238,7 +238,7 @@ def _config(name: str, limits: Limits) -> dict[str, Any]:
 
 
 def _needed(name: str) -> dict[str, Any]:
-    """What topics cannot do without, whoever made the stream."""
+    """What topics need of a stream that another program made."""
     return {
         "subjects": [f"{name}.in.>"],
         "republish": {"src": f"{name}.in.>", "dest": f"{name}.live.>"},

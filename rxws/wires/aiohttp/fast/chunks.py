@@ -60,7 +60,7 @@ class ReadBuffer:
         self._transport = transport
 
     def filled(self, frames: int) -> None:
-        """Lend a peer more or less next time, that has filled what was lent with so many frames."""
+        """Adapt what is lent to a peer next time: it has filled the last buffer with `frames` frames."""
         if frames > MANY:
             self._whole, self._slice = self._whole[:SLICE], self._slice[:PINCH]
             self.pause()
@@ -71,7 +71,7 @@ class ReadBuffer:
                 self._stop()
 
     def pause(self) -> None:
-        """Read no more until what is there is dealt with, and then less at once."""
+        """Stop reading until what is there is dealt with, and then read less at once."""
         self.lent = self._slice
         self._stop()
 

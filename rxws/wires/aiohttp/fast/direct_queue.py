@@ -105,7 +105,7 @@ class DirectQueue(WebSocketDataQueue):
         self.before = rest[:known]
 
     def set_exception(self, exc: BaseException, *args: Any, **kwargs: Any) -> None:
-        """Keep what the peer did wrong; nothing passes any more."""
+        """Keep what the peer did wrong; nothing passes from now on."""
         self.is_open = False
         super().set_exception(exc, *args, **kwargs)
 

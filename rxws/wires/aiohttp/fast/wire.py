@@ -47,7 +47,7 @@ _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[memoryview, me
 class FastWire(Phased, asyncio.BufferedProtocol):
     """A prepared aiohttp WebSocket, of either side."""
 
-    __slots__ = (  # a dictionary of so many would take 1.5 KiB
+    __slots__ = (  # a dictionary of them would take 1.5 KiB
         *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_endpoint", "_held", "_last", "_loop"),
         "_looks_later",
         *(
@@ -226,7 +226,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                 self._continue_soon()
 
     def eof_received(self) -> None:
-        """Take note that the peer has gone: the transport closes now."""
+        """Record that the peer has left: the transport closes now."""
         self._writer.congested = True
 
     def _continue_soon(self) -> None:
@@ -348,11 +348,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         return self._writer.withdraw()
 
     def pause_writing(self) -> None:
-        """Take note that the kernel has refused bytes."""
+        """Record that the kernel has refused bytes."""
         self._writer.congested = True
 
     def resume_writing(self) -> None:
-        """Take note that it has taken them."""
+        """Record that the kernel has taken them."""
         self._writer.congested = False
         self._endpoint.sign_of_life()
         self._writer.flush()

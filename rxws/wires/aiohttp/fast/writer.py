@@ -19,7 +19,7 @@ from rxws.wires.deflate import Deflater
 
 
 class Writing(Protocol):
-    """Somebody who may have more to write in a turn."""
+    """A wire that may have more to write in a turn."""
 
     waits: bool
 

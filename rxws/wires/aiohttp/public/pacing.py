@@ -28,7 +28,7 @@ PARSED_AT_ONCE: Final = 4096
 """Bytes parsed at once, besides the rest of a frame: a few hundred frames."""
 
 INFLATED_AT_ONCE: Final = 1024
-"""The same where frames may be compressed: it inflates to a megabyte at most (RFC 1951 allows no more)."""
+"""The same where frames may be compressed: it inflates to a megabyte at most (the limit of RFC 1951)."""
 
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, TurnQueue] = WeakKeyDictionary()
 
@@ -105,7 +105,7 @@ class Pacing:
             self._parse()
 
     def forget(self) -> None:
-        """Drop what waits to be parsed, and wait no more until anything is taken."""
+        """Drop what waits to be parsed, and stop waiting until anything is taken."""
         self._chunk, self._at, self._parsed = b"", 0, ()
         self._parse()
 

@@ -162,7 +162,7 @@ class PublicWire(PlainWire):
                     await self._violated(frame.data)
                     return
                 case WSMsgType.CLOSING:
-                    self._endpoint.close_received(Close())  # whoever made the object closes it
+                    self._endpoint.close_received(Close())  # the code that made the object closes it
                     return
                 case _:
                     await self._delivered()
@@ -253,7 +253,7 @@ class PublicWire(PlainWire):
     async def _close(self, close: Close) -> None:
         """Send the close frame, and wait for the peer's.
 
-        Not with aiohttp's `close()`, which does not wait for the peer's frame if somebody is in `receive()`: to close
+        Not with aiohttp's `close()`, which does not wait for the peer's frame if a task is in `receive()`: to close
         with unread bytes around resets the connection, and may destroy our frame before the peer has read it.
         """
         self._closing = True
