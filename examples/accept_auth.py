@@ -26,7 +26,7 @@ routes = web.RouteTableDef()
 async def authenticate(request: web.Request) -> str:
     """Return the user; raise 401 for a stranger."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    await asyncio.sleep(0)  # a real one asks somebody
+    await asyncio.sleep(0)  # a real one asks a database
     if scheme != "Bearer" or token not in TOKENS:
         raise web.HTTPUnauthorized(headers={"WWW-Authenticate": "Bearer"}, text="Who are you?\n")
     return TOKENS[token]

@@ -1,4 +1,4 @@
-"""Own Subjects: `rxws.attach` connects a WebSocket of aiohttp's with Subjects that you made.
+"""Own Subjects: `rxws.attach` connects an aiohttp WebSocket with Subjects that you made.
 
     python examples/own_subjects.py
     python -m websockets ws://localhost:8080/vote       # in two terminals: type "tea", with the quotes

@@ -132,7 +132,7 @@ class Backoff:
     fall silent; `None` for never. While reading is held, no message is missed."""
     final: FinalRule | Callable[[Exception], bool] = "polite"
     """What is the end for good: `"polite"`, see `is_final`, `"refused"`, see `is_refusal`, `"never"`, see `is_fault`;
-    or a function that tells of a `Close` or an error whether it is."""
+    or a function that returns whether a `Close` or an error is."""
 
     def __post_init__(self) -> None:
         for name in ("initial", "maximum", "reset_after"):
@@ -164,7 +164,7 @@ class Backoff:
         return (final if callable(final) else RULES[final])(because)
 
     def delay(self, failures: int, because: Exception) -> float:
-        """Choose how many seconds to wait after so many failures in a row, this one not counted.
+        """Choose how many seconds to wait after `failures` failures in a row, this one not counted.
 
         Args:
             failures: Failures in a row before this one.

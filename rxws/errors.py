@@ -182,7 +182,7 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def members(error: BaseException) -> tuple[BaseException, ...]:
-    """Give what a group groups; nothing of any other error."""
+    """Return the errors of a group; for any other error, an empty tuple."""
     return cast("Any", error).exceptions if isinstance(error, BaseExceptionGroup) else ()
 
 

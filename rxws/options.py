@@ -138,7 +138,7 @@ class Heartbeat:
     ping: Any = None
     """The message, or a function that makes one for each ping; `None` for the pings of RFC 6455."""
     pong: Callable[[Any], object] | None = None
-    """Tells of a message whether it is the answer to a ping: that gives `socket.rtt`. `None`: any message will do, and
+    """Returns whether a message is the answer to a ping: that gives `socket.rtt`. `None`: any message will do, and
     is a message."""
     answer: Callable[[Any], Any] | None = None
     """Makes the answer to a ping of the peer's; `None` for what is not one."""
@@ -193,7 +193,7 @@ class Settings:
     """Foreign origins that browsers may connect from, besides the own host; `None` lets all in.
 
     A request that came over TLS is of the own host if its page did too. aiohttp knows that of its own connection; of
-    one that a proxy tells of, `request.clone(scheme="https")` in a middleware makes it known.
+    one that a proxy reports, `request.clone(scheme="https")` in a middleware makes it known.
     """
 
     heartbeat: float | Heartbeat | None = 20.0
@@ -220,7 +220,7 @@ class Settings:
     `"drop_oldest"`, `"drop_newest"`, `"latest"`, or `rxws.latest_by(key)`."""
 
     in_flight: Callable[[Any], int | None] | None = None
-    """Tells of an incoming message how many messages the peer's program has taken so far on its connection; `None` for
+    """Returns how many messages the peer's program has taken so far, as an incoming message says; `None` for
     any other message. Such counts are not emitted. With `"latest"` and `latest_by`, what is sent is then fresh for the
     program, too: a page's script, say."""
 

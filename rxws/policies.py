@@ -55,7 +55,7 @@ Offline = OfflinePolicy | Callable[[Any], OfflinePolicy]
 
 
 def expire(seconds: float) -> Expire:
-    """Make an offline policy: keep a message, but drop it if there is no connection within so many seconds.
+    """Make an offline policy: keep a message, but drop it if there is no connection within `seconds`.
 
     Args:
         seconds: How long a message may wait for a connection.

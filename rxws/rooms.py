@@ -105,7 +105,7 @@ class Rooms(Generic[T]):
         return [] if members is None else list(members.observers)
 
     def leave(self, members: RoomMembers[T]) -> None:
-        """Forget a room that has no members any more."""
+        """Forget a room that has no members left."""
         with self._changing:
             if not members.observers and self._occupied.get(members.name) is members:
                 del self._occupied[members.name]

@@ -128,7 +128,7 @@ class HubStats:
 
 
 def tally(totals: dict[str, int], kind: str) -> None:
-    """Count one of a kind; the kinds beyond 64, which somebody may make up, are one.
+    """Count one of a kind; the kinds beyond 64, which a peer may make up, count as one.
 
     >>> totals = {}
     >>> for kind in ("a", "b", "a"):

@@ -22,7 +22,7 @@ SAY = {
     r"for ever": "forever",
     r"(is|are|was|were) gone": "has left, has ended, was removed",
     r"an? [\w-]+ of [\w`]+'s": "'an aiohttp error', not 'an error of aiohttp's'",
-    r"no more(?!\sthan)": "no longer",
+    r"no more(?=[.,;:)]| (?:until|while|before|and|since|when))": "no longer",
     r"any more(?=[.,;:)])": "anymore",
     r"take note": "record",
     r"as ever": "as before",

@@ -4,7 +4,7 @@
 
 A member's pipeline begins with "joined", goes on with what is said, and ends with "left", however the
 socket ends: a closed page, a lost connection, one that reads too slowly. A newcomer first gets the last
-events, which a ReplaySubject keeps. The last to leave ends them, and the room is gone.
+events, which a ReplaySubject keeps. When the last one leaves, they end, and so does the room.
 """
 
 import os

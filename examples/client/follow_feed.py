@@ -1,7 +1,7 @@
 """A feed follower: topics that are subscribed again whenever the connection comes back.
 
     python examples/client/follow_feed.py                       # a feed of its own, that cuts every two seconds
-    python examples/client/follow_feed.py ws://localhost/feed   # somebody else's
+    python examples/client/follow_feed.py ws://localhost/feed   # any other one
 
 `multiplex` makes an Observable of each symbol. It says "subscribe" with the first subscriber and again on every new
 connection, "unsubscribe" with the last one; the pipelines behind it never notice that there was another connection.

@@ -3,7 +3,7 @@
     python examples/client/request_reply.py
 
 An answer is an Observable of one message: await it, merge it, give it a timeout. A question that was lost with its
-connection fails at once, so that whoever asked may ask again.
+connection fails at once, so that the caller may ask again.
 """
 
 import asyncio

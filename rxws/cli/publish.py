@@ -13,7 +13,7 @@ from rxws.topics.message import Unpublished
 from rxws.topics.publishing import publisher
 
 LOST: Final = (Unpublished, EncodeError)
-"""Errors that are a line's; others, a broker's that is away for a while, are told and no more."""
+"""Errors of one line. Others, such as a broker's that is away for a while, are only reported."""
 
 
 def add_to(commands: Any) -> None:

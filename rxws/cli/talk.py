@@ -97,7 +97,7 @@ class Talk:
         self._socket.dispose()
 
     def stop(self) -> None:
-        """Wait for nothing any more."""
+        """Stop waiting."""
         if self._pinging is not None:
             self._pinging.cancel()
 

@@ -141,7 +141,7 @@ def title_of(lane: str) -> str:
 
 
 def shorten(text: str, columns: int = LABEL) -> str:
-    """Cut a text that needs more than so many columns.
+    """Cut a text that needs more than `columns` columns.
 
     >>> shorten("a long story, told again")
     'a long story,…'
@@ -168,7 +168,7 @@ def duration_of(events: Iterable[Event]) -> float:
 
 
 def ticks(begin: float, end: float, number: int) -> list[float]:
-    """Choose round times from begin to end, at most so many besides the first.
+    """Choose round times from begin to end, at most `number` besides the first.
 
     >>> ticks(0, 1.1, 5), ticks(61.3, 81.3, 5)
     ([0.0, 0.5, 1.0], [65.0, 70.0, 75.0, 80.0])

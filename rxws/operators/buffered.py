@@ -1,4 +1,4 @@
-"""A bounded buffer before whoever is busy."""
+"""A bounded buffer before a busy operator."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def buffered(
 class _Buffer(Held, Generic[T]):
     """One subscription; those behind it can hold it.
 
-    The policy rules at once, in the thread of whoever emits. One thread at a time emits what waits: that of the event
+    The policy rules at once, in the thread that emits. One thread at a time emits what waits: that of the event
     loop in which this was subscribed, or without one, the thread that comes first.
     """
 
@@ -197,7 +197,7 @@ class _Buffer(Held, Generic[T]):
             self._emit(self._next())
 
     def _may_emit(self) -> bool:
-        """Become the one who emits, unless somebody is."""
+        """Become the thread that emits, unless another one is."""
         if self._thread is None:
             with self._changing:
                 if self._emitter is not None:
@@ -238,7 +238,7 @@ class _Buffer(Held, Generic[T]):
             raise raised[0] if len(raised) == 1 else BaseExceptionGroup("subscribers behind buffered raised", raised)
 
     def _next(self) -> Entry | None:
-        """Give the next item to emit; if there is none for now, somebody else may emit."""
+        """Give the next item to emit; if there is none for now, another thread may emit."""
         if self._thread is not None and not self._items:
             self._emitter = None
             return None

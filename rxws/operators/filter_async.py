@@ -26,7 +26,7 @@ def filter_async(
     Order, errors, holds, memory and disposal are those of `map_async`.
 
     Args:
-        predicate: A coroutine function that tells of an item whether to keep it.
+        predicate: A coroutine function that returns whether to keep an item.
         max_concurrent: Items that are worked on at a time.
         ordered: Whether items stay in order.
 

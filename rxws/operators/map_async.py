@@ -209,7 +209,7 @@ class _Work(Held, Generic[T, R]):
     # Behind it
 
     def _follow_holds(self) -> None:
-        """Emit no more while it is held: results keep their slots."""
+        """Stop emitting while it is held: results keep their slots."""
         if not self._held:
             self._thread.run(self._drain)
 

@@ -153,7 +153,7 @@ class _Items(abc.ObserverBase[T]):
         self._tell()
 
     def _tell(self) -> None:
-        """Wake whoever waits for an item."""
+        """Wake the task that waits for an item."""
         if self._thread.loop.is_closed():
             self._forget()
         else:

@@ -79,7 +79,7 @@ def end_thread() -> None:
 
 @atexit.register
 def finish() -> None:
-    """Block at the end of a process until the thread has done what it was given, or makes no progress any more."""
+    """Block at the end of a process until the thread has done what it was given, or no longer makes progress."""
     if _thread is None:
         return
     done = Event()

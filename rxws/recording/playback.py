@@ -101,7 +101,7 @@ class _Player:
         self._come_again(timedelta(0))
 
     def stop(self) -> None:
-        """End, without a word."""
+        """End without a notification."""
         self.stopped = True
         self._timer.dispose()
 

@@ -47,7 +47,7 @@ class EventSink(Protocol):
         ...
 
     def close(self) -> None:
-        """Take note that no more come."""
+        """Record that no more events come."""
 
 
 class Recorder(Disposable):

@@ -57,7 +57,7 @@ class MemoryDialer:
         return Dialed(wire, self.protocol)
 
     async def close(self) -> None:
-        """Take note that the client is done."""
+        """Record that the client is done."""
         self.closed = True
 
 
@@ -112,7 +112,7 @@ def _happen(wire: MemoryWire, events: Iterable[Event], codec: Codec[Any, Any]) -
             case "error", ProtocolError(close_code=code):
                 wire.violate(code)
             case "error", _:
-                wire.drop(ConnectionResetError("the peer is gone"))
+                wire.drop(ConnectionResetError("the peer has left"))
             case "close", Close(code=1005):
                 wire.close()
             case "close", Close(code=1006):

@@ -89,7 +89,7 @@ class MemoryWire(PlainWire):
             self._peer().ping_received()
 
     def close(self, close: Close | None = None) -> None:
-        """Let a close frame of the peer's arrive; without a code if `None`. It is `mute` no more.
+        """Let a close frame of the peer's arrive; without a code if `None`. It is no longer `mute`.
 
         Args:
             close: What the frame says.
@@ -131,7 +131,7 @@ class MemoryWire(PlainWire):
 
     @property
     def ended(self) -> bool:
-        """Whether the connection is gone."""
+        """Whether the connection has ended."""
         return self.phase is WirePhase.LOST
 
     @property

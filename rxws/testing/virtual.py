@@ -19,7 +19,7 @@ WORK: Final = 5.0
 """Seconds, real ones, that a call in a thread may take while virtual time stands still for it."""
 
 MAX_STILL_TURNS: Final = 100_000
-"""Turns of the loop within one moment of virtual time, after which it is taken to stand still for ever."""
+"""Turns of the loop within one moment of virtual time, after which it is taken to stand still forever."""
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

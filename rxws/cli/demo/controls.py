@@ -10,21 +10,21 @@ from rxws.close import Close
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Sample so many times a second."""
+    """Set the number of samples a second."""
 
     hz: int = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Summarize the last so many seconds."""
+    """Set the seconds that a summary covers."""
 
     seconds: int = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """Alert above so many percent of CPU."""
+    """Set the percentage of CPU above which to alert."""
 
     percent: int = 80
 

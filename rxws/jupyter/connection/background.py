@@ -62,7 +62,7 @@ class Background(Generic[T]):
         return asyncio.shield(asyncio.wrap_future(self._finished))
 
     def join(self, timeout: float) -> None:
-        """Block until the thread has ended, but not for ever."""
+        """Block until the thread has ended, for at most `timeout` seconds."""
         self._thread.join(timeout)
 
     def _run(self) -> None:

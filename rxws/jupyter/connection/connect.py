@@ -26,7 +26,7 @@ def connect(url: Any, **options: Any) -> NotebookConnect:
     again or deleted, unless the notebook still refers to it or to one of its streams, by another name or in a list,
     say. Subscriptions and pictures do not count.
 
-    Errors, and what a subscriber raises, are shown in the notebook, unless somebody observes `errors`; they do not
+    Errors, and what a subscriber raises, are shown in the notebook, unless `errors` is observed; they do not
     close the socket.
 
     Args:

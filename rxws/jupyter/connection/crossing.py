@@ -168,7 +168,7 @@ class Crossing(Held, Downstream, abc.ObserverBase[Any]):
     # The source of what it hands on
 
     def _follow_holds(self) -> None:
-        """Hand on no more while it is held: what waits then holds the source."""
+        """Stop handing on while it is held: what waits then holds the source."""
         if not self._held:
             with self._changing:
                 coming, self._coming = self._coming, True

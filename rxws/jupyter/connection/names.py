@@ -1,4 +1,4 @@
-"""What cells have bound to names ends when the notebook refers to it no more: a cell that runs again leaves nothing."""
+"""What cells have bound to names ends when the notebook no longer refers to it: a cell that reruns leaves nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _named = weakref.WeakSet[Any]()
 
 
 def end_with_name(thing: object, lease: object, end: Callable[[], object]) -> None:
-    """Call `end`, from any thread, when nothing holds the `lease` of a thing any more, which may be the thing itself.
+    """Call `end`, from any thread, when nothing holds the `lease` of a thing, which may be the thing itself.
 
     This begins at the end of a cell that has bound the thing to a name. IPython's history of outputs, which keeps
     whatever was the last line of a cell, does not count from then on. Outside IPython nothing happens.

@@ -127,7 +127,7 @@ class Bridge(Held, Downstream):
         self._here: LoopThread | None = None
         self._crossing: Crossing | None = None
         self._upstream: abc.DisposableBase = Disposable()
-        self._held = 1  # until somebody reads
+        self._held = 1  # until there is a reader
         self._crosses = False
 
     @property

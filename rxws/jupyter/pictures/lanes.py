@@ -59,7 +59,7 @@ class Lanes:
         return True
 
     def close(self) -> None:
-        """Take note that no more events come."""
+        """Record that no more events come."""
         self.ended = True
         self._end()
 

@@ -34,7 +34,7 @@ class Picture(Protocol):
         """Begin to watch; call `changed` when there is something to draw, `end` when nothing more comes."""
 
     def stop(self) -> None:
-        """Watch no more; idempotent."""
+        """Stop watching; idempotent."""
 
     async def draw(self) -> str:
         """Make a frame, as HTML."""

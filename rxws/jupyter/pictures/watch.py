@@ -61,7 +61,7 @@ class LiveMarbles:
         del self._source  # a picture keeps no socket
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._recorder.dispose()
 
     async def draw(self) -> str:
@@ -77,5 +77,5 @@ class LiveMarbles:
         return self._lanes.text()
 
     def settled(self) -> bool:
-        """Tell whether nothing moves any more."""
+        """Return whether nothing moves."""
         return self._lanes.quiet()
