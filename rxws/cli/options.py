@@ -70,7 +70,7 @@ def add_options(parser: Any) -> None:
     parser.add_argument("-p", "--protocol", **protocol)
     parser.add_argument("-r", "--reconnect", action="store_true", help="come back when the connection is lost")
     parser.add_argument("-s", "--send", action="append", default=[], metavar="TEXT", help="a message to send at first")
-    parser.add_argument("--messages", type=_count, metavar="N", help="end after so many messages of the peer's")
+    parser.add_argument("--messages", type=_count, metavar="N", help="end after this many messages from the peer")
     parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after so long")
     proxy = "through this proxy, http://[USER:PASSWORD@]HOST:PORT; env: the one that the environment names"
     parser.add_argument("--proxy", type=_proxy, metavar="URL", help=proxy)
@@ -120,7 +120,7 @@ def receive(
     show: Callable[[Any], object],
     enough: Callable[[], object],
 ) -> None:
-    """Show what comes, so many messages at most, and say when these have come."""
+    """Show the messages that come, at most `number`, and call `enough` after the last one."""
     counter = itertools.count(1)
 
     def take(message: Any) -> None:

@@ -98,7 +98,7 @@ def pretty(message: str | bytes, paint: Paint, room: int | None = None) -> str:
 
 
 def painted(text: str, paint: Paint) -> str:
-    """Colour the keys of JSON."""
+    """Color the keys of JSON."""
     return _KEY.sub(lambda match: paint(match[1], "blue") + ":", printable(text))
 
 

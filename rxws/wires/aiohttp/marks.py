@@ -73,7 +73,7 @@ class MarkFilter:
         return data
 
     def hand_on(self, data: Any, endpoint: Endpoint, receive: Callable[[Any], object]) -> int:
-        """Let somebody `receive` the next message as it was, and return its size; raises `InflateError`."""
+        """Call `receive` with the next message as it was, and return its size; raises `InflateError`."""
         kind = self._kinds[0]
         del self._kinds[:1]
         if kind == PLAIN:

@@ -188,7 +188,7 @@ class PublicWire(PlainWire):
             self._deliver_soon()
 
     async def _wait_for_space(self) -> None:
-        """Read no more until the read-ahead is used up."""
+        """Stop reading until the read-ahead is used up."""
         self.blind = True
         self._work.set()  # the writer may have waited for a pong
         self._space.clear()
