@@ -23,7 +23,9 @@ EVERY: Final = 50_000
 def add_to(commands: Any) -> None:
     """Add the command."""
     parser = commands.add_parser(
-        "marbles", help="draw a recording", description="Draw a recording as a marble diagram: in text, or as SVG."
+        "marbles",
+        help="draw a recording",
+        description="Draw a recording, or the WebSockets of a HAR file, as a marble diagram: in text, or as SVG.",
     )
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--svg", metavar="FILE", help="write an SVG picture; - for stdout")

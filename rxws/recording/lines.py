@@ -22,6 +22,7 @@ from rxws.close import Close
 from rxws.errors import DecodeError, raise_fatal
 from rxws.recording.disk import wait_for_disk
 from rxws.recording.event import Event, Kind, RecordedError, Recording, Unreadable, name_of_error
+from rxws.recording.har import BEGINNING_SIZE, read_har
 from rxws.rx.foreign import described
 
 VERSION: Final = 1
@@ -109,6 +110,9 @@ def write(recording: Recording, file: str | Path) -> None:
 def read(file: str | Path) -> Recording:
     """Open a recording. Its events are read from the file whenever it is iterated over. Memory: one line.
 
+    The file may also be a HAR file with messages of WebSockets, as the developer tools of Chromium and Playwright write
+    it, which is read whole: lanes `incoming`, `outgoing` and `socket`, those of a second socket `incoming 2` and so on.
+
     Blocks until what is recorded in this process is written, for a second at most.
 
     Args:
@@ -122,6 +126,8 @@ def read(file: str | Path) -> Recording:
     wait_for_disk()
     with path.open("rb") as lines:
         first = lines.readline(MAX_HEADER)
+        if not first.strip(b"\xef\xbb\xbf{ \t\r\n"):  # JSON over several lines
+            first += lines.read(BEGINNING_SIZE)
     try:
         header = _loads(first)
     except ValueError:
@@ -136,6 +142,8 @@ def read(file: str | Path) -> Recording:
                     return Recording(_Lines(path), tuple(lanes), began, about)
         case _:
             pass
+    if (from_har := read_har(path, first)) is not None:
+        return from_har
     raise ValueError(f'{path} is no recording: its first line should be like {{"recording": 1, ...}}')
 
 
