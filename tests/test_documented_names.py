@@ -93,6 +93,8 @@ def test_documented_classes_exist(document: Path) -> None:
     """A name in capitals and small letters is a class of the package, or of what it is built on."""
     nodes = [node for tree in TREES for node in ast.walk(tree)]
     known = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    recipes = [path.read_text() for path in (ROOT / "examples" / "recipes").glob("*.py")]
+    known |= {name for source in recipes for name in re.findall(r"^class (\w+)", source, re.MULTILINE)}
     known = known.union(FOREIGN, CLASSES, *(dir(importlib.import_module(place)) for place in PLACES))
     names = [match[1] for name in quoted(document) if (match := re.match(r"([A-Z]\w*[a-z]\w*)(?![\w-])", name))]
     assert [name for name in names if name not in known] == []

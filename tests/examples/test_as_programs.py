@@ -16,6 +16,9 @@ import pytest
 from tests.examples.conftest import EXAMPLES
 
 CLIENTS = sorted((EXAMPLES / "client").glob("*.py"))
+RECIPES = sorted((EXAMPLES / "recipes").glob("*.py"))
+OWN_SERVER = [EXAMPLES / "recipes" / name for name in ("exchange.py", "json_rpc.py")]
+"""Recipes that bring a server; `tests/servers` has those of the others."""
 PROGRAMS = [*sorted(EXAMPLES.glob("*.py"))] + [
     EXAMPLES / name for name in ("chat/server.py", "cluster/demo.py", "tape/server.py")
 ]
@@ -53,7 +56,7 @@ def test_it_starts_listens_and_stops_on_ctrl_c(program: os.PathLike[str]) -> Non
         assert "Traceback" not in said()
 
 
-@pytest.mark.parametrize("program", CLIENTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("program", [*CLIENTS, *OWN_SERVER], ids=lambda path: path.stem)
 def test_a_client_runs_to_its_end(program: os.PathLike[str]) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", program]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
@@ -64,5 +67,5 @@ def test_a_client_runs_to_its_end(program: os.PathLike[str]) -> None:
 
 def test_the_table_names_every_example() -> None:
     table = (EXAMPLES / "README.md").read_text()
-    for program in (*PROGRAMS, *CLIENTS):
+    for program in (*PROGRAMS, *CLIENTS, *RECIPES):
         assert f"({program.relative_to(EXAMPLES)})" in table

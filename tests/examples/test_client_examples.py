@@ -1,6 +1,7 @@
 """The clients' examples, with servers on real sockets."""
 
 import asyncio
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -81,3 +82,39 @@ async def test_merged_feeds_use_those_that_are_there(example: ModuleType) -> Non
     assert ("north", 90) in seen
     assert seen[-1] in (("south", 100), ("north", 90))
     assert ("south", 100) in seen[seen.index(("north", 90)) :]
+
+
+@pytest.mark.example("recipes/exchange.py")
+async def test_exchange_book_begins_anew(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A book goes on across connections, and no change is applied after one that is missing."""
+    monkeypatch.setattr(example, "CUT_AFTER", 0.5)
+    books: list[Any] = []
+    async with serving(example.exchange) as server:
+        async with rxws.connect(server.url, **example.options()) as socket:
+            example.book(socket, "BTCEUR").subscribe(books.append)
+            async with asyncio.timeout(10):
+                while len(books) < 60:
+                    await asyncio.sleep(0.01)
+        assert len(server.sockets) >= 2
+    sizes = [book[99.5] for book in books]
+    assert sizes.count(10) >= 4  # snapshots, of connections and after gaps
+    assert all(later in (10, 101, earlier + 1) for earlier, later in pairwise(sizes))
+
+
+@pytest.mark.example("recipes/json_rpc.py")
+async def test_json_rpc_errors(example: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    """Each kind of wrong call has the code of the specification, and a notification has no answer."""
+
+    async def fail() -> None:
+        raise KeyError("here")
+
+    example.METHODS["fail"] = fail
+    async with serving(example.rpc) as server, rxws.connect(server.url, codec=rxws.json) as socket:
+        socket.outgoing.on_next({"jsonrpc": "2.0", "method": "add", "params": [1, 2]})
+        for method, params, code in (("no", [], -32601), ("add", [1], -32602), ("fail", [], -32603)):
+            with pytest.raises(example.RpcError) as error:
+                await example.call(socket, method, params)
+            assert error.value.code == code
+        socket.outgoing.on_next([])
+        assert (await socket.receive())["error"]["code"] == -32600
+    assert "fail[] failed" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import rxws
+from examples.recipes import graphql
 from tests.servers.process import (
     NUMBERS,
     causes,
@@ -56,17 +58,12 @@ class Chat:
         return heard
 
 
-async def login(connection: rxws.Greeting[Message, Message]) -> None:
-    await connection.send({"type": "connection_init", "payload": {"token": "right"}})
-    assert (await connection.receive())["type"] == "connection_ack"
-
-
-def operation(id: str, query: str, **variables: Any) -> Message:
-    return {"id": id, "type": "subscribe", "payload": {"query": query, "variables": variables}}
-
-
 def say(number: int) -> Message:
-    return operation(f"say-{number}", "mutation ($line: String!) { say(line: $line) }", line=str(number))
+    return graphql.operation(f"say-{number}", "mutation ($line: String!) { say(line: $line) }", {"line": str(number)})
+
+
+def is_subscription(message: Message) -> bool:
+    return str(message.get("id")).startswith("subscription")
 
 
 @pytest.fixture
@@ -80,21 +77,15 @@ async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
     undelivered: list[Message] = []
     incoming: list[Message] = []
 
-    def said() -> Message:
-        return operation("said", "subscription ($after: Int!) { said(after: $after) }", after=len(read))
-
     async with (
         serving(tmp_path, *chat.command, port=chat.port) as server,
-        rxws.connect(chat.url, greet=login, **OPTIONS) as socket,
+        graphql.connect(chat.url, "right", reconnect=SOON) as socket,
     ):
         socket.incoming.subscribe(incoming.append)
         socket.undelivered.subscribe(undelivered.append)
-        lines = socket.multiplex(
-            subscribe=said,
-            unsubscribe={"id": "said", "type": "complete"},
-            matches=lambda message: message.get("id") == "said" and message["type"] == "next",
-        )
-        subscription = lines.subscribe(lambda message: read.append(int(message["payload"]["data"]["said"])))
+        query = "subscription ($after: Int!) { said(after: $after) }"
+        lines = graphql.subscription(socket, query, lambda: {"after": len(read)})
+        subscription = lines.subscribe(lambda data: read.append(int(data["said"])))
         ends = causes(socket)
         await send_through_restarts(server, socket, lambda number: socket.outgoing.on_next(say(number)))
         await until(lambda: chat.said()[-1:] == [NUMBERS[-1]] and read == chat.said(), "all that was said is read")
@@ -102,9 +93,11 @@ async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
         await until(lambda: [*chat.heard().values()][-1][-1]["type"] == "complete", "the subscription is over")
         assert await rotate(socket) == []
         stats = socket.stats
-    told = [int(message["payload"]["variables"]["line"]) for message in undelivered if message["id"] != "said"]
+    told = [int(message["payload"]["variables"]["line"]) for message in undelivered if not is_subscription(message)]
     heard = chat.heard()
-    arrived = [int(id[4:]) for messages in heard.values() for one in messages if (id := one.get("id", "")) > "say-"]
+    arrived = [
+        int(id[4:]) for messages in heard.values() for one in messages if (id := one.get("id", "")).startswith("say-")
+    ]
     check_account(NUMBERS, arrived, told)
     assert chat.said() == [number for number in arrived if number in chat.said()]  # a crash left some undone
     assert ends[0] == rxws.Close(1001, "Going away")
@@ -112,7 +105,7 @@ async def test_restarts_in_mid_stream(tmp_path: Path, chat: Chat) -> None:
     assert len(heard) == 4  # of which one took over from another
     for index, messages in enumerate(heard.values()):
         assert messages[0] == {"type": "connection_init", "payload": {"token": "right"}}
-        count = [message.get("id") for message in messages].count("said")
+        count = len([*filter(is_subscription, messages)])
         assert count in {2: (2,), 3: (0,)}.get(index, (0, 1))  # it follows what was kept, if there is time
     count = sum(map(len, heard.values()))
     assert count <= stats.sent <= count + len(undelivered)
@@ -138,7 +131,7 @@ async def test_pings_in_words(tmp_path: Path, chat: Chat) -> None:
     options: dict[str, Any] = {**OPTIONS, "heartbeat": beat, "close_timeout": 0.2}
     async with (
         serving(tmp_path, *chat.command, port=chat.port) as server,
-        rxws.connect(chat.url, greet=login, **options) as socket,
+        graphql.connect(chat.url, "right", **options) as socket,
     ):
         incoming: list[Message] = []
         socket.incoming.subscribe(incoming.append)
@@ -151,3 +144,13 @@ async def test_pings_in_words(tmp_path: Path, chat: Chat) -> None:
         await until(lambda: socket.rtt is not None, "a pong on the next one")
         assert [type(end) for end in ends] == [rxws.HeartbeatTimeout]
         assert {"type": "ping"} in list(chat.heard().values())[-1]
+
+
+async def test_recipe(tmp_path: Path, chat: Chat, capsys: pytest.CaptureFixture[str]) -> None:
+    """The recipe subscribes, says a line by a mutation, and reads it; an operation that is refused raises."""
+    async with serving(tmp_path, *chat.command, port=chat.port):
+        await asyncio.wait_for(graphql.main(chat.url, "right"), 20)
+        async with graphql.connect(chat.url, "right") as socket:
+            with pytest.raises(graphql.GraphQLError, match="unsaid"):
+                await graphql.execute(socket, "{ unsaid }")
+    assert capsys.readouterr().out.splitlines() == ["says {'say': 'hello'}", "reads hello"]

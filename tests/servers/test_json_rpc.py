@@ -7,14 +7,13 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import rxws
+from examples.recipes.json_rpc import RpcError, call, question, result
 from tests.servers.process import beside, causes, check_account, free_port, serving, until
 
 NPM = Path(__file__).parent.parent / "npm"
-
-
-def call(number: int, method: str, params: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
 
 class Client:
@@ -30,24 +29,23 @@ class Client:
 
     async def greet(self, connection: rxws.Greeting[Any, Any]) -> None:
         """Log in and wait for the answer, since the server does not wait with what follows; then subscribe."""
-        await connection.send(call(1, "rpc.login", {"token": "right"}))
-        assert (await connection.receive())["result"] is True
-        await connection.send(call(2, "rpc.on", ["said"]))
-        assert (await connection.receive())["result"] == {"said": "ok"}
+        await connection.send(question("rpc.login", {"token": "right"}))
+        assert result(await connection.receive()) is True
+        await connection.send(question("rpc.on", ["said"]))
+        assert result(await connection.receive()) == {"said": "ok"}
 
     async def ask(self, socket: rxws.ClientWebSocket[Any, Any]) -> None:
-        for number in itertools.count(3):
+        for number in itertools.count():
             self.asked.append(number)
-            question = call(number, "say", [number])
             try:
-                answer = await socket.request(question, key=lambda message: message.get("id"), timeout=30)
+                said = await call(socket, "say", [number], timeout=30)
             except rxws.ConnectionLost:
                 self.failed.append(number)
             except asyncio.CancelledError:  # the test is over, perhaps between the notification and the answer
                 self.cut_off.append(self.asked.pop())
                 raise
             else:
-                assert answer["result"] == number, answer
+                assert said == number
                 self.answered.append(number)
             await asyncio.sleep(0.002)
 
@@ -82,6 +80,9 @@ async def test_json_rpc_through_restarts(tmp_path: Path) -> None:
             await server.kill()
             await server.start()
             await client.more()
+        with pytest.raises(RpcError, match="Method not found") as refusal:
+            await call(socket, "unsaid")
+        assert refusal.value.code == -32601
     polite, crash = ends
     assert polite == rxws.Close.received(1005)
     assert isinstance(crash, rxws.ConnectionLost)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import fcntl
 import os
@@ -11,11 +12,13 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 import rxws
+from examples.recipes import mqtt
+from examples.recipes.mqtt import Kind, Mqtt, Packet
 from tests.servers.process import NUMBERS, causes, check_account, rotate, send_through_restarts, serving, until
 from tests.streams import ended
 
@@ -24,8 +27,6 @@ PORT = 9001
 URL = f"ws://127.0.0.1:{PORT}/mqtt"
 SOON = rxws.Backoff(initial=0.05, maximum=0.1)
 NEW_NETWORK, SET_FLAGS, IS_UP = 0x40000000, 0x8914, 1  # of Linux
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, PINGREQ, PINGRESP, DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
-LONGEST = 65536
 
 CONFIG = f"""
 user root
@@ -42,60 +43,8 @@ log_type all
 """
 
 
-class Packet(NamedTuple):
-    """A control packet: what it is, the four bits beside that, and the rest."""
-
-    kind: int
-    body: bytes = b""
-    flags: int = 0
-
-
-class Mqtt:
-    """Packets across frames, and frames of many packets (MQTT 3.1.1, section 6)."""
-
-    def __init__(self) -> None:
-        self._begun = b""
-
-    def messages(self, data: str | bytes, /) -> Iterator[Packet]:
-        assert isinstance(data, bytes)
-        self._begun += data
-        while (end := self._end()) is not None and end <= len(self._begun):
-            packet, self._begun = self._begun[:end], self._begun[end:]
-            length = next(at for at in range(1, 5) if packet[at] < 128)
-            yield Packet(packet[0] >> 4, packet[length + 1 :], packet[0] & 15)
-
-    def _end(self) -> int | None:
-        """Where the first packet ends, if its length is there."""
-        length = 0
-        for at, byte in enumerate(self._begun[1:5]):
-            length += (byte & 127) << 7 * at
-            if byte < 128:
-                if length > LONGEST:
-                    raise ValueError(f"a packet of {length} bytes")
-                return length + at + 2
-        return None
-
-    def frames(self, message: Packet, /) -> list[bytes]:
-        left, length = len(message.body), b""
-        while left > 127:
-            length += bytes([left % 128 | 128])
-            left //= 128
-        return [bytes([message.kind << 4 | message.flags]) + length + bytes([left]) + message.body]
-
-
-def text(value: str) -> bytes:
-    return len(value).to_bytes(2) + value.encode()
-
-
-def connect(client: str, password: str = "secret") -> Packet:
-    """A session that the broker keeps, with a login."""
-    return Packet(
-        CONNECT, text("MQTT") + bytes([4, 0b11000000]) + (60).to_bytes(2) + text(client) + text("ada") + text(password)
-    )
-
-
-def publish(number: int, qos: int = 1) -> Packet:
-    return Packet(PUBLISH, text("numbers") + (number + 1).to_bytes(2) + str(number).encode(), qos << 1)
+def publish(number: int) -> Packet:
+    return mqtt.publication("numbers", str(number).encode(), number + 1)
 
 
 def number_of(packet: Packet) -> int:
@@ -103,25 +52,17 @@ def number_of(packet: Packet) -> int:
     return int(packet.body[at + (2 if packet.flags & 6 else 0) :])
 
 
-class Login:
-    """Logs in, subscribes, and waits for both answers; what the session has kept comes between them."""
+class Login(mqtt.Login):
+    """The recipe's, whose answers are counted."""
 
     def __init__(self, client: str, password: str = "secret") -> None:
-        self.packet = connect(client, password)
-        self.answers = 0
+        super().__init__(client, "ada", password, "numbers")
         self.kept: list[bool] = []
         """Whether the broker had a session, for each connection."""
 
-    async def __call__(self, connection: rxws.Greeting[Packet, Packet]) -> None:
-        await connection.send(self.packet)
-        answer = await connection.receive()
-        self.answers += 1
-        if answer.body[1]:
-            raise rxws.Close(4401, f"refused: {answer.body[1]}")
-        self.kept.append(bool(answer.body[0]))
-        await connection.send(Packet(SUBSCRIBE, b"\x00\x01" + text("numbers") + b"\x01", 2))
-        assert (await connection.receive(lambda packet: packet.kind == SUBACK)).body == b"\x00\x01\x01"
-        self.answers += 1
+    async def __call__(self, connection: rxws.Greeting[Packet, Packet]) -> bool:
+        self.kept.append(await super().__call__(connection))
+        return self.kept[-1]
 
 
 @pytest.fixture
@@ -156,7 +97,7 @@ def command(tmp_path: Path) -> tuple[str | Path, ...]:
 OPTIONS: dict[str, Any] = {
     "protocols": ["mqtt"],
     "codec": Mqtt,
-    "heartbeat": rxws.Heartbeat(0.5, ping=Packet(PINGREQ), pong=lambda packet: packet.kind == PINGRESP),
+    "heartbeat": rxws.Heartbeat(0.5, ping=Packet(Kind.PINGREQ), pong=lambda packet: packet.kind == Kind.PINGRESP),
     "reconnect": SOON,
 }
 
@@ -177,10 +118,10 @@ async def test_restarts_in_mid_stream(tmp_path: Path, own_network: None, command
 
         def take(packet: Packet) -> None:
             incoming.append(packet)
-            if packet.kind == PUBLISH:
+            if packet.kind == Kind.PUBLISH:
                 received.append(packet)
                 at = 2 + int.from_bytes(packet.body[:2])
-                socket.outgoing.on_next(Packet(PUBACK, packet.body[at : at + 2]))
+                socket.outgoing.on_next(Packet(Kind.PUBACK, packet.body[at : at + 2]))
 
         socket.incoming.subscribe(take)
         socket.undelivered.subscribe(undelivered.append)
@@ -194,7 +135,7 @@ async def test_restarts_in_mid_stream(tmp_path: Path, own_network: None, command
     arrived = [
         int(number) - 1 for number in re.findall(r"Received PUBLISH from one \(d0, q1, r0, m(\d+)", server.output)
     ]
-    told = [number_of(packet) for packet in undelivered if packet.kind == PUBLISH]
+    told = [number_of(packet) for packet in undelivered if packet.kind == Kind.PUBLISH]
     check_account(NUMBERS, arrived, told)
     first = [number_of(packet) for packet in received if not packet.flags & 8]
     assert len(first) == len(set(first))
@@ -202,7 +143,7 @@ async def test_restarts_in_mid_stream(tmp_path: Path, own_network: None, command
     assert missing <= set(range(150, 180))  # the crash took what the broker had not saved
     assert [type(end) for end in ends] == [rxws.ConnectionLost] * 3  # of which the rotation is one
     assert login.kept == [False, True, True, True]
-    assert stats.received == len(incoming) + login.answers
+    assert stats.received == len(incoming) + 2 * len(login.kept)
     assert (stats.buffered, stats.dropped) == (0, 0)
 
 
@@ -213,3 +154,12 @@ async def test_refused(tmp_path: Path, own_network: None, command: tuple[str | P
         rxws.connect(URL, greet=Login("one", "wrong"), **OPTIONS) as socket,
     ):
         assert await ended(socket) == rxws.Close(4401, "refused: 5")
+
+
+async def test_recipe(
+    tmp_path: Path, own_network: None, command: tuple[str | Path, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The recipe publishes, is confirmed, and reads what it has published."""
+    async with serving(tmp_path, *command, port=PORT):
+        await asyncio.wait_for(mqtt.main(URL), 20)
+    assert capsys.readouterr().out.splitlines() == ["received 0", "received 1", "received 2"]
