@@ -54,6 +54,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         is_new_enough &= aiohttp is None or release_of("aiohttp") >= aiohttp.args
         if item.get_closest_marker("cluster") is not None and not os.environ.get("CLUSTER"):
             return False
+        parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+        if parameters.get("transport") == "asgi" and "uvloop" in item.name:
+            return False  # what uvloop changes is the server's
         return is_new_enough and (rxws.wire_mode == "fast" or item.get_closest_marker("fast_wire") is None)
 
     config.hook.pytest_deselected(items=[item for item in items if not applies(item)])

@@ -26,7 +26,7 @@ FOREIGN = {
     "Host",
     "Origin",
 }
-FOREIGN |= {"NaN", "Runtime", "DevToolsActivePort"}
+FOREIGN |= {"NaN", "Runtime", "DevToolsActivePort", "WebSocketRoute", "WebSocketException"}
 """Names of JavaScript, of browsers and of libraries that are not installed; a unit; headers."""
 
 TREES = [ast.parse(path.read_text()) for path in modules()]

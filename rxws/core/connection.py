@@ -94,8 +94,8 @@ class Connection(Phased):
         self._pinged = self._ponged = 0  # the numbers of our last ping, and of the last one that is answered
         self.window = (
             SendWindow(self._loop, wire, self.context, counted=settings.in_flight is not None)
-            if settings.conflates
-            else None
+            if settings.conflates and (wire.can_ping or settings.in_flight is not None)
+            else None  # nothing would confirm what is in flight
         )
         self.offer: Callable[[Frame], bool] | None = wire.offer if self.window is None else self.window.offer
         """Takes a message past `take`, or refuses it. Nothing goes past it if each message is confirmed."""
@@ -137,6 +137,8 @@ class Connection(Phased):
         seconds = self._settings.heartbeat
         if isinstance(seconds, Heartbeat):
             seconds = None if greeting else seconds.seconds
+        if not self.wire.can_ping and self._words is None:
+            return
         if seconds is None or self.heartbeat is not None:
             return
         self.heartbeat = Pinger(

@@ -6,8 +6,9 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
+from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast
 
 from reactivex import Observable, abc
@@ -38,13 +39,19 @@ OPTIONS: Final = "__rxws_options__"
 YIELDS_A_TURN: Final = 64
 """Values that a generator may yield before the event loop's other business gets its turn."""
 
+NO_GUESTS: Final[Mapping[str, Any]] = MappingProxyType({})
+"""The arguments of no framework."""
+
 Begin = Callable[[], object]
 
 
 class Handler:
-    """A function that says what a socket does; raises `TypeError` for one that cannot."""
+    """A function that says what a socket does; raises `TypeError` for one that cannot.
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    Where a framework calls it, `guests` may be there, too: parameters that are the framework's.
+    """
+
+    def __init__(self, function: Callable[..., Any], *, guests: bool = False) -> None:
         if isinstance(function, (staticmethod, classmethod)):
             kind = type(cast("object", function)).__name__
             raise TypeError(f"a handler is a function: write @{kind} above @rxws.websocket, not below it")
@@ -56,7 +63,9 @@ class Handler:
         if any(map(inspect.isgeneratorfunction, forms)):
             raise TypeError(f"{self.name} yields but is not a coroutine: write 'async def'")
         self._function = function
-        self._parameters = _parameters(function, self.name)
+        parameters = _parameters(function, self.name, guests=guests)
+        self._parameters = [parameter for parameter in parameters if parameter.name in NAMES]
+        self.guests = [parameter for parameter in parameters if parameter.name not in NAMES]
         self._is_coroutine = any(map(inspect.iscoroutinefunction, forms))
         self._is_generator = any(map(inspect.isasyncgenfunction, forms))
         names = {parameter.name for parameter in self._parameters}
@@ -69,18 +78,20 @@ class Handler:
         socket: WebSocket[Any, Any],
         first: tuple[Any, ...] = (),
         let_through: tuple[type[Exception], ...] = (),
+        guests: Mapping[str, Any] = NO_GUESTS,
     ) -> Begin:
         """Call a `def` handler now, others later, and return what to do when the socket is open.
 
-        `first` are arguments before the bound ones, `self` of a method. What a `def` handler raises fails the
-        socket as soon as it is open, but for exceptions to be let through; of a group, the first of them is.
+        `first` are arguments before the bound ones, `self` of a method, and `guests` those of a framework. What a `def`
+        handler raises fails the socket as soon as it is open, but for exceptions to be let through; of a group, the
+        first of them is.
         """
         if self._is_coroutine:
-            return lambda: self._start(life, lambda: self._live(life, self._call(socket, first)))
+            return lambda: self._start(life, lambda: self._live(life, self._call(socket, first, guests)))
         if self._is_generator:
-            return lambda: self._start(life, lambda: self._generate(life, self._call(socket, first)))
+            return lambda: self._start(life, lambda: self._generate(life, self._call(socket, first, guests)))
         try:
-            result = _for(life, self._call, socket, first)
+            result = _for(life, self._call, socket, first, guests)
             if result is not None:
                 self._check(result, life)
         except BaseException as error:
@@ -96,8 +107,8 @@ class Handler:
             return functools.partial(life.reports.fail, as_error(error, self.name))
         return lambda: _for(life, self._begin, life, result)
 
-    def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...]) -> Any:
-        args, kwargs = list(first), dict[str, Any]()
+    def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...], guests: Mapping[str, Any]) -> Any:
+        args, kwargs = list(first), dict(guests)
         for parameter in self._parameters:
             value = socket if parameter.name == "socket" else getattr(socket, parameter.name)
             if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -214,13 +225,15 @@ def _are_disposables(result: Any) -> bool:
     )
 
 
-def _parameters(function: Callable[..., Any], name: str) -> list[inspect.Parameter]:
+def _parameters(function: Callable[..., Any], name: str, *, guests: bool) -> list[inspect.Parameter]:
     parameters = list(inspect.signature(function).parameters.values())
-    target, bound = _unwrap(function)
-    if parameters and parameters[0].name not in NAMES and _in_class_body(target):
+    _, bound = _unwrap(function)
+    if is_method(function):
         del parameters[0]  # self
     parameters = [parameter for parameter in parameters if parameter.name not in bound]
     for parameter in parameters:
+        if guests and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
+            continue
         if parameter.name not in NAMES or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(
                 f"{name} asks for {parameter.name!r}: a handler's parameters are bound by name, "
@@ -236,6 +249,13 @@ def _unwrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], set[str]]
         bound |= set(function.keywords)
         function = function.func
     return function, bound
+
+
+def is_method(function: Callable[..., Any]) -> bool:
+    """Return whether a function stands in the body of a class, and has a `self`."""
+    parameters = list(inspect.signature(function).parameters)
+    target, _ = _unwrap(function)
+    return bool(parameters) and parameters[0] not in NAMES and _in_class_body(target)
 
 
 def _in_class_body(function: Any) -> bool:

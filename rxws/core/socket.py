@@ -119,7 +119,8 @@ class WebSocket(Streams[In, Out]):
         without a connection.
         """
         if self._request is not None:
-            return self._request.remote or self._life.reports.log.remote
+            # a framework's may not have it
+            return getattr(self._request, "remote", None) or self._life.reports.log.remote
         connection = self._life.connection
         return None if connection is None else connection.remote
 

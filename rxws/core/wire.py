@@ -212,6 +212,11 @@ class Wire(Protocol):
     """What it does with what the peer sends."""
 
     @property
+    def can_ping(self) -> bool:
+        """Whether pings of ours can go, and their answers come; where they cannot, a `Ping` is dropped."""
+        ...
+
+    @property
     def remote(self) -> str | None:
         """The peer's address."""
         ...
@@ -277,6 +282,8 @@ class Wire(Protocol):
 
 class PlainWire(Phased):
     """A wire to which messages go through `take` alone."""
+
+    can_ping = True
 
     def offer(self, frame: Frame) -> bool:
         """Refuse it."""

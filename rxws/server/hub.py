@@ -72,6 +72,11 @@ class Hub:
             total.held += life.held
         return total
 
+    @property
+    def shutting_down(self) -> bool:
+        """Whether the application shuts down, or has: every new socket is refused."""
+        return self._shutting_down
+
     def __len__(self) -> int:
         return len(self._sockets)
 

@@ -27,18 +27,15 @@ from rxws.wires.aiohttp import (
     open_wire,
     remote_of,
 )
-from rxws.wires.negotiation import accept_deflate, choose_protocol, extensions, tokens
+from rxws.wires.negotiation import Strangers, accept_deflate, choose_protocol, extensions, foreign, tokens
 
 HUB = web.AppKey("rxws_hub", Hub)
-
-MAX_PAIRS: Final = 32
-"""Pairs of a foreign origin and a host that are told of, for each application: a stranger may make up many."""
 
 KEEPS_CONTEXT: Final = "Tornado/"
 """A client that agrees to `client_no_context_takeover`, and keeps its context."""
 
 _warned = weakref.WeakSet[web.Application]()
-_foreign = weakref.WeakKeyDictionary[object, set[tuple[str, str]]]()
+_strangers = weakref.WeakKeyDictionary[object, Strangers]()
 
 
 class Upgrade:
@@ -147,19 +144,9 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
 
 def check_origin(request: web.BaseRequest, settings: Settings) -> None:
     """Raise 403 for a page that browsers may not connect from."""
-    origin, host, secure = request.headers.get(hdrs.ORIGIN), request.host, request.secure
-    if not admits(origin, host, settings.origins, secure=secure):
-        if secure and admits(origin, host, ()):
-            raise web.HTTPForbidden(
-                text=f"A page from {origin!r} may not connect to 'https://{host}': it came without encryption, so that"
-                " anyone on its way may have changed it. Redirect http to https."
-                f" Else allow the page: origins=[{origin!r}]\n"
-            )
-        raise web.HTTPForbidden(
-            text=f"A page from {origin!r} may not connect to {host!r}. If both are one site, a proxy changes Host:"
-            " let it pass the browser's (nginx: proxy_set_header Host $http_host)."
-            f" Else allow the page: origins=[{origin!r}]\n"
-        )
+    why = foreign(request.headers.get(hdrs.ORIGIN), request.host, settings.origins, secure=request.secure)
+    if why is not None:
+        raise web.HTTPForbidden(text=f"{why}\n")
 
 
 def _of(request: web.BaseRequest, name: str) -> str:
@@ -182,12 +169,7 @@ def _upgrade_required(text: str, headers: dict[str, str] | None = None) -> web.H
 def _is_news(request: web.BaseRequest) -> bool:
     """Return whether this pair of a foreign origin and a host is one of the first, and is seen for the first time."""
     where = request.app if isinstance(request, web.Request) else web.Server  # which stands for all low-level servers
-    pairs = _foreign.setdefault(where, set())
-    pair = (request.headers[hdrs.ORIGIN], request.host)
-    if pair in pairs or len(pairs) >= MAX_PAIRS:
-        return False
-    pairs.add(pair)
-    return True
+    return _strangers.setdefault(where, Strangers()).is_news(request.headers[hdrs.ORIGIN], request.host)
 
 
 def hub_of(request: web.BaseRequest | None) -> Hub | None:
@@ -214,32 +196,3 @@ def log_of(request: web.BaseRequest, hub: Hub | None) -> SocketLog:
     errors = None if hub is None else hub.errors_total
     remote = request.remote or remote_of(request)  # the first is what a middleware says, but '' for a UNIX socket
     return SocketLog(SERVER, remote=remote, path=request.rel_url.raw_path, errors=errors)
-
-
-_DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
-
-
-def admits(origin: str | None, host: str, allowed: tuple[str, ...] | None, *, secure: bool = False) -> bool:
-    """Tell whether a request with this `Origin` header may become a socket of `host`.
-
-    Browsers always send an `Origin`, and other pages can send their users' cookies; programs send none. A page of the
-    host has the scheme `https` if the request is `secure`. If it is not, a proxy may have taken the encryption off, so
-    that `http` or `https` will do.
-
-    >>> admits("https://example.com", "example.com", ())
-    True
-    >>> admits("https://evil.example", "example.com", ())
-    False
-    >>> admits("https://app.example", "example.com", ("https://app.example",))
-    True
-    >>> admits("http://example.com", "example.com", ()), admits("http://example.com", "example.com", (), secure=True)
-    (True, False)
-    """
-    if origin is None or allowed is None:
-        return True
-    origin = origin.lower()
-    scheme, found, netloc = origin.partition("://")
-    port = _DEFAULT_PORTS.get(scheme, "")
-    own = ("https",) if secure else ("http", "https")
-    same = bool(found) and scheme in own and netloc.removesuffix(port) == host.lower().removesuffix(port)
-    return same or origin.removesuffix(port) in {item.removesuffix(port) for item in allowed}

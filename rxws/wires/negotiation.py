@@ -1,4 +1,4 @@
-"""What the headers of a handshake agree on: subprotocols, extensions, permessage-deflate.
+"""What the headers of a handshake agree on, or not: origins, subprotocols, extensions, permessage-deflate.
 
 RFC 6455, sections 4, 9.1 and 11.3; RFC 7692, section 7. It knows no transport: headers are the values of their lines.
 """
@@ -13,11 +13,16 @@ from rxws.options import Deflate
 
 DEFLATE: Final = "permessage-deflate"
 
+MAX_PAIRS: Final = 32
+"""Pairs of a foreign origin and a host that are told of, for each application."""
+
 TOKEN: Final = r"[\w!#$%&'*+.^`|~-]+"
 _TOKEN: Final = re.compile(TOKEN, re.ASCII)
 _PARAMETER: Final = re.compile(rf'\s*;\s*({TOKEN})(?:\s*=\s*(?:({TOKEN})|"((?:[^"\\]|\\.)*)"))?\s*', re.ASCII)
 _BITS: Final = re.compile(r"[89]|1[0-5]")
 _NEXT: Final = re.compile(r"\s*,[\s,]*|\s*$")
+
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 Parameters = Sequence[tuple[str, str | None]]
 """Names and values of an extension, in their order."""
@@ -39,6 +44,67 @@ class Agreement(NamedTuple):
     incoming: Half
     answer: str = ""
     """The value of a server's `Sec-WebSocket-Extensions`."""
+
+
+def admits(origin: str | None, host: str, allowed: tuple[str, ...] | None, *, secure: bool = False) -> bool:
+    """Tell whether a request with this `Origin` header may become a socket of `host`.
+
+    Browsers always send an `Origin`, and other pages can send their users' cookies; programs send none. A page of the
+    host has the scheme `https` if the request is `secure`. If it is not, a proxy may have taken the encryption off, so
+    that `http` or `https` will do.
+
+    >>> admits("https://example.com", "example.com", ())
+    True
+    >>> admits("https://evil.example", "example.com", ())
+    False
+    >>> admits("https://app.example", "example.com", ("https://app.example",))
+    True
+    >>> admits("http://example.com", "example.com", ()), admits("http://example.com", "example.com", (), secure=True)
+    (True, False)
+    """
+    if origin is None or allowed is None:
+        return True
+    origin = origin.lower()
+    scheme, found, netloc = origin.partition("://")
+    port = _DEFAULT_PORTS.get(scheme, "")
+    own = ("https",) if secure else ("http", "https")
+    same = bool(found) and scheme in own and netloc.removesuffix(port) == host.lower().removesuffix(port)
+    return same or origin.removesuffix(port) in {item.removesuffix(port) for item in allowed}
+
+
+def foreign(origin: str | None, host: str, allowed: tuple[str, ...] | None, *, secure: bool) -> str | None:
+    """Say why a page of this origin may not connect to `host`, and what to do; `None` if it may, see `admits`."""
+    if admits(origin, host, allowed, secure=secure):
+        return None
+    if secure and admits(origin, host, ()):
+        return (
+            f"A page from {origin!r} may not connect to 'https://{host}': it came without encryption, so that"
+            " anyone on its way may have changed it. Redirect http to https."
+            f" Else allow the page: origins=[{origin!r}]"
+        )
+    return (
+        f"A page from {origin!r} may not connect to {host!r}. If both are one site, a proxy changes Host:"
+        " let it pass the browser's (nginx: proxy_set_header Host $http_host)."
+        f" Else allow the page: origins=[{origin!r}]"
+    )
+
+
+class Strangers:
+    """Pairs of a foreign origin and a host that were told of.
+
+    Memory: `MAX_PAIRS` of them, since a stranger may make up many.
+    """
+
+    def __init__(self) -> None:
+        self._pairs = set[tuple[str, str]]()
+
+    def is_news(self, origin: str, host: str) -> bool:
+        """Return whether this pair is one of the first, and is seen for the first time."""
+        pair = (origin, host)
+        if pair in self._pairs or len(self._pairs) >= MAX_PAIRS:
+            return False
+        self._pairs.add(pair)
+        return True
 
 
 def tokens(name: str, lines: Iterable[str]) -> list[str]:

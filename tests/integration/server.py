@@ -11,6 +11,17 @@ import trustme
 from aiohttp import web
 
 import rxws
+import rxws.asgi
+
+TRANSPORTS = ["aiohttp", "asgi"]
+"""What serves handlers in modules that say `TRANSPORTS = True`: aiohttp, and uvicorn."""
+
+_present = ["aiohttp"]
+
+
+def choose(transport: str) -> None:
+    """Serve handlers on one of the `TRANSPORTS` from now on."""
+    _present[0] = transport
 
 
 class Server:
@@ -34,11 +45,23 @@ class Server:
         return f"http://127.0.0.1:{self.port}/"
 
 
+def accept(request: Any, **options: Any) -> Any:
+    """Open a socket on either transport."""
+    return rxws.asgi.accept(*request, **options) if isinstance(request, tuple) else rxws.accept(request, **options)
+
+
 @asynccontextmanager
 async def serving(
     handler: Any = None, *, app: web.Application | None = None, tls: ssl.SSLContext | None = None, **options: Any
-) -> AsyncIterator[Server]:
+) -> AsyncIterator[Any]:
     """Serve a handler at `/`, or an application, until the block is left."""
+    if _present[0] == "asgi":
+        from tests.integration.asgi import serving_asgi
+
+        assert (app, tls) == (None, None)
+        async with serving_asgi(handler, **options) as on_asgi:
+            yield on_asgi
+        return
     application = app or web.Application()
     hub = rxws.setup(application, **options)
     if handler is not None:

@@ -1,6 +1,6 @@
 import pytest
 
-from rxws.server.upgrade import admits
+from rxws.wires.negotiation import admits
 
 CASES = [
     (None, "example.com", (), True),

@@ -33,8 +33,8 @@ from rxws.wires.aiohttp.inside import (
     transport_of,
 )
 from rxws.wires.aiohttp.marks import MarkFilter
-from rxws.wires.aiohttp.read_ahead import ReadAhead
 from rxws.wires.deflate import InflateError
+from rxws.wires.read_ahead import ReadAhead
 
 READING: Final = WirePhase.READING
 
@@ -64,6 +64,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         ),
         *("_transport", "_headers", "_writer", "_ws", "offer"),
     )
+    can_ping = True
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: HeaderWatch, close_timeout: float) -> None:
         take_over(ws)

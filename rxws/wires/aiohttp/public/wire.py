@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import zlib
 from collections import deque
 from collections.abc import Callable, Coroutine
@@ -13,7 +12,7 @@ from aiohttp import WebSocketError, WSMsgType
 
 from rxws.close import Close
 from rxws.core.phases import WirePhase
-from rxws.core.wire import Endpoint, Frame, PlainWire, Rest, close_received
+from rxws.core.wire import Endpoint, Frame, close_received
 from rxws.wires.aiohttp.inside import (
     AnyWebSocket,
     end_writing,
@@ -26,37 +25,32 @@ from rxws.wires.aiohttp.inside import (
     transport_of,
 )
 from rxws.wires.aiohttp.public.pacing import FRAMES_A_TURN, Pacing
-from rxws.wires.aiohttp.read_ahead import ReadAhead
 from rxws.wires.deflate import InflateError
+from rxws.wires.holding import HoldingWire
 
 LINGER: Final = 0.02
 """Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
 
 
-class PublicWire(PlainWire):
+class PublicWire(HoldingWire):
     """A prepared aiohttp WebSocket, of either side."""
 
     def __init__(self, ws: AnyWebSocket, pacing: Pacing, close_timeout: float) -> None:
+        super().__init__(close_timeout)
         take_over(ws)
         self._ws = ws
         self._pacing = pacing
         self._headers = pacing.watch
         self._marks = pacing.watch.marks  # where messages are compressed
         self._deflate = None if self._marks is None else self._marks.deflation.deflate
-        self._close_timeout = close_timeout
         self._transport = transport_of(ws)
         self._aiohttp_protocol = protocol_of(ws)
         self._pongs: deque[bytes] = deque(maxlen=FRAMES_A_TURN)
-        self._read_ahead = ReadAhead()
-        self._held = self.blind = False
         self._cause: BaseException | None = None
-        self.phase = WirePhase.NEW
         self._closing = False  # our close frame is sent
         self._work = asyncio.Event()
-        self._space = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
-        self._endpoint: Endpoint = cast("Endpoint", None)
 
     @property
     def remote(self) -> str | None:
@@ -67,11 +61,6 @@ class PublicWire(PlainWire):
     def congested(self) -> bool:
         """Whether the kernel has refused bytes."""
         return self._aiohttp_protocol.writing_paused
-
-    @property
-    def unread(self) -> int:
-        """Messages that a hold keeps back."""
-        return len(self._read_ahead)
 
     @property
     def unfinished(self) -> float | None:
@@ -94,20 +83,11 @@ class PublicWire(PlainWire):
         """Keep the kernel's share small, or no longer."""
         keep_fresh(self._ws, wanted)
 
-    def put_back(self, rest: Rest) -> None:
-        """Deliver it soon, before what is read ahead."""
-        self._read_ahead.put_back(rest)
-
-    def hold(self) -> None:
-        """Read ahead, and stop reading when the read-ahead is used up."""
-        self._held = True
-
     def resume(self) -> None:
         """Deliver what was read ahead, soon."""
-        self._held = False
         if self.blind:
             self._headers.excuse()
-        self._deliver_soon()
+        super().resume()
 
     def ignore(self) -> None:
         """Read only to see the peer leave."""
@@ -179,44 +159,11 @@ class PublicWire(PlainWire):
         self._endpoint.protocol_violated(error, Close(int(getattr(error, "code", 1002))))
         self._end_if_failed()
 
-    def _receive(self, data: str | bytes) -> None:
-        if self._held or self._read_ahead:
-            self._read_ahead.put(data)
-            return
-        self._endpoint.message_received(data)
-        if self._read_ahead:  # it was put back
-            self._deliver_soon()
-
     async def _wait_for_space(self) -> None:
-        """Stop reading until the read-ahead is used up."""
-        self.blind = True
         self._work.set()  # the writer may have waited for a pong
-        self._space.clear()
         self._aiohttp_protocol.pause_reading()  # it would read on: empty messages weigh nothing in older queues
-        await self._space.wait()
+        await super()._wait_for_space()
         self._aiohttp_protocol.resume_reading()
-        self.blind = False
-
-    def _deliver_soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
-
-    def _deliver(self) -> None:
-        for _ in range(FRAMES_A_TURN):
-            if not self._read_ahead or self._held or self.phase is WirePhase.LOST:
-                break
-            self._endpoint.message_received(self._read_ahead.take())
-        else:
-            self._deliver_soon()
-        if not self._read_ahead:
-            self._space.set()
-
-    async def _delivered(self) -> None:
-        """Wait until what was read ahead is delivered: the end must not overtake it, nor wait forever."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._close_timeout):
-                while self._read_ahead:
-                    self._space.clear()
-                    await self._space.wait()
 
     # Writing
 

@@ -1,0 +1,185 @@
+"""What belongs to the whole application: its hub, and the common end of its sockets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, cast
+
+from rxws.asgi.request import HUB_KEY
+from rxws.asgi.signals import Signals
+from rxws.checks import positive, positive_int
+from rxws.server.hub import Hub
+from rxws.wires.asgi import Receive, Scope, Send
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Inner = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+NOT_A_HANDSHAKE: Final = b"This is a WebSocket endpoint: Upgrade must be websocket\n"
+
+
+class Lifespan:
+    """What `rxws.asgi.lifespan` returns: the lifespan of a framework's application, with the `hub` of its sockets.
+
+    Each time the application starts again, in tests say, there is a new hub.
+    """
+
+    def __init__(
+        self, inner: Inner | None, max_connections: int | None, shutdown_code: int, shutdown_timeout: float
+    ) -> None:
+        if inner is not None and not callable(inner):  # pyright: ignore[reportUnnecessaryComparison]
+            raise TypeError(f"lifespan takes another lifespan, a function of the application, not {inner!r}")
+        if max_connections is not None:
+            positive_int("max_connections", max_connections, "sockets", none="no limit")
+        limits = max_connections, shutdown_code, positive("shutdown_timeout", shutdown_timeout, "seconds")
+        self._make_hub: Callable[[], Hub] = lambda: Hub(*limits)
+        self._inner = inner
+        self._signals: Signals | None = None
+        self.hub = self._make_hub()
+        """The sockets of the application."""
+
+    def __call__(self, app: Any) -> AbstractAsyncContextManager[Mapping[str, Any]]:
+        """Give what a framework enters when the application starts, and leaves when it shuts down."""
+        return self._run(app)
+
+    @asynccontextmanager
+    async def _run(self, app: Any) -> AsyncGenerator[Mapping[str, Any], None]:
+        self.start()
+        state = getattr(app, "state", None)
+        if state is not None:
+            setattr(state, HUB_KEY, self.hub)
+        try:
+            if self._inner is None:
+                yield {HUB_KEY: self.hub}
+                await self.stop()
+            else:
+                async with self._inner(app) as given:
+                    yield {**(given or {}), HUB_KEY: self.hub}
+                    await self.stop()  # while what the handlers use is there
+        finally:
+            await self.stop()
+
+    def around(self, app: Application) -> Application:
+        """Give an application around another one, for an application without a framework: `app = life.around(app)`."""
+
+        async def around(scope: Scope, receive: Receive, send: Send) -> None:
+            async def receive_first() -> Any:
+                event = await receive()
+                if event["type"] == "lifespan.startup":
+                    self.start()
+                elif event["type"] == "lifespan.shutdown":
+                    await self.stop()
+                return event
+
+            if scope["type"] == "lifespan":
+                await app(scope, receive_first, send)
+                return
+            if scope["type"] == "websocket":
+                if self._signals is None:  # a server without a lifespan, as daphne is
+                    self.start()
+                scope[HUB_KEY] = self.hub
+            await app(scope, receive, send)
+
+        return around
+
+    def start(self) -> None:
+        """Begin: when the process is told to end, the sockets are closed before the server ends."""
+        if self._signals is None:
+            if self.hub.shutting_down:
+                self.hub = self._make_hub()
+            self._signals = Signals(self.hub.shut_down)
+
+    async def stop(self) -> None:
+        """Close all sockets, and wait for their ends."""
+        if self._signals is not None:
+            self._signals.restore()
+            self._signals = None
+            await self.hub.shut_down()
+
+
+def lifespan(
+    inner: Inner | None = None,
+    /,
+    *,
+    max_connections: int | None = None,
+    shutdown_code: int = 1001,
+    shutdown_timeout: float = 1.0,
+) -> Lifespan:
+    """Make the lifespan of an application: `FastAPI(lifespan=rxws.asgi.lifespan())`, `Litestar(lifespan=[...])`.
+
+    It gives the application what belongs to all its sockets: `lifespan.hub`, see `rxws.Hub`, which is
+    `app.state.rxws_hub` too. When the application shuts down every socket is closed with `shutdown_code`, and new ones
+    get 503. What was queued is sent first; after `shutdown_timeout` seconds the others are cut. It begins with SIGTERM
+    or SIGINT, before the server hears of it, since servers drop connections before they tell the application. 503 is
+    also for those beyond `max_connections` at a time. Mounted applications share the hub.
+
+    Args:
+        inner: A lifespan of your own, within this one.
+        max_connections: The sockets that may be open at once; `None` for no limit.
+        shutdown_code: The close code at shutdown, of those that may be sent.
+        shutdown_timeout: Seconds that sockets have to flush and close at shutdown; then they are cut.
+
+    Raises `TypeError` or `ValueError` for a wrong option.
+
+    >>> life = lifespan(max_connections=1000)
+    >>> len(life.hub), life.hub.max_connections
+    (0, 1000)
+    """
+    return Lifespan(inner, max_connections, shutdown_code, shutdown_timeout)
+
+
+def setup(
+    app: Any,
+    *,
+    max_connections: int | None = None,
+    shutdown_code: int = 1001,
+    shutdown_timeout: float = 1.0,
+) -> Hub:
+    """Give an application of Starlette, FastAPI or Litestar what `lifespan` gives, and return its `Hub`.
+
+    For an application that has a lifespan of its own, and for one whose server has none (daphne). Without a framework
+    it is `app = rxws.asgi.lifespan().around(app)`. Calling it before the application starts.
+
+    Raises `RuntimeError` on an application that has a hub already, `TypeError` or `ValueError` for a wrong option.
+    """
+    life = Lifespan(None, max_connections, shutdown_code, shutdown_timeout)
+    state = getattr(app, "state", None)
+    if getattr(state, HUB_KEY, None) is not None:
+        raise RuntimeError("rxws.asgi.setup(app) was called before for this application")
+    if callable(getattr(app, "add_middleware", None)):
+        app.add_middleware(life.around)
+    elif state is not None and isinstance(getattr(app, "on_shutdown", None), list):  # Litestar
+        app.on_startup.append(life.start)
+        app.on_shutdown.insert(0, life.stop)
+    else:
+        raise TypeError(
+            "setup takes an application of Starlette, FastAPI or Litestar; for another one write "
+            f"app = rxws.asgi.lifespan().around(app). It was given {app!r}"
+        )
+    setattr(cast("Any", state), HUB_KEY, life.hub)
+    return life.hub
+
+
+def hub_in(scope: Scope) -> Hub | None:
+    """Find the hub of an application: in the scope, in the state of its lifespan, or in the application's."""
+    state: Any = scope.get("state") or {}
+    for place in (scope, state):
+        if HUB_KEY in place:
+            return place[HUB_KEY]
+    app: Any = scope.get("litestar_app", scope.get("app"))
+    return getattr(getattr(app, "state", None), HUB_KEY, None)
+
+
+async def beside(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what is not a WebSocket, where a handler is the whole application."""
+    if scope["type"] == "lifespan":
+        while True:
+            kind: str = (await receive())["type"]
+            await send({"type": f"{kind}.complete"})
+            if kind == "lifespan.shutdown":
+                return
+    if scope["type"] != "http":
+        raise RuntimeError(f"a handler of rxws.asgi takes no scope of the type {scope['type']!r}")
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"upgrade", b"websocket")]
+    await send({"type": "http.response.start", "status": 426, "headers": headers})
+    await send({"type": "http.response.body", "body": NOT_A_HANDSHAKE})

@@ -1,0 +1,86 @@
+"""Answers to a handshake that does not become a socket."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from rxws.asgi.request import Calling
+
+EXTENSION: Final = "websocket.http.response"
+"""The extension of servers that can answer a handshake with an HTTP response (ASGI, WebSocket denial response)."""
+
+ANSWERING: Final = (
+    ("starlette.exceptions", "HTTPException"),
+    ("starlette.exceptions", "WebSocketException"),
+    ("litestar.exceptions", "HTTPException"),
+    ("litestar.exceptions", "WebSocketException"),
+    ("aiohttp.web", "HTTPException"),
+)
+"""Exceptions that are an answer, in the modules that have them."""
+
+
+class Denied(Exception):
+    """A handshake that has its answer: `status` and `text`. Raised where no framework has an exception for that."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(f"{status}: {text}")
+        self.status = status
+        """The HTTP status."""
+        self.text = text
+        """The response's body."""
+        self.headers = headers or {}
+        """The response's headers."""
+
+
+def answers() -> tuple[type[Exception], ...]:
+    """Give the kinds of exceptions that are an answer to a handshake: those of modules that are imported."""
+    modules = sys.modules
+    return tuple(getattr(modules[module], name) for module, name in ANSWERING if module in modules)
+
+
+def is_for_framework(error: Exception, call: Calling) -> bool:
+    """Return whether the framework that has called turns an exception into the response that its users expect."""
+    ours = call.framework in ("starlette", "fastapi") and can_respond(call)
+    return ours and any(kind.__module__.startswith("starlette.") for kind in type(error).__mro__)
+
+
+def can_respond(call: Calling) -> bool:
+    """Return whether the server can answer with a status and a body of ours."""
+    return EXTENSION in (call.scope.get("extensions") or {})
+
+
+def refusal_of(error: Exception) -> Denied:
+    """Make the answer of an exception that is one."""
+    said = cast("Any", error)
+    if not hasattr(said, "status_code"):  # a WebSocketException
+        return Denied(403, getattr(said, "reason", "") or getattr(said, "detail", ""))
+    text: str | None = getattr(said, "text", None) or getattr(said, "detail", None)
+    return Denied(said.status_code, text or "", getattr(said, "headers", None))
+
+
+async def deny(call: Calling, refusal: Denied) -> None:
+    """Answer the handshake with an HTTP response; with a close where the server cannot, which it makes a 403 of."""
+    if not can_respond(call):
+        await call.send({"type": "websocket.close", "code": 1008, "reason": ""})
+        return
+    body = refusal.text.encode()
+    headers = {name.lower(): value for name, value in refusal.headers.items()}
+    headers = {"content-type": "text/plain; charset=utf-8", **headers, "content-length": str(len(body))}
+    lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await call.send({"type": f"{EXTENSION}.start", "status": refusal.status, "headers": lines})
+    await call.send({"type": f"{EXTENSION}.body", "body": body, "more_body": False})
+
+
+def raised(call: Calling, refusal: Denied) -> Exception:
+    """Make the exception to raise for a refusal in a function of the user's that the framework has called."""
+    if call.framework in ("starlette", "fastapi"):
+        exceptions: Any = sys.modules["starlette.exceptions"]
+        if can_respond(call):
+            return exceptions.HTTPException(refusal.status, refusal.text)
+        return exceptions.WebSocketException(1008)
+    if call.framework == "litestar":
+        litestar: Any = sys.modules["litestar.exceptions"]
+        return litestar.HTTPException(refusal.text, status_code=refusal.status)
+    return refusal

@@ -1,0 +1,175 @@
+"""Who calls a handler, and how: a framework with an object of its own, or a server with `scope, receive, send`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl
+
+from rxws.core.handler import Handler, is_method
+from rxws.wires.asgi import Receive, Scope, Send
+
+SOCKET: Final = "socket"
+"""The parameter by which frameworks that bind by name give their own WebSocket; Litestar knows it by this name."""
+
+HUB_KEY: Final = "rxws_hub"
+"""Where the hub is, in a scope, in its state, or in an application's."""
+
+
+class Request:
+    """The request of a handshake, where no framework has an object for it: `scope`, and what is read from it."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        """What the server says about the connection (ASGI, WebSocket connection scope)."""
+
+    @property
+    def path(self) -> str:
+        """The path, decoded."""
+        return self.scope["path"]
+
+    @cached_property
+    def headers(self) -> Mapping[str, str]:
+        """The headers; names in lower case, and the lines of one name joined by commas (RFC 9110, section 5.3)."""
+        lines: dict[str, str] = {}
+        for name, value in _lines(self.scope):
+            lines[name] = f"{lines[name]}, {value}" if name in lines else value
+        return MappingProxyType(lines)
+
+    @cached_property
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the query; of several with one name, the last."""
+        query: bytes = self.scope.get("query_string", b"")
+        return MappingProxyType(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
+
+    @property
+    def remote(self) -> str | None:
+        """The peer's address."""
+        return client_of(self.scope)
+
+
+class Calling:
+    """One call of a handler: what the server gives, the framework's object or a `Request`, and other arguments."""
+
+    def __init__(self, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        self.first: tuple[Any, ...] = ()
+        """Arguments before those of ASGI: `self` of a method."""
+        self.named = named
+        """Arguments that a framework has found by their names."""
+        self.request: Any
+        self.receive: Receive
+        self.send: Send
+        connection = named.get(SOCKET)
+        if _is_connection(connection):
+            del named[SOCKET]
+            self.first = given
+        elif given and _is_connection(given[-1]):
+            *first, connection = given
+            self.first = tuple(first)
+        else:
+            connection = next(filter(_is_connection, named.values()), None)  # in a parameter of the handler's own
+            self.first = given
+        if connection is not None:
+            self.scope: Scope = connection.scope
+            self.request, self.receive, self.send = connection, connection.receive, connection.send
+            self.framework = type(connection).__module__.partition(".")[0]
+            """The package of the framework's object; empty without a framework."""
+        else:
+            *first, scope, receive, send = given if len(given) >= 3 else (None, None, None)
+            if not isinstance(scope, Mapping):
+                raise TypeError(
+                    "a handler of rxws.asgi is called with the WebSocket of Starlette, FastAPI or Litestar, or with "
+                    f"scope, receive and send of ASGI, not with {given!r}; on aiohttp use rxws.websocket"
+                )
+            self.scope, self.receive, self.send = cast("Scope", scope), cast("Receive", receive), cast("Send", send)
+            self.request, self.first = Request(self.scope), tuple(first)
+            self.framework = ""
+
+    @property
+    def expects_connect(self) -> bool:
+        """Whether the event `websocket.connect` is still to be received; raises `RuntimeError` after an answer."""
+        if self.framework == "litestar":
+            return self.request.connection_state == "init"
+        answer = getattr(self.request, "application_state", None)  # Starlette's
+        if answer is None:
+            return True
+        if answer.name != "CONNECTING":
+            raise RuntimeError("this WebSocket has its answer already: leave accept() and close() to rxws")
+        return self.request.client_state.name == "CONNECTING"
+
+    def arguments(self, guests: Iterable[inspect.Parameter]) -> dict[str, Any]:
+        """Give the arguments that are a framework's; path parameters, where the framework gives none.
+
+        Raises `TypeError` for one that is missing.
+        """
+        found: Mapping[str, Any] = self.named or self.scope.get("path_params") or {}
+        arguments = {guest.name: found[guest.name] for guest in guests if guest.name in found}
+        for guest in guests:
+            if guest.name not in arguments and guest.default is guest.empty:
+                raise TypeError(
+                    f"the handler asks for {guest.name!r}: FastAPI and Litestar find dependencies by their names, "
+                    f"elsewhere there are path parameters, here: {', '.join(found) or 'none'}"
+                )
+        return arguments
+
+
+class Visible(inspect.Signature):
+    """The parameters that a framework is to see: its own, and one for its WebSocket, whose class is known late."""
+
+    __slots__ = ()
+
+    @property
+    def parameters(self) -> MappingProxyType[str, inspect.Parameter]:
+        """What is shown; the class is Starlette's, which FastAPI looks for."""
+        shown = dict(super().parameters)
+        starlette: Any = sys.modules.get("starlette.websockets")
+        if starlette is None:
+            return MappingProxyType(shown)
+        kind: Any = starlette.WebSocket
+        if any(_is_of(parameter.annotation, kind) for parameter in shown.values()):
+            del shown[SOCKET]  # FastAPI gives it once
+        else:
+            shown[SOCKET] = shown[SOCKET].replace(annotation=kind)
+        return MappingProxyType(shown)
+
+
+def show_frameworks(handle: Any, function: Any, handler: Handler) -> None:
+    """Show frameworks what `handle` takes: what is rxws's is hidden."""
+    parameters = list(handler.guests)
+    if is_method(function):
+        parameters.insert(0, next(iter(inspect.signature(function).parameters.values())))
+    names = {parameter.name for parameter in parameters}
+    annotations = {name: note for name, note in getattr(function, "__annotations__", {}).items() if name in names}
+    parameters.append(inspect.Parameter(SOCKET, inspect.Parameter.KEYWORD_ONLY, annotation=Any))
+    handle.__signature__ = Visible(parameters, return_annotation=None)
+    handle.__annotations__ = {**annotations, SOCKET: Any, "return": None}
+
+
+def _is_of(annotation: Any, kind: type) -> bool:
+    """Return whether an annotation, which may be a string, is a class of this kind."""
+    if isinstance(annotation, str):
+        return annotation.rpartition(".")[2] == kind.__name__
+    return isinstance(annotation, type) and issubclass(annotation, kind)
+
+
+def _is_connection(given: Any) -> bool:
+    return isinstance(getattr(given, "scope", None), Mapping) and callable(getattr(given, "send", None))
+
+
+def _lines(scope: Scope) -> Iterable[tuple[str, str]]:
+    return ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope.get("headers", ()))
+
+
+def headers_of(scope: Scope, name: str) -> list[str]:
+    """Give the lines of a header."""
+    return [value for one, value in _lines(scope) if one == name]
+
+
+def client_of(scope: Scope) -> str | None:
+    """Give the peer's address."""
+    client: Any = scope.get("client")
+    return client[0] if client else None

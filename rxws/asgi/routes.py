@@ -1,0 +1,199 @@
+"""A handler as an ASGI endpoint, and a socket in an endpoint of one's own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar, Unpack, overload
+
+from rxws import codecs
+from rxws.asgi.lifespan import beside
+from rxws.asgi.opening import Opening
+from rxws.asgi.refusal import Denied, answers, deny, is_for_framework, raised, refusal_of
+from rxws.asgi.request import Calling, show_frameworks
+from rxws.close import Close
+from rxws.core.handler import OPTIONS, Handler, HandlerFunction
+from rxws.core.lifecycle import Lifecycle
+from rxws.core.socket import WebSocket, closing_on_exit
+from rxws.errors import parted
+from rxws.options import Heartbeat, ServerOptions, Settings, check
+from rxws.rx.holds import current_socket
+from rxws.server.routes import CLIENT_ONLY, Codecs, OptionsBesideCodecs, Texts
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+AsgiHandler = Callable[..., Awaitable[None]]
+
+SERVERS = {
+    "compress": "which compresses or not (uvicorn: --ws-per-message-deflate)",
+    "message_timeout": "which hands on whole messages",
+}
+"""What is the server's there, and how."""
+
+
+@overload
+def websocket(handler: HandlerFunction[codecs.Sendable], /) -> AsgiHandler: ...
+@overload
+def websocket(
+    *, protocols: Codecs, codec: codecs.AnyCodec[Any, Any] = ..., **options: Unpack[OptionsBesideCodecs]
+) -> Callable[[HandlerFunction[Any]], AsgiHandler]: ...
+@overload
+def websocket(
+    *, codec: codecs.AnyCodec[In, Out], **options: Unpack[ServerOptions]
+) -> Callable[[HandlerFunction[Out]], AsgiHandler]: ...
+@overload
+def websocket(
+    **options: Unpack[ServerOptions],
+) -> Callable[[HandlerFunction[codecs.Sendable]], AsgiHandler]: ...
+def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Make an ASGI endpoint of a function that composes Observables: `rxws.websocket` for another server.
+
+    The function asks by name for `request`, `incoming`, `outgoing`, `errors`, `socket`; its other parameters are the
+    framework's: FastAPI's and Litestar's dependencies, path parameters. `request` is the framework's WebSocket object,
+    or an `rxws.asgi.Request`. What is made works as `@app.websocket(path)` of FastAPI, in Starlette's `WebSocketRoute`,
+    under Litestar's `@websocket(path)`, and as an ASGI application of its own. An `HTTPException` or a
+    `WebSocketException` of a `def` handler answers the handshake, also one of aiohttp's.
+
+    Args:
+        handler: The function; without it, as in `@rxws.asgi.websocket(codec=rxws.json)`, a decorator is returned.
+        codec: What messages are; text by default.
+        options: The options of the socket, see `rxws.options.Settings`; checked at decoration.
+
+    Pings, compression and the time that one message may take are the
+    server's: `heartbeat` needs a `Heartbeat` with words of its own, and `compress` and `message_timeout` have to be
+    off. `max_msg_size` rules beneath the server's own limit. Raises `TypeError` or `ValueError` at decoration for these
+    and for a wrong option. The client gets 403 for a foreign Origin, and 503 beyond `max_connections`.
+
+    Memory: per socket at most `max_buffered` bytes to send, and 64 KiB read ahead with one message more; what the
+    server keeps comes on top, see `docs/asgi.md`.
+
+    >>> from reactivex import operators as ops
+    >>> @websocket(codec=codecs.json)
+    ... def shout(incoming):
+    ...     return incoming.pipe(ops.map(str.upper))
+    """
+    settings = check_options(options)
+
+    def decorate(function: Callable[..., Any]) -> AsgiHandler:
+        bound = Handler(function, guests=True)
+
+        async def begin(call: Calling) -> Lifecycle | None:
+            opening = None
+            try:
+                guests = call.arguments(bound.guests)
+                opening = Opening(call, settings)
+                await opening.begin()
+                start = bound.compose(opening.life, opening.socket, call.first, answers(), guests)
+                await opening.open()
+                start()
+                del start  # which may have an error, whose traceback has this frame
+                return opening.life
+            except BaseException as error:
+                if opening is not None:
+                    opening.life.abort()
+                if isinstance(error, answers()) and not is_for_framework(error, call):
+                    error = refusal_of(error)
+                if not isinstance(error, Denied):
+                    raise
+                refusal = error
+            if refusal.status:
+                await deny(call, refusal)
+            return None
+
+        async def handle(*args: Any, **named: Any) -> None:
+            calling = Calling(args, named)
+            if calling.scope["type"] != "websocket":
+                await beside(calling.scope, calling.receive, calling.send)
+                return
+            life = await begin(calling)  # what only the beginning needs is not kept
+            del args, named, calling
+            if life is None:
+                return
+            try:
+                await life.closed
+                await life.worked()
+            finally:
+                life.abort()
+
+        functools.update_wrapper(handle, function)
+        show_frameworks(handle, function, bound)
+        setattr(handle, OPTIONS, options)
+        return handle
+
+    return decorate if handler is None else decorate(handler)
+
+
+@overload
+def accept(
+    *connection: Any,
+    protocols: Codecs,
+    codec: codecs.AnyCodec[Any, Any] = ...,
+    **options: Unpack[OptionsBesideCodecs],
+) -> AbstractAsyncContextManager[WebSocket[Any, Any]]: ...
+@overload
+def accept(
+    *connection: Any, codec: codecs.AnyCodec[In, Out], **options: Unpack[ServerOptions]
+) -> AbstractAsyncContextManager[WebSocket[In, Out]]: ...
+@overload
+def accept(*connection: Any, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
+def accept(*connection: Any, **options: Any) -> Any:
+    """Open a socket in an endpoint of your own: `accept(websocket)`, or `accept(scope, receive, send)`.
+
+    `async with accept(websocket) as socket:` leaves the block with a flush and 1000; a block that raises closes with
+    1011 and raises on, unless it raised a `Close`. What comes while nobody reads waits. The endpoint must not have
+    accepted the WebSocket.
+
+    Args:
+        connection: The WebSocket of Starlette, FastAPI or Litestar; or `scope`, `receive` and `send`.
+        codec: What messages are; text by default.
+        options: As of `websocket`.
+
+    Raises the framework's `HTTPException` for a foreign Origin (403), beyond `max_connections` (503), and if the client
+    has left (400); without a framework `Denied`, which the client has got; `RuntimeError` for a WebSocket that was
+    accepted before; `TypeError` or `ValueError` for a wrong option. Memory as `websocket`.
+    """
+    return _accept(Calling(connection, {}), check_options(options))
+
+
+@asynccontextmanager
+async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
+    opening = None
+    try:
+        try:
+            opening = Opening(call, settings)
+            await opening.begin()
+            await opening.open()
+        except Denied as refusal:
+            error = raised(call, refusal)
+            if error is refusal and refusal.status:
+                await deny(call, refusal)
+            raise error from None
+        before = current_socket.get()
+        current_socket.set(opening.life)
+        try:
+            async with closing_on_exit(opening.life):
+                yield opening.socket
+        finally:
+            current_socket.set(before)
+    except Exception as error:
+        if parted(error, Close)[1] is not None:
+            raise  # all but the Close of the peer, which receive() raised
+    finally:
+        if opening is not None:
+            opening.life.abort()
+
+
+def check_options(options: Mapping[str, Any]) -> Settings:
+    """Check the options of a socket on ASGI, and fill in its defaults: what is the server's is off."""
+    settings = check({"heartbeat": None, "message_timeout": None, **options}, without=CLIENT_ONLY)
+    for name, how in SERVERS.items():
+        if getattr(settings, name):
+            raise TypeError(f"{name} is of no use here: on ASGI it is the server, {how}. Leave {name} away")
+    words = settings.heartbeat
+    if words is not None and not (isinstance(words, Heartbeat) and (words.ping is not None or words.answer)):
+        raise TypeError(
+            f"heartbeat={words!r} is of no use here: on ASGI the server pings (uvicorn: --ws-ping-interval, hypercorn:"
+            " websocket_ping_interval). Leave it away, or ping in words of your own: rxws.Heartbeat(seconds, ping=...)"
+        )
+    return settings

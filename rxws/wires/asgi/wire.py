@@ -1,0 +1,239 @@
+"""The wire on `receive` and `send` of an ASGI server: a task that reads, and one while there is something to write."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextvars import copy_context
+from typing import Any, Final
+
+from rxws.close import Close
+from rxws.core.encoding import split
+from rxws.core.phases import WirePhase
+from rxws.core.wire import Endpoint, Frame, Ping, Text, close_received
+from rxws.wires.holding import DELIVERIES_A_TURN, HoldingWire
+
+Scope = MutableMapping[str, Any]
+AsgiEvent = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiEvent]]
+Send = Callable[[AsgiEvent], Awaitable[None]]
+
+STARTS_AT_ONCE: Final = sys.version_info >= (3, 12)
+"""Whether a task may begin where it is made, so that most messages need no turn of the event loop."""
+
+
+class AsgiWire(HoldingWire):
+    """A connection that has been accepted, on its server's `receive` and `send`.
+
+    The server has the frames: it answers pings and close frames, and tells only how the connection ended. A hold does
+    not call `receive`, once the read-ahead is used up. While `send` waits the wire is congested. The end of the
+    connection is the end of the call that the server made: whoever made the wire returns from that.
+
+    Memory: 64 KiB read ahead, and one message of the server's largest size; what the server itself keeps is its own.
+    """
+
+    can_ping = False
+    unfinished: float | None = None  # a server hands on whole messages
+
+    def __init__(
+        self, receive: Receive, send: Send, *, remote: str | None, max_msg_size: int | None, close_timeout: float
+    ) -> None:
+        super().__init__(close_timeout)
+        self.remote = remote
+        self._receive_event = receive
+        self._send_event = send
+        self._max_msg_size = max_msg_size
+        self._loop = asyncio.get_running_loop()
+        self._context = copy_context()  # that of the server's call: a middleware may look for its own
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._writing = False  # a task sends, or is about to
+        self._sending = False  # the server has a message, and has not said that it took it
+        self._wanted = False  # something more waits to be sent
+        self._closing = False  # our close frame is sent
+        self._cause: BaseException | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def congested(self) -> bool:
+        """Whether the server makes us wait."""
+        return self._sending
+
+    def start(self, endpoint: Endpoint) -> None:
+        """Begin to read."""
+        self._endpoint = endpoint
+        self.advance(WirePhase.READING)
+        self._reader = self._loop.create_task(self._run(), context=endpoint.context)
+
+    def wake(self) -> None:
+        """Take and send, unless a task does so."""
+        if self._writing:
+            self._wanted = True
+        elif self.phase is not WirePhase.NEW:
+            self._write_on(())
+
+    def offer(self, frame: Frame) -> bool:
+        """Send a message at once, unless another one is on its way."""
+        if self._writing or not STARTS_AT_ONCE:
+            return False
+        self._write_on((frame,))
+        return True
+
+    def keep_fresh(self, wanted: bool) -> None:
+        """Do nothing: what waits beyond `send` is the server's."""
+
+    def ignore(self) -> None:
+        """Read only to see the end."""
+        self.advance(WirePhase.IGNORING)
+
+    def abort(self) -> None:
+        """Send and read nothing more."""
+        self._stop()
+        self._loop.call_soon(self._end, None)
+
+    # Reading
+
+    async def _run(self) -> None:
+        try:
+            await self._read()
+        except Exception as error:
+            self._end(error)
+        except BaseException:
+            self._end(None)
+            raise
+
+    async def _read(self) -> None:
+        receive, limit, messages = self._receive_event, self._max_msg_size, 0
+        while True:
+            event = await receive()
+            if event["type"] == "websocket.disconnect":
+                await self._ended(event)
+                return
+            if event["type"] != "websocket.receive":
+                continue
+            data: Any = event.get("text")
+            if data is None:
+                data = event["bytes"]
+                if type(data) is not bytes:
+                    data = bytes(data)
+            if limit is not None and _is_larger(data, limit) and self.phase is WirePhase.READING:
+                await self._delivered()
+                self._violated(len(data), limit)
+            if self.phase is WirePhase.READING:
+                self._receive(data)
+            del event, data  # or the message would stay until the next one comes
+            if self._read_ahead.full and self._cause is None:
+                await self._wait_for_space()
+            messages += 1
+            if messages % DELIVERIES_A_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _violated(self, size: int, limit: int) -> None:
+        """Fail the connection: what the server took is too large for us."""
+        self.ignore()
+        error = ValueError(f"Message size {size} exceeds limit {limit}")
+        self._endpoint.protocol_violated(error, Close(1009, "Message Too Big"))
+
+    async def _ended(self, event: Mapping[str, Any]) -> None:
+        """Tell of the peer's close frame, if there was one.
+
+        Some servers tell 1005 also of a peer that has vanished. They give a reason, be it empty, where a frame came.
+        """
+        await self._delivered()
+        code, reason = event.get("code"), event.get("reason")
+        if not self._closing and code not in (None, 1006) and (code != 1005 or reason is not None):
+            self.advance(WirePhase.PEER_CLOSED)
+            close_received(self._endpoint, None if code == 1005 else code, reason or "")
+        self._end(self._cause)
+
+    # Writing
+
+    def _write_on(self, frames: Sequence[Frame]) -> None:
+        if self.phase is WirePhase.PEER_CLOSED or self.phase is WirePhase.LOST:
+            return
+        self._writing = True
+        if STARTS_AT_ONCE:
+            options: dict[str, Any] = {"loop": self._loop, "context": self._context, "eager_start": True}
+            task = asyncio.Task(self._write(frames), **options)
+        else:
+            task = self._loop.create_task(self._write(frames), context=self._context)
+        if not task.done():
+            self._writer = task
+
+    async def _write(self, frames: Sequence[Frame]) -> None:
+        """Send frames, and then what the endpoint gives, until it gives nothing."""
+        turn = 0
+        offered = bool(frames)
+        try:
+            while self._cause is None:
+                for frame in frames:
+                    await self._send(frame)
+                del frames  # or messages would stay until the next ones go
+                if offered and self._writer is None and not self._wanted:
+                    break  # it went at once: nothing waits behind it
+                offered = self._wanted = False
+                given = self._endpoint.take(0)
+                if isinstance(given, Close):
+                    self._closing = True
+                    await self._send_event({"type": "websocket.close", "code": given.code, "reason": given.reason})
+                    return  # and all that comes counts for nothing; `_writing` stays
+                if not given:
+                    break
+                frames = [part for frame in given for part in split(frame)]
+                turn += 1
+                if turn % DELIVERIES_A_TURN == 0:
+                    await asyncio.sleep(0)
+            self._writing, self._writer = False, None
+        except Exception as error:
+            self._loop.call_soon(self._failed, error)
+
+    async def _send(self, frame: Frame) -> None:
+        if frame.parts:
+            for part in split(frame):
+                await self._send(part)
+        elif frame.opcode != Ping.opcode:
+            self._sending = True
+            if frame.opcode == Text.opcode:
+                await self._send_event({"type": "websocket.send", "text": frame.data.decode()})
+            else:
+                await self._send_event({"type": "websocket.send", "bytes": frame.data})
+            self._sending = False
+            if self._writer is not None:
+                self._endpoint.sign_of_life()
+
+    def _failed(self, error: Exception) -> None:
+        """End; but read first what the peer sent before it left: its close, perhaps."""
+        if self._closing or self.phase is WirePhase.LOST:
+            self._end(error)
+            return
+        self._cause = error
+        self._space.set()
+        self._deadline = self._loop.call_later(self._close_timeout, self._end, error)
+
+    # Ending
+
+    def _stop(self) -> None:
+        for task in (self._reader, self._writer):
+            if task is not None:
+                task.cancel()
+        self._reader = self._writer = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _end(self, error: BaseException | None) -> None:
+        if self.phase is WirePhase.LOST:
+            return
+        started = self.phase is not WirePhase.NEW
+        self.enter(WirePhase.LOST)
+        self._cause = None
+        self._stop()
+        if started:
+            self._endpoint.connection_lost(error)
+
+
+def _is_larger(data: str | bytes, limit: int) -> bool:
+    size = len(data)
+    if isinstance(data, bytes) or size > limit or size * 4 <= limit:
+        return size > limit
+    return len(data.encode()) > limit

@@ -1,0 +1,86 @@
+"""What a hold is to a wire whose reader is a task: it reads ahead for a while, then it waits."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final, cast
+
+from rxws.core.phases import WirePhase
+from rxws.core.wire import Endpoint, PlainWire, Rest
+from rxws.wires.read_ahead import ReadAhead
+
+DELIVERIES_A_TURN: Final = 64
+"""Messages that were read ahead after which others have their turn."""
+
+
+class HoldingWire(PlainWire):
+    """A wire that is read by a task, which gives each message to `_receive`.
+
+    During a hold messages are read ahead, so that control frames and the peer's departure behind them are seen. When
+    `READ_AHEAD` bytes wait the task waits, too, and the wire is `blind`.
+    """
+
+    def __init__(self, close_timeout: float) -> None:
+        self.phase = WirePhase.NEW
+        self.blind = False
+        self._close_timeout = close_timeout
+        self._read_ahead = ReadAhead()
+        self._held = False
+        self._space = asyncio.Event()
+        self._endpoint: Endpoint = cast("Endpoint", None)
+
+    @property
+    def unread(self) -> int:
+        """Messages that a hold keeps back."""
+        return len(self._read_ahead)
+
+    def put_back(self, rest: Rest) -> None:
+        """Deliver it soon, before what is read ahead."""
+        self._read_ahead.put_back(rest)
+
+    def hold(self) -> None:
+        """Read ahead, and stop reading when the read-ahead is used up."""
+        self._held = True
+
+    def resume(self) -> None:
+        """Deliver what was read ahead, soon."""
+        self._held = False
+        self._deliver_soon()
+
+    def _receive(self, data: str | bytes) -> None:
+        """Hand on a message, or keep it until it may be handed on."""
+        if self._held or self._read_ahead:
+            self._read_ahead.put(data)
+            return
+        self._endpoint.message_received(data)
+        if self._read_ahead:  # it was put back
+            self._deliver_soon()
+
+    async def _wait_for_space(self) -> None:
+        """Read nothing until the read-ahead is used up."""
+        self.blind = True
+        self._space.clear()
+        await self._space.wait()
+        self.blind = False
+
+    def _deliver_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
+
+    def _deliver(self) -> None:
+        for _ in range(DELIVERIES_A_TURN):
+            if not self._read_ahead or self._held or self.phase is WirePhase.LOST:
+                break
+            self._endpoint.message_received(self._read_ahead.take())
+        else:
+            self._deliver_soon()
+        if not self._read_ahead:
+            self._space.set()
+
+    async def _delivered(self) -> None:
+        """Wait until what was read ahead is delivered: the end must not overtake it, nor wait forever."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._close_timeout):
+                while self._read_ahead:
+                    self._space.clear()
+                    await self._space.wait()

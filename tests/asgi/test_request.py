@@ -1,0 +1,133 @@
+"""Who calls a handler, and what frameworks see of it."""
+
+import inspect
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from reactivex import Observable
+
+import rxws
+import rxws.asgi
+from rxws.asgi.request import Calling, Request
+from tests.asgi.peer import Peer
+
+
+class WebSocket:
+    """As Starlette's, for the signature."""
+
+
+def handler(room: str, incoming: Observable[str], errors: Any, user: int = 3, *, socket: Any, request: Any) -> Any:
+    """Say hello."""
+    return incoming
+
+
+def test_streams_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frameworks see their own parameters, and one for their WebSocket, whose class is looked for when they ask."""
+    monkeypatch.delitem(sys.modules, "starlette.websockets", raising=False)
+    shown = rxws.asgi.websocket(handler)
+    assert str(inspect.signature(shown)) == "(room: str, user: int = 3, *, socket: Any) -> None"
+    starlette = ModuleType("starlette.websockets")
+    starlette.WebSocket = WebSocket  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "starlette.websockets", starlette)
+    assert inspect.signature(shown).parameters["socket"].annotation is WebSocket
+    assert list(inspect.signature(shown).parameters) == ["room", "user", "socket"]
+    assert (shown.__name__, shown.__doc__) == ("handler", "Say hello.")  # type: ignore[attr-defined]
+    assert shown.__annotations__ == {"room": str, "user": int, "socket": Any, "return": None}
+
+
+@pytest.mark.parametrize("annotation", [WebSocket, "WebSocket", "fastapi.WebSocket"])
+def test_own_parameter_for_the_websocket(annotation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that asks for the framework's WebSocket itself is shown with that parameter alone."""
+    starlette = ModuleType("starlette.websockets")
+    starlette.WebSocket = WebSocket  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "starlette.websockets", starlette)
+
+    def own(ws: Any, incoming: Any) -> None: ...
+
+    own.__annotations__["ws"] = annotation
+    assert list(inspect.signature(rxws.asgi.websocket(own)).parameters) == ["ws"]
+
+
+def test_method() -> None:
+    """A method has its `self`, and loses it when it is bound."""
+
+    class Rooms:
+        @rxws.asgi.websocket
+        def join(self, room: str, incoming: Observable[str]) -> None: ...
+
+    assert list(inspect.signature(Rooms.join).parameters) == ["self", "room", "socket"]
+    assert list(inspect.signature(Rooms().join).parameters) == ["room", "socket"]
+
+
+def connection(peer: Peer, **more: Any) -> Any:
+    return SimpleNamespace(scope=peer.scope, receive=peer.receive, send=peer.send, **more)
+
+
+@pytest.mark.parametrize("how", ["bare", "method", "positional", "by name", "own parameter"])
+def test_how_it_is_called(how: str) -> None:
+    peer, itself = Peer(), object()
+    asgi, framework = (peer.scope, peer.receive, peer.send), connection(peer)
+    match how:
+        case "bare":
+            calling = Calling(asgi, {})
+        case "method":
+            calling = Calling((itself, *asgi), {})
+        case "positional":
+            calling = Calling((itself, framework), {})
+        case "by name":
+            calling = Calling((itself,), {"socket": framework, "room": "a"})
+        case _:
+            calling = Calling((itself,), {"ws": framework, "room": "a"})
+    assert (calling.scope, calling.receive, calling.send) == asgi
+    assert calling.first == (() if how == "bare" else (itself,))
+    assert "socket" not in calling.named
+    assert (calling.request is framework) is (how not in ("bare", "method"))
+    assert calling.expects_connect
+
+
+@pytest.mark.parametrize("given", [(), (object(),), (1, 2, 3)])
+def test_called_by_something_else(given: tuple[Any, ...]) -> None:
+    """A request of aiohttp's, say, is a clear error."""
+    with pytest.raises(TypeError, match=r"on aiohttp use rxws\.websocket"):
+        Calling(given, {})
+
+
+def test_accepted_before() -> None:
+    """A WebSocket that is accepted is refused; one whose first event was received is not."""
+    states = {name: SimpleNamespace(name=name) for name in ("CONNECTING", "CONNECTED")}
+    peer = Peer()
+    waiting = connection(peer, client_state=states["CONNECTED"], application_state=states["CONNECTING"])
+    assert not Calling((waiting,), {}).expects_connect
+    accepted = connection(peer, client_state=states["CONNECTED"], application_state=states["CONNECTED"])
+    with pytest.raises(RuntimeError, match="has its answer already"):
+        _ = Calling((accepted,), {}).expects_connect
+
+
+def test_arguments() -> None:
+    """They are what the framework has found, or path parameters; a missing one is named."""
+    guests = rxws.asgi.routes.Handler(handler, guests=True).guests
+    peer = Peer(path_params={"room": "a", "other": 1})
+    assert Calling((connection(peer),), {}).arguments(guests) == {"room": "a"}
+    assert Calling((), {"socket": connection(peer), "room": "b", "user": 4}).arguments(guests) == {
+        "room": "b",
+        "user": 4,
+    }
+    with pytest.raises(TypeError, match=r"asks for 'room': .* here: none"):
+        Calling((connection(Peer()),), {}).arguments(guests)
+
+
+def test_request() -> None:
+    """Without a framework `request` has what most handlers read."""
+    headers = [(b"Host", b"a"), (b"cookie", b"a=1"), (b"x", b"1"), (b"X", b"2")]
+    request = Request(Peer(headers=headers, query_string=b"a=1&b=&a=2", path="/r\u00e9").scope)
+    assert dict(request.headers) == {"host": "a", "cookie": "a=1", "x": "1, 2"}
+    assert (dict(request.query), request.path, request.remote) == ({"a": "2", "b": ""}, "/ré", "192.0.2.1")
+    assert Request(Peer(client=None).scope).remote is None
+
+
+@pytest.mark.parametrize("function", [lambda *args: None, lambda **options: None, lambda room, /: None])
+def test_parameters_that_nobody_can_give(function: Any) -> None:
+    with pytest.raises(TypeError, match="bound by name"):
+        rxws.asgi.websocket(function)

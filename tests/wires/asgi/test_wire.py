@@ -1,0 +1,337 @@
+"""The wire on an ASGI server that a test plays."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from reactivex import Observable
+from reactivex.subject import Subject
+
+import rxws
+import rxws.asgi
+from rxws.operators import map_async
+from rxws.wires.asgi import wire as module
+from tests.asgi.peer import Peer
+from tests.streams import turns
+
+VIRTUAL = True
+
+
+async def test_text_and_binary() -> None:
+    """A text message is `str`, a binary one `bytes`, whatever the server has in the other field."""
+    peer = Peer()
+    peer.serve(lambda incoming: incoming)
+    peer.put("websocket.receive", text="é", bytes=None)
+    peer.put("websocket.receive", text=None, bytes=bytearray(b"\xff"))
+    peer.put("websocket.other")
+    peer.put("websocket.receive", bytes=b"")
+    await turns()
+    assert peer.sent[0] == {"type": "websocket.accept", "subprotocol": None, "headers": []}
+    assert peer.sent[1:] == [
+        {"type": "websocket.send", "text": "é"},
+        {"type": "websocket.send", "bytes": b"\xff"},
+        {"type": "websocket.send", "bytes": b""},
+    ]
+    peer.leave()
+    await peer.task
+
+
+@pytest.mark.parametrize(
+    ("told", "close", "lost"),
+    [
+        ({"code": 4007, "reason": "later"}, rxws.Close(4007, "later"), False),
+        ({"code": 4007}, rxws.Close(4007), False),
+        ({"code": 1005, "reason": ""}, rxws.Close.received(1005), False),
+        ({"code": 1005}, rxws.Close.received(1006), True),
+        ({"code": 1006, "reason": ""}, rxws.Close.received(1006), True),
+        ({"code": None}, rxws.Close.received(1006), True),
+        ({}, rxws.Close.received(1006), True),
+        ({"code": 1012}, rxws.Close(1012), False),
+        ({"code": 5000}, rxws.Close(1002), False),
+    ],
+)
+async def test_what_a_server_tells_of_the_end(told: Any, close: rxws.Close, lost: bool) -> None:
+    """A code without a reason may be that of no frame; what no frame may carry is a violation."""
+    peer, ends, errors = Peer(), list[rxws.Close](), list[Exception]()
+
+    @rxws.asgi.websocket
+    def handler(incoming: Observable[str], errors: Observable[Exception], socket: Any) -> Observable[str]:
+        errors.subscribe(seen.append)
+        socket.closed.subscribe(ends.append)
+        return incoming
+
+    seen = errors
+    peer.run(handler)
+    peer.put("websocket.disconnect", **told)
+    await peer.task
+    assert ends == [close]
+    assert [type(error) for error in errors if isinstance(error, rxws.ConnectionLost)] == [rxws.ConnectionLost] * lost
+    assert peer.kinds == ["accept"]
+
+
+async def test_hold_does_not_receive() -> None:
+    """During a hold messages are read ahead, 64 KiB; then `receive` is not called until the hold ends."""
+    peer, worked = Peer(), asyncio.Event()
+
+    async def work(message: str) -> str:
+        await worked.wait()
+        return message[0]
+
+    peer.serve(lambda incoming: incoming.pipe(map_async(work)))
+    peer.text(*[str(number) + "x" * 10_000 for number in range(9)] * 3)
+    await turns(200)
+    held_at = peer.received
+    assert held_at < 12
+    assert peer.sockets[0].stats.unread == held_at - 2  # the connection, and the one in hand
+    await asyncio.sleep(100)
+    assert peer.received == held_at
+    worked.set()
+    await turns(300)
+    assert peer.texts == list("012345678" * 3)
+    peer.leave()
+    await peer.task
+
+
+async def test_end_behind_a_hold() -> None:
+    """The peer's end waits until what came before it is read, but not longer than `close_timeout`."""
+    peer = Peer()
+    loop = asyncio.get_running_loop()
+
+    @rxws.asgi.websocket(close_timeout=3)
+    async def handler(incoming: Observable[str]) -> None:
+        await asyncio.sleep(1000)
+
+    began = loop.time()
+    peer.run(handler)
+    peer.text("never wanted")
+    peer.leave(4001)
+    await peer.task
+    assert 3 <= loop.time() - began <= 7
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_stalled_server(at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While `send` waits the wire is congested, and messages wait in `outgoing`; none is lost, and all keep order."""
+    monkeypatch.setattr(module, "STARTS_AT_ONCE", at_once and module.STARTS_AT_ONCE)
+    peer, room = Peer(), Subject[str]()
+    peer.serve(lambda incoming: room)
+    await turns()
+    room.on_next("0")
+    await turns()
+    peer.stalled = True
+    for number in range(1, 200):
+        room.on_next(str(number))
+    await turns()
+    stats = peer.sockets[0].stats
+    assert (stats.sent, stats.buffered) == (2, 198)
+    peer.release()
+    await turns(50)
+    assert peer.texts == list(map(str, range(200)))
+    assert peer.sockets[0].stats.buffered == 0
+    room.on_completed()
+    await peer.task
+    assert peer.sent[-1] == {"type": "websocket.close", "code": 1000, "reason": ""}
+
+
+async def test_latest_while_stalled() -> None:
+    """With `latest` the newest message alone waits for a server that waits."""
+    peer, room = Peer(), Subject[str]()
+    peer.serve(lambda incoming: room, overflow="latest")
+    await turns()
+    peer.stalled = True
+    for number in range(100):
+        room.on_next(str(number))
+    await turns()
+    peer.release()
+    await turns()
+    assert peer.texts == ["0", "99"]
+    stats = peer.sockets[0].stats
+    assert (stats.in_flight, stats.age, stats.rtt) == (None, None, None)
+    room.on_completed()
+    await peer.task
+
+
+async def test_counts_bound_what_is_on_its_way() -> None:
+    """Where the peer's program counts what it has taken, `latest` keeps what is on its way small, without pings."""
+    peer, room = Peer(), Subject[str]()
+
+    def count(message: str) -> int | None:
+        return int(message[1:]) if message[0] == "#" else None
+
+    peer.serve(lambda incoming: room, overflow="latest", in_flight=count)
+    await turns()
+    for number in range(1000):
+        room.on_next(f"{number:100}")
+        await turns(1)
+    sent = len(peer.texts)
+    assert sent < 100  # FIRST bytes
+    peer.text(f"#{sent}")
+    await turns()
+    assert peer.texts[-1].strip() == "999"
+    assert peer.kinds.count("send") == len(peer.texts)  # no ping is a message
+    assert peer.sockets[0].stats.in_flight is not None
+    peer.leave()
+    await peer.task
+
+
+async def test_stalled_end() -> None:
+    """A server that waits for a peer who does not read is left at the deadline."""
+    peer, room = Peer(), Subject[str]()
+    loop = asyncio.get_running_loop()
+    peer.serve(lambda incoming: room, close_timeout=2)
+    await turns()
+    peer.stalled = True
+    room.on_next("a")
+    began = loop.time()
+    room.on_completed()
+    await peer.task
+    assert 1.9 <= loop.time() - began <= 2.1
+    assert peer.kinds == ["accept"]
+
+
+async def test_close_that_the_server_does_not_take() -> None:
+    """So is one that never tells the end, after our close."""
+    peer = Peer()
+    loop = asyncio.get_running_loop()
+    peer.leave = lambda *args, **options: None
+    peer.serve(lambda incoming: None, close_timeout=2)
+    await turns()
+    began = loop.time()
+    peer.sockets[0].close(4001, "bye")
+    await peer.task
+    assert peer.sent[-1] == {"type": "websocket.close", "code": 4001, "reason": "bye"}
+    assert 1.9 <= loop.time() - began <= 2.1
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_send_that_fails(told: bool) -> None:
+    """What the peer sent before it left is read, its close, too, when `send` raises; or the error is the end."""
+    peer, room, seen, errors = Peer(), Subject[str](), list[str](), list[Exception]()
+
+    @rxws.asgi.websocket
+    def handler(incoming: Observable[str], outgoing: Subject[str], errors: Observable[Exception]) -> None:
+        errors.subscribe(all_errors.append)
+        incoming.subscribe(seen.append)
+        room.subscribe(outgoing)
+
+    all_errors = errors
+    peer.run(handler)
+    await turns()
+    peer.broken = OSError("gone")
+    room.on_next("a")
+    room.on_next("b")
+    await turns()
+    peer.text("last words")
+    if told:
+        peer.leave(4001)
+    await peer.task
+    assert seen == ["last words"]
+    assert [type(error) for error in errors] == ([] if told else [rxws.ConnectionLost])
+    if not told:
+        assert str(errors[0].__cause__) == "gone"
+
+
+@pytest.mark.parametrize("message", ["x" * 101, "é" * 51, b"x" * 101])
+async def test_too_large(message: Any) -> None:
+    """A message above `max_msg_size` closes with 1009, though the server has taken it."""
+    peer, seen = Peer(), list[Any]()
+    peer.serve(lambda incoming: incoming.subscribe(seen.append), max_msg_size=100)
+    peer.put("websocket.receive", **{"text" if isinstance(message, str) else "bytes": message})
+    peer.text("after")
+    await peer.task
+    assert peer.sent[-1] == {"type": "websocket.close", "code": 1009, "reason": "Message Too Big"}
+    assert seen == []
+
+
+async def test_exactly_max_msg_size() -> None:
+    peer = Peer()
+    peer.serve(lambda incoming: incoming, max_msg_size=100)
+    peer.text("x" * 100, "é" * 50)
+    await turns()
+    assert peer.texts == ["x" * 100, "é" * 50]
+    peer.leave()
+    await peer.task
+
+
+async def test_receive_that_raises() -> None:
+    """A server whose `receive` raises has lost the connection."""
+    peer, errors = Peer(), list[Exception]()
+
+    @rxws.asgi.websocket
+    def handler(errors: Observable[Exception]) -> None:
+        errors.subscribe(seen.append)
+
+    async def receive() -> Any:
+        if peer.received:
+            raise OSError("gone")
+        return await Peer.receive(peer)
+
+    seen = errors
+    peer.receive = receive
+    await peer.run(handler).task
+    assert [str(error.__cause__) for error in errors] == ["gone"]
+
+
+async def test_send_from_within_send() -> None:
+    """What a middleware sends through the socket, while its own `send` is called, follows."""
+    peer, room = Peer(), Subject[str]()
+    send = peer.send
+
+    async def middleware(event: Any) -> None:
+        if event.get("text") == "a":
+            room.on_next("b")
+        await send(event)
+
+    peer.send = middleware
+    peer.serve(lambda incoming: room)
+    await turns()
+    room.on_next("a")
+    await turns()
+    assert peer.texts == ["a", "b"]
+    peer.leave()
+    await peer.task
+
+
+async def test_cancelled_call() -> None:
+    """A server that cancels its call gets it back at once, and the socket is gone."""
+    peer, ends = Peer(), list[rxws.Close]()
+    peer.serve(lambda incoming: incoming)
+    await turns()
+    peer.sockets[0].closed.subscribe(ends.append)
+    peer.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await peer.task
+    await turns()
+    assert ends == [rxws.Close.received(1006)]
+
+
+async def test_heartbeat_in_words() -> None:
+    """A heartbeat in words of one's own works: `rtt` is measured, and a peer that is mute is given up."""
+    peer = Peer()
+    loop = asyncio.get_running_loop()
+    beat = rxws.Heartbeat(10, ping="ping", pong=lambda message: message == "pong")
+    peer.serve(lambda incoming: incoming, heartbeat=beat)
+    await asyncio.sleep(11)
+    assert peer.texts == ["ping"]
+    await asyncio.sleep(0.5)
+    peer.text("pong", "hi")
+    await turns()
+    assert peer.texts == ["ping", "hi"]
+    assert peer.sockets[0].rtt == pytest.approx(1.5)
+    began, errors = loop.time(), list[Exception]()
+    peer.sockets[0].errors.subscribe(errors.append)
+    await peer.task
+    assert loop.time() - began < 25
+    assert [type(error) for error in errors] == [rxws.HeartbeatTimeout]
+
+
+async def test_answers_in_words() -> None:
+    """So do answers alone; the server pings."""
+    peer = Peer()
+    answer = rxws.Heartbeat(10, answer=lambda message: "3" if message == "2" else None)
+    peer.serve(lambda incoming: incoming, heartbeat=answer)
+    peer.text("2", "hi")
+    await asyncio.sleep(60)
+    assert peer.texts == ["3", "hi"]
+    peer.leave()
+    await peer.task
