@@ -39,7 +39,11 @@ class Lifespan:
         """The sockets of the application."""
 
     def __call__(self, app: Any) -> AbstractAsyncContextManager[Mapping[str, Any]]:
-        """Give what a framework enters when the application starts, and leaves when it shuts down."""
+        """Give what a framework enters when the application starts, and leaves when it shuts down.
+
+        Args:
+            app: The application.
+        """
         return self._run(app)
 
     @asynccontextmanager
@@ -60,7 +64,11 @@ class Lifespan:
             await self.stop()
 
     def around(self, app: Application) -> Application:
-        """Give an application around another one, for an application without a framework: `app = life.around(app)`."""
+        """Give an application around another one, for one without a framework: `app = life.around(app)`.
+
+        Args:
+            app: An ASGI application, a handler of rxws, say.
+        """
 
         async def around(scope: Scope, receive: Receive, send: Send) -> None:
             async def receive_first() -> Any:
@@ -139,6 +147,12 @@ def setup(
 
     For an application that has a lifespan of its own, and for one whose server has none (daphne). Without a framework
     it is `app = rxws.asgi.lifespan().around(app)`. Calling it before the application starts.
+
+    Args:
+        app: The application; what is mounted in it shares the hub.
+        max_connections: The sockets that may be open at once; `None` for no limit.
+        shutdown_code: The close code at shutdown, of those that may be sent.
+        shutdown_timeout: Seconds that sockets have to flush and close at shutdown; then they are cut.
 
     Raises `RuntimeError` on an application that has a hub already, `TypeError` or `ValueError` for a wrong option.
     """

@@ -127,13 +127,10 @@ class Visible(inspect.Signature):
         """What is shown; the class is Starlette's, which FastAPI looks for."""
         shown = dict(super().parameters)
         starlette: Any = sys.modules.get("starlette.websockets")
-        if starlette is None:
-            return MappingProxyType(shown)
-        kind: Any = starlette.WebSocket
-        if any(_is_of(parameter.annotation, kind) for parameter in shown.values()):
-            del shown[SOCKET]  # FastAPI gives it once
-        else:
-            shown[SOCKET] = shown[SOCKET].replace(annotation=kind)
+        ours = shown.pop(SOCKET, None)
+        kind: Any = None if starlette is None else starlette.WebSocket
+        if ours is not None and (kind is None or not any(_is_of(one.annotation, kind) for one in shown.values())):
+            shown[SOCKET] = ours if kind is None else ours.replace(annotation=kind)  # which FastAPI gives but once
         return MappingProxyType(shown)
 
 
