@@ -37,13 +37,13 @@ LATEST: Final = 253_402_300_799.0
 
 A_DAY: Final = 86_400.0
 
-BINARY: Final = 2
+OF_BYTES: Final = 2
 CONTROL: Final = 8
 """Opcodes from here on are not those of messages (RFC 6455, section 5.2)."""
 
 DIRECTIONS: Final = {"receive": "incoming", "send": "outgoing"}
 
-Read = Callable[[str], bytes]
+ReadFile = Callable[[str], bytes]
 """Gives what a file contains, by its name."""
 
 
@@ -68,7 +68,7 @@ def read_har(path: Path, beginning: bytes) -> Recording | None:
     return None
 
 
-def _recording(text: bytes, read: Read) -> Recording:
+def _recording(text: bytes, read: ReadFile) -> Recording:
     events: list[Event] = []
     lanes: list[str] = []
     urls: list[str] = []
@@ -90,7 +90,7 @@ def _recording(text: bytes, read: Read) -> Recording:
     return Recording(events, tuple(lanes), datetime.fromtimestamp(start, UTC), about)
 
 
-def _messages(entry: Any, read: Read) -> list[Any]:
+def _messages(entry: Any, read: ReadFile) -> list[Any]:
     messages = _at(entry, "_webSocketMessages")
     file = _at(entry, "response", "content", "_file")
     if messages is None and _at(entry, "_resourceType") == "websocket" and isinstance(file, str):
@@ -114,7 +114,7 @@ def _events(entry: Any, messages: list[Any]) -> list[Event]:
             case {"type": "error", "data": str(text)}:
                 events.append(Event(at, "errors", "next", RecordedError("WebSocketError", text)))
             case {"type": "send" | "receive" as way, "opcode": int(opcode), "data": str(text)}:
-                data = base64.b64decode(text, validate=True) if opcode == BINARY else text
+                data = base64.b64decode(text, validate=True) if opcode == OF_BYTES else text
                 events.append(Event(at, DIRECTIONS[way], "next", data))
             case _:
                 raise ValueError(f"this is not a message: {described(message)[:80]}")
