@@ -110,6 +110,8 @@ class Connection(Phased):
         """Speak for an owner from now on: `emit` what comes, send what `outgoing` has."""
         self._owner = owner
         self.counters = owner.counters
+        if self.window is not None:
+            self.window.belong(owner.counters)
         self._emit = emit  # Broadcast.emit
         words = self._settings.heartbeat
         if isinstance(words, Heartbeat) and (words.pong or words.answer):

@@ -97,13 +97,21 @@ def _part(part: Any, message: Any) -> Binary | Text:
 
 
 def split(frame: Frame) -> list[Frame]:
-    """Give the frames of a message, as they go on the wire."""
+    """Give the frames of a message, as they go on the wire; the same for the same message."""
+    if isinstance(frame, Several):
+        if frame.frames is None:
+            frame.frames = _split(frame)
+        return frame.frames
+    return _split(frame) or [frame]
+
+
+def _split(frame: Frame) -> list[Frame]:
     frames: list[Frame] = []
     at = 0
     for kind, size in frame.parts:
         frames.append(kind(frame.data[at : at + size]))
         at += size
-    return frames or [frame]
+    return frames
 
 
 class _Awaited:

@@ -13,6 +13,7 @@ from contextvars import Context
 from typing import Final, NamedTuple
 
 from rxws.core.wire import Frame, Wire
+from rxws.stats import Counters
 
 FIRST: Final = 8 * 1024
 """Bytes of the window at the start."""
@@ -103,14 +104,14 @@ class SendWindow:
     proportion; one of less than half of that doubles it, if it kept messages from going. At its smallest the smallest
     round trip is measured anew; it is so for a round when that is in doubt. It rules nothing while no pong can be read
     (`Wire.blind`), nor for a peer that has never answered after a `MUTE_AFTER`. Bytes are weights, as `max_buffered`
-    counts them.
+    counts them, without what compression has kept off the wire.
 
     Memory: `MARKS` pings on their way.
     """
 
     __slots__ = (
         *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_messages", "_next_ping"),
-        *("_expects_count", "_ponged", "_probing"),
+        *("_counters", "_expects_count", "_ponged", "_probing", "_saved"),
         *("_pinged", "_round", "_rules", "_sent", "_smallest", "_taken", "_timer", "_trip", "_until", "_wire", "mute"),
         *("size",),
     )
@@ -124,6 +125,8 @@ class SendWindow:
         self._wire = wire
         self._context = context
         self._marks: deque[Mark] = deque()
+        self._counters: Counters | None = None  # in which the wire says what it saves
+        self._saved = 0  # of what was sent, by compression, and is counted
         self._sent = self._confirmed = 0
         self._last = 0  # what the last message weighs
         self._messages = 0  # sent
@@ -142,9 +145,20 @@ class SendWindow:
         self._rules = True  # or the wire keeps messages fresh, as far as it can
         self._timer: asyncio.TimerHandle | None = None
 
+    def belong(self, counters: Counters) -> None:
+        """Count what the wire saves, in these counters from now on."""
+        self._counters, self._saved = counters, counters.sent_saved
+
+    def _settle(self) -> None:
+        """Count what was sent as what it was on the wire, which compresses it when it has taken it."""
+        if (counters := self._counters) is not None and (saved := counters.sent_saved - self._saved):
+            self._saved += saved
+            self._sent -= saved
+
     @property
     def in_flight(self) -> int | None:
         """Bytes sent and not confirmed; `None` if the peer does not confirm."""
+        self._settle()
         return None if self.mute else self._sent - self._confirmed
 
     @property
@@ -167,6 +181,7 @@ class SendWindow:
 
     def sent(self, frames: Sequence[Frame]) -> None:
         """Count what the wire has taken."""
+        self._settle()
         for frame in frames:
             self._last = frame.weight
             self._sent += frame.weight
@@ -190,6 +205,7 @@ class SendWindow:
 
     def admits(self) -> bool:
         """Tell whether a message that waits may go; if not, a pong will make room."""
+        self._settle()
         if self.closed:
             self._limited = True
             if not self._answered and self._timer is None:
@@ -209,6 +225,7 @@ class SendWindow:
 
     def asked(self, number: int, now: float) -> None:
         """Note that a ping goes."""
+        self._settle()
         if len(self._marks) < MARKS:
             self._marks.append(Mark(number, now, self._messages, self._sent, self._sent - self._confirmed))
         self._pinged = self._sent
@@ -246,6 +263,7 @@ class SendWindow:
         if mark is None:
             return False
         self.stop()
+        self._settle()
         self._answered, self.mute = True, False
         self._rule(True)
         self._confirmed = mark.sent

@@ -75,10 +75,12 @@ class Binary(Frame):
 class Several(Binary):
     """A message of several frames, which leave in order, with nothing between them."""
 
-    __slots__ = ("parts",)
+    __slots__ = ("frames", "parts")
 
     def __init__(self, frames: Sequence[Frame], message: Any) -> None:
         super().__init__(b"".join([frame.data for frame in frames]), message)
+        self.frames: list[Frame] | None = None
+        """They themselves, once it has gone to anyone: each is compressed and packed once for all."""
         self.parts = tuple([(type(frame), len(frame.data)) for frame in frames])
         self.weight = sum(frame.weight for frame in frames)
 

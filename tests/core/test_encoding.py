@@ -7,8 +7,8 @@ import pytest
 from reactivex.subject import Subject
 
 import rxws
-from rxws.core.encoding import encode, encode_again, sharing, with_copy
-from rxws.core.wire import Limited
+from rxws.core.encoding import encode, encode_again, sharing, split, with_copy
+from rxws.core.wire import Binary, Limited, Several, Text
 from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import raising, turns, watch
 
@@ -36,6 +36,18 @@ def test_marked_messages(data: Any) -> None:
     unmarked = encode(rxws.codecs.text, data)
     assert (frame.opcode, frame.data, marked) == (unmarked.opcode, unmarked.data, data)
     assert (frame.plain, Limited(frame).plain, unmarked.plain) == (True, True, False)
+
+
+def test_frames_of_a_message() -> None:
+    """The frames of a message are made once for all who send it; for one connection alone they are its own."""
+    message = Several([Text(b"head"), Binary(b"body")], None)
+    frames = split(message)
+    assert [(type(frame), frame.data) for frame in frames] == [(Text, b"head"), (Binary, b"body")]
+    assert split(message) is frames
+    limited = split(Limited(message))
+    assert [frame.data for frame in limited] == [b"head", b"body"]
+    assert limited[0] is not frames[0]
+    assert split(frames[0]) == frames[:1]
 
 
 def test_sharing_of_two_threads() -> None:

@@ -569,3 +569,34 @@ async def test_taken_with_a_ping() -> None:
     [ping] = connection.take(100_000)
     assert (type(ping), connection.more) == (Ping, False)
     path.drop()
+
+
+class Compressing(Path):
+    """A path on which messages of the same letters are a twentieth of what they were."""
+
+    def _take(self) -> None:
+        while self._endpoint is not None and not self.ended and (taken := self._endpoint.take(0)):
+            for item in [taken] if isinstance(taken, Close) else taken:
+                if not isinstance(item, Close) and item.data.endswith(b"=="):
+                    smaller = Text(item.data[: len(item.data) // 20], item.message)
+                    self._endpoint.counters.sent_saved += item.weight - smaller.weight
+                    item = smaller
+                asyncio.get_running_loop().call_later(self.delay, self._arrive, item)
+            if isinstance(taken, Close):
+                return
+
+
+async def test_compressed() -> None:
+    """What is in flight is what is on the wire: messages that do not compress are fresh behind others that do."""
+    path = Compressing(50_000)
+    life = Lifecycle(check({"overflow": "latest", "heartbeat": None}))
+    life.open(path)
+    loop = asyncio.get_running_loop()
+    for number in range(800):
+        made = f"{loop.time():.6f} "
+        life.outgoing.on_next(made.ljust(20 * SIZE, "=") if number < 400 else made.ljust(SIZE, "-"))
+        await asyncio.sleep(0.01)
+    assert len(path.between(0, 4)) > 0.9 * 4 * 50
+    assert max(path.between(1, 8)) < 0.2
+    path.drop()
+    await turns()

@@ -93,6 +93,36 @@ async def test_what_comes_is_sent_on(role: Role, codec: Any, compressions: list[
             assert compressions == [texts[0].encode()]
 
 
+async def test_messages_of_several_frames(compressions: list[bytes], eventually: Eventually) -> None:
+    """Each frame of a message is compressed once for all, if its codec is pure, and sockets share it."""
+
+    class Twice:
+        pure = True
+
+        def messages(self, data: str | bytes) -> list[str | bytes]:
+            return [data]
+
+        def frames(self, message: str) -> list[str | bytes]:
+            return [message, message.upper().encode()]
+
+    rooms = rxws.Rooms[str]()
+    ask = request(also=f"Sec-WebSocket-Extensions: {DEFLATE}")
+    async with (
+        serving(rxws.websocket(compress=True, codec=Twice())(lambda: rooms["all"])) as server,
+        asking(server, ask) as one,
+        asking(server, ask) as two,
+    ):
+        await eventually(lambda: len(rooms["all"].observers) == 2)
+        for text in TEXTS:
+            rooms["all"].on_next(text)
+        for text in TEXTS:
+            for peer in (one, two):
+                frames = [await peer.hear(), await peer.hear()]
+                assert [frame.first for frame in frames] == [0xC1, 0xC2]
+                assert [expand(frame.data) for frame in frames] == [text.encode(), text.upper().encode()]
+    assert compressions == [data for text in TEXTS for data in (text.encode(), text.upper().encode())]
+
+
 async def test_strangers_in_a_room(compressions: list[bytes], eventually: Eventually) -> None:
     """Members get what another one has compressed, unless it has a last block, is larger, or needs a larger window."""
     rooms = rxws.Rooms[str]()
