@@ -68,3 +68,8 @@ __all__ = [
 ]
 
 __version__ = "0.2.0.dev0"
+
+
+def __dir__() -> list[str]:
+    """Give the public names alone, for completion."""
+    return sorted([*__all__, "__version__"])

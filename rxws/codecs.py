@@ -194,6 +194,9 @@ class TextCodec:
             return bytes(message)
         raise TypeError(f"expected str or bytes, got {type(message).__name__}; codec=rxws.json sends other values")
 
+    def __repr__(self) -> str:
+        return "rxws.codecs.text"
+
 
 class JsonCodec:
     r"""JSON in text frames; binary frames of UTF-8 are read too.
@@ -257,6 +260,9 @@ class JsonCodec:
             message: Anything that JSON can say.
         """
         return self._encode(message)
+
+    def __repr__(self) -> str:
+        return "rxws.json"
 
 
 class MsgspecCodec(Generic[T]):

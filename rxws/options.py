@@ -7,13 +7,15 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, Final, TypedDict, cast, get_args
+from typing import Any, Final, TypedDict, TypeVar, cast, get_args
 
 from rxws import codecs
 from rxws.checks import number, one_of, positive, positive_int
 from rxws.policies import Expire, LatestBy, Offline, OfflineName, Overflow, OverflowName
 
 __all__ = ["ClientOptions", "Deflate", "Heartbeat", "Options", "ServerOptions", "Settings"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 """What a subprotocol may be (RFC 6455, section 4.1; RFC 9110, section 5.6.2)."""
@@ -283,6 +285,30 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Setting
         raise ValueError(f"in_flight needs overflow='latest' or rxws.latest_by(key), not {settings.overflow!r}")
     _check_ping(settings)
     return settings
+
+
+def tell_options(without: Iterable[str]) -> Callable[[F], F]:
+    """Let `inspect.signature` of a function, so Shift-Tab in a notebook, list the options that its `**options` are.
+
+    >>> @tell_options(without=("offline",))
+    ... def serve(**options): ...
+    >>> str(inspect.signature(serve))[:59]
+    "(*, codec=rxws.codecs.text, protocols=(), origins=(), heart"
+    """
+    hidden = {"protocol_codecs", *without}
+
+    def tell(function: F) -> F:
+        told = inspect.signature(function)
+        own = [one for one in told.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        options = [
+            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+            for field in fields(Settings)
+            if field.name not in hidden
+        ]
+        setattr(function, "__signature__", told.replace(parameters=[*own, *options]))  # noqa: B010
+        return function
+
+    return tell
 
 
 def check_codec(name: str, value: Any) -> codecs.Codec[Any, Any]:

@@ -1,4 +1,5 @@
 import importlib
+import inspect
 import types
 
 import pytest
@@ -19,6 +20,31 @@ def test_exports() -> None:
     assert sorted(rxws.__all__) == EXPORTS
     public = {name: value for name, value in vars(rxws).items() if not name.startswith("_") and name not in EXPORTS}
     assert [name for name, value in public.items() if not isinstance(value, types.ModuleType)] == []
+
+
+def test_completion() -> None:
+    """What a shell or a notebook completes after `rxws.` are the public names."""
+    assert dir(rxws) == sorted([*EXPORTS, "__version__"])
+
+
+def test_signatures_tell_options() -> None:
+    """What Shift-Tab in a notebook shows: each option with its default, those of the other side left out."""
+    common = {"codec", "protocols", "heartbeat", "max_msg_size", "compress", "high_water", "max_buffered", "overflow"}
+    common |= {"in_flight", "message_rate", "message_timeout", "close_timeout"}
+    for function, others in (
+        (rxws.websocket, {"handler", "origins"}),
+        (rxws.accept, {"request", "origins"}),
+        (rxws.connect, {"url", "reconnect", "session", "headers", "ssl", "proxy", "open_timeout", "greet", "offline"}),
+    ):
+        parameters = inspect.signature(function).parameters
+        assert set(parameters) == common | others, function
+        assert (parameters["heartbeat"].default, repr(parameters["codec"].default)) == (20.0, "rxws.codecs.text")
+    assert inspect.signature(rxws.feed).parameters == inspect.signature(rxws.connect).parameters
+    assert {"heartbeat", "codec"} < set(inspect.signature(rxws.attach).parameters)
+    assert not {"compress", "origins"} & set(inspect.signature(rxws.attach).parameters)
+    assert repr(rxws.json) == "rxws.json"
+    assert "nats://localhost:4222" in str(inspect.getdoc(rxws.topics))
+    assert "url" in inspect.signature(rxws.topics).parameters
 
 
 @pytest.mark.parametrize("name", ["rxws.run", "rxws.attach", "rxws.connect"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import ssl as tls
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
 from aiohttp import ClientSession
@@ -17,10 +18,11 @@ from rxws.client.dial import Dialer, Headers, ValueOrFunction
 from rxws.client.greeting import Greet, check_greet
 from rxws.client.sharing import ONCE, SharedFeed
 from rxws.client.targets import Proxy, check_headers, check_proxy, check_tls, check_url
-from rxws.options import ClientOptions, CommonOptions, check
+from rxws.options import ClientOptions, CommonOptions, check, tell_options
 from rxws.policies import Offline
 from rxws.wires.aiohttp import base_of
 
+F = TypeVar("F", bound=Callable[..., Any])
 In = TypeVar("In")
 Out = TypeVar("Out")
 SERVER_ONLY: Final = ("origins",)
@@ -83,6 +85,7 @@ def connect(
     greet: Greet[str | bytes] | None = None,
     **options: Unpack[ClientOptions],
 ) -> Connect[str | bytes, str | bytes]: ...
+@tell_options(SERVER_ONLY)
 def connect(
     url: ValueOrFunction[str | URL],
     *,
@@ -155,6 +158,19 @@ def connect(
     return Connect(dialer, settings, reconnect, greet, open_timeout)
 
 
+def told_as_connect(returns: str, *, without: str = "") -> Callable[[F], F]:
+    """Let `inspect.signature` of a function list the options of `connect`."""
+
+    def tell(function: F) -> F:
+        told = inspect.signature(connect)
+        parameters = [one for one in told.parameters.values() if one.name != without]
+        told = told.replace(parameters=parameters, return_annotation=returns)
+        setattr(function, "__signature__", told)  # noqa: B010
+        return function
+
+    return tell
+
+
 @overload
 def feed(
     url: ValueOrFunction[str | URL],
@@ -169,6 +185,7 @@ def feed(
 ) -> SharedFeed[In]: ...
 @overload
 def feed(url: ValueOrFunction[str | URL], **options: Unpack[ConnectOptions]) -> SharedFeed[str | bytes]: ...
+@told_as_connect("SharedFeed[Any]")
 def feed(url: ValueOrFunction[str | URL], **options: Any) -> SharedFeed[Any]:
     """Make an Observable of what a server sends, which any number may share: one connection while anyone is subscribed.
 

@@ -13,7 +13,7 @@ from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import CLIENT, SocketLog
 from rxws.core.socket import WebSocket
-from rxws.options import Heartbeat, check
+from rxws.options import Heartbeat, check, tell_options
 from rxws.policies import Overflow
 from rxws.rx.holds import current_socket
 from rxws.server.upgrade import hub_of, log_of
@@ -56,6 +56,7 @@ def attach(
     errors: abc.ObserverBase[Exception] | None = None,
     **options: Unpack[AttachOptions],
 ) -> WebSocket[str | bytes, str | bytes]: ...
+@tell_options(HANDSHAKE_DECIDED)
 def attach(
     ws: web.WebSocketResponse | ClientWebSocketResponse,
     incoming: abc.ObserverBase[Any] | None = None,

@@ -16,7 +16,7 @@ from rxws.core.handler import OPTIONS, Handler, HandlerFunction
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket, closing_on_exit
 from rxws.errors import parted
-from rxws.options import CommonOptions, ServerOptions, Settings, check
+from rxws.options import CommonOptions, ServerOptions, Settings, check, tell_options
 from rxws.rx.holds import current_socket
 from rxws.server.hub import Hub
 from rxws.server.upgrade import HUB, Upgrade
@@ -49,6 +49,7 @@ def websocket(
 def websocket(
     **options: Unpack[ServerOptions],
 ) -> Callable[[HandlerFunction[codecs.Sendable]], AiohttpHandler]: ...
+@tell_options(CLIENT_ONLY)
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make an aiohttp handler of a function that composes Observables.
 
@@ -123,6 +124,7 @@ def accept(
 ) -> AbstractAsyncContextManager[WebSocket[In, Out]]: ...
 @overload
 def accept(request: web.BaseRequest, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
+@tell_options(CLIENT_ONLY)
 def accept(request: web.BaseRequest, **options: Any) -> Any:
     """Open a socket in an aiohttp handler of your own, after whatever has to come before.
 

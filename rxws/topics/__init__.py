@@ -1,4 +1,9 @@
-"""Topics: Subjects that span processes. `rxws.topics` is this package, and may be called: `rxws.topics(url)`."""
+"""Topics: Subjects that span processes. `rxws.topics` is this package, and may be called.
+
+`rxws.topics("nats://localhost:4222")` makes topics of all processes with that NATS server; `nats://host:4222/name`
+chooses the stream that keeps the messages, `tls://` is the same over TLS, `memory://` this process alone. Then
+`topics["room.tea"]` is a Subject. The options are those of `rxws.topics.__call__`.
+"""
 
 from __future__ import annotations
 
