@@ -292,8 +292,8 @@ def tell_options(without: Iterable[str]) -> Callable[[F], F]:
 
     >>> @tell_options(without=("offline",))
     ... def serve(**options): ...
-    >>> str(inspect.signature(serve))[:59]
-    "(*, codec=rxws.codecs.text, protocols=(), origins=(), heart"
+    >>> list(inspect.signature(serve).parameters)[:3]
+    ['codec', 'protocols', 'origins']
     """
     hidden = {"protocol_codecs", *without}
 
