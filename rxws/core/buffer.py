@@ -47,7 +47,7 @@ class Buffer(Protocol):
 def make_buffer(overflow: Overflow, limit: int) -> Buffer:
     """Make the buffer that a policy asks for."""
     if overflow == "latest":
-        return ConflatingBuffer(limit, lambda message: None)
+        return ConflatingBuffer(limit)
     if isinstance(overflow, LatestBy):
         return ConflatingBuffer(limit, overflow.key)
     return QueueBuffer(limit, overflow)
@@ -127,61 +127,115 @@ class QueueBuffer:
         return item
 
 
+Entries = deque[tuple[Hashable, Frame]]
+NO_ENTRIES: Final = Entries()
+"""Stands for the queue of a buffer until there is something: an empty deque is large."""
+
+
 class ConflatingBuffer:
-    """Keeps, while the wire is congested, the newest message of each key: `latest`, `latest_by`."""
+    """Keeps, while the wire is congested, the newest message of each key: `latest`, `latest_by`.
 
-    __slots__ = ("_items", "_key", "_limit", "_places", "_turn", "weight")
+    What comes while it is not congested queues up. The next message that comes while it is has all of that conflated:
+    the newest message of each key takes the place of the first.
+    """
 
-    def __init__(self, limit: int, key: Callable[[Any], Hashable]) -> None:
+    __slots__ = ("_by_key", "_key", "_known", "_limit", "_queue", "weight")
+
+    def __init__(self, limit: int, key: Callable[[Any], Hashable] | None = None) -> None:
+        """Begin; without a function of the messages, all have the same key."""
         self.weight = 0
         self._limit = limit
         self._key = key
-        self._turn = 0
-        self._items: OrderedDict[int, tuple[Hashable, Frame]] = OrderedDict()
-        self._places: dict[Hashable, deque[int]] = {}
+        self._known: tuple[Frame | None, Hashable] = None, None  # a frame that will be pushed now, and its key
+        self._by_key: OrderedDict[Hashable, Frame] = OrderedDict()
+        self._queue = NO_ENTRIES  # behind those
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._by_key) + len(self._queue)
 
     def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame]:
         """Append, or take the place of what waits under the same key; at the limit the oldest goes."""
-        key = self._key(item.message)
-        dropped: list[Frame] = []
-        if congested and key in self._places:
-            place, *newer = self._places[key]
-            dropped = [self._items[place][1], *(self._remove(later) for later in newer)]
-            self.weight -= dropped[0].weight
-        else:
-            self._turn = place = self._turn + 1
-            self._places.setdefault(key, deque()).append(place)
-        self._items[place] = key, item
+        (known, key), queue, dropped = self._known, self._queue, NONE
+        if self._key is not None and known is not item:
+            hash(key := self._key(item.message))  # which raises for what is not a key
+        self._known = None, None
+        if queue is NO_ENTRIES:
+            queue = self._queue = Entries()
+        queue.append((key, item))
         self.weight += item.weight
-        while self.weight > self._limit and (oldest := next((p for p in self._items if p != place), None)) is not None:
-            dropped.append(self._remove(oldest))
+        if congested:
+            dropped = self._conflate()
+        if self.weight > self._limit:
+            dropped = [*dropped, *self._drop_oldest(item)]
         return dropped
 
     def pop(self, limit: int) -> list[Frame]:
-        """Take those whose turn it is: they weigh `limit` at most, or are one."""
+        """Take the oldest: they weigh `limit` at most, or are one."""
+        by_key, queue = self._by_key, self._queue
         taken: list[Frame] = []
-        while self._items:
-            place, (_, item) = next(iter(self._items.items()))
-            if taken and item.weight > limit:
-                break
-            taken.append(self._remove(place))
+        if self.weight <= limit:
+            taken += by_key.values()
+            taken += [item for _, item in queue]
+            by_key.clear()
+            queue.clear()
+            self.weight = 0
+        while (by_key or queue) and not (taken and self._oldest().weight > limit):
+            item = by_key.popitem(last=False)[1] if by_key else queue.popleft()[1]
+            taken.append(item)
             limit -= item.weight
+            self.weight -= item.weight
         return taken
 
     def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
-        """Take out some, wherever they are."""
-        return [self._remove(place) for place, (_, item) in list(self._items.items()) if unwanted(item)]
+        """Take out some, wherever they are; each is asked about once, since the answer may change."""
+        removed = [(key, item) for key, item in self._by_key.items() if unwanted(item)]
+        for key, _ in removed:
+            del self._by_key[key]
+        for _ in range(len(self._queue)):
+            entry = self._queue.popleft()
+            (removed if unwanted(entry[1]) else self._queue).append(entry)
+        self.weight -= sum(item.weight for _, item in removed)
+        return [item for _, item in removed]
 
-    def _remove(self, place: int) -> Frame:
-        key, item = self._items.pop(place)
-        self._places[key].remove(place)
-        if not self._places[key]:
-            del self._places[key]
-        self.weight -= item.weight
-        return item
+    def passing(self, offer: Callable[[Frame], bool]) -> Callable[[Frame], bool]:
+        """Have the key function see a message before it is offered: one without a key is not sent."""
+        key_of = self._key
+        if key_of is None:
+            return offer
+
+        def pass_or_push(item: Frame) -> bool:
+            hash(key := key_of(item.message))  # which raises for what is not a key
+            if offer(item):
+                return True
+            self._known = item, key
+            return False
+
+        return pass_or_push
+
+    def _oldest(self) -> Frame:
+        return next(iter(self._by_key.values())) if self._by_key else self._queue[0][1]
+
+    def _conflate(self) -> list[Frame]:
+        """Have the queue conflated."""
+        by_key, queue, dropped = self._by_key, self._queue, list[Frame]()
+        while queue:
+            key, item = queue.popleft()
+            before = by_key.get(key)
+            by_key[key] = item
+            if before is not None:
+                dropped.append(before)
+                self.weight -= before.weight
+        return dropped
+
+    def _drop_oldest(self, newest: Frame) -> list[Frame]:
+        """Drop what is over the limit, and not the newest, whose place may be the first."""
+        by_key, dropped = self._by_key, list[Frame]()
+        while self.weight > self._limit and len(self) > 1:
+            oldest = next((entry for entry in by_key.items() if entry[1] is not newest), None)
+            item = self._queue.popleft()[1] if oldest is None else by_key.pop(oldest[0])
+            dropped.append(item)
+            self.weight -= item.weight
+        return dropped
 
 
 class HighWater:

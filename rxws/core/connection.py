@@ -311,7 +311,7 @@ class Connection(Phased):
         except (TypeError, ValueError) as error:
             self._owner.note(error)
         else:
-            if news:
+            if news and self._outgoing.waits:
                 self.wire.wake()
 
     def message_received(self, data: Any) -> None:
@@ -379,7 +379,7 @@ class Connection(Phased):
             self.heartbeat.pong(number, now)
         answered = self.receipts is not None and self.receipts.answered(number)
         if self.window is not None:
-            answered |= self.window.answered(number, now)
+            answered |= self.window.answered(number, now) and self._outgoing.waits
         if answered:
             self.wire.wake()
 

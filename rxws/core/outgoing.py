@@ -13,7 +13,7 @@ from reactivex import abc
 from rxws.close import Close
 from rxws.codecs import Codec, Streamed
 from rxws.core.ahead import encode_ahead
-from rxws.core.buffer import Full, HighWater, make_buffer
+from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
 from rxws.core.encoding import AWAITED, encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
@@ -290,12 +290,14 @@ class Outgoing(HotSubject[T]):
     def connected(self, codec: Codec[Any, Any], wire: Wire, offer: Callable[[Frame], bool] | None) -> None:
         """Record a new connection; forget what was for the previous one alone.
 
-        Without `offer`, if a key function is to see all messages, or if they are several frames, none goes past the
-        buffer.
+        Without `offer`, or if messages are several frames, none goes past the buffer.
         """
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
-        waits = isinstance(self._policy, LatestBy) or isinstance(codec, Streamed)
-        self._offer = None if waits else offer  # fast: FrameWriter.offer, or SendWindow.offer
+        if isinstance(codec, Streamed):
+            offer = None
+        elif offer is not None and isinstance(self._buffer, ConflatingBuffer):
+            offer = self._buffer.passing(offer)
+        self._offer = offer  # fast: FrameWriter.offer, or SendWindow.offer
         self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
             self._offline_queue.forget()

@@ -76,6 +76,38 @@ def test_latest_by_key() -> None:
     assert rest(buffer) == "a2b2c1"
 
 
+def test_latest_by_after_a_while() -> None:
+    """What queued while the wire was free is conflated with the next message that comes while it is not."""
+    buffer = make_buffer(latest_by(lambda message: message[0]), 10_000)
+    assert fill(buffer, "a1", "b1", "a2", "c1", congested=False) == []
+    assert fill(buffer, "b2") == ["a1", "b1"]
+    assert fill(buffer, "d1", "a3", congested=False) == []
+    assert (len(buffer), buffer.weight) == (5, 5 * (MESSAGE_WEIGHT + 2))
+    assert [one.message for one in buffer.pop(2 * (MESSAGE_WEIGHT + 2))] == ["a2", "b2"]
+    assert fill(buffer, "c2") == ["c1"]
+    assert rest(buffer) == "c2d1a3"
+
+
+def test_latest_by_refuses_what_is_not_a_key() -> None:
+    """What cannot be hashed is refused when it comes, also while nothing is conflated."""
+    buffer = make_buffer(latest_by(lambda message: [message]), 10_000)
+    for congested in (False, True):
+        with pytest.raises(TypeError, match="unhashable"):
+            fill(buffer, "a", congested=congested)
+    assert (len(buffer), buffer.weight) == (0, 0)
+
+
+def test_latest_by_drops_the_oldest() -> None:
+    """At the limit the oldest goes: of those that are conflated first, then of those that queue behind them."""
+    buffer = make_buffer(latest_by(lambda message: message[0]), LIMIT)
+    assert fill(buffer, "a", "b") == []
+    assert fill(buffer, "c", "d", "e", "f", congested=False) == ["a", "b", "c"]
+    assert rest(buffer) == "def"
+    assert fill(buffer, "a", "b", "c") == []
+    assert fill(buffer, "a" * 100) == ["a", "b", "c"]
+    assert rest(buffer) == "a" * 100
+
+
 def test_latest_by_is_bounded() -> None:
     """latest_by is bounded over all keys."""
     buffer = make_buffer(latest_by(lambda message: message), LIMIT)
@@ -119,6 +151,16 @@ def test_remove_asks_once(policy: str) -> None:
     assert [one.message for one in buffer.remove(lambda _: next(answers))] == ["b", "d", "f"]
     assert (len(buffer), buffer.weight) == (3, LIMIT)
     assert rest(buffer) == "ace"
+
+
+def test_remove_some_that_are_conflated() -> None:
+    buffer = make_buffer(latest_by(lambda message: message[0]), 10_000)
+    fill(buffer, "a1", "b1", "a2")
+    fill(buffer, "a3", "c1", "b2", congested=False)
+    assert [one.message for one in buffer.remove(lambda one: one.message[0] == "a")] == ["a2", "a3"]
+    assert (len(buffer), buffer.weight) == (3, 3 * (MESSAGE_WEIGHT + 2))
+    assert fill(buffer, "d1") == ["b1"]
+    assert rest(buffer) == "b2c1d1"
 
 
 def test_room_at_once() -> None:

@@ -288,12 +288,29 @@ async def test_no_overtaking() -> None:
 
 
 async def test_key_function_sees_all() -> None:
-    """A key function sees every message."""
+    """A key function sees every message once, whether or not it has to wait; one without a key is not sent."""
     seen: list[str] = []
-    socket, wire = await eager(overflow=rxws.latest_by(seen.append))
-    socket.outgoing.on_next("a")
+
+    def key(message: str) -> Any:
+        seen.append(message)
+        return [] if message == "no key" else message
+
+    socket, wire = await eager(overflow=rxws.latest_by(key))
+    log = watch(errors=socket.errors)
+    socket.outgoing.on_next("waits for a ping")
     await turns()
-    assert (seen, wire.sent, wire.offered) == (["a"], ["a"], 0)
+    assert (wire.sent, wire.offered) == (["waits for a ping"], 0)
+    socket.outgoing.on_next("at once")
+    assert (wire.sent, wire.offered) == (["waits for a ping", "at once"], 1)
+    socket.outgoing.on_next("no key")
+    wire.congested = True
+    socket.outgoing.on_next("waits")
+    socket.outgoing.on_next("no key")
+    wire.congested = False
+    await turns()
+    assert seen == ["waits for a ping", "at once", "no key", "waits", "no key"]
+    assert (wire.sent[2:], wire.offered) == (["waits"], 1)
+    assert [type(error) for _, error in log] == [TypeError] * 2
     wire.drop()
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 
 import rxws
+from rxws.core.buffer import ConflatingBuffer
 from tests.fuzzing.virtual import VirtualLoop
 from tests.streams import turns, watch
 from tests.threads import in_a_thread, send_in_a_thread
@@ -48,8 +49,9 @@ def happenings(members: Mapping[str, Any], endings: Mapping[str, Any]) -> st.Sea
 def check_buffer(socket: rxws.WebSocket[Any, Any]) -> None:
     """Check that the buffer of a socket, and what waits of threads, has in it what it says, and no more than it may."""
     buffer: Any = socket._life.outgoing._buffer
-    items = buffer._items
-    weights = [item.weight for item in ([item for _, item in items.values()] if isinstance(items, dict) else items)]
+    conflating = isinstance(buffer, ConflatingBuffer)
+    items = [*buffer._by_key.values(), *[item for _, item in buffer._queue]] if conflating else buffer._items
+    weights = [item.weight for item in items]
     assert (socket.stats.buffered, socket.stats.buffered_bytes) == (len(weights), sum(weights))
     assert len(weights) < 2 or sum(weights) <= socket._life.settings.max_buffered
     handed_over = [call.weight for call in socket._life.thread._calls or () if call.weight]

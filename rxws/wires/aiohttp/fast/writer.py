@@ -73,13 +73,13 @@ class FrameWriter:
     |---|---|
     | none | writes it at once, once in a turn |
     | `busy`, or `busy` and `waits` | a chunk is being read: takes it, and writes all answers behind the chunk |
-    | `waits` | takes it, and writes when the turn ends |
+    | `waits` | takes it, and writes when the turn ends, or when there is enough for a write |
     | `awake`, with `busy` or `waits` | refuses it: the endpoint keeps it, and is asked with the next write |
     | `congested`, with any of those | refuses it: the kernel takes no bytes until `resume_writing` |
     | `closing`, with any of those | writes nothing more: our close frame is written |
 
     Memory: frames of `BATCH` bytes that leave when the turn ends; of `NOT_SENT` bytes while it keeps messages fresh,
-    since what is written can no longer make room for newer ones.
+    since what is written can no longer make room for newer ones. What fills a write leaves at once.
     """
 
     __slots__ = (
@@ -157,7 +157,10 @@ class FrameWriter:
                 return True
             self.write_soon()
         left = self._left - frame.weight
-        if left < 0:
+        if left < 0 and self.taken and not self.busy:
+            self.flush()
+            left = self._left - frame.weight
+        if left < 0 or self.congested:
             return False  # nor is anything behind it taken, since the endpoint wakes us if it waits
         self._left = left
         self.taken.append(frame)
