@@ -194,19 +194,25 @@ def shown_overload(function: Any) -> inspect.Signature | None:
 def signature(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returned: str | None
 ) -> tuple[str, str | None] | None:
-    """Show one overload, with `...` for a default that depends on the overload."""
-    overload = shown_overload(obj)
-    if overload is None:
-        return (signature.replace(REPR_OF_JSON, "rxws.json"), returned) if signature else None
-    own = inspect.signature(obj).parameters
+    """Show one signature of a function with overloads: the one that it tells of itself, or that of an overload."""
+    if overload := shown_overload(obj):
+        shown = inspect.signature(obj) if hasattr(obj, "__signature__") else defaults_of(overload, obj)
+        plain_ones = [one.replace(annotation=one.empty) for one in shown.parameters.values()]
+        told = str(shown.replace(parameters=plain_ones, return_annotation=shown.empty))
+        return told.replace("Ellipsis", "..."), None
+    return (signature.replace(REPR_OF_JSON, "rxws.json"), returned) if signature else None
+
+
+def defaults_of(overload: inspect.Signature, function: Any) -> inspect.Signature:
+    """Give an overload the defaults of the function, and `...` where it depends on the overload."""
+    own = inspect.signature(function).parameters
     shown = []
     for parameter in overload.parameters.values():
         default = own[parameter.name].default if parameter.name in own else parameter.default
         if default is parameter.empty and parameter.name not in own and parameter.kind is parameter.KEYWORD_ONLY:
             default = ...
-        shown.append(parameter.replace(annotation=parameter.empty, default=default))
-    text = str(overload.replace(parameters=shown, return_annotation=overload.empty))
-    return text.replace("Ellipsis", "..."), None
+        shown.append(parameter.replace(default=default))
+    return overload.replace(parameters=shown)
 
 
 def public_bases(app: Sphinx, name: str, obj: type, options: Any, bases: list[Any]) -> None:
