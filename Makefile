@@ -41,6 +41,7 @@ lint: $(VENV)/.dev
 	$(BIN)/pyright -p pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/python -m tests.prose
 
 SITE = docs/_build/html
 

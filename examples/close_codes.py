@@ -33,7 +33,7 @@ def guess(incoming: Observable[str | bytes]) -> Observable[str | rxws.Close]:
         try:
             tried = int(message)
         except ValueError:
-            raise rxws.Close(4001, "That is no number") from None
+            raise rxws.Close(4001, "That is not a number") from None
         if tried == number:
             return rxws.Close(4000, "You win")
         return "higher" if tried < number else "lower"

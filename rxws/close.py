@@ -55,7 +55,7 @@ class Close(Exception):
         try:
             size = len(reason.encode())
         except UnicodeEncodeError as error:
-            raise ValueError(f"close reason {reason!r} is no valid UTF-8: {error.reason}") from error
+            raise ValueError(f"close reason {reason!r} is not valid UTF-8: {error.reason}") from error
         if size > MAX_REASON_BYTES:
             raise ValueError(f"a close reason has at most {MAX_REASON_BYTES} bytes of UTF-8, this one has {size}")
         super().__init__(int(code), reason)

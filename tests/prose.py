@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 READ = ("*.md", "docs/**/*.md", "benchmarks/*.md", "examples/**/*.md", "findings/*.md", "rxws/**/*", "examples/**/*.py")
 SAY = {
-    r"(?<!there\s)(is|are|was|were) no (?!longer|more|less|better|worse|one)": "is not a",
+    r"(?<!there\s)(is|are|was|were) no(?! (?:longer|more|less|better|worse|one)\b)": "is not a",
     r"so many": "the number, or 'as many'",
     r"(some|who)body|whoever|whosoever": "someone, a subscriber, the one that",
     r"for ever": "forever",
@@ -26,7 +26,7 @@ SAY = {
     r"any more(?=[.,;:)])": "anymore",
     r"take note": "record",
     r"as ever": "as before",
-    r"who comes": "new or late subscribers",
+    r"who comes (?:first|later|late)": "new or late subscribers",
     r"nothing of": "nothing in, none of",
     r"tells? of": "reports",
     r"without a word": "silently",

@@ -39,7 +39,7 @@ def test_long_reason() -> None:
 
 def test_reason_is_text() -> None:
     """A reason must be text that UTF-8 can say."""
-    with pytest.raises(ValueError, match="no valid UTF-8"):
+    with pytest.raises(ValueError, match="is not valid UTF-8"):
         Close(1000, "\ud800")
     with pytest.raises(TypeError, match="a close reason is a str"):
         Close(1000, b"bye")  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ def clock(request: web.Request) -> Observable[str]:
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     left = tokens.get(token, 0) - time.monotonic()
     if left <= 0:
-        raise web.HTTPUnauthorized(text=f"{token} is no good\n")
+        raise web.HTTPUnauthorized(text=f"{token} is not valid\n")
     expiry = reactivex.timer(left).pipe(ops.flat_map(lambda _: reactivex.throw(rxws.Close(3000, "Token expired"))))
     return reactivex.interval(0.1).pipe(ops.map(lambda number: f"{token}: {number}"), ops.merge(expiry))
 

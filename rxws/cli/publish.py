@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
                 try:
                     topic.on_next(text if options.text else json.loads(text))
                 except (ValueError, RecursionError) as error:
-                    _tell(f"line {number} is no JSON ({error}): use --text for texts", failures)
+                    _tell(f"line {number} is not JSON ({error}): use --text for texts", failures)
     except (ValueError, ImportError) as error:
         _tell(str(error), failures)
         return 2

@@ -77,7 +77,7 @@ class Talk:
             case "/help":
                 self.say(COMMANDS, "dim")
             case _ if text.startswith("/") and not text.startswith("//"):
-                self.say(f"{command} is no command: {COMMANDS}", "red")
+                self.say(f"{command} is not a command: {COMMANDS}", "red")
             case _:
                 message = text[1:] if text.startswith("//") else text
                 self.say(f"> {message}", "blue")

@@ -25,14 +25,14 @@ def check_url(url: object, base: URL | None = None) -> URL:
     >>> check_url("example.com/feed")
     Traceback (most recent call last):
         ...
-    ValueError: 'example.com/feed' is no WebSocket URL: expected ws://host/path or wss://host/path
+    ValueError: 'example.com/feed' is not a WebSocket URL: expected ws://host/path or wss://host/path
     """
     if not isinstance(url, (str, URL)):
         raise TypeError(f"a URL is a str or a yarl.URL, not {type(url).__name__}")  # not what is in it: a token, say
     checked = URL(url) if base is None else base.join(URL(url))
     shown = without_secrets(url)
     if checked.scheme not in ("ws", "wss", "http", "https") or not checked.host:
-        raise ValueError(f"{shown!r} is no WebSocket URL: expected ws://host/path or wss://host/path")
+        raise ValueError(f"{shown!r} is not a WebSocket URL: expected ws://host/path or wss://host/path")
     if checked.raw_fragment:
         raise ValueError(f"the URL of a WebSocket has no fragment: leave out what follows '#' in {shown!r}")
     if not is_name(checked.raw_host or ""):

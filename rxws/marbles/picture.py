@@ -28,7 +28,7 @@ RADIUS: Final = 19
 CHARACTER: Final = 9.03
 """Pixels of a character of the font, which has one width."""
 NORMAL_CODES: Final = (1000, 1001, 1005)
-"""Codes of closes that are no trouble."""
+"""Codes of closes that are normal."""
 EVENTS_TOLD: Final = 8
 """Events of a lane that the text alternative tells one by one."""
 

@@ -28,7 +28,7 @@ from rxws.rx.foreign import described
 VERSION: Final = 1
 
 MAX_HEADER: Final = 1024 * 1024
-"""Bytes of a first line with its end: what is no recording may have no lines at all."""
+"""Bytes of a first line with its end: what is not a recording may have no lines at all."""
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _dumps_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -118,8 +118,8 @@ def read(file: str | Path) -> Recording:
     Args:
         file: The file.
 
-    Raises `OSError` if there is no such file, `ValueError` if it is no recording or of a newer version; iterating
-    raises `ValueError` at a line that is no event. A last line that is not whole, where a recorder was
+    Raises `OSError` if there is no such file, `ValueError` if it is not a recording or of a newer version; iterating
+    raises `ValueError` at a line that is not an event. A last line that is not whole, where a recorder was
     killed, is ignored.
     """
     path = Path(file)
@@ -144,7 +144,7 @@ def read(file: str | Path) -> Recording:
             pass
     if (from_har := read_har(path, first)) is not None:
         return from_har
-    raise ValueError(f'{path} is no recording: its first line should be like {{"recording": 1, ...}}')
+    raise ValueError(f'{path} is not a recording: its first line should be like {{"recording": 1, ...}}')
 
 
 class _Lines:

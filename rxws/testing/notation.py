@@ -245,7 +245,7 @@ class _Reader:
                 value, self._at = json.JSONDecoder().raw_decode(self._text, start)
                 return value
         except ValueError as error:
-            raise self._wrong(f"this is no JSON: {error}", start) from error
+            raise self._wrong(f"this is not JSON: {error}", start) from error
         raise self._wrong(
             f'{character!r} means nothing in a marble diagram: "{character}" in quotes is a message', start
         )

@@ -36,7 +36,7 @@ def replay(handler: Callable[..., Any], recording: Recording, *, frame: float = 
     if sum(event.lane == "socket" and event.kind == "open" for event in events) > 1:
         raise ValueError("a recording with several connections cannot be played to a handler, which has one")
     if not any(event.lane == "incoming" for event in events):
-        raise ValueError("this is no recording of a socket: it has no lane 'incoming'")
+        raise ValueError("this is not a recording of a socket: it has no lane 'incoming'")
     return run(
         handler, Script(tuple(_peer(events)), max(event.time for event in events) + frame), frame=frame, **options
     )

@@ -181,7 +181,7 @@ class Topics(Generic[T]):
     def __getitem__(self, name: str) -> Topic[T]:
         """Name a topic: tokens with dots between; `*` stands for one token, `>` for the rest.
 
-        Raises `TypeError` or `ValueError` for what is no name. `rxws.topics.token` makes a token of any text.
+        Raises `TypeError` or `ValueError` for what is not a name. `rxws.topics.token` makes a token of any text.
         """
         return Topic(self, check_name(name))
 

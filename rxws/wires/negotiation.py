@@ -121,7 +121,7 @@ def tokens(name: str, lines: Iterable[str]) -> list[str]:
 
 
 def extensions(lines: Iterable[str]) -> list[tuple[str, Parameters]]:
-    """Read the extensions of a `Sec-WebSocket-Extensions` header; raises `ValueError` for what is no list of them.
+    """Read the extensions of a `Sec-WebSocket-Extensions` header; raises `ValueError` for what is not a list of them.
 
     >>> extensions(["foo, bar; baz=2"])
     [('foo', []), ('bar', [('baz', '2')])]

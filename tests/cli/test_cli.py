@@ -23,7 +23,7 @@ from rxws.recording import Event, Recording, read, write
         (["marbles", "file", "--width=0"], "--width: the width must be a positive whole number of pixels or columns"),
         (["replay", "file", "--speed=0"], "argument --speed: speed must be a positive number, or inf, not 0"),
         (["replay", "file", "--serve=8080"], "argument --serve: an address is like :8080 or 0.0.0.0:8080, not '8080'"),
-        (["connect", "http"], "argument URL: 'http' is no WebSocket URL"),
+        (["connect", "http"], "argument URL: 'http' is not a WebSocket URL"),
         (["connect", "ws://a", "-Hx"], "argument -H/--header: a header is like 'Name: value', not 'x'"),
         (["connect", "ws://a", "-Hbad name: x"], "a header is like 'Name: value', not 'bad name: x'"),
         (["connect", "ws://a", "-HA: b\r\nC: d"], "-H/--header: the value of a header is one line"),

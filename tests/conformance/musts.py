@@ -21,7 +21,7 @@ class Must(NamedTuple):
 SERVER, CLIENT = "conformance/test_server_handshake.py", "conformance/test_client_handshake.py"
 FRAMING, CLOSING = "conformance/test_framing.py", "conformance/test_closing.py"
 COMPRESSION, NEGOTIATION = "conformance/test_compression.py", "wires/test_negotiation.py"
-NO_MIDDLEMAN = "does not apply: rxws is no intermediary"
+NO_MIDDLEMAN = "does not apply: rxws is not an intermediary"
 
 OPENING = [
     Must("client", "4.1", "open a connection, send a handshake, read the answer", "does", f"{CLIENT}::test_request"),
@@ -307,7 +307,7 @@ CLOSE = [
     Must(
         "both",
         "7.1.7",
-        "take nothing of the peer's after that, nor its close frame",
+        "take nothing from the peer after that, nor its close frame",
         "does not",
         f"{CLOSING}::test_failed_connection_is_closed {FRAMING}::test_mask_bit_is_wrong",
     ),
@@ -376,7 +376,7 @@ DEFLATE = [
     Must(
         "both",
         "7692: 7.1.1, 7.2.1",
-        "compress each message by itself if one's own `no_context_takeover` is agreed on",
+        "compress each message by itself if your own `no_context_takeover` is agreed on",
         "does, without an agreement too, unless `rxws.Deflate` says otherwise",
         f"{COMPRESSION}::test_own_context {COMPRESSION}::test_own_context_kept",
     ),

@@ -103,7 +103,7 @@ def musts() -> str:
 [RFC 7692](https://www.rfc-editor.org/rfc/rfc7692) (`7692:`), and of the sections that these refer to, in short.
 What ends an open connection is a `ProtocolError` on `errors`, and the code is what the peer gets. Tests are below
 `tests/`, run on both wires and both event loops, with the oldest and the newest release of aiohttp. A WebSocket that
-somebody else opened and `attach` took over has what aiohttp's parser checks: not the masks, nor the reserved bit of
+the application opened and `attach` took over has what aiohttp's parser checks: not the masks, nor the reserved bit of
 compressed control frames."""
     for title, rows in MUSTS.items():
         cells = [[row.who, row.section, row.must, row.rxws, _tests(row.tests)] for row in rows]

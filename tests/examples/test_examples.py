@@ -55,7 +55,7 @@ async def test_guessing_ends_with_a_code_of_its_own(example: ModuleType, monkeyp
     monkeypatch.setattr(example.random, "randint", lambda low, high: 5)
     ends = {
         ("4", "5"): (["higher"], 4000, "You win"),
-        ("nine",): ([], 4001, "That is no number"),
+        ("nine",): ([], 4001, "That is not a number"),
         ("1", "9", "2"): (["higher", "lower", "higher"], 4002, "It was 5"),
     }
     async with running(example.make_app()) as server:

@@ -158,7 +158,7 @@ def test_the_exit_status_tells_how_it_ended(rxws_cli: Cli, server: str) -> None:
     assert (nobody.returncode, nobody.stdout) == (1, "")
     assert nobody.stderr.startswith("rxws: no connection: the server answered 404 in place of 101")
     wrong = rxws_cli("connect", "localhost/feed")
-    assert (wrong.returncode, "is no WebSocket URL: expected ws://host/path" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "is not a WebSocket URL: expected ws://host/path" in wrong.stderr) == (2, True)
     assert "a header is like 'Name: value', not 'x'" in rxws_cli("connect", server, "-H", "x").stderr
 
 
@@ -272,7 +272,7 @@ def test_terminal_session(server: str) -> None:
     terminal.until(r"pong after \d+\.\d ms")
     terminal.until(r"\d+\.\d ms > ")
     terminal.type("/nope\r")
-    terminal.until("/nope is no command")
+    terminal.until("/nope is not a command")
     terminal.type("/close 99\r")
     terminal.until("close code 99 may not be sent")
     terminal.type("//ping\r/help\r")
@@ -573,7 +573,7 @@ def test_a_recording_is_drawn_as_text_and_as_a_picture(rxws_cli: Cli, file: str,
 def test_what_is_no_recording_is_one_clear_line(rxws_cli: Cli, command: str, file: str, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text(Path(file).read_text() + "bad\n")
     for name, said in (
-        (__file__, "is no recording: its first line should be like"),
+        (__file__, "is not a recording: its first line should be like"),
         ("/nowhere.jsonl", "No such file"),
         (str(tmp_path / "bad.jsonl"), "line 8: no event"),
     ):

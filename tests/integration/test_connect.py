@@ -413,15 +413,15 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
     assert (await refused(unreachable)).stage == "request"
     with pytest.raises(KeyError):
         await rxws.connect(broken)
-    with pytest.raises(ValueError, match="'nonsense' is no WebSocket URL"):
+    with pytest.raises(ValueError, match="'nonsense' is not a WebSocket URL"):
         await rxws.connect(lambda: "nonsense")
 
 
 @pytest.mark.parametrize(
     ("arguments", "options", "error", "text"),
     [
-        (("example.com/feed",), {}, ValueError, "'example.com/feed' is no WebSocket URL: expected ws://host/path"),
-        (("ftp://example.com",), {}, ValueError, "is no WebSocket URL"),
+        (("example.com/feed",), {}, ValueError, "'example.com/feed' is not a WebSocket URL: expected ws://host/path"),
+        (("ftp://example.com",), {}, ValueError, "is not a WebSocket URL"),
         (("ws://chat..example.com/",), {}, ValueError, "the host of 'ws://chat..example.com/' is not a name"),
         ((8080,), {}, TypeError, "a URL is a str or a yarl.URL, not int"),
         ((b"ws://host/?token=secret",), {}, TypeError, "a URL is a str or a yarl.URL, not bytes"),
@@ -445,7 +445,7 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("ws://a",), {"proxy": "http://c:secret@"}, ValueError, "'http://' is not a proxy's URL"),
         (("ws://a",), {"proxy": "socks5://b:1080"}, ValueError, "aiohttp has no SOCKS: for 'socks5://b:1080' use"),
         (("ws://a",), {"proxy": 3128}, TypeError, "proxy must be a str, a yarl.URL, or True for that of"),
-        (("/feed",), {}, ValueError, "'/feed' is no WebSocket URL"),
+        (("/feed",), {}, ValueError, "'/feed' is not a WebSocket URL"),
     ],
     ids=str,
 )

@@ -79,7 +79,7 @@ async def test_wrong_options_are_told_at_the_call() -> None:
     for options in ({"hartbeat": 1}, {"offline": "keep"}, {"reconnect": True}, {"proxy": "b:3128"}):
         with pytest.raises((TypeError, ValueError)):
             rxws.feed("ws://a", **options)
-    with pytest.raises(ValueError, match="is no WebSocket URL"):
+    with pytest.raises(ValueError, match="is not a WebSocket URL"):
         rxws.feed("example.com")
 
 

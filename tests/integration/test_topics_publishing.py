@@ -60,14 +60,14 @@ async def test_command_publishes_lines(broker: Broker, eventually: Eventually) -
         await eventually(lambda: log == [{"a": 1}, [2], "hello you", 3, 4])
     assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
     assert (texts.returncode, bad.returncode) == (0, 1)
-    assert bad.stderr.startswith("line 2 is no JSON")
+    assert bad.stderr.startswith("line 2 is not JSON")
 
 
 async def test_deeply_nested_json_is_one_bad_line(broker: Broker) -> None:
     """JSON that is nested too deeply is one bad line."""
     finished = await asyncio.to_thread(command, broker.fresh(), "a", text="[" * 100_000 + "]" * 100_000 + "\n1\n")
     assert finished.returncode == 1
-    assert finished.stderr.startswith("line 1 is no JSON")
+    assert finished.stderr.startswith("line 1 is not JSON")
     assert "Traceback" not in finished.stderr
 
 

@@ -404,7 +404,7 @@ async def test_what_keeps_it_from_connecting_is_raised() -> None:
         await connect("ws://127.0.0.1:9/")
     with pytest.raises(TypeError, match="makes its own"):
         connect("ws://127.0.0.1:9/", session=None)
-    with pytest.raises(ValueError, match="is no WebSocket URL"):
+    with pytest.raises(ValueError, match="is not a WebSocket URL"):
         connect("127.0.0.1:9")
 
 

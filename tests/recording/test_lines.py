@@ -99,7 +99,7 @@ HEADER = '{{"recording": 1, "start": {start}, "lanes": {lanes}, "about": {{}}}}'
 def test_not_a_recording(tmp_path: Path, text: str) -> None:
     """What is not a recording is an error that says so."""
     (tmp_path / "r.jsonl").write_text(text)
-    with pytest.raises(ValueError, match="is no recording: its first line should be like"):
+    with pytest.raises(ValueError, match="is not a recording: its first line should be like"):
         read(tmp_path / "r.jsonl")
 
 

@@ -90,7 +90,7 @@ class Live:
         """The newest frame."""
         return self.frames.html
 
-    async def done(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the end is no error
+    async def done(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - the end is not an error
         """Show it, wait until all it shows has ended, or for `timeout` seconds, and stop it.
 
         Args:

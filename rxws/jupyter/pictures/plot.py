@@ -39,7 +39,7 @@ def plot(
     event loop's thread, at most ten times
     a second. Memory: four points for each pixel of the width, whatever comes.
 
-    What `x` and `y` raise ends it, and is shown. Raises `TypeError` for what is no Observable, `ValueError` for a
+    What `x` and `y` raise ends it, and is shown. Raises `TypeError` for what is not an Observable, `ValueError` for a
     window that is not positive, `RuntimeError` where no event loop runs, `ImportError` without matplotlib.
 
     Args:

@@ -25,8 +25,8 @@ def table(observable: Observable[Any], *, key: Field, limit: int = 100) -> Live:
     the order in which their keys came first; above `limit` rows, those that have not changed for longest go. Subscribes
     at once. Memory: `limit` items, 30 fields of each.
 
-    What `key` raises ends it, and is shown. Raises `TypeError` for what is no Observable, `ValueError` for a limit that
-    is not positive, `RuntimeError` where no event loop runs.
+    What `key` raises ends it, and is shown. Raises `TypeError` for what is not an Observable, `ValueError` for a limit
+    that is not positive, `RuntimeError` where no event loop runs.
 
     Args:
         observable: The Observable.

@@ -27,7 +27,7 @@ def watch(*, window: float = 20.0, **lanes: Observable[Any]) -> Live:
         window: Seconds that the picture shows.
         lanes: The Observables, by the names of their lanes.
 
-    Raises `TypeError` for what is no Observable, `ValueError` for no lanes or a window that is not positive,
+    Raises `TypeError` for what is not an Observable, `ValueError` for no lanes or a window that is not positive,
     `RuntimeError` where no event loop runs.
     """
     if not lanes:

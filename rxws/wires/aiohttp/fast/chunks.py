@@ -24,7 +24,7 @@ INFLATED_A_TURN: Final = 256 * 1024
 """Bytes that messages are inflated to after which the same holds."""
 
 MANY: Final = 512
-"""Frames in a chunk after which less is read at once: fragments are no messages, but cost nearly as much."""
+"""Frames in a chunk after which less is read at once: fragments are not messages, but cost nearly as much."""
 
 FEW: Final = 16
 """Frames in a chunk after which the peer has to wait for its next turn, if more has come.

@@ -118,7 +118,7 @@ class Pacing:
         self._turns.ask(go_on)
 
     def _parse(self) -> None:
-        """Parse until there is something to take, or a share is spent on frames that are no messages."""
+        """Parse until there is something to take, or a share is spent on frames that are not messages."""
         watch, size = self.watch, len(self._chunk)
         while self._at < size and not (self._parsed or self._resting):
             end = self._at + max(self._slice, watch.left)
