@@ -1,4 +1,4 @@
-"""A handler as an ASGI endpoint, and a socket in an endpoint of one's own."""
+"""A handler as an ASGI endpoint, and a socket in your own endpoint."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 """What tells a process to end."""
 
 NOBODY_S: Final = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, None)
-"""Handlers that are no server's."""
+"""Handlers that no server has set."""
 
 
 class Signals:

@@ -1,4 +1,4 @@
-"""The wire on ASGI: `receive` and `send` of a server that somebody else wrote."""
+"""The wire on ASGI: `receive` and `send` of any ASGI server."""
 
 from rxws.wires.asgi.wire import AsgiWire, Receive, Scope, Send
 

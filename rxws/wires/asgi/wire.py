@@ -28,7 +28,7 @@ class AsgiWire(HoldingWire):
 
     The server has the frames: it answers pings and close frames, and tells only how the connection ended. A hold does
     not call `receive`, once the read-ahead is used up. While `send` waits the wire is congested. The end of the
-    connection is the end of the call that the server made: whoever made the wire returns from that.
+    connection is the end of the call that the server made: the code that made the wire returns from it.
 
     Memory: 64 KiB read ahead, and one message of the server's largest size; what the server itself keeps is its own.
     """
@@ -136,7 +136,7 @@ class AsgiWire(HoldingWire):
         self._endpoint.protocol_violated(error, Close(1009, "Message Too Big"))
 
     async def _ended(self, event: Mapping[str, Any]) -> None:
-        """Tell of the peer's close frame, if there was one.
+        """Report the peer's close frame, if there was one.
 
         Some servers tell 1005 also of a peer that has vanished. They give a reason, be it empty, where a frame came.
         """
