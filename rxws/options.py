@@ -30,7 +30,8 @@ class Deflate:
     """How messages are compressed (permessage-deflate, RFC 7692): `compress=rxws.Deflate(outgoing_context=True)`.
 
     By default each message is compressed by itself, once for all sockets with the same options, and inflated by
-    itself: a socket keeps nothing between messages. With its context, a message refers to those before it, and small
+    itself: a socket keeps nothing between messages. One that came compressed is sent on as it came, where it is sent on
+    within the call that brings it. With its context, a message refers to those before it, and small
     ones that resemble each other become five times smaller; each socket then compresses for itself. The docs have
     figures: `docs/compression.md`.
 
@@ -57,7 +58,8 @@ class Deflate:
     """Memory of the compressor, 1 to 9; by default 8, with a context 5."""
 
     level: int = _BY_CONTEXT
-    """Effort of the compressor: 1 (fast) to 9 (small); by default 6, with a context 5."""
+    """Effort of the compressor: 1 (fast) to 9 (small); by default 6, with a context 5. From 7 on, what came compressed
+    is not sent on as it came."""
 
     threshold: int = _BY_CONTEXT
     """Bytes below which a message goes as it is; by default 128, with a context 16."""
