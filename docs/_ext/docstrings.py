@@ -42,10 +42,16 @@ def code(
 ) -> tuple[list[nodes.Node], list[nodes.Node]]:
     """Make code of a text in backquotes, and look for what it names when all pages have been read."""
     text = text.replace("\x00", "\\")
+    env: BuildEnvironment = inliner.document.settings.env
+    if page := re.fullmatch(r"docs/([\w-]+)\.md", text):
+        link_to_page = addnodes.pending_xref(
+            "", nodes.literal(raw, text), refdomain="std", reftype="doc", reftarget=f"/{page[1]}", refdoc=env.docname,
+            refexplicit=False, refwarn=True,
+        )  # fmt: skip
+        return [link_to_page], []
     match = NAME.fullmatch(text)
     if match is None:
         return [nodes.literal(raw, text)], []
-    env: BuildEnvironment = inliner.document.settings.env
     reference = addnodes.pending_xref(
         "", nodes.literal(raw, text), refdomain="", reftype="docstring", reftarget=match[1], refdoc=env.docname,
         refwarn=False, module=env.ref_context.get("py:module", ""), owner=env.ref_context.get("py:class", ""),
@@ -186,9 +192,10 @@ def without_overloads(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -
 
 
 def shown_overload(function: Any) -> inspect.Signature | None:
-    """Choose the overload of the most parameters."""
+    """Choose the overload of the most parameters, but not one for codecs by `protocols`."""
     overloads = typing.get_overloads(function) if inspect.isfunction(function) else []
-    return max(map(inspect.signature, overloads), key=lambda one: len(one.parameters), default=None)
+    signatures = [inspect.signature(overload) for overload in overloads]
+    return max(signatures, key=lambda one: ("protocols" not in one.parameters, len(one.parameters)), default=None)
 
 
 def signature(
