@@ -34,6 +34,8 @@ def instrument(hub: Hub, meter_provider: MeterProvider | None = None) -> None:
     meter = get_meter("rxws", meter_provider=meter_provider)
     for each in INSTRUMENTS:
         create = meter.create_observable_counter if each.kind == "counter" else meter.create_observable_up_down_counter
+        if each.combine is max:  # what cannot be added up
+            create = meter.create_observable_gauge
         create(each.name, [_observe(each, hub)], each.unit, each.description)
     histogram = meter.create_histogram(
         DURATION, "s", DURATION_DESCRIPTION, explicit_bucket_boundaries_advisory=DURATIONS

@@ -110,6 +110,8 @@ class HubStats:
     """Bytes of the payloads received as they were on the wire: fewer, if they were compressed."""
     sent_wire_bytes: int = 0
     """The same of what was sent."""
+    loop_lag: float = 0.0
+    """Seconds by which the event loop was late, at worst within the last 30 to 60 s."""
 
     def add(self, counters: Counters, dropped: int) -> None:
         """Add what went through one socket."""

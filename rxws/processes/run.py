@@ -15,6 +15,7 @@ from aiohttp import web
 from rxws import processes
 from rxws.checks import number, positive_int
 from rxws.processes import ports
+from rxws.processes.board import Board
 from rxws.wires.aiohttp import bound_first_request
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     at_paths = ports.bind_paths(options.pop("path", None))
     given += at_paths
     reserved: list[socket.socket] = []
+    board = Board(workers)
 
     def work(tell: Tell) -> None:
-        processes.count = workers
+        processes.count, processes.board = workers, board
+        board.take(crew.starting)
         shared = ports.share(reserved)
         ports.close(reserved)
         loop = _loop_that_stops()
@@ -83,7 +86,8 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
             if port is None:
                 port = 8443 if options.get("ssl_context") else 8080
             reserved += ports.reserve(host, port)
-        Workers(workers, work, stop_timeout=stop_timeout, ready=announce or (lambda text: None)).run()
+        crew = Workers(workers, work, stop_timeout=stop_timeout, ready=announce or (lambda text: None))
+        crew.run()
     finally:
         ports.remove(at_paths)
         ports.close([*reserved, *given])

@@ -52,6 +52,8 @@ class Workers:
         self._stop_timeout = stop_timeout
         self._ready: Callable[[str], object] | None = ready
         self._workers = [Worker() for _ in range(count)]
+        self.starting = 0
+        """The place of the worker that was started last; in a worker, its own."""
         self._stops = 0
         self._wake = (-1, -1)
         self._alive = (-1, -1)
@@ -62,8 +64,9 @@ class Workers:
             self._alive = os.pipe()
             try:
                 while not self._stops:
-                    for worker in self._workers:
+                    for place, worker in enumerate(self._workers):
                         if worker.pid is None and worker.due <= time.monotonic():
+                            self.starting = place
                             self._start(worker)
                     self._look(min((worker.due for worker in self._workers if worker.pid is None), default=None))
             finally:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from copy import copy
+from heapq import nlargest
 from threading import Lock
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from rxws.core.log import SERVER, SocketLog, log_line
 from rxws.core.socket import WebSocket
 from rxws.rx.broadcast import Hot
 from rxws.rx.foreign import described
+from rxws.server.loop_watch import LoopWatch
 from rxws.stats import HubStats, tally
 
 
@@ -26,9 +28,15 @@ class Hub:
     `len(hub)` and iteration give the open sockets. The counters may be read from any thread.
     """
 
-    def __init__(self, max_connections: int | None, shutdown_code: int, shutdown_timeout: float) -> None:
+    def __init__(
+        self,
+        max_connections: int | None,
+        shutdown_code: int,
+        shutdown_timeout: float,
+        watch: LoopWatch | None = None,
+    ) -> None:
         self.max_connections = max_connections
-        """The sockets that may be open at once; `None` for no limit."""
+        """The sockets that may be open at once in this process; `None` for no limit."""
         self.opened_total = 0
         """Sockets opened so far."""
         self.closed_total: dict[int, int] = {}
@@ -37,6 +45,7 @@ class Hub:
         """Handshakes refused so far: `handshake` (400, 405, 426, 505), `origin` (403), `limit` and `shutdown` (503)."""
         self.errors_total: dict[str, int] = {}
         """Errors that `errors` of some socket emitted, or would have, so far; by the name of their class."""
+        self._watch = watch or LoopWatch()
         self._shutdown_close = Close(shutdown_code)
         self._shutdown_timeout = shutdown_timeout
         self._sockets: dict[Lifecycle, WebSocket[Any, Any]] = {}
@@ -70,12 +79,25 @@ class Hub:
             total.buffered += messages
             total.buffered_bytes += weight
             total.held += life.held
+        total.loop_lag = self._watch.lag
         return total
 
     @property
     def shutting_down(self) -> bool:
         """Whether the application shuts down, or has: every new socket is refused."""
         return self._shutting_down
+
+    def slowest(self, count: int = 10) -> list[WebSocket[Any, Any]]:
+        """List the open sockets whose peers are the slowest, those first; from any thread, as `stats`.
+
+        The first are those for which the most bytes wait, then those that have the oldest messages (`stats.age`), then
+        those with the longest round trip. A socket for which all of that is zero or unknown is not slow.
+        """
+        with self._lock:
+            sockets = tuple(self._sockets.values())
+        measured = [(_slowness(socket), socket) for socket in sockets]
+        slow = [one for one in measured if any(one[0])]
+        return [socket for _, socket in nlargest(count, slow, key=lambda one: one[0])]
 
     def __len__(self) -> int:
         return len(self._sockets)
@@ -87,19 +109,20 @@ class Hub:
     def admit(self, life: Lifecycle) -> bool:
         """Take a place for a socket that is about to open, or refuse it; the place is free again at its end."""
         if self._shutting_down:
-            self.refuse("shutdown", life.reports.log)
+            self._refuse("shutdown", "the application shuts down", life.reports.log)
         elif self.max_connections is not None and len(self._taken) >= self.max_connections:
-            self.refuse("limit", life.reports.log)
+            full = f"all places of this process are taken: max_connections={self.max_connections}, in each process"
+            self._refuse("limit", full, life.reports.log, warn="limit" not in self.refused_total)
         else:
             self._taken.add(life)
             life.on_closed = self.remove
             return True
         return False
 
-    def refuse(self, reason: str, log: SocketLog) -> None:
+    def _refuse(self, reason: str, why: str, log: SocketLog, *, warn: bool = False) -> None:
         """Count a handshake that does not become a socket."""
         tally(self.refused_total, reason)
-        log.refused(reason)
+        log.refused(reason, why, warn=warn)
 
     def add(self, socket: WebSocket[Any, Any], life: Lifecycle) -> None:
         """Count a socket as open, until it ends."""
@@ -158,6 +181,11 @@ class Hub:
             for end in late:
                 end.cancel()
         self._closed.end()
+
+
+def _slowness(socket: WebSocket[Any, Any]) -> tuple[int, float, float]:
+    stats = socket.stats
+    return stats.buffered_bytes, stats.age or 0.0, stats.rtt or 0.0
 
 
 async def _end_of(life: Lifecycle) -> None:

@@ -6,7 +6,7 @@ connections, `network.io.direction`, `error.type`. An attribute without a conven
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ from rxws.stats import MAX_KINDS, OTHER, HubStats
 DURATION: Final = "rxws.server.connection.duration"
 """A histogram, in seconds, with the bounds `rxws.stats.DURATIONS`."""
 
+LOOP_LAG: Final = "rxws.server.event_loop.lag"
 DURATION_DESCRIPTION: Final = "How long the closed WebSockets were open"
 
 
@@ -31,11 +32,13 @@ class Instrument:
     name: str
     kind: Literal["counter", "gauge"]
     unit: str
-    """In UCUM: `By`, or an annotation such as `{message}`."""
+    """In UCUM: `By`, `s`, or an annotation such as `{message}`."""
     description: str
-    read: Callable[[Hub, HubStats], Mapping[str, int]]
+    read: Callable[[Hub, HubStats], Mapping[str, float]]
     """Gives the numbers by the attribute's value; by the empty string where there is no attribute."""
     attribute: str | None = None
+    combine: Callable[[Iterable[float]], float] = sum
+    """Makes one number of those of several processes: `sum` or `max`."""
 
 
 def _codes(totals: dict[int, int]) -> dict[str, int]:
@@ -81,4 +84,7 @@ INSTRUMENTS: Final = (
     Instrument("rxws.server.errors", "counter", "{error}",
         "Errors of WebSockets, observed or not, by class",
         lambda hub, _: hub.errors_total.copy(), "error.type"),
+    Instrument(LOOP_LAG, "gauge", "s",
+        "By how much the event loop was late, at worst within the last 30 to 60 s",
+        lambda _, stats: {"": stats.loop_lag}, combine=max),
 )  # fmt: skip

@@ -18,7 +18,9 @@ from rxws.core.socket import WebSocket, closing_on_exit
 from rxws.errors import parted
 from rxws.options import CommonOptions, ServerOptions, Settings, check, tell_options
 from rxws.rx.holds import current_socket
+from rxws.server.all_processes import Sharing
 from rxws.server.hub import Hub
+from rxws.server.loop_watch import LoopWatch
 from rxws.server.upgrade import HUB, Upgrade
 
 In = TypeVar("In")
@@ -176,7 +178,8 @@ def setup(
     When the application shuts down, every socket is closed with `shutdown_code`, and new ones get 503. What was queued
     is sent first; after `shutdown_timeout` seconds the connections are aborted of peers that do not read or answer,
     even if their `close_timeout` is longer. 503 is also for those beyond `max_connections` at a time (`None`: no
-    limit). Sub-applications share the hub of the one that was set up. Call it before the application runs.
+    limit), in each process: `run(app, workers=4)` lets four times as many in. Sub-applications share the hub of the one
+    that was set up. Call it before the application runs.
 
     Args:
         app: The application; its sub-applications share the hub.
@@ -199,10 +202,23 @@ def setup(
         raise RuntimeError("rxws.setup(app) was called before for this application")
     if max_connections is not None:
         positive_int("max_connections", max_connections, "sockets", none="no limit")
-    hub = app[HUB] = Hub(max_connections, shutdown_code, positive("shutdown_timeout", shutdown_timeout, "seconds"))
+    timeout = positive("shutdown_timeout", shutdown_timeout, "seconds")
+    watch = LoopWatch()
+    hub = app[HUB] = Hub(max_connections, shutdown_code, timeout, watch)
+    sharing = Sharing(hub)
+
+    async def start(_: web.Application) -> None:
+        watch.start()
+        sharing.start()
 
     async def shut_down(_: web.Application) -> None:
         await hub.shut_down()
 
+    async def stop(_: web.Application) -> None:
+        watch.stop()
+        sharing.stop()
+
+    app.on_startup.append(start)
     app.on_shutdown.append(shut_down)
+    app.on_cleanup.append(stop)
     return hub

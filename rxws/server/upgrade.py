@@ -34,6 +34,7 @@ HUB = web.AppKey("rxws_hub", Hub)
 KEEPS_CONTEXT: Final = "Tornado/"
 """A client that agrees to `client_no_context_takeover`, and keeps its context."""
 
+_spoiled = weakref.WeakSet[object]()
 _warned = weakref.WeakSet[web.Application]()
 _strangers = weakref.WeakKeyDictionary[object, Strangers]()
 
@@ -55,7 +56,9 @@ class Upgrade:
         self.life = Lifecycle(settings, agreed.protocol, log=log)
         if self._hub is not None and not self._hub.admit(self.life):
             self.life.abort()
-            raise _refused(request, web.HTTPServiceUnavailable(text="No more sockets at the moment\n"))
+            later = {hdrs.RETRY_AFTER: "1"}  # to which a client of ours adds its own, random, wait
+            full = web.HTTPServiceUnavailable(headers=later, text="No more sockets at the moment\n")
+            raise _refused(request, full)
         try:
             self.life.make_codec()
         except BaseException:
@@ -86,11 +89,11 @@ class Upgrade:
             drop_what_follows(self._request, error)
 
     def _count(self, refusal: web.HTTPException, log: SocketLog) -> None:
-        foreign = isinstance(refusal, web.HTTPForbidden)
-        reason = "origin" if foreign else "handshake"
+        reason = "origin" if isinstance(refusal, web.HTTPForbidden) else "handshake"
         if self._hub is not None:
             tally(self._hub.refused_total, reason)
-        log.refused(reason, (refusal.text or "").strip(), warn=foreign and _is_news(self._request))
+        warn = reason == "origin" or (hdrs.SEC_WEBSOCKET_KEY in self._request.headers and _is_plain(self._request))
+        log.refused(reason, (refusal.text or "").strip(), warn=warn and _is_news(self._request, reason))
 
 
 def _refused(request: web.BaseRequest, refusal: web.HTTPException) -> web.HTTPException:
@@ -109,11 +112,16 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
         text = f"A WebSocket handshake is a GET request, not {request.method}\n"
         raise web.HTTPMethodNotAllowed(request.method, [hdrs.METH_GET], text=text)
     if request.version <= HttpVersion10 or request.version.major > HttpVersion11.major:
-        raise web.HTTPVersionNotSupported(text="A WebSocket handshake needs HTTP/1.1\n")
+        raise web.HTTPVersionNotSupported(
+            text="A WebSocket handshake needs HTTP/1.1. Behind a proxy, let it speak that"
+            " (nginx: proxy_http_version 1.1)\n"
+        )
     if _of(request, hdrs.UPGRADE).lower() != "websocket":
-        raise _upgrade_required("This is a WebSocket endpoint: Upgrade must be websocket")
-    options = _of(request, hdrs.CONNECTION).lower().split(",")
-    if "upgrade" not in map(str.strip, options) or not asks_for_upgrade(request):
+        raise _upgrade_required(
+            "This is a WebSocket endpoint: Upgrade must be websocket. Behind a proxy, let it pass that on"
+            " (nginx: proxy_set_header Upgrade $http_upgrade)"
+        )
+    if _is_plain(request) or not asks_for_upgrade(request):
         raise _upgrade_required(
             "This is a WebSocket endpoint: Connection must be Upgrade. Behind a proxy, let it send both"
             " (nginx: proxy_set_header Connection upgrade)"
@@ -149,6 +157,12 @@ def check_origin(request: web.BaseRequest, settings: Settings) -> None:
         raise web.HTTPForbidden(text=f"{why}\n")
 
 
+def _is_plain(request: web.BaseRequest) -> bool:
+    """Return whether this asks for no upgrade. Beside `Sec-WebSocket-Key`, a proxy has dropped what did."""
+    options = map(str.strip, _of(request, hdrs.CONNECTION).lower().split(","))
+    return "upgrade" not in options or not _of(request, hdrs.UPGRADE) or request.version < HttpVersion11
+
+
 def _of(request: web.BaseRequest, name: str) -> str:
     """Give the lines of a header as one value (RFC 9110, section 5.3)."""
     return ", ".join(request.headers.getall(name, ())).strip()
@@ -166,10 +180,14 @@ def _upgrade_required(text: str, headers: dict[str, str] | None = None) -> web.H
     return web.HTTPUpgradeRequired(headers=also, text=f"{text}\n")
 
 
-def _is_news(request: web.BaseRequest) -> bool:
-    """Return whether this pair of a foreign origin and a host is one of the first, and is seen for the first time."""
+def _is_news(request: web.BaseRequest, reason: str) -> bool:
+    """Return whether this is seen for the first time: a foreign origin and a host, few of them; or another reason."""
     where = request.app if isinstance(request, web.Request) else web.Server  # which stands for all low-level servers
-    return _strangers.setdefault(where, Strangers()).is_news(request.headers[hdrs.ORIGIN], request.host)
+    if reason == "origin":
+        return _strangers.setdefault(where, Strangers()).is_news(request.headers[hdrs.ORIGIN], request.host)
+    is_first = where not in _spoiled
+    _spoiled.add(where)
+    return is_first
 
 
 def hub_of(request: web.BaseRequest | None) -> Hub | None:

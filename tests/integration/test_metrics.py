@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import subprocess
 import sys
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -25,6 +30,7 @@ import rxws
 from rxws.opentelemetry import instrument
 from rxws.prometheus import HubCollector
 from rxws.server.instruments import INSTRUMENTS
+from tests.integration.crew import crew
 from tests.integration.server import Server, running
 
 Eventually = Callable[..., Any]
@@ -35,6 +41,7 @@ HANDSHAKE = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
 }
+MEASURED = ("_sum", "_created", "_lag_seconds")
 
 
 @rxws.websocket(codec=rxws.json)
@@ -80,12 +87,12 @@ async def busy(eventually: Eventually, prepare: Callable[[rxws.Hub], None]) -> A
 
 
 def samples(families: Any) -> Samples:
-    """All samples but zeros, and but for how long exactly, when, and through which scope."""
+    """All samples but zeros, and but for how long exactly, when, how late, and through which scope."""
     return {
         (sample.name, frozenset((k, v) for k, v in sample.labels.items() if not k.startswith("otel_"))): sample.value
         for family in families
         for sample in family.samples
-        if sample.value and sample.name.startswith("rxws_") and not sample.name.endswith(("_sum", "_created"))
+        if sample.value and sample.name.startswith("rxws_") and not sample.name.endswith(MEASURED)
     }
 
 
@@ -135,6 +142,7 @@ async def test_the_exposition_keeps_to_openmetrics_too(eventually: Eventually) -
         "rxws_server_wire_io_bytes": "bytes",
         "rxws_server_buffered_bytes": "bytes",
         "rxws_server_connection_duration_seconds": "seconds",
+        "rxws_server_event_loop_lag_seconds": "seconds",
     }
 
 
@@ -153,7 +161,7 @@ async def test_opentelemetry_collects_what_has_happened(eventually: Eventually) 
         (metric.name.removeprefix("rxws.server."), *dict(point.attributes).items()): point.value
         for metric in scope.metrics
         for point in metric.data.data_points
-        if getattr(point, "value", 0)
+        if getattr(point, "value", 0) and metric.name != "rxws.server.event_loop.lag"
     }
     assert points == {
         ("active_connections",): 1,
@@ -214,3 +222,86 @@ def test_exporters_name_their_extras() -> None:
         'rxws.prometheus needs prometheus-client: pip install "rxws[prometheus]"',
         'rxws.opentelemetry needs opentelemetry-api: pip install "rxws[opentelemetry]"',
     ]
+
+
+WORKERS = """
+from prometheus_client import CollectorRegistry, generate_latest
+from rxws.prometheus import HubCollector
+
+sys.modules["rxws.server.all_processes"].PERIOD = 0.05
+
+@rxws.websocket
+def hello(incoming, outgoing):
+    outgoing.on_next(str(os.getpid()))
+    return incoming
+
+app = web.Application()
+registry = CollectorRegistry()
+registry.register(HubCollector(rxws.setup(app, max_connections=2)))
+
+async def metrics(request):
+    return web.Response(body=generate_latest(registry), headers={"X-Pid": str(os.getpid())})
+
+async def block(request):
+    time.sleep(0.4)
+    return web.Response()
+
+app.add_routes([web.get("/", hello), web.get("/metrics", metrics), web.get("/block", block)])
+"""
+
+
+async def test_one_scrape_gives_all_workers(tmp_path: Path) -> None:
+    """Whichever worker is asked gives the sum and each one's numbers; the counters survive a worker's death.
+
+    `max_connections` is each worker's own, and the first refusal of each is in its log.
+    """
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with crew(tmp_path, WORKERS) as running, aiohttp.ClientSession(connector=connector) as session:
+        asked = set[str]()
+
+        async def scrape() -> dict[str, float]:
+            """Give the samples by name, worker and direction, and look whether the workers make the sum."""
+            async with session.get(f"http://127.0.0.1:{running.port}/metrics") as answer:
+                asked.add(answer.headers["X-Pid"])
+                families = parse(await answer.text())
+            found: dict[str, float] = {}
+            sums: dict[str, float] = defaultdict(float)
+            for sample in (sample for family in families for sample in family.samples):
+                name = f"{sample.name.removeprefix('rxws_server_')} {sample.labels.get('network_io_direction', '')}"
+                if "worker" in sample.labels:
+                    sums[name.removeprefix("worker_")] += sample.value
+                else:
+                    found[name.strip()] = sample.value
+            for name in ("opened_connections_total ", "messages_total transmit", "active_connections "):
+                assert sums[name] == found[name.strip()]
+            return found
+
+        async def sees(**expected: float) -> None:
+            async with asyncio.timeout(15):
+                while expected.items() - (await scrape()).items():
+                    pass
+
+        async with AsyncExitStack() as stack:
+            pids: list[str] = []
+            refused: list[Any] = []
+            for _ in range(40):  # the system spreads them by chance
+                try:
+                    socket = await stack.enter_async_context(rxws.connect(running.url))
+                    pids.append(await socket.receive())
+                except rxws.ConnectError as error:
+                    refused.append((error.status, error.retry_after))
+            count, by_pid = len(pids), Counter(pids)
+            assert max(by_pid.values()) == 2
+            assert refused == [(503, 1)] * (40 - count)
+            await sees(opened_connections_total=count, active_connections=count, **{"messages_total transmit": count})
+            while len(asked) < 2:
+                await scrape()
+            os.kill(int(pids[0]), signal.SIGKILL)
+            left = count - by_pid[pids[0]]
+            await sees(opened_connections_total=count, active_connections=left, **{"messages_total transmit": count})
+            async with session.get(f"http://127.0.0.1:{running.port}/block"):
+                pass
+            assert (await scrape())["event_loop_lag_seconds"] > 0.2
+            _, errors = await running.terminate()
+        full = "refused: all places of this process are taken: max_connections=2, in each process"
+        assert 1 <= errors.count(full) <= len(by_pid)

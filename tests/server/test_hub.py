@@ -1,3 +1,4 @@
+import asyncio
 import threading
 
 import pytest
@@ -145,3 +146,21 @@ async def test_shutdown_deadline() -> None:
     assert len(members) == 2
     assert (await ended(mute)).code == (await ended(polite)).code == 1001
     assert wire.aborted
+
+
+async def test_slowest_sockets() -> None:
+    """The hub lists the sockets whose peers are slow: most waiting bytes first, then the longest round trip."""
+    hub = Hub(None, 1001, 1)
+    members = [member(hub) for _ in range(4)]
+    (most, blocked), (some, behind), (far, wire), (_, _) = [pair for pair in members if pair]
+    blocked.congested = behind.congested = True
+    for _ in range(3):
+        most.outgoing.on_next("a")
+    some.outgoing.on_next("a")
+    await asyncio.sleep(20.5)
+    wire.pong(wire.pings[-1])
+    assert far.rtt == pytest.approx(0.5)
+    assert hub.slowest() == [most, some, far]
+    assert hub.slowest(1) == [most]
+    await hub.shut_down()
+    assert hub.slowest() == []

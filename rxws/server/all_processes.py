@@ -1,0 +1,124 @@
+"""The numbers of all processes that serve an application: each tells the others its own, every second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+from rxws import processes
+from rxws.core.log import SERVER, log_line
+from rxws.server.hub import Hub
+from rxws.server.instruments import INSTRUMENTS, LOOP_LAG
+from rxws.stats import DURATIONS
+
+PERIOD: Final = 1.0
+"""Seconds after which a process tells its numbers again."""
+
+
+@dataclass(slots=True)
+class Numbers:
+    """What one process has counted, or several have together."""
+
+    values: dict[str, dict[str, float]]
+    """The numbers of each of the `INSTRUMENTS`, by its name, then by the attribute's value."""
+    durations: list[int] = field(default_factory=lambda: [0] * (len(DURATIONS) + 1))
+    duration: float = 0.0
+    pid: int = 0
+    at: float = 0.0
+    """When they were read, by the clock that all processes share."""
+
+
+def numbers_of(hub: Hub) -> Numbers:
+    """Read the hub of this process; one that was started in the place of another goes on from that one's counters."""
+    stats = hub.stats
+    values = {one.name: dict(one.read(hub, stats)) for one in INSTRUMENTS}
+    own = Numbers(values, stats.durations, stats.duration, os.getpid(), time.monotonic())
+    before = None if processes.board is None else _heard(processes.board.before)
+    return own if before is None else _together([own, _past(before)], own.pid, own.at)
+
+
+def numbers_of_all(hub: Hub) -> tuple[Numbers, dict[int, Numbers]]:
+    """Give the numbers of all processes together, and those of each by its place; without others, nothing of these.
+
+    Those of the others are at most a second old, or as old as their event loops have been blocked.
+    """
+    own, board = numbers_of(hub), processes.board
+    if board is None:
+        return own, {}
+    found = {board.own: own}
+    for place in range(board.places):
+        if place != board.own and (told := _heard(board.read(place))) is not None:
+            found[place] = told if _runs(told.pid) else _past(told)
+    return _together(list(found.values()), own.pid, own.at), dict(sorted(found.items()))
+
+
+class Sharing:
+    """Tells the other processes the numbers of a hub, from `start` to `stop`; costs a reading of the hub a second."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._timer: asyncio.TimerHandle | None = None
+        self._complained = False
+
+    def start(self) -> None:
+        """Begin, if there are other processes."""
+        if processes.board is not None:
+            self._tell()
+            self._timer = asyncio.get_running_loop().call_later(PERIOD, self.start)
+
+    def stop(self) -> None:
+        """Tell the last ones."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._tell()
+
+    def _tell(self) -> None:
+        assert processes.board is not None
+        if not processes.board.write(json.dumps(asdict(numbers_of(self._hub))).encode()) and not self._complained:
+            self._complained = True
+            message = "the other processes do not get the metrics of this one: the names of its errors are too long"
+            log_line(SERVER, logging.WARNING, message, event="worker")
+
+
+def _heard(text: bytes) -> Numbers | None:
+    """Read what a process told; the lag of one that is silent since is at least as long."""
+    if not text:
+        return None
+    told = Numbers(**json.loads(text))
+    silent = time.monotonic() - told.at - PERIOD
+    lag = told.values[LOOP_LAG]
+    lag[""] = max(lag[""], silent)
+    return told
+
+
+def _past(told: Numbers) -> Numbers:
+    """Give what stays of a process that has ended: its counters."""
+    counters = {one.name: told.values.get(one.name, {}) for one in INSTRUMENTS if one.kind == "counter"}
+    return Numbers(counters, told.durations, told.duration)
+
+
+def _together(several: list[Numbers], pid: int, at: float) -> Numbers:
+    values: dict[str, dict[str, float]] = {}
+    for one in INSTRUMENTS:
+        found: dict[str, list[float]] = {}
+        for numbers in several:
+            for value, number in numbers.values.get(one.name, {}).items():
+                found.setdefault(value, []).append(number)
+        values[one.name] = {value: one.combine(each) for value, each in found.items()}
+    durations = [sum(counted) for counted in zip(*(numbers.durations for numbers in several), strict=True)]
+    return Numbers(values, durations, sum(numbers.duration for numbers in several), pid, at)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

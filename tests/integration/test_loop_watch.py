@@ -1,0 +1,88 @@
+"""What keeps the event loop for long is named in the log, and the lag is a metric."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+from reactivex import Observable
+from reactivex import operators as ops
+
+import rxws
+from rxws.server import loop_watch
+from tests.integration.server import serving
+
+BOTH_LOOPS = True
+Eventually = Callable[..., Any]
+
+
+def ponder(seconds: str) -> str:
+    time.sleep(float(seconds))
+    return seconds
+
+
+@rxws.websocket
+def pipeline(incoming: Observable[str]) -> Observable[str]:
+    return incoming.pipe(ops.map(ponder))
+
+
+@rxws.websocket
+async def coroutine(socket: rxws.WebSocket[str, str]) -> None:
+    async for message in socket:
+        socket.outgoing.on_next(ponder(message))
+
+
+async def page(_: web.Request) -> web.Response:
+    return web.Response(text=ponder("0.8"))
+
+
+async def test_who_blocks_is_named_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Eventually
+) -> None:
+    """A pipeline, a coroutine or a page that blocks is named: which code, of which path, how long; each once."""
+    monkeypatch.setattr(loop_watch, "BLOCKED", 0.4)
+    app = web.Application()
+    app.add_routes([web.get("/pipeline", pipeline), web.get("/coroutine", coroutine), web.get("/page", page)])
+
+    def named() -> list[Any]:
+        return [record for record in caplog.records if getattr(record, "ws_event", "") == "blocked"]
+
+    async with serving(app=app) as server, aiohttp.ClientSession() as session:
+        assert server.hub is not None
+        for told, path in enumerate(("pipeline", "coroutine")):
+            async with rxws.connect(f"{server.url}{path}") as socket:
+                for seconds in ("0.05", "0.8", "0.8"):
+                    socket.outgoing.on_next(seconds)
+                    assert await socket.receive() == seconds
+                    await asyncio.sleep(0.25)
+            await eventually(lambda told=told: len(named()) == told + 1)
+        async with session.get(f"{server.http}page"):
+            pass
+        await eventually(lambda: len(named()) == 3)
+        assert 0.6 < server.hub.stats.loop_lag < 10
+    for record, path in zip(named(), ("/pipeline", "/coroutine", None), strict=True):
+        assert (record.levelno, record.name, getattr(record, "ws_path", None)) == (logging.WARNING, "rxws.server", path)
+        assert record.ws_place.startswith(f"ponder ({__file__}:")
+        assert 0.4 < record.ws_seconds < 10
+        assert record.getMessage().startswith(f"the event loop was blocked for {record.ws_seconds:.1f} s, and all")
+    assert getattr(named()[0], "ws_remote", None) == "127.0.0.1"
+
+
+async def test_call_without_an_end_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A call that does not end is named while it blocks; another thread may read the lag meanwhile."""
+    monkeypatch.setattr(loop_watch, "BLOCKED", 0.3)
+    monkeypatch.setattr(loop_watch, "NO_END", 0.5)
+    async with serving(page) as server:
+        assert server.hub is not None
+        await asyncio.sleep(0.3)
+        deadline = time.monotonic() + 15
+        while not caplog.records and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "s so far, and all sockets waited: by test_call_without_an_end_is_named" in caplog.text
+        assert await asyncio.to_thread(lambda: server.hub.stats.loop_lag) > 0.4
