@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import re
 import socket
 import struct
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -201,3 +204,61 @@ async def test_unknown_subprotocol_is_no_warning(caplog: pytest.LogCaptureFixtur
     async with serving(echo) as server, raw(server.port, headers="Sec-WebSocket-Protocol: unknown\r\n"):
         pass
     assert [record.getMessage() for record in caplog.records] == []
+
+
+TABLE = re.findall(
+    r"^\| ([^|]+) \| (\d{3})(?:, `([^`]+)`)? \| `([^`]+)` \| (\w+) \| `(\w+)` \|$",
+    (Path(__file__).parents[2] / "docs/behind-a-proxy.md").read_text(),
+    re.MULTILINE,
+)
+"""What the documentation says of each refusal."""
+HTTP_10 = request().replace(b"HTTP/1.1", b"HTTP/1.0")
+REFUSED = {
+    "a page of a foreign origin": request(also="Origin: https://evil.example"),
+    "a page that came without TLS": request(also="Origin: http://localhost"),
+    "`max_connections` is reached, in this process": request(),
+    "the application shuts down": request(),
+    "the proxy speaks HTTP/1.0": HTTP_10,
+    "the proxy drops `Upgrade`": request(without="Upgrade"),
+    "the proxy drops `Connection`": request(without="Connection"),
+    "another version of the protocol": request().replace(b"Version: 13", b"Version: 8"),
+    "a browser's page, or a crawler": b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row[0])
+async def test_what_a_refused_stranger_is_told(row: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
+    """The answer and the log say what the table in the documentation does, and a WARNING comes once."""
+    why, status, header, says, level, refusal = row
+    caplog.set_level(logging.DEBUG, "rxws.server")
+    tls, trusting = certified()
+    secure = "TLS" in why
+    limit = 1 if "max_connections" in why else None
+    echo = rxws.websocket(lambda incoming: incoming)
+    async with serving(echo, tls=tls if secure else None, max_connections=limit) as server, AsyncExitStack() as stack:
+        if limit:
+            await stack.enter_async_context(rxws.connect(server.url))
+        if "shuts down" in why:
+            assert server.hub is not None
+            await server.hub.shut_down()
+        over_tls: dict[str, Any] = {"ssl": trusting, "server_hostname": "localhost"} if secure else {}
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port, **over_tls)
+            writer.write(REFUSED[why])
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = int(re.search(r"Content-Length: (\d+)", head)[1])  # type: ignore[index]
+            body = (await reader.readexactly(length)).decode()
+            writer.close()
+            assert head.split()[1] == status
+            assert header in head
+            assert says in body
+    lines = [record for record in caplog.records if getattr(record, "ws_event", "") == "refused"]
+    assert [record.levelname for record in lines] == [level, "DEBUG"]
+    for record in lines:
+        assert (vars(record)["ws_refusal"], vars(record)["ws_remote"]) == (refusal, "127.0.0.1")
+        assert status == "503" or says in record.getMessage()
+
+
+def test_each_refusal_has_a_row() -> None:
+    """The table has each refusal that is tested, and no other."""
+    assert [row[0] for row in TABLE] == [*REFUSED]

@@ -97,28 +97,35 @@ def listens(port: int) -> bool:
 def fronting(kind: str, target: int) -> Iterator[int]:
     """Run a proxy in front of a port of this machine until the block is left, and give its port."""
     text, command = COMMANDS[kind]
-    if shutil.which(command[0], path=PATH) is None:
-        raise FileNotFoundError(f"{command[0]} is not on PATH: sh tests/proxy.sh, or benchmarks/debian.sh")
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "config").write_text(text.format(port=port, target=target, folder=folder))
-        environment = {**os.environ, "PATH": PATH, "HOME": folder, "XDG_DATA_HOME": folder, "XDG_CONFIG_HOME": folder}
-        with (
-            Path(folder, "log").open("w") as log,
-            subprocess.Popen(
-                [part.format(folder=folder) for part in command], stdout=log, stderr=log, env=environment
-            ) as process,
-        ):
+        text = text.format(port=port, target=target, folder=folder)
+        with proxying([part.format(folder=folder) for part in command], text, Path(folder), port):
+            yield port
+
+
+@contextlib.contextmanager
+def proxying(command: list[str], text: str, folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a proxy with a configuration, until the block is left."""
+    if shutil.which(command[0], path=PATH) is None:
+        raise FileNotFoundError(f"{command[0]} is not on PATH: sh tests/proxy.sh, or benchmarks/debian.sh")
+    home = str(folder)
+    (folder / "config").write_text(text)
+    environment = {**os.environ, "PATH": PATH, "HOME": home, "XDG_DATA_HOME": home, "XDG_CONFIG_HOME": home}
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process,
+    ):
+        try:
+            deadline = time.monotonic() + STARTS_WITHIN
+            while not listens(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{command[0]} did not start: {(folder / 'log').read_text()[-2000:]}")
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.terminate()
             try:
-                deadline = time.monotonic() + STARTS_WITHIN
-                while not listens(port):
-                    if process.poll() is not None or time.monotonic() > deadline:
-                        raise RuntimeError(f"{kind} did not start: {Path(folder, 'log').read_text()[-2000:]}")
-                    time.sleep(0.02)
-                yield port
-            finally:
-                process.terminate()
-                try:
-                    process.wait(5)
-                except subprocess.TimeoutExpired:
-                    process.kill()
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
