@@ -15,7 +15,13 @@ ROOT = Path(__file__).parent.parent
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PLACES = ["builtins", "asyncio", "contextvars", "aiohttp", "aiohttp.web", "aiohttp.test_utils", "reactivex"]
-PLACES += ["reactivex.abc", "reactivex.disposable", "reactivex.scheduler.eventloop", "reactivex.subject"]
+PLACES += [
+    "aiohttp_remotes",
+    "reactivex.abc",
+    "reactivex.disposable",
+    "reactivex.scheduler.eventloop",
+    "reactivex.subject",
+]
 FOREIGN = {
     "FigureWidget",
     "JupyterChart",
@@ -27,7 +33,8 @@ FOREIGN = {
     "Origin",
 }
 FOREIGN |= {"NaN", "Runtime", "DevToolsActivePort", "WebSocketRoute", "WebSocketException"}
-"""Names of JavaScript, of browsers and of libraries that are not installed; a unit; headers."""
+FOREIGN |= {"ProxyPass", "ProxyPreserveHost", "Timeout", "H2WebSockets", "Connection", "Upgrade"}
+"""Names of JavaScript, of browsers and of libraries that are not installed; a unit; headers; settings of Apache."""
 
 TREES = [ast.parse(path.read_text()) for path in modules()]
 CLASSES = {node.name: node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}

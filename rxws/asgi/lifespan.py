@@ -10,6 +10,7 @@ from rxws.asgi.request import HUB_KEY
 from rxws.asgi.signals import Signals
 from rxws.checks import positive, positive_int
 from rxws.server.hub import Hub
+from rxws.server.loop_watch import LoopWatch
 from rxws.wires.asgi import Receive, Scope, Send
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -32,7 +33,7 @@ class Lifespan:
         if max_connections is not None:
             positive_int("max_connections", max_connections, "sockets", none="no limit")
         limits = max_connections, shutdown_code, positive("shutdown_timeout", shutdown_timeout, "seconds")
-        self._make_hub: Callable[[], Hub] = lambda: Hub(*limits)
+        self._limits = limits
         self._inner = inner
         self._signals: Signals | None = None
         self.hub = self._make_hub()
@@ -95,6 +96,7 @@ class Lifespan:
         if self._signals is None:
             if self.hub.shutting_down:
                 self.hub = self._make_hub()
+            self._watch.start()
             self._signals = Signals(self.hub.shut_down)
 
     async def stop(self) -> None:
@@ -103,6 +105,11 @@ class Lifespan:
             self._signals.restore()
             self._signals = None
             await self.hub.shut_down()
+            self._watch.stop()
+
+    def _make_hub(self) -> Hub:
+        self._watch = LoopWatch()
+        return Hub(*self._limits, self._watch)
 
 
 def lifespan(

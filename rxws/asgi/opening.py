@@ -41,7 +41,7 @@ class Opening:
         self.life = Lifecycle(settings, protocol, log=log)
         if self._hub is not None and not self._hub.admit(self.life):
             self.life.abort()
-            raise Denied(503, "No more sockets at the moment\n")
+            raise Denied(503, "No more sockets at the moment\n", {"Retry-After": "1"})
         try:
             self.life.make_codec()
         except BaseException:

@@ -92,6 +92,9 @@ class Hub:
 
         The first are those for which the most bytes wait, then those that have the oldest messages (`stats.age`), then
         those with the longest round trip. A socket for which all of that is zero or unknown is not slow.
+
+        Args:
+            count: How many at most.
         """
         with self._lock:
             sockets = tuple(self._sockets.values())

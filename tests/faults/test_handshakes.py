@@ -207,7 +207,7 @@ async def test_unknown_subprotocol_is_no_warning(caplog: pytest.LogCaptureFixtur
 
 
 TABLE = re.findall(
-    r"^\| ([^|]+) \| (\d{3})(?:, `([^`]+)`)? \| `([^`]+)` \| (\w+) \| `(\w+)` \|$",
+    r"^\| ([^|]+) \| (\d{3})(?:, `([^`]+)`)? \| \"([^\"]+)\" \| (\w+) \| `(\w+)` \|$",
     (Path(__file__).parents[2] / "docs/behind-a-proxy.md").read_text(),
     re.MULTILINE,
 )
