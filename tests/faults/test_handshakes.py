@@ -16,7 +16,7 @@ import websockets
 from aiohttp import web
 
 import rxws
-from rxws.server import upgrade
+from rxws.wires.negotiation import MAX_PAIRS
 from tests.conformance.peers import request
 from tests.integration.raw import raw
 from tests.integration.server import certified, serving
@@ -191,11 +191,11 @@ async def test_foreign_origin_is_explained_once(caplog: pytest.LogCaptureFixture
         assert (first.levelname, first.getMessage()) == ("WARNING", f"refused: {body.strip()} (127.0.0.1 /)")
         assert vars(first)["ws_refusal"] == "origin"
         assert "'backend:8081'" in second.getMessage()
-        for number in range(upgrade.MAX_PAIRS + 3):
+        for number in range(MAX_PAIRS + 3):
             await ask(f"https://{number}.example", "backend:8080")
-        assert len(caplog.records) == upgrade.MAX_PAIRS
+        assert len(caplog.records) == MAX_PAIRS
         assert server.hub is not None
-        assert server.hub.refused_total == {"origin": upgrade.MAX_PAIRS + 7}
+        assert server.hub.refused_total == {"origin": MAX_PAIRS + 7}
 
 
 async def test_unknown_subprotocol_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
