@@ -95,8 +95,7 @@ def show(app: Sphinx, path: str) -> tuple[str, list[str]]:
     text = (root(app) / path).read_text()
     heading = f"<p class='repository-path'><code>{html.escape(path)}</code></p>"
     if path.endswith(".md"):
-        body, links = relinked(app, path, MarkdownIt("gfm-like", {"linkify": False}).render(text))
-        return body, links
+        return relinked(app, path, rendered(app, text))
     if path.endswith(".ipynb"):
         return heading + "".join(cells(app, json.loads(text))), []
     return heading + highlighted(app, text, LANGUAGES.get(Path(path).suffix, "text")), []
@@ -107,11 +106,24 @@ def highlighted(app: Sphinx, text: str, language: str) -> str:
     return bridge.highlight_block(text, language)
 
 
+def rendered(app: Sphinx, text: str) -> str:
+    """Render Markdown as the theme has it."""
+
+    def highlight(code: str, language: str, _: str) -> str:
+        return highlighted(app, code, language or "text")
+
+    body = MarkdownIt("gfm-like", {"linkify": False, "highlight": highlight}).render(text)
+    body = re.sub(r"<pre><code[^>]*>(<div.*?</div>)\s*</code></pre>", r"\1", body, flags=re.DOTALL)
+    body = re.sub(r"<code>", '<code class="docutils literal notranslate">', body)
+    body = body.replace("<table>", '<div class="table-wrapper"><table class="docutils">')
+    return body.replace("</table>", "</table></div>")
+
+
 def cells(app: Sphinx, notebook: dict[str, Any]) -> Iterator[str]:
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            yield MarkdownIt("gfm-like", {"linkify": False}).render(source)
+            yield rendered(app, source)
         elif source.strip():
             yield highlighted(app, source, "python")
 
