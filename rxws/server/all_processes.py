@@ -43,7 +43,7 @@ def numbers_of(hub: Hub) -> Numbers:
 
 
 def numbers_of_all(hub: Hub) -> tuple[Numbers, dict[int, Numbers]]:
-    """Give the numbers of all processes together, and those of each by its place; without others, nothing of these.
+    """Return the sums over all processes, and the numbers of each one by its place; an empty mapping without others.
 
     Those of the others are at most a second old, or as old as their event loops have been blocked.
     """
