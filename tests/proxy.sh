@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests of proxies need these: install Debian's where that is possible, say what is missing where not.
+# The tests of proxies, and of docs/deploying.md, need these: install Debian's where that is possible, say what is missing where not.
 packages=
 need() { PATH="$PATH:/usr/sbin" command -v "$1" >/dev/null 2>&1 || packages="$packages $2"; }
 need tinyproxy tinyproxy-bin
@@ -7,6 +7,7 @@ need haproxy haproxy
 need nginx nginx-light
 need apache2 apache2
 need caddy caddy
+need systemd-analyze systemd
 [ -z "$packages" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     policy=/usr/sbin/policy-rc.d # says that no service is to be started; the tests start their own

@@ -33,8 +33,9 @@ FOREIGN = {
     "Origin",
 }
 FOREIGN |= {"NaN", "Runtime", "DevToolsActivePort", "WebSocketRoute", "WebSocketException"}
+FOREIGN |= {"Dockerfile", "LimitNOFILE", "TimeoutStopSec"}
 FOREIGN |= {"ProxyPass", "ProxyPreserveHost", "Timeout", "H2WebSockets", "Connection", "Upgrade"}
-"""Names of JavaScript, of browsers and of libraries that are not installed; a unit; headers; settings of Apache."""
+"""Names of JavaScript, of browsers and of libraries that are not installed; a unit; headers; settings of programs."""
 
 TREES = [ast.parse(path.read_text()) for path in modules()]
 CLASSES = {node.name: node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
