@@ -19,13 +19,18 @@ from rxws.testing.memory import undecorated
 class AsgiServer:
     """A running application; `sockets` are those that it has opened, in their order."""
 
-    def __init__(self, hub: rxws.Hub) -> None:
-        self.hub = hub
+    hub: rxws.Hub
+
+    def __init__(self) -> None:
         self.runner = self
         self.sockets: list[rxws.WebSocket[Any, Any]] = []
         self.port = 0
         self._uvicorn: Any = None
         self._task: asyncio.Task[None] | None = None
+
+    def watch(self, hub: rxws.Hub) -> None:
+        """Note the sockets of an application."""
+        self.hub = hub
         hub.opened.subscribe(self.sockets.append)
 
     @property
@@ -76,7 +81,8 @@ def moved(handler: Any) -> Any:
 async def serving_asgi(handler: Any, *, config: Any = None, **options: Any) -> AsyncIterator[AsgiServer]:
     """Serve a handler at `/` until the block is left."""
     life = rxws.asgi.lifespan(**options)
-    server = AsgiServer(life.hub)
+    server = AsgiServer()
+    server.watch(life.hub)
     endpoint = moved(handler)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
