@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 demo-cluster: $(VENV)/.cluster
 	$(BIN)/python examples/cluster/demo.py
 
-test: $(VENV)/.test tests/npm/node_modules browser proxy servers .venv-servers/.installed
+test: $(VENV)/.test tests/npm/node_modules browser proxy servers .venv-servers/.installed .venv-asgi/.installed
 	$(BIN)/python -m pytest $(ARGS)
 
 test-all:
@@ -84,6 +84,12 @@ tests/npm/node_modules: tests/npm/package-lock.json
 .venv-servers/.installed: tests/servers/requirements.txt
 	test -x .venv-servers/bin/python || $(PYTHON) -m venv .venv-servers
 	.venv-servers/bin/pip install --quiet --no-compile --disable-pip-version-check -r $<
+	touch $@
+
+# ASGI's servers, which want other versions of what those want
+.venv-asgi/.installed: tests/servers/asgi/requirements.txt
+	test -x .venv-asgi/bin/python || $(PYTHON) -m venv .venv-asgi
+	.venv-asgi/bin/pip install --quiet --no-compile --disable-pip-version-check -r $<
 	touch $@
 
 .PHONY: browser proxy servers

@@ -56,7 +56,7 @@ class Opening:
             if event["type"] != "websocket.connect":
                 raise self._left(None)
 
-    async def open(self) -> None:
+    async def open(self) -> AsgiWire:
         """Answer the handshake; raises `Denied` if the client has left meanwhile, which is an answer to nobody."""
         life, call, settings = self.life, self.call, self.life.settings
         try:
@@ -70,10 +70,13 @@ class Opening:
             remote=client_of(call.scope),
             max_msg_size=settings.max_msg_size,
             close_timeout=settings.close_timeout,
+            # daphne, which closes with 1000 and 3000 to 4999 alone, is the one that does not say which ASGI it speaks
+            says_all_codes="spec_version" in call.scope.get("asgi", ()),
         )
         life.open(wire, life.protocol)
         if self._hub is not None:
             self._hub.add(self.socket, life)
+        return wire
 
     def _left(self, error: Exception | None) -> Denied:
         self.life.reports.log.lost(caused(ConnectionLost(LEFT), error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,6 +21,7 @@ from rxws.errors import parted
 from rxws.options import Heartbeat, ServerOptions, Settings, check
 from rxws.rx.holds import current_socket
 from rxws.server.routes import CLIENT_ONLY, Codecs, OptionsBesideCodecs, Texts
+from rxws.wires.asgi import AsgiWire
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -78,17 +80,17 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
     def decorate(function: Callable[..., Any]) -> AsgiHandler:
         bound = Handler(function, guests=True)
 
-        async def begin(call: Calling) -> Lifecycle | None:
+        async def begin(call: Calling) -> tuple[Lifecycle, AsgiWire] | None:
             opening = None
             try:
                 guests = call.arguments(bound.guests)
                 opening = Opening(call, settings)
                 await opening.begin()
                 start = bound.compose(opening.life, opening.socket, call.first, answers(), guests)
-                await opening.open()
+                wire = await opening.open()
                 start()
                 del start  # which may have an error, whose traceback has this frame
-                return opening.life
+                return opening.life, wire
             except BaseException as error:
                 if opening is not None:
                     opening.life.abort()
@@ -106,13 +108,18 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
             if calling.scope["type"] != "websocket":
                 await beside(calling.scope, calling.receive, calling.send)
                 return
-            life = await begin(calling)  # what only the beginning needs is not kept
+            begun = await begin(calling)  # what only the beginning needs is not kept
             del args, named, calling
-            if life is None:
+            if begun is None:
                 return
+            life, wire = begun
             try:
                 await life.closed
                 await life.worked()
+                wire.check_end()
+            except asyncio.CancelledError:  # the server shuts down: it may take a close frame yet
+                life.close(Close(1001), flush=False)
+                raise
             finally:
                 life.abort()
 
@@ -163,7 +170,7 @@ async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket
         try:
             opening = Opening(call, settings)
             await opening.begin()
-            await opening.open()
+            wire = await opening.open()
         except Denied as refusal:
             error = raised(call, refusal)
             if error is refusal and refusal.status:
@@ -174,6 +181,7 @@ async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket
         try:
             async with closing_on_exit(opening.life):
                 yield opening.socket
+            wire.check_end()
         finally:
             current_socket.set(before)
     except Exception as error:

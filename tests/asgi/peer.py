@@ -17,6 +17,7 @@ class Peer:
     def __init__(self, **scope: Any) -> None:
         self.scope: dict[str, Any] = {
             "type": "websocket",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
             "path": "/",
             "headers": [(b"host", b"localhost")],
             "client": ("192.0.2.1", 5000),

@@ -23,6 +23,7 @@ import rxws.asgi
 from tests.integration.asgi import AsgiServer
 
 Eventually = Callable[..., Any]
+pytestmark = pytest.mark.fast_wire  # once is enough: aiohttp has no part in it
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PROTOCOLS = ["websockets-sansio", "wsproto"]
 """How uvicorn speaks WebSocket; `websockets`, which is deprecated, runs in tests/servers/test_asgi.py."""
@@ -190,7 +191,7 @@ class Tagging:
 
 
 async def test_starlette_mounts_and_middlewares(eventually: Eventually) -> None:
-    """A mounted application shares the hub; a middleware has its context, and its deadlines, around all that is sent."""
+    """A mounted application shares the hub; a middleware has its context, and deadlines, around all that is sent."""
 
     class Rooms:
         prefix = "room"

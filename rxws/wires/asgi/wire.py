@@ -36,10 +36,21 @@ class AsgiWire(HoldingWire):
     can_ping = False
     unfinished: float | None = None  # a server hands on whole messages
 
+    unsaid: Close | None = None
+    """How it ended, where the server cannot say that: an exception that the call raises makes it close with 1011."""
+
     def __init__(
-        self, receive: Receive, send: Send, *, remote: str | None, max_msg_size: int | None, close_timeout: float
+        self,
+        receive: Receive,
+        send: Send,
+        *,
+        remote: str | None,
+        max_msg_size: int | None,
+        close_timeout: float,
+        says_all_codes: bool = True,
     ) -> None:
         super().__init__(close_timeout)
+        self._says_all_codes = says_all_codes
         self.remote = remote
         self._receive_event = receive
         self._send_event = send
@@ -54,6 +65,11 @@ class AsgiWire(HoldingWire):
         self._closing = False  # our close frame is sent
         self._cause: BaseException | None = None
         self._deadline: asyncio.TimerHandle | None = None
+
+    def check_end(self) -> None:
+        """Raise `RuntimeError` for an end that the server cannot say, so that it closes at all."""
+        if self.unsaid is not None:
+            raise RuntimeError(f"this server cannot close with {self.unsaid}: it makes 1011 of this error")
 
     @property
     def congested(self) -> bool:
@@ -176,6 +192,10 @@ class AsgiWire(HoldingWire):
                 given = self._endpoint.take(0)
                 if isinstance(given, Close):
                     self._closing = True
+                    if not (self._says_all_codes or given.code == 1000 or given.code >= 3000):
+                        self.unsaid = given
+                        self._loop.call_soon(self._end, None)
+                        return
                     await self._send_event({"type": "websocket.close", "code": given.code, "reason": given.reason})
                     return  # and all that comes counts for nothing; `_writing` stays
                 if not given:

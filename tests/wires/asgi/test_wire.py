@@ -293,7 +293,7 @@ async def test_send_from_within_send() -> None:
 
 
 async def test_cancelled_call() -> None:
-    """A server that cancels its call gets it back at once, and the socket is gone."""
+    """A server that cancels its call gets it back at once, with a close frame, and the socket is gone."""
     peer, ends = Peer(), list[rxws.Close]()
     peer.serve(lambda incoming: incoming)
     await turns()
@@ -302,7 +302,29 @@ async def test_cancelled_call() -> None:
     with pytest.raises(asyncio.CancelledError):
         await peer.task
     await turns()
-    assert ends == [rxws.Close.received(1006)]
+    assert ends == [rxws.Close(1001)]
+    if module.STARTS_AT_ONCE:
+        assert peer.sent[-1]["code"] == 1001
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 4001])
+async def test_server_that_cannot_say_all_codes(code: int) -> None:
+    """A server as daphne, which closes with 1000 and 3000 to 4999 alone, is given an error to make 1011 of."""
+    peer, ends = Peer(), list[rxws.Close]()
+    peer.scope["asgi"] = {"version": "3.0"}
+    peer.serve(lambda incoming: incoming)
+    await turns()
+    peer.sockets[0].closed.subscribe(ends.append)
+    peer.sockets[0].outgoing.on_next("last")
+    peer.sockets[0].close(code)
+    if code in (1000, 4001):
+        await peer.task
+        assert peer.sent[-1]["code"] == code
+    else:
+        with pytest.raises(RuntimeError, match=rf"cannot close with Close\(code={code}"):
+            await peer.task
+        assert peer.kinds == ["accept", "send"]
+    assert ends == [rxws.Close(code)]
 
 
 async def test_heartbeat_in_words() -> None:

@@ -1,0 +1,100 @@
+"""An application that asks an ASGI server what it does: without rxws at `/bare/`, with a handler of rxws at `/rxws/`.
+
+What they find out is a line of JSON for each key in the file that the environment names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from typing import Any
+
+from aiohttp import web
+
+import rxws
+import rxws.asgi
+
+NOTES = os.environ["ASGI_NOTES"]
+MESSAGE = "x" * 65536
+LIMIT = 24 * 1024 * 1024
+
+
+def note(key: str, value: Any) -> None:
+    with open(NOTES, "a") as file:
+        file.write(json.dumps([key, value]) + "\n")
+
+
+async def bare(scope: Any, receive: Any, send: Any) -> None:
+    """Do what the path says, and nothing besides."""
+    what = scope["path"].rpartition("/")[2]
+    note("scope", sorted(scope.get("extensions") or {}))
+    await receive()
+    if what == "deny":
+        await send({"type": "websocket.http.response.start", "status": 429, "headers": [(b"content-length", b"9")]})
+        await send({"type": "websocket.http.response.body", "body": b"slow down"})
+        return
+    await send({"type": "websocket.accept"})
+    match what:
+        case "returns":
+            return
+        case "raises":
+            raise ValueError("raised on purpose")
+        case "deaf":
+            await asyncio.sleep(3600)
+        case "flood":
+            for number in range(1, LIMIT // len(MESSAGE) + 1):
+                await send({"type": "websocket.send", "text": MESSAGE})
+                if number % 16 == 0:
+                    note("flood", number * len(MESSAGE))
+                    await asyncio.sleep(0)
+            await asyncio.sleep(3600)
+        case "empty":
+            await send({"type": "websocket.send", "text": ""})
+            await send({"type": "websocket.send", "text": "after"})
+    while (event := await receive())["type"] != "websocket.disconnect":
+        if what == "echo":
+            await send({"type": "websocket.send", "text": str(len(event.get("text") or ""))})
+    note(what, [event.get("code"), event.get("reason")])
+    if what == "after":
+        try:
+            await send({"type": "websocket.send", "text": "are you there?"})
+            note("sent after", "silent")
+        except Exception as error:
+            note("sent after", type(error).__name__)
+
+
+def handler(**options: Any) -> Any:
+    def note_end(what: str) -> Any:
+        return lambda close: note(f"rxws {what}", [close.code, close.reason])
+
+    @rxws.asgi.websocket(**options)
+    def handler(incoming: Any, outgoing: Any, socket: Any, request: Any) -> Any:
+        what = request.path.rpartition("/")[2]
+        socket.closed.subscribe(note_end(what))
+        match what:
+            case "deny":
+                raise web.HTTPTooManyRequests(text="slow down")
+            case "returns":
+                outgoing.on_completed()
+            case "raises":
+                raise ValueError("raised on purpose")
+            case "deaf" | "slow":
+                incoming.subscribe(lambda message: None)
+        return incoming
+
+    return handler
+
+
+with_rxws = handler(close_timeout=1, max_msg_size=1024 * 1024)
+life = rxws.asgi.lifespan()
+
+
+async def both(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "lifespan" or scope["path"].startswith("/rxws/"):
+        await with_rxws(scope, receive, send)
+    else:
+        await bare(scope, receive, send)
+
+
+app = life.around(both)
