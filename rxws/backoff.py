@@ -104,8 +104,8 @@ class Backoff:
     """How a client comes back: exponentially longer waits, jittered, and again short ones after a stable connection.
 
     The wait before attempt n+1 is `jitter(min(maximum, initial * factor ** n))`, plus what a server's `Retry-After`
-    asks for. A server that restarts has `clients / initial` attempts a second at first, then fewer and fewer, at last
-    `2 * clients / maximum`: raise `initial` for a fleet; with half of `maximum` the attempts are flat from the start.
+    asks for. A server that restarts gets `clients / initial` attempts a second at first, then fewer, and finally `2 *
+    clients / maximum`. Raise `initial` for a fleet; with half of `maximum`, the rate is flat from the start.
 
     Raises `TypeError` or `ValueError` for a value that makes no sense.
 

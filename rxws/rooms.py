@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Rooms(Generic[T]):
     """The rooms of one process, by name: `rooms[name]` is a Subject for many sockets.
 
-    `rooms = rxws.Rooms()` makes them, once; a handler joins one:
+    Make them once, with `rooms = rxws.Rooms()`. A handler joins one:
 
     ::
 
@@ -34,11 +34,11 @@ class Rooms(Generic[T]):
 
     `len(rooms)` counts the rooms that have members, and iteration gives their names.
 
-    Memory: a room takes some only while anyone is subscribed to it. Names that strangers ask for cost nothing.
+    Memory: a room takes memory only while it has subscribers. Names that strangers ask for cost nothing.
 
-    Rooms over several processes, with what was said before, or with wildcards, are `rxws.topics(url)`; so are those of
-    one process that may grow: `rxws.topics("memory://")`. Topics encode what they are given, and decode it for their
-    subscribers; a room hands on the objects themselves, and keeps nothing.
+    For rooms over several processes, with history or wildcards, use `rxws.topics(url)`, or `rxws.topics("memory://")`
+    for one process that may grow. Topics encode what they are given and decode it for their subscribers. A room passes
+    on the objects themselves, and keeps nothing.
 
     >>> rooms = Rooms[str]()
     >>> member = rooms["tea"].subscribe(print)

@@ -100,21 +100,21 @@ def connect(
 ) -> Connect[Any, Any]:
     """Connect to a server. Enter what it returns, `async with ... as socket`, or await it, `socket = await ...`.
 
-    Without `reconnect`, there is one connection: opening it raises `ConnectError` if it fails, and the streams end with
-    it. With a `Backoff`, entering returns at once; `incoming`, `outgoing` and `errors` live across connections, until
-    one ends for good, the attempts are used up, or the socket is closed. What is sent while there is no connection
-    waits, or what `offline` says. Nothing is sent twice: what was handed to a connection that broke and may not have
-    arrived is emitted by `socket.undelivered`.
+    Without `reconnect`, there is one connection. Opening it raises `ConnectError` if it fails, and the streams end with
+    it. With a `Backoff`, entering returns at once. `incoming`, `outgoing` and `errors` outlive connections, until one
+    ends permanently, the attempts are used up, or the socket is closed. What is sent while there is no connection
+    waits, or follows `offline`. Nothing is sent twice: `socket.undelivered` emits what a broken connection was given
+    and may not have delivered.
 
-    Leaving the block sends what is queued, closes with 1000 and waits, within `close_timeout`; a block that raises
-    closes with 1011 and raises on, unless it raised a `Close` that closed it. What comes while nobody reads waits. One
-    that is awaited is yours to close, with one exception: if a handler has opened it, and the handler's socket ends and
-    was the last that read it, it closes as that one did.
+    Leaving the block sends what is queued, closes with 1000 and waits, within `close_timeout`. A block that raises
+    closes with 1011 and re-raises, unless it raised a `Close` that closed the socket. Messages wait while there is no
+    reader. A socket that you await is yours to close, with one exception: if a handler opened it, and that handler's
+    socket ends as its last reader, it closes in the same way.
 
-    Nothing else goes out, and the socket is not open, before `greet` is done; of a successor, before it takes over.
-    What it sends is not sent again. If it raises, the connection closes with 1011, or with the `Close` that it raised,
-    and the attempt has failed: without `reconnect` that is raised; with it, `Backoff(final=)` says whether there is
-    another attempt.
+    `greet` goes first on every connection. The socket is not open, and a successor does not take over, before the
+    greeting is done. What it sends is not sent again. If it raises, the connection closes with 1011, or with the
+    `Close` that it raised, and the attempt has failed. Without `reconnect`, `connect` raises that error; with it,
+    `Backoff(final=)` says whether there is another attempt.
 
     Args:
         url: A `ws://` or `wss://` URL, or a function or coroutine function that makes one for every attempt.
@@ -133,9 +133,10 @@ def connect(
             function that is given the connection, a `rxws.Greeting`.
         options: The options of the socket, see `rxws.options.Settings`.
 
-    Raises `TypeError` or `ValueError` for a wrong option or URL, or headers that belong to the handshake. Memory: as a
-    server's socket; with `reconnect`, as many bytes again as `max_buffered`, of messages whose arrival is not confirmed
-    yet.
+    Raises `TypeError` or `ValueError` for a wrong option or URL, or headers that belong to the handshake.
+
+    Memory: as a server's socket. With `reconnect`, also up to `max_buffered` bytes of messages whose arrival is not
+    confirmed yet.
     """
     settings = check(options, without=SERVER_ONLY)
     check_proxy(proxy)
@@ -190,9 +191,9 @@ def feed(url: ValueOrFunction[str | URL], **options: Any) -> SharedFeed[Any]:
     """Make an Observable of what a server sends, which any number may share: one connection while anyone is subscribed.
 
     `prices = rxws.feed(url, codec=rxws.json, reconnect=rxws.Backoff())` opens nothing yet. The first subscriber
-    connects, the last one that leaves closes. `prices.states` reports outages. Without `reconnect`, a connection that
-    is lost is the end, an error; `prices.pipe(ops.retry())` subscribes again, and begins anew. What subscribers get,
-    how it ends, and what a slow one does: `SharedFeed`.
+    connects, and the last one that leaves closes. `prices.states` reports outages. Without `reconnect`, a lost
+    connection is an error that ends the feed; `prices.pipe(ops.retry())` subscribes again and starts over. `SharedFeed`
+    says what subscribers get, how it ends, and what a slow one causes.
 
     Args:
         url: As of `connect`.

@@ -71,15 +71,19 @@ class ClientWebSocket(WebSocket[In, Out]):
         `matches`, or that has the same `key` as the question. Each message is shown to all requests with `matches`, and
         once to a `key` function, however many requests share it.
 
-        Fails with `TimeoutError` after `timeout` seconds, with `ConnectionLost` as soon as it is known that the message
-        was not delivered, or that the socket has closed, with the peer's `Close` if its code is 1009, Message Too Big,
-        with `EncodeError` if the message cannot be sent, and with what `matches` or `key` raises, over any message that
-        comes. A question that still waits when its request is over, by its timeout, say, or since it was disposed, is
-        not sent. Raises `TypeError` or `ValueError` for a `timeout` that is not a positive number, and for
-        both or none of `matches` and `key`.
+        It fails with:
 
-        It is a reader of the socket while it waits, see `receive`: what else comes then is not kept for others. What
-        comes between two requests waits for the next reader, and after 64 KiB of it nothing is read.
+        - `TimeoutError` after `timeout` seconds;
+        - `ConnectionLost` as soon as it is known that the message was not delivered, or that the socket has closed;
+        - the peer's `Close` if its code is 1009, Message Too Big;
+        - `EncodeError` if the message cannot be sent;
+        - what `matches` or `key` raises, for any message.
+
+        A question that still waits when its request is over, such as after its timeout, is not sent. Raises `TypeError`
+        or `ValueError` for a `timeout` that is not a positive number, and for both or none of `matches` and `key`.
+
+        While it waits it is a reader of the socket, see `receive`: other messages that arrive then are not kept for
+        others. Messages between two requests wait for the next reader. After 64 KiB of them, reading is held.
 
         Args:
             message: The question.
@@ -92,9 +96,10 @@ class ClientWebSocket(WebSocket[In, Out]):
     def reconnect(self) -> None:
         """Connect again now: the network is back, say, or a user asked for it.
 
-        A wait for the next attempt is cut short. A present connection is given up at once, as one that is lost, and the
-        next attempt follows without a wait, also if it would have been the last; use `rotate` to keep it until there is
-        another one. An attempt under way goes on. From any thread. Raises `RuntimeError` on a socket without
+        It ends the wait for the next attempt. It gives up an open connection at once, like a lost one, and the next
+        attempt follows without a wait, even where the
+        loss of a connection is final. Use `rotate` to keep it until
+        there is another one. An attempt under way continues. From any thread. Raises `RuntimeError` on a socket without
         `reconnect`.
         """
         self._life.thread.run_once(self._coming_back("reconnect").hurry)
@@ -102,14 +107,14 @@ class ClientWebSocket(WebSocket[In, Out]):
     def rotate(self) -> None:
         """Replace the connection without a gap: the successor opens first, then takes over, then the old one closes.
 
-        In between, messages come from both, so that none is missed; of a feed that sends the same to each, some come
-        twice. What is sent keeps its order: it waits until the peer has confirmed what was sent before. If the peer has
-        not within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`.
+        In between, messages come from both connections, so none is missed. If a feed sends the same to each, some come
+        twice. What you send keeps its order: it waits until the peer has confirmed what was sent before. If the peer
+        has not done so within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`.
 
-        If the server allows one session, it says so in one of two ways. If it refuses the successor, or lets it in and
-        closes it before it answers a ping, the old connection stays, with an error on `errors` that begins "rotation
-        given up". If it closes the old one instead, its code is not asked whether it is final: the successor takes
-        over, `states` says `Waiting` in between, and a line of the log names the rotation.
+        A server that allows only one session shows it in one of two ways. If it refuses the successor, or closes it
+        before it answers a ping, the old connection stays, and `errors` emits an error that begins "rotation given up".
+        If it closes the old connection instead, that code is never final: the successor takes over, `states` emits
+        `Waiting` in between, and a line of the log names the rotation.
 
         From any thread. Raises `RuntimeError` on a socket without `reconnect`.
         """

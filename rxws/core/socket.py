@@ -56,9 +56,9 @@ class WebSocket(Streams[In, Out]):
     def incoming(self) -> Observable[In]:
         """What the peer sends: hot; completes, never fails.
 
-        What comes before the first subscriber waits for it. In code that reads in sequence, so does what comes between
-        two: reading is held while nobody is subscribed. A `def` handler that has returned does not read in sequence:
-        what nobody is subscribed for is dropped.
+        Messages before the first subscriber wait for it. In code that reads in sequence, so do messages between two
+        subscribers: reading is held while nobody is subscribed. A `def` handler that has returned does not read in
+        sequence, so messages without a subscriber are dropped.
         """
         return self._life.incoming
 
@@ -86,8 +86,9 @@ class WebSocket(Streams[In, Out]):
     def undelivered(self) -> Observable[Any]:
         """At the end, the messages that were taken by `outgoing` but never handed to the transport; then it completes.
 
-        On a client that comes back, also those that a broken connection was handed and that may not have arrived, as
-        soon as it is known. For late subscribers too: the newest, of at most `max_buffered` bytes together.
+        On a client that reconnects, it also emits messages that a broken connection was given and may not have
+        delivered, as soon as that is known. Late subscribers get the newest ones, of at most `max_buffered` bytes
+        together.
         """
         return self._life.reports.undelivered
 
@@ -115,8 +116,8 @@ class WebSocket(Streams[In, Out]):
     def remote(self) -> str | None:
         """The peer's address: what a middleware for trusted proxies says, else the connection's.
 
-        A client of a UNIX socket has no address of its own: `unix:` and the path of the socket. `None` for a client
-        without a connection.
+        A client of a UNIX socket does not have an address; this is then `unix:` and the path of the socket. `None` for
+        a client without a connection.
         """
         if self._request is not None:
             # a framework's may not have it

@@ -37,15 +37,17 @@ def buffered(
                      buffered(2, overflow="drop_oldest"), map_async(f)
         result     ------A---C---D-------|      b is dropped while a is at work
 
-    Emits at once while nobody behind it is busy. At the limit, sockets are held, and what comes from sources that
-    cannot be held follows `overflow`: the result fails with `OverflowError`, or the oldest or newest item is dropped,
-    and given to `dropped`. Completes when the source has and the buffer is empty; an error comes at once. Memory:
-    `limit` items; with "fail", one more of each socket that is held then. A source that its own result feeds, 1,000
-    times at once or `limit` if that is more, fails with `FeedbackLoop`.
+    Emits at once while nothing behind it is busy. At the limit, sockets are held. For sources that cannot be held,
+    `overflow` decides: the result fails with `OverflowError`, or the oldest or newest item is dropped and given to
+    `dropped`. Completes when the source has completed and the buffer is empty. An error comes at once. A source that
+    its own result feeds, 1,000 times at once or `limit` if that is more, fails with `FeedbackLoop`.
 
-    Items may come from any thread: the limit and the policy hold at once. They are emitted in the event loop in which
-    this was subscribed; without one, where they come. What a subscriber raises over an item of no socket is raised
-    where the item comes if it is emitted there at once, and goes to asyncio's exception handler if it had to wait.
+    Memory: `limit` items. With "fail", also one item of each socket that is held then.
+
+    Items may come from any thread: the limit and the policy apply at once. The items are emitted in the event loop in
+    which this was subscribed, or without one, in the thread that they come from. What a subscriber raises over an item
+    that came from no socket is raised where the item comes, if it is emitted there at once. If it had to wait, it goes
+    to asyncio's exception handler.
 
     Args:
         limit: Items that may wait.

@@ -29,12 +29,14 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
                      from_async_iterable
         result     --a--b--c--|
 
-    Each subscription iterates in a task of its own; disposing cancels the task and closes a generator. The next item is
-    asked for when nobody behind it is busy: operators such as `map_async` hold it, and so does a socket whose peer
-    reads slowly, if its handler has subscribed it; and with it the socket whose message it was subscribed for, within
-    `ops.flat_map` say. Shared, with `ops.share()`, it goes on for the others; see `when_full`. Completes with the
-    iterable, or fails with what it raises. Memory: one item. Any thread may dispose. Needs a running event loop when it
-    is subscribed.
+    Each subscription iterates in a task of its own. Disposing cancels the task and closes a generator. The next item is
+    requested when nothing behind it is busy. Operators such as `map_async` hold it, and so does a socket whose peer
+    reads slowly, if its handler has subscribed to it. The hold extends to the socket whose message it was subscribed
+    for, within `ops.flat_map` for example. If it is shared, with `ops.share()`, it goes on for the others; see
+    `when_full`. Completes with the iterable, or fails with what it raises. Any thread may dispose. Needs a running
+    event loop when it is subscribed.
+
+    Memory: one item.
 
     Args:
         iterable: What `async for` takes.

@@ -49,20 +49,23 @@ def map_async(
         result     -----A-----B---C--------|      one at a time: c waits for b
 
     Emits the results, in the order of the items if `ordered`, else as they are ready. Completes when the source has
-    and all results are there; fails with the first error of the source or the function, which cancels the others; with
-    `skip_errors` right behind it goes on after those of the function. Disposing cancels the tasks that run.
+    completed and all results were emitted. Fails with the first error of the source or the function, which cancels the
+    others; directly followed by `skip_errors`, it goes on after errors of the function. Disposing cancels the tasks
+    that run.
 
-    Each item is worked on, and its result emitted, in the context (`ContextVar`) in which it came.
+    Each item is processed, and its result emitted, in the context (`ContextVar`) in which it came.
 
     While all slots are in use, the sockets that the items came from are held: nothing more is read from them. While an
-    operator behind it is busy, results keep their slots. Memory: `max_concurrent` items and results, one item that
-    waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets that have left. Beyond,
-    the result fails with `OverflowError`; if it was a socket's item that went over, that is told, on its `errors`.
+    operator behind it is busy, results keep their slots.
 
-    Needs a running event loop when it is subscribed, and works and emits there; items may come from other threads and
+    Memory: `max_concurrent` items and results, one waiting item of each held socket, and 1,024 items of sources that
+    cannot be held and of sockets that have left. Beyond that, the result fails with `OverflowError`. If the item came
+    from a socket, its `errors` emits the error too.
+
+    Needs a running event loop when it is subscribed, and works and emits there. Items may come from other threads and
     loops, whose sockets are held likewise. What a subscriber raises is an error of the socket that the item came from,
-    or goes to asyncio's exception handler. When the event loop ends, it ends in silence. Raises `TypeError` or
-    `ValueError` if `max_concurrent` is not a positive `int`.
+    or goes to asyncio's exception handler. When the event loop ends, the operator ends without a notification. Raises
+    `TypeError` or `ValueError` if `max_concurrent` is not a positive `int`.
 
     Args:
         function: A coroutine function of an item.

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]], Observable[T]]:
-    """Go on after an error: report it to `into`, a socket's `errors` say.
+    """Continue after an error: report it to `into`, such as a socket's `errors`.
 
     ::
 
@@ -23,11 +23,11 @@ def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]
         result     --1.0-------0.5-----|
         errors     -------x-------------
 
-    The item that failed is skipped. Right behind `map_async` or `filter_async`, an error of their function touches
-    nothing else. After any other error it subscribes to its source, which should be hot, again: what the operators
-    before it remember (`scan`), buffer or work on goes with the old subscription. So put it right behind the operator
-    that may fail. An error that comes while subscribing, as that of a cold source does, is passed on: the next attempt
-    would only meet it again. Memory: none.
+    The item that failed is skipped. Directly after `map_async` or `filter_async`, an error of their function affects
+    nothing else. After any other error it subscribes to its source again, which should be hot. The old subscription
+    takes with it what the operators before it remember (`scan`), buffer or work on, so put it directly after the
+    operator that may fail. An error while subscribing, as a cold source has, is passed on: the next attempt would only
+    meet it again. Memory: none.
 
     Args:
         into: An Observer that gets the errors, such as the `errors` of a socket.

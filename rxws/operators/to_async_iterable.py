@@ -25,18 +25,17 @@ def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
                      to_async_iterable
         result     a, b, c
 
-    Subscribes when the iteration begins; ends when the source completes, raises what it fails with. A wait that is
-    cancelled, by a timeout, say, ends nothing, and takes no item. `aclose()` disposes; letting go of the iterator does,
-    soon. While an item waits, the socket that it came from is held, so a slow loop slows the peer: others who are
-    subscribed wait for it, too. So it is while the loop sends to a peer that reads slowly. Items may come from any
-    thread. One task may wait at a time, a second one gets a `RuntimeError`.
+    Subscribes when the iteration begins. It ends when the source completes, and raises what the source fails with. A
+    cancelled wait, such as after a timeout, ends nothing and takes no item. `aclose()` disposes; so does letting go of
+    the iterator, soon. While an item waits, the socket that it came from is held, so a slow loop slows the peer, and
+    other subscribers of that socket wait too. The same holds while the loop sends to a peer that reads slowly. Items
+    may come from any thread. One task may wait at a time; a second one gets a `RuntimeError`.
 
     Args:
         source: The Observable to iterate over.
 
-    Memory: one item that waits of each socket that is held, and 1,024 of sources that cannot be held and of sockets
-    that have left. Beyond, it raises `OverflowError`; if it was a socket's item that went over, that is told, on its
-    `errors`.
+    Memory: one waiting item of each held socket, and 1,024 items of sources that cannot be held and of sockets that
+    have left. Beyond that, it raises `OverflowError`. If the item came from a socket, its `errors` emits the error too.
 
     >>> import reactivex
     >>> async def main():

@@ -24,11 +24,12 @@ def when_full(action: WhenFull) -> Callable[[Observable[T]], Observable[T]]:
                      when_full("hold")
         result     --abcdef-----------g-h--|     a peer is slow at f: the source waits
 
-    While more than `high_water` bytes wait in the `outgoing` of a socket, the source is held (`"hold"`), however many
-    others it has; or it goes on, and the socket's `overflow` rules (`"overflow"`), even if the source is this socket's
-    alone. Without this, a source is held that was made for this socket alone, in its handler: docs/flow-control.md.
-    Changes no item. Of several in a row, the last one counts. Sockets and asynchronous iterables can be held; timers,
-    topics and feeds cannot, and of what comes from a room, the socket is held that said it. Memory: none.
+    While more than `high_water` bytes wait in the `outgoing` of a socket, `"hold"` holds the source, however many other
+    subscribers it has. `"overflow"` lets the source go on, even if it is this socket's alone, and the socket's
+    `overflow` policy applies. Without this operator, a source is held if it was made for this socket alone, in its
+    handler: docs/flow-control.md. It does not change items. Of several in a row, the last one counts. Sockets and
+    asynchronous iterables can be held; timers, topics and feeds cannot. For items from a room, the socket that sent
+    them is held. Memory: none.
 
     Args:
         action: `"hold"` or `"overflow"`.

@@ -30,22 +30,26 @@ RUN_DECIDES: Final = ("reuse_port", "reuse_address", "handle_signals")
 def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: float = 20.0, **options: Any) -> None:
     """Serve an application until it is interrupted: aiohttp's `run_app`, on uvloop's event loop where it is installed.
 
-    `keepalive_timeout` is the seconds within which a new connection must have sent its whole request, and one that has
-    been answered its next: a peer that dribbles headers is dropped then. aiohttp's own default is up to an hour. Behind
-    a proxy that keeps its connections, choose more than the proxy does.
+    `keepalive_timeout` is the number of seconds within which a new connection must have sent its whole request, and an
+    answered one its next. So a peer that dribbles headers is dropped. aiohttp's own default is up to an hour. Behind a
+    proxy that keeps its connections, choose more than the proxy does.
 
-    `workers` is a number of processes that share the port; the system spreads the connections over them. This one
-    forks them and watches: one that dies is started again, at once, and after up to 30 s if it keeps dying. At SIGTERM
-    or SIGINT all stop together, as one process would; those that have not after `shutdown_timeout` (60 s) and 10 s
-    more are killed, all of them at a second signal. If this process is killed, by SIGHUP too, they stop as well. The
-    first start has to succeed in all. What processes cannot share, a database's connection or a task, is made in the
-    application's `cleanup_ctx` or `on_startup`, which run in each; `rxws.topics(url)` may be made anywhere. As process
-    1 of a container, this one also waits for processes that have lost their parents.
+    `workers` is the number of processes that share the port. The system spreads the connections over them. This process
+    forks and watches them. It restarts one that dies at once, or after up to 30 s if it keeps dying. The first start
+    has to succeed in all of them.
 
-    The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on;
-    with `workers`, `host`, `port`, `path` and `sock` alone say where. The processes take connections from the queue of
-    a `sock`, or of the UNIX socket at `path`, as they are free; the queue outlives one that dies, but in a burst one
-    may take twice as many as another. uvloop comes with the extra `fast`: `pip install "rxws[fast]"`.
+    At SIGTERM or SIGINT all stop together, as one process would. Those that have not stopped after `shutdown_timeout`
+    (60 s) and 10 s more are killed. A second signal kills all of them. If this process is killed, also by SIGHUP, they
+    stop as well. As process 1 of a container, this process also waits for processes that have lost their parents.
+
+    Make what processes cannot share, such as a database connection or a task, in the application's `cleanup_ctx` or
+    `on_startup`, which run in each process. `rxws.topics(url)` may be made anywhere.
+
+    The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
+    With `workers`, only `host`, `port`, `path` and `sock` say where to listen. The processes take connections from the
+    queue of a `sock`, or of the UNIX socket at `path`, as they become free. The queue outlives a process that dies, but
+    in a burst one process may take twice as many connections as another. The extra `fast` installs
+    uvloop.
 
     Args:
         app: The application.
@@ -54,9 +58,9 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
             answered its next. Behind a proxy that keeps its connections, choose more than the proxy does.
         options: Those of aiohttp's `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
 
-    Raises what `run_app` raises, `OSError` for a port in use, say. With `workers`: `TypeError` or `ValueError` for a
-    number or an option that does not do; `RuntimeError` if a worker cannot start, and beside an event loop that
-    runs, in another thread than the main one, or on a system without fork and SO_REUSEPORT.
+    Raises what `run_app` raises, such as `OSError` for a port in use. With `workers`, it raises `TypeError` or
+    `ValueError` for an unusable number or option. It raises `RuntimeError` if a worker cannot start, beside a running
+    event loop, outside of the main thread, and on a system without fork and SO_REUSEPORT.
     """
     if workers is None:
         _serve(app, new_event_loop(), keepalive_timeout=keepalive_timeout, **options)

@@ -64,18 +64,17 @@ def attach(
     errors: abc.ObserverBase[Exception] | None = None,
     **options: Any,
 ) -> WebSocket[Any, Any]:
-    """Connect Observers and Observables of your own, a `ReplaySubject` say, to a prepared aiohttp WebSocket.
+    """Connect your own Observers and Observables, such as a `ReplaySubject`, to a prepared aiohttp WebSocket.
 
-    Without them the socket's own streams are there: `incoming, outgoing, errors = attach(ws)`.
+    Without them, you get the socket's own streams: `incoming, outgoing, errors = attach(ws)`.
 
     `incoming` gets the messages and completes when the socket closes. What `outgoing` emits is sent; its completion
     closes the socket with 1000, its failure with 1011. `errors` gets exceptions and completes; without it the first
     error closes the socket. `outgoing` is not completed, since other code may use it too.
 
-    From here on the WebSocket is rxws's: do not receive from it, send to it or close it; a `heartbeat` of aiohttp's
-    makes room for the one here. The handler awaits
-    `socket.closed` and returns `ws`. The hub of `rxws.setup` has it and closes it at shutdown, but does not count it
-    against `max_connections`.
+    From here on rxws owns the WebSocket: do not receive from it, send to it or close it. The heartbeat of rxws replaces
+    aiohttp's `heartbeat`. The handler awaits `socket.closed` and returns `ws`. The hub of `rxws.setup` closes the
+    socket at shutdown, but does not count it against `max_connections`.
 
     Args:
         ws: A WebSocket of aiohttp, prepared or connected.

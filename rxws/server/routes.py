@@ -55,19 +55,19 @@ def websocket(
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make an aiohttp handler of a function that composes Observables.
 
-    The function asks by name for what it uses: `request`, `incoming`, `outgoing`, `errors`, `socket`. A `def`
-    composes before the handshake is answered and returns an Observable (what the client receives), Disposables
-    (the socket's own), or `None`; an `async def` lives as long as the socket; an `async def` with `yield` sends
-    what it yields. Works on functions, methods, `functools.partial` and callable objects.
+    The function asks by parameter name for what it uses: `request`, `incoming`, `outgoing`, `errors`, `socket`. A `def`
+    runs before the handshake is answered. It returns an Observable (what the client receives), Disposables (which the
+    socket owns), or `None`. An `async def` runs while the socket is open. An `async def` with `yield` sends what it
+    yields. Works on functions, methods, `functools.partial` and callable objects.
 
     Args:
         handler: The function; without it, as in `@rxws.websocket(codec=rxws.json)`, a decorator is returned.
         codec: What messages are; text by default.
         options: The options of the socket, see `rxws.options.Settings`; checked at decoration.
 
-    Raises `TypeError` or `ValueError` at decoration for a wrong
-    parameter name or option. The aiohttp handler answers 400, 405, 426 or 505 to a request that is not a
-    WebSocket handshake (RFC 6455, section 4.2), 403 to a foreign Origin, and 503 beyond `max_connections`.
+    Raises `TypeError` or `ValueError` at decoration for a wrong parameter name or option. The aiohttp handler answers
+    400, 405, 426 or 505 to a request that is not a WebSocket handshake (RFC 6455, section 4.2), 403 to a foreign
+    Origin, and 503 beyond `max_connections`.
 
     Memory: per socket at most `max_buffered` bytes to send, one message to receive, and 64 KiB read ahead.
 
@@ -128,12 +128,12 @@ def accept(
 def accept(request: web.BaseRequest, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
 @tell_options(CLIENT_ONLY)
 def accept(request: web.BaseRequest, **options: Any) -> Any:
-    """Open a socket in an aiohttp handler of your own, after whatever has to come before.
+    """Open a socket in an aiohttp handler of your own, after any work that comes first.
 
-    `async with accept(request) as socket:` leaves the block with a flush and 1000; a block that raises closes with
-    1011 and raises on, unless it raised a `Close`. The handler returns `socket.response`. What comes while nobody reads
-    waits. On aiohttp's low-level server (`web.Server`), which has no application, nothing that `setup` gives is there:
-    the limit, the counts, and 1001 at shutdown.
+    Leaving `async with accept(request) as socket:` sends what is queued and closes with 1000. A block that raises
+    closes with 1011 and re-raises, unless it raised a `Close`. The handler returns `socket.response`. Messages wait
+    while there is no reader. aiohttp's low-level server (`web.Server`) does not have an application, so nothing that
+    `setup` gives applies there: the limit, the counts, and 1001 at shutdown.
 
     Args:
         request: The request of your aiohttp handler.
@@ -173,13 +173,12 @@ def setup(
     shutdown_code: int = 1001,
     shutdown_timeout: float = 1.0,
 ) -> Hub:
-    """Give an application what belongs to all its sockets, and return its `Hub`.
+    """Set up an application for its sockets, and return its `Hub`.
 
     When the application shuts down, every socket is closed with `shutdown_code`, and new ones get 503. What was queued
-    is sent first; after `shutdown_timeout` seconds the connections are aborted of peers that do not read or answer,
-    even if their `close_timeout` is longer. 503 is also for those beyond `max_connections` at a time (`None`: no
-    limit), in each process: `run(app, workers=4)` lets four times as many in. Sub-applications share the hub of the one
-    that was set up. Call it before the application runs.
+    is sent first. After `shutdown_timeout` seconds, connections whose peers do not read or answer are aborted, even if
+    their `close_timeout` is longer. Sockets beyond `max_connections` at a time get 503 too. The limit is for each
+    process: `run(app, workers=4)` admits four times as many. Call `setup` before the application runs.
 
     Args:
         app: The application; its sub-applications share the hub.
