@@ -79,6 +79,8 @@ async def exchange(socket: rxws.WebSocket[Message, Message]) -> None:
                         tasks.pop(symbol).cancel()
                     case {"op": "ping"}:
                         await socket.send({"op": "pong"})
+                    case _:
+                        pass
     except TimeoutError:
         raise rxws.Close(1012, "Service Restart") from None
     finally:

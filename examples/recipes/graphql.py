@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from reactivex import Observable
@@ -27,24 +28,38 @@ class GraphQLError(Exception):
     """The errors of an operation."""
 
 
-def connect(url: str, token: str, **options: Any) -> Any:
+HEARTBEAT = rxws.Heartbeat(
+    20,
+    ping={"type": "ping"},
+    pong=lambda message: message["type"] == "pong",
+    answer=lambda message: {"type": "pong"} if message["type"] == "ping" else None,
+)
+BACKOFF = rxws.Backoff()
+
+
+def connect(
+    url: str,
+    token: str,
+    *,
+    heartbeat: rxws.Heartbeat = HEARTBEAT,
+    reconnect: rxws.Backoff = BACKOFF,
+    close_timeout: float = 5.0,
+) -> AbstractAsyncContextManager[Socket]:
     """Connect as `rxws.connect`, with a login on every connection, and the protocol's own pings."""
 
     async def login(connection: rxws.Greeting[Message, Message]) -> None:
         await connection.send({"type": "connection_init", "payload": {"token": token}})
         await connection.receive(lambda message: message["type"] == "connection_ack")
 
-    defaults: dict[str, Any] = {
-        "heartbeat": rxws.Heartbeat(
-            20,
-            ping={"type": "ping"},
-            pong=lambda message: message["type"] == "pong",
-            answer=lambda message: {"type": "pong"} if message["type"] == "ping" else None,
-        ),
-        "reconnect": rxws.Backoff(),
-    }
-    protocol: dict[str, Any] = {"protocols": ["graphql-transport-ws"], "codec": rxws.json, "greet": login}
-    return rxws.connect(url, **{**defaults, **options, **protocol})
+    return rxws.connect(
+        url,
+        protocols=["graphql-transport-ws"],
+        codec=rxws.json,
+        greet=login,
+        heartbeat=heartbeat,
+        reconnect=reconnect,
+        close_timeout=close_timeout,
+    )
 
 
 def operation(id: str, query: str, variables: Variables) -> Message:

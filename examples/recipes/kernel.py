@@ -12,6 +12,7 @@ import json
 import struct
 import sys
 import uuid
+from contextlib import AbstractAsyncContextManager
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +26,7 @@ import rxws
 Message = dict[str, Any]
 Socket = rxws.ClientWebSocket[Message, Message]
 PARTS = ("header", "parent_header", "metadata", "content")
+BACKOFF = rxws.Backoff()
 SESSION = uuid.uuid4().hex
 
 
@@ -67,7 +69,7 @@ async def find_kernel(server: str, token: str) -> str:
     return f"{server.replace('http', 'ws', 1)}/api/kernels/{kernels[0]['id']}/channels?session_id={SESSION}"
 
 
-def connect(server: str, token: str, **options: Any) -> Any:
+def connect(server: str, token: str, reconnect: rxws.Backoff = BACKOFF) -> AbstractAsyncContextManager[Socket]:
     """Connect as `rxws.connect`; the greeting asks the kernel for its information, which it does for every client."""
     return rxws.connect(
         lambda: find_kernel(server, token),
@@ -75,7 +77,7 @@ def connect(server: str, token: str, **options: Any) -> Any:
         protocols=["v1.kernel.websocket.jupyter.org"],
         codec=Channels(),
         greet=ask("kernel_info_request"),
-        **{"reconnect": rxws.Backoff(), **options},
+        reconnect=reconnect,
     )
 
 

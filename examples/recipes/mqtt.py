@@ -10,8 +10,9 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from reactivex import Observable
 from reactivex import operators as ops
@@ -19,7 +20,6 @@ from reactivex import operators as ops
 import rxws
 
 LONGEST = 65536  # bytes of a packet
-Socket = rxws.ClientWebSocket["Packet", "Packet"]
 identifiers = itertools.cycle(range(1, 65536))
 
 
@@ -34,6 +34,9 @@ class Packet(NamedTuple):
     kind: Kind
     body: bytes = b""
     flags: int = 0
+
+
+Socket = rxws.ClientWebSocket[Packet, Packet]
 
 
 class Mqtt:
@@ -97,7 +100,7 @@ class Login:
         return bool(accepted.body[0])
 
 
-def connect(url: str, login: Any) -> Any:
+def connect(url: str, login: Login) -> AbstractAsyncContextManager[Socket]:
     """Connect as `rxws.connect`; it comes back, and its heartbeat is MQTT's."""
     heartbeat = rxws.Heartbeat(20, ping=Packet(Kind.PINGREQ), pong=lambda packet: packet.kind == Kind.PINGRESP)
     backoff = rxws.Backoff(initial=0.1)

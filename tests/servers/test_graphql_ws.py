@@ -128,7 +128,7 @@ async def test_no_greeting_is_refused(tmp_path: Path, chat: Chat) -> None:
 async def test_pings_in_words(tmp_path: Path, chat: Chat) -> None:
     """The protocol's own pings are answered and measure; a server that hangs is left, and found again."""
     beat = rxws.Heartbeat(0.2, ping={"type": "ping"}, pong=lambda message: message["type"] == "pong")
-    options: dict[str, Any] = {**OPTIONS, "heartbeat": beat, "close_timeout": 0.2}
+    options: dict[str, Any] = {"reconnect": SOON, "heartbeat": beat, "close_timeout": 0.2}
     async with (
         serving(tmp_path, *chat.command, port=chat.port) as server,
         graphql.connect(chat.url, "right", **options) as socket,
