@@ -100,6 +100,10 @@ class HubStats:
     """Messages waiting now in the `outgoing` of the open sockets."""
     buffered_bytes: int = 0
     """Their weight as `max_buffered` counts it."""
+    in_flight: int = 0
+    """Weight of what the open sockets have sent and their peers have not confirmed, where `overflow` conflates."""
+    age: float = 0.0
+    """Seconds from sending to confirmation, of the open socket for which that is longest; 0 if none conflates."""
     held: int = 0
     """Open sockets from which nothing is read now, since their own side is busy."""
     durations: list[int] = field(default_factory=lambda: [0] * (len(DURATIONS) + 1))

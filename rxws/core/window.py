@@ -158,24 +158,32 @@ class SendWindow:
         """Count what the wire saves, in these counters from now on."""
         self._counters, self._saved = counters, counters.sent_saved
 
+    @property
+    def _unsettled(self) -> int:
+        """What compression has kept off the wire, and is not counted yet."""
+        return 0 if self._counters is None else self._counters.sent_saved - self._saved
+
     def _settle(self) -> None:
         """Count what was sent as what it was on the wire, which compresses it when it has taken it."""
-        if (counters := self._counters) is not None and (saved := counters.sent_saved - self._saved):
+        if saved := self._unsettled:
             self._saved += saved
             self._sent -= saved
 
     @property
     def in_flight(self) -> int | None:
-        """Bytes sent and not confirmed; `None` if the peer does not confirm."""
-        self._settle()
-        return None if self.mute else self._sent - self._confirmed
+        """Bytes sent and not confirmed; `None` if the peer does not confirm. Read from any thread."""
+        return None if self.mute else max(0, self._sent - self._unsettled - self._confirmed)
 
     @property
     def age(self) -> float | None:
         """Seconds that the last confirmed message took, with its confirmation, or that the oldest other is waiting."""
-        if self._trip is None or self.mute:
+        trip = self._trip
+        if trip is None or self.mute:
             return None
-        return max(self._trip, self._loop.time() - self._marks[0].at) if self._marks else self._trip
+        try:
+            return max(trip, self._loop.time() - self._marks[0].at)
+        except IndexError:  # no ping is on its way; in another thread, one may just have been answered
+            return trip
 
     # What is sent
 

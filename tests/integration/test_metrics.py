@@ -128,7 +128,7 @@ async def test_prometheus_scrapes_what_has_happened(eventually: Eventually) -> N
         assert plain(samples(parse(text))) == EXPECTED
     families = {family.name: family.type for family in parse(text)}
     assert families["rxws_server_connection_duration_seconds"] == "histogram"
-    assert families["rxws_server_buffered_bytes"] == "gauge"
+    assert families["rxws_server_buffered_bytes"] == families["rxws_server_age_seconds"] == "gauge"
     assert 'rxws_server_refused_connections_total{rxws_refusal_reason="shutdown"} 0.0' in text
 
 
@@ -141,6 +141,8 @@ async def test_the_exposition_keeps_to_openmetrics_too(eventually: Eventually) -
         "rxws_server_io_bytes": "bytes",
         "rxws_server_wire_io_bytes": "bytes",
         "rxws_server_buffered_bytes": "bytes",
+        "rxws_server_in_flight_bytes": "bytes",
+        "rxws_server_age_seconds": "seconds",
         "rxws_server_connection_duration_seconds": "seconds",
         "rxws_server_event_loop_lag_seconds": "seconds",
     }

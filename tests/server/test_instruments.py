@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 import rxws
@@ -15,7 +17,7 @@ VIRTUAL = True
 CODES = {str(code): 0 for code in (1000, 1001, 1002, 1006, 1007, 1008, 1009, 1011, 1013)}
 
 
-def read(hub: Hub) -> dict[str, dict[str, int]]:
+def read(hub: Hub) -> dict[str, dict[str, float]]:
     stats = hub.stats
     return {
         instrument.name.removeprefix("rxws.server."): dict(instrument.read(hub, stats)) for instrument in INSTRUMENTS
@@ -44,7 +46,7 @@ async def test_open_and_closed_sockets() -> None:
     first.outgoing.on_next("xyz")
     first.errors.on_next(ValueError())
     await turns()
-    expected: dict[str, dict[str, int]] = {
+    expected: dict[str, dict[str, float]] = {
         "active_connections": {"": 2},
         "held_connections": {"": 1},
         "opened_connections": {"": 2},
@@ -55,6 +57,8 @@ async def test_open_and_closed_sockets() -> None:
         "wire_io": {"receive": 4, "transmit": 3},
         "dropped_messages": {"": 2},
         "buffered": {"": 69},
+        "in_flight": {"": 0},
+        "age": {"": 0},
         "errors": {"ValueError": 1},
         "event_loop.lag": {"": 0},
     }
@@ -67,6 +71,25 @@ async def test_open_and_closed_sockets() -> None:
     expected |= {name: {"": 0} for name in ("active_connections", "held_connections", "buffered")}
     expected |= {"closed_connections": {**CODES, "4001": 1, "1001": 1}}
     assert read(hub) == expected
+
+
+async def test_in_flight_and_age() -> None:
+    """What is not confirmed is added up; the age is that of the socket whose messages take longest."""
+    hub = Hub(None, 1001, 1)
+    peers = [member(hub, overflow="latest", heartbeat=None) for _ in range(2)]
+    for socket, peer in peers:
+        peer.pongs = False
+        socket.outgoing.on_next("abcde")
+    await turns()
+    assert read(hub)["in_flight"] == {"": 2 * 69}
+    assert read(hub)["age"] == {"": 0}
+    for _, peer in peers:
+        await asyncio.sleep(1)
+        peer.pong(peer.pings[0])
+    await turns()
+    assert read(hub)["age"] == {"": pytest.approx(2)}
+    await hub.shut_down()
+    assert [read(hub)[name] for name in ("in_flight", "age")] == [{"": 0}] * 2
 
 
 def test_made_up_codes() -> None:
