@@ -25,10 +25,10 @@ TARGET: Final = 0.1
 """Seconds that a round trip may take above the smallest one: what waits on the path."""
 
 SPACING: Final = 4 * 1024
-"""Bytes after which a ping goes, or after a quarter of the window if that is more, half of it if that is less."""
+"""Bytes after which a ping goes, or after a quarter of the window if that is more, half of it if that is less.
 
-BRIEF: Final = TARGET / 10
-"""Seconds of a round trip that messages may wait for: then a ping goes after three quarters of the window."""
+For a reader that keeps up that is what is left of the window then, or of `ROOMY` if that is less.
+"""
 
 TICK: Final = 1e-6
 """Seconds that a round trip takes at the least, whatever the clock says."""
@@ -36,8 +36,8 @@ TICK: Final = 1e-6
 PROBES: Final = 1.0, 10.0
 """Seconds without a round trip about as short as the smallest one, after which that is in doubt: at first, later."""
 
-ROOMY: Final = 64 * 1024
-"""Bytes to which the window grows at the most if it keeps no message from going: pings are fewer then."""
+ROOMY: Final = 24 * 1024
+"""Bytes to which the window grows for a reader that keeps up, so that pings are few."""
 
 MUTE_AFTER: Final = 2.0
 """Seconds that a full window waits for the first pong of a peer that may never answer."""
@@ -107,18 +107,17 @@ class SendWindow:
     and then, so that there is always a message behind a ping: some peers answer when they read that.
 
     Once a round trip, `size` follows the path. A round trip that is `TARGET` above the smallest one shrinks it in
-    proportion; one of less than half of that doubles it, if it kept messages from going, or if it is less than what is
-    sent in half of `TARGET`. At its smallest the smallest round trip is measured anew; it is so for a round when that
-    is in doubt. It rules nothing while no pong can be read (`Wire.blind`), nor for a peer that has never answered
-    after a `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them, without what compression has kept off the
-    wire.
+    proportion; one of less than half of that doubles it, if it kept messages from going, or if it is less than
+    `ROOMY`. At its smallest the smallest round trip is measured anew; it is so for a round when that is in doubt. It
+    rules nothing while no pong can be read (`Wire.blind`), nor for a peer that has never answered after a
+    `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them, without what compression has kept off the wire.
 
     Memory: `MARKS` pings on their way.
     """
 
     __slots__ = (
         *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_messages", "_next_ping"),
-        *("_counters", "_expects_count", "_pace", "_paced", "_ponged", "_probing", "_saved"),
+        *("_calm", "_counters", "_expects_count", "_grows", "_ponged", "_probing", "_saved"),
         *("_pinged", "_round", "_rules", "_sent", "_smallest", "_taken", "_timer", "_trip", "_until", "_wire", "mute"),
         *("size",),
     )
@@ -143,8 +142,8 @@ class SendWindow:
         self._until = 0  # bytes sent up to which messages may go without a look
         self._round = 0  # bytes sent at which a round ends, when they are confirmed
         self._limited = False  # in this round: whether messages were kept from going
-        self._paced = loop.time(), 0  # when it was last measured how much is sent, and how much had been
-        self._pace = 0  # bytes that are sent in half of `TARGET`, or `ROOMY`
+        self._grows = loop.time() + TARGET  # from when on the window grows for a reader that keeps up
+        self._calm = False  # whether it does, with room to spare
         self._answered = False
         self._smallest = SmallestTrip(loop.time())
         self._probing: tuple[int, float] | None = None  # the size before, and the bytes a second that the path took
@@ -295,9 +294,8 @@ class SendWindow:
         if mark.sent < self._round:
             return
         limited, self._limited, self._round = self._limited, False, self._sent
-        if (passed := mark.at - self._paced[0]) > TARGET / 2:
-            self._pace = min(ROOMY, int((mark.sent - self._paced[1]) * TARGET / 2 / passed))
-            self._paced = mark.at, mark.sent
+        is_short = trip < smallest.trip + TARGET / 4
+        self._calm = is_short and not limited
         if self._probing is not None:
             (size, rate), self._probing = self._probing, None
             smallest.measured(trip, now)
@@ -312,9 +310,11 @@ class SendWindow:
             if self.size == SMALLEST:
                 smallest.measured(trip, now)
             self.size = max(SMALLEST, min(self.size, mark.flight) // 2, min(self.size, fits))
-        else:
-            more = 2 * self.size if limited else min(2 * self.size, self._pace)
-            self.size = max(self.size, more if trip < smallest.trip + TARGET / 4 else min(more, fits))
+        elif limited and self._sent - mark.sent > self.size // 4:
+            double = 2 * self.size
+            self.size = double if is_short else max(self.size, min(double, fits))
+        elif is_short and now > self._grows:
+            self.size = max(self.size, min(2 * self.size, ROOMY))
 
     def _probe(self, rate: float) -> None:
         """Let the path run empty, and see what a round trip takes then."""
@@ -323,11 +323,8 @@ class SendWindow:
         self._round = self._sent + 1  # a ping that went just now has all of that before it
 
     def _look(self) -> None:
-        size, trip = self.size, self._trip
-        if trip is not None and trip < BRIEF:
-            self._next_ping = self._pinged + 3 * size // 4
-        else:
-            self._next_ping = self._pinged + max(size // 4, min(size // 2, SPACING))
+        part = max(self.size // 4, min(self.size // 2, SPACING))
+        self._next_ping = self._pinged + (max(part, min(self.size, ROOMY) - SPACING) if self._calm else part)
         self._until = sys.maxsize if self.mute else min(self._next_ping, self._confirmed + self.size)
 
     # How it ends

@@ -147,22 +147,23 @@ async def test_keeps_up() -> None:
         assert max(age for _, age in path.read) < 0.01
         assert len(path.pings) < 20
         assert socket.stats.in_flight is not None
-        assert socket.stats.in_flight < FIRST
+        assert socket.stats.in_flight < ROOMY
 
 
-@pytest.mark.parametrize(("rate", "size", "pings"), [(5e3, FIRST, 1), (4e5, 22_000, 30), (1e7, ROOMY, 250)])
-async def test_fast_reader(rate: float, size: int, pings: int) -> None:
-    """For a reader that keeps up the window grows to what is sent in 0.05 s, within limits, and pings are few."""
+@pytest.mark.parametrize(("rate", "pings"), [(2e4, 1.5), (4e5, 25), (2e6, 120)])
+async def test_fast_reader(rate: float, pings: float) -> None:
+    """For a reader that keeps up the window grows, and pings are few; when it becomes slow, it is fresh again soon."""
     path = Path(500_000_000)
     async with flooding(path, rate) as socket:
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
         connection: Any = socket._life.connection
-        assert connection.window.size == pytest.approx(size, rel=0.05)
-        assert len(path.pings) / 2 <= pings
-        assert len(path.read) > 0.99 * 2 * rate / SIZE
+        assert connection.window.size == ROOMY
+        assert len(path.pings) / 4 <= pings
+        assert len(path.read) > 0.99 * 4 * rate / SIZE
         path.rate = 20_000
         await asyncio.sleep(4)
-        assert statistics.median(path.between(5, 6)) < 0.15
+        assert max(path.between(6, 8)) < 0.5
+        assert statistics.median(path.between(7, 8)) < 0.15
 
 
 async def test_becomes_slow() -> None:
