@@ -101,7 +101,7 @@ class ConnectError(ConnectionLost):
     """A connection could not be opened; `__cause__` is the library's own error.
 
     `stage` says what failed: making the `request` (a function that makes the URL or headers), `dns`, `tcp`, `tls`, the
-    `proxy`, an `http` status in place of 101, the WebSocket `handshake`, what the `greeting` asked of other servers, or
+    `proxy`, an `http` status instead of 101, the WebSocket `handshake`, what the `greeting` asked of other servers, or
     the `timeout` of it all.
     """
 

@@ -399,7 +399,9 @@ def _origins(name: str, value: Any) -> tuple[str, ...] | None:
     for origin in origins:
         scheme, found, host = origin.partition("://")
         if origin != "null" and (not found or not scheme or not host or set(host) & set("/?#@* ")):
-            raise ValueError(f'{name} holds {origin!r}: expected "scheme://host" or "scheme://host:port"; "*" is alone')
+            raise ValueError(
+                f'{name} holds {origin!r}: expected "scheme://host" or "scheme://host:port", or "*" alone to admit all'
+            )
     return tuple(origin.lower() for origin in origins)
 
 

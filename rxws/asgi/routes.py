@@ -197,11 +197,11 @@ def check_options(options: Mapping[str, Any]) -> Settings:
     settings = check({"heartbeat": None, "message_timeout": None, **options}, without=CLIENT_ONLY)
     for name, how in SERVERS.items():
         if getattr(settings, name):
-            raise TypeError(f"{name} is of no use here: on ASGI it is the server, {how}. Leave {name} away")
+            raise TypeError(f"{name} has no effect here: on ASGI it is the server, {how}. Leave {name} out")
     words = settings.heartbeat
     if words is not None and not (isinstance(words, Heartbeat) and (words.ping is not None or words.answer)):
         raise TypeError(
-            f"heartbeat={words!r} is of no use here: on ASGI the server pings (uvicorn: --ws-ping-interval, hypercorn:"
-            " websocket_ping_interval). Leave it away, or ping in words of your own: rxws.Heartbeat(seconds, ping=...)"
+            f"heartbeat={words!r} has no effect here: on ASGI the server pings (uvicorn: --ws-ping-interval, hypercorn:"
+            " websocket_ping_interval). Leave it out, or ping in words of your own: rxws.Heartbeat(seconds, ping=...)"
         )
     return settings

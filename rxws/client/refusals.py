@@ -31,7 +31,7 @@ def refusal(error: Exception, attempt: Attempt) -> ConnectError:
             return ConnectError(message, "handshake", status=101, headers=headers)
         text = attempt.body.decode(errors="replace")
         shown = f": {hide(text.strip())[:200]!r}" if text.strip() else ""
-        message = f"the server answered {status} in place of 101{shown}"
+        message = f"the server answered {status} instead of 101{shown}"
         retry_after = _retry_after(headers)
         return ConnectError(message, "http", status=status, headers=headers, body=text, retry_after=retry_after)
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -41,7 +41,7 @@ def refusal(error: Exception, attempt: Attempt) -> ConnectError:
         return ConnectError(message, "proxy", status=error.status, headers=headers, retry_after=retry_after)
     if isinstance(error, aiohttp.TooManyRedirects):
         status = error.history[0].status
-        return ConnectError(f"the server answered {status} in place of 101, again and again", "http", status=status)
+        return ConnectError(f"the server answered {status} instead of 101, again and again", "http", status=status)
     if isinstance(error, aiohttp.RedirectClientError):
         return ConnectError(f"the server redirects to a URL that aiohttp does not follow: {hide(str(error))}", "http")
     return ConnectError(hide(str(error)) or type(error).__name__, _stage(error, attempt))

@@ -36,7 +36,7 @@ def check_url(url: object, base: URL | None = None) -> URL:
     if checked.raw_fragment:
         raise ValueError(f"the URL of a WebSocket has no fragment: leave out what follows '#' in {shown!r}")
     if not is_name(checked.raw_host or ""):
-        raise ValueError(f"the host of {shown!r} is not a name: between its dots are 1 to 63 characters")
+        raise ValueError(f"the host of {shown!r} is not a name: each part between dots needs 1 to 63 characters")
     return checked
 
 
@@ -74,7 +74,7 @@ def check_proxy(proxy: object) -> None:
         url = URL()
     if url.scheme.startswith("socks"):
         hint = "connect(url, session=ClientSession(connector=...)) with the connector of aiohttp-socks"
-        raise ValueError(f"aiohttp has no SOCKS: for {shown!r} use {hint}")
+        raise ValueError(f"aiohttp does not support SOCKS: for {shown!r} use {hint}")
     if url.scheme not in ("http", "https") or not url.host or not is_name(url.raw_host or ""):
         raise ValueError(f"{shown!r} is not a proxy's URL: expected http://host:port")
 

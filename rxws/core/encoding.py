@@ -84,7 +84,7 @@ def _other(codec: Codec[Any, Any], data: Any, message: Any) -> Binary | Text:
         raise TypeError(f"{type(codec).__name__}.encode must return str or bytes, not {type(data).__name__}")
     frames = [_part(part, message) for part in data]
     if not frames:
-        raise TypeError("the codec's frames() must give one frame of a message at least")
+        raise TypeError("the codec's frames() must give at least one frame for a message")
     return frames[0] if len(frames) == 1 else Several(frames, message)
 
 

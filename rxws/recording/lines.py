@@ -43,7 +43,9 @@ def header_line(recording: Recording) -> str:
     start = None if recording.start is None else recording.start.isoformat()
     text = _line({"recording": VERSION, "start": start, "lanes": recording.lanes, "about": dict(recording.about)})
     if len(text.encode()) >= MAX_HEADER:
-        raise ValueError(f"what a recording is of must be less than {MAX_HEADER} bytes of JSON, not {len(text)}")
+        raise ValueError(
+            f"the description of a recording must be less than {MAX_HEADER} bytes of JSON, not {len(text)}"
+        )
     return text
 
 

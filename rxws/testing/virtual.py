@@ -153,7 +153,7 @@ class _Jumps(selectors.DefaultSelector):
         if self.working:
             raise RuntimeError(f"a call in a thread is not done after {WORK:g} s, while virtual time stands still")
         if timeout is None:
-            raise RuntimeError("nothing is left that could happen: something waits for what nobody will do")
+            raise RuntimeError("nothing is left to happen, and the run still waits: check what it waits for")
         self.now += timeout
         self._still = 0
         return ready

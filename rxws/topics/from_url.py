@@ -65,7 +65,7 @@ def open_topics(
     hello
     """
     if not isinstance(url, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"topics have a URL, such as {EXAMPLES}, not {type(url).__name__}")
+        raise TypeError(f"expected a URL of topics, such as {EXAMPLES}, not {type(url).__name__}")
     for name, limit in (("max_messages", max_messages), ("max_bytes", max_bytes), ("max_buffered", max_buffered)):
         number(name, limit, f"a whole number from 1 to {MAX_INT}", lambda limit: 1 <= limit <= MAX_INT, int)
     if max_age is not None:
@@ -81,7 +81,7 @@ def open_topics(
 
 def _nats(url: str, limits: Limits, max_buffered: int, overflow: PublishOverflow) -> tuple[Engine, Register]:
     shown = re.sub(r"^([\w+.-]*:)?.*@", r"\1//...@", url, flags=re.DOTALL)  # passwords are not for errors
-    wrong = ValueError(f"topics have a URL such as {EXAMPLES}, not {shown!r}")
+    wrong = ValueError(f"expected a URL of topics such as {EXAMPLES}, not {shown!r}")
     scheme, _, _ = url.partition("://")
     try:
         parts = urlsplit(url.replace(f",{scheme}://", ","))

@@ -24,7 +24,7 @@ def token(text: str) -> str:
     ('tea', '%2A', 'a%2Eb%20c')
     """
     if not text:
-        raise ValueError("a token has one character at least")
+        raise ValueError("a token needs at least one character")
     return "".join(
         character if _SAFE.match(character) else "".join(f"%{byte:02X}" for byte in character.encode())
         for character in text

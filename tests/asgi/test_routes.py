@@ -209,7 +209,7 @@ def test_options_of_the_server(options: Any) -> None:
     """What the server does is refused at decoration, with what to do; that it is off is no option of the server's."""
     (name,) = options
     for decorate in (rxws.asgi.websocket, lambda **given: rxws.asgi.accept({}, None, None, **given)):
-        with pytest.raises(TypeError, match=f"{name}.* is of no use here: on ASGI .* server"):
+        with pytest.raises(TypeError, match=f"{name}.* has no effect here: on ASGI .* server"):
             decorate(**options)
     rxws.asgi.websocket(compress=False, message_timeout=None, heartbeat=None)
 

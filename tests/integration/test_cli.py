@@ -156,7 +156,7 @@ def test_the_exit_status_tells_how_it_ended(rxws_cli: Cli, server: str) -> None:
     assert rxws_cli("connect", f"{server}/shout", stdin="bye\n").returncode == 0
     nobody = rxws_cli("connect", f"{server}/nowhere")
     assert (nobody.returncode, nobody.stdout) == (1, "")
-    assert nobody.stderr.startswith("rxws: no connection: the server answered 404 in place of 101")
+    assert nobody.stderr.startswith("rxws: no connection: the server answered 404 instead of 101")
     wrong = rxws_cli("connect", "localhost/feed")
     assert (wrong.returncode, "is not a WebSocket URL: expected ws://host/path" in wrong.stderr) == (2, True)
     assert "a header is like 'Name: value', not 'x'" in rxws_cli("connect", server, "-H", "x").stderr
@@ -362,7 +362,7 @@ def test_what_others_chose_stays_within_its_line(rxws_cli: Cli, server: str) -> 
         assert closed.stderr.splitlines()[-1].endswith("closed 4001 bye\\nconnected\\x1b[2J")
     refused = rxws_cli("connect", f"{server}/refusing")
     assert refused.stderr.splitlines() == [
-        "rxws: no connection: the server answered 403 in place of 101: 'no\\nconnected\\x1b[2J'"
+        "rxws: no connection: the server answered 403 instead of 101: 'no\\nconnected\\x1b[2J'"
     ]
 
 

@@ -286,7 +286,7 @@ async def test_a_redirection_without_end() -> None:
     async with running(app) as server:
         error = await refused(server.url)
     assert (error.stage, error.status) == ("http", 302)
-    assert str(error) == "the server answered 302 in place of 101, again and again"
+    assert str(error) == "the server answered 302 instead of 101, again and again"
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -302,7 +302,7 @@ async def test_http_status_with_the_body_s_beginning(shared: bool) -> None:
     assert (error.stage, error.status, error.retry_after) == ("http", 503, 7.0)
     assert error.body.startswith("Closed for repairs. Closed")
     assert len(error.body) == 1024
-    assert "the server answered 503 in place of 101: 'Closed for repairs." in str(error)
+    assert "the server answered 503 instead of 101: 'Closed for repairs." in str(error)
     assert isinstance(error.__cause__, aiohttp.WSServerHandshakeError)
 
 
@@ -443,7 +443,12 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("ws://a",), {"proxy": "http://b..c:3128"}, ValueError, "'http://b..c:3128' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://"}, ValueError, "'http://' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://c:secret@"}, ValueError, "'http://' is not a proxy's URL"),
-        (("ws://a",), {"proxy": "socks5://b:1080"}, ValueError, "aiohttp has no SOCKS: for 'socks5://b:1080' use"),
+        (
+            ("ws://a",),
+            {"proxy": "socks5://b:1080"},
+            ValueError,
+            "aiohttp does not support SOCKS: for 'socks5://b:1080' use",
+        ),
         (("ws://a",), {"proxy": 3128}, TypeError, "proxy must be a str, a yarl.URL, or True for that of"),
         (("/feed",), {}, ValueError, "'/feed' is not a WebSocket URL"),
     ],

@@ -312,7 +312,7 @@ def test_which_variable_counts(
 async def test_wrong_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy of the environment that cannot be one is an error, and no attempt is made without it."""
     monkeypatch.setenv("ALL_PROXY", "socks5://ada:secret@a:1080")
-    with pytest.raises(ValueError, match="aiohttp has no SOCKS: for 'socks5://a:1080' use"):
+    with pytest.raises(ValueError, match="aiohttp does not support SOCKS: for 'socks5://a:1080' use"):
         await rxws.connect("ws://b/", proxy=True)
     async with rxws.connect("ws://b/", proxy=True, reconnect=QUICK) as socket:
         errors = watch(e=socket.errors)

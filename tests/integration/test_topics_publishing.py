@@ -107,7 +107,7 @@ async def test_ctrl_c_ends_the_command_without_a_traceback(broker: Broker, event
     ("arguments", "says"),
     [
         (("memory://", "a"), "a publisher needs a broker"),
-        (("http://localhost", "a"), "topics have a URL such as"),
+        (("http://localhost", "a"), "expected a URL of topics such as"),
         (("nats://127.0.0.1:1", "a.*"), "'a.*' stands for many topics"),
         (("nats://127.0.0.1:1", "a b"), "'a b' has a wildcard within a token, a blank"),
     ],

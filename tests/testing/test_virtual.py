@@ -72,7 +72,7 @@ def test_endless_waiting_and_running() -> None:
         while True:
             await asyncio.sleep(0)
 
-    with pytest.raises(RuntimeError, match="nothing is left that could happen"):
+    with pytest.raises(RuntimeError, match="nothing is left to happen"):
         run_virtually(waits())
     with pytest.raises(RuntimeError, match="time stands still"):
         run_virtually(spins())

@@ -21,11 +21,15 @@ def test_rxws_topics_is_the_package_and_the_function() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "says"),
     [
-        ({"url": None}, TypeError, "topics have a URL, such as 'memory://' or 'nats://localhost:4222', not NoneType"),
-        ({"url": "redis://localhost"}, ValueError, "topics have a URL such as"),
-        ({"url": "nats://"}, ValueError, "topics have a URL such as"),
+        (
+            {"url": None},
+            TypeError,
+            "expected a URL of topics, such as 'memory://' or 'nats://localhost:4222', not NoneType",
+        ),
+        ({"url": "redis://localhost"}, ValueError, "expected a URL of topics such as"),
+        ({"url": "nats://"}, ValueError, "expected a URL of topics such as"),
         ({"url": "nats://localhost/a.b"}, ValueError, "names a stream"),
-        ({"url": "nats://[::1"}, ValueError, "topics have a URL such as"),
+        ({"url": "nats://[::1"}, ValueError, "expected a URL of topics such as"),
         ({"url": "nats://h:abc"}, ValueError, "a NATS server is 'host' or 'host:port', .*, not 'h:abc'"),
         ({"url": "nats://h:99999"}, ValueError, "not 'h:99999'"),
         ({"url": "nats://a:0"}, ValueError, "not 'a:0'"),
@@ -35,7 +39,7 @@ def test_rxws_topics_is_the_package_and_the_function() -> None:
         ({"url": "nats://a b"}, ValueError, "not 'a b'"),
         ({"overflow": "close"}, ValueError, "overflow must be one of 'drop_oldest', 'drop_newest', not 'close'"),
         ({"max_buffered": 0}, ValueError, "max_buffered must be a whole number from 1"),
-        ({"url": "memory://name"}, ValueError, "topics have a URL such as"),
+        ({"url": "memory://name"}, ValueError, "expected a URL of topics such as"),
         ({"codec": None}, TypeError, "codec must be an object with decode"),
         ({"max_messages": 0}, ValueError, f"max_messages must be a whole number from 1 to {2**63 - 1}, not 0"),
         ({"max_messages": True}, TypeError, "max_messages must be a whole number from 1 to .*, not True"),

@@ -44,7 +44,7 @@ def test_any_text_has_its_own_token(text: str) -> None:
 
 
 def test_nothing_is_no_token() -> None:
-    with pytest.raises(ValueError, match="one character at least"):
+    with pytest.raises(ValueError, match="needs at least one character"):
         token("")
 
 

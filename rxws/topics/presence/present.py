@@ -94,7 +94,7 @@ class Presence(Observable[Present]):
         if not isinstance(who, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a member's name is a str, not {who!r}")
         if not who:
-            raise ValueError("a member's name has one character at least")
+            raise ValueError("a member's name needs at least one character")
         try:
             encoded = json.encode([who, metadata])
             weight = len(encoded.encode())

@@ -222,7 +222,7 @@ class PresenceContract:
         presence = topics["a"].presence
         for who, metadata, error, says in (
             (7, None, TypeError, "a member's name is a str, not 7"),
-            ("", None, ValueError, "one character at least"),
+            ("", None, ValueError, "needs at least one character"),
             ("ada", object(), TypeError, "must be JSON"),
             ("ada", float("nan"), ValueError, "must be JSON"),
             ("\ud800", None, ValueError, "must be JSON"),

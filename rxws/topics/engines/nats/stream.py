@@ -168,7 +168,7 @@ class Stream:
         state = info["state"]
         counts: dict[str, int] = state.get("subjects") or {}
         if since.epoch != self.epoch or since.number > state["last_seq"]:
-            return Gap(pattern, str(since), "the stream is another one since", anew=True)
+            return Gap(pattern, str(since), "the stream was replaced since", anew=True)
         most = info["config"]["max_msgs_per_subject"]
         full = [subject for subject, count in counts.items() if count >= most > 0]
         if (
