@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, Final, cast
+
+ASYNC: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+"""Flags of functions that run only when what they return is awaited."""
 
 
 def positive(name: str, value: object, unit: str = "", *, none: str = "") -> float:
@@ -40,7 +46,7 @@ def number(
     8080
     """
     if isinstance(value, bool) or not isinstance(value, kind):
-        raise TypeError(f"{name} must be {expected}, not {value!r}")
+        raise TypeError(f"{name} must be {expected}, not {value!r}{_as_number(value)}")
     if not fits(value):
         raise ValueError(f"{name} must be {expected}, not {value!r}")
     return value
@@ -58,6 +64,107 @@ def one_of(name: str, value: Any, choices: Iterable[str], more: str = "") -> Any
     if value not in words:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}{more and ', '}{more}, not {value!r}")
     return value
+
+
+def unknown(name: str, known: Iterable[str], what: str = "option") -> str:
+    """Say that there is no such option, and which one is meant.
+
+    >>> unknown("hartbeat", ("heartbeat", "codec"))
+    "unknown option 'hartbeat': did you mean 'heartbeat'?"
+    >>> unknown("xyz", ("heartbeat", "codec"))
+    "unknown option 'xyz': the options are codec, heartbeat"
+    """
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the {what}s are {', '.join(names)}"
+    return f"unknown {what} {name!r}: {hint}"
+
+
+def called(name: str, function: Any, instead: str = "write 'def'") -> None:
+    """Raise `TypeError` for a coroutine function where a function is called, and what it returns is not awaited.
+
+    >>> async def save(item): ...
+    >>> called("on_next", save, "use map_async")
+    Traceback (most recent call last):
+        ...
+    TypeError: on_next is called, not awaited, so the coroutine function save would never run: use map_async
+    >>> called("on_next", print)
+    """
+    if is_async(function):
+        raise TypeError(
+            f"{name} is called, not awaited, so the coroutine function {name_of(function)} would never run: {instead}"
+        )
+
+
+def is_async(function: Any) -> bool:
+    """Return whether a call makes a coroutine or an asynchronous generator, as far as that is known before.
+
+    >>> async def save(item): ...
+    >>> is_async(partial(save, 1)), is_async(print), is_async(None)
+    (True, False, False)
+    """
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    if code is None:  # it may be an object that is called
+        code = getattr(getattr(cast("Any", type(function)), "__call__", None), "__code__", None)  # noqa: B004
+    flags = getattr(code, "co_flags", 0)
+    return isinstance(flags, int) and flags & ASYNC != 0
+
+
+def awaited(operator: str, function: Any, instead: str) -> None:
+    """Raise `TypeError` for what cannot be a coroutine function; of a `def`, it is not known before it is called.
+
+    >>> awaited("map_async", str.upper, "ops.map")
+    Traceback (most recent call last):
+        ...
+    TypeError: map_async takes a coroutine function, not str.upper, which returns at once: use ops.map for that
+    """
+    if not callable(function):
+        raise TypeError(f"{operator} takes a coroutine function, written with 'async def', not {function!r}")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{operator} takes a coroutine function, not {name_of(function)}, which yields: for several results of an "
+            "item, ops.flat_map(lambda item: rxws.operators.from_async_iterable(...))"
+        )
+    owner = function if inspect.isclass(function) else getattr(function, "__objclass__", None)
+    module = getattr(owner or function, "__module__", None)
+    if module == "builtins" and not inspect.isfunction(function):
+        raise TypeError(
+            f"{operator} takes a coroutine function, not {name_of(function)}, which returns at once: "
+            f"use {instead} for that"
+        )
+
+
+def not_awaitable(operator: str, function: str, result: object, instead: str) -> str:
+    """Say that a function which was to be awaited has returned at once.
+
+    >>> not_awaitable("map_async", "shout", "HELLO", "ops.map")
+    "map_async takes a coroutine function, but shout returned a str at once: write 'async def', or use ops.map"
+    """
+    return (
+        f"{operator} takes a coroutine function, but {function} returned a {type(result).__name__} at once: "
+        f"write 'async def', or use {instead}"
+    )
+
+
+def name_of(function: Any) -> str:
+    """Name a function for a message.
+
+    >>> name_of(str.upper), name_of(partial(print, 1)), name_of(3)
+    ('str.upper', 'print', '3')
+    """
+    while isinstance(function, partial):
+        function = function.func
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
+def _as_number(value: object) -> str:
+    """Say what to do with a number in a string, of an environment variable say."""
+    try:
+        return f", a string: write {float(value):g}, or convert it" if isinstance(value, str) else ""
+    except ValueError:
+        return ""
 
 
 def _expected(what: str, unit: str, none: str) -> str:

@@ -26,6 +26,10 @@ NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 """The headers of no answer."""
 
 
+MAX_REASON: Final = 200
+"""Characters of the reason in the text of an error: a codec's may have the whole message in it."""
+
+
 class RxwsError(Exception):
     """The root of the errors that rxws itself makes.
 
@@ -39,13 +43,16 @@ class RxwsError(Exception):
 
 
 class DecodeError(RxwsError):
-    """The codec refused a message of the peer's; it is skipped. `message` is what came, `__cause__` why."""
+    """The codec refused a message of the peer's; it is skipped. `message` is what came, `__cause__` why.
+
+    The text says why, too: `cannot decode '{': Expecting property name enclosed in double quotes: ...`.
+    """
 
     close_code = 1007
     close_reason = "Invalid Message"
 
-    def __init__(self, message: str | bytes) -> None:
-        super().__init__(f"cannot decode {_excerpt(message)}")
+    def __init__(self, message: str | bytes, why: str = "") -> None:
+        super().__init__(f"cannot decode {_excerpt(message)}{': ' if why else ''}{_cut(why, MAX_REASON)}")
         self.message = message
 
 
@@ -209,4 +216,8 @@ def _excerpt(value: object, limit: int = 80) -> str:
     except BaseException as error:  # it is nested too deep, or of a class of the user's
         raise_fatal(error)
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
+    return _cut(text, limit)
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

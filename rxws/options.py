@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +9,7 @@ from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, Final, TypedDict, TypeVar, cast, get_args
 
 from rxws import codecs
-from rxws.checks import number, one_of, positive, positive_int
+from rxws.checks import called, is_async, number, one_of, positive, positive_int, unknown
 from rxws.policies import Expire, LatestBy, Offline, OfflineName, Overflow, OverflowName
 
 __all__ = ["ClientOptions", "Deflate", "Heartbeat", "Options", "ServerOptions", "Settings"]
@@ -261,8 +260,23 @@ class Settings:
         return any(isinstance(codec, CodecFactory) for codec in (self.codec, *(self.protocol_codecs or {}).values()))
 
 
-def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Settings:
+_CLIENTS: Final = "an option of clients, of connect and feed"
+_SETUP: Final = "an option of rxws.setup(app, ...), for all sockets together"
+
+_ELSEWHERE: Final = {
+    "origins": "an option of servers, of websocket and accept: browsers alone have one",
+    "offline": "an option of clients that come back: connect(url, reconnect=rxws.Backoff(), offline=...)",
+    **dict.fromkeys(("reconnect", "session", "headers", "ssl", "proxy", "open_timeout", "greet"), _CLIENTS),
+    **dict.fromkeys(("max_connections", "shutdown_code", "shutdown_timeout"), _SETUP),
+    "workers": "an option of rxws.run(app, ...)",
+}
+"""Options of other functions, and which."""
+
+
+def check(options: Mapping[str, Any], *, without: Iterable[str] = (), also: Iterable[str] = ()) -> Settings:
     """Check options, all of them but those in `without` allowed, and fill in the defaults.
+
+    `also` are the other arguments of the caller, which may be meant by one that is unknown.
 
     >>> check({"heartbeat": 5}).heartbeat
     5.0
@@ -274,15 +288,22 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = ()) -> Setting
     known = {field.name for field in fields(Settings)} - {"protocol_codecs", *without}
     for name in options:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(sorted(known))}"
-            raise TypeError(f"unknown option {name!r}: {hint}")
+            if name in _ELSEWHERE:
+                raise TypeError(f"unknown option {name!r} here: it is {_ELSEWHERE[name]}")
+            if name in without:
+                raise TypeError(f"unknown option {name!r} here: the handshake, which is done, has decided it")
+            raise TypeError(unknown(name, {*known, *also}))
     checked: dict[str, Any] = {name: _CHECKS[name](name, value) for name, value in options.items()}
     if isinstance(options.get("protocols"), Mapping):
         checked["protocol_codecs"] = {
             name: _codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
         }
     settings = Settings(**checked)
+    if "high_water" in options and settings.high_water > settings.max_buffered:
+        raise ValueError(
+            f"high_water, {settings.high_water} bytes, must not be above max_buffered, {settings.max_buffered}: "
+            "nothing would be held before overflow rules. Lower high_water, or raise max_buffered"
+        )
     if settings.in_flight is not None and not settings.conflates:
         raise ValueError(f"in_flight needs overflow='latest' or rxws.latest_by(key), not {settings.overflow!r}")
     _check_ping(settings)
@@ -342,7 +363,7 @@ def _takes(name: str, function: Callable[..., Any], *arguments: str) -> None:
         raise TypeError(f"{expected}; {function!r} is not: {error}") from None
     except ValueError:  # it is built in, and does not say
         pass
-    if inspect.iscoroutinefunction(function):
+    if is_async(function):
         raise TypeError(f"{expected} that returns at once; {function!r} is a coroutine function")
 
 
@@ -428,7 +449,10 @@ def _overflow(name: str, value: Any) -> Overflow:
 
 
 def _offline(name: str, value: Any) -> Offline:
-    if callable(value) or isinstance(value, Expire):
+    if isinstance(value, Expire):
+        return value
+    if callable(value):
+        called(name, value, "a function of a message returns 'keep', 'latest', 'drop' or rxws.expire(seconds)")
         return cast("Offline", value)
     return one_of(name, value, get_args(OfflineName), "rxws.expire(seconds), a function")
 

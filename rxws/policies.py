@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from rxws.checks import positive
+from rxws.checks import called, positive
 
 __all__ = ["Expire", "LatestBy", "expire", "latest_by"]
 
@@ -37,6 +37,7 @@ def latest_by(key: Callable[[Any], Hashable]) -> LatestBy:
     """
     if not callable(key):
         raise TypeError(f"latest_by takes a function of a message, not {key!r}")
+    called("the key of latest_by", key)
     return LatestBy(key)
 
 
@@ -65,7 +66,7 @@ def expire(seconds: float) -> Expire:
     >>> expire(5)
     Expire(seconds=5.0)
     """
-    return Expire(positive("seconds", seconds))
+    return Expire(positive("expire(seconds)", seconds, "seconds"))
 
 
 def policy_of(offline: Offline, message: Any) -> OfflinePolicy:

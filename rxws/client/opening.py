@@ -138,7 +138,7 @@ def connect(
     Memory: as a server's socket. With `reconnect`, also up to `max_buffered` bytes of messages whose arrival is not
     confirmed yet.
     """
-    settings = check(options, without=SERVER_ONLY)
+    settings = check(options, without=SERVER_ONLY, also=HandshakeOptions.__annotations__)
     check_proxy(proxy)
     if reconnect is not None and not isinstance(reconnect, Backoff):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"reconnect must be a Backoff, such as rxws.Backoff(), not {reconnect!r}")

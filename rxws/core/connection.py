@@ -22,7 +22,7 @@ from rxws.core.window import SendWindow
 from rxws.core.wire import Frame, Ping, Wire
 from rxws.errors import ConnectionLost, DecodeError, HeartbeatTimeout, ProtocolError, parted, raise_fatal
 from rxws.options import Heartbeat, Settings
-from rxws.rx.foreign import as_error, caused
+from rxws.rx.foreign import as_error, caused, described
 from rxws.rx.holds import Source, current_source
 
 OPEN, RETIRING, LEAVING = ConnectionPhase.OPEN, ConnectionPhase.RETIRING, ConnectionPhase.LEAVING
@@ -344,7 +344,7 @@ class Connection(Phased):
         """Report that a codec has raised over what came."""
         error = as_error(cause, "a codec")
         if parted(error, Close)[0] is None:
-            error = caused(DecodeError(data), cause)
+            error = caused(DecodeError(data, described(cause, str)), cause)
         self._owner.message_refused(self, error)
         raise_fatal(cause)
 

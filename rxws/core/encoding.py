@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from asyncio import get_running_loop
 from collections.abc import Callable
 from copy import deepcopy
@@ -56,7 +57,7 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
         raise_fatal(cause)
         if parted(cause, Close)[0] is not None:
             raise
-        raise EncodeError(message, described(cause, str)) from cause
+        raise EncodeError(message, _why_not(message, cause)) from cause
     if (came := _came) is not _PLAIN and came[0] == frame.data:
         frame.deflated = {AS_IT_CAME: came[1]}
     if not keep:
@@ -74,6 +75,14 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
     elif message is shared.message and is_pure(codec):
         shared.made = codec, frame
     return frame
+
+
+def _why_not(message: Any, cause: BaseException) -> str:
+    """Say why a message cannot be sent; a coroutine is closed, so that Python does not warn of it again."""
+    if not inspect.iscoroutine(message):
+        return described(cause, str)
+    message.close()
+    return "it is a coroutine that nobody awaited: rxws.operators.map_async(f) in place of ops.map(f)"
 
 
 def _other(codec: Codec[Any, Any], data: Any, message: Any) -> Binary | Text:

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.subject import AsyncSubject, ReplaySubject, Subject
 
+from rxws.checks import name_of
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
@@ -59,6 +60,10 @@ class Handler:
             raise TypeError(f"a handler is a function, not {function!r}")
         self.name = getattr(function, "__qualname__", None) or repr(function)
         target, _ = _unwrap(function)
+        if hasattr(target, OPTIONS):
+            raise TypeError(
+                f"{name_of(target)} is decorated with @rxws.websocket already: once is enough, with all the options"
+            )
         forms = target, getattr(target, "__call__", None)  # noqa: B004 - of an object that is callable
         if any(map(inspect.isgeneratorfunction, forms)):
             raise TypeError(f"{self.name} yields but is not a coroutine: write 'async def'")
@@ -69,7 +74,8 @@ class Handler:
         self._is_coroutine = any(map(inspect.iscoroutinefunction, forms))
         self._is_generator = any(map(inspect.isasyncgenfunction, forms))
         names = {parameter.name for parameter in self._parameters}
-        self._told_of_end = False
+        self._told: set[str] = set()
+        self._asks_for_incoming = "incoming" in names
         self._may_subscribe = bool(names & {"incoming", "socket"})
 
     def compose(
@@ -87,9 +93,9 @@ class Handler:
         first of them is.
         """
         if self._is_coroutine:
-            return lambda: self._start(life, lambda: self._live(life, self._call(socket, first, guests)))
+            return lambda: self._start(life, lambda: self._live(life, self._call(socket, first, guests)), let_through)
         if self._is_generator:
-            return lambda: self._start(life, lambda: self._generate(life, self._call(socket, first, guests)))
+            return lambda: self._start(life, lambda: self._generate(life, self._call(socket, first, guests)), let_through)
         try:
             result = _for(life, self._call, socket, first, guests)
             if result is not None:
@@ -141,28 +147,37 @@ class Handler:
             life.own(result)
         elif result is not None:
             life.own(*result)
+        elif self._asks_for_incoming and life.close_cause is None and not life.incoming.readers.present:
+            self._warn(
+                life,
+                "unread",
+                "%s asks for `incoming`, has not subscribed to it and returned nothing, so its messages are dropped: "
+                "return the Observable that it makes, or subscribe to it",
+            )
         life.incoming.want()
+
+    def _warn(self, life: Lifecycle, event: str, message: str) -> None:
+        """Say what is wrong with this handler, once."""
+        if message not in self._told:
+            self._told.add(message)
+            life.reports.log.write(logging.WARNING, event, message, self.name)
 
     def _look_for_end(self, result: Observable[Any], life: Lifecycle) -> None:
         """Log, once, that a Subject which is meant for many has ended: sockets that get it now close at once."""
-        if (
-            isinstance(result, Subject)
-            and result.is_stopped
-            and not (self._told_of_end or isinstance(result, (ReplaySubject, AsyncSubject)))
-        ):
-            self._told_of_end = True
-            life.reports.log.write(
-                logging.WARNING,
+        if isinstance(result, Subject) and result.is_stopped and not isinstance(result, (ReplaySubject, AsyncSubject)):
+            self._warn(
+                life,
                 "ended",
                 "%s returned a Subject that has ended, so its socket closes at once: if `incoming.subscribe(subject)` "
                 "did that when a client left, use a room of rxws.Rooms() instead, which goes on",
-                self.name,
             )
 
-    def _start(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
+    def _start(
+        self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]], too_late: tuple[type[Exception], ...]
+    ) -> asyncio.Task[None]:
         if not self._may_subscribe:
             life.incoming.want()
-        task = life.thread.loop.create_task(self._guard(life, work), name=f"rxws {self.name}")
+        task = life.thread.loop.create_task(self._guard(life, work, too_late), name=f"rxws {self.name}")
         life.work_in(Work(task, life.reports.log, reads=self._may_subscribe))
 
         def done(task: asyncio.Task[None]) -> None:
@@ -173,19 +188,35 @@ class Handler:
         task.add_done_callback(done)
         return task
 
-    async def _guard(self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _guard(
+        self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]], too_late: tuple[type[Exception], ...]
+    ) -> None:
         current_socket.set(life)
         try:
             await work()  # not made before: a task may be cancelled before it begins
         except BaseException as error:
             if cancelled(error):
                 raise
+            if isinstance(error, too_late):
+                error.add_note(
+                    "It came after the handshake was answered, so the client does not get it. Raise it in a 'def' "
+                    "handler, which runs before, or before `rxws.accept`."
+                )
             life.reports.fail(as_error(error, self.name))
             raise_fatal(error)
 
     async def _live(self, life: Lifecycle, coroutine: Coroutine[Any, Any, Any]) -> None:
+        waited: list[bool] = []
+        life.thread.loop.call_soon(waited.append, True)
         result = await coroutine
         if result is None:
+            if not waited and life.close_cause is None and life.incoming.readers.present:
+                self._warn(
+                    life,
+                    "ended",
+                    "%s is an 'async def' that subscribed to `incoming` and ended without waiting, which closes its "
+                    "socket at once: write 'def', or wait with `await socket.closed`",
+                )
             life.close(Close())
         else:
             self._check(result, life)

@@ -155,11 +155,15 @@ def log_line(
 ) -> None:
     """Write a line with `ws_` fields and the traceback of an error: all that rxws logs goes through here.
 
-    What a peer can have chosen, in the arguments, the fields and the texts of the error, is escaped. What a handler or
+    A connection that was refused is a line: the traceback of a `ConnectError`, which is that of libraries, is written
+    only where DEBUG is on. What a peer can have chosen, in the arguments, the fields and the texts of the error, is
+    escaped. What a handler or
     a filter of the log raises goes to `sys.stderr`: who logs is not interrupted.
     """
     if not logger.isEnabledFor(level):
         return
+    if isinstance(error, ConnectError) and not logger.isEnabledFor(logging.DEBUG):
+        error = None
     said = [arg if isinstance(arg, (int, float)) else escape(described(arg, str)) for arg in args]
     extra = {f"ws_{name}": _escaped(value) for name, value in fields.items()}
     try:

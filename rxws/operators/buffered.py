@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.checks import one_of, positive_int
+from rxws.checks import called, one_of, positive_int
 from rxws.errors import FATAL, FeedbackLoop, raise_fatal
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.endings import how_it_ended, tell_ending
@@ -62,6 +62,7 @@ def buffered(
     """
     positive_int("limit", limit, "items")
     one_of("overflow", overflow, get_args(BufferOverflow))
+    called("dropped", dropped)
 
     def operate(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from inspect import isawaitable
+from typing import Any, TypeVar
 
 from reactivex import Observable
 
+from rxws.checks import awaited, name_of, not_awaitable
 from rxws.operators.map_async import NOTHING, map_async
 
 T = TypeVar("T")
@@ -39,8 +41,12 @@ def filter_async(
     >>> asyncio.run(main())
     [1, 3]
     """
+    awaited("filter_async", predicate, "ops.filter")
 
     async def judge(item: T) -> T:
-        return item if await predicate(item) else NOTHING
+        result: Any = predicate(item)
+        if not isinstance(result, Coroutine) and not isawaitable(result):
+            raise TypeError(not_awaitable("filter_async", name_of(predicate), result, "ops.filter"))
+        return item if await result else NOTHING
 
     return map_async(judge, max_concurrent=max_concurrent, ordered=ordered)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterable, AsyncIterator
 from typing import Any, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
+from rxws.checks import is_async, name_of
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, cancelled, loop_ends
 from rxws.rx.holds import Downstream, Held, Holds, current_source, notify_from, present_owner
@@ -34,7 +36,7 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     reads slowly, if its handler has subscribed to it. The hold extends to the socket whose message it was subscribed
     for, within `ops.flat_map` for example. If it is shared, with `ops.share()`, it goes on for the others; see
     `when_full`. Completes with the iterable, or fails with what it raises. Any thread may dispose. Needs a running
-    event loop when it is subscribed.
+    event loop when it is subscribed. Raises `TypeError` for anything else.
 
     Memory: one item.
 
@@ -50,6 +52,14 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     >>> asyncio.run(main())
     [0, 1, 2]
     """
+    if not hasattr(iterable, "__aiter__"):
+        if is_async(iterable):
+            raise TypeError(f"from_async_iterable takes what {name_of(iterable)} returns: call it")
+        coroutine = inspect.iscoroutine(iterable)
+        instead = "reactivex.from_future(asyncio.ensure_future(...))" if coroutine else "reactivex.from_iterable"
+        raise TypeError(
+            f"from_async_iterable takes an asynchronous iterable, not {type(iterable).__name__}: use {instead} for that"
+        )
 
     def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:
         iteration = _Iteration(observer, LoopThread(asyncio.get_running_loop()))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
+from inspect import isawaitable
 from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.checks import positive_int
+from rxws.checks import awaited, name_of, not_awaitable, positive_int
 from rxws.errors import raise_fatal
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import as_error, cancelled, loop_ends
@@ -65,7 +66,8 @@ def map_async(
     Needs a running event loop when it is subscribed, and works and emits there. Items may come from other threads and
     loops, whose sockets are held likewise. What a subscriber raises is an error of the socket that the item came from,
     or goes to asyncio's exception handler. When the event loop ends, the operator ends without a notification. Raises
-    `TypeError` or `ValueError` if `max_concurrent` is not a positive `int`.
+    `TypeError` or `ValueError` if `max_concurrent` is not a positive `int`, and `TypeError` for what cannot be a
+    coroutine function. Of a function that returns what cannot be awaited, that is the error of its first item.
 
     Args:
         function: A coroutine function of an item.
@@ -82,6 +84,7 @@ def map_async(
     >>> asyncio.run(main())
     [2, 4, 6]
     """
+    awaited("map_async", function, "ops.map")
     positive_int("max_concurrent", max_concurrent, "items")
     return lambda source: MapAsync(source, function, max_concurrent, ordered)
 
@@ -234,7 +237,10 @@ class _Work(Held, Generic[T, R]):
 
     async def _run(self, job: _Job[T]) -> None:
         try:
-            job.result = await self._function(job.item)
+            result = self._function(job.item)
+            if not isinstance(result, Coroutine) and not isawaitable(result):
+                raise TypeError(not_awaitable("map_async", name_of(self._function), result, "ops.map"))
+            job.result = await result
         except BaseException as error:
             if self._stopped or loop_ends() or cancelled(error):
                 self._stop()

@@ -23,12 +23,16 @@ def of_type(kind: type[T]) -> Callable[[Observable[Any]], Observable[T]]:
     Args:
         kind: The class of the items to keep.
 
-    Memory: none.
+    Memory: none. Raises `TypeError` for what is not a class.
 
     >>> import reactivex
     >>> reactivex.of(1, "a", 2).pipe(of_type(int), ops.to_list()).run()
     [1, 2]
     """
+    try:
+        issubclass(object, kind)
+    except TypeError:
+        raise TypeError(f"of_type takes a class, or several, not {kind!r}") from None
 
     def operate(source: Observable[Any]) -> Observable[T]:
         return cast("Observable[T]", source.pipe(ops.filter(lambda item: isinstance(item, kind))))

@@ -27,7 +27,7 @@ def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]
     nothing else. After any other error it subscribes to its source again, which should be hot. The old subscription
     takes with it what the operators before it remember (`scan`), buffer or work on, so put it directly after the
     operator that may fail. An error while subscribing, as a cold source has, is passed on: the next attempt would only
-    meet it again. Memory: none.
+    meet it again. Memory: none. Raises `TypeError` for an `into` that is not an Observer.
 
     Args:
         into: An Observer that gets the errors, such as the `errors` of a socket.
@@ -42,6 +42,8 @@ def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]
     ZeroDivisionError
     0.5
     """
+    if not callable(getattr(into, "on_next", None)):
+        raise TypeError(f"into must be a Subject or another Observer, a socket's errors say, not {into!r}")
 
     def operate(source: Observable[T]) -> Observable[T]:
         if isinstance(source, MapAsync):

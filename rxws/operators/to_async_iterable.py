@@ -43,6 +43,8 @@ def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     >>> asyncio.run(main())
     [1, 2, 3]
     """
+    if not isinstance(source, Observable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"to_async_iterable takes an Observable, socket.incoming say, not {source!r}")
     return _Iterator(source)
 
 

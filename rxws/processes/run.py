@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from aiohttp import web
 
 from rxws import processes
-from rxws.checks import number, positive_int
+from rxws.checks import name_of, number, positive_int, unknown
 from rxws.processes import ports
 from rxws.processes.board import Board
 from rxws.wires.aiohttp import bound_first_request
@@ -58,10 +59,12 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
             answered its next. Behind a proxy that keeps its connections, choose more than the proxy does.
         options: Those of aiohttp's `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
 
-    Raises what `run_app` raises, such as `OSError` for a port in use. With `workers`, it raises `TypeError` or
+    Raises what `run_app` raises, such as `OSError` for a port in use, and `TypeError` for what is not an application or
+    for an unknown option. With `workers`, it raises `TypeError` or
     `ValueError` for an unusable number or option. It raises `RuntimeError` if a worker cannot start, beside a running
     event loop, outside of the main thread, and on a system without fork and SO_REUSEPORT.
     """
+    _check_app(app, options)
     if workers is None:
         _serve(app, new_event_loop(), keepalive_timeout=keepalive_timeout, **options)
         return
@@ -141,6 +144,25 @@ def _sockets(sock: object) -> list[socket.socket]:
         if not isinstance(one, socket.socket):
             raise TypeError(f"sock must be a socket, or several, not {one!r}")
     return found
+
+
+def _check_app(app: Any, options: dict[str, Any]) -> None:
+    """Raise `TypeError` for what is not an application, or makes one when awaited, and for unknown options."""
+    if not (isinstance(app, web.Application) or inspect.isawaitable(app)):
+        name = name_of(app)
+        is_function = callable(app) and not isinstance(app, type)
+        todo = f": a handler goes into one, app.router.add_get('/', {name}); if it makes one, call it, run({name}())"
+        raise TypeError(f"run serves an aiohttp.web.Application, not {name}{todo if is_function else ''}")
+    if "loop" in options:
+        raise TypeError("run makes the event loop: aiohttp.web.run_app(app, loop=...) takes one of yours")
+    known = {
+        parameter.name
+        for function in (web.run_app, web.RequestHandler.__init__, run)
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name != "loop"
+    }
+    for name in options.keys() - known:
+        raise TypeError(unknown(name, known))
 
 
 def _check(workers: object, options: dict[str, Any]) -> None:

@@ -8,13 +8,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from threading import Lock, RLock
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 from reactivex.internal import default_error, noop
+from reactivex.observer.autodetachobserver import AutoDetachObserver
 from reactivex.subject import Subject
 
+from rxws.checks import called, name_of
 from rxws.errors import FeedbackLoop, raise_fatal
 from rxws.rx.foreign import as_error, call_all, described, without_frames
 from rxws.rx.loop_thread import set_result
@@ -139,7 +141,7 @@ class Broadcast(Generic[T]):
 def _name_of(observer: abc.ObserverBase[Any]) -> str:
     """Name what an observer calls, as far as that is known."""
     function = getattr(observer, "_on_next", observer.on_next)
-    return getattr(function, "__qualname__", None) or described(function)
+    return described(function, name_of)
 
 
 class Subscription(abc.DisposableBase):
@@ -198,12 +200,43 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
         self._broadcast.remove(self)
 
 
+IN_THE_PIPELINE: Final = "await it in the pipeline, .pipe(rxws.operators.map_async(...)).subscribe()"
+
+DEEP: Final = 100
+"""Operators that are looked behind for the subscriber."""
+
+
+def check_subscriber(on_next: Any, on_error: Any, on_completed: Any) -> None:
+    """Raise `TypeError` for a coroutine function among what a subscriber is called by, behind operators too.
+
+    An operator of RxPY hands on the `on_error` of the next one, which knows what that calls.
+    """
+    for _ in range(DEEP):
+        if on_next is not None:
+            called("on_next", getattr(on_next, "on_next", on_next), IN_THE_PIPELINE)
+        for name, function in (("on_error", on_error), ("on_completed", on_completed)):
+            if function is not None:
+                called(name, function)
+        behind = _behind(on_error) or _behind(on_completed)
+        if behind is None:
+            return
+        on_next, on_error, on_completed = behind._on_next, behind._on_error, behind._on_completed
+
+
+def _behind(function: Any) -> Any:
+    """Give the observer of RxPY's that a function is of, or that an operator of rxws, which it is of, notifies."""
+    owner = getattr(function, "__self__", None)
+    observer: Any = getattr(owner, "_observer", owner)
+    return cast("Any", observer) if type(observer) is AutoDetachObserver else None
+
+
 def callbacks(
     on_next: abc.ObserverBase[T] | abc.OnNext[T] | None,
     on_error: abc.OnError | None,
     on_completed: abc.OnCompleted | None,
 ) -> tuple[abc.OnNext[T] | None, abc.OnError | None, abc.OnCompleted | None]:
     """Take the methods of an observer that `subscribe` was given in place of a function."""
+    check_subscriber(on_next, on_error, on_completed)
     if callable(getattr(on_next, "on_next", None)):
         observer: Any = on_next
         return observer.on_next, observer.on_error, observer.on_completed
@@ -217,6 +250,18 @@ class Unlocked(Observable[T]):
 
     def __init__(self) -> None:
         """Do without RxPY's attributes."""
+
+    def subscribe(
+        self,
+        on_next: abc.ObserverBase[T] | abc.OnNext[T] | None = None,
+        on_error: abc.OnError | None = None,
+        on_completed: abc.OnCompleted | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """Subscribe an observer, or callbacks; what is returned ends it."""
+        check_subscriber(on_next, on_error, on_completed)
+        return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
     @property
     def lock(self) -> RLock:  # pyright: ignore

@@ -78,7 +78,7 @@ def connect(
         open_timeout: Seconds for the greeting.
         options: As of `rxws.connect`.
     """
-    settings = check(options)
+    settings = check(options, also=("greet", "open_timeout"))
     check_greet(greet, settings)
     return Connect(dialer, settings, reconnect, greet, open_timeout)
 

@@ -34,6 +34,9 @@ SPANS: Final = {"[": "[", "]": "]"}
 STATES: Final = {"C": "Connecting", "O": "Open", "W": "Waiting"}
 """The letters of a diagram of states; the end is a completion."""
 
+ARGUMENTS: Final = ("incoming", "congested", "frame", "values", "protocol", "request", "reconnect", "greet")
+"""Of `run`, besides the options."""
+
 Peer = str | Script | Exception
 
 
@@ -98,7 +101,7 @@ def run(
     True
     """
     handler, options = undecorated(handler, options)
-    settings = check(options)
+    settings = check(options, also=ARGUMENTS)
     check_greet(greet, settings)
     several = reconnect is not None or greet is not None or isinstance(incoming, (list, tuple))
     peers: Sequence[Any] = incoming if isinstance(incoming, (list, tuple)) else [incoming]

@@ -12,6 +12,7 @@ from rxws.core.encoding import is_pure, sharing
 from rxws.core.wire import Binary, Text
 from rxws.errors import DecodeError, raise_fatal
 from rxws.rx.broadcast import Broadcast
+from rxws.rx.foreign import described
 from rxws.rx.holds import notify_from
 from rxws.topics.engines.engine import Item
 from rxws.topics.message import Gap, Message, Position, Record
@@ -27,7 +28,7 @@ class Arrival:
             self.value: Any = codec.decode(record.data if record.is_binary else record.data.decode())
         except BaseException as cause:
             raise_fatal(cause)
-            raise DecodeError(record.data) from cause
+            raise DecodeError(record.data, described(cause, str)) from cause
         self.topic = record.topic
         self.position: Position = record.position
         self.frame: Text | Binary = record.frame(self.value)

@@ -126,3 +126,39 @@ async def test_leaving_peer_in_a_task_group(besides: list[Exception], caplog: py
 async def test_a_wrong_option_is_a_clear_error() -> None:
     with pytest.raises(TypeError, match="did you mean 'heartbeat'"):
         rxws.accept(None, hartbeat=3)  # type: ignore[call-overload]
+
+
+async def test_headers_that_come_too_late(caplog: pytest.LogCaptureFixture) -> None:
+    """A `def` handler may set headers and cookies; after the handshake it is an error that says so."""
+    told: list[str] = []
+
+    def early(socket: rxws.WebSocket[str, str]) -> None:
+        socket.response.set_cookie("session", "1")
+        socket.response.del_cookie("old")
+        socket.response.headers["X-Server"] = "rxws"
+
+    async def late(socket: rxws.WebSocket[str, str]) -> None:
+        for change in (
+            lambda: socket.response.set_cookie("session", "1"),
+            lambda: socket.response.del_cookie("session"),
+            lambda: socket.response.headers.update({"X-Server": "rxws"}),
+        ):
+            with pytest.raises(RuntimeError) as error:
+                change()
+            told.append(str(error.value))
+        assert socket.response.headers["Upgrade"] == "websocket"
+        raise web.HTTPForbidden
+
+    async with serving(rxws.websocket(early)) as server, websockets.connect(server.url) as client:
+        assert client.response is not None
+        assert "session=1; Path=/" in client.response.headers.get_all("Set-Cookie")
+        assert client.response.headers["X-Server"] == "rxws"
+    async with serving(rxws.websocket(late)) as server, websockets.connect(server.url) as client:
+        await client.wait_closed()
+        assert client.close_code == 1011
+    assert [text.partition(" comes too late: the handshake has been answered")[0] for text in told] == [
+        "set_cookie",
+        "del_cookie",
+        "a header that is set now",
+    ]
+    assert "Raise it in a 'def' handler" in caplog.text

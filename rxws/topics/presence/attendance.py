@@ -17,6 +17,7 @@ from reactivex.disposable import Disposable
 from rxws.codecs import json
 from rxws.core.wire import Text
 from rxws.errors import DecodeError
+from rxws.rx.foreign import described
 from rxws.topics.engines.engine import Engine, Item, Since
 from rxws.topics.message import Gap, Position
 from rxws.topics.presence.roster import Roster, Stay
@@ -164,4 +165,4 @@ def _parse(data: bytes) -> dict[str, Stay]:
     try:
         return {who: Stay(float(since), metadata) for who, (since, metadata) in json.decode(data).items()}
     except (AttributeError, TypeError, ValueError) as cause:
-        raise DecodeError(data) from cause
+        raise DecodeError(data, described(cause, str)) from cause

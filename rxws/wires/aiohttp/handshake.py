@@ -33,8 +33,30 @@ def frame_limit(max_msg_size: int | None) -> int:
     return 0 if max_msg_size is None else max_msg_size + 1
 
 
+TOO_LATE: Final = (
+    "the handshake has been answered, with its headers. A 'def' handler of @rxws.websocket runs before that, and "
+    "app.on_response_prepare is called before it"
+)
+
+
+def _refuse_change(self: CIMultiDict[str], *args: Any, **kwargs: Any) -> Any:
+    raise RuntimeError(f"a header that is set now comes too late: {TOO_LATE}")
+
+
+CHANGING: Final = (
+    *("__setitem__", "__delitem__", "add", "extend", "update", "setdefault"),
+    *("clear", "pop", "popone", "popall", "popitem"),
+)
+"""What changes headers."""
+
+SentHeaders: Any = type("SentHeaders", (CIMultiDict,), dict.fromkeys(CHANGING, _refuse_change))
+"""Headers that have gone out."""
+
+
 class Response(web.WebSocketResponse):
     """aiohttp's response, but the wire decides when to close and when to wait for room."""
+
+    _is_answered = False
 
     def __init__(self, settings: Settings, agreed: Agreed) -> None:
         self._agreed = agreed
@@ -67,6 +89,7 @@ class Response(web.WebSocketResponse):
         A client has to wait for the answer (RFC 6455, section 4.1); a few frames of one that does not are let pass.
         Many would all be parsed now, and stop the event loop.
         """
+        self._is_answered = True
         connection = request.protocol
         arrived, connection._message_tail = connection._message_tail, b""
         super()._post_start(request, protocol, writer)
@@ -77,6 +100,25 @@ class Response(web.WebSocketResponse):
             watch.refuse(WSCloseCode.PROTOCOL_ERROR, f"more than {SLICE} bytes before the handshake's answer")
         elif arrived:
             connection.data_received(arrived)
+
+    def set_cookie(self, *args: Any, **kwargs: Any) -> None:
+        """Set a cookie, before the handshake is answered; raises `RuntimeError` after it."""
+        self._check_not_answered("set_cookie")
+        super().set_cookie(*args, **kwargs)
+
+    def del_cookie(self, *args: Any, **kwargs: Any) -> None:
+        """Delete a cookie, before the handshake is answered; raises `RuntimeError` after it."""
+        self._check_not_answered("del_cookie")
+        super().del_cookie(*args, **kwargs)
+
+    @property
+    def headers(self) -> CIMultiDict[str]:
+        """The headers of the answer; when that has gone out, they raise `RuntimeError` if they are changed."""
+        return SentHeaders(super().headers) if self._is_answered else super().headers
+
+    def _check_not_answered(self, what: str) -> None:
+        if self._is_answered:
+            raise RuntimeError(f"{what} comes too late: {TOO_LATE}")
 
     async def close(self, **ignored: Any) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Do nothing: aiohttp calls this on violations and at the handler's end."""
