@@ -92,7 +92,7 @@ def called(name: str, function: Any, instead: str = "write 'def'") -> None:
     """
     if is_async(function):
         raise TypeError(
-            f"{name} is called, not awaited, so the coroutine function {name_of(function)} would never run: {instead}"
+            f"{name} is called, not awaited, so the coroutine function {named(function)} would never run: {instead}"
         )
 
 
@@ -124,14 +124,14 @@ def awaited(operator: str, function: Any, instead: str) -> None:
         raise TypeError(f"{operator} takes a coroutine function, written with 'async def', not {function!r}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
-            f"{operator} takes a coroutine function, not {name_of(function)}, which yields: for several results of an "
+            f"{operator} takes a coroutine function, not {named(function)}, which yields: for several results of an "
             "item, ops.flat_map(lambda item: rxws.operators.from_async_iterable(...))"
         )
     owner = function if inspect.isclass(function) else getattr(function, "__objclass__", None)
     module = getattr(owner or function, "__module__", None)
     if module == "builtins" and not inspect.isfunction(function):
         raise TypeError(
-            f"{operator} takes a coroutine function, not {name_of(function)}, which returns at once: "
+            f"{operator} takes a coroutine function, not {named(function)}, which returns at once: "
             f"use {instead} for that"
         )
 
@@ -148,10 +148,10 @@ def not_awaitable(operator: str, function: str, result: object, instead: str) ->
     )
 
 
-def name_of(function: Any) -> str:
+def named(function: Any) -> str:
     """Name a function for a message.
 
-    >>> name_of(str.upper), name_of(partial(print, 1)), name_of(3)
+    >>> named(str.upper), named(partial(print, 1)), named(3)
     ('str.upper', 'print', '3')
     """
     while isinstance(function, partial):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,15 +31,18 @@ class Counters:
     received_saved: int = 0
     """Bytes of payloads that compression has kept off the wire."""
     sent_saved: int = 0
+    clock: Callable[[], float] = time.monotonic
     opened: float | None = None
-    """When it opened first, by `time.monotonic`."""
+    """When it opened first, by the clock."""
     ended: float | None = None
     """When it ended."""
 
     @property
     def duration(self) -> float:
         """Seconds from the opening to the end, or to now; 0 before."""
-        return 0.0 if self.opened is None else (self.ended or time.monotonic()) - self.opened
+        if self.opened is None:
+            return 0.0
+        return (self.clock() if self.ended is None else self.ended) - self.opened
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ FLOORS = [
 ]
 """What stands at the top of the package, each floor on those before it."""
 
-AIOHTTP = {"cli", "client", "jupyter", "processes", "pytest", "server", "wires"}
+AIOHTTP = {"cli", "client", "jupyter", "processes", "pytest", "server", "testing", "wires"}
 """Who may import aiohttp. Nobody else does, above all not `core`."""
 
 PUBLIC = [

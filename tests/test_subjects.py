@@ -16,7 +16,7 @@ VIRTUAL = True
 
 
 def socket_of() -> rxws.WebSocket[Any, Any]:
-    socket, _ = serve(lambda incoming: None)
+    socket, _ = serve(lambda: None)
     return socket
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, cast
 from reactivex import Observable, abc
 from reactivex.subject import AsyncSubject, ReplaySubject, Subject
 
-from rxws.checks import name_of
+from rxws.checks import named
 from rxws.close import Close
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
@@ -62,7 +62,7 @@ class Handler:
         target, _ = _unwrap(function)
         if hasattr(target, OPTIONS):
             raise TypeError(
-                f"{name_of(target)} is decorated with @rxws.websocket already: once is enough, with all the options"
+                f"{named(target)} is decorated with @rxws.websocket already: once is enough, with all the options"
             )
         forms = target, getattr(target, "__call__", None)  # noqa: B004 - of an object that is callable
         if any(map(inspect.isgeneratorfunction, forms)):
@@ -92,10 +92,9 @@ class Handler:
         handler raises fails the socket as soon as it is open, but for exceptions to be let through; of a group, the
         first of them is.
         """
-        if self._is_coroutine:
-            return lambda: self._start(life, lambda: self._live(life, self._call(socket, first, guests)), let_through)
-        if self._is_generator:
-            return lambda: self._start(life, lambda: self._generate(life, self._call(socket, first, guests)), let_through)
+        if self._is_coroutine or self._is_generator:
+            live = self._generate if self._is_generator else self._live
+            return lambda: self._start(life, lambda: live(life, self._call(socket, first, guests)), let_through)
         try:
             result = _for(life, self._call, socket, first, guests)
             if result is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -89,6 +88,8 @@ class Lifecycle(Held, Phased):
         self.settings = settings
         self.protocol = protocol
         self.counters = Counters()
+        if hasattr(self.thread.loop, "now"):  # its time is virtual
+            self.counters.clock = self.thread.loop.time
         self.incoming: Incoming[Any] = Incoming(self, report)
         self._codec: Codec[Any, Any] | None = None  # of the connection that is to come
         codec = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
@@ -145,7 +146,8 @@ class Lifecycle(Held, Phased):
         self.outgoing.connected(connection.codec, wire, connection.offer)
         self.protocol, self.connection = protocol, connection
         self._connections += (connection,)
-        self.counters.opened = self.counters.opened or time.monotonic()
+        if self.counters.opened is None:
+            self.counters.opened = self.counters.clock()
         self.reports.log.opened(protocol, connection.remote)
         if self.close_cause is not None:
             self.enter(SocketPhase.CLOSING)
@@ -357,7 +359,7 @@ class Lifecycle(Held, Phased):
         self.reports.give_back(self.outgoing.discard())
 
     def _tell_closed(self, close: Close) -> None:
-        self.counters.ended = time.monotonic()
+        self.counters.ended = self.counters.clock()
         by_peer = self.connection is not None and self.connection.closed_by_peer
         dropped = self.outgoing.dropped_count
         self._perform(

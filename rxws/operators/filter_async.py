@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from reactivex import Observable
 
-from rxws.checks import awaited, name_of, not_awaitable
+from rxws.checks import awaited, named, not_awaitable
 from rxws.operators.map_async import NOTHING, map_async
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ def filter_async(
     async def judge(item: T) -> T:
         result: Any = predicate(item)
         if not isinstance(result, Coroutine) and not isawaitable(result):
-            raise TypeError(not_awaitable("filter_async", name_of(predicate), result, "ops.filter"))
+            raise TypeError(not_awaitable("filter_async", named(predicate), result, "ops.filter"))
         return item if await result else NOTHING
 
     return map_async(judge, max_concurrent=max_concurrent, ordered=ordered)

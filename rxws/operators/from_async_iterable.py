@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
-from rxws.checks import is_async, name_of
+from rxws.checks import is_async, named
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, cancelled, loop_ends
 from rxws.rx.holds import Downstream, Held, Holds, current_source, notify_from, present_owner
@@ -54,7 +54,7 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     """
     if not hasattr(iterable, "__aiter__"):
         if is_async(iterable):
-            raise TypeError(f"from_async_iterable takes what {name_of(iterable)} returns: call it")
+            raise TypeError(f"from_async_iterable takes what {named(iterable)} returns: call it")
         coroutine = inspect.iscoroutine(iterable)
         instead = "reactivex.from_future(asyncio.ensure_future(...))" if coroutine else "reactivex.from_iterable"
         raise TypeError(

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.checks import awaited, name_of, not_awaitable, positive_int
+from rxws.checks import awaited, named, not_awaitable, positive_int
 from rxws.errors import raise_fatal
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import as_error, cancelled, loop_ends
@@ -239,7 +239,7 @@ class _Work(Held, Generic[T, R]):
         try:
             result = self._function(job.item)
             if not isinstance(result, Coroutine) and not isawaitable(result):
-                raise TypeError(not_awaitable("map_async", name_of(self._function), result, "ops.map"))
+                raise TypeError(not_awaitable("map_async", named(self._function), result, "ops.map"))
             job.result = await result
         except BaseException as error:
             if self._stopped or loop_ends() or cancelled(error):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from aiohttp import web
 
 from rxws import processes
-from rxws.checks import name_of, number, positive_int, unknown
+from rxws.checks import named, number, positive_int, unknown
 from rxws.processes import ports
 from rxws.processes.board import Board
 from rxws.wires.aiohttp import bound_first_request
@@ -149,7 +149,7 @@ def _sockets(sock: object) -> list[socket.socket]:
 def _check_app(app: Any, options: dict[str, Any]) -> None:
     """Raise `TypeError` for what is not an application, or makes one when awaited, and for unknown options."""
     if not (isinstance(app, web.Application) or inspect.isawaitable(app)):
-        name = name_of(app)
+        name = named(app)
         is_function = callable(app) and not isinstance(app, type)
         todo = f": a handler goes into one, app.router.add_get('/', {name}); if it makes one, call it, run({name}())"
         raise TypeError(f"run serves an aiohttp.web.Application, not {name}{todo if is_function else ''}")

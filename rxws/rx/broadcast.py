@@ -16,7 +16,7 @@ from reactivex.internal import default_error, noop
 from reactivex.observer.autodetachobserver import AutoDetachObserver
 from reactivex.subject import Subject
 
-from rxws.checks import called, name_of
+from rxws.checks import called, named
 from rxws.errors import FeedbackLoop, raise_fatal
 from rxws.rx.foreign import as_error, call_all, described, without_frames
 from rxws.rx.loop_thread import set_result
@@ -141,7 +141,7 @@ class Broadcast(Generic[T]):
 def _name_of(observer: abc.ObserverBase[Any]) -> str:
     """Name what an observer calls, as far as that is known."""
     function = getattr(observer, "_on_next", observer.on_next)
-    return described(function, name_of)
+    return described(function, named)
 
 
 class Subscription(abc.DisposableBase):

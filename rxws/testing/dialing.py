@@ -52,7 +52,6 @@ class MemoryDialer:
         if self.refusals:
             raise self.refusals.popleft()
         wire = MemoryWire()
-        wire.pongs = True
         self.wires.append(wire)
         return Dialed(wire, self.protocol)
 

@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
 
+from aiohttp import web
+
 from rxws.close import Close
 from rxws.core.handler import OPTIONS, Handler
 from rxws.core.lifecycle import Lifecycle
@@ -14,6 +16,7 @@ from rxws.core.phases import WirePhase
 from rxws.core.socket import WebSocket
 from rxws.core.wire import Endpoint, Frame, Ping, PlainWire, Rest, Text
 from rxws.options import check
+from rxws.server.upgrade import check_origin
 
 Seen = Literal["message", "close", "hold", "resume"]
 
@@ -21,7 +24,8 @@ Seen = Literal["message", "close", "hold", "resume"]
 class MemoryWire(PlainWire):
     """A wire that ends in a peer which a test plays; what the socket sends is in `sent`.
 
-    The peer reads at once, unless `congested` is set. It answers a close frame, unless `mute` is set. As on a real
+    The peer reads at once, unless `congested` is set. It answers pings, unless `pongs` is `False`, and a close frame,
+    unless `mute` is set. As on a real
     wire, its close, and its end, do not overtake messages that wait during a hold; they wait with them at most
     `close_timeout` seconds.
 
@@ -34,8 +38,8 @@ class MemoryWire(PlainWire):
     def __init__(self, close_timeout: float = 5.0) -> None:
         self.blind = False
         self.mute = False
-        self.pongs = False
-        """Whether the peer answers pings by itself."""
+        self.pongs = True
+        """Whether the peer answers pings by itself. Set it to `False`, and the heartbeat ends the socket."""
         self.unfinished: float | None = None
         self.fresh = False
         self.sent: list[str | bytes] = []
@@ -273,12 +277,13 @@ def serve(
 ) -> tuple[WebSocket[Any, Any], MemoryWire]:
     """Run a handler on an in-memory wire, and return its socket and the peer's end. Needs a running event loop.
 
-    Options are in place of those that the handler was decorated with.
+    Options are in place of those that the handler was decorated with. Raises the `web.HTTPException` that a `def`
+    handler raises, or that a foreign `Origin` of the request deserves.
 
     Args:
         handler: The handler.
         protocol: The subprotocol that was negotiated.
-        request: What the handler gets by that name.
+        request: What the handler gets by that name: one of aiohttp's `make_mocked_request`, for example.
         watch: A function that is given the socket before the handler runs, to record it for example.
         options: As of `rxws.websocket`.
     """
@@ -289,7 +294,13 @@ def serve(
     socket = WebSocket[Any, Any](life, request=request)
     wire = MemoryWire(settings.close_timeout)
     watch(socket)
-    start = Handler(function).compose(life, socket)
+    try:
+        if isinstance(request, web.BaseRequest):
+            check_origin(request, settings)
+        start = Handler(function).compose(life, socket, (), (web.HTTPException,))
+    except BaseException:
+        life.abort()
+        raise
     life.open(wire, protocol)
     start()
     return socket, wire

@@ -9,6 +9,7 @@ Each character is a moment, a frame after the one before: `-` in which nothing h
 | `<42>`, `<null>`, `<0x6869>` | any other message: JSON, or bytes |
 | `\|` | a normal end: completion; of a peer, close 1000 |
 | `#`, `(# KeyError)` | an error, of that class if it has a name; of a peer, the connection is lost |
+| `(refused 403)` | the handshake was answered with this status, in place of a socket |
 | `(close 4001 bye)` | a close with its code, and its reason if that matters |
 | `(ab)`, `(a\|)`, `(a close 4001)` | all in the same frame |
 | ` 20s `, ` 1.5s `, ` 250ms `, ` 3m ` | time that passes, between spaces; within parentheses too |
@@ -33,10 +34,18 @@ FRAME: Final = 0.1
 
 _TIME: Final = re.compile(r"(?<![^\s(])(\d+(?:\.\d+)?)(ms|s|m)(?![^\s)])")
 _CLOSE: Final = re.compile(r"close (\d{4})(?: ([^)]*))?(?=\))")
+_REFUSED: Final = re.compile(r"refused (\d{3})(?=\))")
 _ERROR: Final = re.compile(r"#(?: ?([A-Za-z_]\w*))?")
 _OTHER: Final = re.compile(r"<([^>]*)>")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _NOT_MESSAGES: Final = frozenset('-|#()<>"{}[] ,:')
+
+
+@dataclass(frozen=True)
+class RefusedHandshake:
+    """A handshake that was answered with an HTTP status in place of a socket."""
+
+    status: int
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ def moment_text(moment: list[Event], values: Mapping[str, Any]) -> str:
             parts.append(" ")
         parts.append(event_text(event, values))
     text = "".join(parts)
-    return f"({text})" if len(moment) > 1 or text.startswith(("close ", "# ")) else text
+    return f"({text})" if len(moment) > 1 or text.startswith(("close ", "refused ", "# ")) else text
 
 
 def event_text(event: Event, values: Mapping[str, Any]) -> str:
@@ -133,6 +142,8 @@ def event_text(event: Event, values: Mapping[str, Any]) -> str:
     match event.kind, event.data:
         case _, Close(code=code, reason=reason):
             return f"close {code} {reason}".rstrip()
+        case _, RefusedHandshake(status=status):
+            return f"refused {status}"
         case _, BaseException() as error:
             return f"# {name_of_error(error)}".rstrip()
         case "completed", _:
@@ -218,6 +229,9 @@ class _Reader:
                 return self._make("close", Close.received(int(match[1]), (match[2] or "").strip()))
             except ValueError as error:
                 raise self._wrong(str(error), start) from error
+        if self._group is not None and (match := _REFUSED.match(self._text, self._at)):
+            self._at = match.end()
+            return self._make("error", RefusedHandshake(int(match[1])))
         if character == "|":
             self._at += 1
             return self._make("completed", None)

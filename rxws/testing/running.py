@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast, overload
+
+from aiohttp import web
 
 from rxws import codecs
 from rxws.backoff import Backoff
@@ -15,14 +18,16 @@ from rxws.client.greeting import check_greet
 from rxws.client.states import State
 from rxws.close import Close
 from rxws.core.handler import Handler
+from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
+from rxws.errors import ConnectError
 from rxws.options import Settings, check
 from rxws.recording import Event, Kept, Recording, keep
 from rxws.recording.event import Kind
 from rxws.testing.dialing import ScriptedDialer, congest, play
 from rxws.testing.marbles import Marbles
 from rxws.testing.memory import MemoryWire, serve, undecorated
-from rxws.testing.notation import FRAME, Script, parse
+from rxws.testing.notation import FRAME, RefusedHandshake, Script, parse
 from rxws.testing.virtual import run_virtually
 
 MAX_SECONDS: Final = 60.0
@@ -51,6 +56,8 @@ class Run(Marbles):
     """The messages that the overflow policy dropped."""
     states: Marbles
     """The states of a client: `C` connecting, `O` open, `W` waiting, `|` closed."""
+    refusal: web.HTTPException | None
+    """The HTTP response that the handler raised in place of a socket: `(refused 403)`."""
     recording: Recording
     """All of it: to draw it, to keep it."""
     sent: list[str | bytes]
@@ -59,6 +66,18 @@ class Run(Marbles):
     """How the socket ended, if it did."""
 
 
+@overload
+def run(
+    handler: Callable[..., Any],
+    incoming: Mapping[str, Peer],
+    *,
+    frame: float = FRAME,
+    values: Mapping[str, Any] | None = None,
+    protocol: str | None = None,
+    request: Any = None,
+    **options: Any,
+) -> dict[str, Run]: ...
+@overload
 def run(
     handler: Callable[..., Any],
     incoming: Peer | Sequence[Peer] | None = None,
@@ -71,25 +90,44 @@ def run(
     reconnect: Backoff | None = None,
     greet: Any = None,
     **options: Any,
-) -> Run:
+) -> Run: ...
+def run(
+    handler: Callable[..., Any],
+    incoming: Peer | Sequence[Peer] | Mapping[str, Peer] | None = None,
+    *,
+    congested: str = "",
+    frame: float = FRAME,
+    values: Mapping[str, Any] | None = None,
+    protocol: str | None = None,
+    request: Any = None,
+    reconnect: Backoff | None = None,
+    greet: Any = None,
+    **options: Any,
+) -> Run | dict[str, Run]:
     """Run a handler under virtual time, and return what its peer got, to compare with a marble diagram.
 
     With `reconnect` or `greet` the function is a client's. It runs when the greeting is done; the peer's answers to
     that are in its script. A list for `incoming` is what the peers of a client do, one connection after the other; an
-    exception in it refuses a connection. Options are in place of those that the handler was decorated with.
+    exception in it, or "(refused 503)", refuses a connection. A dictionary is what several peers of a handler do, each
+    with a socket of its own, from the same moment on: members of a room, for example. The result is then a dictionary,
+    too. Options are in place of those that the handler was decorated with.
 
-    It ends with the socket; if that stays open, at the end of the diagram, or after 60 s if there is none. May be
-    called from an `async def` too. Raises `ValueError` for a diagram that makes no sense, `TypeError` for a wrong
+    A handler that raises a `web.HTTPException` in place of a socket gives `(refused 403)`, and `refusal`. So does a
+    request whose `Origin` is foreign.
+
+    It ends with the sockets; if one stays open, at the end of the longest diagram, or after 60 s if there is none. May
+    be called from an `async def` too. Raises `ValueError` for a diagram that makes no sense, `TypeError` for a wrong
     option, and what `connect` does of a client without `reconnect`: what its greeting raises, say.
 
     Args:
         handler: The handler or the client's function.
-        incoming: What the peer does: a diagram, a recording or `None`; a list of them for a client with `reconnect`.
+        incoming: What the peer does: a diagram, a recording or `None`; a list of them for a client, a dictionary for
+            several peers.
         congested: When the peer does not read, from `[` to `]`.
         frame: Seconds of a character.
         values: The messages that single characters stand for; the `codec` writes them.
         protocol: The subprotocol that was negotiated.
-        request: What the handler gets by that name.
+        request: What the handler gets by that name; a dictionary has one for each of several peers.
         reconnect: How the client comes back.
         greet: The greeting of the client.
         options: As of `rxws.websocket` or `rxws.connect`.
@@ -103,17 +141,59 @@ def run(
     handler, options = undecorated(handler, options)
     settings = check(options, also=ARGUMENTS)
     check_greet(greet, settings)
-    several = reconnect is not None or greet is not None or isinstance(incoming, (list, tuple))
-    peers: Sequence[Any] = incoming if isinstance(incoming, (list, tuple)) else [incoming]
-    scripts = [_script(peer, frame, values) for peer in peers]
+    is_client = reconnect is not None or greet is not None or isinstance(incoming, (list, tuple))
     spans = parse(congested, frame=frame, values=SPANS).events
-    scene = _Scene(handler, scripts, spans, settings, protocol)
-    work = scene.connect(reconnect, greet, protocol, options) if several else scene.serve(protocol, request, options)
-    run_virtually(scene.run(work))
-    before: dict[str, Any] = {f"peer {n}": s.events for n, s in enumerate(scripts, 1) if isinstance(s, Script)}
-    if not several:
-        before = {"incoming": before["peer 1"]} if incoming is not None else {}
-    return _result(scene, frame, dict(values or {}), before)
+    if is_client and (request is not None or spans):
+        raise TypeError("request and congested are of handlers; of a client, a list says what its peers do")
+    given = dict(values or {})
+
+    def scene_of(*scripts: Script | Exception) -> _Scene:
+        return _Scene(handler, list(scripts), spans, settings, protocol)
+
+    if isinstance(incoming, Mapping):
+        if reconnect is not None or greet is not None or spans:
+            raise TypeError("several peers are of a handler: reconnect, greet and congested are for one")
+        requests = cast("dict[str, Any]", request) if type(request) is dict else dict.fromkeys(incoming, request)
+        if requests.keys() != incoming.keys():
+            raise ValueError(f"the requests are for {', '.join(requests)}, and the peers are {', '.join(incoming)}")
+        scenes = {name: scene_of(_script(peer, frame, values)) for name, peer in incoming.items()}
+        run_virtually(
+            _play([(scene, scene.serve(protocol, requests[name], options)) for name, scene in scenes.items()])
+        )
+        befores = {name: scene.before(name) for name, scene in scenes.items()}
+        return {name: _result(scene, frame, given, befores[name]) for name, scene in scenes.items()}
+    if not is_client:
+        scene = scene_of(_script(cast("Peer | None", incoming), frame, values))
+        run_virtually(_play([(scene, scene.serve(protocol, request, options))]))
+        return _result(scene, frame, given, {} if incoming is None else scene.before("incoming"))
+    peers = cast("Sequence[Peer | None]", incoming if isinstance(incoming, (list, tuple)) else [incoming])
+    scene = scene_of(*(_attempt(_script(peer, frame, values)) for peer in peers))
+    run_virtually(_play([(scene, scene.connect(reconnect, greet, protocol, options))]))
+    return _result(scene, frame, given, scene.before(*(f"peer {n}" for n in range(1, len(peers) + 1))))
+
+
+async def _play(scenes: Sequence[tuple[_Scene, Coroutine[Any, Any, None]]]) -> None:
+    """Open the sockets, and run until all have closed, or the peers have nothing more to do."""
+    for _, work in scenes:
+        await work
+    open_ones = [scene for scene, _ in scenes if scene.refusal is None]
+    if not open_ones:
+        return
+    closed = [asyncio.ensure_future(scene.socket.closed) for scene in open_ones]
+    all_closed, all_played = asyncio.gather(*closed), asyncio.gather(*(scene.played.wait() for scene in open_ones))
+    await asyncio.wait({all_closed, all_played}, return_when=asyncio.FIRST_COMPLETED)
+    for scene, close in zip(open_ones, closed, strict=True):
+        if scene.life.close_cause is not None:
+            await close
+    for scene in open_ones:
+        scene.look()
+    for waiting in (all_closed, all_played):
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+    for scene in open_ones:
+        scene.life.abort()
+    await asyncio.sleep(0)
 
 
 class _Scene:
@@ -137,45 +217,49 @@ class _Scene:
         self._handler = handler
         self._scripts = scripts
         self._spans = spans
-        self._played = asyncio.Event()
+        self.played = asyncio.Event()
+        self.refusal: web.HTTPException | None = None
 
-    async def run(self, work: Any) -> None:
-        """Run until the socket has closed, or the peer has nothing more to do."""
-        await work
-        life = self.socket._life  # pyright: ignore[reportPrivateUsage]
-        closed = asyncio.ensure_future(self.socket.closed)
-        played = asyncio.create_task(self._played.wait())
-        await asyncio.wait({closed, played}, return_when=asyncio.FIRST_COMPLETED)
-        if life.close_cause is not None:
-            await closed
+    @property
+    def life(self) -> Lifecycle:
+        """What the socket is made of."""
+        return self.socket._life  # pyright: ignore[reportPrivateUsage]
+
+    def before(self, *names: str) -> dict[str, Any]:
+        """Give the diagrams of the peers, by their names."""
+        return {name: s.events for name, s in zip(names, self._scripts, strict=True) if isinstance(s, Script)}
+
+    def look(self) -> None:
+        """See how it is now, at the end."""
         self.recording = self.kept.recording
-        closed.cancel()
-        self.close = life.close_cause
+        self.close = self.life.close_cause
         self.kept.dispose()
-        life.abort()
-        await asyncio.sleep(0)
 
     async def serve(self, protocol: str | None, request: Any, options: Mapping[str, Any]) -> None:
         """Run a handler."""
-        _, wire = serve(self._handler, protocol=protocol, request=request, watch=self._watch, **options)
-        wire.pongs = True
+        (script,) = self._scripts
+        if isinstance(script, Exception) or any(isinstance(event.data, RefusedHandshake) for event in script.events):
+            raise ValueError("a handler's peer refuses nothing: of a client, a list says what its peers do")
+        try:
+            _, wire = serve(self._handler, protocol=protocol, request=request, watch=self._watch, **options)
+        except web.HTTPException as refusal:
+            self.refusal = refusal.with_traceback(None)
+            self.look()
+            return
         self.wires.append(wire)
-        script = self._scripts[0]
-        assert isinstance(script, Script)
-        play(wire, script, self._make(), self._played.set)
+        play(wire, script, self._make(), self.played.set)
         congest(wire, self._spans)
 
     async def connect(
         self, reconnect: Backoff | None, greet: Any, protocol: str | None, options: Mapping[str, Any]
     ) -> None:
         """Run a client."""
-        dialer = ScriptedDialer(self._scripts, self._make, self._played.set)
+        dialer = ScriptedDialer(self._scripts, self._make, self.played.set)
         dialer.protocol, dialer.wires = protocol, self.wires
         socket = await Connect[Any, Any](dialer, check(options), reconnect, greet)
         self._watch(socket)
         socket.states.subscribe(self._note_state)
-        life = socket._life  # pyright: ignore[reportPrivateUsage]
-        Handler(self._handler).compose(life, socket)()
+        Handler(self._handler).compose(self.life, socket)()
 
     def _watch(self, socket: WebSocket[Any, Any]) -> None:
         self.socket = socket
@@ -202,12 +286,27 @@ def _script(peer: Peer | None, frame: float, values: Mapping[str, Any] | None) -
             return peer
 
 
+def _attempt(script: Script | Exception) -> Script | Exception:
+    """Make of "(refused 503)" the error that a client meets."""
+    match script:
+        case Script((Event(data=RefusedHandshake(status=status)),)):
+            return ConnectError(f"the server answered {status} in place of 101", "http", status=status)
+        case Script(events) if any(isinstance(event.data, RefusedHandshake) for event in events):
+            raise ValueError("a peer that refuses does nothing else: '(refused 503)' stands alone")
+        case _:
+            return script
+
+
 def _result(scene: _Scene, frame: float, values: dict[str, Any], before: dict[str, Any]) -> Run:
     recording = scene.recording
     log = sorted((entry for wire in scene.wires for entry in wire.log), key=lambda entry: entry[0])
     got = [Event(time, "outgoing", "next", _read(scene.codec, data)) for time, seen, data in log if seen == "message"]
     ends = [event for event in recording if event.lane == "socket" and event.kind == "close"]
-    result = Run(got + ends[-1:] * (scene.close is not None), frame=frame, values=values, before=before)
+    if scene.refusal is not None:
+        ends = [Event(0.0, "outgoing", "error", RefusedHandshake(scene.refusal.status))]
+        got = []
+    has_end = scene.close is not None or scene.refusal is not None
+    result = Run(got + ends[-1:] * has_end, frame=frame, values=values, before=before)
 
     def diagram(events: Sequence[Event], values: Mapping[str, Any] = values) -> Marbles:
         return Marbles(events, frame=frame, values=values)
@@ -218,7 +317,8 @@ def _result(scene: _Scene, frame: float, values: dict[str, Any], before: dict[st
     result.dropped = diagram(scene.events["dropped"])
     result.states = diagram(scene.events["states"], STATES)
     result.sent = [data for _, seen, data in log if seen == "message"]
-    result.close = scene.close
+    result.close = None if scene.refusal is not None else scene.close
+    result.refusal = scene.refusal
     return result
 
 

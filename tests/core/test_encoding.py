@@ -13,7 +13,7 @@ from rxws.testing import MemoryDialer, connect, serve
 from tests.streams import raising, turns, watch
 
 
-def idle(incoming: Any) -> None:
+def idle() -> None:
     """A handler that does nothing."""
 
 

@@ -355,7 +355,7 @@ async def test_successor_that_raises(error: BaseException, caplog: pytest.LogCap
 
 async def test_message_over_a_hold_is_not_left_stuck() -> None:
     """A subscriber that ends the program over a message that was held back leaves its socket able to end."""
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     room = Subject[str]()
     socket.incoming.subscribe(room)
     room.subscribe(raising(KeyboardInterrupt()))

@@ -234,7 +234,7 @@ def test_def_returns_none() -> None:
 async def test_def_without_subscription() -> None:
     """A def that does not subscribe drops what comes."""
     seen: list[str] = []
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     peer.send("lost")
     await turns()
     socket.incoming.subscribe(seen.append)

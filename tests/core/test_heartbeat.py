@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import rxws
+from rxws import testing
 from rxws.core.connection import ANSWERS_WAITING
-from rxws.testing import MemoryDialer, MemoryWire, connect, serve
+from rxws.testing import MemoryDialer, MemoryWire, connect
 from tests.streams import ended, opened, raising, reopened, turns, watch
 
 VIRTUAL = True
@@ -26,7 +27,14 @@ def quick() -> rxws.Backoff:
     return rxws.Backoff(initial=0.001, maximum=0.001, jitter=lambda ceiling: ceiling)
 
 
-def idle(incoming: Any) -> None:
+def serve(handler: Any, **options: Any) -> tuple[rxws.WebSocket[Any, Any], testing.MemoryWire]:
+    """Serve a peer that answers no pings by itself."""
+    socket, peer = testing.serve(handler, **options)
+    peer.pongs = False
+    return socket, peer
+
+
+def idle() -> None:
     """A handler that does nothing."""
 
 

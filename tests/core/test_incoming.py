@@ -25,7 +25,7 @@ Socket = rxws.WebSocket[Any, Any]
 first = ops.first
 
 
-def idle(incoming: Any) -> None:
+def idle() -> None:
     """A handler that wants no messages."""
 
 

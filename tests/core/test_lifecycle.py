@@ -265,7 +265,7 @@ async def test_owned_after_the_end() -> None:
 
 async def test_close_within_on_next() -> None:
     """A close within on_next still lets the siblings have the item."""
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     socket.incoming.subscribe(lambda _: socket.close(4001))
     log = watch(incoming=socket.incoming)
     peer.send("a", "b")

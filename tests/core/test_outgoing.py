@@ -19,7 +19,7 @@ VIRTUAL = True
 Eventually = Callable[..., Any]
 
 
-def idle(incoming: Any) -> None:
+def idle() -> None:
     """A handler that does nothing."""
 
 

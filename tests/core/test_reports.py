@@ -19,7 +19,7 @@ from tests.streams import ended, turns, watch
 VIRTUAL = True
 
 
-def idle(incoming: Any) -> None:
+def idle() -> None:
     """A handler that wants no messages."""
 
 

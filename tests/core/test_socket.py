@@ -13,14 +13,14 @@ VIRTUAL = True
 
 async def test_unpacks() -> None:
     """A socket unpacks into its three streams."""
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     incoming, outgoing, errors = socket
     assert (incoming, outgoing, errors) == (socket.incoming, socket.outgoing, socket.errors)
     peer.drop()
 
 
 async def test_stats_count_both_ways() -> None:
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     await turns()
     peer.congested = True
     peer.send("ascii", "é", b"\x00\x01")
@@ -37,7 +37,7 @@ async def test_stats_count_both_ways() -> None:
 
 async def test_stats_count_what_compression_saves() -> None:
     """The wire says what it has kept off the wire."""
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     await turns()
     peer.send("received")
     socket.outgoing.on_next("sent")
@@ -53,7 +53,7 @@ async def test_stats_count_what_compression_saves() -> None:
 
 async def test_send_at_the_pace_of_the_peer() -> None:
     """Who sends with `send` waits while the peer takes nothing, and loses nothing."""
-    socket, peer = serve(lambda incoming: None, high_water=1000, max_buffered=2000)
+    socket, peer = serve(lambda: None, high_water=1000, max_buffered=2000)
     await turns()
 
     async def upload() -> None:
@@ -73,7 +73,7 @@ async def test_send_at_the_pace_of_the_peer() -> None:
 
 async def test_sender_lets_others_have_a_turn() -> None:
     """Who sends to a peer that takes all leaves others their turn."""
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     await turns()
     ticks = 0
 
@@ -93,7 +93,7 @@ async def test_sender_lets_others_have_a_turn() -> None:
 
 async def test_room_of_several() -> None:
     """All that wait have room at once; one that is cancelled waits no more; the end is raised."""
-    socket, peer = serve(lambda incoming: None, high_water=100)
+    socket, peer = serve(lambda: None, high_water=100)
     await turns()
     await socket.room()
     peer.congested = True
@@ -119,7 +119,7 @@ async def test_room_of_several() -> None:
 
 async def test_room_on_another_loop() -> None:
     """Whoever waits on another thread's event loop has room, too."""
-    socket, peer = serve(lambda incoming: None, high_water=100)
+    socket, peer = serve(lambda: None, high_water=100)
     await turns()
     peer.congested = True
     socket.outgoing.on_next("x" * 200)
@@ -135,7 +135,7 @@ async def test_room_on_another_loop() -> None:
 @pytest.mark.parametrize(("code", "reason"), [(1006, ""), (5000, ""), (4001, "x" * 124)])
 async def test_illegal_close(code: int, reason: str) -> None:
     """An illegal close is a ValueError, and nothing goes on the wire."""
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     with pytest.raises(ValueError, match=r"may not be sent|at most 123 bytes"):
         socket.close(code, reason)
     await turns()
@@ -156,7 +156,7 @@ async def test_its_repr_tells_the_state() -> None:
 async def test_no_request() -> None:
     """What a server's socket has besides is None without a request."""
     socket: rxws.WebSocket[Any, Any]
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     assert (socket.request, socket.response, socket.protocol, socket.subscription) == (None, None, None, None)
     peer.drop()
 

@@ -16,14 +16,14 @@ BOTH_LOOPS = True
 Socket = rxws.WebSocket[Any, Any]
 
 
-def idle(incoming: Any) -> None:
+def idle() -> None:
     """A handler that wants no messages."""
 
 
 @pytest.mark.parametrize("value", ["text", None, KeyboardInterrupt(), ValueError])
 async def test_errors_takes_exceptions(value: Any) -> None:
     """The errors stream takes exceptions only, and says so."""
-    socket, peer = serve(lambda incoming: None)
+    socket, peer = serve(lambda: None)
     with pytest.raises(TypeError, match="errors takes exceptions, not"):
         socket.errors.on_next(value)
     assert peer.close_sent is None

@@ -17,7 +17,7 @@ VIRTUAL = True
 MAX_HANDED_OVER, MAX_HANDED_OVER_BYTES = loop_thread.MAX_HANDED_OVER, loop_thread.MAX_HANDED_OVER_BYTES
 
 
-def idle(incoming: Any) -> None:
+def idle() -> None:
     """A handler that does nothing."""
 
 

@@ -26,7 +26,7 @@ def runner(request: pytest.FixtureRequest) -> Iterator[asyncio.Runner]:
 @asynccontextmanager
 async def pair(**options: Any) -> AsyncIterator[Pair]:
     """A client and its server's socket."""
-    async with serving(rxws.websocket(lambda incoming: None)) as server, rxws.connect(server.url, **options) as client:
+    async with serving(rxws.websocket(lambda: None)) as server, rxws.connect(server.url, **options) as client:
         while not server.sockets:
             await asyncio.sleep(0.001)
         yield client, server.sockets[0]

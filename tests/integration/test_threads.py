@@ -124,7 +124,7 @@ ENDS: dict[str, tuple[Callable[[rxws.WebSocket[Any, Any]], object], int]] = {
 async def test_close_behind_a_thread(end: str, in_the_thread: bool, eventually: Eventually) -> None:
     """What a thread has sent while the event loop is busy arrives before the close frame, whoever closes."""
     act, code = ENDS[end]
-    async with serving(rxws.websocket(lambda incoming: None)) as server, raw(server.port) as peer:
+    async with serving(rxws.websocket(lambda: None)) as server, raw(server.port) as peer:
         await eventually(lambda: server.sockets)
         (socket,) = server.sockets
         told = list[Any]()
@@ -154,7 +154,7 @@ async def test_close_behind_a_thread(end: str, in_the_thread: bool, eventually: 
 
 async def test_reset_behind_a_thread(eventually: Eventually) -> None:
     """What a thread has sent when the peer is gone is handed to the transport, or told of; nothing vanishes."""
-    async with serving(rxws.websocket(overflow="drop_oldest")(lambda incoming: None)) as server:
+    async with serving(rxws.websocket(overflow="drop_oldest")(lambda: None)) as server:
         async with raw(server.port) as peer:
             await eventually(lambda: server.sockets)
             (socket,) = server.sockets
@@ -201,7 +201,7 @@ async def test_thread_ahead_of_an_offline_client() -> None:
 
 async def test_thread_ahead_in_bytes(eventually: Eventually) -> None:
     """Of 190 MiB that a thread sends while the event loop is busy 4 MiB wait; all of it is counted."""
-    async with serving(rxws.websocket(overflow="drop_newest")(lambda incoming: None)) as server, raw(server.port):
+    async with serving(rxws.websocket(overflow="drop_newest")(lambda: None)) as server, raw(server.port):
         await eventually(lambda: server.sockets)
         (socket,) = server.sockets
         message = "x" * 12_000

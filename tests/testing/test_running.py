@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import reactivex
+from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from reactivex import Observable
 from reactivex import operators as ops
@@ -13,7 +14,7 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
-from rxws.testing import run
+from rxws.testing import run, serve, virtual_time
 
 
 def shout(incoming: Observable[str]) -> Observable[str]:
@@ -209,3 +210,126 @@ def test_greeting() -> None:
         run(shout, "-n-|", greet=login)
     with pytest.raises(TypeError, match="greet must be"):
         run(shout, "-|", greet=lambda: None)
+
+
+# Refusals
+
+
+def guarded(request: Any, incoming: Observable[str]) -> Observable[str]:
+    if request.query.get("token") != "secret":
+        raise web.HTTPForbidden(text="Who are you?")
+    return incoming
+
+
+def test_refusals() -> None:
+    """A handler that raises an HTTP response refuses the peer; `refusal` is that response."""
+    result = run(guarded, "-a-", request=make_mocked_request("GET", "/"))
+    assert result == "(refused 403)"
+    assert result != "(refused 404)"
+    assert result != "(close 1011)"
+    assert str(result) == "(refused 403)"
+    assert (result.sent, result.close) == ([], None)
+    assert result.refusal is not None
+    assert result.refusal.text == "Who are you?"
+    let_in = run(guarded, "-a-|", request=make_mocked_request("GET", "/?token=secret"))
+    assert let_in == "-a-(close 1000)"
+    assert let_in.refusal is None
+    assert result.difference("-a-").splitlines()[2].strip() == "got  (refused 403)"
+
+
+def test_foreign_origin() -> None:
+    """A request whose page is a stranger's is refused as on a server."""
+    headers = {"Origin": "https://evil.example", "Host": "example.com"}
+    request = make_mocked_request("GET", "/", headers=headers)
+    assert run(shout, "-a-|", request=request) == "(refused 403)"
+    assert run(shout, "-a-|", request=request, origins="*") == "-A-(close 1000)"
+
+
+def test_clients_that_are_refused() -> None:
+    """In a client's list, a refusal is an attempt that the server answers with that status."""
+
+    async def follow(socket: rxws.ClientWebSocket[str, str]) -> None:
+        async for message in socket:
+            socket.outgoing.on_next(message.upper())
+
+    backoff = rxws.Backoff(initial=0.5, jitter=steady)
+    assert run(follow, ["(refused 503)", "-a-|"], reconnect=backoff) == "------A-(close 1000)"
+    with pytest.raises(rxws.ConnectError, match="the server answered 403 in place of 101") as error:
+        run(follow, ["(refused 403)"])
+    assert (error.value.stage, error.value.status) == ("http", 403)
+    with pytest.raises(ValueError, match="a peer that refuses does nothing else"):
+        run(follow, ["-a-(refused 403)"])
+    with pytest.raises(ValueError, match="a handler's peer refuses nothing"):
+        run(shout, "(refused 403)")
+
+
+# Several peers
+
+
+def test_several_peers() -> None:
+    """Each has a socket of the same handler, and what it got; members of a room get what all say."""
+    rooms: rxws.Rooms[str] = rxws.Rooms()
+
+    def chat(incoming: Observable[str]) -> Observable[str]:
+        incoming.subscribe(rooms["tea"])
+        return rooms["tea"]
+
+    got = run(chat, {"first": "-a-|", "second": "--b-----"})
+    assert got == {"first": "-ab(close 1000)", "second": "-ab"}
+    assert got["first"].difference("-a-").splitlines()[0] == "   first  -a-|"
+    assert len(rooms) == 0
+
+
+def test_several_requests() -> None:
+    """Each of several peers may have a request of its own; one that is refused does not end the others."""
+    requests = {name: make_mocked_request("GET", f"/?token={name}") for name in ("secret", "guess")}
+    got = run(guarded, dict.fromkeys(requests, "-a-|"), request=requests)
+    assert got == {"secret": "-a-(close 1000)", "guess": "(refused 403)"}
+    assert run(guarded, {"a": "-a-", "b": "-b-"}, request=make_mocked_request("GET", "/")) == {
+        "a": "(refused 403)",
+        "b": "(refused 403)",
+    }
+    with pytest.raises(ValueError, match="the requests are for secret, guess, and the peers are secret"):
+        run(guarded, {"secret": "-a-"}, request=requests)
+
+
+@pytest.mark.parametrize("given", [{"congested": "-[-]"}, {"greet": "hello"}, {"reconnect": rxws.Backoff()}])
+def test_what_is_for_one(given: dict[str, Any]) -> None:
+    """Several peers have no such argument, nor have clients those of handlers."""
+    with pytest.raises(TypeError, match="several peers are of a handler"):
+        run(shout, {"a": "-a-"}, **given)
+    with pytest.raises(TypeError, match="request and congested are of handlers"):
+        run(shout, ["-a-"], **{"congested": "-[-]", **given})
+
+
+def test_the_peer_answers_pings() -> None:
+    """An idle socket outlives its heartbeat, and knows the round trip; unless its peer is told not to answer."""
+
+    async def idle(socket: rxws.WebSocket[str, str]) -> None:
+        await asyncio.sleep(3600)
+        socket.outgoing.on_next(f"{socket.stats.rtt} {socket.stats.duration:g}")
+
+    assert run(idle, " 3601s ").sent == ["0.0 3600"]
+
+    @virtual_time
+    async def served() -> None:
+        for pongs, code in ((True, 1000), (False, 1006)):
+            socket, peer = serve(idle)
+            peer.pongs = pongs
+            assert (await socket.closed).code == code
+
+    served()
+
+
+def test_duration_is_virtual() -> None:
+    """So it is while the socket is open, at its end, and in the line of the log."""
+    durations: list[float] = []
+
+    async def waits(socket: rxws.WebSocket[str, str]) -> None:
+        for _ in range(3):
+            durations.append(socket.stats.duration)
+            await asyncio.sleep(10)
+        socket.closed.subscribe(lambda close: durations.append(socket.stats.duration))
+
+    assert run(waits, " 60s ") == " 30s (close 1000)"
+    assert durations == [0, 10, 20, 30]
