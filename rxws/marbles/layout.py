@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import cycle
+from numbers import Number
 from typing import Any, Final
 
 from rxws.close import Close
@@ -17,6 +19,31 @@ from rxws.rx.foreign import described
 
 LABEL: Final = 14
 """Columns of a label at most."""
+
+CLOCK_STEPS: Final = (
+    0.001,
+    0.01,
+    0.1,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14_400,
+    21_600,
+    43_200,
+)
+"""Seconds between ticks that are round on a clock."""
 
 
 @dataclass(slots=True)
@@ -66,6 +93,8 @@ class Layout:
     """Room between marbles; those that come nearer become one."""
     slot: float
     """From the first to the last of a burst at most."""
+    edge: float = -math.inf
+    """Where marbles begin at the earliest."""
 
     def arrange(self, lanes: Iterable[str], events: Iterable[Event]) -> list[Lane]:
         """Put events on their lanes. Memory: what fits in the width, whatever the number of events."""
@@ -84,7 +113,7 @@ class Layout:
         else:
             label = label_of(event) if count == 1 else f"×{count}"
             half = self.half(label)
-            x = at if before is None else max(at, before.right + self.gap + half)
+            x = max(at, (self.edge if before is None else before.right + self.gap) + half)
             row.marbles.append(Marble(event, label, x, x, half, count))
 
     def _near(self, before: Marble, event: Event, at: float) -> bool:
@@ -98,9 +127,20 @@ class Layout:
         marble.count += count
         marble.event, marble.label, marble.last = event, f"×{marble.count}", max(at, marble.last)
         marble.half = max(self.half(marble.label), (marble.last - marble.first) / 2 + self.half(""))
-        for other in others:  # a count may be wider than the label that stood here
-            missing = max(0.0, other.right + self.gap - (marble.x - marble.half))
-            marble.first, marble.last = marble.first + missing, marble.last + missing
+        left = max([self.edge, *(other.right + self.gap for other in others)])
+        missing = max(0.0, left - (marble.x - marble.half))  # a count may be wider than the label that stood here
+        marble.first, marble.last = marble.first + missing, marble.last + missing
+
+
+def end_together(lanes: Sequence[Lane], near: Callable[[Event, Event], bool]) -> None:
+    """Let lanes whose last ends are `near` each other end at one place, behind the marbles of all of them."""
+    ended = sorted((lane for lane in lanes if lane.ends), key=lambda lane: lane.ends[-1][1].time)
+    while ended:
+        together = [lane for lane in ended if near(lane.ends[-1][1], ended[-1].ends[-1][1])]
+        x = max(lane.ends[-1][0] for lane in together)
+        for lane in together:
+            lane.ends[-1] = (x, lane.ends[-1][1])
+        del ended[-len(together) :]
 
 
 def label_of(event: Event) -> str:
@@ -116,6 +156,8 @@ def label_of(event: Event) -> str:
             return str(code)
         case _, BaseException() as error:
             return shorten(name_of_error(error))
+        case _, float(number):
+            return f"{number:.6g}"
         case _:
             return shorten(text_of(event.data))
 
@@ -124,8 +166,8 @@ def text_of(data: Any) -> str:
     """Show an item whole, on one line."""
     if isinstance(data, str):
         text = data
-    elif isinstance(data, float):
-        text = f"{data:.6g}"
+    elif is_number(data):
+        text = number_of(data)
     else:
         try:
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
@@ -133,6 +175,24 @@ def text_of(data: Any) -> str:
             raise_fatal(error)
             text = described(data)
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def is_number(data: Any) -> bool:
+    """Tell whether an item is a number, of the standard library or of numpy."""
+    return not isinstance(data, bool) and isinstance(data, Number)
+
+
+def number_of(number: Any) -> str:
+    """Write a number with all its digits; those of Decimal and of numpy, too.
+
+    >>> number_of(1234567.125), number_of(3.0), number_of(10**20)
+    ('1234567.125', '3', '100000000000000000000')
+    """
+    try:
+        return str(number).removesuffix(".0")
+    except BaseException as error:  # of a class of the user's, or of too many digits
+        raise_fatal(error)
+        return described(number)
 
 
 def title_of(lane: str) -> str:
@@ -177,6 +237,41 @@ def ticks(begin: float, end: float, number: int) -> list[float]:
     while (end - begin) / step > number:
         step *= next(factors)
     return [round(step * tick, 9) for tick in range(math.ceil(begin / step - 1e-9), int(end / step + 1e-9) + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Writes times of a recording: from its beginning on, or as the clock had it, if it is known when that was.
+
+    >>> clock = Clock(datetime(2026, 3, 1, 14, 3, 18, 250_000))
+    >>> [clock.written(time) for time in clock.ticks(0, 10, 8)], clock.exactly(0.5), Clock(None).exactly(0.5)
+    (['14:03:20', '14:03:22', '14:03:24', '14:03:26', '14:03:28'], '14:03:18.750', '500 ms')
+    """
+
+    start: datetime | None
+
+    def ticks(self, begin: float, end: float, number: int) -> list[float]:
+        """Choose round times from begin to end, at most so many besides the first."""
+        if self.start is None:
+            return ticks(begin, end, number)
+        step = next((step for step in CLOCK_STEPS if (end - begin) / step <= number / (1 + (step < 1))), 86_400)
+        offset = (self.start - self.start.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
+        first = math.ceil((begin + offset) / step - 1e-9)
+        return [step * tick - offset for tick in range(first, int((end + offset) / step + 1e-9) + 1)]
+
+    def written(self, time: float) -> str:
+        """Write a tick's time."""
+        return time_of(time) if self.start is None else self.exactly(time).removesuffix(".000")
+
+    def exactly(self, time: float) -> str:
+        """Write an event's time."""
+        if self.start is None:
+            return time_of(round(time, 6))
+        return (self.start + timedelta(seconds=time + 0.0005)).time().isoformat("milliseconds")
+
+
+FROM_ZERO: Final = Clock(None)
+"""Writes times from the beginning on."""
 
 
 def time_of(seconds: float) -> str:

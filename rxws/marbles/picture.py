@@ -8,14 +8,16 @@ from typing import Final
 
 from rxws.close import Close
 from rxws.marbles.layout import (
+    FROM_ZERO,
+    Clock,
     Lane,
     Layout,
     Marble,
     columns_of,
     duration_of,
+    end_together,
     shorten,
     text_of,
-    ticks,
     time_of,
     title_of,
 )
@@ -25,6 +27,8 @@ from rxws.recording.event import Event, Recording
 ROW: Final = 64
 """Pixels from lane to lane."""
 RADIUS: Final = 19
+GAP: Final = 4
+"""Pixels between marbles; lanes that end nearer to each other end together."""
 CHARACTER: Final = 9.03
 """Pixels of a character of the font, which has one width."""
 NORMAL_CODES: Final = (1000, 1001, 1005)
@@ -105,8 +109,9 @@ def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, wid
 class Sheet:
     """The paper of a diagram: the lanes' names on the left, then the time from `begin` to `end`, in seconds."""
 
-    def __init__(self, names: Sequence[str], begin: float, end: float, width: int) -> None:
+    def __init__(self, names: Sequence[str], begin: float, end: float, width: int, clock: Clock = FROM_ZERO) -> None:
         self.names = names
+        self.clock = clock
         self.width = width
         self.left = max([columns_of(title_of(name)) for name in names], default=0) * CHARACTER + 32
         """Where the lanes begin."""
@@ -121,7 +126,13 @@ class Sheet:
 
     def layout(self) -> Layout:
         """Make what puts events on this sheet."""
-        return Layout(self.place, lambda label: max(RADIUS, columns_of(label) * CHARACTER / 2 + 11), gap=4, slot=56)
+        return Layout(
+            self.place,
+            lambda label: max(RADIUS, columns_of(label) * CHARACTER / 2 + 11),
+            gap=GAP,
+            slot=56,
+            edge=self.left + GAP,
+        )
 
     def draw(
         self,
@@ -137,18 +148,27 @@ class Sheet:
         On a `ground`, for pages of whatever color.
         """
         parts: list[str] = []
+        marbles: list[str] = []
         left, width, y = self.left, self.width, 36.0
+        end_together(lanes, lambda one, other: self.scale * abs(one.time - other.time) <= GAP)
         for number, lane in enumerate(lanes):
             if lane.name in operators:
                 parts += _operator(lanes[number - 1] if number else None, lane, operators[lane.name], left, width, y)
                 y += 86
-            parts += _lane(lane, number, left, width, y)
+            parts += _lane(lane, left, width, y)
+            into = marbles if ground else parts
+            into += [_marble(marble, number, y, self.clock) for marble in lane.marbles]
+            into += _ends(lane, width, y)
             y += ROW
         for one in traces:
             parts += one.draw(self.place, left, width - 18, self.place(self._end), y + 14)
             y += ROW
-        for time in ticks(self._begin, self._end, 8):
-            parts.append(_tick(self.place(time), time_of(time), y - 14))
+        for time in self.clock.ticks(self._begin, self._end, 8):
+            parts.append(_tick(self.place(time), self.clock.written(time), y - 14))
+        if ground:  # of a window, whose marbles go out on the left: they must not cover the names
+            box = f"{left:.0f} 0 {width - left:.0f} {y + 20:g}"
+            x, _, wide, high = box.split()
+            parts += [f'<svg x="{x}" width="{wide}" height="{high}" viewBox="{box}">', *marbles, "</svg>"]
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="rxws-marbles" '
             f'viewBox="0 0 {width} {y + 20:g}" role="img" aria-label="{escape(told)}">\n'
@@ -156,13 +176,16 @@ class Sheet:
         )
 
 
-def _lane(lane: Lane, number: int, left: float, width: int, y: float) -> list[str]:
+def _lane(lane: Lane, left: float, width: int, y: float) -> list[str]:
     right = width - 18
-    parts = [
+    return [
         f'<text class="name" x="{left - 16:.0f}" y="{y + 5:g}">{escape(title_of(lane.name))}</text>'
         f'<path class="axis" d="M{left:.0f} {y:g}H{right}m-9 -6l9 6l-9 6"/>'
     ]
-    parts += [_marble(marble, number, y) for marble in lane.marbles]
+
+
+def _ends(lane: Lane, width: int, y: float) -> list[str]:
+    right, parts = width - 18, list[str]()
     for x, event in lane.ends:
         if event.kind == "completed":
             parts.append(f'<path class="end" d="M{x:.1f} {y - 20:g}v40"/>')
@@ -175,10 +198,10 @@ def _lane(lane: Lane, number: int, left: float, width: int, y: float) -> list[st
     return parts
 
 
-def _marble(marble: Marble, lane: int, y: float) -> str:
+def _marble(marble: Marble, lane: int, y: float, clock: Clock) -> str:
     event = marble.event
     whole = f"{marble.count} items, the last: " if marble.count > 1 else ""
-    title = f"{time_of(round(event.time, 6))}: {whole}{shorten(text_of(event.data), 200)}"
+    title = f"{clock.exactly(event.time)}: {whole}{shorten(text_of(event.data), 200)}"
     return (
         f'<g class="m {_kind(marble, lane)}"><title>{escape(title)}</title>'
         f'<rect x="{marble.x - marble.half:.1f}" y="{y - RADIUS:g}" width="{2 * marble.half:.1f}" '

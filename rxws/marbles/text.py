@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rxws.close import Close
-from rxws.marbles.layout import Lane, Layout, columns_of, duration_of, label_of, ticks, time_of, title_of
+from rxws.marbles.layout import FROM_ZERO, Clock, Lane, Layout, columns_of, duration_of, label_of, title_of
 from rxws.recording.event import Recording
 
 
@@ -32,8 +32,11 @@ def ascii(recording: Recording, *, width: int = 80) -> str:
 class Strip:
     """The lines of a diagram: the lanes' names on the left, then the time from `begin` to `end`, in seconds."""
 
-    def __init__(self, names: Sequence[str], begin: float, end: float, width: int = 80) -> None:
+    def __init__(
+        self, names: Sequence[str], begin: float, end: float, width: int = 80, clock: Clock = FROM_ZERO
+    ) -> None:
         self.names = names
+        self._clock = clock
         self._begin = begin
         self._end = end
         self._indent = max((columns_of(title_of(name)) for name in names), default=0) + 2
@@ -52,8 +55,8 @@ class Strip:
 
     def _times(self) -> str:
         line = _Line(self._room, " ")
-        for time in ticks(self._begin, self._end, max(self._room // 16, 1)):
-            line.put(self._place(time), time_of(time))
+        for time in self._clock.ticks(self._begin, self._end, max(self._room // 16, 1)):
+            line.put(self._place(time), self._clock.written(time))
         return f"{' ' * self._indent}{line}".rstrip()
 
 

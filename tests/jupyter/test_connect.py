@@ -445,3 +445,28 @@ def test_a_server_that_cannot_listen_says_so() -> None:
 
     with rxws.jupyter.serve(web.Application()) as server, pytest.raises(OSError, match="in use"):
         rxws.jupyter.serve(web.Application(), port=server.port)
+
+
+async def test_what_raises_often_is_shown_once_and_counted(
+    serve: Serve, capsys: pytest.CaptureFixture[str], eventually: Any
+) -> None:
+    """The first error of a place in full, then how many there were; another place, and a new subscription, anew."""
+
+    def fail(message: str) -> None:
+        if int(message) % 96 == 95:
+            raise KeyError(message)
+        raise ValueError(f"no \x1b[2J {message}")
+
+    async with connect(serve(counting(768)).url()) as socket:
+        socket.incoming.subscribe(fail)
+        await socket.closed
+    await asyncio.sleep(0.2)
+    shown = capsys.readouterr().err
+    assert shown.count("Traceback") == 2
+    assert "ValueError: no \\x1b[2J 766 (raised 760 times so far, shown once)" in shown
+    assert "KeyError: '767' (raised 8 times so far, shown once)" in shown
+    assert len(shown.splitlines()) < 40
+    async with connect(serve(counting(3)).url()) as socket:
+        socket.incoming.subscribe(fail)
+        await socket.closed
+    assert capsys.readouterr().err.count("Traceback") == 1

@@ -6,7 +6,9 @@ import dataclasses
 import re
 import tracemalloc
 from collections.abc import Callable
+from datetime import datetime, time, timedelta
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import reactivex
@@ -24,6 +26,7 @@ from tests.integration.server import serving
 from tests.streams import raising
 
 Serve = Callable[..., Server]
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def stored(live: Live) -> str:
@@ -174,6 +177,59 @@ async def test_a_table_keeps_the_keys_that_change() -> None:
 class Tick:
     price: float
     at: float
+
+
+async def test_numbers_in_a_table_have_all_digits() -> None:
+    rows = [{"key": 1, "price": 1234567.891, "size": 0.1 + 0.2, "id": 10**70, "what": "x" * 100}]
+    live = table(reactivex.from_(rows), key="key")
+    await live.done(timeout=5)
+    for part in ("<td>1234567.891</td>", "<td>0.30000000000000004</td>", f"<td>{10**70}</td>", f"<td>{'x' * 59}…</td>"):
+        assert part in live.html
+
+
+async def test_pictures_fit_narrow_cells() -> None:
+    """Images shrink with their cell, and tables are scrolled within it."""
+    source = Subject[Any]()
+    lives = watch(numbers=source), plot(source), table(source, key=lambda item: item)
+    socket, _ = serve_in_memory(lambda incoming: incoming)
+    lives = (*lives, show(socket))
+    source.on_next(1)
+    source.on_completed()
+    for live in lives:
+        await live.done(timeout=5 if live is not lives[-1] else 0.2)
+        still = live.picture.still()
+        assert still.count("<img ") == still.count('style="max-width:100%;height:auto"'), still
+        assert still.count("<table>") == still.count('<div style="max-width:100%;overflow-x:auto"><table>')
+
+
+async def test_times_are_those_of_the_clock() -> None:
+    """On the axis, where the mouse is, and in the text alternative."""
+    source = Subject[str]()
+    before = datetime.now().astimezone()
+    live = watch(letters=source)
+    source.on_next("a")
+    source.on_completed()
+    await live.done(timeout=5)
+    found = re.search(r"<title>(\d\d:\d\d:\d\d\.\d{3}): a</title>", live.html)
+    assert found
+    seen = datetime.combine(before.date(), time.fromisoformat(found[1]), before.tzinfo)
+    assert timedelta(0) <= (seen - before + timedelta(days=1, seconds=1)) % timedelta(days=1) < timedelta(seconds=10)
+    assert re.search(r'class="time"[^>]*>\d\d:\d\d:\d[05]</text>', live.html)
+    assert re.search(r"Marble diagram of the .* seconds to \d\d:\d\d:\d\d\.", live.html)
+    assert re.search(r"\n +\d\d:\d\d:\d\d", live.picture.text())
+
+
+async def test_names_of_lanes_are_not_covered() -> None:
+    """A wide marble at the very beginning begins behind the name, and what leaves the window is cut off there."""
+    live = watch(states=reactivex.concat(reactivex.just("a long label, cut"), reactivex.never()), window=2)
+    await asyncio.sleep(0.1)
+    svg = ElementTree.fromstring(live.picture.still() and live.html)
+    left = float(svg.find(f".//{SVG}path[@class='axis']").attrib["d"][1:].split()[0])  # type: ignore[union-attr]
+    inner = svg.find(f"{SVG}svg")
+    assert inner is not None
+    assert float(inner.attrib["x"]) == left
+    assert all(float(rect.attrib["x"]) >= left - 2 for rect in inner.iter(f"{SVG}rect"))
+    await live.done(timeout=0)
 
 
 async def test_a_plot_draws_numbers_of_any_items() -> None:

@@ -1,15 +1,18 @@
 """Where marbles stand."""
 
 import random
+import re
+from datetime import datetime
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 
 from rxws import Close
-from rxws.marbles.layout import Lane, Layout, text_of, ticks
-from rxws.marbles.picture import Sheet
+from rxws.marbles.layout import Clock, Lane, Layout, label_of, text_of, ticks
+from rxws.marbles.picture import Sheet, svg
 from rxws.marbles.text import Strip
-from rxws.recording import Event
+from rxws.recording import Event, Recording
 from tests.streams import raising
 
 
@@ -26,6 +29,7 @@ def test_any_layout(layout: Layout) -> None:
             number += count
             layout.add(lane, Event(time, "a", "close" if isinstance(data, Close) else "next", data), count)
         assert sum(marble.count for marble in lane.marbles) == number
+        assert lane.marbles[0].x - lane.marbles[0].half >= layout.edge - 1e-9, "it would cover the lane's name"
         for before, after in pairwise(lane.marbles):
             assert after.x - after.half >= before.right + layout.gap - 1e-9
 
@@ -37,6 +41,49 @@ def test_ticks(end: float, number: int) -> None:
         times = ticks(begin, begin + end, number)
         assert 1 <= len(times) <= number + 1
         assert all(begin - 1e-9 <= time <= begin + end + 1e-9 for time in times)
+
+
+@pytest.mark.parametrize("window", [0.004, 0.3, 3.0, 20.0, 90.0, 3600.0, 400_000.0])
+def test_ticks_of_a_clock(window: float) -> None:
+    """Times are round on the clock, few, and within the window."""
+    start = datetime(2026, 3, 1, 23, 59, 58, 987_654)
+    clock = Clock(start)
+    for begin in (0.0, 5.4, 1000.0):
+        times = clock.ticks(begin, begin + window, 8)
+        assert 1 <= len(times) <= 9 or window == 400_000.0
+        assert all(begin - 1e-6 <= time <= begin + window + 1e-6 for time in times)
+        assert all(re.fullmatch(r"\d\d:\d\d:\d\d(\.\d{3})?", clock.written(time)) for time in times)
+        if window >= 20:
+            assert all(clock.written(time)[-1] in "05" and "." not in clock.written(time) for time in times)
+    assert clock.exactly(1.012_346) == "00:00:00.000"
+
+
+class EvilNumber(float):
+    __str__ = raising(ZeroDivisionError())
+
+
+def test_numbers_have_all_their_digits() -> None:
+    """A label is short; where an item is shown whole, so are its numbers."""
+    numbers = (1234567.891, 0.1 + 0.2, 3.0, Decimal("1.10"), 10**30, True)
+    shown = ["1234567.891", "0.30000000000000004", "3", "1.10", "1" + 30 * "0", "true"]
+    assert [text_of(number) for number in numbers] == shown
+    assert text_of(10**5000) == "<int, whose repr raises ValueError>"
+    assert text_of(EvilNumber(1.5)) == "1.5"
+    assert label_of(Event(0, "a", "next", 1234567.891)) == "1.23457e+06"
+
+
+def test_lanes_that_end_together_end_at_one_place() -> None:
+    """Also where the marbles of one of them stand in the way."""
+    ends = [
+        Event(1.0, "a", "completed"),
+        Event(1.0001, "b", "error", ValueError("no")),
+        Event(1.0002, "c", "completed"),
+    ]
+    before = [Event(0.5, "d", "completed"), Event(0.99, "b", "next", "a long label")]
+    picture = svg(Recording([*before, *ends, Event(2.0, "e", "completed")]))
+    bars = re.findall(r'class="(?:end|cross)" d="M([\d.]+)', picture)
+    assert len(bars) == 5
+    assert len(set(bars)) == 3
 
 
 class Evil(dict[str, int]):

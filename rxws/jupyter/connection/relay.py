@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from reactivex import Observable, Observer, abc
 from reactivex.disposable import Disposable, SingleAssignmentDisposable
@@ -16,6 +16,7 @@ from reactivex.scheduler import NewThreadScheduler
 from rxws.core.incoming import Readers
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.jupyter.connection.names import Lease
+from rxws.jupyter.errors import Shown
 from rxws.rx.broadcast import Broadcast, HotObservable
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import call
@@ -24,6 +25,8 @@ from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import when_subscribed
 
 T = TypeVar("T")
+RAISED: Final[contextvars.ContextVar[Shown | None]] = contextvars.ContextVar("RAISED", default=None)
+"""What shows the errors of the subscription that is notified."""
 Raised = Callable[[Exception], object]
 """Takes what a subscriber has raised, in the context of the cell that subscribed."""
 
@@ -225,15 +228,19 @@ class _InContext(abc.ObserverBase[Any]):
         self._observer = observer
         self._raised = raised
         self._context = contextvars.copy_context()
+        self._shown = Shown()
+        self._context.run(RAISED.set, self._shown)
 
     def on_next(self, value: Any) -> None:
         self._notify(current_source.get(), self._observer.on_next, value)
 
     def on_error(self, error: Exception) -> None:
         self._notify(None, self._observer.on_error, error)
+        self._context.run(self._shown.tell)
 
     def on_completed(self) -> None:
         self._notify(None, tell_ending, how_it_ended(), self._observer.on_completed)
+        self._context.run(self._shown.tell)
 
     def _notify(self, source: Source | None, notify: Callable[..., object], *item: Any) -> None:
         self._context.run(notify_from, source, call, self._raised, "a subscriber", notify, *item)

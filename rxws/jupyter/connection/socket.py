@@ -14,8 +14,8 @@ from rxws.core.incoming import Readers
 from rxws.core.lifecycle import Lifecycle
 from rxws.errors import parted
 from rxws.jupyter.connection.names import Lease
-from rxws.jupyter.connection.relay import HotRelay, IncomingRelay, Relay
-from rxws.jupyter.errors import show_exception
+from rxws.jupyter.connection.relay import RAISED, HotRelay, IncomingRelay, Relay
+from rxws.jupyter.errors import Shown, show_exception
 from rxws.rx.broadcast import Broadcast, OwnSubject
 
 In = TypeVar("In")
@@ -36,7 +36,7 @@ class NotebookSocket(ClientWebSocket[In, Out]):
         thread = self._life.thread
         self._lease = lease
         self._errors = HotRelay[Exception](super().errors, thread, show_exception, lease)
-        shown = Shown(self._life, self._errors.readers)
+        shown = Unobserved(self._life, self._errors.readers)
         self._raised = shown.raised
         self._incoming = IncomingRelay[In](super().incoming, thread, shown.raised, lease)
         self._outgoing = HotRelay[Any](super().outgoing, thread, shown.raised, lease)
@@ -107,12 +107,13 @@ class NotebookSocket(ClientWebSocket[In, Out]):
         return Relay(observable, self._life.thread, self._raised, self._lease)
 
 
-class Shown:
+class Unobserved:
     """Shows what goes wrong while nobody observes the errors. It holds nothing that the notebook does."""
 
     def __init__(self, life: Lifecycle, observers: Broadcast[Exception]) -> None:
         self._life = life
         self._errors = observers
+        self._shown = Shown()
 
     def raised(self, error: Exception) -> None:
         """Take what a subscriber has raised."""
@@ -124,13 +125,13 @@ class Shown:
         if close is not None:
             life.thread.run(life.reports.report, close)
         if rest is not None:
-            show_exception(rest)
+            (RAISED.get() or self._shown).show(rest)
             life.thread.run(life.reports.news.emit, ("error", rest))
 
     def show(self, error: Exception) -> None:
         """Show an error of the socket's."""
         if not self._errors.observers:
-            show_exception(error)
+            self._shown.show(error)
 
 
 class Gate(OwnSubject[T]):

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from rxws.marbles.layout import shorten, text_of
+from rxws.marbles.layout import is_number, shorten, text_of
 
 Field = str | int | Callable[[Any], Any]
 """The name of a field, a place in a tuple, or a function of the item."""
@@ -54,5 +54,5 @@ def fields_of(item: Any) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """Show a value in a cell."""
-    return shorten(text_of(value), 60)
+    """Show a value in a cell: a number whole, anything else in at most 60 columns."""
+    return text_of(value) if is_number(value) else shorten(text_of(value), 60)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import Final
 
-from rxws.marbles.layout import Lane, Marble, label_of, text_of
+from rxws.marbles.layout import Clock, Lane, Marble, label_of, text_of
 from rxws.marbles.picture import Sheet
 from rxws.marbles.text import Strip
 from rxws.marbles.trace import Trace
@@ -38,6 +38,7 @@ class Lanes:
         """What is drawn below the lanes."""
         self._clock = asyncio.get_running_loop().time
         self._began = self._clock()
+        self.clock = Clock(None if recording.start is None else recording.start.astimezone())
         self._sheet = Sheet(self.names, 0.0, window, LANES_WIDTH)
         self._layout = self._sheet.layout()
         self._rows = {name: Lane(name) for name in self.names}
@@ -70,14 +71,14 @@ class Lanes:
     def svg(self) -> str:
         """Draw the window."""
         begin, _ = self._span()
-        sheet = Sheet(self.names, begin, begin + self.window, LANES_WIDTH)
+        sheet = Sheet(self.names, begin, begin + self.window, LANES_WIDTH, self.clock)
         shift = self._sheet.scale * begin
         return sheet.draw(self._shifted(shift), self.told(), {}, traces=self.traces, ground=True)
 
     def text(self) -> str:
         """Write the window."""
         begin, _ = self._span()
-        strip = Strip(self.names, begin, begin + self.window)
+        strip = Strip(self.names, begin, begin + self.window, clock=self.clock)
         layout = strip.layout()
         rows = [Lane(name) for name in self.names]
         for row, lane in zip(rows, self._shifted(0.0), strict=True):
@@ -91,7 +92,8 @@ class Lanes:
     def told(self) -> str:
         """Say it: the text alternative."""
         begin, now = self._span()
-        sentences = [f"Marble diagram of the {now - begin:.3g} seconds to {now:.3g} s."]
+        now_told = f"{now:.3g} s" if self.clock.start is None else self.clock.exactly(now)[:8]
+        sentences = [f"Marble diagram of the {now - begin:.3g} seconds to {now_told}."]
         for row in self._rows.values():
             last = f", the last {label_of(row.marbles[-1].event)}" if row.marbles else ""
             end = f"; it {'completed' if row.ends[-1][1].kind == 'completed' else 'failed'}" if row.ends else ""
@@ -113,11 +115,11 @@ class Lanes:
 
     def _shifted(self, shift: float) -> list[Lane]:
         """Copy what is in the window, and forget what is not."""
-        edge = self._sheet.place(0.0) + shift
+        edge = self._sheet.left + shift
         with self._changing:
             for row in self._rows.values():
                 gone = 0
-                while gone < len(row.marbles) and row.marbles[gone].x < edge:
+                while gone < len(row.marbles) and row.marbles[gone].right < edge:
                     gone += 1
                 del row.marbles[:gone]
                 while row.ends and row.ends[0][0] < edge:

@@ -20,6 +20,8 @@ from rxws.jupyter.errors import ipython_shell, show_exception
 STORE_EVERY: Final = 2.0
 """Seconds between two pictures that are stored in the notebook while it goes on."""
 VIEW: Final = "application/vnd.jupyter.widget-view+json"
+FITTING: Final = "max-width:100%;height:auto"
+"""The style of an image that becomes narrower with its cell."""
 BUSY: Final = 1
 """Times as long as a picture takes to draw, at least, until the next one."""
 
@@ -182,7 +184,12 @@ class Live:
         return {"text/html": html, "text/plain": self.picture.text()}
 
 
+def scrolling(table: str) -> str:
+    """Let a table that is wider than its cell be scrolled within it."""
+    return f'<div style="max-width:100%;overflow-x:auto">{table}</div>'
+
+
 def image(svg: str, alternative: str) -> str:
     """Make an image of an SVG, which shows where scripts and inline SVG do not."""
     encoded = base64.b64encode(svg.encode()).decode()
-    return f'<img alt="{escape(alternative)}" src="data:image/svg+xml;base64,{encoded}">'
+    return f'<img alt="{escape(alternative)}" src="data:image/svg+xml;base64,{encoded}" style="{FITTING}">'

@@ -7,6 +7,7 @@ import base64
 import io
 import math
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from html import escape
 from operator import itemgetter
 from typing import Any, Final
@@ -15,8 +16,9 @@ from reactivex import Observable
 
 from rxws.checks import positive
 from rxws.jupyter.pictures.fields import Field, getter, name_of
-from rxws.jupyter.pictures.live import Live
+from rxws.jupyter.pictures.live import FITTING, Live
 from rxws.jupyter.pictures.subscribed import Subscribed
+from rxws.marbles.layout import Clock
 
 PLOT_INCHES: Final = 8.4
 HEIGHT: Final = 2.6
@@ -44,7 +46,7 @@ def plot(
 
     Args:
         observable: The Observable.
-        x: A field's name, or a function of an item; `None`: the seconds since the beginning.
+        x: A field's name, or a function of an item; `None`: the time at which it comes; then `window` is seconds.
         y: A field's name or a function of an item, or several, a line each; `None`: the item itself.
         window: Units of x that the picture shows.
         title: The title of the picture.
@@ -75,11 +77,14 @@ class Plot(Subscribed):
         self._figure: Any = figures.Figure(figsize=(PLOT_INCHES, HEIGHT), dpi=DPI)
         self._axes = self._figure.add_axes((0.09, 0.19, 0.89, 0.7))
         self._axes.grid(alpha=0.3)
+        self._axes.ticklabel_format(axis="y", useOffset=False, scilimits=(-4, 8))
         self._axes.spines[["top", "right"]].set_visible(False)
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
+        self._clock = Clock(datetime.now().astimezone())
         self._x = self._seconds if x is None else getter(x)
-        self._x_name = "s" if x is None else name_of(x)
+        self._x_name = "" if x is None else name_of(x)
+        self._has_times = x is None
         self._title = title
         self._window = window
         self._lines = [(name_of(field), getter(field), Thinned(window, int(PLOT_INCHES * DPI))) for field in y]
@@ -96,7 +101,7 @@ class Plot(Subscribed):
         """Show what was drawn."""
         if not self._png:
             return f"<p>{escape(self.text())}</p>"
-        return f'<img alt="{escape(self.text())}" src="data:image/png;base64,{self._png}">'
+        return f'<img alt="{escape(self.text())}" src="data:image/png;base64,{self._png}" style="{FITTING}">'
 
     def text(self) -> str:
         """Say what was drawn."""
@@ -129,6 +134,10 @@ class Plot(Subscribed):
         oldest = min((points[0][0] for _, points in lines if points), default=newest - self._window)
         if newest > oldest:
             axes.set_xlim(max(newest - self._window, oldest), newest)
+        if self._has_times:
+            begin, end = axes.get_xlim()
+            times: list[float] = self._clock.ticks(begin, end, 7)
+            axes.set_xticks(times, [self._clock.written(time) for time in times])
         axes.relim()
         axes.autoscale_view(scalex=False)
         axes.set_title(f"{self._title}{self.ending()}".removeprefix("; "), loc="left", fontsize=10)

@@ -7,9 +7,9 @@ from html import escape
 from typing import Any
 
 from rxws.core.socket import WebSocket
-from rxws.jupyter.pictures.live import Live
+from rxws.jupyter.pictures.live import Live, scrolling
 from rxws.jupyter.pictures.watch import LiveMarbles
-from rxws.marbles.layout import text_of, time_of
+from rxws.marbles.layout import text_of
 from rxws.marbles.trace import Trace
 from rxws.stats import Stats
 
@@ -79,7 +79,8 @@ class Card(LiveMarbles):
         facts = self._facts()
         head = "".join(f"<th>{escape(name)}</th>" for name, _ in facts)
         body = "".join(f"<td>{escape(value)}</td>" for _, value in facts)
-        return f"<table><thead><tr>{head}</tr></thead><tbody><tr>{body}</tr></tbody></table>{picture}{self._last()}"
+        facts_shown = f"<table><thead><tr>{head}</tr></thead><tbody><tr>{body}</tr></tbody></table>"
+        return f"{scrolling(facts_shown)}{picture}{self._last()}"
 
     def _last(self) -> str:
         told: list[str] = []
@@ -87,7 +88,7 @@ class Card(LiveMarbles):
             marble = self._lanes.last(lane)
             if marble is not None:
                 text = text_of(marble.event.data)
-                at = time_of(round(marble.event.time, 3))
+                at = self._lanes.clock.exactly(marble.event.time)
                 told.append(f"last {lane}, at {at}: <code>{escape(text[:200])}</code>")
         return f"<p>{'<br>'.join(told)}</p>" if told else ""
 

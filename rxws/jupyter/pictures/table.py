@@ -12,7 +12,7 @@ from reactivex import Observable
 
 from rxws.checks import positive_int
 from rxws.jupyter.pictures.fields import Field, fields_of, getter, shown
-from rxws.jupyter.pictures.live import Live
+from rxws.jupyter.pictures.live import Live, scrolling
 from rxws.jupyter.pictures.subscribed import Subscribed
 
 COLUMNS: Final = 30
@@ -56,7 +56,8 @@ class Table(Subscribed):
         names = self._names()
         head = "".join(f"<th>{escape(name)}</th>" for name in names)
         body = "".join(f"<tr>{self._cells(row, names)}</tr>" for row in self._rows.values())
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(self._caption())}</p>"
+        rows = scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        return f"{rows}<p>{escape(self._caption())}</p>"
 
     def text(self) -> str:
         """Write it."""
