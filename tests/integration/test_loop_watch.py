@@ -19,6 +19,7 @@ from rxws.server import loop_watch
 from tests.integration.server import serving
 
 BOTH_LOOPS = True
+pytestmark = pytest.mark.fast_wire  # the wire does not matter here
 Eventually = Callable[..., Any]
 
 

@@ -252,6 +252,7 @@ app.add_routes([web.get("/", hello), web.get("/metrics", metrics), web.get("/blo
 """
 
 
+@pytest.mark.fast_wire  # the wire does not matter here
 async def test_one_scrape_gives_all_workers(tmp_path: Path) -> None:
     """Whichever worker is asked gives the sum and each one's numbers; the counters survive a worker's death.
 
