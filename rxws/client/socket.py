@@ -97,8 +97,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         """Connect again now: the network is back, say, or a user asked for it.
 
         It ends the wait for the next attempt. It gives up an open connection at once, like a lost one, and the next
-        attempt follows without a wait, even where the
-        loss of a connection is final. Use `rotate` to keep it until
+        attempt follows without a wait, even where the loss of a connection is final. Use `rotate` to keep it until
         there is another one. An attempt under way continues. From any thread. Raises `RuntimeError` on a socket without
         `reconnect`.
         """

@@ -77,9 +77,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def tracked(*folders: str) -> set[str]:
     """Give the files of the repository; a copy of it without git has them all."""
     if (ROOT / ".git").exists():
-        return set(run("git", "ls-files", *folders, cwd=ROOT).splitlines())
-    paths = [path for path in ROOT.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return {name for path in paths if (name := str(path.relative_to(ROOT))).startswith(folders or "")}
+        return set(run("git", "-c", "safe.directory=*", "ls-files", *folders, cwd=ROOT).splitlines())
+    made = ("__pycache__", "_build", "node_modules")
+    paths = [path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file()]
+    kept = [path for path in paths if not any(part in made or part.startswith(".") for part in path.parts)]
+    return {str(path) for path in kept if str(path).startswith(folders or "")}
 
 
 def test_contents(built: Built) -> None:
