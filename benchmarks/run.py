@@ -31,6 +31,7 @@ from benchmarks.idle import set_up
 RESULTS = Path(__file__).parent / "results"
 FIRST = "aiohttp_loop"
 PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "starlette_uvicorn", "picows_listener", "floor")
+ON_ASGI = ("starlette_uvicorn", "rxws_asgi")
 SHAPES = ((1, 1, 64), (1, 64, 64), (20, 16, 64), (50, 1, 64), (1000, 1, 64), (20, 4, 16384), (4, 1, 1048576))
 JUST_STARTED = (50, 1, 64)
 ROOMS = ((1, 40_000), (100, 800), (1000, 80), (5000, 16))
@@ -117,6 +118,21 @@ def idle(rounds: int, seconds: float) -> Iterator[str]:
     )
 
 
+def asgi(rounds: int, seconds: float) -> Iterator[str]:
+    """Measure rxws in a framework on a server of ASGI's, beside an endpoint that is written by hand."""
+    yield "\n## In Starlette on uvicorn: echo, beside an endpoint written by hand"
+    for loop in ("asyncio", "uvloop"):
+        for shape in SHAPES:
+            cell = Cell("echo", f"/echo?size={shape[2]}", shape)
+            yield from table(f"{cell.label}, {loop}", cell, [Peer(one, loop) for one in ON_ASGI], rounds, seconds)
+    yield "\n### What an idle connection takes, KiB\n\n| peer | 1,000 connections | ratio |\n|---|---:|---:|"
+    first = 0.0
+    for module in ON_ASGI:
+        seen = [measure_idle(Peer(module), 1000)["bytes"] / 1024 for _ in range(min(rounds, 2))]
+        first = first or statistics.median(seen)
+        yield f"| {name(Peer(module))} | {spread(seen, 1)} | {statistics.median(seen) / first:.2f} |"
+
+
 def connection(rounds: int, seconds: float) -> Iterator[str]:
     yield '\n## Open, echo one message, close\n\nTen clients at once; a "message" is a whole connection.'
     modules = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener")
@@ -169,6 +185,7 @@ WORKLOADS: dict[str, Callable[[int, float], Iterator[str]]] = {
     "connection": connection,
     "idle": idle,
     "growth": growth,
+    "asgi": asgi,
     "fanout": fanout,
     "fresh": fresh,
     "deflate": deflate,

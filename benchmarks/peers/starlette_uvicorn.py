@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -56,11 +57,18 @@ async def publish(text: str, burst: int) -> None:
 
 
 async def serve() -> int:
+    return serve_endpoints({"/echo": echo, "/ticks": ticks, "/room": room})
+
+
+def serve_endpoints(endpoints: dict[str, Any]) -> int:
+    """Serve on a free port, without end, and give the port."""
     sock = socket.create_server(("127.0.0.1", 0), backlog=8192)
-    routes = {"/echo": echo, "/ticks": ticks, "/room": room}
-    app = Starlette(routes=[WebSocketRoute(path, endpoint) for path, endpoint in routes.items()])
+    app = Starlette(routes=[WebSocketRoute(path, endpoint) for path, endpoint in endpoints.items()])
     config = uvicorn.Config(
         app, log_level="error", ws_per_message_deflate=False, ws_max_size=2**24, loop="none", lifespan="off"
     )
-    serve.task = asyncio.ensure_future(uvicorn.Server(config).serve(sockets=[sock]))  # type: ignore[attr-defined]
+    running.append(asyncio.ensure_future(uvicorn.Server(config).serve(sockets=[sock])))
     return sock.getsockname()[1]
+
+
+running: list[asyncio.Future[None]] = []

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
+from rxws import codecs
 from rxws.asgi.lifespan import hub_in
 from rxws.asgi.refusal import Denied
 from rxws.asgi.request import Calling, client_of, headers_of
@@ -71,6 +72,7 @@ class Opening:
             max_msg_size=settings.max_msg_size,
             close_timeout=settings.close_timeout,
             # daphne, which closes with 1000 and 3000 to 4999 alone, is the one that does not say which ASGI it speaks
+            text_is_message=settings.codec_for(life.protocol) is codecs.text,
             says_all_codes="spec_version" in call.scope.get("asgi", ()),
         )
         life.open(wire, life.protocol)

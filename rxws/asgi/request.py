@@ -75,7 +75,10 @@ class Calling:
             self.first = given
         if connection is not None:
             self.scope: Scope = connection.scope
-            self.request, self.receive, self.send = connection, connection.receive, connection.send
+            self.request = connection
+            # Starlette's own, past its checks of the order of events
+            self.receive = getattr(connection, "_receive", connection.receive)
+            self.send = getattr(connection, "_send", connection.send)
             self.framework = type(connection).__module__.partition(".")[0]
             """The package of the framework's object; empty without a framework."""
         else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
 from contextvars import copy_context
-from typing import Any, Final
+from functools import partial
+from types import CoroutineType
+from typing import Any, Final, cast
 
 from rxws.close import Close
 from rxws.core.encoding import split
@@ -21,6 +23,9 @@ Send = Callable[[AsgiEvent], Awaitable[None]]
 
 STARTS_AT_ONCE: Final = sys.version_info >= (3, 12)
 """Whether a task may begin where it is made, so that most messages need no turn of the event loop."""
+
+TAKEN: Final = 16
+"""Messages that the reader sends of one that it has handed on; what is more waits in `outgoing`."""
 
 
 class AsgiWire(HoldingWire):
@@ -48,9 +53,13 @@ class AsgiWire(HoldingWire):
         max_msg_size: int | None,
         close_timeout: float,
         says_all_codes: bool = True,
+        text_is_message: bool = False,
     ) -> None:
         super().__init__(close_timeout)
         self._says_all_codes = says_all_codes
+        self._text_is_message = text_is_message  # as the codec makes text of nothing else
+        self._turn = False  # the reader hands a message on, and sends what comes of it
+        self._taken: list[Frame] = []
         self.remote = remote
         self._receive_event = receive
         self._send_event = send
@@ -84,17 +93,28 @@ class AsgiWire(HoldingWire):
 
     def wake(self) -> None:
         """Take and send, unless a task does so."""
-        if self._writing:
+        if self._writing or self._turn:
             self._wanted = True
         elif self.phase is not WirePhase.NEW:
             self._write_on(())
 
     def offer(self, frame: Frame) -> bool:
-        """Send a message at once, unless another one is on its way."""
-        if self._writing or not STARTS_AT_ONCE:
+        """Send a message at once, or when the reader has handed on what it comes of; not while another one waits."""
+        if self._writing:
             return False
-        self._write_on((frame,))
-        return True
+        if self._turn:
+            if len(self._taken) >= TAKEN or self._wanted or frame.parts:
+                return False
+            self._taken.append(frame)
+            return True
+        if STARTS_AT_ONCE:
+            self._write_on((frame,))
+        return STARTS_AT_ONCE
+
+    def withdraw(self) -> list[Frame]:
+        """Give back what is not sent."""
+        taken, self._taken = self._taken, []
+        return taken
 
     def keep_fresh(self, wanted: bool) -> None:
         """Do nothing: what waits beyond `send` is the server's."""
@@ -120,30 +140,65 @@ class AsgiWire(HoldingWire):
             raise
 
     async def _read(self) -> None:
-        receive, limit, messages = self._receive_event, self._max_msg_size, 0
+        receive, limit, messages, pass_on = self._receive_event, self._max_msg_size, 0, self._receive
+        ahead = self._read_ahead
         while True:
             event = await receive()
-            if event["type"] == "websocket.disconnect":
-                await self._ended(event)
-                return
-            if event["type"] != "websocket.receive":
+            kind = event["type"]
+            if kind != "websocket.receive":
+                if kind == "websocket.disconnect":
+                    await self._ended(event)
+                    return
                 continue
             data: Any = event.get("text")
             if data is None:
                 data = event["bytes"]
                 if type(data) is not bytes:
                     data = bytes(data)
-            if limit is not None and _is_larger(data, limit) and self.phase is WirePhase.READING:
+            if limit is not None and len(data) * 4 > limit and _is_larger(data, limit):
                 await self._delivered()
-                self._violated(len(data), limit)
+                if self.phase is WirePhase.READING:
+                    self._violated(len(data), limit)
             if self.phase is WirePhase.READING:
-                self._receive(data)
-            del event, data  # or the message would stay until the next one comes
-            if self._read_ahead.full and self._cause is None:
+                self._turn = True
+                pass_on(data)
+                self._turn = False
+                del event, data  # or the message would stay until the next one comes
+                if (self._taken or self._wanted) and not self._writing and await self._send_taken():
+                    return
+            if ahead and ahead.full and self._cause is None:
                 await self._wait_for_space()
             messages += 1
             if messages % DELIVERIES_A_TURN == 0:
                 await asyncio.sleep(0)
+
+    async def _send_taken(self) -> bool:
+        """Send what has come of a message. If the server makes us wait another task reads on, which is told."""
+        self._writing, stalled = True, False
+        try:
+            while self._taken and self._cause is None:
+                sending = _stepwise(self._send_event(self._event_of(self._taken.pop(0))))
+                try:
+                    waits_for = sending.send(None)
+                except StopIteration:
+                    continue
+                stalled = self._sending = True
+                reading_on = self._loop.create_task(self._run(), context=self._endpoint.context)
+                self._writer, self._reader = self._reader, reading_on
+                await Resumed(sending, waits_for)
+                self._sending = False
+                self._endpoint.sign_of_life()
+                frames, self._taken = self._taken, []
+                await self._write(frames)
+                return True
+        except Exception as error:
+            self._loop.call_soon(self._failed, error)
+            return stalled
+        self._writing = False
+        if self._wanted:
+            self._wanted = False
+            self._write_on(())
+        return False
 
     def _violated(self, size: int, limit: int) -> None:
         """Fail the connection: what the server took is too large for us."""
@@ -208,16 +263,21 @@ class AsgiWire(HoldingWire):
         except Exception as error:
             self._loop.call_soon(self._failed, error)
 
+    def _event_of(self, frame: Frame) -> AsgiEvent:
+        if frame.opcode != Text.opcode:
+            return {"type": "websocket.send", "bytes": frame.data}
+        message = frame.message
+        if self._text_is_message and type(message) is str:
+            return {"type": "websocket.send", "text": message}
+        return {"type": "websocket.send", "text": frame.data.decode()}
+
     async def _send(self, frame: Frame) -> None:
         if frame.parts:
             for part in split(frame):
                 await self._send(part)
         elif frame.opcode != Ping.opcode:
             self._sending = True
-            if frame.opcode == Text.opcode:
-                await self._send_event({"type": "websocket.send", "text": frame.data.decode()})
-            else:
-                await self._send_event({"type": "websocket.send", "bytes": frame.data})
+            await self._send_event(self._event_of(frame))
             self._sending = False
             if self._writer is not None:
                 self._endpoint.sign_of_life()
@@ -250,6 +310,37 @@ class AsgiWire(HoldingWire):
         self._stop()
         if started:
             self._endpoint.connection_lost(error)
+
+
+class Resumed:
+    """What is left of a coroutine that has made one step: it goes on with what that waits for."""
+
+    def __init__(self, rest: Coroutine[Any, Any, None], waits_for: Any) -> None:
+        self._rest = rest
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        """Wait for that, then let it go on to its end, and hand on what is thrown into it."""
+        waits_for = self._waits_for
+        while True:
+            try:
+                got = yield waits_for
+            except BaseException as error:
+                step = partial(self._rest.throw, error)
+            else:
+                step = partial(self._rest.send, got)
+            try:
+                waits_for = step()
+            except StopIteration:
+                return
+
+
+def _stepwise(awaitable: Awaitable[None]) -> Coroutine[Any, Any, None]:
+    return cast("Any", awaitable) if type(awaitable) is CoroutineType else _coroutine_of(awaitable)
+
+
+async def _coroutine_of(awaitable: Awaitable[None]) -> None:
+    await awaitable
 
 
 def _is_larger(data: str | bytes, limit: int) -> bool:

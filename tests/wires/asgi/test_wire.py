@@ -4,7 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
+import reactivex
 from reactivex import Observable
+from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
@@ -288,6 +290,79 @@ async def test_send_from_within_send() -> None:
     room.on_next("a")
     await turns()
     assert peer.texts == ["a", "b"]
+    peer.leave()
+    await peer.task
+
+
+async def test_reads_on_while_an_answer_waits() -> None:
+    """An answer that the server does not take keeps nobody from reading: the peer's messages come, and its end."""
+    peer, seen = Peer(), list[str]()
+
+    @rxws.asgi.websocket
+    def handler(incoming: Observable[str]) -> Observable[str]:
+        incoming.subscribe(seen.append)
+        return incoming
+
+    peer.run(handler)
+    await turns()
+    peer.stalled = True
+    peer.text("a", "b")
+    await turns()
+    peer.text("c")
+    await turns()
+    assert (seen, peer.texts) == (["a", "b", "c"], [])
+    peer.release()
+    await turns()
+    peer.text("d")
+    await turns()
+    assert (seen, peer.texts) == (list("abcd"), list("abcd"))
+    peer.stalled = True
+    peer.text("e")
+    await turns()
+    peer.leave(4001)
+    await peer.task
+    assert peer.texts == list("abcd")
+
+
+@pytest.mark.parametrize("stalled", [False, True])
+async def test_answer_that_fails(stalled: bool) -> None:
+    """An answer whose `send` raises is the end, after what the peer sent before it left."""
+    peer, seen, ends = Peer(), list[str](), list[rxws.Close]()
+
+    @rxws.asgi.websocket
+    def handler(incoming: Observable[str], socket: Any) -> Observable[str]:
+        socket.closed.subscribe(ends.append)
+        incoming.subscribe(seen.append)
+        return incoming
+
+    peer.run(handler)
+    await turns()
+    peer.stalled = stalled
+    if not stalled:
+        peer.broken = OSError("gone")
+    peer.text("a")
+    await turns()
+    peer.text("b")
+    if stalled:
+        peer.sent = None  # type: ignore[assignment]
+        peer.release()
+    await turns()
+    peer.leave(4001)
+    await peer.task
+    assert (seen, ends) == (["a", "b"], [rxws.Close(4001)])
+
+
+async def test_many_answers_to_one_message() -> None:
+    """All answers to a message are sent, in order, however many, those of other awaitables than coroutines, too."""
+    peer = Peer()
+    send = peer.send
+    peer.send = lambda event: asyncio.ensure_future(send(event))
+    peer.serve(
+        lambda incoming: incoming.pipe(ops.flat_map(lambda message: reactivex.from_(range(100)))), codec=rxws.json
+    )
+    peer.text("0", "0")
+    await turns(500)
+    assert peer.texts == [*map(str, range(100))] * 2
     peer.leave()
     await peer.task
 
