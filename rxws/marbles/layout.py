@@ -251,7 +251,7 @@ class Clock:
     start: datetime | None
 
     def ticks(self, begin: float, end: float, number: int) -> list[float]:
-        """Choose round times from begin to end, at most so many besides the first."""
+        """Choose round times from begin to end, at most `number` besides the first."""
         if self.start is None:
             return ticks(begin, end, number)
         step = next((step for step in CLOCK_STEPS if (end - begin) / step <= number / (1 + (step < 1))), 86_400)

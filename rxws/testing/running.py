@@ -160,8 +160,8 @@ def run(
         run_virtually(
             _play([(scene, scene.serve(protocol, requests[name], options)) for name, scene in scenes.items()])
         )
-        befores = {name: scene.before(name) for name, scene in scenes.items()}
-        return {name: _result(scene, frame, given, befores[name]) for name, scene in scenes.items()}
+        earlier = {name: scene.before(name) for name, scene in scenes.items()}
+        return {name: _result(scene, frame, given, earlier[name]) for name, scene in scenes.items()}
     if not is_client:
         scene = scene_of(_script(cast("Peer | None", incoming), frame, values))
         run_virtually(_play([(scene, scene.serve(protocol, request, options))]))
