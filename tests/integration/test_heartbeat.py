@@ -10,6 +10,7 @@ import aiohttp
 from aiohttp import web
 
 import rxws
+from tests.integration.raw import raw
 from tests.integration.server import serving
 from tests.streams import opened, reopened
 
@@ -69,3 +70,26 @@ async def test_server_that_answers() -> None:
         assert [await ws.receive_str(timeout=5) for _ in range(2)] == ["pong", "pong"]
         assert await asyncio.wait_for(got.get(), 5) == "hello"
         assert got.empty()
+
+
+async def test_reader_of_large_messages_lives() -> None:
+    """A peer that takes bytes lives, though no pong comes: aiohttp's own waits for room are signs of life, too."""
+    sockets: list[rxws.WebSocket[Any, Any]] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        ws = web.WebSocketResponse()  # which waits itself after so much
+        await ws.prepare(request)
+        sockets.append(socket := rxws.attach(ws, heartbeat=0.5))
+        with socket.incoming.subscribe():
+            while await socket.send(bytes(600_000)) is None:
+                pass
+        return ws
+
+    async with serving(handler) as at, raw(at.port, receive_buffer=2**20) as peer:
+        until = asyncio.get_running_loop().time() + 2
+        while asyncio.get_running_loop().time() < until:
+            assert await peer.reader.read(65536)
+            await asyncio.sleep(0.005)
+        assert sockets[0]._life.close_cause is None
+        assert sockets[0].stats.rtt is None
+        sockets[0].close()

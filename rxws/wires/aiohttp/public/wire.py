@@ -28,6 +28,9 @@ from rxws.wires.aiohttp.public.pacing import FRAMES_A_TURN, Pacing
 from rxws.wires.deflate import InflateError
 from rxws.wires.holding import HoldingWire
 
+WAITED: Final = 0.01
+"""Seconds after which a frame has waited for room: aiohttp does that itself now and then, and tells nobody."""
+
 LINGER: Final = 0.02
 """Seconds between two looks whether the peer has gone after a violation; the socket's deadline ends it."""
 
@@ -192,10 +195,14 @@ class PublicWire(HoldingWire):
         if self._deflate is not None and (smaller := self._deflate(frame)) is not frame:
             self._endpoint.counters.sent_saved += frame.weight - smaller.weight
             frame = smaller
+        clock = asyncio.get_running_loop().time
+        began = clock()
         await self._ws.send_frame(frame.data, cast("Any", frame.opcode))
         if self.congested:
             await self._aiohttp_protocol._drain_helper()
-            self._endpoint.sign_of_life()
+        elif clock() - began < WAITED:
+            return
+        self._endpoint.sign_of_life()
 
     async def _close(self, close: Close) -> None:
         """Send the close frame, and wait for the peer's.
