@@ -1,6 +1,7 @@
 """Chat rooms: a member is a pipeline into a room of `rxws.Rooms`, who is here a `scan` of it.
 
     python examples/chat/server.py          # then open http://localhost:8080 twice
+    python examples/chat/server.py --asgi   # the same on uvicorn: pip install "rxws[asgi]"
 
 A member's pipeline begins with "joined", goes on with what is said, and ends with "left", however the
 socket ends: a closed page, a lost connection, one that reads too slowly. A newcomer first gets the last
@@ -8,6 +9,7 @@ events, which a ReplaySubject keeps. When the last one leaves, they end, and so 
 """
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,10 @@ from reactivex import operators as ops
 from reactivex.subject import BehaviorSubject, ReplaySubject
 
 import rxws
+import rxws.asgi
 
 HISTORY = 50
+OPTIONS: Any = {"codec": rxws.json, "max_msg_size": 4096, "message_rate": 10}
 PAGE = Path(__file__).with_name("page.html")
 Event = dict[str, Any]
 routes = web.RouteTableDef()
@@ -53,7 +57,7 @@ chats: dict[str, Chat] = {}
 
 
 @routes.get("/rooms/{room}")
-@rxws.websocket(codec=rxws.json, max_msg_size=4096, message_rate=10)
+@rxws.websocket(**OPTIONS)
 def join(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
     nick = request.query.get("nick", "").strip()
     if not 1 <= len(nick) <= 24:
@@ -92,5 +96,27 @@ def make_app() -> web.Application:
     return app
 
 
+def make_asgi_app() -> Any:
+    """The same handler on ASGI; a framework would find the route."""
+    on_asgi = rxws.asgi.websocket(**OPTIONS)(join.__wrapped__)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            scope["path_params"] = {"room": scope.get("path", "").removeprefix("/rooms/")}
+            await on_asgi(scope, receive, send)
+        else:
+            head = {"status": 200, "headers": [(b"content-type", b"text/html; charset=utf-8")]}
+            await send({"type": "http.response.start", **head})
+            await send({"type": "http.response.body", "body": PAGE.read_bytes()})
+
+    return rxws.asgi.lifespan().around(app)
+
+
 if __name__ == "__main__":
-    web.run_app(make_app(), host="127.0.0.1", port=int(os.environ.get("PORT", "8080")))
+    port = int(os.environ.get("PORT", "8080"))
+    if "--asgi" in sys.argv:
+        import uvicorn
+
+        uvicorn.run(make_asgi_app(), port=port)
+    else:
+        web.run_app(make_app(), host="127.0.0.1", port=port)

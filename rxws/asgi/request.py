@@ -47,6 +47,11 @@ class Request:
         return MappingProxyType(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
 
     @property
+    def match_info(self) -> Mapping[str, Any]:
+        """The parameters of the path, if somebody has found them: `path_params` of the scope."""
+        return self.scope.get("path_params") or {}
+
+    @property
     def remote(self) -> str | None:
         """The peer's address."""
         return client_of(self.scope)

@@ -125,6 +125,8 @@ def test_request() -> None:
     assert dict(request.headers) == {"host": "a", "cookie": "a=1", "x": "1, 2"}
     assert (dict(request.query), request.path, request.remote) == ({"a": "2", "b": ""}, "/ré", "192.0.2.1")
     assert Request(Peer(client=None).scope).remote is None
+    assert request.match_info == {}
+    assert Request(Peer(path_params={"room": "a"}).scope).match_info == {"room": "a"}
 
 
 @pytest.mark.parametrize("function", [lambda *args: None, lambda **options: None, lambda room, /: None])

@@ -52,6 +52,10 @@ class AsgiServer:
     async def cleanup(self) -> None:
         """End as on SIGTERM: the signal closes the sockets, and then the server goes; tests of signals send one."""
         await self.hub.shut_down()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End the server."""
         self._uvicorn.should_exit = True
         assert self._task is not None
         await self._task
