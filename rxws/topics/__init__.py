@@ -7,6 +7,7 @@ chooses the stream that keeps the messages, `tls://` is the same over TLS, `memo
 
 from __future__ import annotations
 
+import inspect
 import sys
 from types import ModuleType
 from typing import Final, cast
@@ -52,6 +53,7 @@ class TopicsPackage(ModuleType):
     publisher = staticmethod(publisher)
     token = staticmethod(token)
     __call__ = staticmethod(open_topics)
+    __signature__ = inspect.signature(open_topics)  # Python 3.11 would leave out its first parameter
 
 
 sys.modules[__name__].__class__ = TopicsPackage

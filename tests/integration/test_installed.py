@@ -113,6 +113,7 @@ def test_installed_in_an_empty_environment(built: Built, tmp_path: Path) -> None
     assert [name for name in missing if not name.startswith(INNER)] == []
     (client,) = [block for block in blocks() if block.role == "run-with" and block.document.name == "README.md"]
     assert printed_beside_server(str(python), client, tmp_path).startswith("HELLO\n")
+    assert run(python.with_name("rxws"), "--version", cwd=tmp_path).startswith(f"rxws {rxws.__version__} (aiohttp ")
 
     run(*pip, f"rxws[{','.join(EXTRAS)}] @ {built.wheel.as_uri()}", cwd=tmp_path)
     *_, missing = json.loads(run(python, "-c", IMPORTED, cwd=tmp_path))
