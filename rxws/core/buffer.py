@@ -159,12 +159,19 @@ class ConflatingBuffer:
         if self._key is not None and known is not item:
             hash(key := self._key(item.message))  # which raises for what is not a key
         self._known = None, None
-        if queue is NO_ENTRIES:
-            queue = self._queue = Entries()
-        queue.append((key, item))
         self.weight += item.weight
-        if congested:
-            dropped = self._conflate()
+        if congested and not queue:
+            by_key = self._by_key
+            before, by_key[key] = by_key.get(key), item
+            if before is not None:
+                self.weight -= before.weight
+                dropped = [before]
+        else:
+            if queue is NO_ENTRIES:
+                queue = self._queue = Entries()
+            queue.append((key, item))
+            if congested:
+                dropped = self._conflate()
         if self.weight > self._limit:
             dropped = [*dropped, *self._drop_oldest(item)]
         return dropped
