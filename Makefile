@@ -5,8 +5,8 @@ BIN = $(VENV)/bin
 
 .PHONY: demo demo-cluster test core test-all lint coverage conformance cluster-test fuzz bench soak notebooks lab docs docs-check clean
 
-demo: $(VENV)/.demo
-	$(BIN)/python -m rxws demo
+demo: $(VENV)/.demo $(if $(findstring --asgi,$(ARGS)),$(VENV)/.asgi)
+	$(BIN)/python -m rxws demo $(ARGS)
 
 demo-cluster: $(VENV)/.cluster
 	$(BIN)/python examples/cluster/demo.py

@@ -1,7 +1,7 @@
 """Rooms in FastAPI: a dependency decides who may come in, the handler is a pipeline.
 
 pip install fastapi "rxws[asgi]"
-uvicorn --app-dir examples fastapi_rooms:app    # then open http://localhost:8000/?name=ann twice
+python examples/fastapi_rooms.py    # then open http://localhost:8080/?name=ann twice
 """
 
 import os

@@ -39,6 +39,7 @@ ELSEWHERE = {
     "asgi/opening": ["asgi/test_routes.py"],
     "asgi/refusal": ["asgi/test_routes.py"],
     "cli": ["cli/test_cli.py", "integration/test_cli.py"],
+    "cli/demo/on_asgi": ["integration/test_demo_page.py"],
     "cli/demo/server": ["integration/test_demo_page.py"],
     "client/attempt": ["integration/test_dial.py", "integration/test_secrets.py"],
     "client/dial": ["integration/test_dial.py", "integration/test_connect.py", "integration/test_proxies.py"],

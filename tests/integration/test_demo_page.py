@@ -1,10 +1,15 @@
 """The demo in a browser: what it shows, how it is controlled, how it ends and comes back."""
 
+import asyncio
 import os
+import re
+import signal
+import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
+import pytest
 from playwright.async_api import Page, expect
 from yarl import URL
 
@@ -63,6 +68,28 @@ async def test_page_streams_telemetry(page: Page) -> None:
         await expect(page.locator("#alert")).to_contain_text("above 1 %", timeout=20_000)
         await slide(page, "threshold", 100)
         await expect(page.locator(".threshold-text")).to_have_text("100 %")
+
+
+@pytest.mark.fast_wire  # once is enough: aiohttp has no part in it
+async def test_demo_on_asgi(page: Page) -> None:
+    """The command runs on uvicorn behind a flag, with the same page, and stops on Ctrl-C."""
+    command = [sys.executable, "-u", "-m", "rxws", "demo", "--asgi", "--port", "0"]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    url = re.search(r"http://\S+(?=,)", (await process.stdout.readline()).decode())
+    assert url is not None
+    await page.goto(url[0])
+    await expect(page.locator("#state")).to_have_text("open")
+    await expect(page.locator("#memory")).to_contain_text("%")
+    await expect(page.locator("#chart path.mean")).to_have_count(1)
+    await slide(page, "rate", 1)
+    before = await count(page)
+    await page.wait_for_timeout(2500)
+    assert await count(page) > before
+    await page.goto("about:blank")
+    process.send_signal(signal.SIGINT)
+    assert (await process.stdout.read()).decode() == "stopped\n"
+    assert await process.wait() == 0
 
 
 async def test_a_slow_page_is_fresh(page: Page) -> None:

@@ -18,14 +18,20 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser("demo", help="this machine's telemetry in your browser, through Rx operators")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=port, help="the port; another one if taken (default: %(default)s)")
+    parser.add_argument("--asgi", action="store_true", help="on uvicorn in place of aiohttp")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
+    run_on_asgi = None
     try:
         from rxws.cli.demo.server import make_app
+
+        if options.asgi:
+            from rxws.cli.demo.on_asgi import run_on_asgi
     except ImportError as error:
-        print(f'the demo needs {error.name}: pip install "rxws[demo]"', file=sys.stderr)
+        extras = "demo,asgi" if options.asgi else "demo"
+        print(f'the demo needs {error.name}: pip install "rxws[{extras}]"', file=sys.stderr)
         return 2
     try:
         listener = listen(options.host, options.port)
@@ -36,7 +42,10 @@ def _run(options: argparse.Namespace) -> int:
     taken = f" (port {options.port} is taken)" if options.port not in (chosen, 0) else ""
     place = f"{options.host}:{chosen}"
     print(f"rxws demo: http://{place}{taken}, its socket ws://{place}/telemetry, Ctrl-C to stop", flush=True)
-    web.run_app(make_app(), sock=listener, print=None, access_log=None, shutdown_timeout=2)
+    if run_on_asgi is None:
+        web.run_app(make_app(), sock=listener, print=None, access_log=None, shutdown_timeout=2)
+    else:
+        run_on_asgi(listener)
     print("stopped", flush=True)
     return 0
 

@@ -51,13 +51,21 @@ def telemetry(
 @routes.get("/{name}")
 async def page(request: web.Request) -> web.Response:
     """Serve a file of the page."""
-    name = request.match_info.get("name", "index.html")
-    file = PAGE.get(name)
-    if file is None:
+    found = file_of(request.match_info.get("name", ""))
+    if found is None:
         raise web.HTTPNotFound
-    kind = KINDS[name.rpartition(".")[2]]
+    text, headers = found
+    return web.Response(text=text, headers=headers)
+
+
+def file_of(name: str) -> tuple[str, dict[str, str]] | None:
+    """Give a file of the page and its headers, if there is one of this name; the page itself has none."""
+    file = PAGE.get(name or "index.html")
+    if file is None:
+        return None
+    kind = KINDS[(name or "index.html").rpartition(".")[2]]
     headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    return web.Response(text=file.read_text("utf-8"), content_type=kind, charset="utf-8", headers=headers)
+    return file.read_text("utf-8"), {"Content-Type": f"{kind}; charset=utf-8", **headers}
 
 
 def make_app() -> web.Application:
