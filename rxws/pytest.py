@@ -112,7 +112,7 @@ def _running_loop() -> asyncio.AbstractEventLoop:
 
 
 async def _keep(stack: AsyncExitStack) -> None:
-    """End it when this is cancelled: by whoever waits for that, or with the event loop."""
+    """End it when this is cancelled, by its caller or with the event loop."""
     try:
         await asyncio.get_running_loop().create_future()
     finally:

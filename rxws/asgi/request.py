@@ -48,7 +48,7 @@ class Request:
 
     @property
     def match_info(self) -> Mapping[str, Any]:
-        """The parameters of the path, if somebody has found them: `path_params` of the scope."""
+        """The parameters of the path, where a router has found them: `path_params` of the scope."""
         return self.scope.get("path_params") or {}
 
     @property

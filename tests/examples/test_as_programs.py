@@ -33,7 +33,7 @@ def free_port() -> int:
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: str(path.relative_to(EXAMPLES)))
 def test_it_starts_listens_and_stops_on_ctrl_c(program: os.PathLike[str]) -> None:
     port = free_port()
-    running = f"unning on http://127.0.0.1:{port}"  # aiohttp's Running, Uvicorn running
+    running = f" on http://127.0.0.1:{port}"  # aiohttp's Running, Uvicorn running
     command = [sys.executable, "-u", program]
     environment = {**os.environ, "PORT": str(port)}
     with (
