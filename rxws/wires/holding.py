@@ -27,7 +27,7 @@ class HoldingWire(PlainWire):
         self._close_timeout = close_timeout
         self._read_ahead = ReadAhead()
         self._held = False
-        self._space = asyncio.Event()
+        self._space: asyncio.Future[None] | None = None  # what the task waits for, if it does
         self._endpoint: Endpoint = cast("Endpoint", None)
 
     @property
@@ -60,9 +60,17 @@ class HoldingWire(PlainWire):
     async def _wait_for_space(self) -> None:
         """Read nothing until the read-ahead is used up."""
         self.blind = True
-        self._space.clear()
-        await self._space.wait()
+        await self._until_space()
         self.blind = False
+
+    async def _until_space(self) -> None:
+        self._space = asyncio.get_running_loop().create_future()
+        await self._space
+
+    def _wait_no_more(self) -> None:
+        """Let the task go on that waits for space, if it does."""
+        if self._space is not None and not self._space.done():
+            self._space.set_result(None)
 
     def _deliver_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
@@ -75,12 +83,11 @@ class HoldingWire(PlainWire):
         else:
             self._deliver_soon()
         if not self._read_ahead:
-            self._space.set()
+            self._wait_no_more()
 
     async def _delivered(self) -> None:
         """Wait until what was read ahead is delivered: the end must not overtake it, nor wait forever."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._close_timeout):
                 while self._read_ahead:
-                    self._space.clear()
-                    await self._space.wait()
+                    await self._until_space()

@@ -288,7 +288,7 @@ class AsgiWire(HoldingWire):
             self._end(error)
             return
         self._cause = error
-        self._space.set()
+        self._wait_no_more()
         self._deadline = self._loop.call_later(self._close_timeout, self._end, error)
 
     # Ending

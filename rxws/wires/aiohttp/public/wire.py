@@ -245,7 +245,7 @@ class PublicWire(HoldingWire):
             self._end(error)
         else:
             self._cause = error
-            self._space.set()
+            self._wait_no_more()
             self._transport.abort()
 
     def _end_if_failed(self) -> None:
