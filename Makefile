@@ -38,6 +38,7 @@ cluster-test: $(VENV)/.test
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/typing/blocks.py
 	$(BIN)/pyright -p pyproject.toml --pythonpath $(BIN)/python
 	$(BIN)/mypy
 	$(BIN)/codespell
