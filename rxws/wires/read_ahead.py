@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from rxws.core.wire import MESSAGE_WEIGHT, Rest
@@ -11,8 +10,8 @@ READ_AHEAD: Final = 64 * 1024
 """Bytes of messages read during a hold, so that control frames and the peer's departure behind them are seen."""
 
 
-class ReadAhead(deque["str | bytes | Rest"]):
-    """Messages in their order, and what they weigh."""
+class ReadAhead(list["str | bytes | Rest"]):
+    """Messages in their order, and what they weigh: an empty list is small, and they are a thousand at most."""
 
     __slots__ = ("weight",)
 
@@ -32,11 +31,11 @@ class ReadAhead(deque["str | bytes | Rest"]):
 
     def put_back(self, rest: Rest) -> None:
         """Keep what is left of a frame, before the others."""
-        self.appendleft(rest)
+        self.insert(0, rest)
         self.weight += len(rest) + MESSAGE_WEIGHT
 
     def take(self) -> str | bytes | Rest:
         """Give the oldest one."""
-        message = self.popleft()
+        message = self.pop(0)
         self.weight -= len(message) + MESSAGE_WEIGHT
         return message
