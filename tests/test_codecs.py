@@ -234,3 +234,10 @@ def test_uncompressed_takes_text_and_bytes() -> None:
     given: Any = {}
     with pytest.raises(TypeError, match=r"^uncompressed takes str or bytes, not dict: of other messages, mark what"):
         codecs.uncompressed(given)
+
+
+def test_what_a_codec_sends() -> None:
+    """`sends` is for type checkers; what is not a type is refused at once."""
+    assert codecs.msgspec(int, sends=str).encode("a") == '"a"'
+    with pytest.raises(TypeError):
+        codecs.msgspec(int, sends=3)

@@ -13,7 +13,7 @@ def test_latest_by_takes_a_function() -> None:
 def test_bad_policies_are_refused_early() -> None:
     with pytest.raises(ValueError, match="offline must be one of 'keep', 'latest', 'drop', "):
         rxws.connect("ws://localhost", reconnect=rxws.Backoff(), offline="burn")  # type: ignore[call-overload]
-    with pytest.raises(ValueError, match="seconds must be a positive number, not 0"):
+    with pytest.raises(ValueError, match="must be a positive number of seconds, not 0"):
         rxws.expire(0)
     with pytest.raises(ValueError, match="offline is for sockets that come back"):
         rxws.connect("ws://localhost", offline="drop")

@@ -202,16 +202,13 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
 
 IN_THE_PIPELINE: Final = "await it in the pipeline, .pipe(rxws.operators.map_async(...)).subscribe()"
 
-DEEP: Final = 100
-"""Operators that are looked behind for the subscriber."""
-
 
 def check_subscriber(on_next: Any, on_error: Any, on_completed: Any) -> None:
     """Raise `TypeError` for a coroutine function among what a subscriber is called by, behind operators too.
 
     An operator of RxPY hands on the `on_error` of the next one, which knows what that calls.
     """
-    for _ in range(DEEP):
+    while True:
         if on_next is not None:
             called("on_next", getattr(on_next, "on_next", on_next), IN_THE_PIPELINE)
         for name, function in (("on_error", on_error), ("on_completed", on_completed)):
