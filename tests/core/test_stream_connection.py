@@ -356,7 +356,7 @@ async def test_text_and_bytes_in_one_message() -> None:
 
 @pytest.mark.parametrize(
     ("frames", "why"),
-    [([], "must give one frame of a message at least"), (["a", 1], "must give str or bytes, not int")],
+    [([], "must give at least one frame for a message"), (["a", 1], "must give str or bytes, not int")],
     ids=repr,
 )
 async def test_frames_that_are_none(frames: list[Any], why: str) -> None:
