@@ -93,7 +93,10 @@ async def test_errors_are_answered_and_the_socket_stays_open(
             "9": {"root": 3.0},
             "-9": {"error": "ValueError", "message": "-9 has no root"},
             '"nine"': {"error": "ValueError", "message": "'nine' has no root"},
-            "nine": {"error": "DecodeError", "message": "cannot decode 'nine'"},
+            "nine": {
+                "error": "DecodeError",
+                "message": "cannot decode 'nine': Expecting value: line 1 column 1 (char 0)",
+            },
             "16": {"root": 4.0},
         }
         for message, answer in answers.items():
