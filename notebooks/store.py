@@ -22,7 +22,18 @@ def paths() -> list[Path]:
 def run(notebooks: list[Path]) -> subprocess.CompletedProcess[str]:
     """Run notebooks from top to bottom, and write their outputs into them."""
     command = [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "--nbmake-timeout=60", "-q"]
-    command += ["-p", "no:cacheprovider", "-p", "no:asyncio", "-c", "/dev/null", "--rootdir", str(notebooks[0].parent)]
+    command += [
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:asyncio",
+        "-p",
+        "no:aiohttp",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(notebooks[0].parent),
+    ]
     return subprocess.run([*command, *map(str, notebooks)], capture_output=True, text=True, timeout=150)
 
 
