@@ -32,6 +32,7 @@ FOREIGN = {
     "Host",
     "Origin",
 }
+FOREIGN |= {"In", "Out", "Type", "Other"}  # variables of types
 FOREIGN |= {"NaN", "Runtime", "DevToolsActivePort", "WebSocketRoute", "WebSocketException"}
 FOREIGN |= {"Dockerfile", "LimitNOFILE", "TimeoutStopSec"}
 FOREIGN |= {"ProxyPass", "ProxyPreserveHost", "Timeout", "H2WebSockets", "Connection", "Upgrade"}

@@ -28,6 +28,7 @@ class Peer:
         self.sent: list[dict[str, Any]] = []
         self.received = 0
         self.stalled = False
+        self.takes_a_turn = False
         self.broken: Exception | None = None
         self.task: Any = None
         self.sockets: list[rxws.WebSocket[Any, Any]] = []
@@ -75,6 +76,8 @@ class Peer:
         if self.stalled:
             self._released.clear()
             await self._released.wait()
+        if self.takes_a_turn:
+            await asyncio.sleep(0)
         self.sent.append(event)
         if event["type"] == "websocket.close":
             self.leave(event["code"], reason=event["reason"])

@@ -27,6 +27,12 @@ STARTS_AT_ONCE: Final = sys.version_info >= (3, 12)
 TAKEN: Final = 16
 """Messages that the reader sends of one that it has handed on; what is more waits in `outgoing`."""
 
+STALL: Final = 0.1
+"""Seconds: a server that makes us wait for so long has a slow reader, which then has read something.
+
+Some servers make us wait for each message, if only for a turn of the event loop: the peer has no part in that.
+"""
+
 
 class AsgiWire(HoldingWire):
     """A connection that has been accepted, on its server's `receive` and `send`.
@@ -182,12 +188,11 @@ class AsgiWire(HoldingWire):
                     waits_for = sending.send(None)
                 except StopIteration:
                     continue
-                stalled = self._sending = True
+                stalled, began = True, self._stalls()
                 reading_on = self._loop.create_task(self._run(), context=self._endpoint.context)
                 self._writer, self._reader = self._reader, reading_on
                 await Resumed(sending, waits_for)
-                self._sending = False
-                self._endpoint.sign_of_life()
+                self._goes_on(began)
                 frames, self._taken = self._taken, []
                 await self._write(frames)
                 return True
@@ -276,11 +281,18 @@ class AsgiWire(HoldingWire):
             for part in split(frame):
                 await self._send(part)
         elif frame.opcode != Ping.opcode:
-            self._sending = True
+            began = self._stalls()
             await self._send_event(self._event_of(frame))
-            self._sending = False
-            if self._writer is not None:
-                self._endpoint.sign_of_life()
+            self._goes_on(began)
+
+    def _stalls(self) -> float:
+        self._sending = True
+        return self._loop.time()
+
+    def _goes_on(self, began: float) -> None:
+        self._sending = False
+        if self._loop.time() - began > STALL:
+            self._endpoint.sign_of_life()
 
     def _failed(self, error: Exception) -> None:
         """End; but read first what the peer sent before it left: its close, perhaps."""

@@ -141,7 +141,9 @@ async def test_latest_while_stalled() -> None:
     peer.serve(lambda incoming: room, overflow="latest")
     await turns()
     peer.stalled = True
-    for number in range(100):
+    room.on_next("0")
+    await turns()
+    for number in range(1, 100):
         room.on_next(str(number))
     await turns()
     peer.release()
@@ -402,9 +404,14 @@ async def test_server_that_cannot_say_all_codes(code: int) -> None:
     assert ends == [rxws.Close(code)]
 
 
-async def test_heartbeat_in_words() -> None:
-    """A heartbeat in words of one's own works: `rtt` is measured, and a peer that is mute is given up."""
+@pytest.mark.parametrize("takes_a_turn", [False, True])
+async def test_heartbeat_in_words(takes_a_turn: bool) -> None:
+    """A heartbeat in words of one's own works: `rtt` is measured, and a peer that is mute is given up.
+
+    Also where a server takes each message in a later turn of the event loop: that is not a sign of the peer's life.
+    """
     peer = Peer()
+    peer.takes_a_turn = takes_a_turn
     loop = asyncio.get_running_loop()
     beat = rxws.Heartbeat(10, ping="ping", pong=lambda message: message == "pong")
     peer.serve(lambda incoming: incoming, heartbeat=beat)
