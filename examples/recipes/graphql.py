@@ -68,7 +68,7 @@ def operation(id: str, query: str, variables: Variables) -> Message:
 
 
 def subscription(socket: Socket, query: str, variables: Variables = NOTHING) -> Observable[Any]:
-    """Emit the data of a subscription; it begins again on every connection, with what `variables()` says then.
+    """Emit the data of a subscription. Every new connection subscribes again, with what `variables()` returns then.
 
     Completes with the server's "complete", fails with a `GraphQLError`. Disposing ends it on the server, too.
     """

@@ -103,7 +103,7 @@ def failure(code: int, message: str) -> Message:
 
 @rxws.websocket(codec=rxws.json)
 def rpc(incoming: Observable[Any]) -> Observable[Message | None]:
-    """Serve: up to 16 calls at a time, answered as they are ready; then the client waits."""
+    """Run up to 16 calls at a time, and send each answer when it is ready; further calls wait."""
     answers = rxops.map_async(answer, max_concurrent=16, ordered=False)
     return incoming.pipe(answers, ops.filter(lambda reply: reply is not None))
 

@@ -3,8 +3,8 @@
     jupyter server --IdentityProvider.token=secret
     python examples/recipes/kernel.py http://localhost:8888 secret "for n in range(3): print(n)"
 
-The kernel is found, or started, for every connection. What it prints while the client is away waits for it, by the
-session in the address. Code is sent once: it does not run again after a lost connection.
+Each connection finds a kernel, or starts one. The server keeps what the kernel prints while the client is away, for the
+session in the URL. Code is sent once: it does not run again after a lost connection.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ SESSION = uuid.uuid4().hex
 
 
 class Channels:
-    """The codec of `v1.kernel.websocket.jupyter.org`: offsets, a channel, four parts in JSON, buffers."""
+    """The codec of `v1.kernel.websocket.jupyter.org`: offsets, a channel name, four JSON parts, buffers."""
 
     pure = True
 
@@ -70,7 +70,7 @@ async def find_kernel(server: str, token: str) -> str:
 
 
 def connect(server: str, token: str, reconnect: rxws.Backoff = BACKOFF) -> AbstractAsyncContextManager[Socket]:
-    """Connect as `rxws.connect`; the greeting asks the kernel for its information, which it does for every client."""
+    """Connect like `rxws.connect`. The greeting asks the kernel for its information on every connection."""
     return rxws.connect(
         lambda: find_kernel(server, token),
         headers={"Authorization": f"token {token}"},

@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 over WebSockets: packets that do not end where frames do, a session that is kept, confirmations.
+"""MQTT 3.1.1 over WebSockets: packets that span frames, a session that the broker keeps, and confirmations.
 
     mosquitto -c mosquitto.conf                               # listener 9001, protocol websockets
     python examples/recipes/mqtt.py ws://localhost:9001/mqtt
@@ -40,7 +40,7 @@ Socket = rxws.ClientWebSocket[Packet, Packet]
 
 
 class Mqtt:
-    """The codec. It keeps what has begun of a packet, so each connection has its own: `codec=Mqtt`."""
+    """The codec. It keeps the beginning of an unfinished packet, so each connection has its own: `codec=Mqtt`."""
 
     def __init__(self) -> None:
         self._begun = b""
@@ -101,7 +101,7 @@ class Login:
 
 
 def connect(url: str, login: Login) -> AbstractAsyncContextManager[Socket]:
-    """Connect as `rxws.connect`; it comes back, and its heartbeat is MQTT's."""
+    """Connect like `rxws.connect`, with reconnecting and with MQTT's own heartbeat."""
     heartbeat = rxws.Heartbeat(20, ping=Packet(Kind.PINGREQ), pong=lambda packet: packet.kind == Kind.PINGRESP)
     backoff = rxws.Backoff(initial=0.1)
     return rxws.connect(url, protocols=["mqtt"], codec=Mqtt, heartbeat=heartbeat, reconnect=backoff, greet=login)
