@@ -35,11 +35,14 @@ OPENING = [
     Must(
         "client",
         "4.1",
-        "have one connection to an address at a time that is not open yet",
+        "have only one connection to an address that is still opening",
         "not met: the rule protects servers from scripts in browsers; a program decides how many it opens at once",
     ),
     Must(
-        "client", "4.1", "build the URL that a proxy's script is asked for", "does not apply: no such scripts are run"
+        "client",
+        "4.1",
+        "build the URL that is given to a proxy auto-configuration script",
+        "does not apply: rxws runs no such scripts",
     ),
     Must(
         "client",
@@ -75,10 +78,10 @@ OPENING = [
         "client",
         "4.1",
         "send a key of 16 random bytes, new for each connection",
-        "does, but for the request after a redirect, which has the key of the one before it",
+        "does, but a request after a redirect has the key of the request before it",
         f"{CLIENT}::test_request",
     ),
-    Must("client", "4.1", "send `Origin` as a browser", "does not apply; `headers` may have it"),
+    Must("client", "4.1", "send `Origin` as a browser", "does not apply: only browsers must; `headers` may have it"),
     Must(
         "client",
         "4.1",
@@ -90,7 +93,7 @@ OPENING = [
         "client",
         "4.1",
         "send nothing more before the answer is there",
-        "does; what was given to send follows it",
+        "does; messages that the program sends earlier wait for it",
         f"{CLIENT}::test_waits_for_the_answer",
     ),
     Must(
@@ -110,15 +113,15 @@ OPENING = [
     Must(
         "client",
         "4.1",
-        "fail on an answer that is otherwise not what 4.2.2 says",
-        "the same, for two `Sec-WebSocket-Accept` or two subprotocols, say",
+        "fail on an answer that differs from 4.2.2 in any other way",
+        "the same, as for two `Sec-WebSocket-Accept` or two subprotocols",
         f"{CLIENT}::test_wrong_answer",
     ),
     Must(
         "server",
         "4.2.1",
-        "answer with an HTTP error what is not a GET request of HTTP/1.1 with the right `Host`, `Upgrade`,"
-        " `Connection`, `Sec-WebSocket-Key` and `Sec-WebSocket-Version`, or breaks the grammar of a header",
+        "answer with an HTTP error if the request is not a GET of HTTP/1.1, if `Host`, `Upgrade`, `Connection`,"
+        " `Sec-WebSocket-Key` or `Sec-WebSocket-Version` is wrong, or if a header breaks its grammar",
         "400, 405, 426 or 505, before anything of the handler runs; counted as `handshake`",
         f"{SERVER}::test_not_a_handshake {SERVER}::test_handshake_with_a_body",
     ),
@@ -132,14 +135,14 @@ OPENING = [
     Must(
         "server",
         "4.2.2",
-        "answer with an HTTP error an origin that it does not accept",
+        "answer with an HTTP error if it does not accept the origin",
         "403, counted as `origin`; the body and the log say what to do",
         f"{SERVER}::test_foreign_origin faults/test_handshakes.py::test_foreign_origin_is_explained_once",
     ),
     Must(
         "server",
         "4.2.2, 4.4",
-        "answer another version with an HTTP error, and its own versions in `Sec-WebSocket-Version`",
+        "answer another version with an HTTP error, and list its own versions in `Sec-WebSocket-Version`",
         "426, `13`",
         f"{SERVER}::test_not_a_handshake",
     ),
@@ -195,8 +198,8 @@ FRAMES = [
     Must(
         "client",
         "5.3",
-        "pick a fresh mask for each frame, from a strong source of entropy, that those before it do not tell",
-        "does, on both wires: from the operating system",
+        "pick a new mask for each frame, from a strong source of entropy; earlier masks must not reveal it",
+        "does, on both wires: masks come from the operating system",
         f"{FRAMING}::test_masks_come_from_a_strong_source wires/aiohttp/test_masks.py::test_masks_come_from_the_system",
     ),
     Must("both", "5.2", "fail on a reserved bit without a meaning", "1002", f"{FRAMING}::test_reserved_bit"),
@@ -204,8 +207,8 @@ FRAMES = [
     Must(
         "both",
         "5.2",
-        "leave the highest bit of a length 0",
-        "1002 for another one",
+        "set the highest bit of a length to 0",
+        "1002 if it is 1",
         f"{FRAMING}::test_length_of_64_bits",
     ),
     Must(
@@ -233,15 +236,15 @@ FRAMES = [
     Must(
         "both",
         "5.4",
-        "not mix the fragments of messages, whose type is that of the first",
-        "sends each message in one frame; 1002 for a message within another one, and for a continuation of none",
+        "not mix the fragments of two messages; the first fragment gives the type",
+        "sends each message in one frame; 1002 for a message within another, and for a continuation without a start",
         f"{FRAMING}::test_interleaved_messages {FRAMING}::test_continuation_of_nothing",
     ),
     Must("intermediary", "5.4", "not change fragmentation where it does not know what that means", NO_MIDDLEMAN),
     Must(
         "both",
         "5.5",
-        "have 125 bytes at most in a control frame",
+        "put at most 125 bytes into a control frame",
         "1002 for more",
         f"{FRAMING}::test_long_control_frame",
     ),
@@ -261,7 +264,7 @@ FRAMES = [
     Must(
         "both",
         "5.5.1",
-        "send no data after a close frame",
+        "not send data after a close frame",
         "does not: `outgoing` takes nothing more",
         f"{CLOSING}::test_nothing_follows_a_close_frame",
     ),
@@ -283,10 +286,16 @@ FRAMES = [
         "both",
         "5.5.2, 5.5.3",
         "answer a ping with a pong of the same bytes, unless a close frame has come",
-        "does; of many that a peer does not read the oldest are left out, as 5.5.3 allows",
+        "does; if the peer does not read its pongs, the oldest are left out, as 5.5.3 allows",
         f"{FRAMING}::test_pongs",
     ),
-    Must("both", "5.6, 8.1", "send text as UTF-8, and fail on other", "1007", f"{FRAMING}::test_text_that_is_not_utf8"),
+    Must(
+        "both",
+        "5.6, 8.1",
+        "send text as UTF-8, and fail on any other text",
+        "1007",
+        f"{FRAMING}::test_text_that_is_not_utf8",
+    ),
 ]
 
 CLOSE = [
@@ -307,7 +316,7 @@ CLOSE = [
     Must(
         "both",
         "7.1.7",
-        "take nothing from the peer after that, nor its close frame",
+        "not process anything from the peer after that, not even its close frame",
         "does not",
         f"{CLOSING}::test_failed_connection_is_closed {FRAMING}::test_mask_bit_is_wrong",
     ),
@@ -330,7 +339,7 @@ CLOSE = [
         "both",
         "7.4.1",
         "never send the codes 1005, 1006 and 1015",
-        "`Close` takes none of them; 1002 for one that comes",
+        "`Close` refuses them; 1002 if a peer sends one",
         f"{CLOSING}::test_codes_that_are_never_sent {CLOSING}::test_wrong_code",
     ),
 ]
@@ -339,7 +348,7 @@ DEFLATE = [
     Must(
         "both",
         "7692: 5",
-        "use only what was agreed on, and fail if that cannot be met",
+        "use only what was agreed on, and fail if that is impossible",
         "`ConnectError` of the stage `handshake`; 1002 for a compressed message without an agreement",
         f"{COMPRESSION}::test_client_fails_on_answers {COMPRESSION}::test_server_without_compression_declines",
     ),
@@ -377,7 +386,7 @@ DEFLATE = [
         "both",
         "7692: 7.1.1, 7.2.1",
         "compress each message by itself if your own `no_context_takeover` is agreed on",
-        "does, without an agreement too, unless `rxws.Deflate` says otherwise",
+        "does, even without such an agreement, unless `rxws.Deflate` says otherwise",
         f"{COMPRESSION}::test_own_context {COMPRESSION}::test_own_context_kept",
     ),
     Must(
@@ -397,8 +406,8 @@ DEFLATE = [
     Must(
         "both",
         "7692: 7.2.2",
-        "take what was compressed with the messages before it, with any window, in any kind of blocks",
-        "does, unless the peer has agreed to forget them: then 1002",
+        "accept messages that refer to earlier ones, with any window, in any kind of blocks",
+        "does, unless the peer has agreed to forget earlier ones: then 1002",
         f"{COMPRESSION}::test_messages_are_expanded {COMPRESSION}::test_context_of_the_peer"
         f" {COMPRESSION}::test_window_of_the_peer {COMPRESSION}::test_peer_that_does_not_forget"
         f" {COMPRESSION}::test_client_that_keeps_its_context",

@@ -43,31 +43,32 @@ GROUPS = {
 }
 
 WHY = {
-    ("3.", "4.", "5.15"): "after a violation nothing is flushed: messages in the same chunk before it are not answered",
-    ("6.4.",): "a text is checked when its last frame is there, not frame by frame",
-    ("7.1.6",): "RFC 6455 leaves open whether a message is answered that a close frame follows at once",
+    ("3.", "4.", "5.15"): "after a violation rxws drops its queue: messages that came just before get no answer",
+    ("6.4.",): "a text is checked when its last frame has come, not frame by frame",
+    ("7.1.6",): "a close frame follows a message at once; RFC 6455 leaves open whether the message is answered",
     ("7.13.",): "RFC 6455 does not define these codes; rxws answers 1002",
-    ("13.",): "the cases' server asks only clients that offer `client_no_context_takeover`, which need not (7.1.1.2)",
+    ("13.",): "the server tests only clients that offer `client_no_context_takeover`, which is optional (7.1.1.2)",
 }
 
 PAGE_TEXT = """# Conformance
 
-Two views of the same: [what the RFCs say must be](#what-must-be), each with what rxws does and the tests that show it;
-and the cases of Autobahn, which is what others compare.
+This page shows in two ways how rxws keeps to the RFCs. The first is the result of Autobahn, a test suite that most
+WebSocket libraries use. The second is [a table of each requirement](#what-must-be), with what rxws does and the tests
+that show it.
 
 ## Autobahn
 
 The cases of [Autobahn](https://github.com/crossbario/autobahn-testsuite) for RFC 6455 and RFC 7692, run by
 [kosoku](https://github.com/curioswitch/kosoku) against an echo on rxws, as a server and as a client, on
-[both of its wires](fast-wire.md). No case fails. `make conformance` runs all {total} and writes this page; the test
-suite runs groups 1 to 10 and a few cases of the others on the wire that it runs on, and compares
+[both of its wires](fast-wire.md). No case fails. `make conformance` runs all {total} and writes this page. The test
+suite runs groups 1 to 10, and a few cases of the others, on one wire, and compares the results with this page
 (`tests/conformance/test_autobahn.py`).
 
 {versions}, {date}. Groups 1 to 10 are the same with aiohttp 3.11.0.
 
-A cell counts: OK / non-strict / informational / unimplemented, where a case is OK only if both its messages and its
-closing handshake are. Groups 12 and 13 are run with contexts and without a threshold (`rxws.Deflate`): their cases
-take no message that is not compressed.
+Each cell counts cases: OK / non-strict / informational / unimplemented. A case is OK only if both its messages and its
+closing handshake are. Groups 12 and 13 are run with contexts and without a threshold (`rxws.Deflate`), since their
+cases require that every message is compressed.
 
 {counts}
 
@@ -99,12 +100,13 @@ def render(results: Results) -> str:
 
 def musts() -> str:
     """Write what must be: a table for each part, after what holds for all."""
-    text = """Each MUST of sections 4, 5 and 7 of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), of
-[RFC 7692](https://www.rfc-editor.org/rfc/rfc7692) (`7692:`), and of the sections that these refer to, in short.
-What ends an open connection is a `ProtocolError` on `errors`, and the code is what the peer gets. Tests are below
-`tests/`, run on both wires and both event loops, with the oldest and the newest release of aiohttp. A WebSocket that
-the application opened and `attach` took over has what aiohttp's parser checks: not the masks, nor the reserved bit of
-compressed control frames."""
+    text = """The tables list each MUST of sections 4, 5 and 7 of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), of
+[RFC 7692](https://www.rfc-editor.org/rfc/rfc7692) (`7692:`), and of the sections that these refer to, in short form.
+The column *must* continues "the client must" or "the server must". The column *rxws* says what rxws does. A code there
+is the close code that the peer gets, and `errors` then emits a `ProtocolError`. The tests are below `tests/`. They run
+on both wires and both event loops, with the oldest and the newest release of aiohttp. If the application opened the
+WebSocket and `attach` took it over, only aiohttp's parser checks it. That parser checks neither the masks nor the
+reserved bit of compressed control frames."""
     for title, rows in MUSTS.items():
         cells = [[row.who, row.section, row.must, row.rxws, _tests(row.tests)] for row in rows]
         text += f"\n\n### {title}\n\n" + _table(["who", "section", "must", "rxws", "tests"], cells)
