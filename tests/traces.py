@@ -51,7 +51,7 @@ MESSAGE = {
         "where `current_source` names the socket."
     ),
     "DirectQueue.feed_data": (
-        "The parser has a whole message and puts it into its queue, which is ours. While nothing waits the queue "
+        "The parser has a whole message and puts it into its queue, which is rxws's own. While nothing waits the queue "
         "keeps nothing: it calls `receive`, which is the `_receive` of the wire."
     ),
     "Connection.message_received": (
@@ -100,7 +100,7 @@ CLOSE = {
         "Messages that a hold keeps back are delivered first, within `close_timeout`. Here none waits."
     ),
     "close_received": "Makes a `Close` of code and reason. A code that no frame may carry is a violation instead.",
-    "Connection.close_received": "The peer ends the connection: it gets its own code for an answer.",
+    "Connection.close_received": "The peer ends the connection, and gets its own code as the answer.",
     "Connection.begin_closing": "The first cause wins: a later one finds the connection closing, and changes nothing.",
     "Connection.enter(CLOSING)": "Nothing more is taken from `outgoing`.",
     "Connection.start_deadline": "After `close_timeout` the transport is aborted, whatever the peer does.",
@@ -108,15 +108,15 @@ CLOSE = {
     "FrameWriter.wake": "The wire is told that there is something to write, and asks what.",
     "Connection.take": "The answer is the only frame that is left to send.",
     "FrameWriter._write": "Writes the close frame.",
-    "FastWire._leave": "Both close frames are there: the transport closes in the next turn of the event loop.",
+    "FastWire._leave": "Both close frames have been sent, so the transport closes in the next turn of the event loop.",
     "Lifecycle.connection_ending": (
-        "The socket of a server ends with its connection. A client's that reconnects would go `OFFLINE` here."
+        "A server's socket ends with its connection. The socket of a reconnecting client would go `OFFLINE` here."
     ),
     "Reports.tell": "Recorders learn that the peer leaves.",
     "Lifecycle.enter(CLOSING)": "`close_cause` is set: why the socket ends is settled.",
     "Incoming.end": "`incoming` completes.",
     "Outgoing.on_completed": "So does the pipeline, and its completion reaches `outgoing`.",
-    "Lifecycle.close": "That would close with 1000, but the socket closes already: nothing happens.",
+    "Lifecycle.close": "That would close with 1000, but the socket is closing already, so nothing happens.",
     "Outgoing.stop": "`outgoing` takes nothing more.",
     "Outgoing.discard": "What was queued will not be sent, since the peer has stopped reading.",
     "Reports.give_back": "It goes to `undelivered`.",

@@ -35,7 +35,7 @@ OPENING = [
     Must(
         "client",
         "4.1",
-        "have only one connection to an address that is still opening",
+        "have at most one connection to an address that is still being opened",
         "not met: the rule protects servers from scripts in browsers; a program decides how many it opens at once",
     ),
     Must(

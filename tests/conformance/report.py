@@ -52,17 +52,17 @@ WHY = {
 
 PAGE_TEXT = """# Conformance
 
-This page shows in two ways how rxws keeps to the RFCs. The first is the result of Autobahn, a test suite that most
-WebSocket libraries use. The second is [a table of each requirement](#what-must-be), with what rxws does and the tests
-that show it.
+This page shows in two ways how rxws keeps to the RFCs. The first is the result of Autobahn, a test suite by which
+WebSocket libraries are often compared. The second is [a table of each requirement](#what-must-be), with what rxws
+does and the tests that show it.
 
 ## Autobahn
 
-The cases of [Autobahn](https://github.com/crossbario/autobahn-testsuite) for RFC 6455 and RFC 7692, run by
-[kosoku](https://github.com/curioswitch/kosoku) against an echo on rxws, as a server and as a client, on
-[both of its wires](fast-wire.md). No case fails. `make conformance` runs all {total} and writes this page. The test
-suite runs groups 1 to 10, and a few cases of the others, on one wire, and compares the results with this page
-(`tests/conformance/test_autobahn.py`).
+[kosoku](https://github.com/curioswitch/kosoku) runs the cases of
+[Autobahn](https://github.com/crossbario/autobahn-testsuite) for RFC 6455 and RFC 7692 against an echo on rxws, as
+a server and as a client, on [both of its wires](fast-wire.md). No case fails. `make conformance` runs all {total}
+and writes this page. The test suite runs groups 1 to 10, and a few cases of the others, on one wire, and compares
+the results with this page (`tests/conformance/test_autobahn.py`).
 
 {versions}, {date}. Groups 1 to 10 are the same with aiohttp 3.11.0.
 
@@ -102,11 +102,12 @@ def musts() -> str:
     """Write what must be: a table for each part, after what holds for all."""
     text = """The tables list each MUST of sections 4, 5 and 7 of [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), of
 [RFC 7692](https://www.rfc-editor.org/rfc/rfc7692) (`7692:`), and of the sections that these refer to, in short form.
-The column *must* continues "the client must" or "the server must". The column *rxws* says what rxws does. A code there
-is the close code that the peer gets, and `errors` then emits a `ProtocolError`. The tests are below `tests/`. They run
-on both wires and both event loops, with the oldest and the newest release of aiohttp. If the application opened the
-WebSocket and `attach` took it over, only aiohttp's parser checks it. That parser checks neither the masks nor the
-reserved bit of compressed control frames."""
+The column *must* continues "the client must" or "the server must". The column *rxws* says what rxws does. A code
+there of four digits is the close code that the peer gets, and `errors` then emits a `ProtocolError`. One of three
+digits is an HTTP status. The tests are below `tests/`. They run on both wires and both event loops, with the
+oldest and the newest release of aiohttp. If the application opened the WebSocket and `attach` took it over, only
+aiohttp's parser checks it. That parser checks neither the masks nor the reserved bit of compressed control
+frames."""
     for title, rows in MUSTS.items():
         cells = [[row.who, row.section, row.must, row.rxws, _tests(row.tests)] for row in rows]
         text += f"\n\n### {title}\n\n" + _table(["who", "section", "must", "rxws", "tests"], cells)
