@@ -29,39 +29,45 @@ class Deflate:
     """How messages are compressed (permessage-deflate, RFC 7692): `compress=rxws.Deflate(outgoing_context=True)`.
 
     By default each message is compressed by itself, once for all sockets with the same options, and inflated by
-    itself: a socket keeps nothing between messages. One that came compressed is sent on as it came, where it is sent on
-    within the call that brings it. With its context, a message refers to those before it, and small
-    ones that resemble each other become five times smaller; each socket then compresses for itself. The docs have
-    figures: `docs/compression.md`.
+    itself: a socket keeps nothing between messages. A message that arrives compressed is forwarded as it came if you
+    send it within the call that delivers it. With a context, a message may refer to earlier ones. Small messages that
+    resemble each other then become five times smaller, but each socket compresses for itself. `docs/compression.md`
+    has figures.
 
-    Memory: without contexts 300 KiB a process for each set of options. Of a socket, `outgoing_context` takes
+    Memory: without contexts, 300 KiB a process for each set of options. With `outgoing_context`, each socket takes
     2^(`outgoing_window_bits` + 2) + 2^(`memory_level` + 9) bytes and 8 KiB, 40 KiB by default, from its first
-    compressed message on; `incoming_context` 2^`incoming_window_bits` bytes and 10 KiB, 42 KiB by default.
+    compressed message on. With `incoming_context` it takes 2^`incoming_window_bits` bytes and 10 KiB, 42 KiB by
+    default.
 
-    Raises `TypeError` or `ValueError` for what cannot be.
+    Raises `TypeError` or `ValueError` for a wrong option.
     """
 
     outgoing_context: bool = False
-    """Whether what we send refers to what we sent before, unless the peer says no."""
+    """Whether our messages may refer to earlier ones, unless the peer forbids it."""
 
     incoming_context: bool = False
-    """Whether a client's messages may refer to those before them; to a client, its server says what it does."""
+    """On a server, whether a client's messages may refer to earlier ones. On a client, the server decides."""
 
     outgoing_window_bits: int = _BY_CONTEXT
-    """How far back we refer, as the power of two: 8 to 15; by default 15, with a context 12. Peers may ask for less."""
+    """How many bytes back we refer, as a power of two: 8 to 15; by default 15, with a context 12.
+
+    Peers may ask for less.
+    """
 
     incoming_window_bits: int = 15
-    """How far back the peer may refer. A client that cannot be told has to forget each message."""
+    """How many bytes back the peer may refer, as a power of two: 8 to 15.
+
+    A client that accepts no limit (`client_max_window_bits`) must compress each message by itself."""
 
     memory_level: int = _BY_CONTEXT
     """Memory of the compressor, 1 to 9; by default 8, with a context 5."""
 
     level: int = _BY_CONTEXT
-    """Effort of the compressor: 1 (fast) to 9 (small); by default 6, with a context 5. From 7 on, what came compressed
-    is not sent on as it came."""
+    """Effort of the compressor: 1 (fast) to 9 (small); by default 6, with a context 5. From 7 on, messages that arrived
+    compressed are compressed again when they are forwarded."""
 
     threshold: int = _BY_CONTEXT
-    """Bytes below which a message goes as it is; by default 128, with a context 16."""
+    """Messages of fewer bytes are not compressed; by default 128, with a context 16."""
 
     def __post_init__(self) -> None:
         for name in ("outgoing_context", "incoming_context"):
@@ -122,13 +128,13 @@ class ClientOptions(Options, total=False):
 class Heartbeat:
     """A heartbeat in the application's own words, for peers that know pings as messages: exchanges, GraphQL, Socket.IO.
 
-    Its messages go out on the present connection alone, ahead of what waits; pings not before a greeting is done. They
-    are none of the socket's: `outgoing`, `incoming`, recordings and the numbers of messages in `stats` do not have
-    them, and `Backoff(stale_after=)` does not see them. While reading is held, pings and pongs of the peer's wait with
-    the messages: they are answered, and measured, when they are read.
+    Pings and answers go out on the present connection only, ahead of waiting messages; pings wait until a greeting is
+    done. They do not count as messages: `outgoing`, `incoming`, recordings and the message counts in `stats` do not
+    include them, and `Backoff(stale_after=)` does not see them. While reading is held, the peer's pings and pongs wait
+    with the messages, and are answered and measured when they are read.
 
-    Whatever any of the functions raises, or a ping that does not encode, is an error of the socket's; what came is then
-    a message. Memory: 16 answers that wait to be sent; beyond, the oldest is dropped.
+    An exception in one of the functions, or a ping that does not encode, is an error of the socket; the incoming
+    message is then emitted. Memory: 16 answers waiting to be sent; beyond that, the oldest is dropped.
 
     >>> Heartbeat(15, ping={"op": "ping"}, pong=lambda message: message.get("op") == "pong").seconds
     15.0
@@ -141,10 +147,10 @@ class Heartbeat:
     ping: Any = None
     """The message, or a function that makes one for each ping; `None` for the pings of RFC 6455."""
     pong: Callable[[Any], object] | None = None
-    """Returns whether a message is the answer to a ping: that gives `socket.rtt`. `None`: any message will do, and
-    is a message."""
+    """Returns whether a message answers a ping; `socket.rtt` is measured with it. `None`: any message is a sign of
+    life, and is emitted as usual."""
     answer: Callable[[Any], Any] | None = None
-    """Makes the answer to a ping of the peer's; `None` for what is not one."""
+    """Returns the answer to a ping of the peer; `None` for a message that is not a ping."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seconds", positive("seconds", self.seconds, "seconds"))
@@ -181,63 +187,64 @@ class Settings:
     """Checked options. `None` means off; a wrong type is a `TypeError`, a wrong value a `ValueError`."""
 
     codec: codecs.Codec[Any, Any] | CodecFactory = codecs.text
-    """What messages are: `str` and `bytes` as they came, `rxws.json`, `rxws.codecs.msgspec(Type)`, yours.
+    """Decodes and encodes messages: text and bytes unchanged (default), `rxws.json`, `rxws.codecs.msgspec(Type)`,
+    yours.
 
-    All sockets share it. A class, or another function without arguments, makes one for each connection.
+    All sockets share one codec. A class, or another function without arguments, makes one for each connection.
     """
 
     protocols: tuple[str, ...] = ()
-    """Subprotocols (RFC 6455, section 1.9); the first one of the client's that is here is chosen."""
+    """Subprotocols (RFC 6455, section 1.9). A server chooses the first one in the client's list that is also here."""
 
     protocol_codecs: Mapping[str, codecs.Codec[Any, Any] | CodecFactory] | None = None
     """The codecs of the subprotocols, when `protocols` was a mapping."""
 
     origins: tuple[str, ...] | None = ()
-    """Foreign origins that browsers may connect from, besides the own host; `None` lets all in.
+    """Foreign origins that browsers may connect from, besides the server's own host; `None` lets all in.
 
-    A request that came over TLS is of the own host if its page did too. aiohttp knows that of its own connection; of
-    one that a proxy reports, `request.clone(scheme="https")` in a middleware makes it known.
+    If a request came over TLS, its page must have, too. aiohttp knows about TLS on its own connection. If a proxy takes
+    TLS off, make that known with `request.clone(scheme="https")` in a middleware.
     """
 
     heartbeat: float | Heartbeat | None = 20.0
     """Seconds between pings, and seconds to wait for a sign of life after one; then the socket ends, 1006.
 
-    A `Heartbeat` pings, and answers, in the application's own words.
+    A `Heartbeat` pings, and answers pings, with messages of the application.
     """
 
     max_msg_size: int | None = 1024 * 1024
     """Bytes in one incoming message; a larger one closes the socket with 1009."""
 
     compress: bool | Deflate = False
-    """Whether messages are compressed where the peer can do it (permessage-deflate, RFC 7692), and how, if not by
-    default: `rxws.Deflate`. `rxws.codecs.uncompressed` marks those that are not to be."""
+    """Whether to compress messages if the peer supports it (permessage-deflate, RFC 7692). A `rxws.Deflate` says how.
+    `rxws.codecs.uncompressed` marks messages to leave as they are."""
 
     high_water: int = 64 * 1024
-    """Bytes waiting in `outgoing` above which what they come from is held; it goes on below a quarter of them."""
+    """Bytes waiting in `outgoing` above which their sources are held; they go on below a quarter of it."""
 
     max_buffered: int = 1024 * 1024
-    """Bytes waiting in `outgoing` at which `overflow` rules; every message counts as 64 bytes more than it has."""
+    """Bytes waiting in `outgoing` at which `overflow` applies; each message counts 64 bytes more than its size."""
 
     overflow: Overflow = "close"
-    """What a peer gets that reads too slowly: `"close"` (1013, seen if it reads on within `close_timeout`),
-    `"drop_oldest"`, `"drop_newest"`, `"latest"`, or `rxws.latest_by(key)`."""
+    """What happens when a peer reads too slowly: `"close"` (1013, which arrives if the peer reads within
+    `close_timeout`), `"drop_oldest"`, `"drop_newest"`, `"latest"`, or `rxws.latest_by(key)`."""
 
     in_flight: Callable[[Any], int | None] | None = None
-    """Returns how many messages the peer's program has taken so far, as an incoming message says; `None` for
-    any other message. Such counts are not emitted. With `"latest"` and `latest_by`, what is sent is then fresh for the
-    program, too: a page's script, say."""
+    """Reads from an incoming message how many messages the peer's program, such as a page's script, has taken so far;
+    returns `None` for any other message. Such counts are not emitted. With `"latest"` and `latest_by`, messages are
+    then fresh when the program takes them, not only when they arrive."""
 
     message_rate: float | None = None
-    """Incoming messages per second, with a burst of as many; beyond, the socket closes with 1008."""
+    """Incoming messages per second, with bursts of the same number; beyond that, the socket closes with 1008."""
 
     message_timeout: float | None = 60.0
-    """Seconds that an incoming message may take, from its first byte to its last; beyond, 1008."""
+    """Seconds that an incoming message may take, from its first byte to its last; then the socket closes with 1008."""
 
     close_timeout: float = 5.0
-    """Seconds that flushing, the closing handshake and the handler's clean-up may take; then abort."""
+    """Seconds for flushing, the closing handshake and the handler's clean-up; then the connection is aborted."""
 
     offline: Offline = "keep"
-    """What a client's messages get while it has no connection: `"keep"`, `"latest"` (only the newest), `"drop"`,
+    """What happens to a client's messages while it is offline: `"keep"`, `"latest"` (only the newest), `"drop"`,
     `rxws.expire(seconds)`, or a function of the message that returns one of these."""
 
     @property

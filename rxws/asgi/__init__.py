@@ -1,6 +1,6 @@
 """rxws on ASGI: `websocket`, `accept`, `setup`, `lifespan`, for Starlette, FastAPI, Litestar, and without a framework.
 
-The same handlers as on aiohttp, with the same options. ASGI is a protocol, so that nothing else need be installed.
+The same handlers as on aiohttp, with the same options. ASGI is only a protocol, so you need no other package.
 `docs/asgi.md` says what the servers do differently.
 """
 

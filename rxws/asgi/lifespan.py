@@ -1,4 +1,4 @@
-"""What belongs to the whole application: its hub, and the common end of its sockets."""
+"""What belongs to the whole application: its hub, and the shutdown of its sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_A_HANDSHAKE: Final = b"This is a WebSocket endpoint: Upgrade must be websock
 class Lifespan:
     """What `rxws.asgi.lifespan` returns: the lifespan of a framework's application, with the `hub` of its sockets.
 
-    Each time the application starts again, in tests say, there is a new hub.
+    Each time the application starts again, in tests for example, there is a new hub.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class Lifespan:
             await self.stop()
 
     def around(self, app: Application) -> Application:
-        """Give an application around another one, for one without a framework: `app = life.around(app)`.
+        """Wrap an ASGI application that has no framework: `app = life.around(app)`.
 
         Args:
-            app: An ASGI application, a handler of rxws, say.
+            app: An ASGI application, such as a handler of rxws.
         """
 
         async def around(scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,17 +122,17 @@ def lifespan(
 ) -> Lifespan:
     """Make the lifespan of an application: `FastAPI(lifespan=rxws.asgi.lifespan())`, `Litestar(lifespan=[...])`.
 
-    It gives the application what belongs to all its sockets: `lifespan.hub`, see `rxws.Hub`, which is
-    `app.state.rxws_hub` too. When the application shuts down every socket is closed with `shutdown_code`, and new ones
-    get 503. What was queued is sent first; after `shutdown_timeout` seconds the others are cut. It begins with SIGTERM
-    or SIGINT, before the server hears of it, since servers drop connections before they tell the application. 503 is
-    also for those beyond `max_connections` at a time. Mounted applications share the hub.
+    It gives the application a hub for all its sockets: `lifespan.hub`, which is also `app.state.rxws_hub`; see
+    `rxws.Hub`. When the application shuts down, every socket is closed with `shutdown_code`, and new ones get 503.
+    Queued messages are sent first. After `shutdown_timeout` seconds the remaining connections are aborted. Shutdown
+    begins with SIGTERM or SIGINT, before the server sees the signal, because servers drop connections before they tell
+    the application. Sockets beyond `max_connections` at a time get 503 too. Mounted applications share the hub.
 
     Args:
-        inner: A lifespan of your own, within this one.
-        max_connections: The sockets that may be open at once; `None` for no limit.
-        shutdown_code: The close code at shutdown, of those that may be sent.
-        shutdown_timeout: Seconds that sockets have to flush and close at shutdown; then they are cut.
+        inner: A lifespan of your own, which runs within this one.
+        max_connections: Sockets that may be open at a time; further ones get 503. `None`: no limit.
+        shutdown_code: The close code of the sockets at shutdown.
+        shutdown_timeout: Seconds that sockets have to flush and close at shutdown; then they are aborted.
 
     Raises `TypeError` or `ValueError` for a wrong option.
 
@@ -150,16 +150,16 @@ def setup(
     shutdown_code: int = 1001,
     shutdown_timeout: float = 1.0,
 ) -> Hub:
-    """Give an application of Starlette, FastAPI or Litestar what `lifespan` gives, and return its `Hub`.
+    """Set up an application of Starlette, FastAPI or Litestar like `lifespan` does, and return its `Hub`.
 
-    For an application that has a lifespan of its own, and for one whose server has none (daphne). Without a framework
-    it is `app = rxws.asgi.lifespan().around(app)`. Calling it before the application starts.
+    Use it for an application that already has a lifespan, and for a server without lifespans (daphne). Call it before
+    the application starts. Without a framework, write `app = rxws.asgi.lifespan().around(app)`.
 
     Args:
-        app: The application; what is mounted in it shares the hub.
-        max_connections: The sockets that may be open at once; `None` for no limit.
-        shutdown_code: The close code at shutdown, of those that may be sent.
-        shutdown_timeout: Seconds that sockets have to flush and close at shutdown; then they are cut.
+        app: The application; mounted applications share the hub.
+        max_connections: Sockets that may be open at a time; further ones get 503. `None`: no limit.
+        shutdown_code: The close code of the sockets at shutdown.
+        shutdown_timeout: Seconds that sockets have to flush and close at shutdown; then they are aborted.
 
     Raises `RuntimeError` on an application that has a hub already, `TypeError` or `ValueError` for a wrong option.
     """

@@ -22,7 +22,7 @@ ANSWERING: Final = (
 
 
 class Denied(Exception):
-    """A handshake that has its answer: `status` and `text`. Raised where no framework has an exception for that."""
+    """A refused handshake: the `status` and `text` of the answer. Raised if no framework has such an exception."""
 
     def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(f"{status}: {text}")

@@ -21,7 +21,7 @@ HUB_KEY: Final = "rxws_hub"
 
 
 class Request:
-    """The request of a handshake, where no framework has an object for it: `scope`, and what is read from it."""
+    """The request of a handshake, where no framework has an object for it: the `scope`, and properties read from it."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -42,13 +42,13 @@ class Request:
 
     @cached_property
     def query(self) -> Mapping[str, str]:
-        """The parameters of the query; of several with one name, the last."""
+        """The parameters of the query; if a name occurs more than once, its last value."""
         query: bytes = self.scope.get("query_string", b"")
         return MappingProxyType(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
 
     @property
     def match_info(self) -> Mapping[str, Any]:
-        """The parameters of the path, where a router has found them: `path_params` of the scope."""
+        """The parameters of the path, if a router has found them: `path_params` of the scope."""
         return self.scope.get("path_params") or {}
 
     @property

@@ -49,26 +49,26 @@ def websocket(
     **options: Unpack[ServerOptions],
 ) -> Callable[[HandlerFunction[codecs.Sendable]], AsgiHandler]: ...
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make an ASGI endpoint of a function that composes Observables: `rxws.websocket` for another server.
+    """Turn a function that composes Observables into an ASGI endpoint: `rxws.websocket` for ASGI servers.
 
-    The function asks by name for `request`, `incoming`, `outgoing`, `errors`, `socket`; its other parameters are the
-    framework's: FastAPI's and Litestar's dependencies, path parameters. `request` is the framework's WebSocket object,
-    or an `rxws.asgi.Request`. What is made works as `@app.websocket(path)` of FastAPI, in Starlette's `WebSocketRoute`,
-    under Litestar's `@websocket(path)`, and as an ASGI application of its own. An `HTTPException` or a
-    `WebSocketException` of a `def` handler answers the handshake, also one of aiohttp's.
+    The function asks by name for `request`, `incoming`, `outgoing`, `errors`, `socket`. Its other parameters are the
+    framework's: dependencies of FastAPI and Litestar, path parameters. `request` is the framework's WebSocket object,
+    or an `rxws.asgi.Request`. The endpoint works under `@app.websocket(path)` of FastAPI, in Starlette's
+    `WebSocketRoute`, under Litestar's `@websocket(path)`, and as an ASGI application by itself. If a `def` handler
+    raises an `HTTPException`, aiohttp's too, or a `WebSocketException`, that answers the handshake.
 
     Args:
         handler: The function; without it, as in `@rxws.asgi.websocket(codec=rxws.json)`, a decorator is returned.
         codec: What messages are; text by default.
         options: The options of the socket, see `rxws.options.Settings`; checked at decoration.
 
-    Pings, compression and the time that one message may take are the
-    server's: `heartbeat` needs a `Heartbeat` with words of its own, and `compress` and `message_timeout` have to be
-    off. `max_msg_size` rules beneath the server's own limit. Raises `TypeError` or `ValueError` at decoration for these
-    and for a wrong option. The client gets 403 for a foreign Origin, and 503 beyond `max_connections`.
+    Pings, compression and the time for one message are up to the server. So `heartbeat` takes only a
+    `Heartbeat` with messages of its own, and `compress` and `message_timeout` have to be off. `max_msg_size` applies
+    below the server's own limit. Raises `TypeError` or `ValueError` at decoration for these and for a wrong option. The
+    client gets 403 for a foreign Origin, and 503 beyond `max_connections`.
 
-    Memory: per socket at most `max_buffered` bytes to send, and 64 KiB read ahead with one message more; what the
-    server keeps comes on top, see `docs/asgi.md`.
+    Memory: per socket at most `max_buffered` bytes to send, and 64 KiB and one message read ahead. The server's own
+    buffers come on top, see `docs/asgi.md`.
 
     >>> from reactivex import operators as ops
     >>> @websocket(codec=codecs.json)
@@ -147,9 +147,9 @@ def accept(*connection: Any, **options: Unpack[ServerOptions]) -> AbstractAsyncC
 def accept(*connection: Any, **options: Any) -> Any:
     """Open a socket in an endpoint of your own: `accept(websocket)`, or `accept(scope, receive, send)`.
 
-    `async with accept(websocket) as socket:` leaves the block with a flush and 1000; a block that raises closes with
-    1011 and raises on, unless it raised a `Close`. What comes while nobody reads waits. The endpoint must not have
-    accepted the WebSocket.
+    Leaving `async with accept(websocket) as socket:` sends what is queued and closes with 1000. A block that raises
+    closes with 1011 and re-raises, unless it raised a `Close`. Messages wait while there is no reader. The endpoint
+    must not accept the WebSocket itself.
 
     Args:
         connection: The WebSocket of Starlette, FastAPI or Litestar; or `scope`, `receive` and `send`.
@@ -157,8 +157,8 @@ def accept(*connection: Any, **options: Any) -> Any:
         options: As of `websocket`.
 
     Raises the framework's `HTTPException` for a foreign Origin (403), beyond `max_connections` (503), and if the client
-    has left (400); without a framework `Denied`, which the client has got; `RuntimeError` for a WebSocket that was
-    accepted before; `TypeError` or `ValueError` for a wrong option. Memory as `websocket`.
+    has left (400). Without a framework it raises `Denied`, and has then answered the client. Raises `RuntimeError` for
+    a WebSocket that was accepted before, `TypeError` or `ValueError` for a wrong option. Memory: as for `websocket`.
     """
     return _accept(Calling(connection, {}), check_options(options))
 

@@ -1,4 +1,4 @@
-"""`connect`: the same WebSocket that handlers get, over aiohttp's client; `feed`: one that many share."""
+"""`connect`: the WebSocket that handlers get, over aiohttp's client; `feed`: a connection that many share."""
 
 from rxws.client.greeting import Greeting
 from rxws.client.opening import connect, feed

@@ -1,4 +1,4 @@
-"""What a client says on a connection before anything else goes out: a login, and its answer."""
+"""What a client sends first on a connection: a login, for example, and the wait for its answer."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ EXPECTED: Final = "a message, a tuple of messages, or a coroutine function that 
 
 
 class Greeting(Generic[In, Out]):
-    """A connection while it is greeted: what the function that is given as `greet` gets.
+    """A connection during its greeting: the argument of the function given as `greet`.
 
-    What is sent here goes out on this connection alone: it is not sent again on another one, and `outgoing` and
-    `undelivered` do not show it. What is received here does not come on `incoming`. Messages that come and are not
-    received wait for `incoming`, in order. When the connection ends, `receive` and `send` raise what ends it, and the
-    function is cancelled. When the function has returned, both raise `RuntimeError`: the socket goes on.
+    Messages that you send here go out on this connection only: they are not sent again on another one, and `outgoing`
+    and `undelivered` do not show them. Messages that you receive here are not emitted by `incoming`. Other messages
+    wait for `incoming`, in order. If the connection ends, `receive` and `send` raise its error, and the function is
+    cancelled. After the function has returned, both raise `RuntimeError`: use the socket from then on.
     """
 
     def __init__(self, greeter: Greeter) -> None:
@@ -53,7 +53,9 @@ class Greeting(Generic[In, Out]):
         return self._greeter.headers
 
     async def send(self, message: Out) -> None:
-        """Send a message, and wait until the transport has taken it; raises `EncodeError`, or what ends it.
+        """Send a message, and wait until the transport has taken it.
+
+        Raises `EncodeError`, or the error that ends the connection.
 
         Args:
             message: The message.
@@ -61,15 +63,15 @@ class Greeting(Generic[In, Out]):
         await self._greeter.send(message)
 
     async def receive(self, matches: Callable[[In], bool] | None = None) -> In:
-        """Wait for one message, or for the first that `matches`; those before it wait for `incoming`, in order.
+        """Wait for one message, or for the first that `matches`; earlier messages wait for `incoming`, in order.
 
-        A broker says what a subscription brings before it confirms the next one, say: with `matches` nothing is lost.
-        A call that is cancelled, by `asyncio.timeout` say, loses nothing. Raises `DecodeError` for a message that the
-        codec refuses, `RuntimeError` while another call waits, and `ConnectError` when the messages passed over weigh
-        more than `max_buffered`.
+        For example, a broker may send the first messages of one subscription before it confirms the next one. With
+        `matches`, none of them is lost. Cancelling a call, by `asyncio.timeout` for example, loses nothing. Raises
+        `DecodeError` for a message that the codec refuses, `RuntimeError` while another call waits, and `ConnectError`
+        when the messages passed over take more than `max_buffered` bytes.
 
         Args:
-            matches: Returns whether a message is the one to return; `None`: any is.
+            matches: Returns whether a message is the one to wait for; `None`: the next one is.
         """
         return await self._greeter.receive(matches)
 

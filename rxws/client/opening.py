@@ -41,11 +41,11 @@ class HandshakeOptions(TypedDict, total=False):
 
 
 class ConnectOptions(ClientOptions, HandshakeOptions, total=False):
-    """The keyword options of `connect`, for those who pass them on."""
+    """The keyword options of `connect`, for functions that pass them on."""
 
 
 class ConnectBesideCodecs(CommonOptions, HandshakeOptions, total=False):
-    """The keyword options of `connect` with codecs by `protocols`: which one rules is not known."""
+    """The keyword options of `connect` with a codec for each subprotocol: the handshake decides which one applies."""
 
     offline: Offline
 
@@ -119,7 +119,7 @@ def connect(
     Args:
         url: A `ws://` or `wss://` URL, or a function or coroutine function that makes one for every attempt.
         codec: What messages are; text by default.
-        reconnect: How the client comes back; `None`: it does not.
+        reconnect: How the client reconnects; `None`: it does not.
         session: An aiohttp `ClientSession` to share, which stays open; `url` may then be relative to its `base_url`.
             Without it one is made, and closed.
         headers: Headers of the handshake, or a function or coroutine function that makes them for every attempt, with a
@@ -127,7 +127,7 @@ def connect(
         ssl: For a `wss` URL, as aiohttp's.
         proxy: `http://user:password@host:port`, which is asked for a tunnel (CONNECT), or `True` for the one that the
             environment names: for `wss` `WSS_PROXY`, else `HTTPS_PROXY`; for `ws` `WS_PROXY`, else `HTTPS_PROXY`, else
-            `HTTP_PROXY`; at last `ALL_PROXY`, and none for the hosts of `NO_PROXY`.
+            `HTTP_PROXY`; otherwise `ALL_PROXY`. Hosts in `NO_PROXY` need no proxy.
         open_timeout: Seconds for one attempt, its greeting included.
         greet: What goes first on every connection, a login for example: a message, a tuple of messages, or a coroutine
             function that is given the connection, a `rxws.Greeting`.
@@ -135,8 +135,8 @@ def connect(
 
     Raises `TypeError` or `ValueError` for a wrong option or URL, or headers that belong to the handshake.
 
-    Memory: as a server's socket. With `reconnect`, also up to `max_buffered` bytes of messages whose arrival is not
-    confirmed yet.
+    Memory: the same as a server's socket. With `reconnect`, also up to `max_buffered` bytes of messages whose arrival
+    is not confirmed yet.
     """
     settings = check(options, without=SERVER_ONLY, also=HandshakeOptions.__annotations__)
     check_proxy(proxy)

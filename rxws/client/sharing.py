@@ -38,20 +38,21 @@ GOODBYES: Final = (1000, 1005)
 class SharedFeed(Direct[T]):
     """Emits what a server sends to all its subscribers, over one connection; made by `rxws.feed`.
 
-    The first subscriber opens it, the last one that leaves closes it with 1000. Who subscribes after that, or after the
-    end, begins anew. Subscribers get what comes from then on, all the same object. They may come from any thread, once
-    the feed has an event loop: that in which it is made, or in which the first one subscribes; without one,
-    subscribing raises `RuntimeError`.
+    The first subscriber opens the connection. The last one that leaves closes it with 1000. A later subscriber starts a
+    new connection. Subscribers get the messages that come from then on, all the same object. They may subscribe from
+    any thread once the feed has an event loop: the one in which it was made, or in which the first one subscribed.
+    Without an event loop, subscribing raises `RuntimeError`.
 
-    Completes when the server says goodbye: 1000, or a close without a code. Fails with what else ends it for good: the
-    `ConnectError`, the `ConnectionLost`, the server's `Close`, the `DecodeError` that nobody observes. With
-    `reconnect`, outages are on `states` only, and what does not decode is one.
+    Completes when the server closes with 1000 or without a code. Fails with any other final error: a `ConnectError`, a
+    `ConnectionLost`, the server's `Close`, or a `DecodeError` that nobody observes. With `reconnect`, outages appear on
+    `states` only; a message that does not decode counts as an outage.
 
-    A subscriber that is slow slows nobody. It does not hold the connection, as it would a socket of its own. A socket
-    that is sent the feed deals with it by its `overflow`, `map_async` has room for 1,024 items. What a subscriber
-    raises goes to the socket whose handler subscribed it, or to the logger `rxws`; the others still get the message.
+    A slow subscriber does not slow the others: it does not hold the connection, as it would hold its own socket. A
+    socket that sends the feed on follows its `overflow` policy; `map_async` has room for 1,024 items. An exception in a
+    subscriber goes to the socket whose handler subscribed it, or to the logger `rxws`. The others still get the
+    message.
 
-    Memory: that of one socket, and of its subscriptions.
+    Memory: that of one socket and its subscriptions.
     """
 
     def __init__(self, connect: Callable[[], Connect[T, Any]]) -> None:
@@ -65,23 +66,23 @@ class SharedFeed(Direct[T]):
 
     @property
     def states(self) -> Observable[State]:
-        """The states of the connection, as `socket.states`: the present one, then every change, up to `Closed`.
+        """The states of the connection, like `socket.states`: the present one, then every change, up to `Closed`.
 
-        Without a connection, those of the next one. To subscribe opens none.
+        Without a connection, it waits for the next one. Subscribing here does not connect.
         """
         return self._of_socket(lambda socket: socket.states)
 
     @property
     def errors(self) -> Observable[Exception]:
-        """What goes wrong, as `socket.errors`: if anyone observes it, a message that does not decode is skipped.
+        """The errors of the connection, like `socket.errors`. If observed, messages that do not decode are skipped.
 
-        Completes with the connection; without one, it is that of the next one. To subscribe opens none.
+        Completes with the connection; without one, it waits for the next one. Subscribing here does not connect.
         """
         return self._of_socket(lambda socket: socket.errors)
 
     @property
     def socket(self) -> ClientWebSocket[T, Any] | None:
-        """The socket behind it, while it has subscribers: to send, to ask, to `reconnect` now."""
+        """The socket behind the feed while it has subscribers: to send, to make a request, or to `reconnect` now."""
         return self._run.socket
 
     def _join(self, *notify: Any) -> abc.DisposableBase:

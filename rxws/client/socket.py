@@ -19,7 +19,7 @@ Out = TypeVar("Out")
 
 
 class ClientWebSocket(WebSocket[In, Out]):
-    """A client's WebSocket: the three streams, the states of its connection, topics, requests."""
+    """A client's WebSocket: the three streams, the states of its connection, topics, and requests."""
 
     def __init__(self, lifecycle: Lifecycle, states: States, reconnector: Reconnector | None) -> None:
         super().__init__(lifecycle)
@@ -40,15 +40,15 @@ class ClientWebSocket(WebSocket[In, Out]):
         unsubscribe: Out | Callable[[], Out] | None = None,
         matches: Callable[[In], bool],
     ) -> Observable[In]:
-        """Make an Observable of one topic, shared by its subscribers, of a socket that carries many.
+        """Make an Observable of one topic on a socket that carries many; its subscribers share it.
 
-        `subscribe` is sent for the first subscriber and again whenever a connection opens, `unsubscribe` when the last
-        one has left, if there is a connection then. Topics with the
-        same `subscribe`, message or function, share a subscription: the first one subscribes, the last unsubscribes.
+        `subscribe` is sent for the first subscriber, and again whenever a connection opens. `unsubscribe` is sent when
+        the last subscriber has left, if there is a connection then. Topics with the same `subscribe`, message or
+        function, share a subscription: the first topic subscribes, the last one unsubscribes.
 
-        Emits the messages that `matches`. Completes when the socket closes; fails if `matches`, or `subscribe`, raises,
-        and other topics go on. May be subscribed again after its end, with `retry` or `repeat`, say. While it has a
-        subscriber it is a reader of the socket, see `receive`. Memory: none of its own.
+        Emits the messages that `matches`. Completes when the socket closes. Fails if `matches` or `subscribe` raises;
+        other topics go on. You may subscribe again after its end, with `retry` or `repeat` for example. While it has a
+        subscriber it counts as a reader of the socket, see `receive`. Memory: none of its own.
 
         Args:
             subscribe: The message that subscribes, or a function that makes it.
@@ -82,13 +82,13 @@ class ClientWebSocket(WebSocket[In, Out]):
         A question that still waits when its request is over, such as after its timeout, is not sent. Raises `TypeError`
         or `ValueError` for a `timeout` that is not a positive number, and for both or none of `matches` and `key`.
 
-        While it waits it is a reader of the socket, see `receive`: other messages that arrive then are not kept for
-        others. Messages between two requests wait for the next reader. After 64 KiB of them, reading is held.
+        While it waits it counts as a reader of the socket, see `receive`: messages that arrive then are not kept for
+        later readers. Messages between two requests wait for the next reader. After 64 KiB of them, reading is held.
 
         Args:
             message: The question.
             matches: Returns whether a message is the answer.
-            key: Makes what a question and its answer have in common: an id, for example.
+            key: Returns what a question and its answer have in common: an id, for example.
             timeout: Seconds to wait for the answer.
         """
         return self._requests.request(message, matches, key, timeout)

@@ -1,4 +1,4 @@
-"""Where a client's socket is between its first attempt and its end."""
+"""The states of a client's socket between its first attempt and its end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Connecting:
     """Opening a connection, and greeting on it."""
 
     attempt: int
-    """Counts from 1, and anew after a connection that was stable."""
+    """The number of the attempt: counts from 1, and starts again after a stable connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Offline, until the next attempt."""
+    """Offline; the next attempt follows."""
 
     delay: float
-    """Seconds."""
+    """Seconds until the next attempt."""
     because: Exception
     """Why: the peer's `Close`, a `ConnectionLost`, a `ConnectError`."""
 

@@ -81,11 +81,11 @@ def attach(
         incoming: An Observer that gets the messages.
         outgoing: An Observable whose items are sent.
         errors: An Observer that gets exceptions.
-        options: As of `websocket`, but for those that the handshake has decided: `protocols`, `origins`,
-            `max_msg_size`, `compress`; and for `message_timeout`, which needs the first byte on.
+        options: As for `websocket`, except those that the handshake has decided (`protocols`, `origins`,
+            `max_msg_size`, `compress`), and `message_timeout`, which needs to see a message's first byte.
 
     Raises `TypeError` for arguments of another kind, `RuntimeError` for a WebSocket that is not prepared, is
-    closed or is rxws's already. Memory as `websocket`.
+    closed, or already belongs to rxws. Memory: as for `websocket`.
     """
     settings = check(options, without=HANDSHAKE_DECIDED)
     if not isinstance(ws, (web.WebSocketResponse, ClientWebSocketResponse)):  # pyright: ignore

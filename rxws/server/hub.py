@@ -59,17 +59,17 @@ class Hub:
 
     @property
     def opened(self) -> Observable[WebSocket[Any, Any]]:
-        """Emits every socket when it is open; hot, completes when the application shuts down."""
+        """Emits every socket when it opens; hot, completes when the application shuts down."""
         return self._opened
 
     @property
     def closed(self) -> Observable[WebSocket[Any, Any]]:
-        """Emits every socket when it has closed; hot, completes when the application has shut down."""
+        """Emits every socket after it has closed; hot, completes when the application has shut down."""
         return self._closed
 
     @property
     def stats(self) -> HubStats:
-        """Sum up what went through the sockets; takes about a microsecond for each that is open."""
+        """Sum up the traffic of all sockets; takes about a microsecond for each open socket."""
         with self._lock:
             lives, total = tuple(self._sockets), copy(self._past)
             total.durations = total.durations.copy()
@@ -87,17 +87,17 @@ class Hub:
 
     @property
     def shutting_down(self) -> bool:
-        """Whether the application shuts down, or has: every new socket is refused."""
+        """Whether the application shuts down, or has shut down: every new socket is refused."""
         return self._shutting_down
 
     def slowest(self, count: int = 10) -> list[WebSocket[Any, Any]]:
-        """List the open sockets whose peers are the slowest, those first; from any thread, as `stats`.
+        """List the open sockets with the slowest peers, the slowest first; from any thread, like `stats`.
 
-        The first are those for which the most bytes wait, then those that have the oldest messages (`stats.age`), then
-        those with the longest round trip. A socket for which all of that is zero or unknown is not slow.
+        They are ordered by the bytes that wait for them, then by the age of their messages (`stats.age`), then by their
+        round-trip time. A socket for which all of these are zero or unknown is not slow.
 
         Args:
-            count: How many at most.
+            count: The largest number of sockets to list.
         """
         with self._lock:
             sockets = tuple(self._sockets.values())
@@ -168,7 +168,8 @@ class Hub:
     async def shut_down(self) -> None:
         """Refuse new sockets, close the open ones, and wait for their ends and for the work of their handlers.
 
-        After `shutdown_timeout` seconds what is left is cut; handlers then have as long again to clean up.
+        After `shutdown_timeout` seconds the remaining work is cut off; handlers then have the same time again to clean
+        up.
         """
         self._shutting_down = True
         self._opened.end()

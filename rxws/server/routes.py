@@ -32,7 +32,7 @@ Codecs = Mapping[str, codecs.AnyCodec[Any, Any]]
 
 
 class OptionsBesideCodecs(CommonOptions, total=False):
-    """The keyword options of `websocket` and `accept` with codecs by `protocols`: which one rules is not known."""
+    """The keyword options of `websocket` and `accept` with a codec for each subprotocol: the handshake chooses one."""
 
     origins: str | Iterable[str]
 
@@ -53,7 +53,7 @@ def websocket(
 ) -> Callable[[HandlerFunction[codecs.Sendable]], AiohttpHandler]: ...
 @tell_options(CLIENT_ONLY)
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make an aiohttp handler of a function that composes Observables.
+    """Turn a function that composes Observables into an aiohttp handler.
 
     The function asks by parameter name for what it uses: `request`, `incoming`, `outgoing`, `errors`, `socket`. A `def`
     runs before the handshake is answered. It returns an Observable (what the client receives), Disposables (which the
@@ -132,8 +132,8 @@ def accept(request: web.BaseRequest, **options: Any) -> Any:
 
     Leaving `async with accept(request) as socket:` sends what is queued and closes with 1000. A block that raises
     closes with 1011 and re-raises, unless it raised a `Close`. The handler returns `socket.response`. Messages wait
-    while there is no reader. aiohttp's low-level server (`web.Server`) does not have an application, so nothing that
-    `setup` gives applies there: the limit, the counts, and 1001 at shutdown.
+    while there is no reader. aiohttp's low-level server (`web.Server`) has no application, so the limit, the counters
+    and the 1001 at shutdown of `setup` do not apply there.
 
     Args:
         request: The request of your aiohttp handler.
@@ -142,7 +142,7 @@ def accept(request: web.BaseRequest, **options: Any) -> Any:
 
     Raises what `websocket` answers: `web.HTTPUpgradeRequired`, `HTTPBadRequest`, `HTTPMethodNotAllowed`,
     `HTTPVersionNotSupported`, `HTTPForbidden`, `HTTPServiceUnavailable`, and `HTTPBadRequest` if the client has left;
-    `TypeError` or `ValueError` for a wrong option. Memory as `websocket`.
+    `TypeError` or `ValueError` for a wrong option. Memory: as for `websocket`.
     """
     return _accept(request, check(options, without=CLIENT_ONLY))
 
@@ -182,7 +182,7 @@ def setup(
 
     Args:
         app: The application; its sub-applications share the hub.
-        max_connections: Sockets that may be open at a time; a further one gets 503. `None`: no limit.
+        max_connections: Sockets that may be open at a time; further ones get 503. `None`: no limit.
         shutdown_code: The close code of the sockets at shutdown.
         shutdown_timeout: Seconds that closing may take at shutdown, even if a `close_timeout` is longer.
 

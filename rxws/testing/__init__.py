@@ -1,4 +1,4 @@
-"""Sockets without a network, and time that does not pass."""
+"""Sockets without a network, and virtual time."""
 
 from rxws.testing.dialing import MemoryDialer, connect
 from rxws.testing.marbles import Marbles

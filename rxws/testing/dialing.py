@@ -23,7 +23,7 @@ from rxws.testing.notation import Script
 
 
 class MemoryDialer:
-    """Opens in-memory wires, one for every attempt, unless `refusals` holds the error that it meets."""
+    """Opens in-memory wires, one for every attempt. If `refusals` holds an error, the attempt fails with it instead."""
 
     def __init__(self) -> None:
         self.wires: list[MemoryWire] = []
@@ -68,14 +68,14 @@ def connect(
     open_timeout: float = 10.0,
     **options: Any,
 ) -> Connect[Any, Any]:
-    """Connect as `rxws.connect` does, but in memory; `open_timeout` is for the greeting, as no attempt takes time.
+    """Connect like `rxws.connect`, but in memory. Attempts take no time, so `open_timeout` limits only the greeting.
 
     Args:
         dialer: What opens the connections.
-        reconnect: How the client comes back.
-        greet: The greeting, as of `rxws.connect`.
+        reconnect: How the client reconnects.
+        greet: The greeting, as for `rxws.connect`.
         open_timeout: Seconds for the greeting.
-        options: As of `rxws.connect`.
+        options: As for `rxws.connect`.
     """
     settings = check(options, also=("greet", "open_timeout"))
     check_greet(greet, settings)

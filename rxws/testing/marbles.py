@@ -15,10 +15,11 @@ TOLERANCE: Final = 0.02
 
 
 class Marbles:
-    """What happened, as a marble diagram: equal to a `str` that says the same.
+    """What happened, as a marble diagram; it equals a `str` that describes the same.
 
-    Times are the same within a fiftieth of a frame. `|` is the same as `(close 1000)`, `#` as `(close 1006)`; a close
-    without a reason equals one with any. Equal to a `Recording` if what was sent and the close are the same, whenever.
+    Times are equal within a fiftieth of a frame. `|` is the same as `(close 1000)`, `#` as `(close 1006)`. A close
+    without a reason equals one with any reason. It equals a `Recording` with the same sent messages and the same close;
+    their times do not matter.
 
     Args:
         events: What happened.
@@ -49,7 +50,7 @@ class Marbles:
         """Diagrams to show above it when it is not what was expected."""
 
     def difference(self, expected: object) -> str:
-        """Draw what was expected and what came, one above the other, with the moments marked that differ.
+        """Draw what was expected above what came, and mark the moments that differ.
 
         Args:
             expected: A diagram, or other marbles.

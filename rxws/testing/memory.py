@@ -22,12 +22,11 @@ Seen = Literal["message", "close", "hold", "resume"]
 
 
 class MemoryWire(PlainWire):
-    """A wire that ends in a peer which a test plays; what the socket sends is in `sent`.
+    """A wire to a peer that the test plays; what the socket sends is in `sent`.
 
     The peer reads at once, unless `congested` is set. It answers pings, unless `pongs` is `False`, and a close frame,
-    unless `mute` is set. As on a real
-    wire, its close, and its end, do not overtake messages that wait during a hold; they wait with them at most
-    `close_timeout` seconds.
+    unless `mute` is set. As on a real wire, its close and its end do not overtake messages that wait while reading is
+    held; they wait with the messages for at most `close_timeout` seconds.
 
     Args:
         close_timeout: Seconds.
@@ -66,7 +65,7 @@ class MemoryWire(PlainWire):
     # The peer
 
     def send(self, *messages: str | bytes) -> None:
-        """Let messages of the peer's arrive; during a hold they wait. Behind its close frame nothing counts.
+        """Let messages of the peer arrive; while reading is held they wait. After its close frame they are ignored.
 
         Args:
             messages: The messages.
@@ -79,12 +78,12 @@ class MemoryWire(PlainWire):
         self._deliver()
 
     def send_part(self) -> None:
-        """Let bytes arrive of a message that is whole with the next `send`."""
+        """Let the first bytes of a message arrive; the next `send` completes it."""
         self.unfinished = self.unfinished or asyncio.get_running_loop().time()
         self._peer().part_received()
 
     def ping(self, number: int = 1) -> None:
-        """Let pings of the peer's arrive.
+        """Let pings of the peer arrive.
 
         Args:
             number: How many.
@@ -93,7 +92,7 @@ class MemoryWire(PlainWire):
             self._peer().ping_received()
 
     def close(self, close: Close | None = None) -> None:
-        """Let a close frame of the peer's arrive; without a code if `None`. It is no longer `mute`.
+        """Let a close frame of the peer arrive; with `None`, one without a code. The peer is no longer `mute`.
 
         Args:
             close: What the frame says.
@@ -112,7 +111,7 @@ class MemoryWire(PlainWire):
             self._peer().protocol_violated(ValueError("broken frame"), Close(code))
 
     def pong(self, data: bytes) -> None:
-        """Let a pong arrive; behind the peer's close frame it counts for nothing.
+        """Let a pong arrive; after the peer's close frame it is ignored.
 
         Args:
             data: Its payload.
@@ -130,7 +129,7 @@ class MemoryWire(PlainWire):
 
     @property
     def unread(self) -> int:
-        """Messages of the peer's that wait during a hold."""
+        """Messages of the peer that wait while reading is held."""
         return len(self._arrived)
 
     @property
@@ -140,7 +139,7 @@ class MemoryWire(PlainWire):
 
     @property
     def congested(self) -> bool:
-        """Whether the peer has stopped reading; set it to `False` and it reads on."""
+        """Whether the peer has stopped reading; set it to `False` to let it read on."""
         return self._congested
 
     @congested.setter
@@ -277,15 +276,15 @@ def serve(
 ) -> tuple[WebSocket[Any, Any], MemoryWire]:
     """Run a handler on an in-memory wire, and return its socket and the peer's end. Needs a running event loop.
 
-    Options are in place of those that the handler was decorated with. Raises the `web.HTTPException` that a `def`
-    handler raises, or that a foreign `Origin` of the request deserves.
+    Options override those of the handler's decorator. Raises the `web.HTTPException` that a `def` handler raises, and
+    the one for a foreign `Origin` in the request.
 
     Args:
         handler: The handler.
         protocol: The subprotocol that was negotiated.
-        request: What the handler gets by that name: one of aiohttp's `make_mocked_request`, for example.
-        watch: A function that is given the socket before the handler runs, to record it for example.
-        options: As of `rxws.websocket`.
+        request: The request that the handler gets: one from aiohttp's `make_mocked_request`, for example.
+        watch: A function that gets the socket before the handler runs, to record it for example.
+        options: As for `rxws.websocket`.
     """
     function, options = undecorated(handler, options)
     settings = check(options)

@@ -1,6 +1,6 @@
 r"""Marble diagrams in text: what tests say happens, and when.
 
-Each character is a moment, a frame after the one before: `-` in which nothing happens, or what happens then:
+Each character is a moment, one frame after the character before it. At `-` nothing happens; the others say what does:
 
 | | |
 |---|---|

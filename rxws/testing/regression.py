@@ -13,17 +13,18 @@ from rxws.testing.running import Run, run
 
 
 def replay(handler: Callable[..., Any], recording: Recording, *, frame: float = FRAME, **options: Any) -> Run:
-    """Let a handler have what a recorded socket got, when it did, in virtual time; see what it sends now.
+    """Play a recording to a handler, in virtual time at the recorded pace, and return what the handler sends.
 
-    `assert replay(handler, recording) == recording` compares the messages that are sent, and the close, in order; not
-    their times, since those of the recording were real. Messages that did not decode come again too, and so do the
-    peer's close frame, its violation of the protocol, its disappearance. Options as of `run`, the `codec` above all.
+    `assert replay(handler, recording) == recording` compares the sent messages and the close, in order. It does not
+    compare times, because those of the recording were real. Messages that did not decode are played too. So are the
+    peer's close frame, a violation of the protocol, and a lost connection. Options are those of `run`; give the same
+    `codec` as in the recording.
 
     Args:
         handler: The handler.
         recording: The recording of a socket with one connection.
-        frame: Seconds of a character of the diagram that is returned.
-        options: As of `run`.
+        frame: Seconds per character of the returned diagram.
+        options: As for `run`.
 
     Raises `ValueError` if the recording is not one of a socket with one connection.
 

@@ -46,7 +46,7 @@ Peer = str | Script | Exception
 
 
 class Run(Marbles):
-    """What the peer got, and the end of the socket, as a marble diagram; and what else there was to see."""
+    """What the peer got and how the socket ended, as a marble diagram; the attributes have the rest."""
 
     errors: Marbles
     """What went wrong, observed or not: `--(# DecodeError)`."""
@@ -59,7 +59,7 @@ class Run(Marbles):
     refusal: web.HTTPException | None
     """The HTTP response that the handler raised in place of a socket: `(refused 403)`."""
     recording: Recording
-    """All of it: to draw it, to keep it."""
+    """The recording of the run: draw it or save it."""
     sent: list[str | bytes]
     """The messages as the peer got them."""
     close: Close | None
@@ -104,33 +104,33 @@ def run(
     greet: Any = None,
     **options: Any,
 ) -> Run | dict[str, Run]:
-    """Run a handler under virtual time, and return what its peer got, to compare with a marble diagram.
+    """Run a handler in virtual time, and return what its peer got, to compare with a marble diagram.
 
-    With `reconnect` or `greet` the function is a client's. It runs when the greeting is done; the peer's answers to
-    that are in its script. A list for `incoming` is what the peers of a client do, one connection after the other; an
-    exception in it, or "(refused 503)", refuses a connection. A dictionary is what several peers of a handler do, each
-    with a socket of its own, from the same moment on: members of a room, for example. The result is then a dictionary,
-    too. Options are in place of those that the handler was decorated with.
+    With `reconnect` or `greet`, the function is a client's. It runs when the greeting is done; the script contains the
+    peer's answers to the greeting. A list for `incoming` says what a client's peer does on each connection, one after
+    the other; an exception in it, or "(refused 503)", refuses a connection. A dictionary says what several peers of a
+    handler do at the same time, each on its own socket: members of a room, for example. The result is then a
+    dictionary, too. Options override those of the handler's decorator.
 
-    A handler that raises a `web.HTTPException` in place of a socket gives `(refused 403)`, and `refusal`. So does a
-    request whose `Origin` is foreign.
+    If a handler raises a `web.HTTPException` before its socket opens, the result is `(refused 403)`, and `refusal` has
+    the exception. So it is for a request with a foreign `Origin`.
 
-    It ends with the sockets; if one stays open, at the end of the longest diagram, or after 60 s if there is none. May
-    be called from an `async def` too. Raises `ValueError` for a diagram that makes no sense, `TypeError` for a wrong
-    option, and what `connect` does of a client without `reconnect`: what its greeting raises, say.
+    The run ends with the sockets. If one stays open, it ends with the longest diagram, or after 60 s if there is none.
+    You may call it from an `async def` too. Raises `ValueError` for a malformed diagram, `TypeError` for a wrong
+    option, and for a client without `reconnect` what `connect` raises, such as an error of its greeting.
 
     Args:
         handler: The handler or the client's function.
         incoming: What the peer does: a diagram, a recording or `None`; a list of them for a client, a dictionary for
             several peers.
         congested: When the peer does not read, from `[` to `]`.
-        frame: Seconds of a character.
-        values: The messages that single characters stand for; the `codec` writes them.
+        frame: Seconds per character.
+        values: The messages that single characters stand for; the `codec` encodes them.
         protocol: The subprotocol that was negotiated.
-        request: What the handler gets by that name; a dictionary has one for each of several peers.
-        reconnect: How the client comes back.
+        request: The request that the handler gets; a dictionary has one for each of several peers.
+        reconnect: How the client reconnects.
         greet: The greeting of the client.
-        options: As of `rxws.websocket` or `rxws.connect`.
+        options: As for `rxws.websocket` or `rxws.connect`.
 
     >>> from reactivex import operators as ops
     >>> def shout(incoming):

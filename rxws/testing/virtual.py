@@ -26,11 +26,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop on which waiting takes no time.
 
     `asyncio.sleep`, timeouts, RxPY's operators on the loop's scheduler, heartbeats and deadlines all use the loop's
-    clock. It starts at 0 and stands still while anything can be done, and while calls of `to_thread` and
-    `run_in_executor` run; then it jumps to the next timer. It is for what happens in memory: a peer on a real
-    connection answers too late.
+    clock. It starts at 0. It stands still while there is work to do, and while calls of `to_thread` and
+    `run_in_executor` run; then it jumps to the next timer. Use it with in-memory wires only: a peer on a real
+    connection would always answer too late.
 
-    Raises `RuntimeError` when nothing is left that could ever happen, in place of waiting for it.
+    Raises `RuntimeError` instead of waiting forever when nothing can happen anymore.
 
     >>> with asyncio.Runner(loop_factory=VirtualLoop) as runner:
     ...     runner.run(asyncio.sleep(3600))
@@ -78,7 +78,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end in virtual time, in a thread of its own if an event loop runs in this one.
+    """Run a coroutine to its end in virtual time, in a separate thread if an event loop runs in this one.
 
     Args:
         main: The coroutine.
@@ -114,7 +114,7 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
 
 
 def virtual_time(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """Make a plain function of an `async def` test, that runs it in virtual time.
+    """Turn an `async def` test into a plain function that runs it in virtual time.
 
     Args:
         test: The test, a coroutine function.

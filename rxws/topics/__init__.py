@@ -1,8 +1,8 @@
-"""Topics: Subjects that span processes. `rxws.topics` is this package, and may be called.
+"""Topics: Subjects that span processes. `rxws.topics` is this package, and you can call it.
 
-`rxws.topics("nats://localhost:4222")` makes topics of all processes with that NATS server; `nats://host:4222/name`
-chooses the stream that keeps the messages, `tls://` is the same over TLS, `memory://` this process alone. Then
-`topics["room.tea"]` is a Subject. The options are those of `rxws.topics.__call__`.
+`topics = rxws.topics("nats://localhost:4222")` connects all processes that use that NATS server.
+`nats://host:4222/name` chooses the stream that keeps the messages, `tls://` is the same over TLS, and `memory://` is
+for this process alone. Then `topics["room.tea"]` is a Subject. `rxws.topics.__call__` has the options.
 """
 
 from __future__ import annotations

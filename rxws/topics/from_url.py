@@ -36,23 +36,23 @@ def open_topics(
 ) -> Topics[Any]:
     """Make topics: `topics[name]` is a Subject that spans all processes with the same URL.
 
-    `memory://` is this process alone, and topics of its own for each call. `nats://host:4222/name` is a NATS server
-    with JetStream, `nats://one:4222,nats://two:4222/name` the first of several that answers, `tls://` the same over
-    TLS; needs the extra `nats`.
-    `name` is that of the stream which keeps the messages, `rxws` by default; the first process makes it.
+    `memory://` is for this process alone; each call makes separate topics. `nats://host:4222/name` is a NATS server
+    with JetStream. `nats://one:4222,nats://two:4222/name` is the first of several that answers, and `tls://` is the
+    same over TLS. NATS needs the extra `nats`. `name` is the stream that keeps the messages, `rxws` by default; the
+    first process creates it.
 
-    Sockets with the same `codec` send the very bytes that it makes. Messages are kept for `latest` and `history`; when
-    a limit is reached, the oldest go. What is published to NATS waits until it is confirmed; `topics.errors` emits an
-    `Unpublished` for each message that is dropped.
+    Sockets with the same `codec` send the encoded bytes as they are. Messages are kept for `latest` and `history`; when
+    a limit is reached, the oldest are deleted. Messages published to NATS wait here until the server confirms them;
+    `topics.errors` emits an `Unpublished` for each message that is dropped.
 
     Args:
-        url: `memory://` or that of a NATS server.
-        codec: Makes bytes of values, and values of bytes; JSON by default.
-        max_messages: Messages of each topic that are kept.
-        max_bytes: Bytes of all topics together that are kept.
+        url: `memory://`, or the URL of a NATS server.
+        codec: Encodes values and decodes them; JSON by default.
+        max_messages: Messages that are kept of each topic.
+        max_bytes: Bytes that are kept of all topics together.
         max_age: Seconds that a message is kept, 0.1 at least; `None`: no limit.
-        max_buffered: Bytes that may wait for a broker's confirmation, 64 for each message included.
-        overflow: Which messages are dropped beyond: `"drop_newest"` or `"drop_oldest"`.
+        max_buffered: Bytes that may wait for the broker's confirmation, counting 64 more for each message.
+        overflow: Which messages are dropped beyond that: `"drop_newest"` or `"drop_oldest"`.
 
     Raises `TypeError` or `ValueError` for a wrong URL or option, `ImportError` without the extra.
 

@@ -12,14 +12,14 @@ T = TypeVar("T")
 
 
 class Position(NamedTuple):
-    """Where a message is among all that were published; a later one is greater.
+    """The place of a message among all that were published; later ones are greater.
 
     >>> Position.parse("18f-a") == (0x18f, 10), str(Position(0x18f, 10))
     (True, '18f-a')
     """
 
     epoch: int
-    """When the counting began: it begins anew when what was kept is lost."""
+    """When the counting began: it starts again when the kept messages are lost."""
     number: int
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: object) -> Position:
-        """Read a message's `position`; raises `TypeError` or `ValueError` for what is none."""
+        """Parse the `position` of a message; raises `TypeError` or `ValueError` for anything else."""
         if not isinstance(text, str):
             raise TypeError(f"a position is the str that a message has as its position, not {text!r}")
         epoch, _, number = text.partition("-")
@@ -50,7 +50,7 @@ class Message(Generic[T]):
     topic: str
     """The topic it was published to."""
     position: str
-    """To come back with: `topic.messages.history(since=position)`. Each message has another one."""
+    """Where to resume: `topic.messages.history(since=position)`. Each message has its own position."""
     value: T
     """What was published. All subscribers get the same object: do not change it."""
 
@@ -58,8 +58,8 @@ class Message(Generic[T]):
 class Gap(RxwsError):
     """Messages may be missing here: what followed `since` was discarded, or never kept.
 
-    `topic.messages` emits it, as a value, where the messages would have been; `topics.errors` emits it too. Without one
-    nothing is missing.
+    `topic.messages` emits it as a value, in place of the messages; `topics.errors` emits it too. Where there is no
+    `Gap`, nothing is missing.
     """
 
     def __init__(self, topic: str, since: str, why: str, *, anew: bool = False) -> None:
@@ -71,7 +71,7 @@ class Gap(RxwsError):
 
 
 class TopicsError(RxwsError):
-    """What `topics.errors` emits when the broker is away or does not do what it should; `__cause__` may say more."""
+    """What `topics.errors` emits when the broker is unreachable or misbehaves; `__cause__` may say more."""
 
 
 class Unpublished(TopicsError):

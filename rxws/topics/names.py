@@ -13,12 +13,12 @@ _SAFE: Final = re.compile(r"[\w=-]", re.ASCII)
 
 
 def token(text: str) -> str:
-    """Make one token of any text: what has a meaning in names, or none in ASCII, becomes `%` and hexadecimal digits.
+    """Make one token from any text: special characters, and those beyond ASCII, become `%` and hexadecimal digits.
 
-    A room whose name a client chooses belongs into a topic's name like this, or `*` would be all rooms.
+    If a client chooses the name of a room, use this to put it into a topic's name. Otherwise `*` would mean all rooms.
 
     Args:
-        text: Any text of one character at least.
+        text: Any text of at least one character.
 
     >>> token("tea"), token("*"), token("a.b c")
     ('tea', '%2A', 'a%2Eb%20c')

@@ -28,20 +28,21 @@ def publisher(
     max_buffered: int = 4 * 1024 * 1024,
     overflow: PublishOverflow = "drop_newest",
 ) -> Publisher:
-    """Make a publisher for a worker or a script that only emits: no event loop is needed, and any thread may publish.
+    """Make a publisher for a worker or a script that only publishes, from any thread and without an event loop.
 
     ::
 
         with rxws.topics.publisher("nats://localhost:4222") as publisher:
             publisher["prices.EURUSD"].on_next(1.07)
 
-    Leaving the block waits until all is confirmed, 5 s at most. Errors as of `rxws.topics(url)`.
+    Leaving the block waits until the broker has confirmed all messages, for 5 s at most. Raises what `rxws.topics`
+    raises, and `ValueError` for `memory://`.
 
     Args:
-        url: A broker's, as of `rxws.topics`.
-        codec: As of `rxws.topics`; JSON by default.
-        max_buffered: Bytes that may wait for the broker's confirmation, 64 for each message included.
-        overflow: Which messages are dropped beyond: `"drop_newest"` or `"drop_oldest"`.
+        url: The URL of a broker, as for `rxws.topics`.
+        codec: As for `rxws.topics`; JSON by default.
+        max_buffered: Bytes that may wait for the broker's confirmation, counting 64 more for each message.
+        overflow: Which messages are dropped beyond that: `"drop_newest"` or `"drop_oldest"`.
     """
     if url == "memory://":
         raise ValueError("a publisher needs a broker, such as 'nats://localhost:4222': nobody else hears memory://")
@@ -49,7 +50,7 @@ def publisher(
 
 
 class Publisher:
-    """Publishes through an event loop in a thread of its own; made by `rxws.topics.publisher(url)`."""
+    """Publishes through an event loop in a separate thread; made by `rxws.topics.publisher(url)`."""
 
     def __init__(self, topics: Topics[Any], confirm_timeout: float = CONFIRM_TIMEOUT) -> None:
         self._topics = topics
@@ -72,7 +73,7 @@ class Publisher:
 
     @property
     def errors(self) -> Observable[Exception]:
-        """As `topics.errors`; emits in the publisher's own thread."""
+        """The errors, like `topics.errors`; emits in the publisher's thread."""
         return self._topics.errors
 
     def __enter__(self) -> Self:

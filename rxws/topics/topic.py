@@ -36,13 +36,13 @@ logger = logging.getLogger("rxws")
 
 
 class Topic(OwnSubject[T]):
-    """An Observable and an Observer of values: what anyone publishes, in any process, all subscribers get.
+    """An Observable and an Observer of values: all subscribers, in all processes, get what anyone publishes.
 
     Hot: subscribers get what is published from then on. It never fails, and completes when its `topics` are closed.
-    `on_next` publishes, from any thread; it neither blocks nor raises for a bad value, which `topics.errors` emits as
-    an `EncodeError`. While 16,384 calls of other threads wait for the event loop, or messages of 4 MiB, or of
-    `max_buffered` if that is more, another one's value is `Unpublished`. `on_error` does no more than report the error
-    there, and `on_completed` does nothing: the end of one publisher is not the topic's. Publishing to a pattern is a
+    `on_next` publishes, from any thread. It does not block. For a bad value it does not raise: `topics.errors` emits an
+    `EncodeError`. If 16,384 calls of other threads wait for the event loop, or messages of 4 MiB (of `max_buffered` if
+    that is more), the value of a further call is `Unpublished`. `on_error` only reports the error on `topics.errors`,
+    and `on_completed` does nothing: the end of one publisher does not end the topic. Publishing to a pattern raises
     `ValueError`.
 
     All subscribers get the same object: do not change it. A topic takes no memory; see `history` for what is kept.
@@ -55,29 +55,29 @@ class Topic(OwnSubject[T]):
 
     @property
     def messages(self) -> Messages[T]:
-        """The same with positions: emits a `Message` for each value, and a `Gap` where messages may be missing."""
+        """The values with positions: emits a `Message` for each value, and a `Gap` where messages may be missing."""
         return Messages(self._topics, self.name)
 
     @property
     def presence(self) -> Presence:
-        """Who is in the topic, and how to be; a pattern's is a `ValueError`."""
+        """Who is in the topic, and how to join it; raises `ValueError` for a pattern."""
         self.check_one()
         return Presence(self._topics.attend, self.name)
 
     def latest(self) -> Observable[T]:
-        """Make an Observable like a BehaviorSubject: the newest value that is kept, if there is one, then live ones."""
+        """Make an Observable like a BehaviorSubject: it emits the newest kept value, if any, then live ones."""
         return self.history(last=1)
 
     def history(self, *, last: int | None = None, since: str | None = None) -> Observable[T]:
-        """Make an Observable like a bounded ReplaySubject: values that are kept, then live ones, each once, in order.
+        """Make an Observable like a bounded ReplaySubject: it emits kept values, then live ones, each once, in order.
 
-        With neither argument, all that are kept. Where values
-        may be missing, `topics.errors` emits a `Gap`, and `messages.history` emits it in its place. Raises `TypeError`
-        or `ValueError` for a wrong argument. Memory: at most 1,024 live values that wait while older ones are read.
+        Without arguments, it begins with all kept values. Where values may be missing, `topics.errors` emits a `Gap`,
+        and `messages.history` emits one in their place. Raises `TypeError` or `ValueError` for a wrong argument.
+        Memory: at most 1,024 live values that wait while older ones are read.
 
         Args:
-            last: The number of messages to begin with.
-            since: The position of a message: those after it.
+            last: The number of kept messages to begin with.
+            since: The position of a message; begins with the messages after it.
         """
         start = start_of(last, since)
         return Observable(lambda observer, scheduler=None: self._topics.listen(self.name, start, _ToValues(observer)))
@@ -115,15 +115,15 @@ class Messages(Observable[Message[T] | Gap]):
         self._name = name
 
     def latest(self) -> Observable[Message[T] | Gap]:
-        """As `Topic.latest`, of messages."""
+        """Like `Topic.latest`, with messages."""
         return self.history(last=1)
 
     def history(self, *, last: int | None = None, since: str | None = None) -> Observable[Message[T] | Gap]:
-        """As `Topic.history`, of messages; a `Gap` comes where messages may be missing.
+        """Like `Topic.history`, with messages; emits a `Gap` where messages may be missing.
 
         Args:
-            last: As of `Topic.history`.
-            since: As of `Topic.history`.
+            last: As for `Topic.history`.
+            since: As for `Topic.history`.
         """
         return Messages[T](self._topics, self._name, start_of(last, since))
 
@@ -203,19 +203,19 @@ class Topics(Generic[T]):
         await self.close()
 
     async def confirmed(self) -> None:
-        """Wait until the broker has all that was published, however long it is away; at once with `memory://`.
+        """Wait until the broker has everything that was published, however long that takes; returns at once with `memory://`.
 
-        Raises `RuntimeError` if they are closed; if they are being closed meanwhile, what is not confirmed by then is
-        reported, and the call returns.
+        Raises `RuntimeError` if the topics are closed. If they are closed while it waits, it returns; `errors` emits
+        each message that is not confirmed by then.
         """
         self._check_open()
         self._begun()
         await self._engine.confirmed()
 
     async def close(self) -> None:
-        """Publish what waits, within a deadline; complete all subscriptions, then `errors`.
+        """Publish waiting messages, within a deadline; complete all subscriptions, then `errors`.
 
-        Each call waits until that is done; one that is cancelled gives up waiting, while the closing goes on.
+        Each call waits until that is done. Cancelling a call only ends its wait: closing continues.
         """
         if self._closing is None:
             self._closed = True

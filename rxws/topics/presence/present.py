@@ -1,4 +1,4 @@
-"""Who is in a topic, as an Observable; and to be there, as a subscription."""
+"""Who is in a topic, as an Observable; you join a topic by subscribing."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ MAX_MEMBER: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Who is in a topic, in the order of their names, and what has changed since the emission before.
+    """Who is in a topic, in the order of their names, and what has changed since the previous emission.
 
-    In the first one that a subscriber gets, nothing has: its `members` were there already. `metadata` of a member that
-    changed is an emission in which nobody joined or left.
+    The first one that a subscriber gets shows no change: its `members` were there already. If only the metadata of a
+    member changed, nobody `joined` or `left`.
     """
 
     members: Mapping[str, Any]
@@ -32,7 +32,7 @@ class Present:
 
 
 class TooManyMembers(TopicsError):
-    """What `joining` fails with in a topic that has as many members as it may; a socket closes with 1013."""
+    """What `joining` fails with if the topic is full; a socket closes with 1013."""
 
     close_code = 1013
     close_reason = "Too Many Members"
@@ -54,10 +54,10 @@ Attend = Callable[[str, Member | None, abc.ObserverBase[Present]], abc.Disposabl
 
 
 class Presence(Observable[Present]):
-    """Who is in a topic: emits the present set, as soon as it is known, then a `Present` for every change.
+    """Who is in a topic: emits a `Present` as soon as the members are known, then one for every change.
 
-    It never fails, and completes when its `topics` are closed. Memory: a topic that has subscribers here holds the
-    members of all processes, at most 1,000 of 512 bytes each a process.
+    It never fails, and completes when its `topics` are closed. Memory: a topic with subscribers in this process holds
+    the members of all processes, for each process at most 1,000 of 512 bytes.
     """
 
     def __init__(self, attend: Attend, name: str) -> None:
@@ -66,19 +66,19 @@ class Presence(Observable[Present]):
         self._name = name
 
     def joining(self, who: str, metadata: Any = None) -> Observable[Present]:
-        """Make an Observable of the same, whose subscriber is in the topic as long as it is subscribed.
+        """Make an Observable that emits the same, and whose subscriber is a member of the topic while it is subscribed.
 
-        So who is in what a handler returns leaves when the socket closes; `presence.joining(who).subscribe()` is a
-        Disposable. A name that joined several times, in other tabs or processes too, is one member until the last one
-        has left; its metadata, any JSON value, are those of the one that came last: to change them, join again, then
-        leave for the first time. The members of a process that died have left 10 s later.
+        If a handler returns it, the member leaves when the socket closes. `presence.joining(who).subscribe()` is a
+        Disposable: disposing it leaves. A name that joins several times, also in other tabs or processes, is one member
+        until the last of them has left. Its metadata is that of the latest to join: to change it, join again, then
+        dispose the first subscription. When a process dies, its members leave 10 s later.
 
         Args:
             who: The name of the member.
-            metadata: Any JSON value, of 512 bytes with the name.
+            metadata: Any JSON value; with the name at most 512 bytes.
 
-        Raises `TypeError` or `ValueError` for a name or metadata that will not do; the Observable fails with
-        `TooManyMembers` beyond 1,000, of those that this process knows.
+        Raises `TypeError` or `ValueError` for a wrong name or metadata. The Observable fails with `TooManyMembers` if
+        this process knows 1,000 members already.
 
         >>> import asyncio, rxws
         >>> async def main():
