@@ -159,7 +159,7 @@ def uncompressed(data: str | bytes) -> str | bytes:
     if isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
         return UncompressedBytes(data)
     raise TypeError(
-        f"uncompressed takes str or bytes, not {type(data).__name__}: of other messages, mark what encode() returns"
+        f"uncompressed takes str or bytes, not {type(data).__name__}: for other messages, mark what encode() returns"
     )
 
 

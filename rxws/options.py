@@ -163,7 +163,7 @@ class Heartbeat:
                     raise TypeError(f"{name} must be a function of a message, not {function!r}")
                 _takes(name, function, "a message")
         if self.pong is not None and self.ping is None:
-            raise TypeError("pong finds the answer to a ping of your own: give ping too")
+            raise TypeError("pong recognizes the answer to your own ping: pass ping too")
 
 
 class CodecFactory:
@@ -298,7 +298,7 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = (), also: Iter
             if name in _ELSEWHERE:
                 raise TypeError(f"unknown option {name!r} here: it is {_ELSEWHERE[name]}")
             if name in without:
-                raise TypeError(f"unknown option {name!r} here: the handshake, which is done, has decided it")
+                raise TypeError(f"unknown option {name!r} here: the handshake is done and has decided it")
             raise TypeError(unknown(name, {*known, *also}))
     checked: dict[str, Any] = {name: _CHECKS[name](name, value) for name, value in options.items()}
     if isinstance(options.get("protocols"), Mapping):
@@ -309,7 +309,7 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = (), also: Iter
     if "high_water" in options and settings.high_water > settings.max_buffered:
         raise ValueError(
             f"high_water, {settings.high_water} bytes, must not be above max_buffered, {settings.max_buffered}: "
-            "nothing would be held before overflow rules. Lower high_water, or raise max_buffered"
+            "overflow would apply before any source is held. Lower high_water, or raise max_buffered"
         )
     if settings.in_flight is not None and not settings.conflates:
         raise ValueError(f"in_flight needs overflow='latest' or rxws.latest_by(key), not {settings.overflow!r}")

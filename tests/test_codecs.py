@@ -232,7 +232,7 @@ def test_msgspec_limits_the_levels_of_what_may_nest() -> None:
 
 def test_uncompressed_takes_text_and_bytes() -> None:
     given: Any = {}
-    with pytest.raises(TypeError, match=r"^uncompressed takes str or bytes, not dict: of other messages, mark what"):
+    with pytest.raises(TypeError, match=r"^uncompressed takes str or bytes, not dict: for other messages, mark what"):
         codecs.uncompressed(given)
 
 

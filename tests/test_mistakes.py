@@ -59,7 +59,7 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: rxws.websocket(offline="keep"), TypeError, "'offline' here: it is an option of clients that come back"),
     (lambda: rxws.websocket(max_connections=1), TypeError, "here: it is an option of rxws.setup(app, ...)"),
     (lambda: rxws.websocket(workers=2), TypeError, "here: it is an option of rxws.run(app, ...)"),
-    (lambda: rxws.attach(None, compress=True), TypeError, "'compress' here: the handshake, which is done, has decided"),
+    (lambda: rxws.attach(None, compress=True), TypeError, "'compress' here: the handshake is done and has decided"),
     (lambda: run(shout, contested=""), TypeError, "unknown option 'contested': did you mean 'congested'?"),
     (lambda: rxws.run(web.Application(), worker=4), TypeError, "unknown option 'worker': did you mean 'workers'?"),
     (lambda: rxws.run(web.Application(), prot=80), TypeError, "unknown option 'prot': did you mean 'port'?"),
@@ -68,8 +68,8 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: rxws.websocket(high_water=2**21),
         ValueError,
-        "high_water, 2097152 bytes, must not be above max_buffered, 1048576: nothing would be held before overflow "
-        "rules. Lower high_water, or raise max_buffered",
+        "high_water, 2097152 bytes, must not be above max_buffered, 1048576: overflow would apply before any "
+        "source is held. Lower high_water, or raise max_buffered",
     ),
     (lambda: rxws.connect(URL, high_water=200, max_buffered=100), ValueError, "high_water, 200 bytes, must not be"),
     # one thing in place of another
@@ -102,7 +102,7 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: rxops.filter_async(str.isupper), TypeError, "not str.isupper, which returns at once: use ops.filter"),
     (lambda: rxops.from_async_iterable([1]), TypeError, "not list: use reactivex.from_iterable for that"),
     (lambda: rxops.from_async_iterable(parts), TypeError, "from_async_iterable takes what parts returns: call it"),
-    (lambda: rxops.to_async_iterable([1]), TypeError, "takes an Observable, socket.incoming say, not [1]"),
+    (lambda: rxops.to_async_iterable([1]), TypeError, "takes an Observable, such as socket.incoming, not [1]"),
     (lambda: rxops.of_type("str"), TypeError, "of_type takes a class, or several, not 'str'"),
     (lambda: rxops.skip_errors(into=print), TypeError, "into must be a Subject or another Observer"),
     # what is called, and is a coroutine function

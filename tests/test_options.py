@@ -160,7 +160,7 @@ def test_typed_options() -> None:
         ({"ping": "?", "pong": "!"}, TypeError, "pong must be a function of a message, not '!'"),
         ({"ping": "?", "pong": lambda: True}, TypeError, "pong must be a function of a message; .* is not"),
         ({"answer": 1}, TypeError, "answer must be a function of a message, not 1"),
-        ({"pong": bool}, TypeError, "pong finds the answer to a ping of your own: give ping too"),
+        ({"pong": bool}, TypeError, "pong recognizes the answer to your own ping: pass ping too"),
     ],
     ids=str,
 )

@@ -15,5 +15,5 @@ def test_bad_policies_are_refused_early() -> None:
         rxws.connect("ws://localhost", reconnect=rxws.Backoff(), offline="burn")  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="must be a positive number of seconds, not 0"):
         rxws.expire(0)
-    with pytest.raises(ValueError, match="offline is for sockets that come back"):
+    with pytest.raises(ValueError, match="offline is for sockets that reconnect"):
         rxws.connect("ws://localhost", offline="drop")

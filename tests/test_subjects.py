@@ -109,7 +109,7 @@ async def test_topic() -> None:
         topic, seen, errors = topics["a"], list[Any](), list[Exception]()
         topics.errors.subscribe(errors.append)
         topic.subscribe(seen.append)
-        with pytest.raises(AttributeError, match="a Topic of rxws does not know its observers"):
+        with pytest.raises(AttributeError, match="a Topic does not know its observers"):
             print(topic.observers)
         assert not hasattr(topic, "observers")
         assert topic.fail(ValueError("no"))

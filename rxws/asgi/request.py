@@ -106,7 +106,7 @@ class Calling:
         if answer is None:
             return True
         if answer.name != "CONNECTING":
-            raise RuntimeError("this WebSocket has its answer already: leave accept() and close() to rxws")
+            raise RuntimeError("this WebSocket was answered already: leave accept() and close() to rxws")
         return self.request.client_state.name == "CONNECTING"
 
     def arguments(self, guests: Iterable[inspect.Parameter]) -> dict[str, Any]:
@@ -119,8 +119,8 @@ class Calling:
         for guest in guests:
             if guest.name not in arguments and guest.default is guest.empty:
                 raise TypeError(
-                    f"the handler asks for {guest.name!r}: FastAPI and Litestar find dependencies by their names, "
-                    f"elsewhere there are path parameters, here: {', '.join(found) or 'none'}"
+                    f"the handler asks for {guest.name!r}: FastAPI and Litestar find dependencies by name; "
+                    f"elsewhere it must be a path parameter, and here are: {', '.join(found) or 'none'}"
                 )
         return arguments
 

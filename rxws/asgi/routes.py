@@ -28,10 +28,10 @@ Out = TypeVar("Out")
 AsgiHandler = Callable[..., Awaitable[None]]
 
 SERVERS = {
-    "compress": "which compresses or not (uvicorn: --ws-per-message-deflate)",
-    "message_timeout": "which hands on whole messages",
+    "compress": "decides about compression (uvicorn: --ws-per-message-deflate)",
+    "message_timeout": "delivers whole messages",
 }
-"""What is the server's there, and how."""
+"""Options that the server decides, and how."""
 
 
 @overload
@@ -197,11 +197,11 @@ def check_options(options: Mapping[str, Any]) -> Settings:
     settings = check({"heartbeat": None, "message_timeout": None, **options}, without=CLIENT_ONLY)
     for name, how in SERVERS.items():
         if getattr(settings, name):
-            raise TypeError(f"{name} has no effect here: on ASGI it is the server, {how}. Leave {name} out")
+            raise TypeError(f"{name} has no effect here: on ASGI the server {how}. Leave {name} out")
     words = settings.heartbeat
     if words is not None and not (isinstance(words, Heartbeat) and (words.ping is not None or words.answer)):
         raise TypeError(
             f"heartbeat={words!r} has no effect here: on ASGI the server pings (uvicorn: --ws-ping-interval, hypercorn:"
-            " websocket_ping_interval). Leave it out, or ping in words of your own: rxws.Heartbeat(seconds, ping=...)"
+            " websocket_ping_interval). Leave it out, or ping with your own messages: rxws.Heartbeat(seconds, ping=...)"
         )
     return settings

@@ -202,9 +202,9 @@ def _url(text: str) -> str:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not re.fullmatch(TOKEN, name.strip(), re.ASCII):
-        raise ValueError(f"a header is like 'Name: value', not {text!r}")
+        raise ValueError(f"expected a header like 'Name: value', not {text!r}")
     if any(character in value for character in "\r\n\0"):
-        raise ValueError("the value of a header is one line")
+        raise ValueError("the value of a header must be one line")
     check_headers({name.strip(): value})
     return name.strip(), value.strip()
 

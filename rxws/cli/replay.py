@@ -56,7 +56,7 @@ def _check_lane(recording: Recording, lane: str, file: str) -> None:
     if lane not in recording.lanes:
         lanes = dict.fromkeys([*recording.lanes, *(event.lane for event in recording)])
         if lane not in lanes:
-            raise WrongArguments(f"{file} has no lane {lane!r}: say --lane with one of {', '.join(map(repr, lanes))}")
+            raise WrongArguments(f"{file} has no lane {lane!r}: use --lane with one of {', '.join(map(repr, lanes))}")
 
 
 async def _print(recording: Recording, options: argparse.Namespace) -> int:
@@ -159,5 +159,5 @@ def _speed(text: str) -> float:
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
-        raise ValueError(f"an address is like :8080 or 0.0.0.0:8080, not {text!r}")
+        raise ValueError(f"expected an address like :8080 or 0.0.0.0:8080, not {text!r}")
     return host or "127.0.0.1", int(port)

@@ -143,7 +143,7 @@ def connect(
     if reconnect is not None and not isinstance(reconnect, Backoff):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"reconnect must be a Backoff, such as rxws.Backoff(), not {reconnect!r}")
     if "offline" in options and reconnect is None:
-        raise ValueError("offline is for sockets that come back: give reconnect=rxws.Backoff() too")
+        raise ValueError("offline is for sockets that reconnect: pass reconnect=rxws.Backoff() too")
     positive("open_timeout", open_timeout, "seconds")
     check_greet(greet, settings)
     if session is not None and not isinstance(session, ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -94,7 +94,7 @@ class Reconnector:
         try:
             delay = self._delay(because)
         except BaseException as error:
-            self._log.fault("the jitter of the back-off raised; the socket ends", as_error(error, "jitter"))
+            self._log.fault("Backoff(jitter=...) raised, so the socket ends", as_error(error, "jitter"))
             raise_fatal(error)
             return None
         return lambda: self._wait(delay, because)
@@ -289,7 +289,7 @@ class Reconnector:
         try:
             return self._backoff.is_last(because)
         except BaseException as error:
-            self._log.fault("the rule for what is final raised; this is", as_error(error, "final"))
+            self._log.fault("Backoff(final=...) raised, so this failure is final", as_error(error, "final"))
             raise_fatal(error)
             return True
 

@@ -36,7 +36,7 @@ class Requests(Generic[T]):
     def request(self, message: Any, matches: Match[T] | None, key: Key | None, timeout: float) -> Observable[T]:
         """Make an Observable that sends a message for each subscriber, and emits the first answer to it."""
         if (matches is None) is (key is None):
-            raise TypeError("a request has either matches, a predicate of answers, or key, a function of messages")
+            raise TypeError("a request takes either matches, a predicate for answers, or key, a function of messages")
         called("matches", matches)
         called("key", key)
         positive("timeout", timeout, "seconds")

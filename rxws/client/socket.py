@@ -121,5 +121,5 @@ class ClientWebSocket(WebSocket[In, Out]):
 
     def _coming_back(self, what: str) -> Reconnector:
         if self._reconnector is None:
-            raise RuntimeError(f"only a socket that comes back can {what}: connect(url, reconnect=rxws.Backoff())")
+            raise RuntimeError(f"{what}() needs a client that reconnects: use connect(url, reconnect=rxws.Backoff())")
         return self._reconnector

@@ -20,7 +20,7 @@ POLICIES: Final = (1008, 1013)
 """Codes with which we close a peer that sends too much or reads too little; nothing else reports it."""
 
 UNREAD: Final = (
-    "nobody reads, and messages wait (%d): await socket.receive(), subscribe to socket.incoming, or drop what comes "
+    "messages wait (%d) and nobody reads them: await socket.receive(), subscribe to socket.incoming, or drop them "
     "with socket.incoming.subscribe()"
 )
 

@@ -88,7 +88,7 @@ class Phased:
         before: Phase = self.phase
         self.phase = phase
         if phase not in TRANSITIONS[before]:
-            log_line(logger, logging.ERROR, "a fault of rxws: %s went from %s to %s", repr(self), before, phase)
+            log_line(logger, logging.ERROR, "a bug in rxws: %s went from %s to %s", repr(self), before, phase)
 
     def advance(self, phase: Phase) -> None:
         """Enter a phase if it may come next: of two ends at a time the first one counts."""

@@ -43,7 +43,7 @@ def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]
     0.5
     """
     if not callable(getattr(into, "on_next", None)):
-        raise TypeError(f"into must be a Subject or another Observer, a socket's errors say, not {into!r}")
+        raise TypeError(f"into must be a Subject or another Observer, such as socket.errors, not {into!r}")
 
     def operate(source: Observable[T]) -> Observable[T]:
         if isinstance(source, MapAsync):

@@ -44,7 +44,7 @@ def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
     [1, 2, 3]
     """
     if not isinstance(source, Observable):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"to_async_iterable takes an Observable, socket.incoming say, not {source!r}")
+        raise TypeError(f"to_async_iterable takes an Observable, such as socket.incoming, not {source!r}")
     return _Iterator(source)
 
 

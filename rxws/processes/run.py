@@ -169,7 +169,7 @@ def _check(workers: object, options: dict[str, Any]) -> None:
     positive_int("workers", workers, "processes", none="this one alone")
     for name in RUN_DECIDES:
         if options.get(name) is not None:
-            raise ValueError(f"{name}= is for one process: with workers= say host= and port=, path=, or sock=")
+            raise ValueError(f"{name}= is for one process: with workers= use host= and port=, path=, or sock=")
     if (port := options.get("port")) is not None:
         number("port", port, "0 to 65535, or None for the usual one", lambda port: 0 <= port < 65_536, int)
     if "shutdown_timeout" in options:

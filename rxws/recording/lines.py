@@ -91,7 +91,7 @@ def event_of(text: str) -> Event:
                 raise ValueError("expected a time of 0 or more seconds")
             data = _data(rest)
             if not isinstance(data, _CARRIES[kind]):
-                raise ValueError(f"expected another kind for what it carries: {described(data)[:80]}")
+                raise ValueError(f"its data does not fit its kind: {described(data)[:80]}")
             return Event(float(time), lane, cast("Kind", kind), data)
         case _:
             raise ValueError("expected an object with a time, a lane and a kind")
@@ -165,7 +165,7 @@ class _Lines:
                 except ValueError as error:
                     if not text.endswith(b"\n"):
                         return
-                    raise ValueError(f"{self._path}, line {number}: no event: {error}") from error
+                    raise ValueError(f"{self._path}, line {number}: not an event: {error}") from error
                 yield event
 
     def __repr__(self) -> str:

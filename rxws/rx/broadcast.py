@@ -295,7 +295,7 @@ class OwnSubject(Unlocked[T], Subject[T]):
     @property
     def observers(self) -> list[abc.ObserverBase[T]]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The present observers, in a list that is the caller's; raises `AttributeError` where nobody knows them."""
-        raise AttributeError(f"a {type(self).__name__} of rxws does not know its observers: they may be elsewhere")
+        raise AttributeError(f"a {type(self).__name__} does not know its observers: they may be in other processes")
 
     @property
     def exception(self) -> Exception | None:  # pyright: ignore[reportIncompatibleVariableOverride]

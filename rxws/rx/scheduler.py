@@ -89,7 +89,7 @@ class LoopScheduler(AsyncIOScheduler):
         """Return when it is `value`, by this scheduler's clock; raises `TypeError` for a date without a time zone."""
         date = super().to_datetime(value)
         if date.tzinfo is None:
-            raise TypeError(f"{date} has no time zone: make dates with datetime.now(UTC), say, or date.astimezone()")
+            raise TypeError(f"{date} has no time zone: use datetime.now(UTC) or date.astimezone(), for example")
         if date.tzinfo is LOOP_TIME or self._virtual_now is not None:
             return date
         return self.now + (date - default_now())

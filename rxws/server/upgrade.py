@@ -113,17 +113,17 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
         raise web.HTTPMethodNotAllowed(request.method, [hdrs.METH_GET], text=text)
     if request.version <= HttpVersion10 or request.version.major > HttpVersion11.major:
         raise web.HTTPVersionNotSupported(
-            text="A WebSocket handshake needs HTTP/1.1. Behind a proxy, let it speak that"
+            text="A WebSocket handshake needs HTTP/1.1. Behind a proxy, make it use that"
             " (nginx: proxy_http_version 1.1)\n"
         )
     if _of(request, hdrs.UPGRADE).lower() != "websocket":
         raise _upgrade_required(
-            "This is a WebSocket endpoint: Upgrade must be websocket. Behind a proxy, let it pass that on"
+            "This is a WebSocket endpoint: Upgrade must be websocket. Behind a proxy, make it pass that on"
             " (nginx: proxy_set_header Upgrade $http_upgrade)"
         )
     if _is_plain(request) or not asks_for_upgrade(request):
         raise _upgrade_required(
-            "This is a WebSocket endpoint: Connection must be Upgrade. Behind a proxy, let it send both"
+            "This is a WebSocket endpoint: Connection must be Upgrade. Behind a proxy, make it send both"
             " (nginx: proxy_set_header Connection upgrade)"
         )
     if _of(request, hdrs.SEC_WEBSOCKET_VERSION) != "13":

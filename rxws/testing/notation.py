@@ -177,7 +177,7 @@ class _Reader:
         positive("frame", frame, "seconds")
         for name in values:
             if len(name) != 1 or name in "-|#() ":
-                raise ValueError(f"values names messages by one character each that means nothing else, not {name!r}")
+                raise ValueError(f"values takes names of one character without another meaning, not {name!r}")
         self._text = text
         self._lane = lane
         self._frame = frame
@@ -205,7 +205,7 @@ class _Reader:
             self._at += 1
             self._now += self._frame
             if self._group is not None:
-                raise self._wrong("within parentheses time passes as in ' 50ms '", self._at - 1)
+                raise self._wrong("within parentheses, write time as ' 50ms '", self._at - 1)
         elif character == "(":
             if self._group is not None:
                 raise self._wrong("parentheses within parentheses", self._at)

@@ -144,7 +144,7 @@ def run(
     is_client = reconnect is not None or greet is not None or isinstance(incoming, (list, tuple))
     spans = parse(congested, frame=frame, values=SPANS).events
     if is_client and (request is not None or spans):
-        raise TypeError("request and congested are of handlers; of a client, a list says what its peers do")
+        raise TypeError("request and congested are for handlers; for a client, use a list of what its peers do")
     given = dict(values or {})
 
     def scene_of(*scripts: Script | Exception) -> _Scene:
@@ -152,7 +152,7 @@ def run(
 
     if isinstance(incoming, Mapping):
         if reconnect is not None or greet is not None or spans:
-            raise TypeError("several peers are of a handler: reconnect, greet and congested are for one")
+            raise TypeError("several peers need a handler; reconnect, greet and congested are for a single peer")
         requests = cast("dict[str, Any]", request) if type(request) is dict else dict.fromkeys(incoming, request)
         if requests.keys() != incoming.keys():
             raise ValueError(f"the requests are for {', '.join(requests)}, and the peers are {', '.join(incoming)}")
@@ -239,7 +239,7 @@ class _Scene:
         """Run a handler."""
         (script,) = self._scripts
         if isinstance(script, Exception) or any(isinstance(event.data, RefusedHandshake) for event in script.events):
-            raise ValueError("a handler's peer refuses nothing: of a client, a list says what its peers do")
+            raise ValueError("a handler's peer cannot refuse: for a client, use a list of what its peers do")
         try:
             _, wire = serve(self._handler, protocol=protocol, request=request, watch=self._watch, **options)
         except web.HTTPException as refusal:

@@ -29,12 +29,12 @@ class Position(NamedTuple):
     def parse(cls, text: object) -> Position:
         """Parse the `position` of a message; raises `TypeError` or `ValueError` for anything else."""
         if not isinstance(text, str):
-            raise TypeError(f"a position is the str that a message has as its position, not {text!r}")
+            raise TypeError(f"expected the position of a message, a str, not {text!r}")
         epoch, _, number = text.partition("-")
         try:
             return cls(_hexadecimal(epoch), _hexadecimal(number))
         except ValueError:
-            raise ValueError(f"a position is what a message has as its position, not {text[:80]!r}") from None
+            raise ValueError(f"expected the position of a message, not {text[:80]!r}") from None
 
 
 def _hexadecimal(digits: str) -> int:

@@ -215,7 +215,7 @@ def check_answer(lines: Iterable[str], wanted: Deflate | bool) -> Agreement | No
         if not (wanted and name == DEFLATE):
             raise ValueError(f"the server wants the extension {name!r}, which was not offered")
         if wrong := [key for key, value in parameters if not _is_answer(key, value)]:
-            raise ValueError(f"the server wants {DEFLATE} with a {wrong[0]!r} that is wrong, or not supported here")
+            raise ValueError(f"the server wants {DEFLATE} with a wrong or unsupported {wrong[0]!r}")
         if len(dict(parameters)) < len(parameters):
             raise ValueError(f"the server wants {DEFLATE} with a parameter twice")
     if len(agreed) > 1:

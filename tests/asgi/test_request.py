@@ -101,7 +101,7 @@ def test_accepted_before() -> None:
     waiting = connection(peer, client_state=states["CONNECTED"], application_state=states["CONNECTING"])
     assert not Calling((waiting,), {}).expects_connect
     accepted = connection(peer, client_state=states["CONNECTED"], application_state=states["CONNECTED"])
-    with pytest.raises(RuntimeError, match="has its answer already"):
+    with pytest.raises(RuntimeError, match="was answered already"):
         _ = Calling((accepted,), {}).expects_connect
 
 
@@ -114,7 +114,7 @@ def test_arguments() -> None:
         "room": "b",
         "user": 4,
     }
-    with pytest.raises(TypeError, match=r"asks for 'room': .* here: none"):
+    with pytest.raises(TypeError, match=r"asks for 'room': .* here are: none"):
         Calling((connection(Peer()),), {}).arguments(guests)
 
 

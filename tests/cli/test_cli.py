@@ -22,11 +22,14 @@ from rxws.recording import Event, Recording, read, write
         (["record", "ws://a", "--seconds=nan"], "--seconds: the time must be a positive number of seconds, not nan"),
         (["marbles", "file", "--width=0"], "--width: the width must be a positive whole number of pixels or columns"),
         (["replay", "file", "--speed=0"], "argument --speed: speed must be a positive number, or inf, not 0"),
-        (["replay", "file", "--serve=8080"], "argument --serve: an address is like :8080 or 0.0.0.0:8080, not '8080'"),
+        (
+            ["replay", "file", "--serve=8080"],
+            "argument --serve: expected an address like :8080 or 0.0.0.0:8080, not '8080'",
+        ),
         (["connect", "http"], "argument URL: 'http' is not a WebSocket URL"),
-        (["connect", "ws://a", "-Hx"], "argument -H/--header: a header is like 'Name: value', not 'x'"),
-        (["connect", "ws://a", "-Hbad name: x"], "a header is like 'Name: value', not 'bad name: x'"),
-        (["connect", "ws://a", "-HA: b\r\nC: d"], "-H/--header: the value of a header is one line"),
+        (["connect", "ws://a", "-Hx"], "argument -H/--header: expected a header like 'Name: value', not 'x'"),
+        (["connect", "ws://a", "-Hbad name: x"], "expected a header like 'Name: value', not 'bad name: x'"),
+        (["connect", "ws://a", "-HA: b\r\nC: d"], "-H/--header: the value of a header must be one line"),
         (["connect", "ws://a", "-HUpgrade: x"], "-H/--header: headers must not hold Upgrade"),
         (
             ["connect", "ws://a", "-p", "bad name"],
@@ -75,8 +78,8 @@ def test_arguments_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture
     trustme.CA().cert_pem.write_to_path(str(authority))
     write(Recording([Event(0.0, "ticks", "next", 1)], ("ticks",)), file)
     for arguments, says in (
-        (["replay", str(file), "--lane=nosuch"], "has no lane 'nosuch': say --lane with one of 'ticks'"),
-        (["replay", str(file), "--serve=:0"], "has no lane 'incoming': say --lane with one of 'ticks'"),
+        (["replay", str(file), "--lane=nosuch"], "has no lane 'nosuch': use --lane with one of 'ticks'"),
+        (["replay", str(file), "--serve=:0"], "has no lane 'incoming': use --lane with one of 'ticks'"),
         (["record", "ws://a", "-o", str(file)], "exists: choose another name, or overwrite it with --force"),
         (["connect", "ws://a/?token=SECRET", f"--ca={authority}"], "--ca is for wss: the URL 'ws://a/'"),
     ):

@@ -325,7 +325,7 @@ async def test_matches_or_key() -> None:
     """A request has either a predicate or a key function."""
     async with connect(MemoryDialer()) as socket:
         for wrong in ({}, {"matches": lambda _: True, "key": len}):
-            with pytest.raises(TypeError, match="a request has either matches, a predicate of answers, or key"):
+            with pytest.raises(TypeError, match="a request takes either matches, a predicate for answers, or key"):
                 socket.request("ping", **wrong)
 
 

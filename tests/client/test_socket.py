@@ -29,5 +29,5 @@ async def test_codec_follows_subprotocol() -> None:
 async def test_rotate_single() -> None:
     """Only a socket that comes back can rotate."""
     async with connect(MemoryDialer()) as socket:
-        with pytest.raises(RuntimeError, match="only a socket that comes back can rotate"):
+        with pytest.raises(RuntimeError, match=r"rotate\(\) needs a client that reconnects"):
             socket.rotate()

@@ -452,7 +452,7 @@ async def test_nobody_reads(caplog: pytest.LogCaptureFixture) -> None:
     await asyncio.sleep(2)
     assert unread(caplog) == [2]
     assert [record.getMessage() for record in caplog.records] == [
-        "nobody reads, and messages wait (2): await socket.receive(), subscribe to socket.incoming, or drop what comes "
+        "messages wait (2) and nobody reads them: await socket.receive(), subscribe to socket.incoming, or drop them "
         "with socket.incoming.subscribe() (memory)"
     ]
     assert [record.levelname for record in caplog.records] == ["WARNING"]

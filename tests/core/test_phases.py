@@ -30,5 +30,5 @@ def test_illegal_change_is_made_and_logged(walked: set[tuple[Phase, Phase]], cap
     assert (thing.phase, caplog.records) == (SocketPhase.CLOSED, [])
     thing.enter(SocketPhase.OPEN)
     assert thing.phase is SocketPhase.OPEN
-    assert "a fault of rxws" in caplog.text
+    assert "a bug in rxws" in caplog.text
     walked.clear()

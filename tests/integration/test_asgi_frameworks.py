@@ -234,4 +234,4 @@ async def test_accepted_before() -> None:
     rxws.asgi.setup(app)
     async with running(app) as server, websockets.connect(server.url) as client:
         await client.wait_closed()
-    assert "has its answer already" in str(errors[0])
+    assert "was answered already" in str(errors[0])

@@ -158,14 +158,14 @@ async def test_attaching_twice_is_refused() -> None:
 
     async def handler(request: web.Request) -> web.StreamResponse:
         async with rxws.accept(request) as socket:
-            with pytest.raises(RuntimeError, match="rxws's already"):
+            with pytest.raises(RuntimeError, match="belongs to rxws already"):
                 rxws.attach(socket.response)
             socket.outgoing.on_next("still here")
         return socket.response
 
     async with serving(handler) as server, aiohttp.ClientSession() as session, session.ws_connect(server.url) as ws:
         socket = rxws.attach(ws)
-        with pytest.raises(RuntimeError, match="rxws's already"):
+        with pytest.raises(RuntimeError, match="belongs to rxws already"):
             rxws.attach(ws)
         async with asyncio.timeout(5):
             assert await socket.incoming.pipe(ops.first()) == "still here"

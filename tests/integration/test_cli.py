@@ -159,7 +159,7 @@ def test_the_exit_status_tells_how_it_ended(rxws_cli: Cli, server: str) -> None:
     assert nobody.stderr.startswith("rxws: no connection: the server answered 404 instead of 101")
     wrong = rxws_cli("connect", "localhost/feed")
     assert (wrong.returncode, "is not a WebSocket URL: expected ws://host/path" in wrong.stderr) == (2, True)
-    assert "a header is like 'Name: value', not 'x'" in rxws_cli("connect", server, "-H", "x").stderr
+    assert "expected a header like 'Name: value', not 'x'" in rxws_cli("connect", server, "-H", "x").stderr
 
 
 def test_large_file_is_sent_as_it_is_taken(server: str, tmp_path: Path) -> None:
@@ -575,7 +575,7 @@ def test_what_is_no_recording_is_one_clear_line(rxws_cli: Cli, command: str, fil
     for name, said in (
         (__file__, "is not a recording: its first line should be like"),
         ("/nowhere.jsonl", "No such file"),
-        (str(tmp_path / "bad.jsonl"), "line 8: no event"),
+        (str(tmp_path / "bad.jsonl"), "line 8: not an event"),
     ):
         result = rxws_cli(command, name)
         assert (result.returncode, said in result.stderr) == (1, True), result.stderr

@@ -197,7 +197,7 @@ async def test_reading_without_progress_is_an_error(
         await asyncio.sleep(1)
         assert asked <= 10 * 12
     await eventually(lambda: all(log == [1] for log in logs))
-    assert ["gives no message of the stream" in str(error) for error in errors] == [True]
+    assert ["returns no message of the stream" in str(error) for error in errors] == [True]
 
 
 async def test_number_too_large_is_its_senders_fault(

@@ -170,7 +170,7 @@ def test_damaged_line_is_a_value_error(tmp_path: Path, text: str) -> None:
     """Whatever a line says, it is an event or a `ValueError`, and without its end it is ignored."""
     header = header_line(Recording([]))
     (tmp_path / "r.jsonl").write_text(f"{header}\n{text}\n")
-    with pytest.raises(ValueError, match="line 2: no event"):
+    with pytest.raises(ValueError, match="line 2: not an event"):
         list(read(tmp_path / "r.jsonl"))
     (tmp_path / "r.jsonl").write_text(f"{header}\n{text}")
     assert list(read(tmp_path / "r.jsonl")) == []
@@ -193,7 +193,7 @@ def test_bad_lines(tmp_path: Path) -> None:
     header = '{"recording":1,"start":null,"lanes":[],"about":{}}\n'
     for bad in ('{"time":"x"}', '{"time":1,"lane":"a","kind":"?"}', "nonsense", "\ufffd"):
         path.write_text(header + bad + "\n" + line(Event(1.0, "a", "completed")) + "\n")
-        with pytest.raises(ValueError, match=r"r.jsonl, line 2: no event"):
+        with pytest.raises(ValueError, match=r"r.jsonl, line 2: not an event"):
             list(read(path))
     whole = line(Event(1.0, "a", "next", "日本"))
     path.write_bytes((header + whole + "\n" + whole).encode()[:-4])

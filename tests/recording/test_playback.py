@@ -109,7 +109,7 @@ async def test_many_events_at_once() -> None:
 async def test_unreadable_file(tmp_path: Path) -> None:
     """A file that cannot be read on fails the Observable."""
     (tmp_path / "r.jsonl").write_text('{"recording":1,"start":null,"lanes":[],"about":{}}\nbad\n')
-    with pytest.raises(ValueError, match="line 2: no event"):
+    with pytest.raises(ValueError, match="line 2: not an event"):
         await replay(read(tmp_path / "r.jsonl"))
     with pytest.raises(ValueError, match="speed must be a positive number, or inf, not 0"):
         replay(RECORDING, speed=0)

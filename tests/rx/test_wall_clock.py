@@ -28,5 +28,5 @@ async def test_dates_of_other_time_zones(wall_clock: WallClock) -> None:
 async def test_date_without_time_zone() -> None:
     """Nobody can say when a date without a time zone is due, and the error says how to make another."""
     scheduler = LoopScheduler(LoopThread(asyncio.get_running_loop()))
-    with pytest.raises(TypeError, match=r"2027-01-02 00:00:00 has no time zone: make dates with datetime\.now\(UTC\)"):
+    with pytest.raises(TypeError, match=r"2027-01-02 00:00:00 has no time zone: use datetime\.now\(UTC\)"):
         scheduler.schedule_absolute(datetime(2027, 1, 2), lambda *_: None)

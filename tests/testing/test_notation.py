@@ -72,7 +72,7 @@ def test_frames_and_values() -> None:
         ("-(ab", "this parenthesis is not closed", 1),
         ("-a)", "no parenthesis is open here", 2),
         ("((a))", "parentheses within parentheses", 1),
-        ("(a-b)", "within parentheses time passes as in ' 50ms '", 2),
+        ("(a-b)", "within parentheses, write time as ' 50ms '", 2),
         ('-"a', "this is not JSON", 1),
         ("-<x>", "this is not JSON", 1),
         ("-<0xz>", "this is not JSON", 1),
@@ -94,7 +94,7 @@ def test_bad_frames_and_values() -> None:
     with pytest.raises(ValueError, match="frame must be a positive number of seconds, not 0"):
         parse("-", frame=0)
     for name in ("ab", "", "-", "|"):
-        with pytest.raises(ValueError, match="values names messages by one character each"):
+        with pytest.raises(ValueError, match="values takes names of one character"):
             parse("-", values={name: 1})
 
 

@@ -259,7 +259,7 @@ def test_clients_that_are_refused() -> None:
     assert (error.value.stage, error.value.status) == ("http", 403)
     with pytest.raises(ValueError, match="a peer that refuses does nothing else"):
         run(follow, ["-a-(refused 403)"])
-    with pytest.raises(ValueError, match="a handler's peer refuses nothing"):
+    with pytest.raises(ValueError, match="a handler's peer cannot refuse"):
         run(shout, "(refused 403)")
 
 
@@ -296,9 +296,9 @@ def test_several_requests() -> None:
 @pytest.mark.parametrize("given", [{"congested": "-[-]"}, {"greet": "hello"}, {"reconnect": rxws.Backoff()}])
 def test_what_is_for_one(given: dict[str, Any]) -> None:
     """Several peers have no such argument, nor have clients those of handlers."""
-    with pytest.raises(TypeError, match="several peers are of a handler"):
+    with pytest.raises(TypeError, match="several peers need a handler"):
         run(shout, {"a": "-a-"}, **given)
-    with pytest.raises(TypeError, match="request and congested are of handlers"):
+    with pytest.raises(TypeError, match="request and congested are for handlers"):
         run(shout, ["-a-"], **{"congested": "-[-]", **given})
 
 

@@ -14,13 +14,13 @@ def test_a_position_is_written_and_read(position: Position) -> None:
     "text", ["", "-", "1", "1-", "-1", "1-g", "1--1", "1- 1", "1_0-1", "+1-1", "0x1-1", "1-" + "f" * 17]
 )
 def test_what_is_no_position_is_a_clear_error(text: str) -> None:
-    with pytest.raises(ValueError, match="a position is what a message has as its position, not"):
+    with pytest.raises(ValueError, match="expected the position of a message, not"):
         Position.parse(text)
 
 
 @pytest.mark.parametrize("thing", [None, 7, b"1-1", ("1", "1")])
 def test_a_position_is_a_str(thing: Any) -> None:
-    with pytest.raises(TypeError, match="a position is the str that a message has"):
+    with pytest.raises(TypeError, match="expected the position of a message, a str"):
         Position.parse(thing)
 
 

@@ -284,8 +284,8 @@ async def test_disposing_in_another_thread_before_the_beginning() -> None:
         ({"last": 1, "since": "1-1"}, TypeError, "last or since, not both"),
         ({"last": 0}, ValueError, "last must be a positive whole number of messages, not 0"),
         ({"last": True}, TypeError, "last must be a positive whole number of messages, not True"),
-        ({"since": 3}, TypeError, "a position is the str"),
-        ({"since": "3"}, ValueError, "a position is what a message has"),
+        ({"since": 3}, TypeError, "expected the position of a message, a str"),
+        ({"since": "3"}, ValueError, "expected the position of a message"),
     ],
 )
 def test_bad_arguments_of_history(arguments: dict[str, Any], kind: type[Exception], says: str) -> None:

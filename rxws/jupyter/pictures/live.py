@@ -77,7 +77,7 @@ class Live:
         try:
             self._loop = asyncio.get_running_loop()
         except RuntimeError:
-            raise RuntimeError("a live picture needs a running event loop, as notebooks have one") from None
+            raise RuntimeError("a live picture needs a running event loop, such as a notebook's") from None
         self._name = secrets.token_hex(4)
         self.frames = Frames(name=self._name)
         """The widget."""

@@ -59,7 +59,7 @@ def take_over(ws: AnyWebSocket) -> None:
     """Take over pings, pongs and closes, also on an object that the application made; raises the second time."""
     inside = cast("Any", ws)
     if getattr(inside, "_rxws", False):
-        raise RuntimeError("this WebSocket is rxws's already: use the socket that has it")
+        raise RuntimeError("this WebSocket belongs to rxws already: use its socket")
     inside._rxws = True
     inside._autoping = inside._autoclose = False
     inside._heartbeat = None  # it would miss the pongs that we get
@@ -77,7 +77,7 @@ class NoWriter:
 
     async def send_frame(self, *ignored: Any, **options: Any) -> None:
         """Raise `RuntimeError`: what other code writes would get between our frames."""
-        raise RuntimeError("this WebSocket is rxws's: send through the `outgoing` of its socket")
+        raise RuntimeError("this WebSocket belongs to rxws: send through the `outgoing` of its socket")
 
 
 def drop_handshake_state(ws: AnyWebSocket, protocol: Any) -> None:

@@ -135,7 +135,7 @@ class Stream:
         if headers["Status"] == "503":
             await self.look()
         if headers["Status"] != "204":
-            raise TopicsError(f"NATS does not give what the stream {self.name!r} keeps: {headers}")
+            raise TopicsError(f"NATS does not return the messages of the stream {self.name!r}: {headers}")
         pending, last = int(headers["Nats-Num-Pending"]), int(headers["Nats-Last-Sequence"])
         records: list[Record] = []
         for one in found:
@@ -143,7 +143,7 @@ class Stream:
             if record.position.number > (records[-1].position.number if records else number):
                 records.append(record)  # or it was asked for twice
         if last <= number:
-            raise TopicsError(f"NATS gives no message of the stream {self.name!r} after {number}: {headers}")
+            raise TopicsError(f"NATS returns no message of the stream {self.name!r} after {number}: {headers}")
         return Batch(records, pending, last)
 
     async def last_ones(self, pattern: str, count: int, last: int) -> Batch:
