@@ -1,4 +1,4 @@
-// One socket that comes back: emits "state", "message", "sent" and "closed". It says how many messages the page has taken.
+// A socket that reconnects: emits "state", "message", "sent" and "closed", and reports how many messages the page has taken.
 const FIRST = 500, LAST = 10000, FACTOR = 1.6, EVERY = 50;
 
 export class Feed extends EventTarget {
