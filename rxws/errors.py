@@ -95,8 +95,8 @@ class FeedbackLoop(RxwsError):
 
     def __init__(self, item: object, items: int, subscribers: str = "") -> None:
         super().__init__(
-            f"a stream feeds itself: {items} items came of one, each while another was handed on"
-            f"{' to ' if subscribers else ''}{subscribers}; it is cut before {_excerpt(item)}"
+            f"a stream feeds itself: one item caused {items}, each while another was handed on"
+            f"{' to ' if subscribers else ''}{subscribers}; it is cut off before {_excerpt(item)}"
         )
         self.item = item
 

@@ -271,8 +271,8 @@ _CLIENTS: Final = "an option of clients, of connect and feed"
 _SETUP: Final = "an option of rxws.setup(app, ...), for all sockets together"
 
 _ELSEWHERE: Final = {
-    "origins": "an option of servers, of websocket and accept: browsers alone have one",
-    "offline": "an option of clients that come back: connect(url, reconnect=rxws.Backoff(), offline=...)",
+    "origins": "an option of servers, of websocket and accept: only browsers send an origin",
+    "offline": "an option of clients that reconnect: connect(url, reconnect=rxws.Backoff(), offline=...)",
     **dict.fromkeys(("reconnect", "session", "headers", "ssl", "proxy", "open_timeout", "greet"), _CLIENTS),
     **dict.fromkeys(("max_connections", "shutdown_code", "shutdown_timeout"), _SETUP),
     "workers": "an option of rxws.run(app, ...)",

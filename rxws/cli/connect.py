@@ -48,19 +48,19 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "connect",
         help="talk to a socket",
-        description="Send what is typed, line by line; show what comes, JSON spread out, and how the socket closes. "
-        "From a pipe, or into one, send the lines of the input and print the messages alone.",
+        description="Send each line that you type. Show messages, with JSON indented, and how the socket closes. "
+        "From a pipe, or into one, send the lines of the input and print only the messages.",
         epilog=f"in a terminal: {COMMANDS}\n\n{STATUS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
     parser.add_argument("--jsonl", action="store_true", help="print a recording, as JSON lines")
-    parser.add_argument("--compact", action="store_true", help="write JSON without white space, a message a line")
+    parser.add_argument("--compact", action="store_true", help="print JSON without white space, one message per line")
     parser.add_argument(
         "--linger",
         type=_linger,
         metavar="SECONDS",
-        help="from a pipe: close when so long after its end nothing has come "
+        help="from a pipe: close when this long after its end no message has come "
         f"(default: {ANSWERS_WITHIN}; with --messages or --seconds these end it)",
     )
     parser.set_defaults(run=_run)

@@ -68,10 +68,10 @@ def add_options(parser: Any) -> None:
     parser.add_argument("-H", "--header", action="append", default=[], metavar="'NAME: VALUE'", type=_header)
     protocol = {"action": _Protocol, "default": (), "metavar": "NAME", "help": "a subprotocol to offer"}
     parser.add_argument("-p", "--protocol", **protocol)
-    parser.add_argument("-r", "--reconnect", action="store_true", help="come back when the connection is lost")
-    parser.add_argument("-s", "--send", action="append", default=[], metavar="TEXT", help="a message to send at first")
+    parser.add_argument("-r", "--reconnect", action="store_true", help="reconnect when the connection is lost")
+    parser.add_argument("-s", "--send", action="append", default=[], metavar="TEXT", help="a message to send first")
     parser.add_argument("--messages", type=_count, metavar="N", help="end after this many messages from the peer")
-    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after so long")
+    parser.add_argument("--seconds", type=_seconds, metavar="N", help="end after this many seconds")
     proxy = "through this proxy, http://[USER:PASSWORD@]HOST:PORT; env: the one that the environment names"
     parser.add_argument("--proxy", type=_proxy, metavar="URL", help=proxy)
     parser.add_argument("--ca", type=_ca, metavar="FILE", help="trust these certificates (PEM), and no others")

@@ -24,7 +24,7 @@ def add_to(commands: Any) -> None:
         description="Publish each line of the standard input to a topic, and wait until the broker has confirmed it. "
         "The status is 0 if it has confirmed all, 130 after Ctrl-C, else 1.",
     )
-    parser.add_argument("url", metavar="URL", help="of the broker, such as nats://localhost:4222")
+    parser.add_argument("url", metavar="URL", help="the broker's URL, such as nats://localhost:4222")
     parser.add_argument("subject", metavar="SUBJECT", help="the topic, such as room.tea")
     parser.add_argument("--text", action="store_true", help="lines are texts; without it, each is a JSON value")
     parser.set_defaults(run=_run)

@@ -47,7 +47,7 @@ def add_to(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="where to (default: -, the standard output)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the output file (default: -, the standard output)")
     parser.add_argument("--force", action="store_true", help="overwrite the file")
     parser.add_argument("--json", action="store_true", help="write messages that are JSON as values, not as texts")
     parser.set_defaults(run=_run)

@@ -28,13 +28,13 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser(
         "replay",
         help="play a recording again",
-        description="Print what was recorded, when it happened: with --lane, the messages of that lane alone, for the "
-        "next program. Or serve them, from their start, to each client that connects. FILE is a recording, or a HAR "
-        "file with the messages of WebSockets, as the developer tools of browsers and Playwright write it.",
+        description="Print a recording at its own pace. With --lane, print only the messages of that lane, for a pipe. "
+        "With --serve, play them from the start to each client that connects. FILE is a recording, or a HAR "
+        "file with WebSocket messages, as the developer tools of browsers and Playwright write it.",
     )
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--serve", metavar="[HOST]:PORT", type=_address, help="serve the messages on a WebSocket")
-    parser.add_argument("--speed", type=_speed, default=1.0, help="how many times as fast; inf (default: %(default)s)")
+    parser.add_argument("--speed", type=_speed, default=1.0, help="speed factor, or inf (default: %(default)s)")
     parser.add_argument(
         "--lane", metavar="NAME", help="the lane whose messages are printed, or served (default, served: incoming)"
     )

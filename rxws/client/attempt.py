@@ -81,7 +81,7 @@ def _make_tracer() -> TraceConfig:
         if (target := _target_of(response)) is None:
             response.close()
             location = without_secrets(response.headers[hdrs.LOCATION])[:200]
-            message = f"the server redirects to what is not a URL: {location!r}"
+            message = f"the server redirects to something that is not a URL: {location!r}"
             raise ConnectError(message, "http", status=response.status, headers=response.headers)
         if response.url.scheme in SECURE and target.scheme not in SECURE:
             response.close()

@@ -83,7 +83,7 @@ class Connect(Generic[In, Out]):
                 self._log.write(
                     logging.ERROR,
                     "stuck",
-                    "an attempt to connect, its function of the URL or headers perhaps, ignores its cancellation: "
+                    "an attempt to connect, perhaps in its function for the URL or headers, ignores cancellation: "
                     "its socket is closed",
                 )
 

@@ -83,7 +83,7 @@ class Dialer:
             async with limit:
                 return await self._open(attempt)
         except TimeoutError as error:
-            within = f"within {self._open_timeout:g} s" if limit.expired() else "in the time that the session gives"
+            within = f"within {self._open_timeout:g} s" if limit.expired() else "within the timeout of the session"
             message = f"no connection {within}{through(attempt)}{queue(attempt)}"
             raise ConnectError(message, "timeout") from attempt.secrets.clean(error)
         except (aiohttp.ClientError, OSError) as error:

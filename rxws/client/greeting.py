@@ -215,7 +215,7 @@ class Greeter:
             at += 1
             weight += weigh(message)
             if weight > (limit := self._life.settings.max_buffered):
-                message = f"the greeting has waited for a message behind more than {limit} bytes of others"
+                message = f"more than {limit} bytes came before the message that the greeting waits for"
                 raise ConnectError(message, "greeting")
 
     async def _wait_for_more(self) -> None:

@@ -168,7 +168,7 @@ class Handler:
                 life,
                 "ended",
                 "%s returned a Subject that has ended, so its socket closes at once: if `incoming.subscribe(subject)` "
-                "did that when a client left, use a room of rxws.Rooms() instead, which goes on",
+                "ended it when a client left, use a room of rxws.Rooms() instead, which does not end",
             )
 
     def _start(

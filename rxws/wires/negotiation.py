@@ -83,8 +83,8 @@ def foreign(origin: str | None, host: str, allowed: tuple[str, ...] | None, *, s
             f" Else allow the page: origins=[{origin!r}]"
         )
     return (
-        f"A page from {origin!r} may not connect to {host!r}. If both are one site, a proxy changes Host:"
-        " let it pass the browser's (nginx: proxy_set_header Host $http_host)."
+        f"A page from {origin!r} may not connect to {host!r}. If both are the same site, a proxy changes Host:"
+        " make it pass the browser's Host (nginx: proxy_set_header Host $http_host)."
         f" Else allow the page: origins=[{origin!r}]"
     )
 

@@ -168,7 +168,7 @@ async def test_receive_what_matches_is_bounded() -> None:
         await turns()
         dialer.peer.send("x" * 500, "y" * 500)
         await turns(30)
-        expected = "the greeting has waited for a message behind more than 1000 bytes of others"
+        expected = "more than 1000 bytes came before the message that the greeting waits for"
         assert str(log[1][1].because) == expected
 
 

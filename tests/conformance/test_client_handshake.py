@@ -207,7 +207,7 @@ async def test_redirect_to_no_url(location: str) -> None:
         return upgrade(head) if len(server.requests) > 2 else redirect
 
     async with answering(answer) as server:
-        with pytest.raises(rxws.ConnectError, match="redirects to what is not a URL") as failed:
+        with pytest.raises(rxws.ConnectError, match="redirects to something that is not a URL") as failed:
             await rxws.connect(server.url)
         assert (failed.value.stage, failed.value.status, "SECRET" in str(failed.value)) == ("http", 302, False)
         async with rxws.connect(server.url, reconnect=rxws.Backoff(initial=0.01, maximum=0.01)) as socket:

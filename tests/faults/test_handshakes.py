@@ -183,9 +183,9 @@ async def test_foreign_origin_is_explained_once(caplog: pytest.LogCaptureFixture
             body = await ask("https://app.example", "backend:8080")
         await ask("https://app.example", "backend:8081")
         assert body == (
-            "A page from 'https://app.example' may not connect to 'backend:8080'. If both are one site, a proxy changes"
-            " Host: let it pass the browser's (nginx: proxy_set_header Host $http_host). Else allow the page:"
-            " origins=['https://app.example']\n"
+            "A page from 'https://app.example' may not connect to 'backend:8080'. If both are the same site, a proxy"
+            " changes Host: make it pass the browser's Host (nginx: proxy_set_header Host $http_host). Else allow the"
+            " page: origins=['https://app.example']\n"
         )
         first, second = caplog.records
         assert (first.levelname, first.getMessage()) == ("WARNING", f"refused: {body.strip()} (127.0.0.1 /)")

@@ -120,7 +120,7 @@ async def test_errors_that_make_errors_are_1011(caplog: pytest.LogCaptureFixture
         neighbor.send(TEXT, b'"alive"')
         assert await neighbor.receive() == (TEXT, b'"alive"')
     (record,) = caplog.records
-    assert "a stream feeds itself: 1001 items came of one" in record.getMessage()
+    assert "a stream feeds itself: one item caused 1001" in record.getMessage()
 
 
 ILLEGAL = [(code, "") for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65536, -1)]

@@ -400,7 +400,7 @@ async def test_a_server_that_does_not_answer_is_given_up() -> None:
         proxy.faults.append(Fault("stall", 0, "down"))
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.1)) as session:
             error = await refused(proxy.url, session=session)
-        assert (error.stage, str(error)) == ("timeout", "no connection in the time that the session gives")
+        assert (error.stage, str(error)) == ("timeout", "no connection within the timeout of the session")
 
 
 async def test_a_function_that_makes_the_url_and_cannot() -> None:

@@ -18,7 +18,7 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser("demo", help="this machine's telemetry in your browser, through Rx operators")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument("--port", default=8080, type=port, help="the port; another one if taken (default: %(default)s)")
-    parser.add_argument("--asgi", action="store_true", help="on uvicorn in place of aiohttp")
+    parser.add_argument("--asgi", action="store_true", help="run on uvicorn instead of aiohttp")
     parser.set_defaults(run=_run)
 
 

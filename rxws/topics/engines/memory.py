@@ -74,7 +74,7 @@ class MemoryEngine:
         self._report = report
         self._epoch = time.time_ns()  # now, since processes that were forked before have positions of their own
         if processes.count > 1:
-            message = "memory:// is this process alone, one of %d: use topics over NATS for all"
+            message = "memory:// reaches only this process, one of %d: use topics over NATS for all"
             log_line(logger, logging.WARNING, message, processes.count)
 
     async def confirmed(self) -> None:
@@ -86,7 +86,8 @@ class MemoryEngine:
     def publish(self, topic: str, frame: Text | Binary) -> None:
         """Keep a message, and hand it on."""
         if frame.weight > self._limits.size:
-            self._report(Unpublished(topic, frame.message, f"it is larger than all that is kept, {self._limits.size}"))
+            why = f"it exceeds the limit for kept messages, {self._limits.size} bytes"
+            self._report(Unpublished(topic, frame.message, why))
             return
         self._published += 1
         record = Record(topic, Position(self._epoch, self._published), frame.data, isinstance(frame, Binary))

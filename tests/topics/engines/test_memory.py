@@ -61,7 +61,7 @@ async def test_one_of_several_processes_is_warned(
     topics["a"].on_next(1)
     topics["a"].on_next(2)
     (record,) = caplog.records
-    assert record.getMessage() == "memory:// is this process alone, one of 3: use topics over NATS for all"
+    assert record.getMessage() == "memory:// reaches only this process, one of 3: use topics over NATS for all"
 
 
 async def test_forked_processes_have_different_positions() -> None:

@@ -184,7 +184,7 @@ class Outbox:
             headers[BINARY_HEADER] = "1"
         sending.sent_at = self._loop.time()
         if frame.weight > stream.max_bytes > 0:
-            self._refused(sending.number, f"it is larger than all that is kept, {stream.max_bytes} bytes")
+            self._refused(sending.number, f"it exceeds the limit for kept messages, {stream.max_bytes} bytes")
             return
         if len(frame.data) + HEADERS > (most := stream.link.client.max_payload):
             self._refused(sending.number, f"it is larger than the NATS server takes, {most - HEADERS} bytes")
