@@ -83,7 +83,7 @@ class Connect(Generic[In, Out]):
                 self._log.write(
                     logging.ERROR,
                     "stuck",
-                    "an attempt to connect, perhaps in its function for the URL or headers, ignores cancellation: "
+                    "an attempt to connect, perhaps in its function for the URL or headers, ignores its cancellation: "
                     "its socket is closed",
                 )
 
