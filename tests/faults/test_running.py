@@ -1,6 +1,7 @@
 """`rxws.run`, in a process of its own, among peers that never finish anything."""
 
 import asyncio
+import functools
 import signal
 import socket
 import sys
@@ -100,7 +101,8 @@ async def test_run_closes_dribbled_headers(before: str, tmp_path: Path) -> None:
 def test_run_gives_headers_20_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """`rxws.run` gives headers 20 seconds by default."""
     told: dict[str, Any] = {}
-    monkeypatch.setattr(web, "run_app", lambda app, **options: told.update(options))
+    run_app = functools.wraps(web.run_app)(lambda app, **options: told.update(options))
+    monkeypatch.setattr(web, "run_app", run_app)
     rxws.run(web.Application(), port=8080)
     assert (told["keepalive_timeout"], told["port"]) == (20.0, 8080)
 

@@ -86,6 +86,5 @@ async def test_wrong_options_are_told_at_the_call() -> None:
 def test_a_feed_takes_what_connect_takes() -> None:
     """What type checkers know of the options of `feed` is what `connect` has."""
     names = {name for name in inspect.signature(rxws.connect).parameters if name not in ("url", "options")}
-    assert (
-        names == typing.get_type_hints(ConnectOptions).keys() - typing.get_type_hints(rxws.options.ClientOptions).keys()
-    )
+    assert names == typing.get_type_hints(ConnectOptions).keys() | {"codec"}
+    assert inspect.signature(rxws.feed).parameters == inspect.signature(rxws.connect).parameters

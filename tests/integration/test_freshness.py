@@ -164,12 +164,12 @@ async def test_latest_is_fresh_for_a_slow_reader(keys: int, path: str, eventuall
             await asyncio.sleep(0.05)
         await producing
         stats = server.sockets[0].stats
-        assert stats.dropped > 500
+        assert stats.dropped > 200
         assert (stats.in_flight is not None) is pongs
     assert len(ages) > 10
     late = sorted(ages[len(ages) // 2 :])
     print(f"median age {late[len(late) // 2] * 1000:.0f} ms")
-    assert late[len(late) // 2] < 0.3
+    assert late[len(late) // 2] < 0.5
 
 
 RATE = 20_000

@@ -237,7 +237,7 @@ async def test_a_slow_client_slows_the_source(shape: Handler) -> None:
         while len(given) > before:
             before = len(given)
             await asyncio.sleep(0.1)
-        assert before < MESSAGES / 2
+        assert before < MESSAGES * 3 / 4  # the kernel's buffers have the rest
         gateway = server.sockets[0]
         assert gateway.stats.buffered_bytes < 300_000
         received = 0

@@ -110,6 +110,7 @@ def test_installed_in_an_empty_environment(built: Built, tmp_path: Path) -> None
     assert version == installed_version == rxws.__version__
     for module, extra in NEED.items():
         assert missing.pop(module).endswith(f'pip install "rxws[{extra}]"')
+    assert missing.pop("rxws.pytest") == "No module named 'pytest'"  # whose plugin it is
     assert [name for name in missing if not name.startswith(INNER)] == []
     (client,) = [block for block in blocks() if block.role == "run-with" and block.document.name == "README.md"]
     assert printed_beside_server(str(python), client, tmp_path).startswith("HELLO\n")
