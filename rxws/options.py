@@ -249,11 +249,11 @@ class Settings:
 
     @property
     def conflates(self) -> bool:
-        """Whether newer messages take the place of those that wait: what is sent is to be fresh."""
+        """Whether newer messages replace waiting ones, so that the peer gets fresh ones."""
         return self.overflow == "latest" or isinstance(self.overflow, LatestBy)
 
     def codec_for(self, protocol: str | None) -> codecs.Codec[Any, Any] | CodecFactory:
-        """Choose the codec, or what makes it, by what was negotiated."""
+        """Choose the codec, or its factory, by the negotiated subprotocol."""
         return (self.protocol_codecs or {}).get(protocol or "", self.codec)
 
     def make_codec(self, protocol: str | None) -> codecs.Codec[Any, Any]:
@@ -281,9 +281,9 @@ _ELSEWHERE: Final = {
 
 
 def check(options: Mapping[str, Any], *, without: Iterable[str] = (), also: Iterable[str] = ()) -> Settings:
-    """Check options, all of them but those in `without` allowed, and fill in the defaults.
+    """Check options, and fill in the defaults; options in `without` are not allowed.
 
-    `also` are the other arguments of the caller, which may be meant by one that is unknown.
+    `also` are the caller's other arguments: an unknown option may be one of them, misspelled.
 
     >>> check({"heartbeat": 5}).heartbeat
     5.0
@@ -318,7 +318,7 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = (), also: Iter
 
 
 def tell_options(without: Iterable[str]) -> Callable[[F], F]:
-    """Let `inspect.signature` of a function, so Shift-Tab in a notebook, list the options that its `**options` are.
+    """Let `inspect.signature` of a function, and so Shift-Tab in a notebook, list what its `**options` may be.
 
     >>> @tell_options(without=("offline",))
     ... def serve(**options): ...
@@ -342,7 +342,7 @@ def tell_options(without: Iterable[str]) -> Callable[[F], F]:
 
 
 def check_codec(name: str, value: Any) -> codecs.Codec[Any, Any]:
-    """Return a codec that makes one frame of each message; raises `TypeError` for what cannot be one."""
+    """Return a codec that makes one frame for each message; raises `TypeError` for anything else."""
     if not _has(value, "decode", "encode"):
         raise TypeError(f"{name} must be an object with decode() and encode(), such as rxws.json, not {value!r}")
     return value

@@ -49,7 +49,7 @@ class Greeting(Generic[In, Out]):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers of the server's answer to the handshake; names in any case."""
+        """The headers of the server's answer to the handshake; names are case-insensitive."""
         return self._greeter.headers
 
     async def send(self, message: Out) -> None:

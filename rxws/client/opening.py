@@ -29,7 +29,7 @@ SERVER_ONLY: Final = ("origins",)
 
 
 class HandshakeOptions(TypedDict, total=False):
-    """The keyword options that `connect` alone has."""
+    """The keyword options that only `connect` has."""
 
     reconnect: Backoff | None
     session: ClientSession | None

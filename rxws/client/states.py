@@ -27,7 +27,7 @@ class Open:
     attempt: int
     """The attempt that succeeded."""
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, repr=False, compare=False)
-    """The headers of the server's answer to the handshake; names in any case."""
+    """The headers of the server's answer to the handshake; names are case-insensitive."""
 
 
 @dataclass(frozen=True, slots=True)

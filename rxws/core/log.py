@@ -1,4 +1,4 @@
-"""What an operator reads of a socket: lines on `rxws.server` and `rxws.client`, with fields to filter on."""
+"""The log of a socket: lines on `rxws.server` and `rxws.client`, with fields to filter on."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class SocketLog:
     """Writes what happens to one socket on its side's logger, and counts its errors.
 
     Each record has `ws_event` (`opened`, `closed`, `cut`, `lost`, `refused`, `waiting`, `unread`, `error`, `ended`,
-    `rotation`, `stuck`), and what is known of `ws_remote`, `ws_path` (a server's, without the query) and `ws_url` (a
-    client's, without its query and password). What a peer has chosen is escaped, in the fields too. `errors` is where
-    errors are counted, by class.
+    `rotation`, `stuck`). It also has, if known, `ws_remote`, `ws_path` (on a server, without the query) and `ws_url`
+    (on a client, without query and password). Text from the peer is escaped, in the fields too. `errors` counts the
+    errors by class.
     """
 
     __slots__ = ("_errors", "_logger", "path", "remote", "url")
@@ -104,11 +104,11 @@ class SocketLog:
         )
 
     def cut(self, what: str, *args: object) -> None:
-        """Note what was still at work when its time was over, and is cancelled or disposed."""
+        """Note work that had not finished in time, and is cancelled or disposed."""
         self.write(logging.INFO, "cut", f"cut off when the time to finish was over: {what}", *args)
 
     def unread(self, messages: int, *, over: bool) -> None:
-        """Note that messages wait and nobody reads; with `over`, that nobody will."""
+        """Note that messages wait and nobody reads them; with `over`, that nobody will."""
         what = "the connection ended with messages that nobody read: %d" if over else UNREAD
         self.write(logging.WARNING, "unread", what, messages, unread=messages)
 
@@ -136,7 +136,7 @@ class SocketLog:
         )
 
     def fault(self, what: str, error: Exception) -> None:
-        """Note what a function raised that no stream of the socket called."""
+        """Note an exception of a function that no stream of the socket called."""
         self.write(logging.ERROR, "error", "%s", what, error=error, error_type=type(error).__name__)
 
     def count(self, error: Exception) -> None:
@@ -153,12 +153,11 @@ def log_line(
     error: BaseException | None = None,
     **fields: object,
 ) -> None:
-    """Write a line with `ws_` fields and the traceback of an error: all that rxws logs goes through here.
+    """Write a line with `ws_` fields and the traceback of an error; everything that rxws logs goes through here.
 
-    A connection that was refused is a line: the traceback of a `ConnectError`, which is that of libraries, is written
-    only where DEBUG is on. What a peer can have chosen, in the arguments, the fields and the texts of the error, is
-    escaped. What a handler or
-    a filter of the log raises goes to `sys.stderr`: who logs is not interrupted.
+    A refused connection is one line: the traceback of a `ConnectError`, which shows only libraries, is written only if
+    DEBUG is on. Text from the peer is escaped, in the arguments, the fields and the texts of the error. If a handler or
+    a filter of the log raises, that goes to `sys.stderr`, and the caller is not interrupted.
     """
     if not logger.isEnabledFor(level):
         return

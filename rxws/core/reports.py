@@ -1,4 +1,4 @@
-"""What a socket tells besides its messages: what goes wrong, what did not arrive, and what else happens."""
+"""What a socket reports besides its messages: errors, undelivered messages, and other news."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _making = Lock()
 
 
 class Reports:
-    """Tells on streams, which are made on demand, and in the log what nobody observes.
+    """Reports on streams, which are made on demand, and logs what nobody observes.
 
     | call | for | observed | not observed | closes the socket |
     |---|---|---|---|---|
@@ -56,7 +56,7 @@ class Reports:
 
     @property
     def errors(self) -> Errors:
-        """What goes wrong."""
+        """The errors of the socket."""
         if self._errors is None:
             with _making:
                 self._errors = self._errors or Errors(self._thread, self._note, self.report)
@@ -64,7 +64,7 @@ class Reports:
 
     @property
     def undelivered(self) -> Undelivered:
-        """What did not arrive, or may not have."""
+        """Messages that did not arrive, or may not have."""
         if self._undelivered is None:
             with _making:
                 self._undelivered = self._undelivered or Undelivered(self._limit, self._note)
@@ -72,26 +72,26 @@ class Reports:
 
     @property
     def news(self) -> Broadcast[News]:
-        """What else happens: for those who watch, and count as nobody."""
+        """Other news, for recorders: they count neither as subscribers nor as observers."""
         if self._news is None:
             with _making:
                 self._news = self._news or Broadcast(self.log.unobserved)
         return self._news
 
     def detach(self) -> None:
-        """Forget the socket, which has ended, and be forgotten by the streams: what comes too late is logged."""
+        """Cut the ties to the socket, which has ended, and to the streams: late errors are logged."""
         self._close = noop
         log = partial(_log_late, self.log)
         self.errors.detach(log)
         self.undelivered.detach(log)
 
     def tell(self, news: News) -> None:
-        """Tell those who watch."""
+        """Emit news to recorders."""
         if self._news is not None:
             self._news.emit(news)
 
     def give_back(self, items: Sequence[Frame], refused: Close | None = None) -> None:
-        """Emit the messages that did not arrive, or that the peer may have `refused`: one of them was too large."""
+        """Emit the messages that did not arrive; with `refused`, the peer closed because one of them was too large."""
         for item in items:
             if item.lost is not None:
                 reason = refused or ConnectionLost("the connection was lost before the answer")
@@ -100,7 +100,7 @@ class Reports:
             self.undelivered.report(*items)
 
     def report(self, error: Exception) -> None:
-        """Emit an error that a socket survives if anyone observes `errors`; if nobody does, close and log it."""
+        """Emit an error on `errors`; if nobody observes them, close the socket and log it."""
         close, rest = parted(error, Close)
         if close is not None:
             self._close(close)
@@ -121,11 +121,11 @@ class Reports:
         self._close(close_for(error))
 
     def note(self, error: Exception) -> None:
-        """Report an error that closes nothing, or not more than is closing already."""
+        """Report an error that closes nothing, or that comes while the socket is closing."""
         self._show_or_log(error, self.log.unobserved)
 
     def lost(self, error: ConnectionLost) -> None:
-        """Report that the peer has left: an error for those who observe, a line at DEBUG for the others."""
+        """Report that the peer has left: on `errors` if observed, else as a line at DEBUG."""
         self._show_or_log(error, self.log.lost)
 
     def _show_or_log(self, error: Exception, log: Callable[[Any], object]) -> None:
@@ -141,7 +141,7 @@ class Reports:
         return self._errors is not None and self._errors.observed
 
     def _note(self, error: Exception) -> None:
-        """Log what cannot go to `errors`: what an observer of it raised, or that it feeds itself; from any thread."""
+        """Log an error that cannot go to `errors`: one of its observer, or that it feeds itself; from any thread."""
         close, rest = parted(error, Close)
         if close is not None or isinstance(error, FeedbackLoop):
             self._thread.run_last(self._close, close_for(error))
@@ -150,7 +150,7 @@ class Reports:
 
 
 def _log_late(log: SocketLog, error: Exception) -> None:
-    """Log an error, but for a `Close` in it: what it would close has ended."""
+    """Log an error, except a `Close` in it: the socket has ended already."""
     _, rest = parted(error, Close)
     if rest is not None:
         log.unobserved(rest)
