@@ -51,7 +51,7 @@ def prose_of_python(source: str) -> Iterator[tuple[int, str]]:
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
     """Give the passages of a file that are for people, with the lines that they begin on."""
-    source = path.read_text()
+    source = path.read_text() if path.suffix in (".py", ".md", ".html", ".js") else ""
     match path.suffix:
         case ".py":
             yield from prose_of_python(source)

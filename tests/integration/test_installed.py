@@ -22,7 +22,7 @@ NEED = {"rxws.prometheus": "prometheus", "rxws.opentelemetry": "opentelemetry", 
 """Public modules, and the extra that each one needs."""
 INNER = ("rxws.cli.demo.", "rxws.topics.engines.nats")
 """What only a command or a function imports, which then names the extra itself."""
-EXTRAS = ["demo", "fast", "msgspec", "nats", "opentelemetry", "prometheus"]
+EXTRAS = ["asgi", "demo", "fast", "msgspec", "nats", "opentelemetry", "prometheus"]
 """The extras that are installed here; `jupyter` is left out, since matplotlib would take most of the time."""
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
@@ -118,5 +118,5 @@ def test_installed_in_an_empty_environment(built: Built, tmp_path: Path) -> None
 
     run(*pip, f"rxws[{','.join(EXTRAS)}] @ {built.wheel.as_uri()}", cwd=tmp_path)
     *_, missing = json.loads(run(python, "-c", IMPORTED, cwd=tmp_path))
-    assert [*missing] == ["rxws.jupyter"]
+    assert [*missing] == ["rxws.jupyter", "rxws.pytest"]
     assert "demo" in run(python, "-m", "rxws", "--help", cwd=tmp_path)
