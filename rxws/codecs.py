@@ -118,7 +118,8 @@ class StreamCodec(Protocol[In_co, Out_contra]):
         ...
 
 
-AnyCodec = Codec[In, Out] | StreamCodec[In, Out] | Callable[[], Codec[In, Out] | StreamCodec[In, Out]]
+# pyright takes a class for a codec that does not fit, and remembers it, unless what makes one comes first
+AnyCodec = Callable[[], Codec[In, Out] | StreamCodec[In, Out]] | Codec[In, Out] | StreamCodec[In, Out]
 """What `codec=` takes: a codec, which the sockets share, or what makes one for each connection."""
 
 

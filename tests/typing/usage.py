@@ -179,6 +179,27 @@ class Counting:
         return bytes(message)
 
 
+class Bytewise:
+    """Is first seen as a class, beside names of protocols: pyright remembers what it found."""
+
+    def decode(self, data: str | bytes) -> int:
+        return len(data)
+
+    def encode(self, message: int) -> bytes:
+        return bytes(message)
+
+
+def lengths(incoming: Observable[int]) -> Observable[int]:
+    return incoming
+
+
+def with_classes_and_protocols() -> None:
+    assert_type(rxws.connect("ws://localhost", codec=Bytewise, protocols=["bytes"]), Connect[int, int])
+    assert_type(rxws.feed("ws://localhost", codec=Bytewise, protocols=["bytes"]), rxws.SharedFeed[int])
+    assert_type(rxws.connect("ws://localhost", codec=Bytewise(), protocols=["bytes"]), Connect[int, int])
+    rxws.websocket(codec=Bytewise, protocols=["bytes"])(lengths)
+
+
 async def with_codecs_of_their_own(packets: rxws.codecs.StreamCodec[Tick, Tick]) -> None:
     assert_type(rxws.connect("ws://localhost", codec=packets), Connect[Tick, Tick])
     assert_type(rxws.connect("ws://localhost", codec=Packets()), Connect[Tick, Tick | str])
