@@ -37,7 +37,7 @@ async def account(request: web.Request) -> web.StreamResponse:
     user = await authenticate(request)
     async with rxws.accept(request) as socket:
         socket.outgoing.on_next(f"Hello {user}")
-        socket.incoming.pipe(ops.map(lambda message: f"{user} said {message}")).subscribe(socket.outgoing)
+        socket.incoming.pipe(ops.map(lambda message: f"{user} said {message!r}")).subscribe(socket.outgoing)
         await socket.closed
     return socket.response
 

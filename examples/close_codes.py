@@ -56,7 +56,7 @@ async def countdown(outgoing: Subject[str]) -> None:
 
 @routes.post("/kick")
 async def kick(request: web.Request) -> web.Response:
-    sockets = list(request.app[hub])
+    sockets = [*request.app[hub]]
     for socket in sockets:
         socket.close(4004, "Kicked")
     return web.json_response({"kicked": len(sockets)})

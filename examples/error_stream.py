@@ -32,6 +32,10 @@ def has_root(message: Any) -> bool:
     return isinstance(message, (int, float)) and 0 <= message <= 1e308
 
 
+def root(number: float) -> dict[str, Any]:
+    return {"root": math.sqrt(number)}
+
+
 @routes.get("/roots")
 @rxws.websocket(codec=rxws.json)
 def roots(incoming: Observable[Any], errors: Subject[Exception]) -> Observable[dict[str, Any]]:
@@ -42,7 +46,7 @@ def roots(incoming: Observable[Any], errors: Subject[Exception]) -> Observable[d
     others.pipe(ops.map(lambda message: ValueError(f"{message!r} has no root"))).subscribe(errors)
 
     complaints = errors.pipe(ops.map(lambda error: {"error": type(error).__name__, "message": str(error)}))
-    return numbers.pipe(ops.map(lambda number: {"root": math.sqrt(number)}), ops.merge(complaints))
+    return numbers.pipe(ops.map(root), ops.merge(complaints))
 
 
 def make_app() -> web.Application:

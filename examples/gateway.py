@@ -25,34 +25,41 @@ from reactivex import operators as ops
 
 import rxws
 
+Tick = dict[str, Any]
 PORT = int(os.environ.get("PORT", "8080"))
 
 
+def quote(number: int) -> Tick:
+    return {"symbol": ("EURUSD", "USDJPY")[number % 2], "price": round(random.gauss(100, 1), 2)}
+
+
 @rxws.websocket(codec=rxws.json)
-def exchange() -> Observable[Any]:
+def exchange() -> Observable[Tick]:
     """The upstream: prices of two symbols, and a breakdown after three seconds."""
-    prices = reactivex.interval(0.1).pipe(
-        ops.map(lambda n: {"symbol": ("EURUSD", "USDJPY")[n % 2], "price": round(random.gauss(100, 1), 2)})
-    )
+    prices = reactivex.interval(0.1).pipe(ops.map(quote))
     breakdown = reactivex.timer(3).pipe(ops.flat_map(lambda _: reactivex.throw(rxws.Close(1012, "Breakdown"))))
     return prices.pipe(ops.merge(breakdown))
 
 
+def outage(state: rxws.Connecting | rxws.Open | rxws.Waiting | rxws.Closed) -> Tick:
+    return {"symbol": None, "upstream": isinstance(state, rxws.Open)}
+
+
 def make_app(url: str) -> web.Application:
     feed = rxws.feed(url, codec=rxws.json, reconnect=rxws.Backoff(maximum=5))
-    upstream = feed.states.pipe(
-        ops.map(lambda state: {"symbol": None, "upstream": isinstance(state, rxws.Open)}),
-        ops.distinct_until_changed(),
-    )
+    upstream: Observable[Tick] = feed.states.pipe(ops.map(outage), ops.distinct_until_changed())
 
     @rxws.websocket(codec=rxws.json, overflow=rxws.latest_by(lambda message: message["symbol"]))
-    def prices(request: web.Request) -> Observable[Any]:
+    def prices(request: web.Request) -> Observable[Tick]:
         symbol = request.query.get("symbol")
-        mine = feed.pipe(ops.filter(lambda tick: symbol in (None, tick["symbol"])))
-        return reactivex.merge(upstream, mine)
+
+        def is_wanted(tick: Tick) -> bool:
+            return symbol in (None, tick["symbol"])
+
+        return reactivex.merge(upstream, feed.pipe(ops.filter(is_wanted)))
 
     @rxws.websocket
-    async def relay(incoming: Observable[Any]) -> Observable[Any]:
+    async def relay(incoming: Observable[str | bytes]) -> Observable[str | bytes]:
         own = await rxws.connect(url)
         incoming.subscribe(own.outgoing)
         return own.incoming

@@ -18,13 +18,18 @@ import rxws
 routes = web.RouteTableDef()
 
 
+def goes_on(message: str) -> bool:
+    return message != "bye"
+
+
 @routes.get("/shout")
 @rxws.websocket
 def shout(incoming: Observable[str | bytes]) -> Observable[str]:
     return incoming.pipe(
         ops.filter(lambda message: isinstance(message, str)),  # binary messages are not for shouting
-        ops.take_while(lambda message: message != "bye"),
-        ops.distinct_until_changed(),
+        ops.map(str),  # which they are; type checkers do not learn that from `filter`
+        ops.take_while(goes_on),
+        ops.distinct_until_changed(str.strip),
         ops.map(str.upper),
         ops.start_with("Say something!"),
     )

@@ -21,34 +21,40 @@ from reactivex import operators as ops
 import rxws
 
 PERIOD = 0.5  # seconds
+Sample = dict[str, float]
+NOTHING: Sample = {}
 routes = web.RouteTableDef()
 
 
-def measure() -> dict[str, float]:
+def measure() -> Sample:
     return {"cpu": psutil.cpu_percent(), "memory": psutil.virtual_memory().percent}
 
 
-def smooth(before: dict[str, float], now: dict[str, float]) -> dict[str, float]:
+def smooth(before: Sample, now: Sample) -> Sample:
     return {**now, "trend": round(0.8 * before.get("trend", now["cpu"]) + 0.2 * now["cpu"], 1)}
 
 
-samples: Observable[dict[str, float]] = reactivex.interval(PERIOD).pipe(
+def with_alert(sample: Sample, limit: float) -> Sample:
+    return {**sample, "limit": limit, "alert": sample["cpu"] > limit}
+
+
+samples = reactivex.interval(PERIOD).pipe(
     ops.map(lambda _: measure()),
-    ops.scan(smooth, {}),
+    ops.scan(smooth, NOTHING),
     ops.share(),
 )
 
 
 @routes.get("/telemetry")
 @rxws.websocket(codec=rxws.json, overflow="latest")
-def telemetry(incoming: Observable[Any]) -> Observable[dict[str, Any]]:
+def telemetry(incoming: Observable[Any]) -> Observable[Sample]:
     limits = incoming.pipe(
         ops.filter(lambda limit: isinstance(limit, (int, float)) and 0 <= limit <= 100),
         ops.start_with(90),
     )
     return samples.pipe(
         ops.with_latest_from(limits),
-        ops.starmap(lambda sample, limit: {**sample, "limit": limit, "alert": sample["cpu"] > limit}),
+        ops.starmap(with_alert),
     )
 
 

@@ -60,10 +60,14 @@ def obey(turtle: Turtle, command: Command) -> Turtle:
             return Turtle()
 
 
+def problem(error: Exception) -> Problem:
+    return Problem(str(error.__cause__ or error))
+
+
 @routes.get("/turtle")
 @rxws.websocket(codec=rxws.codecs.msgspec(Command))
 def turtle(incoming: Observable[Command], errors: Observable[Exception]) -> Observable[Turtle | Problem]:
-    problems = errors.pipe(ops.map(lambda error: Problem(str(error.__cause__ or error))))
+    problems = errors.pipe(ops.map(problem))
     return incoming.pipe(ops.scan(obey, Turtle()), ops.start_with(Turtle()), ops.merge(problems))
 
 

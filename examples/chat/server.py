@@ -24,7 +24,8 @@ import rxws
 import rxws.asgi
 
 HISTORY = 50
-OPTIONS: Any = {"codec": rxws.json, "max_msg_size": 4096, "message_rate": 10}
+LONGEST = 4096  # bytes of what is said
+RATE = 10  # messages of a member in a second
 PAGE = Path(__file__).with_name("page.html")
 Event = dict[str, Any]
 routes = web.RouteTableDef()
@@ -40,7 +41,11 @@ class Chat:
         self.here: BehaviorSubject[frozenset[str]] = BehaviorSubject(frozenset())
         self.events.pipe(ops.scan(present, self.here.value)).subscribe(self.here)
         deserted = self.here.pipe(ops.skip(1), ops.filter(lambda here: not here))
-        self.room.pipe(ops.take_until(deserted), ops.finally_action(lambda: chats.pop(name))).subscribe(self.events)
+
+        def end() -> None:
+            del chats[name]
+
+        self.room.pipe(ops.take_until(deserted), ops.finally_action(end)).subscribe(self.events)
 
 
 def present(here: frozenset[str], event: Event) -> frozenset[str]:
@@ -56,8 +61,6 @@ def present(here: frozenset[str], event: Event) -> frozenset[str]:
 chats: dict[str, Chat] = {}
 
 
-@routes.get("/rooms/{room}")
-@rxws.websocket(**OPTIONS)
 def join(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
     nick = request.query.get("nick", "").strip()
     if not 1 <= len(nick) <= 24:
@@ -70,18 +73,21 @@ def join(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
     def event(kind: str, **more: str) -> Event:
         return {"type": kind, "nick": nick, "at": time.time(), **more}
 
+    def said(text: str) -> Event:
+        return event("said", text=text.strip())
+
     incoming.pipe(
         ops.filter(lambda text: isinstance(text, str) and text.strip() != ""),
-        ops.map(lambda text: event("said", text=text.strip())),
+        ops.map(said),
         ops.start_with(event("joined")),
         ops.finally_action(lambda: chat.room.on_next(event("left"))),
     ).subscribe(chat.room)
 
-    here = chat.here.pipe(
-        ops.distinct_until_changed(),
-        ops.map(lambda nicks: {"type": "here", "nicks": sorted(nicks, key=str.casefold)}),
-    )
-    return reactivex.merge(chat.events, here)
+    return reactivex.merge(chat.events, chat.here.pipe(ops.distinct_until_changed(), ops.map(members)))
+
+
+def members(nicks: frozenset[str]) -> Event:
+    return {"type": "here", "nicks": sorted(nicks, key=str.casefold)}
 
 
 @routes.get("/")
@@ -92,13 +98,15 @@ async def page(request: web.Request) -> web.FileResponse:
 def make_app() -> web.Application:
     app = web.Application()
     app.add_routes(routes)
+    on_aiohttp = rxws.websocket(codec=rxws.json, max_msg_size=LONGEST, message_rate=RATE)(join)
+    app.router.add_get("/rooms/{room}", on_aiohttp)
     rxws.setup(app)
     return app
 
 
 def make_asgi_app() -> Any:
     """The same handler on ASGI; a framework would find the route."""
-    on_asgi = rxws.asgi.websocket(**OPTIONS)(join.__wrapped__)
+    on_asgi = rxws.asgi.websocket(codec=rxws.json, max_msg_size=LONGEST, message_rate=RATE)(join)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

@@ -15,7 +15,7 @@ from typing import Any
 import reactivex
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from reactivex import Observable
+from reactivex import Observable, Subject
 from reactivex import operators as ops
 
 import rxws
@@ -25,10 +25,10 @@ SYMBOLS = ("EURUSD", "USDJPY")
 
 
 @rxws.websocket(codec=rxws.json)
-async def feed(incoming: Observable[Any], outgoing: Any) -> None:
+async def feed(incoming: Observable[Any], outgoing: Subject[Any]) -> None:
     """The server: random walks of the symbols that a client subscribes to, for a short life."""
     wanted: set[str] = set()
-    prices = dict.fromkeys(SYMBOLS, 100.0)
+    prices: dict[str, float] = dict.fromkeys(SYMBOLS, 100.0)
     incoming.subscribe(
         lambda message: (wanted.add if message["op"] == "subscribe" else wanted.discard)(message["symbol"])
     )
@@ -48,17 +48,15 @@ def ticks(socket: rxws.ClientWebSocket[Any, Any], symbol: str) -> Observable[Any
     )
 
 
+def mean(ticks: list[Any]) -> tuple[str, float]:
+    return ticks[0]["symbol"], round(sum(tick["price"] for tick in ticks) / len(ticks), 2)
+
+
 async def follow(url: str, seconds: float) -> None:
     async with rxws.connect(url, codec=rxws.json, reconnect=rxws.Backoff()) as socket:
         socket.states.subscribe(lambda state: print(state))
-        means = [
-            ticks(socket, symbol).pipe(
-                ops.buffer_with_count(10),
-                ops.map(lambda ten: (ten[0]["symbol"], round(sum(tick["price"] for tick in ten) / 10, 2))),
-            )
-            for symbol in SYMBOLS
-        ]
-        reactivex.merge(*means).subscribe(lambda mean: print(*mean))
+        means = [ticks(socket, symbol).pipe(ops.buffer_with_count(10), ops.map(mean)) for symbol in SYMBOLS]
+        reactivex.merge(*means).subscribe(lambda pair: print(*pair))
         await asyncio.sleep(seconds)
 
 

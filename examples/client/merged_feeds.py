@@ -20,6 +20,8 @@ from reactivex import operators as ops
 import rxws
 
 EXCHANGES = ("north", "south")
+Book = dict[str, float]
+NOTHING: Book = {}
 
 
 @rxws.websocket(codec=rxws.json)
@@ -42,16 +44,17 @@ def quotes(name: str, socket: rxws.ClientWebSocket[Any, Any]) -> Observable[tupl
 
 
 def best(quotes: Observable[tuple[str, float | None]]) -> Observable[tuple[str, float] | None]:
-    def newest(book: dict[str, float], quote: tuple[str, float | None]) -> dict[str, float]:
-        name, price = quote
-        rest = {other: price for other, price in book.items() if other != name}
-        return rest if price is None else {**rest, name: price}
+    return quotes.pipe(ops.scan(newest, NOTHING), ops.map(cheapest), ops.distinct_until_changed())
 
-    return quotes.pipe(
-        ops.scan(newest, {}),
-        ops.map(lambda book: min(book.items(), key=lambda item: item[1], default=None)),
-        ops.distinct_until_changed(),
-    )
+
+def newest(book: Book, quote: tuple[str, float | None]) -> Book:
+    name, price = quote
+    rest = {other: price for other, price in book.items() if other != name}
+    return rest if price is None else {**rest, name: price}
+
+
+def cheapest(book: Book) -> tuple[str, float] | None:
+    return min(book.items(), key=lambda item: item[1], default=None)
 
 
 async def follow(urls: dict[str, str], seconds: float) -> list[Any]:

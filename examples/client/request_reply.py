@@ -35,7 +35,8 @@ def calculator(incoming: Observable[Any]) -> Observable[Any]:
 async def square(socket: rxws.ClientWebSocket[Any, Any], number: int) -> int:
     question = {"id": next(numbers), "number": number}
     answer = socket.request(question, matches=lambda message: message["id"] == question["id"], timeout=2)
-    return (await answer)["square"]
+    squared: int = (await answer)["square"]
+    return squared
 
 
 async def main() -> None:

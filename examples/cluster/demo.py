@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import rxws
@@ -22,7 +22,7 @@ UNTIL_INPUT_ENDS = '"$@" & cat >/dev/null; kill $!; wait $!'
 
 
 @contextlib.contextmanager
-def nats_server() -> Iterator[str]:
+def nats_server() -> Generator[str, None, None]:
     """Run a NATS server on a free port, and give its URL; what it keeps is deleted afterwards."""
     program = shutil.which("nats-server", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
@@ -49,13 +49,16 @@ def nats_server() -> Iterator[str]:
 
 
 def main() -> None:
+    def show(text: str) -> None:
+        print(text, HINT, sep="\n")
+
     with nats_server() as url:
         os.environ["NATS"] = url
         from server import make_app
 
         port = int(os.environ.get("PORT", "8080"))
         try:
-            rxws.run(make_app(), host="127.0.0.1", port=port, workers=3, print=lambda text: print(text, HINT, sep="\n"))
+            rxws.run(make_app(), host="127.0.0.1", port=port, workers=3, print=show)
         except OSError as error:
             sys.exit(f"{error.strerror}: choose another port with PORT=8081")
 

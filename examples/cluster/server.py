@@ -20,6 +20,7 @@ from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
+from rxws.topics import Gap, Message, Present
 
 HISTORY = 50
 PAGE = Path(__file__).parent.parent / "chat" / "page.html"
@@ -35,9 +36,13 @@ def chat(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
     if not 1 <= len(nick) <= 24:
         raise web.HTTPBadRequest(text="A nick name has 1 to 24 characters\n")
     room = topics[f"room.{rxws.topics.token(request.match_info['room'])}"]
+
+    def said(text: str) -> Event:
+        return {"type": "said", "nick": nick, "at": time.time(), "text": text.strip()}
+
     incoming.pipe(
         ops.filter(lambda text: isinstance(text, str) and text.strip() != ""),
-        ops.map(lambda text: {"type": "said", "nick": nick, "at": time.time(), "text": text.strip()}),
+        ops.map(said),
     ).subscribe(room)
     since = request.query.get("since")
     try:
@@ -48,13 +53,13 @@ def chat(request: web.Request, incoming: Observable[Any]) -> Observable[Event]:
     return reactivex.merge(messages.pipe(ops.map(event), ops.start_with({"type": "served", "by": os.getpid()})), here)
 
 
-def event(item: rxws.topics.Message[Event] | rxws.topics.Gap) -> Event:
-    if isinstance(item, rxws.topics.Gap):
+def event(item: Message[Event] | Gap) -> Event:
+    if isinstance(item, Gap):
         return {"type": "gap"}
     return {**item.value, "position": item.position}
 
 
-def present(here: rxws.topics.Present) -> Event:
+def present(here: Present) -> Event:
     return {"type": "here", "nicks": sorted(here.members, key=str.casefold)}
 
 

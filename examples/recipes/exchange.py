@@ -55,8 +55,11 @@ def book(socket: rxws.ClientWebSocket[Message, Message], symbol: str) -> Observa
             raise Gap(f"{symbol}: {message['number']} came after {number}")
         return message["number"], {**levels, **dict(message["levels"])}
 
+    def levels_of(state: tuple[int, Book]) -> Book:
+        return state[1]
+
     empty: tuple[int, Book] = (0, {})
-    return messages.pipe(ops.scan(apply, empty), ops.retry(), ops.map(lambda state: state[1]))
+    return messages.pipe(ops.scan(apply, empty), ops.retry(), ops.map(levels_of))
 
 
 # An exchange, to have something to follow

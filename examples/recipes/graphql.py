@@ -78,7 +78,11 @@ def subscription(socket: Socket, query: str, variables: Variables = NOTHING) -> 
         unsubscribe={"id": id, "type": "complete"},
         matches=lambda message: message.get("id") == id,
     )
-    return messages.pipe(ops.take_while(lambda message: message["type"] != "complete"), ops.map(data))
+    return messages.pipe(ops.take_while(goes_on), ops.map(data))
+
+
+def goes_on(message: Message) -> bool:
+    return bool(message["type"] != "complete")
 
 
 async def execute(socket: Socket, query: str, variables: Variables = NOTHING) -> Any:
@@ -98,12 +102,16 @@ def data(message: Message) -> Any:
     return message["payload"]["data"]
 
 
+def line(data: dict[str, str]) -> str:
+    return data["said"]
+
+
 async def main(url: str, token: str) -> None:
     async with connect(url, token) as socket:
         said = "subscription ($after: Int!) { said(after: $after) }"
         read: list[str] = []
         heard = asyncio.Event()
-        lines = subscription(socket, said, lambda: {"after": len(read)}).pipe(ops.map(lambda one: one["said"]))
+        lines = subscription(socket, said, lambda: {"after": len(read)}).pipe(ops.map(line))
         lines.pipe(ops.do_action(read.append)).subscribe(lambda _: heard.set())
         print("says", await execute(socket, "mutation ($line: String!) { say(line: $line) }", {"line": "hello"}))
         await heard.wait()

@@ -56,10 +56,14 @@ async def call(socket: Socket, method: str, params: Any = (), timeout: float = 1
 
 def notifications(socket: Socket, method: str) -> Observable[Any]:
     """Emit the parameters of the notifications of a method: messages without an id."""
-    return socket.incoming.pipe(
-        ops.filter(lambda message: message.get("method") == method and "id" not in message),
-        ops.map(lambda message: message.get("params")),
-    )
+
+    def is_one(message: Message) -> bool:
+        return message.get("method") == method and "id" not in message
+
+    def params(message: Message) -> Any:
+        return message.get("params")
+
+    return socket.incoming.pipe(ops.filter(is_one), ops.map(params))
 
 
 # The server

@@ -81,6 +81,19 @@ def connect(server: str, token: str, reconnect: rxws.Backoff = BACKOFF) -> Abstr
     )
 
 
+def is_busy(message: Message) -> bool:
+    idle = message["header"]["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
+    return not idle
+
+
+def is_output(message: Message) -> bool:
+    return bool(message["header"]["msg_type"] == "stream")
+
+
+def printed(message: Message) -> str:
+    return str(message["content"]["text"])
+
+
 def run(socket: Socket, code: str) -> Observable[str]:
     """Run code when this is subscribed: emit what it prints, and complete when it has run."""
     question = ask("execute_request", code=code, silent=False, store_history=False)
@@ -89,14 +102,14 @@ def run(socket: Socket, code: str) -> Observable[str]:
         socket.outgoing.on_next(question)
         return reactivex.empty()
 
-    def is_idle(message: Message) -> bool:
-        return message["header"]["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
+    def is_answer(message: Message) -> bool:
+        return bool(message["parent_header"].get("msg_id") == question["header"]["msg_id"])
 
     return socket.incoming.pipe(
-        ops.filter(lambda message: message["parent_header"].get("msg_id") == question["header"]["msg_id"]),
-        ops.take_while(lambda message: not is_idle(message)),
-        ops.filter(lambda message: message["header"]["msg_type"] == "stream"),
-        ops.map(lambda message: message["content"]["text"]),
+        ops.filter(is_answer),
+        ops.take_while(is_busy),
+        ops.filter(is_output),
+        ops.map(printed),
         ops.merge(reactivex.defer(send)),  # which is subscribed when the answers are
     )
 

@@ -120,6 +120,9 @@ async def publish(socket: Socket, topic: str, payload: bytes) -> None:
 def published(socket: Socket) -> Observable[bytes]:
     """Emit what comes on the topic, and confirm it."""
 
+    def is_publication(packet: Packet) -> bool:
+        return packet.kind == Kind.PUBLISH
+
     def take(packet: Packet) -> bytes:
         at = 2 + int.from_bytes(packet.body[:2])
         if not packet.flags & 6:
@@ -127,7 +130,7 @@ def published(socket: Socket) -> Observable[bytes]:
         socket.outgoing.on_next(Packet(Kind.PUBACK, packet.body[at : at + 2]))
         return packet.body[at + 2 :]
 
-    return socket.incoming.pipe(ops.filter(lambda packet: packet.kind == Kind.PUBLISH), ops.map(take))
+    return socket.incoming.pipe(ops.filter(is_publication), ops.map(take))
 
 
 async def main(url: str, user: str = "ada", password: str = "secret") -> None:

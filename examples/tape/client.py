@@ -40,6 +40,8 @@ def show(message: Any) -> None:
             print(f"{number:6} {symbol:4} {price:8.2f} x {lots}", flush=True)
         case {"gap": why}:
             print(f"  GAP: {why}", flush=True)
+        case _:
+            pass
 
 
 if __name__ == "__main__":

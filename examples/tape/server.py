@@ -44,6 +44,10 @@ def tape(request: web.Request) -> Observable[Any]:
     return found.pipe(ops.map(as_json))
 
 
+def trade_of(pair: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+    return pair[1]
+
+
 def as_json(item: Message[Any] | Gap) -> Any:
     if isinstance(item, Gap):
         return {"gap": str(item)}
@@ -59,9 +63,7 @@ async def running_topics(app: web.Application) -> AsyncIterator[None]:
     async with topics:
         if URL == "memory://":  # where nobody else can publish
             clock = reactivex.interval(SECONDS, scheduler=AsyncIOScheduler(asyncio.get_running_loop()))
-            market = clock.pipe(ops.zip_with_iterable(trades()), ops.map(lambda pair: pair[1])).subscribe(
-                topics["trades"]
-            )
+            market = clock.pipe(ops.zip_with_iterable(trades()), ops.map(trade_of)).subscribe(topics["trades"])
             yield
             market.dispose()
         else:

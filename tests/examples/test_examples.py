@@ -124,7 +124,7 @@ async def test_a_stranger_gets_401_and_a_friend_a_socket(example: ModuleType) ->
         async with session.ws_connect(f"{server.url}account", headers=headers) as ws:
             assert await ws.receive_str() == "Hello Ada"
             await ws.send_str("it works")
-            assert await ws.receive_str() == "Ada said it works"
+            assert await ws.receive_str() == "Ada said 'it works'"
 
 
 @pytest.mark.example("accept_auth.py")
@@ -134,7 +134,7 @@ async def test_its_client_is_told_who_it_is(
     async with running(example.make_app()) as server:
         monkeypatch.setattr(example, "PORT", server.port)
         await example.client("alan-token")
-    assert capsys.readouterr().out == "Hello Alan\nAlan said it works\n"
+    assert capsys.readouterr().out == "Hello Alan\nAlan said 'it works'\n"
 
 
 @pytest.mark.example("own_subjects.py")
