@@ -22,6 +22,17 @@ MAX_STILL_TURNS: Final = 100_000
 """Turns of the loop within one moment of virtual time, after which it is taken to stand still forever."""
 
 
+class _Due(float):
+    """When a timer is due; of those due at the same time the one that was set first is earlier."""
+
+    number = 0
+
+    def __lt__(self, other: float, /) -> bool:
+        if isinstance(other, _Due) and self == other:
+            return self.number < other.number
+        return super().__lt__(other)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop on which waiting takes no time.
 
@@ -51,8 +62,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Call back at a time; those of the same time in the order in which they were asked for."""
-        self._timers = (self._timers + 1) % 400
-        return super().call_at(round(when, 9) + self._timers * 1e-12, callback, *args, context=context)
+        due = _Due(round(when, 9))
+        due.number = self._timers = self._timers + 1
+        return super().call_at(due, callback, *args, context=context)
 
     def now(self) -> datetime:
         """Give the virtual time as the schedulers have it, in 1970."""

@@ -125,3 +125,17 @@ async def test_schedulers() -> None:
     peer.pongs = True
     await socket.closed
     assert peer.sent == ["7.0", "7.0", "7.0"]
+
+
+@pytest.mark.parametrize("moment", [1.0, 1e6])
+def test_timers_of_one_moment(moment: float) -> None:
+    """Timers that are due at the same time run in the order they were set, however many, and however late it is."""
+    ran = list[int]()
+
+    async def main() -> None:
+        for number in range(2000):
+            asyncio.get_running_loop().call_at(moment + number % 2 * 0.5, ran.append, number)
+        await asyncio.sleep(moment + 1)
+
+    run_virtually(main())
+    assert ran == [*range(0, 2000, 2), *range(1, 2000, 2)]
