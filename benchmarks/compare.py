@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 TIMED = ("echo", "visits")
-"""Loads that take so many seconds."""
+"""The kinds of load whose last number is their length in seconds."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def link(app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, conten
     """Link what a docstring names, if it is that of one object alone."""
     if node.get("reftype") != "docstring":
         return None
-    objects = env.domains["py"].objects  # type: ignore[attr-defined]
+    objects = env.domains["py"].objects
     for name in candidates(node, objects):
         if name in objects and objects[name].objtype != "module":
             uri = app.builder.get_relative_uri(node["refdoc"], objects[name].docname)
@@ -188,7 +188,7 @@ def without_overloads(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -
         analyze(self)
         self.overloads = {}
 
-    ModuleAnalyzer.analyze = analyze_without  # type: ignore[method-assign]
+    ModuleAnalyzer.analyze = analyze_without
 
 
 def shown_overload(function: Any) -> inspect.Signature | None:

@@ -102,7 +102,7 @@ def show(app: Sphinx, path: str) -> tuple[str, list[str]]:
 
 
 def highlighted(app: Sphinx, text: str, language: str) -> str:
-    bridge: PygmentsBridge = app.builder.highlighter  # type: ignore[attr-defined]
+    bridge: PygmentsBridge = app.builder.highlighter
     return bridge.highlight_block(text, language)
 
 

@@ -147,7 +147,7 @@ def test_bad_arguments(arguments: Any, kind: type[Exception], message: str) -> N
 
 def test_bad_lifespan() -> None:
     with pytest.raises(TypeError, match="takes another lifespan"):
-        rxws.asgi.lifespan(3)  # type: ignore[arg-type]
+        rxws.asgi.lifespan(3)
 
 
 async def test_no_hub_is_one_warning(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

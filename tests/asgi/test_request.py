@@ -29,11 +29,11 @@ def test_streams_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = rxws.asgi.websocket(handler)
     assert str(inspect.signature(shown)) == "(room: str, user: int = 3, *, socket: Any) -> None"
     starlette = ModuleType("starlette.websockets")
-    starlette.WebSocket = WebSocket  # type: ignore[attr-defined]
+    starlette.WebSocket = WebSocket
     monkeypatch.setitem(sys.modules, "starlette.websockets", starlette)
     assert inspect.signature(shown).parameters["socket"].annotation is WebSocket
     assert list(inspect.signature(shown).parameters) == ["room", "user", "socket"]
-    assert (shown.__name__, shown.__doc__) == ("handler", "Say hello.")  # type: ignore[attr-defined]
+    assert (shown.__name__, shown.__doc__) == ("handler", "Say hello.")
     assert shown.__annotations__ == {"room": str, "user": int, "socket": Any, "return": None}
 
 
@@ -41,7 +41,7 @@ def test_streams_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_own_parameter_for_the_websocket(annotation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that asks for the framework's WebSocket itself is shown with that parameter alone."""
     starlette = ModuleType("starlette.websockets")
-    starlette.WebSocket = WebSocket  # type: ignore[attr-defined]
+    starlette.WebSocket = WebSocket
     monkeypatch.setitem(sys.modules, "starlette.websockets", starlette)
 
     def own(ws: Any, incoming: Any) -> None: ...

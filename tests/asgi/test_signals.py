@@ -63,11 +63,11 @@ async def test_shut_down_that_raises() -> None:
 async def test_what_is_left_alone() -> None:
     """A signal that nobody handles, the default handler, and another thread's loop are left as they are."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    Signals(asyncio.Event().wait).restore()  # type: ignore[arg-type]
+    Signals(asyncio.Event().wait).restore()
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
     async def in_a_thread() -> None:
-        Signals(asyncio.Event().wait)  # type: ignore[arg-type]
+        Signals(asyncio.Event().wait)
 
     mine = signal.signal(signal.SIGTERM, lambda number, frame: None)
     handler = signal.getsignal(signal.SIGTERM)
@@ -80,7 +80,7 @@ async def test_what_is_left_alone() -> None:
 
 async def test_others_that_came_since_stay() -> None:
     """A handler that was put over ours is not replaced."""
-    signals = Signals(asyncio.Event().wait)  # type: ignore[arg-type]
+    signals = Signals(asyncio.Event().wait)
     over = lambda number, frame: None  # noqa: E731
     signal.signal(signal.SIGTERM, over)
     signals.restore()

@@ -40,10 +40,10 @@ async def test_chat_on_asgi(example: ModuleType, page: Page) -> None:
     server = AsgiServer()
     await server.start(example.make_asgi_app())
     other = await page.context.browser.new_page()  # type: ignore[union-attr]
-    await join(page, server, "Ada")  # type: ignore[arg-type]
+    await join(page, server, "Ada")
     await expect(page.locator("#state")).to_have_text("Connected")
     await say(page, "Is anybody here?")
-    await join(other, server, "Alan")  # type: ignore[arg-type]
+    await join(other, server, "Alan")
     await expect(other.locator(".said .text")).to_have_text("Is anybody here?")
     await expect(page.locator("#here li")).to_have_count(2)
     await other.close()
