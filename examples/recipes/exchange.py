@@ -35,7 +35,7 @@ def options() -> dict[str, Any]:
             pong=lambda message: message.get("op") == "pong",
             answer=lambda message: {"op": "pong"} if message.get("op") == "ping" else None,
         ),
-        "reconnect": rxws.Backoff(initial=0.05, final="never", stale_after=30, rotate_every=23 * 3600),
+        "reconnect": rxws.Backoff(initial=0.05, final="refused", stale_after=30, rotate_every=23 * 3600),
     }
 
 
