@@ -8,8 +8,11 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 TIMED = ("echo", "visits")
 """The kinds of load whose last number is their length in seconds."""
@@ -53,13 +56,19 @@ class Measurement:
     """Microseconds of the server's CPU per message."""
 
 
-@contextlib.contextmanager
-def running(peer: Peer, broker: str = "") -> Iterator[tuple[int, int]]:
+def running(peer: Peer, broker: str = "") -> contextlib.AbstractContextManager[tuple[int, int]]:
     """Run a peer, beside a broker if it needs one, and give its port and process number."""
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RXWS_WIRE": peer.wire, "BROKER": broker}
-    command = [sys.executable, "-m", "benchmarks.serve", peer.module, peer.loop]
+    environment = {"RXWS_WIRE": peer.wire, "BROKER": broker}
+    return server("benchmarks.serve", peer.module, peer.loop, tree=peer.tree, **environment)
+
+
+@contextlib.contextmanager
+def server(module: str, *arguments: str, tree: str | None = None, **environment: str) -> Iterator[tuple[int, int]]:
+    """Run a server, of the version in a folder, and give its port and process number."""
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", **environment}
+    command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True, cwd=peer.tree
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True, cwd=tree
     ) as process:
         assert process.stdout is not None
         try:
@@ -68,22 +77,33 @@ def running(peer: Peer, broker: str = "") -> Iterator[tuple[int, int]]:
             process.kill()
 
 
+def output(module: str, *arguments: str, tree: str | None = None) -> dict[str, float]:
+    """Run a load in a process of its own, of the version in a folder; gives what it saw."""
+    command = [sys.executable, "-m", module, *arguments]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tree)
+    if found.returncode:
+        raise RuntimeError(f"{module} {' '.join(arguments)}: {found.stderr[-2000:]}")
+    return json.loads(found.stdout)
+
+
+def in_turn(things: Sequence[T], rounds: int) -> Iterator[T]:
+    """Give all of them in each round, there and back, so that a noisy minute is everybody's."""
+    for number in range(rounds):
+        yield from things if number % 2 == 0 else reversed(things)
+
+
 def measure(peer: Peer, cell: Cell, seconds: float = 1) -> Measurement:
     """Measure a peer once, in processes of its own."""
-    with running(peer) as server:
-        return load(peer, server, cell, seconds)
+    with running(peer) as process:
+        return load(process, cell, seconds)
 
 
-def load(peer: Peer, server: tuple[int, int], cell: Cell, seconds: float) -> Measurement:
+def load(process: tuple[int, int], cell: Cell, seconds: float) -> Measurement:
     """Measure a peer that runs, with a load in a process of its own."""
-    port, pid = server
+    port, pid = process
     url = f"ws://127.0.0.1:{port}{cell.path}"
     numbers = [*map(str, cell.numbers), *([str(seconds)] if cell.kind in TIMED else [])]
-    command = [sys.executable, "-m", "benchmarks.load", cell.kind, url, str(pid), *numbers]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    if output.returncode:
-        raise RuntimeError(f"{peer.label}, {cell.label}: {output.stderr[-2000:]}")
-    seen = json.loads(output.stdout)
+    seen = output("benchmarks.load", cell.kind, url, str(pid), *numbers)
     messages = max(seen["messages"], 1)
     return Measurement(messages / seen["seconds"], seen["cpu"] / messages * 1e6)
 
@@ -91,20 +111,17 @@ def load(peer: Peer, server: tuple[int, int], cell: Cell, seconds: float) -> Mea
 def compare(
     cell: Cell, peers: list[Peer], rounds: int, seconds: float, *, fresh: bool = False
 ) -> dict[Peer, list[Measurement]]:
-    """Measure peers in turn, there and back, so that a noisy minute is everybody's.
+    """Measure peers in turn.
 
     Their servers have done the same before, once, or are `fresh` in each round.
     """
     results: dict[Peer, list[Measurement]] = {peer: [] for peer in peers}
     with contextlib.ExitStack() as stack:
         servers = {} if fresh else {peer: stack.enter_context(running(peer)) for peer in peers}
-        for peer, server in servers.items() if cell.kind in TIMED else ():
-            load(peer, server, cell, seconds / 4)
-        for number in range(rounds):
-            for peer in peers if number % 2 == 0 else reversed(peers):
-                results[peer].append(
-                    measure(peer, cell, seconds) if fresh else load(peer, servers[peer], cell, seconds)
-                )
+        for one in servers.values() if cell.kind in TIMED else ():
+            load(one, cell, seconds / 4)
+        for peer in in_turn(peers, rounds):
+            results[peer].append(measure(peer, cell, seconds) if fresh else load(servers[peer], cell, seconds))
     return results
 
 

@@ -11,17 +11,15 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from benchmarks.compare import Peer, running, spread
+from benchmarks.compare import Peer, in_turn, output, running, spread
 from benchmarks.idle import resident
 from benchmarks.load import CORE, WARM_UP, cpu_seconds
 from benchmarks.peers.common import messages
@@ -115,23 +113,14 @@ def _squeezed(data: bytes) -> bytes:
     return (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-def load(kind: str, server: tuple[int, int], path: str, *numbers: float) -> dict[str, float]:
-    port, pid = server
-    command = [sys.executable, "-m", "benchmarks.deflate", kind, f"ws://127.0.0.1:{port}{path}/{kind}", str(pid)]
-    output = subprocess.run([*command, *map(str, numbers)], capture_output=True, text=True, timeout=300)
-    if output.returncode:
-        raise RuntimeError(f"{kind} at {path}: {output.stderr[-2000:]}")
-    return json.loads(output.stdout)
-
-
 def measured(rounds: int, kind: str, *numbers: float) -> dict[str, list[dict[str, float]]]:
-    """Measure all peers in turn, there and back, each with a server that has just started: memory is measured too."""
+    """Measure all peers in turn, each with a server that has just started: memory is measured too."""
     seen: dict[str, list[dict[str, float]]] = {name: [] for name in PEERS}
-    for number in range(rounds):
-        for name in list(PEERS) if number % 2 == 0 else reversed(PEERS):
-            module, path = PEERS[name]
-            with ExitStack() as stack:
-                seen[name].append(load(kind, stack.enter_context(running(Peer(module))), path, *numbers))
+    for name in in_turn(list(PEERS), rounds):
+        module, path = PEERS[name]
+        with running(Peer(module)) as (port, pid):
+            url = f"ws://127.0.0.1:{port}{path}/{kind}"
+            seen[name].append(output("benchmarks.deflate", kind, url, str(pid), *map(str, numbers)))
     return seen
 
 

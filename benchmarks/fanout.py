@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import statistics
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from importlib.metadata import version
 
 from benchmarks.brokers import KINDS, broker, describe, find
-from benchmarks.compare import Peer, running, spread
+from benchmarks.compare import Peer, in_turn, output, running, spread
 
 HEAD = """\
 A client says 64 bytes, all sockets of both processes hear them: three messages a second to the large room, a hundred to
@@ -99,14 +96,6 @@ class Running:
         return Seen(**output("benchmarks.crowd", self.room.dialect, *map(str, numbers), *urls))
 
 
-def output(module: str, *arguments: str) -> dict[str, float]:
-    """Run a load in a process of its own; gives what it saw."""
-    found = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=300)
-    if found.returncode:
-        raise RuntimeError(f"{module} {' '.join(arguments)}: {found.stderr[-2000:]}")
-    return json.loads(found.stdout)
-
-
 @contextlib.contextmanager
 def started(rooms: list[Room], loop: str) -> Iterator[list[Running]]:
     """Run all processes of some rooms, and the brokers they need."""
@@ -121,13 +110,12 @@ def started(rooms: list[Room], loop: str) -> Iterator[list[Running]]:
 
 
 def compare(loads: tuple[Load, ...], rooms: list[Room], loop: str, rounds: int, seconds: float) -> Results:
-    """Measure rooms in turn, there and back, so that a noisy minute is everybody's."""
+    """Measure rooms in turn."""
     seen: Results = {load: {room: [] for room in rooms} for load in loads}
     with started(rooms, loop) as found:
-        for number in range(rounds):
-            for one in found if number % 2 == 0 else reversed(found):
-                for load in loads:
-                    seen[load][one.room].append(one.measure(load, seconds))
+        for one in in_turn(found, rounds):
+            for load in loads:
+                seen[load][one.room].append(one.measure(load, seconds))
     return seen
 
 

@@ -24,6 +24,7 @@ from benchmarks.chart import draw, draw_dots
 from benchmarks.compare import Cell, Measurement, Peer, compare, median, spread
 from benchmarks.deflate import deflate
 from benchmarks.fanout import fanout
+from benchmarks.feed import feed
 from benchmarks.fresh import fresh
 from benchmarks.idle import measure as measure_idle
 from benchmarks.idle import set_up
@@ -185,6 +186,7 @@ WORKLOADS: dict[str, Callable[[int, float], Iterator[str]]] = {
     "connection": connection,
     "idle": idle,
     "growth": growth,
+    "feed": feed,
     "asgi": asgi,
     "fanout": fanout,
     "fresh": fresh,
@@ -201,12 +203,13 @@ def main() -> None:
         "--against",
         metavar="TREE",
         help="beside the version in TREE: all but the slowest cells of `echo`, `ticks` and `broadcast`, to the "
-        "terminal alone; or, for `fresh`, the ages and CPU of that one, too",
+        "terminal alone; or, for `feed` and `fresh`, rows of that one, too",
     )
     options = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    if options.against and options.workloads == ["fresh"]:
-        WORKLOADS["fresh"] = partial(fresh, before=options.against)
+    if options.against and options.workloads in (["feed"], ["fresh"]):
+        name = options.workloads[0]
+        WORKLOADS[name] = partial({"feed": feed, "fresh": fresh}[name], before=options.against)
     elif options.against:
         for line in against(options.against, options.rounds, options.seconds):
             print(line, flush=True)

@@ -7,6 +7,8 @@ import gc
 import importlib
 import os
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
 CORE = 0
 
@@ -18,12 +20,17 @@ async def main(peer: str) -> None:
     await asyncio.Event().wait()
 
 
-if __name__ == "__main__":
-    peer, loop = sys.argv[1:3]
-    os.sched_setaffinity(0, {CORE})
+def run(loop: str, work: Coroutine[Any, Any, None]) -> None:
+    """Run it on an event loop."""
     if loop == "uvloop":
         import uvloop
 
-        uvloop.run(main(peer))
+        uvloop.run(work)
     else:
-        asyncio.run(main(peer))
+        asyncio.run(work)
+
+
+if __name__ == "__main__":
+    peer, loop = sys.argv[1:3]
+    os.sched_setaffinity(0, {CORE})
+    run(loop, main(peer))

@@ -18,6 +18,16 @@ def frame(size: int) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + b"x" * size
 
 
+def answer(lines: list[bytes]) -> bytes:
+    """Make the answer to the lines of a handshake."""
+    key = next(line.split(b":")[1].strip() for line in lines if line.lower().startswith(b"sec-websocket-key"))
+    accept = base64.b64encode(hashlib.sha1(key + MAGIC).digest())
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+
+
 class Floor(asyncio.BufferedProtocol):
     """Answers the handshake, then each chunk; a room's members are written to in a bare loop.
 
@@ -58,12 +68,7 @@ class Floor(asyncio.BufferedProtocol):
         lines = self.head.split(b"\r\n")
         path = lines[0].split()[1]
         size = int(path.partition(b"?size=")[2] or 64)
-        key = next(line.split(b":")[1].strip() for line in lines if line.lower().startswith(b"sec-websocket-key"))
-        accept = base64.b64encode(hashlib.sha1(key + MAGIC).digest())
-        self.transport.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-        )
+        self.transport.write(answer(lines))
         self.frame = frame(size)
         self.masked = len(self.frame) + 4
         self.room = path.startswith(b"/room")
