@@ -57,6 +57,7 @@ docs-check: $(VENV)/.docs
 	$(BIN)/python docs/check_links.py $(SITE)
 
 bench: $(VENV)/.bench
+	-$(MAKE) tests/npm/node_modules
 	$(BIN)/python -m benchmarks.run $(ARGS)
 
 soak: $(VENV)/.test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 
 import matplotlib
@@ -29,8 +30,8 @@ def draw_dots(path: Path, rows: dict[str, dict[str, float]], across: str) -> Non
     """Draw a row for each cell, with a dot for each peer, over a logarithmic axis."""
     figure, axes = pyplot.subplots(figsize=(8, 0.4 * len(rows) + 1.6))
     places = range(len(rows))
-    for number, label in enumerate(next(iter(rows.values()))):
-        values = [row[label] for row in rows.values()]
+    for number, label in enumerate(dict.fromkeys(label for row in rows.values() for label in row)):
+        values = [row.get(label, nan) for row in rows.values()]  # not every peer is in every cell
         axes.plot(values, places, "o", markersize=10 if number == 1 else 6, zorder=4 if number == 1 else 3, label=label)
     axes.axvline(1, color="C0", linewidth=1)
     axes.set(xscale="log", xlabel=across, yticks=places, yticklabels=rows)

@@ -12,12 +12,11 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-from benchmarks.load import CORE
+from benchmarks.load import CORE, cpu_seconds
 
 SAMPLED = 10
 """Of so many sockets one's latency is noted."""
@@ -25,12 +24,6 @@ BYTES = 64
 WARM_UP = 0.3
 AT_LEAST = 6
 """Messages at the rate."""
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """User and system time of processes so far, with all their threads."""
-    files = (file for pid in pids for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    return sum(int(file.read_text().split()[0]) for file in files) / 1e9
 
 
 class Plain(WSListener):
@@ -161,20 +154,20 @@ async def main() -> None:
     await crowd.at_a_rate(float(rate), WARM_UP)
 
     crowd.latencies.clear()
-    cpu, broker_cpu = cpu_seconds(pids), cpu_seconds(brokers)
+    cpu, broker_cpu = cpu_seconds(*pids), cpu_seconds(*brokers)
     messages = await crowd.at_a_rate(float(rate), max(float(seconds), AT_LEAST / float(rate)))
     seen = {
-        "paced": (cpu_seconds(pids) - cpu) / messages,
-        "broker": (cpu_seconds(brokers) - broker_cpu) / messages,
+        "paced": (cpu_seconds(*pids) - cpu) / messages,
+        "broker": (cpu_seconds(*brokers) - broker_cpu) / messages,
     }
     latencies = sorted(crowd.latencies)
     seen["p50"], seen["p99"] = (latencies[int(len(latencies) * part)] for part in (0.5, 0.99))
 
-    began, cpu, broker_cpu = time.perf_counter(), cpu_seconds(pids), cpu_seconds(brokers)
+    began, cpu, broker_cpu = time.perf_counter(), cpu_seconds(*pids), cpu_seconds(*brokers)
     came = await crowd.with_a_window(int(window), float(seconds))
     seen["messages"] = came / (time.perf_counter() - began)
-    seen["full"] = (cpu_seconds(pids) - cpu) / came
-    seen["full_broker"] = (cpu_seconds(brokers) - broker_cpu) / came
+    seen["full"] = (cpu_seconds(*pids) - cpu) / came
+    seen["full_broker"] = (cpu_seconds(*brokers) - broker_cpu) / came
     print(json.dumps(seen))
 
 

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import uvloop
 
 import rxws
-from benchmarks.crowd import BYTES, cpu_seconds
-from benchmarks.load import CORE
+from benchmarks.crowd import BYTES
+from benchmarks.load import CORE, cpu_seconds
 
 TEXT = "x" * (BYTES - 2)
 HELLO = {
@@ -64,13 +64,13 @@ async def main() -> None:
         transport.write(HELLO[parts.scheme])
     await publish(url, 160)
     await asyncio.sleep(0.2)
-    Listener.quotes, began, cpu = 0, time.perf_counter(), cpu_seconds([pid])
+    Listener.quotes, began, cpu = 0, time.perf_counter(), cpu_seconds(pid)
     await publish(url, messages)
     async with asyncio.timeout(30):
         while Listener.quotes < 2 * messages * listeners:
             await asyncio.sleep(0.005)
     seconds = time.perf_counter() - began
-    print(json.dumps({"messages": messages / seconds, "broker": (cpu_seconds([pid]) - cpu) / messages}))
+    print(json.dumps({"messages": messages / seconds, "broker": (cpu_seconds(pid) - cpu) / messages}))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from functools import partial
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from benchmarks.chart import draw, draw_dots
 from benchmarks.compare import Cell, Measurement, Peer, compare, median, spread
@@ -34,13 +35,25 @@ FIRST = "aiohttp_loop"
 PEERS = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "starlette_uvicorn", "picows_listener", "floor")
 ON_ASGI = ("starlette_uvicorn", "rxws_asgi")
 SHAPES = ((1, 1, 64), (1, 64, 64), (20, 16, 64), (50, 1, 64), (1000, 1, 64), (20, 4, 16384), (4, 1, 1048576))
+FURTHER = ("bun_echo", "socketify_echo", "granian_rsgi")
+"""Peers that not every system has, beside uvloop, at `FURTHER_SHAPES`."""
+FURTHER_SHAPES = ((20, 16, 64), (50, 1, 64), (1000, 1, 64))
 JUST_STARTED = (50, 1, 64)
 ROOMS = ((1, 40_000), (100, 800), (1000, 80), (5000, 16))
 GROWTH = (1, 10, 100, 1000, 5000, 10_000)
 
 
+def module_of(peer: Peer) -> Any:
+    return importlib.import_module(f"benchmarks.peers.{peer.module}")
+
+
 def name(peer: Peer) -> str:
-    return importlib.import_module(f"benchmarks.peers.{peer.module}").NAME
+    return module_of(peer).NAME
+
+
+def missing(peer: Peer) -> str | None:
+    """Tell why a peer cannot run here, if it cannot."""
+    return module_of(peer).missing() if peer.module in FURTHER else None
 
 
 def row(peer: Peer, seen: list[Measurement], first: Measurement) -> str:
@@ -58,10 +71,13 @@ def table(
     yield f"\n### {title}\n"
     yield "| peer | messages/s | ratio | server CPU, µs/message | ratio |"
     yield "|---|---:|---:|---:|---:|"
-    results = compare(cell, peers, rounds, seconds, fresh=fresh)
+    results = compare(cell, [peer for peer in peers if not missing(peer)], rounds, seconds, fresh=fresh)
     first = median(results[peers[0]])
     for peer, seen in results.items():
         yield row(peer, seen, first)
+    for peer in peers:
+        if why := missing(peer):
+            yield f"| {name(peer)} | not here: {why} | | | |"
     return {name(peer): median(seen).throughput / first.throughput for peer, seen in results.items()}
 
 
@@ -71,7 +87,8 @@ def echo(rounds: int, seconds: float) -> Iterator[str]:
     ratios: dict[str, dict[str, float]] = {}
     for shape in SHAPES:
         for loop in ("asyncio", "uvloop"):
-            peers = [Peer(module, loop) for module in PEERS]
+            more = FURTHER if loop == "uvloop" and shape in FURTHER_SHAPES else ()
+            peers = [Peer(module, loop) for module in (*PEERS, *more)]
             cell = Cell("echo", f"/echo?size={shape[2]}", shape)
             title = f"{cell.label}, {loop}"
             ratios[title] = yield from table(title, cell, peers, rounds, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 from collections.abc import Awaitable, Callable
@@ -80,3 +81,12 @@ async def listen(app: web.Application) -> int:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=8192).start()
     return runner.addresses[0][1]
+
+
+def why_not(module: str) -> str | None:
+    """Tell why a peer that not every system has cannot run here, if it cannot."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:
+        return f"`import {module}`: {error}"
+    return None
