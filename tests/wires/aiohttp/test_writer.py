@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -62,3 +62,42 @@ async def test_messages_within_a_chunk() -> None:
     writer.busy = True
     offered = [writer.offer(Binary(bytes(SIZE - 4))) for _ in range(1000)]
     assert (sum(offered), transport.written) == (IN_A_WRITE, [])
+
+
+def burst(writers: list[FrameWriter], *messages: bytes) -> None:
+    """Send messages to all writers, as a room does: each to all, then the next one."""
+    for frame in map(Binary, messages):
+        for writer in writers:
+            assert writer.offer(frame)
+
+
+async def test_bursts() -> None:
+    """A burst that follows one in the last turn leaves in one write, the same bytes to all; a lone message at once."""
+    transports: list[Any] = [Transport(10**9) for _ in range(3)]
+    turns, endpoint, first = Turns(), cast("Any", object()), transports[0].written
+    writers = [FrameWriter(transport, turns, masks=False) for transport in transports]
+    for transport, writer in zip(transports, writers, strict=True):
+        transport.writer = writer
+        writer.start(endpoint, print, print)
+
+    burst(writers, b"a", b"b", b"c")
+    assert first == [b"\x82\x01a"]
+    await asyncio.sleep(0)
+    assert first == [b"\x82\x01a", b"\x82\x01b\x82\x01c"]
+
+    burst(writers, b"d", b"e")
+    assert len(first) == 2
+    assert writers[2].offer(Binary(b"f"))
+    await asyncio.sleep(0)
+    assert first[2:] == [b"\x82\x01d\x82\x01e"]
+    assert transports[1].written[2] is first[2]
+    assert transports[2].written[2] == b"\x82\x01d\x82\x01e\x82\x01f"
+
+    burst(writers, b"g")
+    assert len(first) == 3
+    await asyncio.sleep(0)
+    assert first[3:] == [b"\x82\x01g"]
+
+    burst(writers, b"h")
+    assert first[4:] == [b"\x82\x01h"]
+    assert turns.joined is None

@@ -31,7 +31,7 @@ class Writing(Protocol):
 class Turns:
     """Counts the turns in which something is written, and tells those who wait when one ends."""
 
-    __slots__ = ("alone", "counting", "number", "waiting")
+    __slots__ = ("alone", "counting", "joined", "number", "waiting")
 
     def __init__(self) -> None:
         self.number = 0
@@ -41,6 +41,8 @@ class Turns:
         """The `id` of who was the only one to write in a turn, if nobody else has since; an `id` keeps nobody alive."""
         self.waiting: list[Writing] = []
         """Who will write when it ends."""
+        self.joined: tuple[Sequence[Frame], bytes] | None = None
+        """While it ends: what was written last, and the frames in it, for the next one who has the same."""
 
     def count(self) -> None:
         """Notice the end of this turn."""
@@ -52,9 +54,11 @@ class Turns:
         self.number += 1
         waiting, self.waiting = self.waiting, []
         self.alone = id(waiting[0]) if len(waiting) == 1 else 0
+        self.joined = (), b""
         for one in waiting:
             one.waits = False
             one.flush()
+        self.joined = None
 
 
 BATCH: Final = CHUNK
@@ -65,13 +69,18 @@ PONGS: Final = 256
 
 CLOSE, PONG = 8, 10
 
+ALONE, BURST, MAY_BE_ALONE = range(3)
+"""What came in the last turn that had messages, but for answers: one, several, or one so far, which waits for more."""
+
 
 class FrameWriter:
     """Writes frames to a transport: the first one at once, what follows in the same turn of the event loop together.
 
+    After a turn with several messages, the first one of the next turn waits for those that probably follow it.
+
     | flags that are set | what it does with a message |
     |---|---|
-    | none | writes it at once, once in a turn |
+    | none | writes it at once, once in a turn, and not after a burst |
     | `busy`, or `busy` and `waits` | a chunk is being read: takes it, and writes all answers behind the chunk |
     | `waits` | takes it, and writes when the turn ends, or when there is enough for a write |
     | `awake`, with `busy` or `waits` | refuses it: the endpoint keeps it, and is asked with the next write |
@@ -84,7 +93,7 @@ class FrameWriter:
 
     __slots__ = (
         *("_batch", "_deflate", "_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_transport"),
-        *("_turns", "_wrote_in"),
+        *("_came", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
 
@@ -103,6 +112,7 @@ class FrameWriter:
         """What leaves then, before what the endpoint has; empty unless it is busy or waits."""
         self._batch = BATCH  # bytes that leave in one write, at most
         self._left = BATCH  # bytes that may yet be taken until then
+        self._came = ALONE
         self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
         self._turns = turns
         self._masks = masks
@@ -139,12 +149,16 @@ class FrameWriter:
         del self._on_close, self._on_failure
 
     def offer(self, frame: Frame) -> bool:
-        """Take a message, if nothing is to go before it: the first of a turn, but for answers, leaves at once."""
+        """Take a message, if nothing is to go before it: one that is probably alone in its turn leaves at once."""
         if self.awake or self.congested:
             return False
         if not (self.busy or self.waits):
             turns = self._turns
-            if self._wrote_in != turns.number:
+            if self._wrote_in == turns.number:
+                self._came = BURST
+            elif self._came == BURST:
+                self._came = MAY_BE_ALONE
+            else:
                 self._wrote_in = turns.number
                 if not turns.counting:
                     turns.count()
@@ -243,6 +257,8 @@ class FrameWriter:
 
     def _write_taken(self) -> None:
         frames, self.taken, self._left = self.taken, [], self._batch
+        if self._came == MAY_BE_ALONE:
+            self._came = ALONE if len(frames) == 1 else BURST
         self._write(frames)
 
     def _write(self, frames: Sequence[Frame] | Close) -> None:
@@ -256,7 +272,13 @@ class FrameWriter:
         if self._masks:
             data = b"".join([framing.masked(frame.opcode, frame.data) for frame in frames])
         elif len(frames) > 1:
-            data = b"".join([frame.packed or _packed(frame) for frame in frames])
+            turns = self._turns
+            if turns.joined is not None and frames == turns.joined[0]:
+                data = turns.joined[1]
+            else:
+                data = b"".join([frame.packed or _packed(frame) for frame in frames])
+                if turns.joined is not None:
+                    turns.joined = frames, data
         elif (first := frames[0]).weight > BATCH:
             self._transport.write(framing.head(first.opcode, len(first.data)))
             if self._transport.is_closing():
