@@ -29,7 +29,7 @@ from rxws.rx.endings import tell_ending
 from rxws.rx.foreign import call_all, without_frames
 from rxws.rx.holds import Held, Source, counting
 from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, LoopThread
-from rxws.rx.scheduler import LoopScheduler
+from rxws.rx.scheduler import LoopScheduler, subscribing
 from rxws.stats import Counters
 
 Renew = Callable[[Exception], Callable[[], object] | None]
@@ -169,7 +169,8 @@ class Lifecycle(Held, Phased):
         """Send what an Observable emits, on the event loop's scheduler; its end is the socket's."""
         scheduler = LoopScheduler(self.thread, self.reports.fail)
         self._owns = True
-        self.subscription = Streaming(observable.subscribe(self.outgoing, scheduler=scheduler), self)
+        subscribe = partial(observable.subscribe, self.outgoing, scheduler=scheduler)
+        self.subscription = Streaming(subscribing(subscribe), self)
         if self.gone:
             self.subscription.dispose()
 

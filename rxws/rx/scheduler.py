@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from reactivex import abc, typing
@@ -25,6 +26,8 @@ R = TypeVar("R")
 MAX_AT_ONCE: Final = 1000
 """Actions that run at once within one turn of the event loop; a source that never ends must not stop the loop."""
 
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+
 LOOP_TIME: Final = timezone(timedelta(0), "UTC")
 """The time zone of a scheduler's own times: UTC, but another object, which tells them from dates of the user's."""
 
@@ -35,6 +38,16 @@ def loop_scheduler() -> LoopScheduler | None:
         return LoopScheduler(LoopThread(asyncio.get_running_loop()))
     except RuntimeError:
         return None
+
+
+def subscribing(subscribe: Callable[[], T]) -> T:
+    """Return what `subscribe` does. What is scheduled meanwhile in this thread follows, as in RxPY's `subscribe`."""
+    trampoline = CurrentThreadScheduler.singleton().get_trampoline()
+    if not trampoline.idle():
+        return subscribe()
+    item = _Subscription(subscribe)
+    trampoline.run(item)
+    return item.result
 
 
 def when_subscribed(action: Callable[[], object]) -> None:
@@ -71,9 +84,9 @@ class LoopScheduler(AsyncIOScheduler):
         self._at_once = 0
         self._left: list[tuple[ScheduledItem, BooleanDisposable]] | None = None
         """Actions that are left to run soon, while others run at once; `None` while none does."""
-        self._latest = default_now()
+        self._latest = LONG_AGO
         """When the last action was scheduled to run at once, by the wall clock; never earlier than one that waits."""
-        self._began = default_now().replace(tzinfo=LOOP_TIME) - timedelta(seconds=time.monotonic())
+        self._began = time.time() - time.monotonic()
         self._virtual_now: Callable[[], datetime] | None = getattr(thread.loop, "now", None)
 
     @property
@@ -81,7 +94,8 @@ class LoopScheduler(AsyncIOScheduler):
         """The time, unaffected by who sets the wall clock; the loop's own where that is virtual and has a `now`."""
         if self._virtual_now is not None:
             return self._virtual_now()
-        return self._began + timedelta(seconds=time.monotonic())  # uvloop's loop.time() stands still while it waits
+        # not loop.time(), since uvloop's stands still while it waits
+        return datetime.fromtimestamp(self._began + time.monotonic(), LOOP_TIME)
 
     def to_datetime(  # pyright: ignore[reportIncompatibleMethodOverride] - RxPY calls it on instances alone
         self, value: typing.AbsoluteOrRelativeTime
@@ -175,3 +189,20 @@ class _Standing(NamedTuple):
 
     now: datetime
     invoke_action: Callable[..., abc.DisposableBase]
+
+
+class _Subscription(ScheduledItem):
+    """A subscription that the trampoline makes at once: half of RxPY's calls for one serve items that wait."""
+
+    duetime = LONG_AGO
+    scheduler: Any = SimpleNamespace(now=LONG_AGO)
+    result: Any
+
+    def __init__(self, subscribe: Callable[[], object]) -> None:
+        self._subscribe = subscribe
+
+    def invoke(self) -> None:
+        self.result = self._subscribe()
+
+    def is_cancelled(self) -> bool:
+        return False
