@@ -100,6 +100,8 @@ class QueueBuffer:
 
     def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
         """Take out some, wherever they are; each is asked about once, since the answer may change."""
+        if not self._items:
+            return []
         removed: list[Frame] = []
         kept = deque[Frame]()
         for item in self._items:

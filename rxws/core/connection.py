@@ -133,7 +133,8 @@ class Connection(Phased):
         if held:
             wire.hold()
         wire.start(self)
-        wire.wake()
+        if self.cause is not None or self._outgoing.waits:
+            wire.wake()
 
     def _begin_to_ping(self, *, greeting: bool) -> None:
         seconds = self._settings.heartbeat

@@ -79,7 +79,7 @@ class HeaderWatch:
         self._header: bytes = b""
         self._ignoring = False
         self._open: bool = False  # fragments have come, but not the last one
-        if self._follow(arrived) >= 0:
+        if arrived and self._follow(arrived) >= 0:
             while len(queue._buffer) > self.messages:
                 queue._buffer.pop()  # parsed from the violation on: a close, say, that would hide it
             self._refuse()

@@ -80,11 +80,12 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._looks_later = self._marks is None and not PARSES_AHEAD  # at the headers
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
-        if self._loop not in _shared:
+        try:
+            buffers, turns = _shared[self._loop]
+        except KeyError:
             bytes(PIECE)  # made and freed
             whole = memoryview(bytearray(CHUNK))
-            _shared[self._loop] = (whole[:SLICE], whole), Turns()
-        buffers, turns = _shared[self._loop]
+            buffers, turns = _shared[self._loop] = (whole[:SLICE], whole), Turns()
         self._read_buffer = ReadBuffer(self._transport, *buffers)
         self._writer = FrameWriter(
             self._transport,
@@ -138,7 +139,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._headers.begin(endpoint.part_received)
         if self._aiohttp.connected:
             self._transport.set_protocol(self)
-            self._continue_soon()
+            self._go_on()
         else:
             self._loop.call_soon(self._ended, None)
 
@@ -161,7 +162,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._held = False
         if self.blind:
             self._headers.excuse()
-        self._continue_soon()
+        self._go_on()
 
     def ignore(self) -> None:
         """Read only to see the peer leave."""
@@ -229,6 +230,22 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     def eof_received(self) -> None:
         """Record that the peer has left: the transport closes now."""
         self._writer.congested = True
+
+    def _go_on(self) -> None:
+        """Let messages pass at once if none are there; else deliver those first, soon."""
+        direct = self._direct
+        if (
+            direct is None
+            or self.phase is not READING
+            or self._queue._buffer
+            or self._read_ahead
+            or self._last
+            or self._read_buffer.paused
+            or direct.exception() is not None
+        ):
+            self._continue_soon()
+        elif not self._held:
+            direct.open()
 
     def _continue_soon(self) -> None:
         if not self._scheduled and self.phase is not WirePhase.NEW:
