@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import partial
+from types import CodeType
 from typing import Any, Final, cast
 
 ASYNC: Final = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
@@ -103,13 +104,13 @@ def is_async(function: Any) -> bool:
     >>> is_async(partial(save, 1)), is_async(print), is_async(None)
     (True, False, False)
     """
-    while isinstance(function, partial):
-        function = function.func
     code = getattr(function, "__code__", None)
-    if code is None:  # it may be an object that is called
-        code = getattr(getattr(cast("Any", type(function)), "__call__", None), "__code__", None)  # noqa: B004
-    flags = getattr(code, "co_flags", 0)
-    return isinstance(flags, int) and flags & ASYNC != 0
+    if type(code) is not CodeType:
+        while isinstance(function, partial):
+            function = function.func
+        called_by = getattr(cast("Any", type(function)), "__call__", None)  # noqa: B004 - it may be an object
+        code = getattr(function, "__code__", None) or getattr(called_by, "__code__", None)
+    return type(code) is CodeType and code.co_flags & ASYNC != 0
 
 
 def awaited(operator: str, function: Any, instead: str) -> None:

@@ -25,7 +25,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         super().__init__(lifecycle)
         self._states = states
         self._reconnector = reconnector
-        self._requests = Requests[In](lifecycle)
+        self._requests: Requests[In] = Requests(lifecycle)
         self._subscriptions = Subscriptions(lifecycle, states)
 
     @property

@@ -211,9 +211,8 @@ def check_subscriber(on_next: Any, on_error: Any, on_completed: Any) -> None:
     while True:
         if on_next is not None:
             called("on_next", getattr(on_next, "on_next", on_next), IN_THE_PIPELINE)
-        for name, function in (("on_error", on_error), ("on_completed", on_completed)):
-            if function is not None:
-                called(name, function)
+        called("on_error", on_error)
+        called("on_completed", on_completed)
         behind = _behind(on_error) or _behind(on_completed)
         if behind is None:
             return
@@ -441,8 +440,10 @@ class _Late(abc.ObserverBase[tuple[int, T]]):
 class Outcome(HotObservable[T]):
     """One value at the end, for late subscribers too; from any thread, and on any event loop."""
 
+    _end: _EndWithValue[T]
+
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
-        self._broadcast = self._end = _EndWithValue[T](on_raise)
+        self._broadcast = self._end = _EndWithValue(on_raise)  # without `[T]`: that costs microseconds
         self._waiting: tuple[Future[T], ...] = ()
 
     def settle(self, value: T) -> None:
@@ -460,7 +461,7 @@ class Outcome(HotObservable[T]):
         with _lock:
             value = self._end.value
             if value is None:
-                self._waiting = (*(other for other in self._waiting if not other.done()), future)
+                self._waiting = (*[other for other in self._waiting if not other.done()], future)
         if value is not None:
             future.set_result(value)
         return future.__await__()
