@@ -69,11 +69,13 @@ class Handler:
             raise TypeError(f"{self.name} yields but is not a coroutine: write 'async def'")
         self._function = function
         parameters = _parameters(function, self.name, guests=guests)
-        self._parameters = [parameter for parameter in parameters if parameter.name in NAMES]
+        bound = [parameter for parameter in parameters if parameter.name in NAMES]
+        self._by_position = [parameter.name for parameter in bound if parameter.kind is parameter.POSITIONAL_ONLY]
+        self._by_name = [parameter.name for parameter in bound if parameter.kind is not parameter.POSITIONAL_ONLY]
         self.guests = [parameter for parameter in parameters if parameter.name not in NAMES]
         self._is_coroutine = any(map(inspect.iscoroutinefunction, forms))
         self._is_generator = any(map(inspect.isasyncgenfunction, forms))
-        names = {parameter.name for parameter in self._parameters}
+        names = {parameter.name for parameter in bound}
         self._told: set[str] = set()
         self._asks_for_incoming = "incoming" in names
         self._may_subscribe = bool(names & {"incoming", "socket"})
@@ -113,14 +115,9 @@ class Handler:
         return lambda: _for(life, self._begin, life, result)
 
     def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...], guests: Mapping[str, Any]) -> Any:
-        args, kwargs = list(first), dict(guests)
-        for parameter in self._parameters:
-            value = socket if parameter.name == "socket" else getattr(socket, parameter.name)
-            if parameter.kind is parameter.POSITIONAL_ONLY:
-                args.append(value)
-            else:
-                kwargs[parameter.name] = value
-        return self._function(*args, **kwargs)
+        args = [_part(socket, name) for name in self._by_position]
+        named = {name: _part(socket, name) for name in self._by_name}
+        return self._function(*first, *args, **guests, **named)
 
     def _check(self, result: Any, life: Lifecycle) -> None:
         if result is life.outgoing:
@@ -247,6 +244,10 @@ def _for(life: Lifecycle, function: Callable[..., T], *args: Any) -> T:
         return function(*args)
     finally:
         current_socket.reset(token)
+
+
+def _part(socket: WebSocket[Any, Any], name: str) -> Any:
+    return socket if name == "socket" else getattr(socket, name)
 
 
 def _are_disposables(result: Any) -> bool:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
+import re
 import weakref
 from typing import Any, Final
 
@@ -33,6 +33,9 @@ HUB = web.AppKey("rxws_hub", Hub)
 
 KEEPS_CONTEXT: Final = "Tornado/"
 """A client that agrees to `client_no_context_takeover`, and keeps its context."""
+
+KEY: Final = re.compile("[A-Za-z0-9+/]{22}==")
+"""16 bytes in base64."""
 
 _spoiled = weakref.WeakSet[object]()
 _warned = weakref.WeakSet[web.Application]()
@@ -128,39 +131,48 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
         )
     if _of(request, hdrs.SEC_WEBSOCKET_VERSION) != "13":
         raise _upgrade_required("Sec-WebSocket-Version must be 13", {hdrs.SEC_WEBSOCKET_VERSION: "13"})
-    key = _of(request, hdrs.SEC_WEBSOCKET_KEY)
-    for wrong, text in (
-        (not _is_key(key), "Sec-WebSocket-Key must be 16 bytes in base64"),
-        (not _of(request, hdrs.HOST), "Host is missing"),
-        (len(request.headers.getall(hdrs.HOST, ())) > 1, "There must be one Host"),
-        (len(request.headers.getall(hdrs.ORIGIN, ())) > 1, "There must be one Origin at most"),
-        (request.content_length or hdrs.TRANSFER_ENCODING in request.headers, "A WebSocket handshake has no body"),
-    ):
-        if wrong:
-            raise web.HTTPBadRequest(text=f"{text}\n")
-    protocols = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())
-    offers = request.headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())
+    headers = request.headers
+    key, hosts = _of(request, hdrs.SEC_WEBSOCKET_KEY), headers.getall(hdrs.HOST, ())
+    if not KEY.fullmatch(key):
+        raise _bad_request("Sec-WebSocket-Key must be 16 bytes in base64")
+    if len(hosts) > 1:
+        raise _bad_request("There must be one Host")
+    if not (hosts and hosts[0].strip()):
+        raise _bad_request("Host is missing")
+    if len(headers.getall(hdrs.ORIGIN, ())) > 1:
+        raise _bad_request("There must be one Origin at most")
+    if request.content_length or hdrs.TRANSFER_ENCODING in headers:
+        raise _bad_request("A WebSocket handshake has no body")
+    protocols = headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())
+    offers = headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())
+    if not (protocols or offers):
+        return Agreed(key, None, None)
     try:
         offered = tokens(hdrs.SEC_WEBSOCKET_PROTOCOL, protocols) if protocols else []
         wanted = extensions(offers) if offers else []
     except ValueError as error:
-        raise web.HTTPBadRequest(text=f"{error}\n") from None
-    keeps_context = request.headers.get(hdrs.USER_AGENT, "").startswith(KEEPS_CONTEXT)
+        raise _bad_request(str(error)) from None
+    keeps_context = headers.get(hdrs.USER_AGENT, "").startswith(KEEPS_CONTEXT)
     deflate = accept_deflate(wanted, settings.compress, keeps_context=keeps_context)
     return Agreed(key, choose_protocol(offered, settings.protocols), deflate)
 
 
 def check_origin(request: web.BaseRequest, settings: Settings) -> None:
     """Raise 403 for a page that browsers may not connect from."""
-    why = foreign(request.headers.get(hdrs.ORIGIN), request.host, settings.origins, secure=request.secure)
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is None:  # as of programs
+        return
+    why = foreign(origin, request.host, settings.origins, secure=request.secure)
     if why is not None:
         raise web.HTTPForbidden(text=f"{why}\n")
 
 
 def _is_plain(request: web.BaseRequest) -> bool:
     """Return whether this asks for no upgrade. Beside `Sec-WebSocket-Key`, a proxy has dropped what did."""
-    options = map(str.strip, _of(request, hdrs.CONNECTION).lower().split(","))
-    return "upgrade" not in options or not _of(request, hdrs.UPGRADE) or request.version < HttpVersion11
+    options = _of(request, hdrs.CONNECTION).lower()
+    if options != "upgrade" and "upgrade" not in map(str.strip, options.split(",")):
+        return True
+    return not _of(request, hdrs.UPGRADE) or request.version < HttpVersion11
 
 
 def _of(request: web.BaseRequest, name: str) -> str:
@@ -168,11 +180,8 @@ def _of(request: web.BaseRequest, name: str) -> str:
     return ", ".join(request.headers.getall(name, ())).strip()
 
 
-def _is_key(key: str) -> bool:
-    try:
-        return len(base64.b64decode(key, validate=True)) == 16
-    except ValueError:
-        return False
+def _bad_request(why: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=f"{why}\n")
 
 
 def _upgrade_required(text: str, headers: dict[str, str] | None = None) -> web.HTTPUpgradeRequired:
@@ -197,7 +206,9 @@ def hub_of(request: web.BaseRequest | None) -> Hub | None:
     """
     if not isinstance(request, web.Request):
         return None
-    hub = request.config_dict.get(HUB)
+    hub = request.app.get(HUB)
+    if hub is None:  # it may be a sub-application
+        hub = request.config_dict.get(HUB)
     if hub is None and request.app not in _warned:
         _warned.add(request.app)
         log_line(
