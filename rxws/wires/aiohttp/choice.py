@@ -65,31 +65,40 @@ def open_wire(
     elif arrived is not None:
         put_header_watch(ws, protocol, limit, arrived)
     parser = getattr(protocol, "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
-    watch = HeaderWatch(parser, None, asyncio.get_running_loop().time)  # that sees nothing
     if _is_public(ws) or parser is None:
         if isinstance(ws, ClientWebSocketResponse):
             mask_unpredictably(ws)
-        return PublicWire(ws, parser if isinstance(parser, Pacing) else Pacing(ws, watch), close_timeout)
+        return PublicWire(ws, parser if isinstance(parser, Pacing) else Pacing(ws, _blind(parser)), close_timeout)
     from rxws.wires.aiohttp.fast.wire import FastWire
 
-    return FastWire(ws, parser, parser if isinstance(parser, HeaderWatch) else watch, close_timeout)
+    return FastWire(ws, parser, parser if isinstance(parser, HeaderWatch) else _blind(parser), close_timeout)
+
+
+def _blind(parser: Any) -> HeaderWatch:
+    """Make a watch that sees nothing."""
+    return HeaderWatch(parser, None, asyncio.get_running_loop().time)
 
 
 def _is_public(ws: Any) -> bool:
     return wire_mode == "public" or bool(ws.compress)
 
 
-def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int) -> None:
-    """Put a `DirectQueue` in the place of the queue of a response that is being prepared, before anything was parsed.
+def start_directly(ws: Any, writer: Any, protocol: Any, subprotocol: str | None, max_msg_size: int) -> bool:
+    """Start a response whose answer is written as aiohttp does, but with a `DirectQueue`; `False` on the public wire.
 
     The response is then the fast wire's alone.
     """
-    if not _is_public(ws):
-        from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
+    if _is_public(ws):
+        return False
+    from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
 
-        ws._reader = DirectQueue(protocol, 2**16, loop=ws._loop)
-        ws._parser = protocol._payload_parser = make_parser(ws._reader, max_msg_size)
-        drop_handshake_state(ws, protocol)
+    ws._writer, ws._ws_protocol = writer, subprotocol
+    ws._reader = DirectQueue(protocol, 2**16, loop=ws._loop)
+    ws._parser = make_parser(ws._reader, max_msg_size)
+    protocol.set_parser(ws._parser)
+    protocol.keep_alive(False)
+    drop_handshake_state(ws, protocol)
+    return True
 
 
 def put_header_watch(

@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, hdrs, web
 from multidict import CIMultiDict
 
 from rxws.options import Settings
-from rxws.wires.aiohttp.choice import put_direct_queue, put_header_watch
+from rxws.wires.aiohttp.choice import put_header_watch, start_directly
 from rxws.wires.aiohttp.fast.chunks import SLICE
 from rxws.wires.deflate import make_deflation, wire_limit
 from rxws.wires.negotiation import Agreement
@@ -84,7 +84,7 @@ class Response(web.WebSocketResponse):
         return CIMultiDict(headers), protocol, 0, False  # aiohttp compresses nothing
 
     def _post_start(self, request: Any, protocol: str | None, writer: Any) -> None:
-        """Start as aiohttp does, but put a `DirectQueue` in the place of its queue before it parses anything.
+        """Start as aiohttp does, or on the fast wire with a `DirectQueue` in the place of its queue.
 
         A client has to wait for the answer (RFC 6455, section 4.1); a few frames of one that does not are let pass.
         Many would all be parsed now, and stop the event loop.
@@ -92,9 +92,9 @@ class Response(web.WebSocketResponse):
         self._is_answered = True
         connection = request.protocol
         arrived, connection._message_tail = connection._message_tail, b""
-        super()._post_start(request, protocol, writer)
         limit: int = cast("Any", self)._max_msg_size
-        put_direct_queue(self, connection, limit)
+        if not start_directly(self, writer, connection, protocol, limit):
+            super()._post_start(request, protocol, writer)
         watch = put_header_watch(self, connection, limit, deflation=self._deflation)
         if watch is not None and len(arrived) > SLICE:
             watch.refuse(WSCloseCode.PROTOCOL_ERROR, f"more than {SLICE} bytes before the handshake's answer")
