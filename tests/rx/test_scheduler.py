@@ -13,7 +13,7 @@ from reactivex.disposable import MultipleAssignmentDisposable, SerialDisposable
 
 from rxws.close import Close
 from rxws.rx.loop_thread import LoopThread
-from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler, loop_scheduler
+from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler, loop_scheduler, subscribing, when_subscribed
 from rxws.testing import run, serve
 from tests.streams import raising
 from tests.threads import in_a_thread
@@ -31,6 +31,37 @@ async def test_order() -> None:
     assert log == ["at once"]
     await asyncio.sleep(0.1)
     assert log == ["at once", "soon", "later"]
+
+
+def test_scheduled_while_subscribing() -> None:
+    """What is scheduled while something is subscribed follows when that is whole, within another subscription, too."""
+    log: list[str] = []
+
+    def inner() -> str:
+        when_subscribed(lambda: log.append("scheduled within"))
+        log.append("inner")
+        return "result"
+
+    def outer() -> str:
+        when_subscribed(lambda: log.append("scheduled"))
+        result = subscribing(inner)
+        log.append("outer")
+        return result
+
+    assert subscribing(outer) == "result"
+    assert log == ["inner", "outer", "scheduled", "scheduled within"]
+
+
+def test_subscribing_raises() -> None:
+    """What a subscription raises is the caller's, and the next one begins anew."""
+    with pytest.raises(ValueError, match="no"):
+        subscribing(failing)
+    assert subscribing(lambda: 1) == 1
+
+
+def failing() -> None:
+    when_subscribed(lambda: None)
+    raise ValueError("no")
 
 
 async def test_too_much_immediate_work() -> None:
