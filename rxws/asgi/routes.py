@@ -20,6 +20,7 @@ from rxws.core.socket import WebSocket, closing_on_exit
 from rxws.errors import parted
 from rxws.options import Heartbeat, ServerOptions, Settings, check
 from rxws.rx.holds import current_socket
+from rxws.server.openings import wait_to_open
 from rxws.server.routes import CLIENT_ONLY, Codecs, OptionsBesideCodecs, Texts
 from rxws.wires.asgi import AsgiWire
 
@@ -84,6 +85,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
             opening = None
             try:
                 guests = call.arguments(bound.guests)
+                await wait_to_open()
                 opening = Opening(call, settings)
                 await opening.begin()
                 start = bound.compose(opening.life, opening.socket, call.first, answers(), guests)
@@ -168,6 +170,7 @@ async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket
     opening = None
     try:
         try:
+            await wait_to_open()
             opening = Opening(call, settings)
             await opening.begin()
             wire = await opening.open()

@@ -21,6 +21,7 @@ from rxws.rx.holds import current_socket
 from rxws.server.all_processes import Sharing
 from rxws.server.hub import Hub
 from rxws.server.loop_watch import LoopWatch
+from rxws.server.openings import wait_to_open
 from rxws.server.upgrade import HUB, Upgrade
 
 In = TypeVar("In")
@@ -85,6 +86,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
             *first, request = args
             if isinstance(request, web.View):
                 first, request = list(args), request.request
+            await wait_to_open()
             upgrade = Upgrade(request, settings)
             try:
                 start = bound.compose(upgrade.life, upgrade.socket, tuple(first), (web.HTTPException,))
@@ -149,6 +151,7 @@ def accept(request: web.BaseRequest, **options: Any) -> Any:
 
 @asynccontextmanager
 async def _accept(request: web.BaseRequest, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
+    await wait_to_open()
     upgrade = Upgrade(request, settings)
     try:
         await upgrade.open()
