@@ -29,6 +29,7 @@ from benchmarks.feed import feed
 from benchmarks.fresh import fresh
 from benchmarks.idle import measure as measure_idle
 from benchmarks.idle import set_up
+from benchmarks.restart import restart
 
 RESULTS = Path(__file__).parent / "results"
 FIRST = "aiohttp_loop"
@@ -40,7 +41,13 @@ FURTHER = ("bun_echo", "socketify_echo", "granian_rsgi")
 FURTHER_SHAPES = ((20, 16, 64), (50, 1, 64), (1000, 1, 64))
 JUST_STARTED = (50, 1, 64)
 ROOMS = ((1, 40_000), (100, 800), (1000, 80), (5000, 16))
-GROWTH = (1, 10, 100, 1000, 5000, 10_000)
+GROWTH = (1, 10, 100, 1000, 5000, 10_000, 20_000)
+BATCHED = 10
+"""Connections from which on growth is counted: one alone shares no turn of the event loop with others."""
+TURNED_A_SECOND = 5000
+"""Connections for each second of measuring, so that each has several messages."""
+OTHER_FILES = 100
+"""Descriptors that a server or a load has besides its connections."""
 
 
 def module_of(peer: Peer) -> Any:
@@ -161,19 +168,27 @@ def connection(rounds: int, seconds: float) -> Iterator[str]:
 
 def growth(rounds: int, seconds: float) -> Iterator[str]:
     yield "\n## CPU per message as connections grow\n\n![The same as a chart](growth.svg)\n"
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - OTHER_FILES
+    if most < GROWTH[-1]:
+        yield f"A process may have {most + OTHER_FILES:,} descriptors here, so {most:,} connections are the most.\n"
+    steps = [min(connections, most) for connections in GROWTH]
     peers = [Peer(module) for module in (FIRST, "rxws_pipeline", "picows_listener", "floor")]
     yield "| connections | " + " | ".join(map(name, peers)) + " |"
     yield "|---:|" + "---:|" * len(peers)
     lines: dict[str, list[float]] = {name(peer): [] for peer in peers}
-    for connections in GROWTH:
-        results = compare(Cell("echo", "/echo", (connections, 1, 64)), peers, rounds, seconds)
+    for connections in steps:
+        cell = Cell("echo", "/echo", (connections, 1, 64))
+        results = compare(cell, peers, rounds, max(seconds, connections / TURNED_A_SECOND))
         for peer, seen in results.items():
             lines[name(peer)].append(median(seen).cpu)
         cells = [spread([one.cpu for one in seen], 1) for seen in results.values()]
         yield f"| {connections:,} | {' | '.join(cells)} |"
+    start = GROWTH.index(BATCHED)
+    grown = [f"{line[-1] / line[start]:.2f}" for line in lines.values()]
+    yield f"| {steps[-1]:,} to {BATCHED} | {' | '.join(grown)} |"
     draw(
         RESULTS / "growth.svg",
-        GROWTH,
+        steps,
         lines,
         "connections, one message in flight on each",
         "server CPU, µs per message",
@@ -203,6 +218,7 @@ WORKLOADS: dict[str, Callable[[int, float], Iterator[str]]] = {
     "connection": connection,
     "idle": idle,
     "growth": growth,
+    "restart": restart,
     "feed": feed,
     "asgi": asgi,
     "fanout": fanout,
