@@ -137,8 +137,9 @@ class Handler:
     def _run(self, life: Lifecycle, result: Any) -> None:
         """Do what the result asks for; after it, messages come whether or not they are wanted."""
         if isinstance(result, Observable):
-            self._look_for_end(cast("Observable[Any]", result), life)
-            life.stream(cast("Observable[Any]", result))
+            observable = cast("Observable[Any]", result)
+            self._look_for_end(observable, life)
+            life.stream(observable)
         elif isinstance(result, abc.DisposableBase):
             life.own(result)
         elif result is not None:

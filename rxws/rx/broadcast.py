@@ -16,7 +16,7 @@ from reactivex.internal import default_error, noop
 from reactivex.observer.autodetachobserver import AutoDetachObserver
 from reactivex.subject import Subject
 
-from rxws.checks import called, named
+from rxws.checks import called, is_async, named
 from rxws.errors import FeedbackLoop, raise_fatal
 from rxws.rx.foreign import as_error, call_all, described, without_frames
 from rxws.rx.loop_thread import set_result
@@ -209,10 +209,11 @@ def check_subscriber(on_next: Any, on_error: Any, on_completed: Any) -> None:
     An operator of RxPY hands on the `on_error` of the next one, which knows what that calls.
     """
     while True:
-        if on_next is not None:
-            called("on_next", getattr(on_next, "on_next", on_next), IN_THE_PIPELINE)
-        called("on_error", on_error)
-        called("on_completed", on_completed)
+        on_next = getattr(on_next, "on_next", on_next)
+        if is_async(on_next) or is_async(on_error) or is_async(on_completed):
+            called("on_next", on_next, IN_THE_PIPELINE)
+            called("on_error", on_error)
+            called("on_completed", on_completed)
         behind = _behind(on_error) or _behind(on_completed)
         if behind is None:
             return

@@ -124,7 +124,7 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
             "This is a WebSocket endpoint: Upgrade must be websocket. Behind a proxy, make it pass that on"
             " (nginx: proxy_set_header Upgrade $http_upgrade)"
         )
-    if _is_plain(request) or not asks_for_upgrade(request):
+    if not (_has_upgrade(request) and asks_for_upgrade(request)):
         raise _upgrade_required(
             "This is a WebSocket endpoint: Connection must be Upgrade. Behind a proxy, make it send both"
             " (nginx: proxy_set_header Connection upgrade)"
@@ -169,10 +169,13 @@ def check_origin(request: web.BaseRequest, settings: Settings) -> None:
 
 def _is_plain(request: web.BaseRequest) -> bool:
     """Return whether this asks for no upgrade. Beside `Sec-WebSocket-Key`, a proxy has dropped what did."""
+    return not (_has_upgrade(request) and _of(request, hdrs.UPGRADE)) or request.version < HttpVersion11
+
+
+def _has_upgrade(request: web.BaseRequest) -> bool:
+    """Return whether the connection is to be upgraded."""
     options = _of(request, hdrs.CONNECTION).lower()
-    if options != "upgrade" and "upgrade" not in map(str.strip, options.split(",")):
-        return True
-    return not _of(request, hdrs.UPGRADE) or request.version < HttpVersion11
+    return options == "upgrade" or "upgrade" in map(str.strip, options.split(","))
 
 
 def _of(request: web.BaseRequest, name: str) -> str:

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 from aiohttp import ClientWebSocketResponse
-from aiohttp.web import WebSocketResponse
 
 from rxws.core.wire import Wire
 from rxws.wires.aiohttp.header_watch import HeaderWatch
@@ -111,7 +110,7 @@ def put_header_watch(
     parser = getattr(protocol, "_payload_parser", None)
     if parser is None:
         return None
-    masked = isinstance(ws, WebSocketResponse)
+    masked = not isinstance(ws, ClientWebSocketResponse)
     watch = HeaderWatch(
         parser,
         ws._reader,

@@ -21,7 +21,8 @@ AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
 
 def transport_of(ws: AnyWebSocket) -> asyncio.Transport:
     """Give the transport, which then keeps no bytes of its own that the kernel does not take."""
-    transport: asyncio.Transport = cast("Any", ws)._writer.transport
+    inside: Any = ws
+    transport: asyncio.Transport = inside._writer.transport
     if not transport.is_closing():  # uvloop's would raise
         one: asyncio.Transport | None = transport
         while one is not None:
@@ -47,7 +48,8 @@ def carrier_of(transport: asyncio.Transport) -> asyncio.Transport | None:
 
 def protocol_of(ws: AnyWebSocket) -> Any:
     """Give aiohttp's protocol on that transport."""
-    return cast("Any", ws)._writer.protocol
+    inside: Any = ws
+    return inside._writer.protocol
 
 
 def parsed_in(ws: AnyWebSocket) -> Collection[object]:
@@ -57,7 +59,7 @@ def parsed_in(ws: AnyWebSocket) -> Collection[object]:
 
 def take_over(ws: AnyWebSocket) -> None:
     """Take over pings, pongs and closes, also on an object that the application made; raises the second time."""
-    inside = cast("Any", ws)
+    inside: Any = ws
     if getattr(inside, "_rxws", False):
         raise RuntimeError("this WebSocket belongs to rxws already: use its socket")
     inside._rxws = True
@@ -82,7 +84,8 @@ class NoWriter:
 
 def drop_handshake_state(ws: AnyWebSocket, protocol: Any) -> None:
     """Drop what aiohttp's server parsed the handshake with, and would write with: 2.3 KiB that nobody uses again."""
-    cast("Any", ws)._writer = NoWriter(cast("Any", ws)._writer.transport, protocol)
+    inside: Any = ws
+    inside._writer = NoWriter(inside._writer.transport, protocol)
     for name in ("_parser", "_request_parser"):  # of newer and of older ones, which look whether it is there
         if getattr(protocol, name, None) is not None:
             setattr(protocol, name, None)
