@@ -144,9 +144,7 @@ class Connection(Phased):
             return
         if seconds is None or self.heartbeat is not None:
             return
-        self.heartbeat = Pinger(
-            self._loop, seconds, self.wire, self.counters, self.context, self._send_ping, self._missed_heartbeat
-        )
+        self.heartbeat = Pinger(self._loop, seconds, self)
         if (ping := self._words) is not None and not callable(ping) and is_pure(self.codec):
             self._say(lambda: ping)  # which is not sent, but told of if it cannot be
 
@@ -435,7 +433,7 @@ class Connection(Phased):
         """Whether an answer of the peer's would count: not once its end has come, which may wait during a hold."""
         return self.wire.phase is WirePhase.READING
 
-    def _send_ping(self) -> None:
+    def send_ping(self) -> None:
         """Send a ping of the heartbeat's, before what is queued."""
         self._ping_wanted = True
         self.wire.wake()
@@ -453,7 +451,8 @@ class Connection(Phased):
             self.window.asked(number, now)
         return Ping(number.to_bytes(PING_SIZE, "big"))
 
-    def _missed_heartbeat(self) -> None:
+    def heartbeat_missed(self) -> None:
+        """Give up on a peer that has not answered, unless its end has come."""
         if self._reads:
             self.give_up(HeartbeatTimeout("the peer gave no sign of life after a ping"))
 

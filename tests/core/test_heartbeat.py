@@ -1,14 +1,18 @@
 """Pings find dead peers, spare live ones, and measure the round trip."""
 
 import asyncio
-from itertools import count
-from typing import Any
+from contextvars import copy_context
+from itertools import count, pairwise
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 import rxws
 from rxws import testing
 from rxws.core.connection import ANSWERS_WAITING
+from rxws.core.heartbeat import DUE_A_TURN, Pinger
+from rxws.stats import Counters
 from rxws.testing import MemoryDialer, MemoryWire, connect
 from tests.streams import ended, opened, raising, reopened, turns, watch
 
@@ -567,3 +571,61 @@ async def test_asked_ping_in_words() -> None:
     peer.send('{"op":"pong"}', '{"op":"pong"}')
     assert await asked == pytest.approx(0.01)
     peer.drop()
+
+
+class Beating:
+    """A connection that notes when it pings, and may raise over it."""
+
+    def __init__(self, name: str, log: list[tuple[str, float]], error: Exception | None = None) -> None:
+        self.wire: Any = SimpleNamespace(unread=0, blind=False)
+        self.counters = Counters()
+        self.context = copy_context()
+        self._name, self._log, self._error = name, log, error
+
+    def send_ping(self) -> None:
+        self._log.append((self._name, asyncio.get_running_loop().time()))
+        if self._error is not None:
+            raise self._error
+
+    def heartbeat_missed(self) -> None:
+        self._log.append((f"{self._name} lost", asyncio.get_running_loop().time()))
+
+
+async def test_one_timer_for_many() -> None:
+    """Pingers of a loop share a timer; each acts in its time, whoever stops; the timer goes with the last one."""
+    loop, log, told = asyncio.get_running_loop(), list[tuple[str, float]](), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: told.append(context))
+    error = ValueError("no ping")
+    pingers: dict[str, Pinger] = {}
+    for name in "abcde":
+        pingers[name] = Pinger(loop, 10, Beating(name, log, error if name == "d" else None))
+        await asyncio.sleep(1)
+    live = [handle for handle in cast("Any", loop)._scheduled if not handle.cancelled()]
+    assert len(live) == 1
+    for name in "ca":  # from the middle, and the first one
+        pingers[name].stop()
+    await asyncio.sleep(10)
+    assert log == [("b", 11), ("d", 13), ("e", 14)]
+    assert [context["exception"] for context in told] == [error]
+    pingers["e"].stop()  # the last one
+    await asyncio.sleep(10)
+    assert log[3:] == [("b lost", 21), ("d lost", 23)]
+    for pinger in pingers.values():
+        pinger.stop()
+    await asyncio.sleep(1)
+    assert [handle for handle in cast("Any", loop)._scheduled if not handle.cancelled()] == []
+
+
+async def test_many_at_once() -> None:
+    """Pingers that are due at the same time act over several turns of the event loop."""
+    loop, log = asyncio.get_running_loop(), list[tuple[str, float]]()
+    crowd = [Pinger(loop, 10, Beating(str(number), log)) for number in range(2 * DUE_A_TURN + 1)]
+    await asyncio.sleep(10)
+    seen = [len(log)]
+    for _ in range(4):
+        await asyncio.sleep(0)
+        seen.append(len(log))
+    assert log == [(str(number), 10) for number in range(2 * DUE_A_TURN + 1)]
+    assert max(after - before for before, after in pairwise([0, *seen])) == DUE_A_TURN
+    for pinger in crowd:
+        pinger.stop()
