@@ -6,6 +6,7 @@ import pytest
 
 import rxws
 from rxws.backoff import LONGEST_RETRY_AFTER, full, is_final
+from tests.ids import named
 
 
 def refused(status: int, retry_after: float | None = None) -> rxws.ConnectError:
@@ -112,7 +113,7 @@ def test_retry_after() -> None:
         ({"final": "rude"}, TypeError, r"final must be a function, or one of 'polite', .* not 'rude'"),
         ({"final": (1000,)}, TypeError, r"final must be a function, or one of 'polite', .* not \(1000,\)"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):

@@ -604,9 +604,9 @@ async def test_throttle_and_debounce(rxjs: dict[str, Any]) -> None:
         seen_by(operator(source), seen)
         source.on_next(1)
         source.on_next(2)
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.25)
         source.on_next(3)
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(0.25)
         return seen
 
     first, last = [await paced(one) for one in (ops.throttle_first(0.03), ops.throttle_with_timeout(0.03))]

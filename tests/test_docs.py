@@ -28,6 +28,7 @@ from typing import NamedTuple
 import pytest
 
 import rxws
+from tests.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
@@ -79,9 +80,7 @@ async def test_a_block_runs_on_its_own(block: Block) -> None:
 def printed_beside_server(python: str, client: Block, folder: Path) -> str:
     """Run a client and its server in a folder, each as a program of its own, and give what the client prints."""
     server = next(b for b in blocks() if b.role == "file" and b.name == client.name and b.document == client.document)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_port())
     for name, block in (("server.py", server), ("client.py", client)):
         assert "8080" in block.text
         (folder / name).write_text(block.text.replace("8080", port))

@@ -5,6 +5,7 @@ import pytest
 
 import rxws
 from rxws.options import ClientOptions, Deflate, ServerOptions, check
+from tests.ids import named
 
 
 class Pairs:
@@ -67,7 +68,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("options", "kind", "message"), BAD, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("options", "kind", "message"), BAD, ids=lambda value: named(value)[:40])
 def test_bad_option(options: dict[str, Any], kind: type[Exception], message: str) -> None:
     """A bad option is a clear error at decoration."""
     with pytest.raises(kind, match=message):
@@ -162,7 +163,7 @@ def test_typed_options() -> None:
         ({"answer": 1}, TypeError, "answer must be a function of a message, not 1"),
         ({"pong": bool}, TypeError, "pong recognizes the answer to your own ping: pass ping too"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_bad_heartbeat(arguments: dict[str, Any], kind: type[Exception], message: str) -> None:
     """What a heartbeat cannot be made of is told where it is made."""
@@ -182,7 +183,7 @@ def test_bad_heartbeat(arguments: dict[str, Any], kind: type[Exception], message
         {"heartbeat": rxws.Heartbeat(5, ping=dict)},
         {"heartbeat": rxws.Heartbeat(5)},
     ],
-    ids=str,
+    ids=named,
 )
 def test_good_heartbeat(options: dict[str, Any]) -> None:
     """A ping is tried where there is a codec that may be asked."""

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 TREES = {path: ast.parse(path.read_text()) for path in sorted(Path(__file__).parent.rglob("*.py"))}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -30,6 +32,11 @@ def test_names_are_short() -> None:
     found = [*written()]
     assert len(found) > 900
     assert [name for name, node in found if len(node.name) > 60] == []
+
+
+def test_names_are_the_same_in_each_process(request: pytest.FixtureRequest) -> None:
+    """No address is in a test's name: the processes that share the tests tell each other which to run."""
+    assert [item.nodeid for item in request.session.items if " at 0x" in item.nodeid] == []
 
 
 def test_no_test_returns() -> None:

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from tests.examples.conftest import EXAMPLES
+from tests.ports import free_port
 
 CLIENTS = sorted((EXAMPLES / "client").glob("*.py"))
 RECIPES = sorted((EXAMPLES / "recipes").glob("*.py"))
@@ -22,12 +23,6 @@ OWN_SERVER = [EXAMPLES / "recipes" / name for name in ("exchange.py", "json_rpc.
 PROGRAMS = [*sorted(EXAMPLES.glob("*.py"))] + [
     EXAMPLES / name for name in ("chat/server.py", "cluster/demo.py", "tape/server.py")
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: str(path.relative_to(EXAMPLES)))

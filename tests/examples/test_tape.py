@@ -18,6 +18,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.examples.conftest import EXAMPLES
 from tests.integration.broker import Broker
+from tests.ports import free_port
 
 Run = Callable[..., subprocess.Popen[str]]
 LONG = 20_000
@@ -48,12 +49,6 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     broker.start()
     yield broker
     broker.stop()
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
 
 
 def listens(port: str) -> bool:
@@ -89,7 +84,7 @@ def looked_at(page: Page) -> Iterator[None]:
 
 async def test_killed_server_loses_no_trade_silently(run: Run, broker: Broker, browser: Browser) -> None:
     """When a server is killed, its page and its client come back and miss nothing, or are told of the gap."""
-    over_nats, alone = {"PORT": free_port(), "TOPICS": broker.url}, {"PORT": free_port()}
+    over_nats, alone = {"PORT": str(free_port()), "TOPICS": broker.url}, {"PORT": str(free_port())}
     servers = [run("server.py", **settings) for settings in (over_nats, alone)]
     run("market.py", broker.url)
     for settings in (over_nats, alone):

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from aiohttp import web
 
 import rxws
 from tests.integration.raw import raw
+from tests.ports import free_port
 
 PROGRAM = """
 import time
@@ -45,9 +45,7 @@ RUN = "rxws.run(app, host='127.0.0.1', port={port}, print=None{options})"
 @asynccontextmanager
 async def running(program: Path, options: str = "") -> AsyncIterator[tuple[int, asyncio.subprocess.Process]]:
     """Run a server in a process of its own; gives its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     program.write_text(PROGRAM.format(run=RUN.format(port=port, options=options)))
     process = await asyncio.create_subprocess_exec(sys.executable, program, stdout=asyncio.subprocess.PIPE)
     try:

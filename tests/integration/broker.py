@@ -13,14 +13,10 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.ports import free_port
+
 SERVER = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or "nats-server"
 _names = itertools.count()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Broker:
@@ -31,8 +27,8 @@ class Broker:
         self.more = more
         self.directory = directory
         self.settings = settings
-        self.port = _free_port()
-        self.monitor = _free_port()
+        self.port = free_port()
+        self.monitor = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -66,12 +66,12 @@ class Cluster:
 
     async def ask(self, subject: str, question: dict[str, Any] | None = None) -> dict[str, Any]:
         """Ask the JetStream API until it answers without an error."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while True:
                 try:
                     client = await nats.connect(self.urls, allow_reconnect=False, error_cb=_ignore)
                     try:
-                        answer = await client.request(subject, json.dumps(question or {}).encode(), timeout=1)
+                        answer = await client.request(subject, json.dumps(question or {}).encode(), timeout=3)
                     finally:
                         await client.close()
                     content = json.loads(answer.data)

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.ports import free_port
+
 NGINX = """
 daemon off;
 pid nginx.pid;
@@ -79,12 +81,6 @@ COMMANDS = {
 }
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 STARTS_WITHIN = 10.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def listens(port: int) -> bool:

@@ -28,8 +28,9 @@ from reactivex import operators as ops
 
 import rxws
 from rxws.server.upgrade import HUB
-from tests.integration.real_proxies import PATH, free_port, proxying
+from tests.integration.real_proxies import PATH, proxying
 from tests.integration.server import Server, running
+from tests.ports import free_port
 
 pytestmark = pytest.mark.fast_wire  # the wire does not matter here, and each takes seconds
 Eventually = Callable[..., Any]

@@ -22,8 +22,8 @@ FAULTS = 10  # of each client: a thousand together, and two hundred on uvloop
 BOTH_LOOPS = True
 OPTIONS: dict[str, Any] = {
     "reconnect": rxws.Backoff(initial=0.001, maximum=0.001),
-    "heartbeat": 0.4,
-    "open_timeout": 1.0,
+    "heartbeat": 0.8,
+    "open_timeout": 2.0,
     "close_timeout": 2.0,
 }
 
@@ -98,7 +98,7 @@ async def test_a_thousand_faults_lose_nothing_silently(
     received: defaultdict[int, list[int]] = defaultdict(list)
     sessions = 0
 
-    @rxws.websocket(codec=rxws.json, heartbeat=0.5, close_timeout=0.5)
+    @rxws.websocket(codec=rxws.json, heartbeat=0.8, close_timeout=0.5)
     def serve(incoming: Any, outgoing: Any, errors: Any) -> None:
         """Note what comes; push a numbered feed as fast as it is read."""
         nonlocal sessions

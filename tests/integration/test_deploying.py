@@ -21,8 +21,9 @@ import aiohttp
 import pytest
 
 import rxws
-from tests.integration.real_proxies import PATH, free_port
+from tests.integration.real_proxies import PATH
 from tests.integration.test_behind_a_proxy import Client
+from tests.ports import free_port
 
 pytestmark = pytest.mark.fast_wire  # the wire does not matter here
 Eventually = Callable[..., Any]

@@ -149,8 +149,10 @@ async def test_latest_is_fresh_for_a_slow_reader(keys: int, path: str, eventuall
         await eventually(lambda: server.sockets)
         ends = time.monotonic() + (1.5 if pongs else MUTE_AFTER + 2)
 
+        number = 0
+
         async def produce() -> None:
-            number = 0
+            nonlocal number
             while time.monotonic() < ends:
                 for _ in range(2):
                     number += 1
@@ -164,7 +166,7 @@ async def test_latest_is_fresh_for_a_slow_reader(keys: int, path: str, eventuall
             await asyncio.sleep(0.05)
         await producing
         stats = server.sockets[0].stats
-        assert stats.dropped > 200
+        assert stats.dropped > number / 3
         assert (stats.in_flight is not None) is pongs
     assert len(ages) > 10
     late = sorted(ages[len(ages) // 2 :])
@@ -211,7 +213,10 @@ async def test_fresh_through_a_proxy(eventually: Eventually) -> None:
                 head += await loop.sock_recv(sock, 1)
             await eventually(lambda: server.sockets)
 
+            number = 0
+
             async def produce() -> None:
+                nonlocal number
                 for number in itertools.count():
                     ticks.on_next(f"{number % 5}{time.monotonic():018.9f}".ljust(1000, "x"))
                     await asyncio.sleep(0.004)
@@ -226,4 +231,4 @@ async def test_fresh_through_a_proxy(eventually: Eventually) -> None:
     print(f"median age {late[len(late) // 2] * 1000:.0f} ms, at most {late[-1] * 1000:.0f} ms")
     assert late[len(late) // 2] < 0.4
     assert max(ages) < 1
-    assert dropped > 100
+    assert dropped > number / 4

@@ -24,6 +24,7 @@ import rxws
 from rxws.client.targets import proxy_of_environment
 from tests.integration.server import certified, serving
 from tests.integration.test_connect import refused
+from tests.ports import free_port
 from tests.streams import ended, watch
 
 BOTH_LOOPS = True
@@ -102,12 +103,6 @@ async def proxy(kind: str = "http") -> AsyncIterator[Proxy]:
     async with await asyncio.start_server(getattr(one, kind), "127.0.0.1", 0) as server:
         one.url = f"{'http' if kind == 'http' else 'socks5'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield one
-
-
-def free_port() -> int:
-    with sockets.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @asynccontextmanager

@@ -1,9 +1,7 @@
 """Calls of other threads, and of their event loops: whose context, whose socket, and what becomes of them."""
 
 import asyncio
-import contextlib
 import contextvars
-import socket as socketlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +18,7 @@ from rxws import operators as rxops
 from rxws.rx.loop_thread import MAX_HANDED_OVER
 from tests.integration.raw import TEXT, raw
 from tests.integration.server import serving
+from tests.ports import free_port
 from tests.streams import ended
 from tests.threads import in_a_thread, send_in_a_thread
 
@@ -171,9 +170,7 @@ async def test_reset_behind_a_thread(eventually: Eventually) -> None:
 
 async def test_thread_ahead_of_an_offline_client() -> None:
     """Of 17,000 messages of a thread, while the event loop is busy and the client offline, the newest are dropped."""
-    with contextlib.closing(socketlib.socket()) as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = free_port()
     quick = rxws.Backoff(initial=0.01, maximum=0.05)
     async with rxws.connect(f"ws://127.0.0.1:{port}/", reconnect=quick, max_buffered=8_000_000) as client:
         dropped, got = list[Any](), list[Any]()

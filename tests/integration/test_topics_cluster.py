@@ -127,19 +127,19 @@ async def test_a_replica_that_does_not_catch_up_is_a_gap(
 async def test_busy_topic_costs_a_reader_a_few_requests(
     cluster: Cluster, open_topics: Open, eventually: Eventually
 ) -> None:
-    """What the leader has is asked for once: readers of a topic of 1,000 messages a second do not run after it.
+    """What the leader has is asked for once: readers of a topic of 300 messages a second do not run after it.
 
     Nor does one that has lost its connection.
     """
     url = cluster.fresh()
-    publisher, *readers = (open_topics(url) for _ in range(21))
+    publisher, *readers = (open_topics(url) for _ in range(11))
     published = 0
 
     async def publish() -> None:
         nonlocal published
         began = asyncio.get_running_loop().time()
         while True:
-            while published < (asyncio.get_running_loop().time() - began) * 1000:
+            while published < (asyncio.get_running_loop().time() - began) * 300:
                 publisher["a"].on_next(published)
                 published += 1
             await asyncio.sleep(0.005)
@@ -152,16 +152,16 @@ async def test_busy_topic_costs_a_reader_a_few_requests(
     await publisher.confirmed()
     publishing = asyncio.ensure_future(publish())
     await asyncio.sleep(1)
-    before = await requests()
+    before, begun = await requests(), published
     logs = [values(reader["a"].messages.history(last=5)) for reader in readers]
-    await eventually(lambda: all(log[-1:] == [published - 1] for log in logs), timeout=5, every=0.0005)
-    assert await requests() - before <= 20 * 6
+    await eventually(lambda: all(log[-1:] > [begun] for log in logs), timeout=30)
+    assert await requests() - before <= 10 * 6
     await asyncio.sleep(1)
-    assert await requests() - before <= 20 * 6
-    for reader in readers[:10]:
+    assert await requests() - before <= 10 * 6
+    for reader in readers[:5]:
         reader._engine._stream.link.lost.set()
     await asyncio.sleep(2)
-    assert await requests() - before <= 20 * 6 + 10 * 10
+    assert await requests() - before <= 10 * 6 + 5 * 10
     publishing.cancel()
     await eventually(lambda: all(log[-1:] == [published - 1] for log in logs))
     assert [log for log in logs if log != [*range(log[0], published)]] == []

@@ -266,7 +266,7 @@ ORPHANS = """
 import subprocess
 
 async def orphan(request):
-    subprocess.run(["sh", "-c", "sleep 0.1 & exit"])
+    subprocess.run(["sh", "-c", "sleep 1 & exit"])
     return web.Response(text=str(os.getppid()))
 
 app.router.add_get("/orphan", orphan)

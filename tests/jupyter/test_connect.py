@@ -370,16 +370,13 @@ async def test_failing_block_closes_with_its_code(serve: Serve) -> None:
 async def test_thread_ends_with_the_socket(serve: Serve) -> None:
     """The thread ends with the socket, and late subscribers are told of the end."""
     server = serve(shout)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     socket = await connect(server.url())
-    assert threading.active_count() == before + 1
+    (thread,) = (one for one in set(threading.enumerate()) - before if one.name == "rxws socket")
     socket.close(4000, "done")
     assert await socket.closed == rxws.Close(4000, "done")
-    for _ in range(200):
-        if threading.active_count() == before:
-            break
-        await asyncio.sleep(0.01)
-    assert threading.active_count() == before
+    await asyncio.to_thread(thread.join, 15)
+    assert not thread.is_alive()
     assert await socket.closed == rxws.Close(4000, "done")
     assert await socket.incoming.pipe(ops.to_list()) == []
     assert isinstance(await socket.states, rxws.Closed)

@@ -63,13 +63,13 @@ results.repeat_counts = [0, 1, 2].map(count => tried(repeat(count), 0));
 const timed = async operator => {
   const [source] = failing(2), seen = [], start = performance.now();
   watch(source.pipe(operator), seen);
-  await wait(150);
+  await wait(600);
   return seen;
 };
 results.retry_with_a_delay = await timed(retry({ count: 3, delay: 20 }));
 const again = [];
 watch(of(1).pipe(repeat({ count: 3, delay: 20 })), again);
-await wait(100);
+await wait(400);
 results.repeat_with_a_delay = again;
 
 const grown = [];
@@ -128,7 +128,7 @@ const open = () => webSocket({ url, WebSocketCtor: WebSocket });
 const odd = open();
 odd.subscribe();
 [NaN, new Date(0), undefined].forEach(value => odd.next(value));
-await wait(50);
+for (let turn = 0; turn < 1000 && heard[0]?.length !== 3; turn++) await wait(10);
 results.values_without_json = heard[0];
 odd.complete();
 

@@ -15,6 +15,7 @@ from aiohttp import web
 
 import rxws
 from rxws.processes.run import new_event_loop
+from tests.ports import free_port
 
 PROGRAM = """
 import asyncio, rxws
@@ -42,9 +43,7 @@ def test_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_interrupt(tmp_path: Path) -> None:
     """The server serves until it is interrupted."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     program = tmp_path / "server.py"
     program.write_text(PROGRAM.format(port=port))
     with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:

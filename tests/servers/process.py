@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import random
 import signal
-import socket as sockets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,17 +16,6 @@ from tests.streams import opened, reopened
 
 DEADLINE = 60.0
 """Seconds for a server to start, and for it to end."""
-
-
-def free_port() -> int:
-    """Find a free port below those that the kernel gives to clients: it stays free while a server restarts."""
-    for _ in range(100):
-        port = random.randrange(20000, 32000)
-        with sockets.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(sockets.SOL_SOCKET, sockets.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError("no port is free")
 
 
 class Server:

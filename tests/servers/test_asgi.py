@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import websockets
 
+from tests.ports import free_port
 from tests.servers.asgi import ask
-from tests.servers.process import free_port, serving
+from tests.servers.process import serving
 
 pytestmark = pytest.mark.fast_wire  # once is enough: aiohttp has no part in it
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import rxws
-from tests.servers.process import check_account, free_port, serving, until
+from tests.ports import free_port
+from tests.servers.process import check_account, serving, until
 from tests.streams import watch
 
 

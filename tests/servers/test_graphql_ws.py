@@ -14,11 +14,11 @@ import pytest
 
 import rxws
 from examples.recipes import graphql
+from tests.ports import free_port
 from tests.servers.process import (
     NUMBERS,
     causes,
     check_account,
-    free_port,
     rotate,
     send_through_restarts,
     serving,

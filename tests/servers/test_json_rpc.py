@@ -11,7 +11,8 @@ import pytest
 
 import rxws
 from examples.recipes.json_rpc import RpcError, call, question, result
-from tests.servers.process import beside, causes, check_account, free_port, serving, until
+from tests.ports import free_port
+from tests.servers.process import beside, causes, check_account, serving, until
 
 NPM = Path(__file__).parent.parent / "npm"
 

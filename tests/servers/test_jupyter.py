@@ -9,11 +9,11 @@ from typing import Any
 
 import rxws
 from examples.recipes import kernel
+from tests.ports import free_port
 from tests.servers.process import (
     NUMBERS,
     causes,
     check_account,
-    free_port,
     rotate,
     send_through_restarts,
     serving,

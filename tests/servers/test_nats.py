@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import rxws
-from tests.servers.process import beside, causes, check_account, free_port, serving, until
+from tests.ports import free_port
+from tests.servers.process import beside, causes, check_account, serving, until
 from tests.streams import watch
 
 NATS = shutil.which("nats-server", path=str(Path(sys.executable).parent)) or "nats-server"

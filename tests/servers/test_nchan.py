@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 
 import rxws
-from tests.servers.process import beside, causes, check_account, free_port, serving, until
+from tests.ports import free_port
+from tests.servers.process import beside, causes, check_account, serving, until
 from tests.streams import watch
 
 CONFIGURATION = """

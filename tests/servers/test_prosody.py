@@ -11,11 +11,11 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import rxws
+from tests.ports import free_port
 from tests.servers.process import (
     NUMBERS,
     causes,
     check_account,
-    free_port,
     rotate,
     send_through_restarts,
     serving,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import rxws
-from tests.servers.process import NUMBERS, causes, check_account, free_port, send_through_restarts, serving, until
+from tests.ports import free_port
+from tests.servers.process import NUMBERS, causes, check_account, send_through_restarts, serving, until
 
 NPM = Path(__file__).parent.parent / "npm"
 HOLDER = '{"_placeholder":true,"num":%d}'

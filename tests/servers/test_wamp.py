@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import rxws
-from tests.servers.process import beside, causes, check_account, free_port, serving, until
+from tests.ports import free_port
+from tests.servers.process import beside, causes, check_account, serving, until
 
 CROSSBAR = Path(__file__).parents[2] / ".venv-servers" / "bin" / "crossbar"
 HELLO, WELCOME, PUBLISH, SUBSCRIBE, SUBSCRIBED, EVENT = 1, 2, 16, 32, 33, 36

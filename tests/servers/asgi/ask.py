@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.raw import CLOSE, TEXT, Raw, raw
-from tests.servers.process import free_port, serving
+from tests.ports import free_port
+from tests.servers.process import serving
 
 ROOT = Path(__file__).parents[3]
 BIN = ROOT / ".venv-asgi" / "bin"

@@ -16,6 +16,11 @@ EMPTY, FRAGMENT, LAST, PING = b"\x81\x00", b"\x01\x03abc", b"\x80\x01d", b"\x89\
 LONG, HUGE = plain(2, bytes(300)), plain(2, bytes(70_000))
 
 
+def opcode(value: object) -> str | None:
+    """Name a parameter by what does not change from run to run, as a mask does."""
+    return f"{value[0]:x}" if isinstance(value, bytes) else None
+
+
 class Queue:
     """As much of aiohttp's queue as a watch needs."""
 
@@ -39,7 +44,9 @@ def watch(*, masked: bool = False, limit: int = 0) -> tuple[HeaderWatch, list[by
     return HeaderWatch(parser, queue, lambda: next(clock), masked=masked, limit=limit), fed, queue.errors
 
 
-@pytest.mark.parametrize("whole", [EMPTY, PING, masked(1, b"abc"), LONG, masked(2, bytes(300)), HUGE, FRAGMENT + LAST])
+@pytest.mark.parametrize(
+    "whole", [EMPTY, PING, masked(1, b"abc"), LONG, masked(2, bytes(300)), HUGE, FRAGMENT + LAST], ids=opcode
+)
 def test_whole_with_its_last_byte(whole: bytes) -> None:
     """A message is whole with its last byte, and not earlier."""
     one, *_ = watch(masked=whole[1] >= 0x80)
@@ -144,6 +151,7 @@ def test_limit_is_not_for_control_frames() -> None:
         (False, b"\x82\x7f\xff" + bytes(7), "63 bits"),
         (True, b"\x82\xff\x80" + bytes(7), "63 bits"),
     ],
+    ids=opcode,
 )
 def test_violation(is_masked: bool, bad: bytes, says: str, cut: int) -> None:
     """A header that the parser would let pass is an error as soon as it is there, and what came before is parsed."""
