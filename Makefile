@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# processes of pytest beside each other, each with some of the files: the tests wait more than they work
+WORKERS ?= 4
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart=0
 
 .PHONY: demo demo-cluster test core test-all lint coverage conformance cluster-test fuzz bench soak notebooks lab docs docs-check clean
 
@@ -12,7 +15,7 @@ demo-cluster: $(VENV)/.cluster
 	$(BIN)/python examples/cluster/demo.py
 
 test: $(VENV)/.test tests/npm/node_modules browser proxy servers .venv-servers/.installed .venv-asgi/.installed
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-all:
 	for version in 3.11 3.12 3.13; do \
@@ -24,7 +27,7 @@ core: $(VENV)/.test
 	$(BIN)/python -m pytest $(addprefix tests/,client core marbles operators recording rx server testing topics wires) $(ARGS)
 
 coverage: $(VENV)/.test tests/npm/node_modules
-	$(BIN)/python -m pytest --cov --cov-report=term tests $(addprefix --ignore=tests/,integration faults examples conformance fuzzing jupyter servers)
+	$(PYTEST) --cov --cov-report=term tests $(addprefix --ignore=tests/,integration faults examples conformance fuzzing jupyter servers)
 
 conformance: $(VENV)/.test
 	$(BIN)/python -m tests.conformance
