@@ -148,7 +148,7 @@ async def test_a_thousand_faults_lose_nothing_silently(
                 now = population() + Counter(tasks=len(asyncio.all_tasks()), files=descriptors())
                 return {kind: number for kind, number in now.items() if number > before[kind] + number_of_clients}
 
-            for _ in range(20):  # what the last faults left has its deadlines
+            for _ in range(100):  # what the last faults left has its deadlines
                 if not grown():
                     break
                 await asyncio.sleep(0.2)
