@@ -397,7 +397,8 @@ class Connection(Phased):
     def connection_lost(self, error: BaseException | None) -> None:
         """End: the transport was lost."""
         try:
-            self._lose(caused(ConnectionLost("the connection ended without a close frame"), error))
+            if self.cause is None:
+                self._lose(caused(ConnectionLost("the connection ended without a close frame"), error))
         finally:
             self.enter(ConnectionPhase.CLOSED)
             assert self._deadline is not None

@@ -170,11 +170,13 @@ class Readers(Broadcast[T]):
 
     def end(self, error: Exception | None = None) -> None:
         """Complete, or fail, behind what was kept."""
+        if self.stopped:
+            return
         while self._give():
             pass
         self.how = self.how or how_it_ended()
-        super().end(error)
         self._owner = self._for = None  # which have this, too
+        super().end(error)
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
         if self.kept and _reads(observer):

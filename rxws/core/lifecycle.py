@@ -264,7 +264,8 @@ class Lifecycle(Held, Phased):
 
     def dispose(self) -> None:
         """Close with 1000; from any thread."""
-        self.thread.run_last(self.close, Close())
+        if self.close_cause is None:
+            self.thread.run_last(self.close, Close())
 
     def overflow(self) -> None:
         """Close because the peer reads too slowly; what waits would only make it slower."""
@@ -276,6 +277,8 @@ class Lifecycle(Held, Phased):
 
     def abort(self, cause: Close | None = None) -> None:
         """End at once what has not ended: connections, what is in hand, the work of the handler."""
+        if self.gone and self.work is None:
+            return
         if self.close_cause is None:
             self._begin_closing(cause or Close.received(1006), SocketPhase.CLOSING)
         self.due = self.thread.loop.time()
@@ -324,15 +327,16 @@ class Lifecycle(Held, Phased):
         self.enter(SocketPhase.CLOSED)
         if self._deadline is not None:
             self._deadline.cancel()
-        subscription = () if self.subscription is None else (self.subscription.dispose,)
-        work = () if self.work is None else (lambda work=self.work: work.socket_closed(self.due),)
+        if self.subscription is not None:
+            actions = self.subscription.dispose, *actions
+        work = () if self.work is None else (partial(self.work.socket_closed, self.due),)
         try:
             self._perform(
-                *(self.incoming.end, self.outgoing.stop, self.reports.errors.end, self.outgoing.dropped.end),
-                *(self._give_up_queue, self.reports.undelivered.end),
-                *(partial(tell_ending, self.incoming.readers.how, action) for action in (*subscription, *actions)),
+                *(self.incoming.readers.end, self.outgoing.stop, self.reports.end_errors, self.outgoing.end_dropped),
+                *(self._give_up_queue, self.reports.end_undelivered),
+                *[partial(tell_ending, self.incoming.readers.how, action) for action in actions],
                 *work,
-                lambda: self._tell_closed(close),
+                partial(self._tell_closed, close),
             )
         finally:
             self._detach()
@@ -362,11 +366,11 @@ class Lifecycle(Held, Phased):
     def _tell_closed(self, close: Close) -> None:
         self.counters.ended = self.counters.clock()
         by_peer = self.connection is not None and self.connection.closed_by_peer
-        dropped = self.outgoing.dropped_count
-        self._perform(
-            lambda: self.reports.log.closed(close, self.counters, dropped=dropped, by_peer=by_peer),
-            lambda: self.on_closed and self.on_closed(self),
-        )
+        try:
+            self.reports.log.closed(close, self.counters, dropped=self.outgoing.dropped_count, by_peer=by_peer)
+        finally:
+            if self.on_closed is not None:
+                self.on_closed(self)
 
     def _perform(self, *steps: Callable[[], object]) -> None:
         """Take all steps of an end, whatever they raise."""
@@ -470,7 +474,9 @@ class Lifecycle(Held, Phased):
         finally:
             if announce is None:
                 self._begin_closing(connection.cause, SocketPhase.CLOSING)
-                self._perform(self.incoming.end, self.outgoing.stop, self._give_up_queue, connection.wire.resume)
+                self._perform(
+                    self.incoming.readers.end, self.outgoing.stop, self._give_up_queue, connection.wire.resume
+                )
         if announce is not None:
             self.enter(SocketPhase.OFFLINE)
             self.connection = None
@@ -481,7 +487,7 @@ class Lifecycle(Held, Phased):
         """Report what may not have arrived; end with the last connection."""
         assert connection.cause is not None
         self.connection_ending(connection, connection.cause)  # it was told before, unless an exception came between
-        self._connections = tuple(other for other in self._connections if other is not connection)
+        self._connections = tuple([other for other in self._connections if other is not connection])
         if connection.receipts is not None:
             forgotten = connection.receipts.forgotten
             self.reports.give_back(connection.receipts.unconfirmed(), connection.refusal)

@@ -85,8 +85,11 @@ class SocketLog:
         if counters.opened is None:
             return
         closed_by = "peer" if by_peer else "nobody" if close.code == 1006 else "us"
+        level = logging.INFO if closed_by == "us" and close.code in POLICIES else logging.DEBUG
+        if not self._logger.isEnabledFor(level):
+            return
         self.write(
-            logging.INFO if closed_by == "us" and close.code in POLICIES else logging.DEBUG,
+            level,
             "closed",
             "closed by %s after %.3f s: %s",
             closed_by,

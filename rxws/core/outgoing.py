@@ -75,6 +75,7 @@ class Outgoing(HotSubject[T]):
         self._counters = counters
         self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
         self._dropped: Hot[Any] | None = None
+        self._has_ended = False  # so that `dropped` has, if it is made from now on
         self.dropped_count = 0
         self._wire: Wire | None = None  # of the present connection
         self.offline = returns
@@ -136,7 +137,15 @@ class Outgoing(HotSubject[T]):
         if self._dropped is None:
             with _lock:
                 self._dropped = self._dropped or Hot(self._reports.report)
+            if self._has_ended:
+                self._dropped.end()
         return self._dropped
+
+    def end_dropped(self) -> None:
+        """Complete `dropped`."""
+        self._has_ended = True
+        if self._dropped is not None:
+            self._dropped.end()
 
     @property
     def buffered(self) -> tuple[int, int]:
@@ -182,10 +191,11 @@ class Outgoing(HotSubject[T]):
 
     def stop(self, error: Exception | None = None) -> None:
         """Take nothing more; what waits, that of other threads too, may still be taken."""
+        if self.is_stopped:
+            return
+        self.is_stopped = True
         try:
-            if not self.is_stopped:
-                self.is_stopped = True
-                call_all(self._reports.report, "a subscriber", *self._thread.end())
+            call_all(self._reports.report, "a subscriber", *self._thread.end())
         finally:
             self._broadcast.end(error)
 
@@ -206,7 +216,7 @@ class Outgoing(HotSubject[T]):
         for item in withdrawn:
             self._counters.sent -= 1
             self._counters.sent_bytes -= len(item.data)
-        items = self._buffer.pop(self._buffer.weight)
+        items = self._buffer.pop(self._buffer.weight) if self._buffer.weight else []
         self._high_water.release()
         return withdrawn + items
 

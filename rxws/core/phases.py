@@ -14,7 +14,13 @@ from rxws.core.log import log_line
 logger = logging.getLogger("rxws")
 
 
-class SocketPhase(Enum):
+class _Phase(Enum):
+    """A phase; hashed by its identity, as each change looks it up."""
+
+    __hash__ = object.__hash__
+
+
+class SocketPhase(_Phase):
     """A socket, over all its connections."""
 
     CONNECTING = "The first connection is on its way."
@@ -26,7 +32,7 @@ class SocketPhase(Enum):
     CLOSED = "It is over."
 
 
-class ConnectionPhase(Enum):
+class ConnectionPhase(_Phase):
     """One connection, from the handshake to the end of its transport."""
 
     OPEN = "It sends and listens."
@@ -37,7 +43,7 @@ class ConnectionPhase(Enum):
     CLOSED = "The transport has closed."
 
 
-class WirePhase(Enum):
+class WirePhase(_Phase):
     """What a wire does with what the peer sends."""
 
     NEW = "It is not started."

@@ -43,7 +43,7 @@ class Reports:
     Memory: `undelivered` keeps what weighs at most `limit` bytes.
     """
 
-    __slots__ = ("_close", "_errors", "_limit", "_news", "_thread", "_undelivered", "log")
+    __slots__ = ("_close", "_ended", "_errors", "_limit", "_news", "_thread", "_undelivered", "log")
 
     def __init__(self, thread: LoopThread, log: SocketLog, limit: int, close: Callable[[Close], object]) -> None:
         self.log = log
@@ -53,6 +53,7 @@ class Reports:
         self._errors: Errors | None = None
         self._undelivered: Undelivered | None = None
         self._news: Broadcast[News] | None = None
+        self._ended = False  # so that what is made from now on has ended
 
     @property
     def errors(self) -> Errors:
@@ -60,6 +61,9 @@ class Reports:
         if self._errors is None:
             with _making:
                 self._errors = self._errors or Errors(self._thread, self._note, self.report)
+            if self._ended:
+                self.end_errors()
+                self.detach()
         return self._errors
 
     @property
@@ -68,6 +72,9 @@ class Reports:
         if self._undelivered is None:
             with _making:
                 self._undelivered = self._undelivered or Undelivered(self._limit, self._note)
+            if self._ended:
+                self.end_undelivered()
+                self.detach()
         return self._undelivered
 
     @property
@@ -78,12 +85,24 @@ class Reports:
                 self._news = self._news or Broadcast(self.log.unobserved)
         return self._news
 
+    def end_errors(self) -> None:
+        """Complete `errors`."""
+        self._ended = True
+        if self._errors is not None:
+            self._errors.end()
+
+    def end_undelivered(self) -> None:
+        """Complete `undelivered`, behind `errors`."""
+        if self._undelivered is not None:
+            self._undelivered.end()
+
     def detach(self) -> None:
         """Cut the ties to the socket, which has ended, and to the streams: late errors are logged."""
         self._close = noop
-        log = partial(_log_late, self.log)
-        self.errors.detach(log)
-        self.undelivered.detach(log)
+        if self._errors is not None:
+            self._errors.detach(partial(_log_late, self.log))
+        if self._undelivered is not None:
+            self._undelivered.detach(partial(_log_late, self.log))
 
     def tell(self, news: News) -> None:
         """Emit news to recorders."""

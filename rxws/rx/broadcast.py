@@ -85,6 +85,8 @@ class Broadcast(Generic[T]):
 
     def end(self, error: Exception | None = None) -> None:
         """Complete, or fail with `error`, all observers, once; within a notification, right after it."""
+        if self.stopped:
+            return
         with _lock:
             if self.stopped:
                 return
@@ -113,8 +115,9 @@ class Broadcast(Generic[T]):
 
     def remove(self, observer: abc.ObserverBase[T]) -> None:
         """Forget an observer, if it is there."""
-        with _lock:
-            self.observers = tuple(other for other in self.observers if other is not observer)
+        if self.observers:
+            with _lock:
+                self.observers = tuple([other for other in self.observers if other is not observer])
 
     def raised(self, observer: abc.ObserverBase[T], error: Exception) -> None:
         """Report what an observer has raised."""
@@ -125,7 +128,7 @@ class Broadcast(Generic[T]):
             return
         with _lock:
             observers, self.observers = self.observers, ()
-        call_all(self._not_handled, "a subscriber", *(partial(self._end_of, observer) for observer in observers))
+        call_all(self._not_handled, "a subscriber", *[partial(self._end_of, observer) for observer in observers])
 
     def _not_handled(self, error: Exception) -> None:
         if error is not self.error:  # which an observer raises that was given no on_error
@@ -170,7 +173,7 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
         on_error: abc.OnError | None,
         on_completed: abc.OnCompleted | None,
     ) -> None:
-        self._broadcast = broadcast
+        self._broadcast: Broadcast[T] | None = broadcast
         self.on_next: abc.OnNext[T] = on_next or noop  # pyright: ignore[reportIncompatibleMethodOverride]
         self._on_error = on_error or default_error
         self._on_completed = on_completed or noop
@@ -196,8 +199,10 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
         self._stop()
 
     def _stop(self) -> None:
-        self.on_next = self._on_error = self._on_completed = noop
-        self._broadcast.remove(self)
+        broadcast, self._broadcast = self._broadcast, None
+        if broadcast is not None:
+            self.on_next = self._on_error = self._on_completed = noop
+            broadcast.remove(self)
 
 
 IN_THE_PIPELINE: Final = "await it in the pipeline, .pipe(rxws.operators.map_async(...)).subscribe()"
@@ -454,7 +459,7 @@ class Outcome(HotObservable[T]):
             waiting, self._waiting = self._waiting, ()
         for future in waiting:
             set_result(future, value)
-        self.end()
+        self._end.end()
 
     def __await__(self) -> Generator[Any, None, T]:
         """Wait for the value, at a tenth of the memory that RxPY's way takes."""

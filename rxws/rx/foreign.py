@@ -109,7 +109,11 @@ def call_all(report: Report, who: str, *functions: Callable[[], object]) -> None
     fatal: BaseException | None = None
     for function in functions:
         try:
-            call(report, who, function)
+            try:
+                function()
+            except BaseException as error:
+                report(as_error(error, who))
+                raise_fatal(error)
         except FATAL as error:
             fatal = error
     if fatal is not None:

@@ -203,17 +203,17 @@ class LoopThread:
 
 def set_result(future: asyncio.Future[T], result: T) -> None:
     """Give a future its result, unless it is done; from any thread. A closed loop ignores it."""
-
-    def give() -> None:
-        if not future.done():
-            future.set_result(result)
-
     loop = future.get_loop()
     if running_loop() is loop:
-        give()
+        _give(future, result)
     else:
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(give)
+            loop.call_soon_threadsafe(_give, future, result)
+
+
+def _give(future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
 
 
 def tell_loop(loop: asyncio.AbstractEventLoop, who: str, error: BaseException) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from copy import copy
 from heapq import nlargest
 from threading import Lock
-from typing import Any, cast
+from typing import Any
 
 from reactivex import Observable
 
@@ -151,16 +151,18 @@ class Hub:
                 return
             self._past.add(life.counters, life.outgoing.dropped_count)
             self._past.add_duration(life.counters.duration)
-        code = cast("Close", life.close_cause).code
+        assert life.close_cause is not None
+        code = life.close_cause.code
         self.closed_total[code] = self.closed_total.get(code, 0) + 1
         self._closed.emit(socket)
 
     def _follow_work(self, life: Lifecycle) -> None:
         """Remember a socket that has closed until its work is done: that of its handler, then that of operators."""
-        self._working.add(life)
         if (work := life.work) is not None and not work.done:
+            self._working.add(life)
             work.when_done(lambda: self._follow_work(life))
         elif life.in_hand:
+            self._working.add(life)
             life.when_idle(lambda: self._follow_work(life))
         else:
             self._working.discard(life)

@@ -107,11 +107,12 @@ def end_writing(transport: asyncio.Transport) -> None:
 
 def release(ws: AnyWebSocket) -> None:
     """Let aiohttp know that the connection has ended."""
-    cast("Any", ws)._closed = True
-    cast("Any", ws)._writer.transport.close()  # or one of asyncio's that was aborted would keep itself
+    inside: Any = ws
+    inside._closed = True
+    inside._writer.transport.close()  # or one of asyncio's that was aborted would keep itself
     forget_frames(ws.exception())
     if isinstance(ws, ClientWebSocketResponse):
-        cast("Any", ws)._response.close()
+        inside._response.close()
 
 
 def forget_frames(error: BaseException | None) -> None:

@@ -159,10 +159,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
 
     def resume(self) -> None:
         """Deliver what was read ahead, soon."""
-        self._held = False
-        if self.blind:
-            self._headers.excuse()
-        self._go_on()
+        if self._held:
+            self._held = False
+            if self.blind:
+                self._headers.excuse()
+            self._go_on()
 
     def ignore(self) -> None:
         """Read only to see the peer leave."""
