@@ -83,9 +83,10 @@ class Close(Exception):
         >>> Close.received(1005).passed_on(), Close.received(1006).passed_on()
         (Close(code=1000, reason=''), Close(code=1011, reason='Connection Lost'))
         """
-        if sendable(self.code):
-            return self
-        return Close() if self.code == 1005 else Close(1011, "Connection Lost")
+        code = self.args[0]
+        if code == 1005:
+            return Close()
+        return Close(1011, "Connection Lost") if code == 1006 else self
 
     @property
     def code(self) -> int:

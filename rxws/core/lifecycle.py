@@ -234,9 +234,13 @@ class Lifecycle(Held, Phased):
         self._unread_at = received
 
     def _say_unread(self, messages: int, *, over: bool) -> None:
-        if messages and self.incoming.readers.held and not self._said_unread:
+        if messages and not self._said_unread:
             self._said_unread = True
             self.reports.log.unread(messages, over=over)
+
+    def _say_never_read(self, connection: Connection) -> None:
+        if self.incoming.readers.held:
+            self._say_unread(connection.wire.unread, over=True)
 
     # Closing
 
@@ -361,7 +365,8 @@ class Lifecycle(Held, Phased):
         return cause.passed_on() if by_peer or cause.code not in BLAMES else Close(1011, "Connection Failed")
 
     def _give_up_queue(self) -> None:
-        self.reports.give_back(self.outgoing.discard())
+        if items := self.outgoing.discard():
+            self.reports.give_back(items)
 
     def _tell_closed(self, close: Close) -> None:
         self.counters.ended = self.counters.clock()
@@ -468,7 +473,7 @@ class Lifecycle(Held, Phased):
         try:
             if isinstance(because, Close):
                 self.reports.tell(("leave", because))
-            self._say_unread(connection.wire.unread, over=True)
+            self._say_never_read(connection)
             if self._renew is not None:
                 announce = self._renew(because)
         finally:
@@ -497,7 +502,7 @@ class Lifecycle(Held, Phased):
             self._finish()
         else:
             self.reports.tell(("close", connection.cause))
-            self._say_unread(connection.wire.unread, over=True)
+            self._say_never_read(connection)
 
     def work_over(self) -> None:
         """Forget the work of the handler: it is done."""

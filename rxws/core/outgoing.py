@@ -195,7 +195,8 @@ class Outgoing(HotSubject[T]):
             return
         self.is_stopped = True
         try:
-            call_all(self._reports.report, "a subscriber", *self._thread.end())
+            if calls := self._thread.end():
+                call_all(self._reports.report, "a subscriber", *calls)
         finally:
             self._broadcast.end(error)
 

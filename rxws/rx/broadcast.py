@@ -80,19 +80,17 @@ class Broadcast(Generic[T]):
                     break
         finally:
             self._busy = False
-            if self.stopped:
+            if self.stopped and self.observers:
                 self._finish()
 
     def end(self, error: Exception | None = None) -> None:
         """Complete, or fail with `error`, all observers, once; within a notification, right after it."""
-        if self.stopped:
-            return
         with _lock:
             if self.stopped:
                 return
             self.error = error
             self.stopped = True
-        if not self._busy:
+        if self.observers and not self._busy:  # as most streams of most sockets have none
             self._finish()
 
     def tell(self, on_raise: Callable[[Exception], object]) -> None:
@@ -124,8 +122,6 @@ class Broadcast(Generic[T]):
         self._on_raise(error)
 
     def _finish(self) -> None:
-        if not self.observers:  # as most streams of most sockets
-            return
         with _lock:
             observers, self.observers = self.observers, ()
         call_all(self._not_handled, "a subscriber", *[partial(self._end_of, observer) for observer in observers])
