@@ -9,6 +9,7 @@ from reactivex import operators as ops
 
 import rxws
 from rxws.core.connection import PINGS
+from rxws.errors import ConnectionLost
 from rxws.testing import serve
 from tests.streams import ended, turns
 
@@ -92,6 +93,21 @@ async def test_no_heartbeat() -> None:
 
 def idle(incoming: Any) -> None:
     incoming.subscribe()
+
+
+async def test_given_up_twice() -> None:
+    """A connection that is given up while it ends is dropped, and what ended it stays the cause."""
+    socket, peer = serve(hold_open)
+    await turns()
+    errors: list[Exception] = []
+    socket.errors.subscribe(errors.append)
+    connection = socket._life.connection
+    assert connection is not None
+    connection.give_up(ConnectionLost("first"))
+    connection.give_up(ConnectionLost("second"))
+    assert await ended(socket) == rxws.Close.received(1006)
+    assert [str(error) for error in errors] == ["first"]
+    assert peer.close_sent is None
 
 
 async def test_ping_flood() -> None:

@@ -29,6 +29,18 @@ async def test_errors_takes_exceptions(value: Any) -> None:
     assert peer.close_sent is None
 
 
+async def test_streams_asked_for_late(caplog: pytest.LogCaptureFixture) -> None:
+    """A stream that nobody asks for before the end has ended; an error that comes late is logged."""
+    socket, peer = serve(idle)
+    await turns()
+    peer.drop()
+    await ended(socket)
+    late = {"errors": socket.errors, "undelivered": socket.undelivered, "dropped": socket.dropped}
+    assert watch(**late) == ["errors|", "undelivered|", "dropped|"]
+    socket.errors.on_next(ValueError("late"))
+    assert "ValueError('late'), which nobody observed" in caplog.text
+
+
 # Errors
 
 
