@@ -93,11 +93,11 @@ class Connection(Phased):
         self._ping_wanted = False  # by the heartbeat
         self._pinged = self._ponged = 0  # the numbers of our last ping, and of the last one that is answered
         self.window = (
-            SendWindow(self._loop, wire, self.context, counted=settings.in_flight is not None)
+            SendWindow(self._loop, wire, self.context, self._offer_ping, counted=settings.in_flight is not None)
             if settings.conflates and (wire.can_ping or settings.in_flight is not None)
             else None  # nothing would confirm what is in flight
         )
-        self.offer: Callable[[Frame], bool] | None = wire.offer if self.window is None else self.window.offer
+        self.offer: Callable[[Frame], bool] | None = wire.offer
         """Takes a message past `take`, or refuses it. Nothing goes past it if each message is confirmed."""
         if confirmed:
             self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
@@ -442,6 +442,22 @@ class Connection(Phased):
 
     def _ping(self, *, last: bool = False) -> Ping:
         """Make the next ping: its answer tells all who ask."""
+        ping = self._next_ping()
+        self._asked(last=last)
+        return ping
+
+    def _offer_ping(self) -> bool:
+        """Have the wire take the next ping past `take`."""
+        taken = self.wire.offer(self._next_ping())
+        if taken:
+            self._asked()
+        return taken
+
+    def _next_ping(self) -> Ping:
+        return Ping((self._pinged + 1).to_bytes(PING_SIZE, "big"))
+
+    def _asked(self, *, last: bool = False) -> None:
+        """Tell all who ask that a ping goes."""
         self._pinged += 1
         number, now = self._pinged, self._loop.time()
         if self.heartbeat is not None and self._words is None:
@@ -450,7 +466,6 @@ class Connection(Phased):
             self.receipts.asked(number, last=last)
         if self.window is not None:
             self.window.asked(number, now)
-        return Ping(number.to_bytes(PING_SIZE, "big"))
 
     def heartbeat_missed(self) -> None:
         """Give up on a peer that has not answered, unless its end has come."""

@@ -17,6 +17,7 @@ from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
 from rxws.core.encoding import AWAITED, encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
+from rxws.core.window import SendWindow
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
 from rxws.errors import ConnectionLost, EncodeError, parted, raise_fatal
 from rxws.options import Settings
@@ -298,7 +299,13 @@ class Outgoing(HotSubject[T]):
         if self._policy == "close" and not self.offline:
             thread.run_once(self._overflow)
 
-    def connected(self, codec: Codec[Any, Any], wire: Wire, offer: Callable[[Frame], bool] | None) -> None:
+    def connected(
+        self,
+        codec: Codec[Any, Any],
+        wire: Wire,
+        offer: Callable[[Frame], bool] | None,
+        window: SendWindow | None = None,
+    ) -> None:
         """Record a new connection; forget what was for the previous one alone.
 
         Without `offer`, or if messages are several frames, none goes past the buffer.
@@ -307,8 +314,8 @@ class Outgoing(HotSubject[T]):
         if isinstance(codec, Streamed):
             offer = None
         elif offer is not None and isinstance(self._buffer, ConflatingBuffer):
-            offer = self._buffer.passing(offer)
-        self._offer = offer  # fast: FrameWriter.offer, or SendWindow.offer
+            offer = self._buffer.passing(offer, window)
+        self._offer = offer  # fast: FrameWriter.offer, or what `passing` makes of it
         self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
             self._offline_queue.forget()

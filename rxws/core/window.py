@@ -116,30 +116,46 @@ class SendWindow:
     """
 
     __slots__ = (
-        *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_messages", "_next_ping"),
-        *("_calm", "_counters", "_expects_count", "_grows", "_ponged", "_probing", "_saved"),
-        *("_pinged", "_round", "_rules", "_sent", "_smallest", "_taken", "_timer", "_trip", "_until", "_wire", "mute"),
-        *("size",),
+        *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_next_ping"),
+        *("_calm", "_counters", "_ping", "_expects_count", "_grows", "_ponged", "_probing", "_saved"),
+        *("_pinged", "_round", "_rules", "_smallest", "_taken", "_timer", "_trip", "_wire"),
+        *("messages", "mute", "sent_bytes", "size", "until"),
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, wire: Wire, context: Context, *, counted: bool = False) -> None:
-        """Begin; its timer runs in `context`. If the peer's program is to count, pongs wait `MUTE_AFTER` for that."""
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wire: Wire,
+        context: Context,
+        ping: Callable[[], bool],
+        *,
+        counted: bool = False,
+    ) -> None:
+        """Begin. Its timer runs in `context`; `ping` offers the wire a ping, and tells whether that was taken.
+
+        If the peer's program is to count, pongs wait `MUTE_AFTER` for that.
+        """
         self.size = FIRST
         self.mute = False
         """Whether the peer is taken for one that answers no pings."""
         self._loop = loop
         self._wire = wire
         self._context = context
+        self._ping = ping
         self._marks: deque[Mark] = deque()
         self._counters: Counters | None = None  # in which the wire says what it saves
         self._saved = 0  # of what was sent, by compression, and is counted
-        self._sent = self._confirmed = 0
+        self.sent_bytes = 0
+        """Those sent; who sends past the endpoint counts them here, and in `messages`."""
+        self.messages = 0
+        """Those sent."""
+        self.until = 0
+        """The `sent_bytes` up to which messages may go without a look: `passes`, or `admits` and `due`."""
+        self._confirmed = 0
         self._last = 0  # what the last message weighs
-        self._messages = 0  # sent
         self._taken: int | None = None  # messages that the peer's program has taken, if it says so
         self._pinged = -SPACING  # bytes sent before the last ping: the first one goes before all
         self._next_ping = 0  # bytes sent at which a ping is due
-        self._until = 0  # bytes sent up to which messages may go without a look
         self._round = 0  # bytes sent at which a round ends, when they are confirmed
         self._limited = False  # in this round: whether messages were kept from going
         self._grows = loop.time() + TARGET  # from when on the window grows for a reader that keeps up
@@ -166,12 +182,12 @@ class SendWindow:
         """Count what was sent as what it was on the wire, which compresses it when it has taken it."""
         if saved := self._unsettled:
             self._saved += saved
-            self._sent -= saved
+            self.sent_bytes -= saved
 
     @property
     def in_flight(self) -> int | None:
         """Bytes sent and not confirmed; `None` if the peer does not confirm. Read from any thread."""
-        return None if self.mute else max(0, self._sent - self._unsettled - self._confirmed)
+        return None if self.mute else max(0, self.sent_bytes - self._unsettled - self._confirmed)
 
     @property
     def age(self) -> float | None:
@@ -186,38 +202,36 @@ class SendWindow:
 
     # What is sent
 
-    def offer(self, frame: Frame) -> bool:
-        """Have the wire take a message past its endpoint, unless there is something to look at before."""
-        sent = self._sent
-        if sent >= self._until or not self._wire.offer(frame):
-            return False
-        self._sent = sent + frame.weight
-        self._messages += 1
-        return True
+    def passes(self) -> bool:
+        """Look before a message that would go past the endpoint: a ping that is due goes so, too, before it.
+
+        If not, the message waits: it goes with the ping, or when there is room.
+        """
+        return self._wire.gathers and self.admits() and (not self.due or self._ping())
 
     def sent(self, frames: Sequence[Frame]) -> None:
         """Count what the wire has taken."""
         self._settle()
         for frame in frames:
             self._last = frame.weight
-            self._sent += frame.weight
-            self._messages += len(frame.parts) or 1
+            self.sent_bytes += frame.weight
+            self.messages += len(frame.parts) or 1
 
     @property
     def closed(self) -> bool:
         """Whether no message may go."""
         return (
-            self._sent >= self._until  # which is quick to see, for each message
-            and self._sent - self._confirmed >= self.size
+            self.sent_bytes >= self.until  # which is quick to see, for each message
+            and self.sent_bytes - self._confirmed >= self.size
             and bool(self._marks)
-            and self._marks[-1].sent < self._sent
+            and self._marks[-1].sent < self.sent_bytes
             and not (self.mute or self._wire.blind)
         )
 
     @property
     def due(self) -> bool:
         """Whether a ping is to go before the next message."""
-        return self._sent >= self._next_ping and not (self.mute or self._wire.blind)
+        return self.sent_bytes >= self._next_ping and not (self.mute or self._wire.blind)
 
     def admits(self) -> bool:
         """Tell whether a message that waits may go; if not, a pong will make room."""
@@ -228,14 +242,14 @@ class SendWindow:
                 self._timer = self._loop.call_later(MUTE_AFTER, self._give_up, context=self._context)
             return False
         if self._wire.blind:
-            self._round = self._sent  # what is on its way now measures nothing: its pongs wait unread
+            self._round = self.sent_bytes  # what is on its way now measures nothing: its pongs wait unread
             self._rule(False)
         return True
 
     @property
     def room(self) -> int:
         """How many bytes may go before the next look, in which `admits` tells whether any may, and `due` of a ping."""
-        return self._until - self._sent
+        return self.until - self.sent_bytes
 
     # What is confirmed
 
@@ -243,8 +257,8 @@ class SendWindow:
         """Note that a ping goes."""
         self._settle()
         if len(self._marks) < MARKS:
-            self._marks.append(Mark(number, now, self._messages, self._sent, self._sent - self._confirmed))
-        self._pinged = self._sent
+            self._marks.append(Mark(number, now, self.messages, self.sent_bytes, self.sent_bytes - self._confirmed))
+        self._pinged = self.sent_bytes
         self._look()
 
     def answered(self, number: int, now: float) -> bool:
@@ -262,7 +276,7 @@ class SendWindow:
         expected = "in_flight returns how many messages the peer has taken so far on its connection"
         if type(count) is not int:
             raise TypeError(f"{expected}, or None, not {count!r}")
-        least, most = self._taken or 0, self._messages
+        least, most = self._taken or 0, self.messages
         if not least <= count <= most:
             raise ValueError(f"{expected}: {least} to {most} is possible now, not {count}")
         if self._taken is None:
@@ -293,7 +307,7 @@ class SendWindow:
         smallest.see(mark, trip, now)
         if mark.sent < self._round:
             return
-        limited, self._limited, self._round = self._limited, False, self._sent
+        limited, self._limited, self._round = self._limited, False, self.sent_bytes
         is_short = trip < smallest.trip + TARGET / 4
         self._calm = is_short and not limited
         if self._probing is not None:
@@ -310,7 +324,7 @@ class SendWindow:
             if self.size == SMALLEST:
                 smallest.measured(trip, now)
             self.size = max(SMALLEST, min(self.size, mark.flight) // 2, min(self.size, fits))
-        elif limited and self._sent - mark.sent > self.size // 4:
+        elif limited and self.sent_bytes - mark.sent > self.size // 4:
             double = 2 * self.size
             self.size = double if is_short else max(self.size, min(double, fits))
         elif is_short and now > self._grows:
@@ -320,12 +334,12 @@ class SendWindow:
         """Let the path run empty, and see what a round trip takes then."""
         self._probing = self.size, rate
         self.size = SMALLEST
-        self._round = self._sent + 1  # a ping that went just now has all of that before it
+        self._round = self.sent_bytes + 1  # a ping that went just now has all of that before it
 
     def _look(self) -> None:
         part = max(self.size // 4, min(self.size // 2, SPACING))
         self._next_ping = self._pinged + (max(part, min(self.size, ROOMY) - SPACING) if self._calm else part)
-        self._until = sys.maxsize if self.mute else min(self._next_ping, self._confirmed + self.size)
+        self.until = sys.maxsize if self.mute else min(self._next_ping, self._confirmed + self.size)
 
     # How it ends
 
@@ -334,7 +348,7 @@ class SendWindow:
         counts, self._expects_count = self._expects_count, False
         if not (counts and self.answered(self._ponged, self._loop.time())):
             self.mute = True
-            self._until = sys.maxsize
+            self.until = sys.maxsize
             self._rule(False)
         self._wire.wake()
 
@@ -352,4 +366,4 @@ class SendWindow:
 
     def detach(self) -> None:
         """Forget the wire of the connection, which has ended, and has this."""
-        del self._wire, self._context
+        del self._wire, self._context, self._ping

@@ -256,6 +256,11 @@ class Wire(Protocol):
         """Take a message past `take`, and say so; or refuse it, since something is to go before it."""
         ...
 
+    @property
+    def gathers(self) -> bool:
+        """Whether what `offer` takes now is written soon, together with what follows."""
+        ...
+
     def withdraw(self) -> list[Frame]:
         """Give back what `offer` has taken, and is not written yet."""
         ...
@@ -286,6 +291,7 @@ class PlainWire(Phased):
     """A wire to which messages go through `take` alone."""
 
     can_ping = True
+    gathers = False
 
     def offer(self, frame: Frame) -> bool:
         """Refuse it."""

@@ -13,6 +13,7 @@ import pytest
 
 import rxws
 from rxws.close import Close
+from rxws.core.buffer import ConflatingBuffer
 from rxws.core.connection import PINGS
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.window import FIRST, MARKS, MUTE_AFTER, ROOMY, SendWindow
@@ -526,9 +527,15 @@ class Offered(PlainWire):
     """A wire that takes what is offered, until it is full."""
 
     blind = full = fresh = False
-    woken = 0
+    gathers = True
+
+    def __init__(self) -> None:
+        self.woken = 0
+        self.taken: list[Frame] = []
 
     def offer(self, frame: Frame) -> bool:
+        if not self.full:
+            self.taken.append(frame)
         return not self.full
 
     def wake(self) -> None:
@@ -539,35 +546,86 @@ class Offered(PlainWire):
 
 
 async def test_offered() -> None:
-    """Past `take` go as many messages as fit before the next ping, or the end of the window."""
+    """Past `take` go as many messages as fit into the window, with the pings that are due, if the wire gathers them."""
     wire: Any = Offered()
     loop, frame = asyncio.get_running_loop(), Text(b"x" * (1000 - MESSAGE_WEIGHT))
-    window = SendWindow(loop, wire, None)
-    assert not window.offer(frame)  # a ping goes first
+
+    def ping() -> bool:
+        if taken := wire.offer(Ping(b"")):
+            window.asked(len(wire.taken), 0.0)
+        return taken
+
+    window = SendWindow(loop, wire, None, ping)
+    offer = ConflatingBuffer(10**6).passing(wire.offer, window)
+    wire.gathers = False
+    assert not offer(frame)  # it goes with a ping, in one write
     assert window.due
-    assert window.admits()
-    window.asked(1, 0.0)
-    assert window.offer(frame)
-    wire.full = True
-    assert not window.offer(frame)
+    wire.gathers, wire.full = True, True
+    assert not offer(frame)
     wire.full = False
-    assert [window.offer(frame) for _ in range(5)] == [True, True, True, True, False]
-    assert not window.closed
-    window.asked(2, 0.0)
-    assert [window.offer(frame) for _ in range(5)] == [True, True, True, True, False]
+    assert window.due
+    assert [offer(frame) for _ in range(12)] == [True] * 9 + [False] * 3
+    assert [type(frame) for frame in wire.taken] == [Ping, *[Text] * 5, Ping, *[Text] * 4]
     assert window.closed
     assert not window.admits()
     assert window.in_flight == 9000
+    wire.full = True
     assert window.answered(1, 0.01)
     assert not window.answered(1, 0.01)
     assert (window.size, window.closed) == (2 * FIRST, False)
-    assert window.answered(2, 0.02)
+    assert not offer(frame)
+    assert window.answered(7, 0.02)
     assert window.in_flight == 4000
     window._give_up()
-    assert all(window.offer(frame) for _ in range(100))
-    window.asked(3, 1.0)
-    assert all(window.offer(frame) for _ in range(100))
+    wire.full = False
+    assert all(offer(frame) for _ in range(100))
+    window.asked(200, 1.0)
+    assert all(offer(frame) for _ in range(100))
     window.detach()
+
+
+class Gathering(Path):
+    """A path whose wire writes at the end of a turn what it is offered, and refuses what does not fit."""
+
+    gathers = True
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self.offered: list[Frame] = []
+        self.room = 10**9
+
+    def offer(self, frame: Frame) -> bool:
+        if frame.weight > self.room:
+            return False
+        self.room -= frame.weight
+        if not self.offered:
+            asyncio.get_running_loop().call_soon(self._write)
+        self.offered.append(frame)
+        return True
+
+    def _write(self) -> None:
+        offered, self.offered, self.room = self.offered, [], 10**9
+        for frame in offered:
+            asyncio.get_running_loop().call_later(self.delay, self._arrive, frame)
+
+
+@pytest.mark.parametrize("overflow", ["latest", rxws.latest_by(lambda message: message.split()[-1])])
+async def test_pings_past_the_queue(overflow: Any) -> None:
+    """A ping that is due goes past the queue, too, or not at all: none is counted that the wire has refused."""
+    path = Gathering(10_000_000)
+    async with flooding(path, 1, overflow=overflow) as socket:
+        loop, made = asyncio.get_running_loop(), 1
+        for number in range(100):
+            if number == 50:
+                path.room = 20 * (SIZE + MESSAGE_WEIGHT) + MESSAGE_WEIGHT  # a ping is due before all that is used
+            for _ in range(number):
+                socket.outgoing.on_next(f"{loop.time():.6f} {made}".ljust(SIZE))
+                made += 1
+            await asyncio.sleep(0.1)
+        assert [int.from_bytes(data, "big") for data in path.pings] == [*range(1, len(path.pings) + 1)]
+        assert len(path.pings) > 100
+        assert len(path.sent) == socket.stats.sent > 4500
+        assert socket.stats.sent + socket.stats.dropped == made
 
 
 async def test_taken_with_a_ping() -> None:
@@ -583,7 +641,7 @@ async def test_taken_with_a_ping() -> None:
     assert len(frames) == 4
     connection._next_items = lambda limit: []  # what waited has expired
     window: Any = connection.window
-    window._next_ping = window._until = 0
+    window._next_ping = window.until = 0
     [ping] = connection.take(100_000)
     assert (type(ping), connection.more) == (Ping, False)
     path.drop()

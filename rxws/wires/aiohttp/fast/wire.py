@@ -112,6 +112,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         return self._writer.congested
 
     @property
+    def gathers(self) -> bool:
+        """Whether what is taken now leaves later, with what follows."""
+        return self._writer.gathers
+
+    @property
     def blind(self) -> bool:
         """Whether nothing is read, since the read-ahead of a hold is used up."""
         return self._read_ahead is not None and self._read_ahead.full

@@ -181,6 +181,11 @@ class FrameWriter:
         return True
 
     @property
+    def gathers(self) -> bool:
+        """Whether what it takes now leaves later, with what follows."""
+        return self.busy or self.waits or self._wrote_in == self._turns.number
+
+    @property
     def alone(self) -> bool:
         """Whether nobody else of late has written in a turn."""
         return self._turns.alone == id(self)
