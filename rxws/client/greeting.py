@@ -339,6 +339,9 @@ class Greeter:
         set_result(taken, None)
         return [frame]
 
+    def conflate(self) -> None:
+        """Keep all: each message of a greeting is awaited."""
+
     def _emit(self, message: Any, error: Exception | None = None) -> None:
         """Keep a message for the greeting, and have the next one wait."""
         self.connection.wire.hold()

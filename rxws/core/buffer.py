@@ -138,7 +138,7 @@ NO_ENTRIES: Final = Entries()
 class ConflatingBuffer:
     """Keeps, while the wire is congested, the newest message of each key: `latest`, `latest_by`.
 
-    What comes while it is not congested queues up. The next message that comes while it is has all of that conflated:
+    What comes while it is not congested queues up. If that still waits when it is, or has been, all of it is conflated:
     the newest message of each key takes the place of the first.
     """
 
@@ -174,7 +174,7 @@ class ConflatingBuffer:
                 queue = self._queue = Entries()
             queue.append((key, item))
             if congested:
-                dropped = self._conflate()
+                dropped = self.conflate()
         if self.weight > self._limit:
             dropped = [*dropped, *self._drop_oldest(item)]
         return dropped
@@ -196,6 +196,18 @@ class ConflatingBuffer:
             self.weight -= item.weight
         return taken
 
+    def conflate(self) -> list[Frame]:
+        """Have the queue conflated, and return what was dropped."""
+        by_key, queue, dropped = self._by_key, self._queue, list[Frame]()
+        while queue:
+            key, item = queue.popleft()
+            before = by_key.get(key)
+            by_key[key] = item
+            if before is not None:
+                dropped.append(before)
+                self.weight -= before.weight
+        return dropped
+
     def remove(self, unwanted: Callable[[Frame], bool]) -> list[Frame]:
         """Take out some, wherever they are; each is asked about once, since the answer may change."""
         removed = [(key, item) for key, item in self._by_key.items() if unwanted(item)]
@@ -215,16 +227,20 @@ class ConflatingBuffer:
         key_of = self._key
         if key_of is None and window is None:
             return offer
+        counted = window is not None and window.counted
 
         def pass_or_push(item: Frame) -> bool:
             key: Hashable = None
             if key_of is not None:
-                hash(key := key_of(item.message))  # which raises for what is not a key
+                key = key_of(item.message)
+                if type(key) is not str:
+                    hash(key)  # which raises for what is not a key
             if window is None:
                 taken = offer(item)
             elif taken := (window.sent_bytes < window.until or window.passes()) and offer(item):
                 window.sent_bytes += item.weight
-                window.messages += 1
+                if counted:
+                    window.messages += 1
             if not taken:
                 self._known = item, key
             return taken
@@ -233,18 +249,6 @@ class ConflatingBuffer:
 
     def _oldest(self) -> Frame:
         return next(iter(self._by_key.values())) if self._by_key else self._queue[0][1]
-
-    def _conflate(self) -> list[Frame]:
-        """Have the queue conflated."""
-        by_key, queue, dropped = self._by_key, self._queue, list[Frame]()
-        while queue:
-            key, item = queue.popleft()
-            before = by_key.get(key)
-            by_key[key] = item
-            if before is not None:
-                dropped.append(before)
-                self.weight -= before.weight
-        return dropped
 
     def _drop_oldest(self, newest: Frame) -> list[Frame]:
         """Drop what is over the limit, and not the newest, whose place may be the first."""

@@ -206,6 +206,7 @@ class Connection(Phased):
         if window is not None and self.phase is OPEN and self._outgoing.waits:
             if window.room <= 0:
                 if not window.admits():
+                    self._outgoing.conflate()
                     self.more = False
                     return ()
                 if window.due:
@@ -355,6 +356,12 @@ class Connection(Phased):
             if self._message_deadline is None:
                 self._message_deadline = MessageDeadline(self._loop, limit, self.wire, self._message_overdue)
             self._message_deadline.part_received()
+
+    def relieved(self) -> None:
+        """Note that the peer has read some; what has waited for it is conflated before it goes."""
+        self.sign_of_life()
+        if self.phase is OPEN:
+            self._outgoing.conflate()
 
     def sign_of_life(self) -> None:
         """Note that the peer lives."""

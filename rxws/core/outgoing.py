@@ -190,6 +190,13 @@ class Outgoing(HotSubject[T]):
             self._high_water.look(self._thread.weight)
         return items
 
+    def conflate(self) -> None:
+        """Keep the newest message of each key, if the policy is one that conflates."""
+        if isinstance(self._buffer, ConflatingBuffer):
+            for loser in self._buffer.conflate():
+                self._drop(loser)
+            self._look()
+
     def stop(self, error: Exception | None = None) -> None:
         """Take nothing more; what waits, that of other threads too, may still be taken."""
         if self.is_stopped:

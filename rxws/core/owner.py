@@ -27,6 +27,9 @@ class Queue(Protocol):
         """Give up the next messages: they weigh `limit` at most, or are one."""
         ...
 
+    def conflate(self) -> None:
+        """Let the policy choose among those that wait, since the peer does not keep up."""
+
 
 class ConnectionOwner(Protocol):
     """What a connection asks of its owner."""

@@ -106,11 +106,12 @@ class SendWindow:
     A message may go while fewer than `size` bytes are in flight, or no ping is on its way. A ping goes before it now
     and then, so that there is always a message behind a ping: some peers answer when they read that.
 
-    Once a round trip, `size` follows the path. A round trip that is `TARGET` above the smallest one shrinks it in
-    proportion; one of less than half of that doubles it, if it kept messages from going, or if it is less than
-    `ROOMY`. At its smallest the smallest round trip is measured anew; it is so for a round when that is in doubt. It
-    rules nothing while no pong can be read (`Wire.blind`), nor for a peer that has never answered after a
-    `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them, without what compression has kept off the wire.
+    Once a round trip, `size` follows the path. A round trip of more than `TARGET` above the smallest one shrinks it in
+    proportion. A shorter one has it grow in proportion, if it kept messages from going; one of less than a quarter of
+    `TARGET` above doubles it then, or if it is less than `ROOMY`. At its smallest the smallest round trip is measured
+    anew; it is so for a round when that is in doubt. It rules nothing while no pong can be read (`Wire.blind`), nor for
+    a peer that has never answered after a `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them, without what
+    compression has kept off the wire.
 
     Memory: `MARKS` pings on their way.
     """
@@ -119,7 +120,7 @@ class SendWindow:
         *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_next_ping"),
         *("_calm", "_counters", "_ping", "_expects_count", "_grows", "_ponged", "_probing", "_saved"),
         *("_pinged", "_round", "_rules", "_smallest", "_taken", "_timer", "_trip", "_wire"),
-        *("messages", "mute", "sent_bytes", "size", "until"),
+        *("counted", "messages", "mute", "sent_bytes", "size", "until"),
     )
 
     def __init__(
@@ -148,7 +149,9 @@ class SendWindow:
         self.sent_bytes = 0
         """Those sent; who sends past the endpoint counts them here, and in `messages`."""
         self.messages = 0
-        """Those sent."""
+        """Those sent, if they are to be `counted`."""
+        self.counted = counted
+        """Whether the peer's program is to say how many it has taken."""
         self.until = 0
         """The `sent_bytes` up to which messages may go without a look: `passes`, or `admits` and `due`."""
         self._confirmed = 0

@@ -188,8 +188,8 @@ class Endpoint(Protocol):
     def part_received(self) -> None:
         """Note that bytes have come of a message that is not whole; `unfinished` tells since when."""
 
-    def sign_of_life(self) -> None:
-        """Note that a congested transport has room again."""
+    def relieved(self) -> None:
+        """Note that a congested transport has room again; `take` comes after it."""
 
     def ping_received(self) -> None:
         """Note a ping of the peer's; the wire answers it."""

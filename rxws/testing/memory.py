@@ -146,7 +146,7 @@ class MemoryWire(PlainWire):
     def congested(self, value: bool) -> None:
         if self._congested and not value:
             self._congested = False
-            self._peer().sign_of_life()
+            self._peer().relieved()
             self.wake()
         self._congested = value
 

@@ -69,6 +69,21 @@ async def test_answer_awaited() -> None:
         assert (socket.stats.sent, socket.stats.received) == (2, 2)
 
 
+async def test_greeting_is_sent_whole() -> None:
+    """A policy that conflates leaves the greeting as it is, even if the server reads late."""
+    dialer = MemoryDialer()
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        dialer.peer.congested = True
+        saying = asyncio.gather(connection.send("user"), connection.send("key"))
+        await turns()
+        dialer.peer.congested = False
+        await saying
+
+    async with connect(dialer, None, greet=greet, overflow="latest"):
+        assert dialer.peer.sent == ["user", "key"]
+
+
 async def test_single_connection() -> None:
     """Without `reconnect`, entering waits for the greeting."""
     dialer = MemoryDialer()

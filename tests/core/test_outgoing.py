@@ -100,6 +100,39 @@ async def test_overflow_policies(policy: Any, sent: str, dropped: str) -> None:
     peer.drop()
 
 
+@pytest.mark.parametrize(
+    ("policy", "sent"),
+    [("latest", "9"), (rxws.latest_by(lambda m: int(m) % 2), "89"), ("drop_oldest", "0123456789")],
+)
+async def test_waited_since_before(policy: Any, sent: str) -> None:
+    """What came before the peer stopped reading is conflated, too, if it has waited, and nothing else has come."""
+    socket, peer = serve(idle, overflow=policy, high_water=100)
+    await turns()
+    log = watch(dropped=socket.dropped)
+    for message in "0123456789":
+        socket.outgoing.on_next(message)
+    peer.congested = True
+    await turns()
+    assert (socket.stats.buffered, peer._held, peer.sent, log) == (10, True, [], [])
+    peer.congested = False
+    await turns()
+    assert ("".join(map(str, peer.sent)), len(log), peer._held) == (sent, 10 - len(sent), False)
+    peer.drop()
+
+
+async def test_waits_when_it_closes() -> None:
+    """What has waited when the socket closes is sent."""
+    socket, peer = serve(idle, overflow="latest")
+    await turns()
+    for message in "0123456789":
+        socket.outgoing.on_next(message)
+    peer.congested = True
+    socket.close()
+    peer.congested = False
+    await ended(socket)
+    assert peer.sent == list("0123456789")
+
+
 async def test_latest_for_a_fast_peer() -> None:
     """With latest a peer that keeps up gets everything."""
     socket, peer = serve(idle, overflow="latest")

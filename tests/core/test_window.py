@@ -584,6 +584,21 @@ async def test_offered() -> None:
     window.detach()
 
 
+async def test_single_burst() -> None:
+    """Of messages that all come at once, the last one follows those that fit into the window."""
+    path = Path(20_000)
+    life = Lifecycle(check({"overflow": "latest", "heartbeat": None}))
+    life.open(path)
+    await turns()
+    for number in range(100):
+        life.outgoing.on_next(f"0 {number}".ljust(SIZE))
+    await asyncio.sleep(1)
+    assert [int(str(message).split()[1]) for message in path.sent] == [*range(8), 99]
+    assert life.outgoing.dropped_count == 91
+    path.drop()
+    await turns()
+
+
 class Gathering(Path):
     """A path whose wire writes at the end of a turn what it is offered, and refuses what does not fit."""
 

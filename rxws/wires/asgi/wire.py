@@ -292,7 +292,7 @@ class AsgiWire(HoldingWire):
     def _goes_on(self, began: float) -> None:
         self._sending = False
         if self._loop.time() - began > STALL:
-            self._endpoint.sign_of_life()
+            self._endpoint.relieved()
 
     def _failed(self, error: Exception) -> None:
         """End; but read first what the peer sent before it left: its close, perhaps."""

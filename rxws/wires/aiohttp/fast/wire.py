@@ -378,7 +378,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Record that the kernel has taken them."""
         self._writer.congested = False
-        self._endpoint.sign_of_life()
+        self._endpoint.relieved()
         self._writer.flush()
 
     def _leave(self) -> None:

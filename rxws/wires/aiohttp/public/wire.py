@@ -202,7 +202,7 @@ class PublicWire(HoldingWire):
             await self._aiohttp_protocol._drain_helper()
         elif clock() - began < WAITED:
             return
-        self._endpoint.sign_of_life()
+        self._endpoint.relieved()
 
     async def _close(self, close: Close) -> None:
         """Send the close frame, and wait for the peer's.
