@@ -183,7 +183,7 @@ class FrameWriter:
     @property
     def gathers(self) -> bool:
         """Whether what it takes now leaves later, with what follows."""
-        return self.busy or self.waits or self._wrote_in == self._turns.number
+        return self.busy or self.waits or self._came == BURST or self._wrote_in == self._turns.number
 
     @property
     def alone(self) -> bool:
