@@ -584,6 +584,29 @@ async def test_offered() -> None:
     window.detach()
 
 
+async def test_offered_and_counted() -> None:
+    """What goes past `take` can be counted by the peer's program; without a window nothing is."""
+    wire: Any = Offered()
+    frame = Text(b"x", "x")
+    window = SendWindow(asyncio.get_running_loop(), wire, None, lambda: True, counted=True)
+    window.asked(1, 0.0)
+    offer = ConflatingBuffer(100).passing(wire.offer, window)
+    assert [offer(frame) for _ in range(3)] == [True] * 3
+    window.asked(2, 0.0)
+    assert window.taken(3, 0.1)
+    assert window.in_flight == 0
+    assert ConflatingBuffer(100).passing(wire.offer, None) == wire.offer
+    buffer = ConflatingBuffer(100, lambda message: [message])
+    with pytest.raises(TypeError, match="unhashable"):
+        buffer.passing(wire.offer, None)(frame)
+    wire.full = True
+    for refused in (ConflatingBuffer(100, len).passing(wire.offer, None), offer):
+        assert not refused(frame)
+    wire.full = False
+    assert ConflatingBuffer(100, len).passing(wire.offer, None)(frame)
+    assert len(wire.taken) == 4
+
+
 async def test_single_burst() -> None:
     """Of messages that all come at once, the last one follows those that fit into the window."""
     path = Path(20_000)
