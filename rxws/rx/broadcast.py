@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from threading import Lock, RLock
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
@@ -260,6 +260,15 @@ class Unlocked(Observable[T]):
         """Subscribe an observer, or callbacks; what is returned ends it."""
         check_subscriber(on_next, on_error, on_completed)
         return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
+
+    if not TYPE_CHECKING:  # RxPY's has the types
+
+        def pipe(self, *operators: Callable[[Any], Any]) -> Any:
+            """Compose operators left to right, at half the cost: RxPY's imports a module in each call."""
+            composed = self
+            for operator in operators:
+                composed = operator(composed)
+            return composed
 
     @property
     def lock(self) -> RLock:  # pyright: ignore
