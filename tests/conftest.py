@@ -120,12 +120,13 @@ def eventually() -> Callable[..., object]:
 
 
 @pytest.fixture
-def own_heap() -> Iterator[None]:
-    """Keep what all the tests before have left from the collector: 200 ms a collection, which are not the product's."""
+def own_heap() -> None:
+    """Keep what all the tests before have left from the collector: 200 ms a collection, which are not the product's.
+
+    It stays kept: with it, each collection of the tests that follow would walk through all modules again.
+    """
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
