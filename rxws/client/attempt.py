@@ -17,7 +17,7 @@ from yarl import URL
 from rxws.client.secrets import Secrets, without_secrets
 from rxws.client.targets import is_name
 from rxws.errors import ConnectError
-from rxws.wires.aiohttp import SECURE, arrived_with
+from rxws.wires.aiohttp import SECURE, take_arrived
 
 BODY: Final = 1024
 """Bytes of a refusal's body that are read."""
@@ -42,15 +42,13 @@ class Attempt:
         self.body = b""
         """What there is of it, of a refusal."""
         self.arrived: bytes | None = None
-        """The frames that came with an upgrade."""
-        self.takes_away = False
-        """Whether aiohttp is to parse them later, when it is known whether they are compressed."""
+        """The frames that came with an upgrade, which are parsed later."""
 
     async def see(self, response: aiohttp.ClientResponse) -> None:
         """Note an answer."""
         self.response = response
         if response.status == 101:
-            self.arrived = arrived_with(response, take_away=self.takes_away)
+            self.arrived = take_arrived(response)
             return
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             async with asyncio.timeout(BODY_TIMEOUT):

@@ -133,14 +133,14 @@ class Dialer:
         asked = session if proxy is None or checked.scheme in SECURE else self._tunnels(session)
         offer = offer_deflate(settings.compress)
         limit = settings.max_msg_size
-        attempt.takes_away = offer is not None
+        most = frame_limit(limit if offer is None else wire_limit(limit))
         with watching(session, attempt):
             ws = await Asking(asked, attempt.see).connect(
                 URL(url),  # may be relative, to the session's
                 headers=headers if offer is None else _with_offer(headers, offer),
                 protocols=settings.protocols,
                 timeout=_ws_timeout(settings.close_timeout),
-                max_msg_size=frame_limit(limit if offer is None else wire_limit(limit)),
+                max_msg_size=most,
                 autoping=False,
                 autoclose=False,
                 ssl=self._ssl,
@@ -155,9 +155,7 @@ class Dialer:
             raise ConnectError(message, "handshake", status=101, headers=response.headers) from None
         keep_from_closing(ws)
         deflation = None if offer is None else make_deflation(settings.compress, agreed, limit)
-        wire = open_wire(
-            ws, settings.close_timeout, limit=frame_limit(limit), arrived=attempt.arrived, deflation=deflation
-        )
+        wire = open_wire(ws, settings.close_timeout, limit=most, arrived=attempt.arrived, deflation=deflation)
         return Dialed(wire, protocol, response.headers)
 
     def _session(self) -> ClientSession:

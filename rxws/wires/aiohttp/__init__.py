@@ -10,7 +10,6 @@ from rxws.wires.aiohttp.handshake import Agreed, Response, frame_limit
 from rxws.wires.aiohttp.inside import (
     Asking,
     abandon,
-    arrived_with,
     asks_for_upgrade,
     base_of,
     bound_first_request,
@@ -18,6 +17,7 @@ from rxws.wires.aiohttp.inside import (
     forget_frames,
     keep_from_closing,
     remote_of,
+    take_arrived,
 )
 from rxws.wires.aiohttp.tunnel import SECURE, Tunneling
 
@@ -28,7 +28,6 @@ __all__ = [
     "Response",
     "Tunneling",
     "abandon",
-    "arrived_with",
     "asks_for_upgrade",
     "base_of",
     "bound_first_request",
@@ -38,5 +37,6 @@ __all__ = [
     "keep_from_closing",
     "open_wire",
     "remote_of",
+    "take_arrived",
     "wire_mode",
 ]

@@ -53,16 +53,17 @@ def open_wire(
 ) -> Wire:
     """Make the wire of a prepared WebSocket.
 
-    `arrived` is what its parser has been given so far, if that is known. With a `deflation` the parser has been given
-    nothing, and is now.
+    `arrived` is what came with the answer to a client's handshake, if that is known: its parser has not been given it,
+    and is now. No message, or no frame of one, may have `limit` bytes, if that is not 0.
     """
     protocol = protocol_of(ws)
-    if deflation is not None:
-        put_header_watch(ws, protocol, 0, deflation=deflation)
-        if arrived:
-            protocol.data_received(arrived)
-    elif arrived is not None:
-        put_header_watch(ws, protocol, limit, arrived)
+    if arrived is not None and not _is_public(ws):
+        put_direct_queue(ws, protocol, limit, masked=False)
+        protocol.set_parser(cast("Any", ws)._parser, cast("Any", ws)._reader)
+    if arrived is not None or deflation is not None:
+        put_header_watch(ws, protocol, limit, deflation=deflation)
+    if arrived:
+        protocol._payload_parser.feed_data(arrived)
     parser = getattr(protocol, "_payload_parser", None)  # aiohttp's protocol feeds it, until we do
     if _is_public(ws) or parser is None:
         if isinstance(ws, ClientWebSocketResponse):
@@ -89,21 +90,24 @@ def start_directly(ws: Any, writer: Any, protocol: Any, subprotocol: str | None,
     """
     if _is_public(ws):
         return False
-    from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
-
     ws._writer, ws._ws_protocol = writer, subprotocol
-    ws._reader = DirectQueue(protocol, 2**16, loop=ws._loop)
-    ws._parser = make_parser(ws._reader, max_msg_size)
+    put_direct_queue(ws, protocol, max_msg_size, masked=True)
     protocol.set_parser(ws._parser)
     protocol.keep_alive(False)
     drop_handshake_state(ws, protocol)
     return True
 
 
-def put_header_watch(
-    ws: Any, protocol: Any, limit: int, arrived: bytes = b"", *, deflation: Deflation | None = None
-) -> HeaderWatch | None:
-    """Put a watch before the parser of aiohttp's protocol, which has been given `arrived`, and give it.
+def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int, *, masked: bool) -> None:
+    """Give a WebSocket a `DirectQueue` and a parser of frames that are all `masked`, or none of them is."""
+    from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
+
+    ws._reader = DirectQueue(protocol, 2**16, loop=ws._loop, masked=masked)
+    ws._parser = make_parser(ws._reader, max_msg_size)
+
+
+def put_header_watch(ws: Any, protocol: Any, limit: int, *, deflation: Deflation | None = None) -> HeaderWatch | None:
+    """Put a watch before the parser of aiohttp's protocol, which has been given nothing, and give it.
 
     With a `deflation`, whose limit rules, messages may be compressed.
     """
@@ -118,7 +122,6 @@ def put_header_watch(
         masked=masked,
         marks=None if deflation is None else MarkFilter(deflation),
         limit=0 if deflation is not None else limit,
-        arrived=arrived,
     )
     protocol._payload_parser = Pacing(ws, watch) if _is_public(ws) else watch
     return watch

@@ -48,9 +48,8 @@ class HeaderWatch:
         masked: bool = True,
         marks: MarkFilter | None = None,
         limit: int = 0,
-        arrived: bytes = b"",
     ) -> None:
-        """Watch from the first byte on; `arrived` is what the parser has been given already.
+        """Watch from the first byte on.
 
         Each frame must be `masked`, or none may be. Where messages may be compressed, their first frames may have
         RSV1, which is one of the `marks`. A frame of `limit` bytes or more, if that is not 0, is an error of the
@@ -79,10 +78,6 @@ class HeaderWatch:
         self._header: bytes = b""
         self._ignoring = False
         self._open: bool = False  # fragments have come, but not the last one
-        if arrived and self._follow(arrived) >= 0:
-            while len(queue._buffer) > self.messages:
-                queue._buffer.pop()  # parsed from the violation on: a close, say, that would hide it
-            self._refuse()
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         """Parse a chunk."""
@@ -100,6 +95,17 @@ class HeaderWatch:
         if self.since is not None and self.on_part is not None:
             self.on_part()
         return result
+
+    def skip_end(self, size: int) -> int:
+        """Take a message for whole whose only or last frame ends within the next `size` bytes; return where.
+
+        0 if there is none: what comes next needs a look.
+        """
+        end = self.left
+        if self._open or not 0 < end <= size:
+            return 0
+        self.left, self.since = 0, None
+        return end
 
     def check(self, data: bytes) -> tuple[int, int, WebSocketError | None]:
         """Follow a chunk that the parser has already: messages and bytes before a violation, and the violation."""

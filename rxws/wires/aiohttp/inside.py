@@ -176,14 +176,14 @@ class Asking:
         return await cast("Any", ClientSession)._ws_connect(self, url, **options)
 
 
-def arrived_with(response: aiohttp.ClientResponse, *, take_away: bool = False) -> bytes | None:
-    """Give the bytes of frames that came with the answer to a client's handshake, if it can be known.
+def take_arrived(response: aiohttp.ClientResponse) -> bytes | None:
+    """Take the bytes of frames that came with the answer to a client's handshake away from aiohttp's parser.
 
-    `take_away` keeps them from aiohttp's parser.
+    Gives `None` if they cannot be known.
     """
     protocol: Any = None if response.connection is None else response.connection.protocol
     arrived = getattr(protocol, "_tail", None)
-    if take_away and arrived:
+    if arrived:
         protocol._tail = b""
     return arrived
 

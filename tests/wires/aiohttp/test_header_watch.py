@@ -90,13 +90,20 @@ def test_parts() -> None:
     assert fed == [FRAGMENT, PING, PING, LAST, FRAGMENT, b"|"]
 
 
-def test_what_has_arrived_before_counts() -> None:
-    queue = Queue()
-    assert HeaderWatch(None, queue, lambda: 7.0, masked=False, arrived=FRAGMENT[:1]).since == 7
-    assert HeaderWatch(None, queue, lambda: 7.0, masked=False, arrived=EMPTY).since is None
-    assert queue.errors == []
-    HeaderWatch(None, queue, lambda: 7.0, masked=True, arrived=EMPTY)
-    assert [error.code for error in queue.errors] == [1002]
+def test_end_within_chunk() -> None:
+    """An end may be skipped if the header of the last frame is whole, and the message ends within the chunk."""
+    one, *_ = watch()
+    one.feed_data(LONG[:1])
+    assert one.skip_end(1000) == 0, "its header is not whole"
+    one.feed_data(LONG[1:100])
+    assert one.skip_end(203) == 0
+    assert one.since == 1
+    assert one.skip_end(204) == 204
+    assert one.since is None
+    assert one.check(EMPTY + FRAGMENT[:-1])[0] == 1
+    assert one.skip_end(1000) == 0, "another frame follows"
+    one.feed_data(FRAGMENT[-1:] + LAST[:-1])
+    assert one.skip_end(1) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))

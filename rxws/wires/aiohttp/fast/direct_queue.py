@@ -19,23 +19,34 @@ DECODE_TEXT: Final = (
 """What newer parsers have to be told besides."""
 
 
+NO_HEADER: Final = b"\0\0"
+"""What needs a closer look, in place of a chunk."""
+
+
 class DirectQueue(WebSocketDataQueue):
     """aiohttp's queue, but while it is open `receive` gets the data messages, within the call that parses them.
 
     Anything else that comes is queued, and closes it: nothing may overtake what is queued.
 
-    The parser does not tell how a message came. Most come as one masked frame with a short length: as long as the next
-    frame of the `chunk` is just that, its header needs no closer look. At the first that is not, `check` gets the rest.
+    The parser does not tell how a message came. Most come as one frame with a short length, `masked` or not: as long as
+    the next frame of the `chunk` is just that, its header needs no closer look. At the first that is not, `check` gets
+    the rest.
     """
 
-    __slots__ = ("at", "before", "check", "chunk", "is_open", "left", "receive", "sound", "violation")
+    __slots__ = (
+        *("_end", "_header", "_mask", "_medium", "at", "before", "check", "chunk", "is_open", "left", "receive"),
+        *("sound", "violation"),
+    )
     receive: Callable[[Any], object]
     """What gets the messages: the endpoint's `message_received`."""
     check: Callable[[bytes], tuple[int, int, Exception | None]]
     """What looks at the headers in the rest of a chunk: messages and bytes before a violation, and the violation."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, masked: bool = True, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._mask, self._header = (0x80, 6) if masked else (0, 2)
+        self._medium = self._mask + 126
+        self._end: tuple[bytes, int] | None = None  # a chunk, and where the message ends that it begins within
         self.is_open = False
         self.left = 0
         """Messages that may still pass in this turn of the event loop."""
@@ -69,12 +80,12 @@ class DirectQueue(WebSocketDataQueue):
             self.left = left - 1
             if (at := self.at) and (chunk := self.chunk)[at - 1] > 0x80:
                 if size < 126:
-                    if chunk[at] == size + 0x80:
-                        self.at = at + size + 6
+                    if chunk[at] == size + self._mask:
+                        self.at = at + size + self._header
                         self.receive(data[1])
                         return
-                elif chunk[at] == 0xFE:
-                    self.at = at + size + 8
+                elif chunk[at] == self._medium:
+                    self.at = at + size + self._header + 2
                     self.receive(data[1])
                     return
             self._look()
@@ -84,14 +95,26 @@ class DirectQueue(WebSocketDataQueue):
             self._look()
             super().feed_data(data, size)
 
+    def begin_within(self, chunk: bytes, end: int) -> None:
+        """Begin a chunk within a message, whose header is known, and which ends there."""
+        self._end = chunk, end
+        self.chunk, self.at = NO_HEADER, 1
+
     def finish(self) -> None:
         """End a chunk of which more has come than the messages that passed."""
+        if self._end is not None:  # the message has failed
+            self._end = None
+            return
         if self.at:
             self._look_at_rest()
         if self.violation is not None and (self.exception() is None or _parses(self.before)):
             self.set_exception(self.violation)
 
     def _look(self) -> None:
+        if self._end is not None:
+            (self.chunk, end), self._end = self._end, None
+            self.at = end + 1
+            return
         if self.at:
             self._look_at_rest()
         if self.violation is not None:

@@ -201,15 +201,18 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             return
         direct, writer, headers, lent = self._direct, self._writer, self._headers, self._read_buffer.lent
         data = lent[:nbytes].tobytes()
-        passing = False
+        end, passing = 0, False
         if direct is None or not direct.is_open:
             self._parser.feed_data(data)
         else:
             direct.left = MESSAGES_A_TURN
             writer.busy = True
             try:
-                if headers.since is None and self._looks_later:
-                    direct.chunk, direct.at = data, 1
+                if self._looks_later and (headers.since is None or (end := headers.skip_end(nbytes))):
+                    if end:
+                        direct.begin_within(data, end)
+                    else:
+                        direct.chunk, direct.at = data, 1
                     self._run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
                     if direct.at <= nbytes:  # more than whole messages, or longer ones
                         direct.finish()
