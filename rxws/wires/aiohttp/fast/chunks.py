@@ -27,13 +27,13 @@ MANY: Final = 512
 """Frames in a chunk after which less is read at once: fragments are not messages, but cost nearly as much."""
 
 FEW: Final = 16
-"""Frames in a chunk after which the peer has to wait for its next turn, if more has come.
+"""Frames in a chunk after which the peer has to wait for its next turn, if more has come, on uvloop.
 
-uvloop reads up to 32 times in a turn, while what it lends is filled (libuv's uv__read).
+It reads up to 32 times in a turn, while what it lends is filled (libuv's uv__read). asyncio's own loops read once.
 """
 
-LARGE: Final = 512
-"""Bytes of a frame, on the average, for whose sake larger chunks are read."""
+MESSAGES_LENT: Final = 192
+"""Messages for which there is room in what is read at once, by the size of those that came: less than of a turn."""
 
 PIECE: Final = 8 * 1024 * 1024
 """Bytes of memory that glibc shall keep for the next large message, in place of giving it back to the kernel each time.
@@ -43,12 +43,12 @@ It keeps twice the largest piece of the kernel's that was freed (mallopt(3), M_M
 
 
 class ReadBuffer:
-    """Lends the shared buffer to a transport: a slice, or all of it to a peer that fills that with large messages.
+    """Lends the shared buffer to a transport: a slice, or more of it to a peer that fills that with larger messages.
 
     A peer that fills it with tiny ones gets a pinch, and never more than a slice again.
     """
 
-    __slots__ = ("_slice", "_transport", "_whole", "lent", "paused")
+    __slots__ = ("_fills", "_slice", "_transport", "_whole", "lent", "paused")
 
     def __init__(self, transport: asyncio.Transport, part: memoryview, whole: memoryview) -> None:
         self.lent = part
@@ -58,6 +58,7 @@ class ReadBuffer:
         self._slice = part
         self._whole = whole
         self._transport = transport
+        self._fills = not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)  # and reads again in a turn
 
     def filled(self, frames: int) -> None:
         """Adapt what is lent to a peer next time: it has filled the last buffer with `frames` frames."""
@@ -65,9 +66,9 @@ class ReadBuffer:
             self._whole, self._slice = self._whole[:SLICE], self._slice[:PINCH]
             self.pause()
         elif not self.paused:
-            if frames * LARGE <= len(self.lent):
-                self.lent = self._whole
-            if frames > FEW:
+            size = MESSAGES_LENT * (len(self.lent) // max(frames, 1))
+            self.lent = self._whole[:size] if size > len(self._slice) else self._slice
+            if frames > FEW and self._fills:
                 self._stop()
 
     def pause(self) -> None:
