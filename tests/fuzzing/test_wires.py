@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import rxws
-from tests.fuzzing.frames import CLOSE, PONG, Sequence, chunked, sequences, spoilt, violations
+from tests.fuzzing.frames import CLOSE, PING, PONG, TEXT, Sequence, chunked, frame, sequences, spoilt, violations
 from tests.fuzzing.peers import Outcome, Stage, stage
 from tests.fuzzing.profiles import few
 
@@ -108,3 +108,19 @@ def test_any_bytes_end_alike_on_both_wires(theatre: Theatre, role: str) -> None:
         theatre.play(role, data.draw(chunked(said)), end)
 
     check()
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("cut", [1, 3, 100, 207, 208])
+def test_chunk_begins_within_a_message(theatre: Theatre, role: str, cut: int) -> None:
+    """A chunk may begin within a message, whole or wrong; what is behind it counts, or a violation there."""
+    mask = b"\1\2\3\4" if role == "server" else None
+    whole, reserved = frame(TEXT, b"." * 204, mask=mask), frame(TEXT, b"", rsv=0x40, mask=mask)
+    for middle, behind, messages, code in (
+        (whole, whole, 4, 1006),
+        (frame(PING, b"." * 100, mask=mask), whole, 3, 1006),
+        (whole, reserved, 3, 1002),
+        (frame(TEXT, b"\xff" * 204, mask=mask), reserved, 2, 1007),
+    ):
+        outcome = theatre.play(role, [whole, whole, middle[:cut], middle[cut:] + behind], "end")
+        assert (len(outcome.messages), outcome.close.code) == (messages, code)
