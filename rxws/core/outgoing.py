@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from reactivex import abc
 
 from rxws.close import Close
-from rxws.codecs import Codec, Streamed
+from rxws.codecs import Codec, Streamed, text
 from rxws.core.ahead import encode_ahead
 from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
 from rxws.core.encoding import AWAITED, encode, encode_again, is_pure, with_copy
@@ -72,6 +72,7 @@ class Outgoing(HotSubject[T]):
         self._loop = thread.loop
         self.codec = codec
         self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
+        self._offer_text: Callable[[str], bool] | None = None  # to a wire that takes text as it is
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._counters = counters
         self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
@@ -103,20 +104,32 @@ class Outgoing(HotSubject[T]):
             return
         if self.is_stopped:
             return
-        if isinstance(value, Close):
-            self._owner.close(value)
-            return
-        try:
-            item, offer = encode(self.codec, value), self._offer
-            if offer is not None and not self._buffer.weight and offer(item):
-                counters = self._counters
-                counters.sent += 1
-                counters.sent_bytes += len(item.data)
-            elif not self._let_wait(item):
+        offer_text = self._offer_text
+        if (
+            offer_text is not None
+            and type(value) is str
+            and value.isascii()  # so that its length in bytes is known
+            and not self._buffer.weight
+            and offer_text(value)
+        ):
+            counters = self._counters
+            counters.sent += 1
+            counters.sent_bytes += len(value)
+        else:
+            if isinstance(value, Close):
+                self._owner.close(value)
                 return
-        except BaseException as error:
-            self._failed(error, value)
-            return
+            try:
+                item, offer = encode(self.codec, value), self._offer
+                if offer is not None and not self._buffer.weight and offer(item):
+                    counters = self._counters
+                    counters.sent += 1
+                    counters.sent_bytes += len(item.data)
+                elif not self._let_wait(item):
+                    return
+            except BaseException as error:
+                self._failed(error, value)
+                return
         if self._watched:
             self._broadcast.emit(cast("T", value))
 
@@ -215,7 +228,7 @@ class Outgoing(HotSubject[T]):
 
     def detach(self) -> None:
         """Forget the socket, which has ended, and has this."""
-        self._wire, self._offer, self._offline_queue = None, None, None
+        self._wire, self._offer, self._offer_text, self._offline_queue = None, None, None, None
         self._broadcast.forget_frames()
         del self._owner
 
@@ -323,6 +336,7 @@ class Outgoing(HotSubject[T]):
         elif offer is not None and isinstance(self._buffer, ConflatingBuffer):
             offer = self._buffer.passing(offer, window)
         self._offer = offer  # fast: FrameWriter.offer, or what `passing` makes of it
+        self._offer_text = wire.offer_text if codec is text and offer == wire.offer else None
         self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
             self._offline_queue.forget()
@@ -331,7 +345,7 @@ class Outgoing(HotSubject[T]):
 
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
-        self._wire, self._offer, self.offline = None, None, True
+        self._wire, self._offer, self._offer_text, self.offline = None, None, None, True
         if self._remakes:
             self.codec = AWAITED
         self._buffer.remove(lambda item: item.connection is connection)

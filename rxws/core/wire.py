@@ -261,8 +261,13 @@ class Wire(Protocol):
         """Whether what `offer` takes now is written soon, together with what follows."""
         ...
 
+    @property
+    def offer_text(self) -> Callable[[str], bool] | None:
+        """What takes ASCII text as `offer` takes a frame, if the wire sends text as it is: no frame is made then."""
+        ...
+
     def withdraw(self) -> list[Frame]:
-        """Give back what `offer` has taken, and is not written yet."""
+        """Give back what `offer` and `offer_text` have taken, and is not written yet."""
         ...
 
     def flush(self) -> None:
@@ -292,6 +297,7 @@ class PlainWire(Phased):
 
     can_ping = True
     gathers = False
+    offer_text: Callable[[str], bool] | None = None
 
     def offer(self, frame: Frame) -> bool:
         """Refuse it."""

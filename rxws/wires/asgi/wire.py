@@ -6,9 +6,8 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
 from contextvars import copy_context
-from functools import partial
-from types import CoroutineType
-from typing import Any, Final, cast
+from types import coroutine
+from typing import Any, Final
 
 from rxws.close import Close
 from rxws.core.encoding import split
@@ -20,6 +19,8 @@ Scope = MutableMapping[str, Any]
 AsgiEvent = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiEvent]]
 Send = Callable[[AsgiEvent], Awaitable[None]]
+
+READING: Final = WirePhase.READING
 
 STARTS_AT_ONCE: Final = sys.version_info >= (3, 12)
 """Whether a task may begin where it is made, so that most messages need no turn of the event loop."""
@@ -64,8 +65,8 @@ class AsgiWire(HoldingWire):
         super().__init__(close_timeout)
         self._says_all_codes = says_all_codes
         self._text_is_message = text_is_message  # as the codec makes text of nothing else
-        self._turn = False  # the reader hands a message on, and sends what comes of it
-        self._taken: list[Frame] = []
+        self._turn = False  # the reader hands a message on, or sends what comes of it
+        self._taken: list[str | Frame] = []
         self.remote = remote
         self._receive_event = receive
         self._send_event = send
@@ -76,6 +77,8 @@ class AsgiWire(HoldingWire):
         self._writer: asyncio.Task[None] | None = None
         self._writing = False  # a task sends, or is about to
         self._sending = False  # the server has a message, and has not said that it took it
+        self._began = 0.0  # that it made the reader wait for that
+        self._waited = False  # the reader, so that others had their turn
         self._wanted = False  # something more waits to be sent
         self._closing = False  # our close frame is sent
         self._cause: BaseException | None = None
@@ -106,21 +109,26 @@ class AsgiWire(HoldingWire):
 
     def offer(self, frame: Frame) -> bool:
         """Send a message at once, or when the reader has handed on what it comes of; not while another one waits."""
-        if self._writing:
-            return False
+        return not (self._turn and frame.parts) and self.offer_text(frame)
+
+    def offer_text(self, text: str | Frame) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Do so with text as it is: the server makes the bytes."""
         if self._turn:
-            if len(self._taken) >= TAKEN or self._wanted or frame.parts:
+            taken = self._taken
+            if self._wanted or len(taken) >= TAKEN:
                 return False
-            self._taken.append(frame)
+            taken.append(text)
             return True
-        if STARTS_AT_ONCE:
-            self._write_on((frame,))
-        return STARTS_AT_ONCE
+        if self._writing or not STARTS_AT_ONCE:
+            return False
+        self._write_on((text,))
+        return True
 
     def withdraw(self) -> list[Frame]:
         """Give back what is not sent."""
-        taken, self._taken = self._taken, []
-        return taken
+        withdrawn = [Text(one.encode(), one) if isinstance(one, str) else one for one in self._taken]
+        self._taken.clear()
+        return withdrawn
 
     def keep_fresh(self, wanted: bool) -> None:
         """Do nothing: what waits beyond `send` is the server's."""
@@ -138,72 +146,96 @@ class AsgiWire(HoldingWire):
 
     async def _run(self) -> None:
         try:
-            await self._read()
+            await self._watch(self._read())
         except Exception as error:
             self._end(error)
         except BaseException:
             self._end(None)
             raise
 
-    async def _read(self) -> None:
-        receive, limit, messages, pass_on = self._receive_event, self._max_msg_size, 0, self._receive
-        ahead = self._read_ahead
-        while True:
-            event = await receive()
-            kind = event["type"]
-            if kind != "websocket.receive":
-                if kind == "websocket.disconnect":
-                    await self._ended(event)
-                    return
-                continue
-            data: Any = event.get("text")
-            if data is None:
-                data = event["bytes"]
-                if type(data) is not bytes:
-                    data = bytes(data)
-            if limit is not None and len(data) * 4 > limit and _is_larger(data, limit):
-                await self._delivered()
-                if self.phase is WirePhase.READING:
-                    self._violated(len(data), limit)
-            if self.phase is WirePhase.READING:
-                self._turn = True
-                pass_on(data)
-                self._turn = False
-                del event, data  # or the message would stay until the next one comes
-                if (self._taken or self._wanted) and not self._writing and await self._send_taken():
-                    return
-            if ahead and ahead.full and self._cause is None:
-                await self._wait_for_space()
-            messages += 1
-            if messages % DELIVERIES_A_TURN == 0:
-                await asyncio.sleep(0)
+    @coroutine
+    def _watch(self, reading: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
+        """Run the reader, and see when it waits; if the server lets it wait for `send`, another task reads on.
 
-    async def _send_taken(self) -> bool:
-        """Send what has come of a message. If the server makes us wait another task reads on, which is told."""
-        self._writing, stalled = True, False
+        To see that here, at each wait, costs less than to look after each message.
+        """
+        got: Any = None
         try:
-            while self._taken and self._cause is None:
-                sending = _stepwise(self._send_event(self._event_of(self._taken.pop(0))))
+            waits_for = reading.send(None)
+            while True:
+                self._waited = True
+                if self._turn:
+                    self._turn, self._writing, self._sending = False, True, True
+                    self._began = self._loop.time()
+                    reading_on = self._loop.create_task(self._run(), context=self._endpoint.context)
+                    self._writer, self._reader = self._reader, reading_on
                 try:
-                    waits_for = sending.send(None)
-                except StopIteration:
-                    continue
-                stalled, began = True, self._stalls()
-                reading_on = self._loop.create_task(self._run(), context=self._endpoint.context)
-                self._writer, self._reader = self._reader, reading_on
-                await Resumed(sending, waits_for)
-                self._goes_on(began)
-                frames, self._taken = self._taken, []
-                await self._write(frames)
-                return True
-        except Exception as error:
-            self._loop.call_soon(self._failed, error)
-            return stalled
-        self._writing = False
-        if self._wanted:
-            self._wanted = False
-            self._write_on(())
-        return False
+                    got = yield waits_for
+                except BaseException as error:
+                    waits_for = reading.throw(error)
+                else:
+                    waits_for = reading.send(got)
+        except StopIteration:
+            return
+
+    async def _read(self) -> None:
+        receive, send, pass_on = self._receive_event, self._send_event, self._endpoint.message_received
+        ahead, taken, limit = self._read_ahead, self._taken, self._max_msg_size
+        surely_small = sys.maxsize if limit is None else limit // 4  # characters
+        while True:
+            for _ in range(DELIVERIES_A_TURN):
+                event = await receive()
+                data: Any = event.get("text")
+                if data is None:
+                    kind = event["type"]
+                    if kind == "websocket.disconnect":
+                        await self._ended(event)
+                        return
+                    if kind != "websocket.receive":
+                        continue
+                    data = event["bytes"]
+                    if type(data) is not bytes:
+                        data = bytes(data)
+                if len(data) > surely_small and limit is not None and _is_larger(data, limit):
+                    await self._delivered()
+                    if self.phase is READING:
+                        self._violated(len(data), limit)
+                if self.phase is READING:
+                    self._turn = not self._writing
+                    if self._held or ahead:
+                        self._receive(data)
+                    else:
+                        pass_on(data)
+                        if ahead:  # it was put back
+                            self._deliver_soon()
+                    del event, data  # or the message would stay until the next one comes
+                    if self._turn:
+                        try:
+                            while taken:
+                                message = taken.pop(0)
+                                if type(message) is str:
+                                    await send({"type": "websocket.send", "text": message})
+                                else:
+                                    await send(self._event_of(message))
+                                del message
+                                if not self._turn:  # the server made us wait: see `_watch`
+                                    self._goes_on(self._began)
+                                    await self._write(self.withdraw())
+                                    return
+                        except Exception as error:
+                            self._loop.call_soon(self._failed, error)
+                            self._writing, self._sending = True, False  # nothing more goes
+                            if not self._turn:
+                                return
+                        self._turn = False
+                        if self._wanted and not self._writing:
+                            self._wanted = False
+                            self._write_on(())
+                if ahead and ahead.full and self._cause is None:
+                    await self._wait_for_space()
+            if not self._waited:
+                await asyncio.sleep(0)
+            self._waited = False
 
     def _violated(self, size: int, limit: int) -> None:
         """Fail the connection: what the server took is too large for us."""
@@ -225,7 +257,7 @@ class AsgiWire(HoldingWire):
 
     # Writing
 
-    def _write_on(self, frames: Sequence[Frame]) -> None:
+    def _write_on(self, frames: Sequence[str | Frame]) -> None:
         if self.phase is WirePhase.PEER_CLOSED or self.phase is WirePhase.LOST:
             return
         self._writing = True
@@ -237,7 +269,7 @@ class AsgiWire(HoldingWire):
         if not task.done():
             self._writer = task
 
-    async def _write(self, frames: Sequence[Frame]) -> None:
+    async def _write(self, frames: Sequence[str | Frame]) -> None:
         """Send frames, and then what the endpoint gives, until it gives nothing."""
         turn = 0
         offered = bool(frames)
@@ -266,9 +298,12 @@ class AsgiWire(HoldingWire):
                     await asyncio.sleep(0)
             self._writing, self._writer = False, None
         except Exception as error:
+            self._sending = False
             self._loop.call_soon(self._failed, error)
 
-    def _event_of(self, frame: Frame) -> AsgiEvent:
+    def _event_of(self, frame: str | Frame) -> AsgiEvent:
+        if isinstance(frame, str):
+            return {"type": "websocket.send", "text": frame}
         if frame.opcode != Text.opcode:
             return {"type": "websocket.send", "bytes": frame.data}
         message = frame.message
@@ -276,11 +311,11 @@ class AsgiWire(HoldingWire):
             return {"type": "websocket.send", "text": message}
         return {"type": "websocket.send", "text": frame.data.decode()}
 
-    async def _send(self, frame: Frame) -> None:
-        if frame.parts:
+    async def _send(self, frame: str | Frame) -> None:
+        if not isinstance(frame, str) and frame.parts:
             for part in split(frame):
                 await self._send(part)
-        elif frame.opcode != Ping.opcode:
+        elif isinstance(frame, str) or frame.opcode != Ping.opcode:
             began = self._stalls()
             await self._send_event(self._event_of(frame))
             self._goes_on(began)
@@ -322,37 +357,6 @@ class AsgiWire(HoldingWire):
         self._stop()
         if started:
             self._endpoint.connection_lost(error)
-
-
-class Resumed:
-    """What is left of a coroutine that has made one step: it goes on with what that waits for."""
-
-    def __init__(self, rest: Coroutine[Any, Any, None], waits_for: Any) -> None:
-        self._rest = rest
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Wait for that, then let it go on to its end, and hand on what is thrown into it."""
-        waits_for = self._waits_for
-        while True:
-            try:
-                got = yield waits_for
-            except BaseException as error:
-                step = partial(self._rest.throw, error)
-            else:
-                step = partial(self._rest.send, got)
-            try:
-                waits_for = step()
-            except StopIteration:
-                return
-
-
-def _stepwise(awaitable: Awaitable[None]) -> Coroutine[Any, Any, None]:
-    return cast("Any", awaitable) if type(awaitable) is CoroutineType else _coroutine_of(awaitable)
-
-
-async def _coroutine_of(awaitable: Awaitable[None]) -> None:
-    await awaitable
 
 
 def _is_larger(data: str | bytes, limit: int) -> bool:

@@ -1,6 +1,7 @@
 """The wire on an ASGI server that a test plays."""
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from reactivex.subject import Subject
 
 import rxws
 import rxws.asgi
+import rxws.codecs
 from rxws.operators import map_async
 from rxws.wires.asgi import wire as module
 from tests.asgi.peer import Peer
@@ -354,17 +356,52 @@ async def test_answer_that_fails(stalled: bool) -> None:
     assert (seen, ends) == (["a", "b"], [rxws.Close(4001)])
 
 
-async def test_many_answers_to_one_message() -> None:
+@pytest.mark.parametrize("codec", [rxws.codecs.text, rxws.json])
+async def test_many_answers_to_one_message(codec: Any) -> None:
     """All answers to a message are sent, in order, however many, those of other awaitables than coroutines, too."""
     peer = Peer()
     send = peer.send
     peer.send = lambda event: asyncio.ensure_future(send(event))
-    peer.serve(
-        lambda incoming: incoming.pipe(ops.flat_map(lambda message: reactivex.from_(range(100)))), codec=rxws.json
-    )
+    answers = [str(number) if codec is rxws.codecs.text else number for number in range(100)]
+    peer.serve(lambda incoming: incoming.pipe(ops.flat_map(lambda message: reactivex.from_(answers))), codec=codec)
     peer.text("0", "0")
     await turns(500)
     assert peer.texts == [*map(str, range(100))] * 2
+    assert peer.sockets[0].stats.sent_bytes == 2 * (10 + 2 * 90)
+    peer.leave()
+    await peer.task
+
+
+async def test_text_that_is_not_ascii() -> None:
+    """Text counts in UTF-8 bytes; what UTF-8 does not have is an `EncodeError`, and the connection goes on."""
+    peer, errors = Peer(), list[Exception]()
+    peer.serve(lambda incoming: incoming.pipe(ops.flat_map(lambda message: reactivex.of("é", "\ud800", "z"))))
+    await turns()
+    peer.sockets[0].errors.subscribe(errors.append)
+    peer.text("a")
+    await turns()
+    assert (peer.texts, peer.sockets[0].stats.sent_bytes) == (["é", "z"], 3)
+    assert [type(error) for error in errors] == [rxws.EncodeError]
+    peer.leave()
+    await peer.task
+
+
+async def test_others_have_their_turn() -> None:
+    """A server that always has a message keeps others from their turn for two deliveries of 64 at most."""
+    peer, loop, seen = Peer(), asyncio.get_running_loop(), list[int]()
+    peer.serve(lambda incoming: incoming)
+    await turns()
+
+    def look() -> None:
+        seen.append(len(peer.texts))
+        if seen[-1] < 1000:
+            loop.call_soon(look)
+
+    peer.text(*["a"] * 1000)
+    look()
+    await turns(100)
+    assert seen[-1] == 1000
+    assert max(after - before for before, after in pairwise(seen)) <= 128
     peer.leave()
     await peer.task
 
