@@ -317,8 +317,10 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = (), also: Iter
     return settings
 
 
-def tell_options(without: Iterable[str]) -> Callable[[F], F]:
+def tell_options(without: Iterable[str], **defaults: Any) -> Callable[[F], F]:
     """Let `inspect.signature` of a function, and so Shift-Tab in a notebook, list what its `**options` may be.
+
+    `defaults` are those of this function, where they are others.
 
     >>> @tell_options(without=("offline",))
     ... def serve(**options): ...
@@ -331,7 +333,9 @@ def tell_options(without: Iterable[str]) -> Callable[[F], F]:
         told = inspect.signature(function)
         own = [one for one in told.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
         options = [
-            inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default)
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=defaults.get(field.name, field.default)
+            )
             for field in fields(Settings)
             if field.name not in hidden
         ]

@@ -5,6 +5,7 @@ import types
 import pytest
 
 import rxws
+import rxws.asgi
 
 EXPORTS = [
     "Backoff", "ClientWebSocket", "Close", "Closed", "ConnectError", "Connecting", "ConnectionLost", "DecodeError",
@@ -42,6 +43,9 @@ def test_signatures_tell_options() -> None:
     assert inspect.signature(rxws.feed).parameters == inspect.signature(rxws.connect).parameters
     assert {"heartbeat", "codec"} < set(inspect.signature(rxws.attach).parameters)
     assert not {"compress", "origins"} & set(inspect.signature(rxws.attach).parameters)
+    for function in (rxws.asgi.websocket, rxws.asgi.accept):
+        assert inspect.signature(function).parameters["heartbeat"].default is None
+        assert not {"compress", "message_timeout"} & set(inspect.signature(function).parameters)
     assert repr(rxws.json) == "rxws.json"
     assert "nats://localhost:4222" in str(inspect.getdoc(rxws.topics))
     assert "url" in inspect.signature(rxws.topics).parameters

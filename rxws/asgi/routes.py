@@ -18,7 +18,7 @@ from rxws.core.handler import OPTIONS, Handler, HandlerFunction
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket, closing_on_exit
 from rxws.errors import parted
-from rxws.options import Heartbeat, ServerOptions, Settings, check
+from rxws.options import Heartbeat, ServerOptions, Settings, check, tell_options
 from rxws.rx.holds import current_socket
 from rxws.server.openings import wait_to_open
 from rxws.server.routes import CLIENT_ONLY, Codecs, OptionsBesideCodecs, Texts
@@ -49,6 +49,7 @@ def websocket(
 def websocket(
     **options: Unpack[ServerOptions],
 ) -> Callable[[HandlerFunction[codecs.Sendable]], AsgiHandler]: ...
+@tell_options((*CLIENT_ONLY, *SERVERS), heartbeat=None)
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Turn a function that composes Observables into an ASGI endpoint: `rxws.websocket` for ASGI servers.
 
@@ -146,6 +147,7 @@ def accept(
 ) -> AbstractAsyncContextManager[WebSocket[In, Out]]: ...
 @overload
 def accept(*connection: Any, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
+@tell_options((*CLIENT_ONLY, *SERVERS), heartbeat=None)
 def accept(*connection: Any, **options: Any) -> Any:
     """Open a socket in an endpoint of your own: `accept(websocket)`, or `accept(scope, receive, send)`.
 

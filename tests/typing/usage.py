@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, assert_type
 
@@ -198,6 +199,11 @@ def with_classes_and_protocols() -> None:
     assert_type(rxws.feed("ws://localhost", codec=Bytewise, protocols=["bytes"]), rxws.SharedFeed[int])
     assert_type(rxws.connect("ws://localhost", codec=Bytewise(), protocols=["bytes"]), Connect[int, int])
     rxws.websocket(codec=Bytewise, protocols=["bytes"])(lengths)
+
+
+def accepted_with_a_class(request: web.Request) -> None:
+    accepting = rxws.accept(request, codec=Bytewise, protocols=["bytes"])
+    assert_type(accepting, AbstractAsyncContextManager[rxws.WebSocket[int, int]])
 
 
 async def with_codecs_of_their_own(packets: rxws.codecs.StreamCodec[Tick, Tick]) -> None:

@@ -247,10 +247,11 @@ class AsgiWire(HoldingWire):
         """Report the peer's close frame, if there was one.
 
         Some servers tell 1005 also of a peer that has vanished. They give a reason, be it empty, where a frame came.
+        daphne tells `None` of a frame without a code, and of that alone.
         """
         await self._delivered()
-        code, reason = event.get("code"), event.get("reason")
-        if not self._closing and code not in (None, 1006) and (code != 1005 or reason is not None):
+        code, reason = event.get("code", 1005), event.get("reason")
+        if not self._closing and code != 1006 and (code != 1005 or reason is not None):
             self.advance(WirePhase.PEER_CLOSED)
             close_received(self._endpoint, None if code == 1005 else code, reason or "")
         self._end(self._cause)

@@ -48,7 +48,7 @@ async def test_text_and_binary() -> None:
         ({"code": 1005, "reason": ""}, rxws.Close.received(1005), False),
         ({"code": 1005}, rxws.Close.received(1006), True),
         ({"code": 1006, "reason": ""}, rxws.Close.received(1006), True),
-        ({"code": None}, rxws.Close.received(1006), True),
+        ({"code": None}, rxws.Close.received(1005), False),
         ({}, rxws.Close.received(1006), True),
         ({"code": 1012}, rxws.Close(1012), False),
         ({"code": 5000}, rxws.Close(1002), False),
