@@ -20,8 +20,6 @@ AsgiEvent = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiEvent]]
 Send = Callable[[AsgiEvent], Awaitable[None]]
 
-READING: Final = WirePhase.READING
-
 STARTS_AT_ONCE: Final = sys.version_info >= (3, 12)
 """Whether a task may begin where it is made, so that most messages need no turn of the event loop."""
 
@@ -181,6 +179,7 @@ class AsgiWire(HoldingWire):
     async def _read(self) -> None:
         receive, send, pass_on = self._receive_event, self._send_event, self._endpoint.message_received
         ahead, taken, limit = self._read_ahead, self._taken, self._max_msg_size
+        reading = WirePhase.READING
         surely_small = sys.maxsize if limit is None else limit // 4  # characters
         while True:
             for _ in range(DELIVERIES_A_TURN):
@@ -198,9 +197,9 @@ class AsgiWire(HoldingWire):
                         data = bytes(data)
                 if len(data) > surely_small and limit is not None and _is_larger(data, limit):
                     await self._delivered()
-                    if self.phase is READING:
+                    if self.phase is reading:
                         self._violated(len(data), limit)
-                if self.phase is READING:
+                if self.phase is reading:
                     self._turn = not self._writing
                     if self._held or ahead:
                         self._receive(data)
