@@ -70,9 +70,9 @@ class DirectQueue(WebSocketDataQueue):
         self.is_open = False
 
     def detach(self) -> None:
-        """Forget the parser's watch, which has this: nothing more is parsed."""
+        """Forget the parser's watch and the wire, which have this: nothing more is parsed."""
         self.is_open = False
-        del self.check
+        del self.check, self.receive
 
     def feed_data(self, data: Any, size: int) -> None:
         """Hand on a message, or queue it; raises a violation, which the parser then reports as one of its own."""
