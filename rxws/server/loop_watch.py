@@ -95,8 +95,8 @@ class LoopWatch:
 
     def _calls(self) -> Iterator[FrameType]:
         """Give what the event loop has called, and what that has, the innermost first; nothing while it waits."""
-        frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage] - there is not another name for it
-        frame = frames.get(self._thread)
+        # All threads' frames, this one's too: a name for them would be a cycle, and keep what the calls hold.
+        frame = sys._current_frames().get(self._thread)  # pyright: ignore[reportPrivateUsage] - it has no other name
         while frame is not None and frame is not self._base:
             if _package(frame) not in ("asyncio", "selectors"):
                 yield frame

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -87,3 +89,25 @@ async def test_call_without_an_end_is_named(monkeypatch: pytest.MonkeyPatch, cap
             time.sleep(0.01)
         assert "s so far, and all sockets waited: by test_call_without_an_end_is_named" in caplog.text
         assert await asyncio.to_thread(lambda: server.hub.stats.loop_lag) > 0.4
+
+
+async def test_what_a_call_held_is_freed_with_it(monkeypatch: pytest.MonkeyPatch, eventually: Eventually) -> None:
+    """What a call held that blocked is freed when it ends, and not when Python next collects garbage."""
+    monkeypatch.setattr(loop_watch, "BLOCKED", 0.2)
+
+    class Held:
+        pass
+
+    def block() -> weakref.ref[Held]:
+        held = Held()
+        time.sleep(0.6)
+        return weakref.ref(held)
+
+    async with serving(page):
+        await asyncio.sleep(0.2)
+        gc.disable()
+        try:
+            held = block()
+            await eventually(lambda: held() is None, timeout=5)
+        finally:
+            gc.enable()
