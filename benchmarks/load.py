@@ -19,6 +19,8 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 CORE = 1
 WARM_UP = 0.4
 STARTED_A_SECOND = 10_000
+PATIENCE = 60.0
+"""Seconds that a server may take for a handshake: one with many sockets may be busy, or collect garbage."""
 FROM_AN_ADDRESS = 10_000
 """Connections from each loopback address: its ports are fewer than 30,000, and some are not free again yet."""
 TICK = b'{"symbol":"EURUSD","price":1.0712,"volume":3.5}'
@@ -65,10 +67,8 @@ async def echo(url: str, pid: int, connections: int, in_flight: int, size: int, 
     clients = [Client(in_flight, payload) for _ in range(connections)]
     for start in range(0, connections, 50):
         address = f"127.0.0.{1 + start // FROM_AN_ADDRESS}", 0
-        connecting = [
-            ws_connect(lambda c=c: c, url, max_frame_size=2**24, local_addr=address)
-            for c in clients[start : start + 50]
-        ]
+        options = {"max_frame_size": 2**24, "local_addr": address, "websocket_handshake_timeout": PATIENCE}
+        connecting = [ws_connect(lambda c=c: c, url, **options) for c in clients[start : start + 50]]
         await asyncio.gather(*connecting)
     for client in clients:
         client.start()

@@ -54,6 +54,7 @@ class Hub:
         self._taken: set[Lifecycle] = set()
         self._working: set[Lifecycle] = set()  # closed, with work that is not done
         self._shutting_down = False
+        self._remove = self.remove  # one bound method for all sockets
         self._opened = Hot[WebSocket[Any, Any]](lambda error: _blame("opened", error))
         self._closed = Hot[WebSocket[Any, Any]](lambda error: _blame("closed", error))
 
@@ -121,7 +122,7 @@ class Hub:
             self._refuse("limit", full, life.reports.log, warn="limit" not in self.refused_total)
         else:
             self._taken.add(life)
-            life.on_closed = self.remove
+            life.on_closed = self._remove
             return True
         return False
 
@@ -135,7 +136,7 @@ class Hub:
         with self._lock:
             self._sockets[life] = socket
         self.opened_total += 1
-        life.on_closed = self.remove
+        life.on_closed = self._remove
         if self._shutting_down:
             life.close(self._shutdown_close)
             life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.abort).cancel)

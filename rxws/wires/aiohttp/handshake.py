@@ -90,6 +90,7 @@ class Response(web.WebSocketResponse):
         Many would all be parsed now, and stop the event loop.
         """
         self._is_answered = True
+        del self._agreed
         connection = request.protocol
         arrived, connection._message_tail = connection._message_tail, b""
         limit: int = cast("Any", self)._max_msg_size

@@ -39,9 +39,9 @@ class Transport:
 async def test_more_than_a_write(room: int, taken: int) -> None:
     """Messages of one turn leave in full writes, in order; behind a write that was too much none is taken."""
     transport: Any = Transport(room)
-    endpoint: Any = object()
+    some: Any = object()
     writer = transport.writer = FrameWriter(transport, Turns(), masks=False)
-    writer.start(endpoint, print, print)
+    writer.start(some, some)
     frames: list[Frame] = [Binary(number.to_bytes(SIZE - 4, "big")) for number in range(1000)]
     assert [writer.offer(frame) for frame in frames] == [True] * taken + [False] * (1000 - taken)
     await asyncio.sleep(0)
@@ -56,9 +56,9 @@ async def test_more_than_a_write(room: int, taken: int) -> None:
 async def test_messages_within_a_chunk() -> None:
     """While a chunk is being read its answers do not leave in the midst of it: what is too much is not taken."""
     transport: Any = Transport(10**9)
-    endpoint: Any = object()
+    some: Any = object()
     writer = transport.writer = FrameWriter(transport, Turns(), masks=False)
-    writer.start(endpoint, print, print)
+    writer.start(some, some)
     writer.busy = True
     offered = [writer.offer(Binary(bytes(SIZE - 4))) for _ in range(1000)]
     assert (sum(offered), transport.written) == (IN_A_WRITE, [])
@@ -74,11 +74,11 @@ def burst(writers: list[FrameWriter], *messages: bytes) -> None:
 async def test_bursts() -> None:
     """A burst that follows one in the last turn leaves in one write, the same bytes to all; a lone message at once."""
     transports: list[Any] = [Transport(10**9) for _ in range(3)]
-    turns, endpoint, first = Turns(), cast("Any", object()), transports[0].written
+    turns, some, first = Turns(), cast("Any", object()), transports[0].written
     writers = [FrameWriter(transport, turns, masks=False) for transport in transports]
     for transport, writer in zip(transports, writers, strict=True):
         transport.writer = writer
-        writer.start(endpoint, print, print)
+        writer.start(some, some)
 
     burst(writers, b"a", b"b", b"c")
     assert first == [b"\x82\x01a"]

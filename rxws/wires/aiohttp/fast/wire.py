@@ -137,7 +137,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._endpoint = endpoint
         self._receive = endpoint.message_received  # Connection.message_received
         self._run = endpoint.context.run  # Context.run; the context names the socket as the source
-        self._writer.start(endpoint, self._leave, self._fail)
+        self._writer.start(endpoint, self)
         self.enter(READING)
         if self._direct is not None:
             self._direct.receive = self._receive if self._marks is None else self._receive_packed
@@ -385,7 +385,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._endpoint.relieved()
         self._writer.flush()
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Close after our close frame, if the peer's was there; wait for the peer to go, if it broke the protocol.
 
         To close with unread bytes around resets the connection, and may destroy our frame before the peer has read it.
@@ -399,9 +399,9 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     # Ending
 
     def _close(self) -> None:
-        call(self._fail, "a transport", self._transport.close)
+        call(self.fail, "a transport", self._transport.close)
 
-    def _fail(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """Drop a connection whose transport has raised."""
         self._loop.call_exception_handler({"message": "a transport raised", "exception": error, "protocol": self})
         self.abort()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from rxws.close import Close
@@ -26,6 +26,16 @@ class Writing(Protocol):
     def flush(self) -> None:
         """Write it."""
         ...
+
+
+class OwnWire(Protocol):
+    """The wire that a writer belongs to."""
+
+    def leave(self) -> None:
+        """Go on with the end: our close frame is written."""
+
+    def fail(self, error: Exception) -> None:
+        """Take the connection for lost: writing has raised."""
 
 
 class Turns:
@@ -92,7 +102,7 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_batch", "_deflate", "_left", "_masks", "_on_close", "_on_failure", "_endpoint", "_transport"),
+        *("_batch", "_deflate", "_left", "_masks", "_endpoint", "_transport", "_wire"),
         *("_came", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
@@ -123,18 +133,11 @@ class FrameWriter:
         self.pongs: deque[bytes] | None = None
         """What is to be answered to pings."""
         self._endpoint: Endpoint | None = None
-        self._on_close: Callable[[], object] = transport.close
 
-    def start(
-        self,
-        endpoint: Endpoint,
-        on_close: Callable[[], object],
-        on_failure: Callable[[Exception], object],
-    ) -> None:
-        """Begin; `on_close` is called when our close frame is written, `on_failure` when writing raises."""
+    def start(self, endpoint: Endpoint, wire: OwnWire) -> None:
+        """Begin; `wire` is told when our close frame is written, and if writing raises."""
         self._endpoint = endpoint
-        self._on_failure = on_failure
-        self._on_close = on_close
+        self._wire = wire
         self.awake = False
 
     def keep_fresh(self, wanted: bool) -> None:
@@ -146,7 +149,7 @@ class FrameWriter:
     def detach(self) -> None:
         """Write nothing more: the wire, which has this, has ended."""
         self._endpoint = None
-        del self._on_close, self._on_failure
+        del self._wire
 
     def offer(self, frame: Frame) -> bool:
         """Take a message, if nothing is to go before it: one that is probably alone in its turn leaves at once."""
@@ -238,7 +241,7 @@ class FrameWriter:
             if self.awake:
                 self._pull(endpoint)
         except BaseException as error:
-            self._on_failure(as_error(error, "a transport"))
+            self._wire.fail(as_error(error, "a transport"))
             raise_fatal(error)
 
     def _pull(self, endpoint: Endpoint) -> None:
@@ -258,7 +261,7 @@ class FrameWriter:
         finally:
             self.busy = busy
         if self.closing and not transport.is_closing():
-            self._on_close()
+            self._wire.leave()
 
     def _write_taken(self) -> None:
         frames, self.taken, self._left = self.taken, [], self._batch
