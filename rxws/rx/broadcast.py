@@ -261,7 +261,9 @@ class Unlocked(Observable[T]):
         check_subscriber(on_next, on_error, on_completed)
         return super().subscribe(on_next, on_error, on_completed, scheduler=scheduler)
 
-    if not TYPE_CHECKING:  # RxPY's has the types
+    if TYPE_CHECKING:
+        pass  # RxPY's method has the types
+    else:
 
         def pipe(self, *operators: Callable[[Any], Any]) -> Any:
             """Compose operators left to right, at half the cost: RxPY's imports a module in each call."""
