@@ -111,6 +111,7 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: rxws.connect(URL, offline=save, reconnect=rxws.Backoff()), TypeError, f"offline {NEVER_RUNS}"),
     (lambda: rxws.Rooms[Any]()["tea"].subscribe(partial(save)), TypeError, f"on_next {NEVER_RUNS}"),
     (lambda: rxws.Rooms[Any]()["tea"].subscribe(print, save), TypeError, f"on_error {NEVER_RUNS}"),
+    (lambda: rxws.Rooms[Any]()["tea"].subscribe(print, print, save), TypeError, f"on_completed {NEVER_RUNS}"),
     (lambda: rxws.Rooms[Any]()["tea"].subscribe(Saver()), TypeError, "function Saver.on_next would never run"),
     (lambda: rxws.Rooms[Any]()["tea"].subscribe(Saver().__call__), TypeError, "Saver.__call__ would never run"),
 ]
