@@ -475,3 +475,21 @@ async def test_sending_peer_sees_our_close() -> None:
         assert await peer.receive_close() == (1000, "")
         peer.send_close(1000)
         assert await ended(server.sockets[0], 2) == rxws.Close()
+
+
+async def test_observed_errors_keep_the_socket_open() -> None:
+    """What does not decode, what cannot be sent and what a subscriber raises come on `errors`; the others go on."""
+    kinds: list[type[Exception]] = []
+
+    @rxws.websocket(codec=rxws.json)
+    def handler(incoming: Any, outgoing: Any, errors: Any) -> None:
+        errors.subscribe(lambda error: kinds.append(type(error)))
+        incoming.subscribe(lambda message: 1 / message)
+        incoming.pipe(ops.map(lambda message: object() if message == 1 else message)).subscribe(outgoing)
+
+    async with serving(handler) as server, raw(server.port) as peer:
+        for text in (b"{", b"0", b"1", b"2"):
+            peer.send(TEXT, text)
+        assert [await asyncio.wait_for(peer.receive(), 5) for _ in range(2)] == [(TEXT, b"0"), (TEXT, b"2")]
+        assert kinds == [rxws.DecodeError, ZeroDivisionError, rxws.EncodeError]
+        assert server.sockets[0].stats.received == 4
