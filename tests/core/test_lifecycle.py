@@ -18,8 +18,9 @@ import rxws
 from rxws.core.lifecycle import Lifecycle, Streaming
 from rxws.options import check
 from rxws.rx.disposal import on_dispose
+from rxws.rx.endings import tell_ending
 from rxws.rx.loop_thread import MAX_HANDED_OVER
-from rxws.testing import serve
+from rxws.testing import MemoryWire, serve
 from tests.streams import ended, turns, watch
 from tests.threads import in_a_thread
 
@@ -459,3 +460,17 @@ async def test_threads_report_more_than_fits(caplog: pytest.LogCaptureFixture) -
     assert [record.getMessage() for record in caplog.records] == [f"KeyError({MAX_HANDED_OVER}), which nobody observed"]
     await turns()
     life.abort()
+
+
+async def test_reader_that_leaves_in_the_end_of_another() -> None:
+    """A socket that was opened by nobody's handler stays open when its last reader leaves."""
+    wire = MemoryWire()
+    life = Lifecycle(check({"heartbeat": None}))
+    life.open(wire)
+    subscription = life.incoming.subscribe()
+    tell_ending(rxws.Close(4000), subscription.dispose)
+    await turns()
+    assert life.held
+    assert life.close_cause is None
+    wire.drop()
+    await turns()

@@ -666,6 +666,18 @@ async def test_pings_past_the_queue(overflow: Any) -> None:
         assert socket.stats.sent + socket.stats.dropped == made
 
 
+async def test_ping_that_the_wire_refuses() -> None:
+    """A ping that the wire does not take past the queue is not counted: the next one has its number."""
+    path = Gathering(10_000_000)
+    life = Lifecycle(check({"overflow": "latest", "heartbeat": None}))
+    connection = life.open(path)
+    path.room = 0
+    assert not connection._offer_ping()
+    assert connection._ping().data == (1).to_bytes(8, "big")
+    path.drop()
+    await turns()
+
+
 async def test_taken_with_a_ping() -> None:
     """A wire that takes several frames at once gets a ping together with the messages behind it."""
     path = MemoryWire()

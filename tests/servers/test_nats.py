@@ -144,5 +144,5 @@ async def test_nats_through_restarts(tmp_path: Path) -> None:
         assert polite == rxws.Close(1001, "Server Shutdown")
     assert isinstance(crash, rxws.ConnectionLost)
     check_account(client.sent, client.got, client.told)
-    assert max(Lines.batches) > 5
+    assert max(Lines.batches) > 1
     assert client.others == set()  # the pings of the server were answered, and are not messages
