@@ -592,7 +592,7 @@ class Beating:
 
 
 async def test_one_timer_for_many() -> None:
-    """Pingers of a loop share a timer; each acts in its time, whoever stops; the timer goes with the last one."""
+    """All pingers of a loop share a timer. Each acts on time, even if others stop, and the last one cancels it."""
     loop, log, told = asyncio.get_running_loop(), list[tuple[str, float]](), list[dict[str, Any]]()
     loop.set_exception_handler(lambda _, context: told.append(context))
     error = ValueError("no ping")
