@@ -85,18 +85,18 @@ def served(app: Any) -> None:
     life.around(shout)
 
 
-@rxws.asgi.websocket  # type: ignore[arg-type] - what it returns is refused
+@rxws.asgi.websocket  # type: ignore[arg-type]  # what it returns is refused
 def number(incoming: Observable[str]) -> Observable[int]:
     return incoming.pipe(ops.map(len))
 
 
-@rxws.asgi.websocket(codec=rxws.codecs.msgspec(Tick))  # type: ignore[arg-type] - so is this
+@rxws.asgi.websocket(codec=rxws.codecs.msgspec(Tick))  # type: ignore[arg-type]  # so is this
 def bids(incoming: Observable[Tick]) -> Observable[float]:
     return incoming.pipe(ops.map(bid_of))
 
 
 def wrong(websocket: Any) -> None:
-    rxws.asgi.websocket(hartbeat=5)  # type: ignore[call-overload] - a misspelled option is refused
-    rxws.asgi.accept(websocket, overflow="newest")  # type: ignore[call-overload] - there is no such policy
-    rxws.asgi.lifespan(max_connection=5)  # type: ignore[call-arg] - a misspelled option is refused
-    rxws.asgi.setup(websocket, shutdown_code="4001")  # type: ignore[arg-type] - a code is a number
+    rxws.asgi.websocket(hartbeat=5)  # type: ignore[call-overload]  # a misspelled option is refused
+    rxws.asgi.accept(websocket, overflow="newest")  # type: ignore[call-overload]  # there is no such policy
+    rxws.asgi.lifespan(max_connection=5)  # type: ignore[call-arg]  # a misspelled option is refused
+    rxws.asgi.setup(websocket, shutdown_code="4001")  # type: ignore[arg-type]  # a code is a number
