@@ -14,7 +14,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-TIMED = ("echo", "visits")
+TIMED = ("echo", "visits", "arrivals")
 """The kinds of load whose last number is their length in seconds."""
 
 

@@ -112,6 +112,32 @@ async def visits(url: str, pid: int, at_once: int, seconds: float) -> dict[str, 
     return {"messages": visited, "seconds": time.perf_counter() - began, "cpu": cpu}
 
 
+async def arrivals(url: str, pid: int, rate: int, seconds: float) -> dict[str, float]:
+    """Open, echo one message and close, `rate` times a second, whether or not those before are done."""
+    visitors = set[asyncio.Task[None]]()
+    done = 0
+
+    async def come_and_go() -> None:
+        nonlocal done
+        transport, _ = await ws_connect(Visitor, url)
+        await transport.wait_disconnected()
+        done += 1
+
+    async def come(seconds: float) -> None:
+        began, came = time.perf_counter(), 0
+        while (passed := time.perf_counter() - began) < seconds:
+            for _ in range(int(passed * rate) - came):
+                came += 1
+                visitors.add(visitor := asyncio.create_task(come_and_go()))
+                visitor.add_done_callback(visitors.discard)
+            await asyncio.sleep(0.5 / rate)
+
+    await come(WARM_UP)
+    began, before, cpu = time.perf_counter(), done, cpu_seconds(pid)
+    await come(seconds)
+    return {"messages": done - before, "seconds": time.perf_counter() - began, "cpu": cpu_seconds(pid) - cpu}
+
+
 async def broadcast(url: str, pid: int, members: int, size: int, times: int, burst: int) -> dict[str, float]:
     listeners = [Member() for _ in range(members)]
     transports = []
@@ -145,6 +171,9 @@ async def main() -> None:
     elif kind == "visits":
         at_once, seconds = numbers
         result = await visits(url, int(pid), int(at_once), float(seconds))
+    elif kind == "arrivals":
+        rate, seconds = numbers
+        result = await arrivals(url, int(pid), int(rate), float(seconds))
     else:
         result = await broadcast(url, int(pid), *map(int, numbers))
     print(json.dumps(result))

@@ -42,6 +42,8 @@ FURTHER_SHAPES = ((20, 16, 64), (50, 1, 64), (1000, 1, 64))
 JUST_STARTED = (50, 1, 64)
 ROOMS = ((1, 40_000), (100, 800), (1000, 80), (5000, 16))
 GROWTH = (1, 10, 100, 1000, 5000, 10_000, 20_000)
+ARRIVALS = 1000
+"""Connections a second: the same for each peer, since one that is saturated wakes a load that sleeps less often."""
 BATCHED = 10
 """Connections from which on growth is counted: one alone shares no turn of the event loop with others."""
 TURNED_A_SECOND = 5000
@@ -159,11 +161,15 @@ def asgi(rounds: int, seconds: float) -> Iterator[str]:
 
 
 def connection(rounds: int, seconds: float) -> Iterator[str]:
-    yield '\n## Open, echo one message, close\n\nTen clients at once; a "message" is a whole connection.'
+    yield '\n## Open, echo one message, close\n\nA "message" is a whole connection.'
     modules = (FIRST, "rxws_pipeline", "naive_rx", "websockets_loop", "picows_listener")
-    for loop in ("asyncio", "uvloop"):
-        peers = [Peer(module, loop) for module in modules]
-        yield from table(loop, Cell("visits", "/echo?size=64", (10,)), peers, rounds, seconds)
+    for kind, number, what in (
+        ("arrivals", ARRIVALS, f"{ARRIVALS:,} a second"),
+        ("visits", 10, "ten at once, as fast as it goes"),
+    ):
+        for loop in ("asyncio", "uvloop"):
+            peers = [Peer(module, loop) for module in modules]
+            yield from table(f"{what}, {loop}", Cell(kind, "/echo?size=64", (number,)), peers, rounds, seconds)
 
 
 def growth(rounds: int, seconds: float) -> Iterator[str]:
