@@ -167,12 +167,12 @@ class Lifecycle(Held, Phased):
 
     def stream(self, observable: Observable[Any]) -> None:
         """Send what an Observable emits, on the event loop's scheduler; its end is the socket's."""
-        scheduler = LoopScheduler(self.thread, self.reports.fail)
         self._owns = True
-        subscribe = partial(observable.subscribe, self.outgoing, scheduler=scheduler)
-        self.subscription = Streaming(subscribing(subscribe), self)
+        streaming = Streaming(self)
+        streaming.begin(observable, LoopScheduler(self.thread, self.reports.fail))
+        self.subscription = streaming
         if self.gone:
-            self.subscription.dispose()
+            streaming.dispose()
 
     def work_in(self, work: Work) -> None:
         """Give the handler's coroutine until `close_timeout` after the end began to finish."""
@@ -509,23 +509,65 @@ class Lifecycle(Held, Phased):
         self.work = None
 
 
-class Streaming(abc.DisposableBase):
-    """The subscription of what a handler streams: disposing it closes the socket, too."""
+class Streaming(abc.ObserverBase[Any], abc.DisposableBase):
+    """Sends what a handler streams, and is its subscription: disposing that closes the socket, too."""
 
-    __slots__ = ("__dict__", "_disposable", "_life", "is_disposed")
+    __slots__ = ("__dict__", "_disposable", "_has_ended", "_life", "_outgoing", "is_disposed")
 
-    def __init__(self, disposable: abc.DisposableBase, life: Lifecycle) -> None:
-        self._disposable = disposable
+    def __init__(self, life: Lifecycle) -> None:
         self._life = life
+        self._outgoing = life.outgoing
+        self._disposable: abc.DisposableBase | None = None
+        self._has_ended = False
         self.is_disposed = False
 
-    def dispose(self) -> None:
-        """Dispose both; once more does nothing."""
-        if not self.is_disposed:
-            self.is_disposed = True
-            life, disposable = self._life, self._disposable
-            del self._life, self._disposable  # which have this, too
+    def begin(self, observable: Observable[Any], scheduler: abc.SchedulerBase) -> None:
+        """Subscribe; what ends meanwhile is disposed behind."""
+        self._disposable = subscribing(observable, self, scheduler)
+        if self._has_ended:
+            self._leave()
+
+    def on_next(self, value: Any) -> None:
+        """Send a message."""
+        if not self._has_ended:
+            self._outgoing.on_next(value)
+
+    def on_error(self, error: Exception) -> None:
+        """Close with 1011, or as the error says."""
+        self.fail(error)
+
+    def fail(self, error: Exception) -> bool:
+        """Close with 1011, or as the error says, unless this has ended; tell whether it had not."""
+        if self._has_ended:
+            return False
+        self._has_ended = True
+        try:
+            self._outgoing.on_error(error)
+        finally:
+            self._leave()
+        return True
+
+    def on_completed(self) -> None:
+        """Close with 1000, or as the source did."""
+        if not self._has_ended:
+            self._has_ended = True
             try:
-                disposable.dispose()
+                self._outgoing.on_completed()
+            finally:
+                self._leave()
+
+    def dispose(self) -> None:
+        """Leave, and close the socket; once more does nothing."""
+        if not self.is_disposed:
+            self.is_disposed = self._has_ended = True
+            life = self._life
+            del self._life  # which has this, too
+            try:
+                self._leave()
             finally:
                 life.dispose()
+
+    def _leave(self) -> None:
+        disposable, self._disposable = self._disposable, None
+        if disposable is not None:
+            disposable.dispose()

@@ -6,15 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from types import SimpleNamespace
+from threading import local
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
-from reactivex import abc, typing
+from reactivex import Observable, abc, typing
 from reactivex.disposable import BooleanDisposable, CompositeDisposable, Disposable, SingleAssignmentDisposable
 from reactivex.internal.basic import default_now
 from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.scheduler.scheduleditem import ScheduledItem
+from reactivex.scheduler.trampoline import Trampoline
 
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import Report, as_error
@@ -40,14 +41,55 @@ def loop_scheduler() -> LoopScheduler | None:
         return None
 
 
-def subscribing(subscribe: Callable[[], T]) -> T:
-    """Return what `subscribe` does. What is scheduled meanwhile in this thread follows, as in RxPY's `subscribe`."""
-    trampoline = CurrentThreadScheduler.singleton().get_trampoline()
-    if not trampoline.idle():
-        return subscribe()
-    item = _Subscription(subscribe)
-    trampoline.run(item)
-    return item.result
+REACHABLE: Final = hasattr(Observable, "_subscribe_core") and {"_idle", "_queue", "_run"} <= {*dir(Trampoline())}
+"""Whether RxPY is inside as `subscribing` has it; else it subscribes as anyone does."""
+
+_SUBSCRIBE: Final[Any] = vars(Observable)["subscribe"]
+
+_own: Final = local()
+
+
+def subscribing(
+    observable: Observable[T], observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase
+) -> abc.DisposableBase:
+    """Subscribe an observer that ends once, then disposes what this returns, and hears nothing more.
+
+    RxPY's `subscribe` puts an observer before it that does just that. What is scheduled meanwhile in this thread
+    follows, as there, but this subscription itself need not wait among that: these are half of RxPY's calls.
+    """
+    if not REACHABLE or cast("Any", type(observable)).subscribe is not _SUBSCRIBE:
+        return observable.subscribe(observer, scheduler=scheduler)
+    trampoline: Any = _trampoline()
+    if not trampoline._idle:
+        return _subscribe(observable, observer, scheduler)
+    trampoline._idle = False
+    try:
+        subscription = _subscribe(observable, observer, scheduler)
+        if trampoline._queue:
+            trampoline._run()
+        return subscription
+    finally:
+        trampoline._idle = True
+        trampoline._queue.clear()
+
+
+def _subscribe(observable: Any, observer: Any, scheduler: abc.SchedulerBase) -> abc.DisposableBase:
+    try:
+        subscription = observable._subscribe_core(observer, scheduler)
+    except Exception as error:
+        if not observer.fail(error):
+            raise
+        return Disposable()
+    return subscription if hasattr(subscription, "dispose") else Disposable(subscription)
+
+
+def _trampoline() -> Trampoline:
+    """Give this thread's, which RxPY looks up by the thread each time."""
+    try:
+        return _own.trampoline
+    except AttributeError:
+        _own.trampoline = CurrentThreadScheduler.singleton().get_trampoline()
+        return _own.trampoline
 
 
 def when_subscribed(action: Callable[[], object]) -> None:
@@ -189,20 +231,3 @@ class _Standing(NamedTuple):
 
     now: datetime
     invoke_action: Callable[..., abc.DisposableBase]
-
-
-class _Subscription(ScheduledItem):
-    """A subscription that the trampoline makes at once: half of RxPY's calls for one serve items that wait."""
-
-    duetime = LONG_AGO
-    scheduler: Any = SimpleNamespace(now=LONG_AGO)
-    result: Any
-
-    def __init__(self, subscribe: Callable[[], object]) -> None:
-        self._subscribe = subscribe
-
-    def invoke(self) -> None:
-        self.result = self._subscribe()
-
-    def is_cancelled(self) -> bool:
-        return False

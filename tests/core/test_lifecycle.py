@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from reactivex import Observable
+import reactivex
+from reactivex import Observable, Observer, abc
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
+from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.subject import Subject
 
 import rxws
@@ -410,12 +412,38 @@ def test_streaming_is_disposed_once() -> None:
         raise ZeroDivisionError
 
     life: Any = Disposable(lambda: log.append("socket"))
-    streaming = Streaming(Disposable(fail), life)
+    life.outgoing = None
+    streaming = Streaming(life)
+    streaming.begin(reactivex.create(lambda *_: Disposable(fail)), CurrentThreadScheduler.singleton())
     on_dispose(streaming, lambda: log.append("watcher"))
     with pytest.raises(ZeroDivisionError):
         streaming.dispose()
     streaming.dispose()
     assert (log, streaming.is_disposed) == (["disposable", "socket", "watcher"], True)
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "disposed"])
+def test_streaming_ends_once(end: str) -> None:
+    """What a handler streams ends once, in the middle of its subscription, too; its source is then left."""
+    log: list[Any] = []
+    error = ValueError()
+
+    def subscribe(observer: Any, scheduler: Any) -> abc.DisposableBase:
+        observer.on_next("a")
+        {"completed": observer.on_completed, "failed": lambda: observer.on_error(error), "disposed": streaming.dispose}[
+            end
+        ]()
+        observer.on_next("late")
+        observer.on_completed()
+        observer.on_error(error)
+        return Disposable(lambda: log.append("left"))
+
+    life: Any = Disposable(lambda: log.append("socket"))
+    life.outgoing = Observer(log.append, log.append, lambda: log.append("completed"))
+    streaming = Streaming(life)
+    streaming.begin(reactivex.create(subscribe), CurrentThreadScheduler.singleton())
+    streaming.on_next("late")
+    assert log == ["a", {"completed": "completed", "failed": error, "disposed": "socket"}[end], "left"]
 
 
 async def test_held_and_told_from_threads() -> None:

@@ -7,11 +7,15 @@ from typing import Any
 
 import pytest
 import reactivex
-from reactivex import Observable, Subject
+from reactivex import Observable, Subject, abc
 from reactivex import operators as ops
 from reactivex.disposable import MultipleAssignmentDisposable, SerialDisposable
+from reactivex.internal import noop
+from reactivex.observer.autodetachobserver import AutoDetachObserver
+from reactivex.scheduler import CurrentThreadScheduler
 
 from rxws.close import Close
+from rxws.rx import scheduler as scheduling
 from rxws.rx.loop_thread import LoopThread
 from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler, loop_scheduler, subscribing, when_subscribed
 from rxws.testing import run, serve
@@ -33,35 +37,62 @@ async def test_order() -> None:
     assert log == ["at once", "soon", "later"]
 
 
+@pytest.fixture(params=[True, False], ids=["inside", "outside"])
+def reachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Subscribe by what is inside RxPY, and as anyone does."""
+    assert scheduling.REACHABLE
+    monkeypatch.setattr(scheduling, "REACHABLE", request.param)
+
+
+def subscribe_to(
+    subscribe: Callable[[Any, Any], Any], observer: abc.ObserverBase[Any] | None = None
+) -> abc.DisposableBase:
+    """Subscribe to what calls this function."""
+    observer = observer or AutoDetachObserver(noop)
+    return subscribing(reactivex.create(subscribe), observer, CurrentThreadScheduler.singleton())
+
+
+@pytest.mark.usefixtures("reachable")
 def test_scheduled_while_subscribing() -> None:
     """What is scheduled while something is subscribed follows when that is whole, within another subscription, too."""
     log: list[str] = []
 
-    def inner() -> str:
+    def inner(observer: Any, scheduler: Any) -> Callable[[], None]:
         when_subscribed(lambda: log.append("scheduled within"))
         log.append("inner")
-        return "result"
+        return lambda: log.append("disposed")
 
-    def outer() -> str:
+    def outer(observer: Any, scheduler: Any) -> abc.DisposableBase:
         when_subscribed(lambda: log.append("scheduled"))
-        result = subscribing(inner)
+        result = subscribe_to(inner)
         log.append("outer")
         return result
 
-    assert subscribing(outer) == "result"
-    assert log == ["inner", "outer", "scheduled", "scheduled within"]
+    subscribe_to(outer).dispose()
+    assert log == ["inner", "outer", "scheduled", "scheduled within", "disposed"]
 
 
+@pytest.mark.usefixtures("reachable")
 def test_subscribing_raises() -> None:
-    """What a subscription raises is the caller's, and the next one begins anew."""
+    """What a subscription raises fails the observer, or is the caller's if that has ended. The next one begins anew."""
+    log: list[Any] = []
+    observer = AutoDetachObserver[Any](log.append, log.append, lambda: log.append("completed"))
+    error = ValueError("no")
+
+    def failing(observer: Any, scheduler: Any) -> None:
+        when_subscribed(lambda: log.append("scheduled"))
+        raise error
+
+    def ending(observer: Any, scheduler: Any) -> None:
+        observer.on_completed()
+        raise error
+
+    subscribe_to(failing, observer)
+    assert log == [error, "scheduled"]
     with pytest.raises(ValueError, match="no"):
-        subscribing(failing)
-    assert subscribing(lambda: 1) == 1
-
-
-def failing() -> None:
-    when_subscribed(lambda: None)
-    raise ValueError("no")
+        subscribe_to(ending, AutoDetachObserver(noop))
+    subscribe_to(lambda observer, _: observer.on_next(1), AutoDetachObserver(log.append))
+    assert log[2:] == [1]
 
 
 async def test_too_much_immediate_work() -> None:
