@@ -169,7 +169,7 @@ def accept(*connection: Any, **options: Any) -> Any:
 
 @asynccontextmanager
 async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
-    opening = None
+    opening = wire = None
     try:
         try:
             await wait_to_open()
@@ -191,7 +191,9 @@ async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket
             current_socket.set(before)
     except Exception as error:
         if parted(error, Close)[1] is not None:
-            raise  # all but the Close of the peer, which receive() raised
+            raise  # all but a Close: of the block, or of the peer, which receive() raised
+        if wire is not None:
+            wire.check_end()
     finally:
         if opening is not None:
             opening.life.abort()

@@ -254,6 +254,19 @@ async def test_accept_that_raises() -> None:
     assert peer.sent[-1]["code"] == 4001
 
 
+async def test_accept_where_an_abort_must_be_an_error() -> None:
+    """daphne keeps the connection of a block that has lost its peer, unless it is given an error."""
+
+    async def reads(*asgi: Any) -> None:
+        beat = rxws.Heartbeat(1, ping="ping", pong=lambda message: False)
+        async with rxws.asgi.accept(*asgi, heartbeat=beat) as socket:
+            await socket.receive()
+
+    peer = Peer(asgi={"version": "3.0"}).run(reads)
+    with pytest.raises(RuntimeError, match=r"cannot close with Close\(code=1006"):
+        await peer.task
+
+
 async def test_accept_that_is_refused() -> None:
     """The client has its answer, and the block is not entered."""
     entered = False

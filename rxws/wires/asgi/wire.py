@@ -23,6 +23,9 @@ Send = Callable[[AsgiEvent], Awaitable[None]]
 STARTS_AT_ONCE: Final = sys.version_info >= (3, 12)
 """Whether a task may begin where it is made, so that most messages need no turn of the event loop."""
 
+ALIVE: Final = (WirePhase.READING, WirePhase.IGNORING)
+"""Phases in which the server has not told of an end."""
+
 TAKEN: Final = 16
 """Messages that the reader sends of one that it has handed on; what is more waits in `outgoing`."""
 
@@ -137,6 +140,8 @@ class AsgiWire(HoldingWire):
 
     def abort(self) -> None:
         """Send and read nothing more."""
+        if not (self._says_all_codes or self._closing) and self.phase in ALIVE:
+            self.unsaid = Close.received(1006)  # such a server would keep the connection
         self._stop()
         self._loop.call_soon(self._end, None)
 

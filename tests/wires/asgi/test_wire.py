@@ -441,6 +441,16 @@ async def test_server_that_cannot_say_all_codes(code: int) -> None:
     assert ends == [rxws.Close(code)]
 
 
+async def test_server_that_would_keep_what_is_aborted() -> None:
+    """Such a server keeps the connection of a call that returns without a close; so it is given an error, too."""
+    peer = Peer()
+    peer.scope["asgi"] = {"version": "3.0"}
+    peer.serve(lambda incoming: incoming, heartbeat=rxws.Heartbeat(10, ping="ping", pong=lambda message: False))
+    with pytest.raises(RuntimeError, match=r"cannot close with Close\(code=1006"):
+        await peer.task
+    assert peer.kinds == ["accept", "send"]
+
+
 @pytest.mark.parametrize("takes_a_turn", [False, True])
 async def test_heartbeat_in_words(takes_a_turn: bool) -> None:
     """A heartbeat in words of one's own works: `rtt` is measured, and a peer that is mute is given up.
