@@ -15,6 +15,7 @@ from reactivex.disposable import Disposable
 from reactivex.subject import Subject
 
 import rxws
+from rxws.errors import FeedbackLoop
 from tests.integration.raw import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame, raw
 from tests.integration.server import accept, serving
 from tests.streams import ended
@@ -343,9 +344,15 @@ async def test_a_message_of_exactly_max_msg_size_passes(size: int) -> None:
 @pytest.mark.parametrize("size", [1001, 2_000_000])
 async def test_message_above_max_msg_size_is_1009(size: int) -> None:
     """A message above `max_msg_size` closes with 1009, and the client sees it."""
-    handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming)
+    kinds: list[type[Exception]] = []
+
+    @rxws.websocket(max_msg_size=1000)
+    def handler(incoming: Observable[str], errors: Observable[Exception]) -> Observable[str]:
+        errors.subscribe(lambda error: kinds.append(type(error)))
+        return incoming
+
     code, _, seen = await close_seen(handler, "x" * size)
-    assert (code, seen) == (1009, [])
+    assert (code, seen, kinds) == (1009, [], [rxws.ProtocolError])
 
 
 VIOLATIONS = {
@@ -375,8 +382,8 @@ async def test_a_protocol_violation_closes_with_its_code(violation: str, transpo
         assert (await peer.receive_close())[0] == code
         peer.writer.close()
         assert (await ended(server.sockets[0])).code == code
-    if transport == "aiohttp":  # uvicorn tells the code alone
-        assert [type(error) for error in errors] == [rxws.ProtocolError]
+    # uvicorn tells the code alone, which a peer may have sent, too
+    assert [type(error) for error in errors] == ([rxws.ProtocolError] if transport == "aiohttp" else [])
 
 
 @pytest.mark.aiohttp_only
@@ -402,11 +409,37 @@ async def test_a_fragmented_message_arrives_whole() -> None:
 
 @pytest.mark.parametrize("leave", ["reset", "end of file"])
 async def test_a_peer_gone_without_a_close_frame_is_1006(leave: str, eventually: Eventually) -> None:
-    handler = rxws.websocket(lambda incoming: incoming)
+    kinds: list[type[Exception]] = []
+
+    @rxws.websocket
+    def handler(incoming: Observable[str], errors: Observable[Exception]) -> Observable[str]:
+        errors.subscribe(lambda error: kinds.append(type(error)))
+        return incoming
+
     async with serving(handler) as server, raw(server.port) as peer:
         await eventually(lambda: server.sockets)
         peer.reset() if leave == "reset" else peer.writer.close()
         assert await ended(server.sockets[0]) == rxws.Close.received(1006)
+    assert kinds == [rxws.ConnectionLost]
+
+
+async def test_a_missed_heartbeat_is_1006(transport: str) -> None:
+    """A peer that answers no ping is lost; on ASGI, where the server has the ping frames, pings are messages."""
+    kinds: list[type[Exception]] = []
+    in_words = rxws.Heartbeat(0.05, ping="ping", pong=lambda message: message == "pong")
+
+    @rxws.websocket(heartbeat=0.05 if transport == "aiohttp" else in_words)
+    def handler(incoming: Observable[str], errors: Observable[Exception]) -> Observable[str]:
+        errors.subscribe(lambda error: kinds.append(type(error)))
+        return incoming
+
+    async with serving(handler) as server, raw(server.port) as peer:
+        assert (await peer.receive())[0] == (PING if transport == "aiohttp" else TEXT)
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while (await asyncio.wait_for(peer.receive(), 5))[0] != CLOSE:
+                pass
+        assert await ended(server.sockets[0]) == rxws.Close.received(1006)
+    assert kinds == [rxws.HeartbeatTimeout]
 
 
 async def test_base_exception_leaves_no_socket(eventually: Eventually) -> None:
@@ -493,3 +526,28 @@ async def test_observed_errors_keep_the_socket_open() -> None:
         assert [await asyncio.wait_for(peer.receive(), 5) for _ in range(2)] == [(TEXT, b"0"), (TEXT, b"2")]
         assert kinds == [rxws.DecodeError, ZeroDivisionError, rxws.EncodeError]
         assert server.sockets[0].stats.received == 4
+
+
+async def test_failed_pipeline_is_on_errors() -> None:
+    """What the returned Observable fails with comes on `errors`, and the socket closes all the same."""
+    seen: list[Exception] = []
+
+    @rxws.websocket
+    def handler(incoming: Observable[str], errors: Observable[Exception]) -> Observable[str]:
+        errors.subscribe(seen.append)
+        return incoming.pipe(ops.map(fail))
+
+    assert await close_seen(handler, "a") == (1011, "Unexpected Error", [])
+    assert list(map(str, seen)) == ["secret"]
+
+
+async def test_stream_that_feeds_itself_is_1011(caplog: pytest.LogCaptureFixture) -> None:
+    """An error that causes the next one is a `FeedbackLoop` after 1,000, which ends the socket."""
+
+    @rxws.websocket
+    def handler(incoming: Observable[Any], outgoing: Subject[Any], errors: Observable[Exception]) -> None:
+        errors.subscribe(outgoing.on_next)
+        incoming.pipe(ops.map(lambda _: object())).subscribe(outgoing)
+
+    assert await close_seen(handler, "a") == (1011, "Unexpected Error", [])
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [FeedbackLoop]

@@ -19,11 +19,11 @@ async def test_servers() -> None:
     answers = await ask.ask_all()
     made = ask.written(page, ask.tables(answers))
     changed = [line for line in made.splitlines() if line not in page.splitlines()]
-    assert changed == [], "python -m tests.servers.asgi.ask writes the page anew"
+    assert (changed, made == page) == ([], True), "python -m tests.servers.asgi.ask writes the page anew"
     for name, said in answers.items():
         assert said["a handler completes"] == "1000"
         assert said["a handler raises"].startswith("1011"), name
-        assert said["`closed` of a peer that vanishes"] == "1006", name
+        assert said["`errors` and `closed` of a peer that vanishes"] == "ConnectionLost, 1006", name
 
 
 async def test_litestar(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import rxws.asgi
 NOTES = os.environ["ASGI_NOTES"]
 MESSAGE = "x" * 65536
 LIMIT = 24 * 1024 * 1024
+floods = list[asyncio.Task[None]]()
 
 
 def note(key: str, value: Any) -> None:
@@ -69,9 +70,10 @@ def handler(**options: Any) -> Any:
         return lambda close: note(f"rxws {what}", [close.code, close.reason])
 
     @rxws.asgi.websocket(**options)
-    def handler(incoming: Any, outgoing: Any, socket: Any, request: Any) -> Any:
+    def handler(incoming: Any, outgoing: Any, errors: Any, socket: Any, request: Any) -> Any:
         what = request.path.rpartition("/")[2]
         socket.closed.subscribe(note_end(what))
+        errors.subscribe(lambda error: note(f"errors {what}", type(error).__name__))
         match what:
             case "deny":
                 raise web.HTTPTooManyRequests(text="slow down")
@@ -79,20 +81,33 @@ def handler(**options: Any) -> Any:
                 outgoing.on_completed()
             case "raises":
                 raise ValueError("raised on purpose")
-            case "deaf" | "slow":
-                incoming.subscribe(lambda message: None)
+            case "slow":
+                floods.append(asyncio.ensure_future(flood(outgoing)))
+                return None
         return incoming
 
     return handler
 
 
+async def flood(outgoing: Any) -> None:
+    """Send more than kernels keep, to a peer that does not read meanwhile."""
+    for _ in range(LIMIT // len(MESSAGE) // 3):
+        if outgoing.is_stopped:
+            break
+        outgoing.on_next(MESSAGE)
+        await asyncio.sleep(0)
+    note("flooded", True)
+
+
+MUTE = rxws.Heartbeat(0.3, ping="ping", pong=lambda message: False)
 with_rxws = handler(close_timeout=1, max_msg_size=1024 * 1024)
+of_path = {"/rxws/mute": handler(heartbeat=MUTE), "/rxws/slow": handler(max_buffered=3 * len(MESSAGE))}
 life = rxws.asgi.lifespan()
 
 
 async def both(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "lifespan" or scope["path"].startswith("/rxws/"):
-        await with_rxws(scope, receive, send)
+        await of_path.get(scope.get("path"), with_rxws)(scope, receive, send)
     else:
         await bare(scope, receive, send)
 

@@ -92,6 +92,24 @@ class Asked:
         code, reason = await self.note(key) or ("nothing", None)
         return f"{code}{f' “{reason}”' if reason else ''}"
 
+    async def breach(self, how: Callable[[Raw], object]) -> str:
+        """Say what a peer sees that breaks the protocol."""
+        async with raw(self.port, f"/rxws/{how.__name__}") as peer:
+            how(peer)
+            return await end_of(peer)
+
+    async def errors_and_end(self, how: Callable[[Raw], object]) -> str:
+        """Say which errors a handler of rxws gets of that, and its end."""
+        end = (await self.told("rxws", how)).partition(" ")[0]
+        errors = self.noted(f"errors {how.__name__}")
+        return f"{errors[-1]}, {end}" if errors else f"none, {end}"
+
+    async def slow(self) -> str:
+        """Say how a handler of rxws ends that sends to a peer that reads too late."""
+        async with raw(self.port, "/rxws/slow", receive_buffer=4096) as peer:
+            await self.note("flooded", deadline=2 * PATIENCE)
+            return await end_of(peer, 2 * PATIENCE)
+
     async def flood(self) -> str:
         """Say how much `send` takes for a peer that does not read."""
         async with raw(self.port, "/bare/flood", receive_buffer=4096):
@@ -168,6 +186,14 @@ def vanish(peer: Raw) -> None:
     peer.reset()
 
 
+def utf8(peer: Raw) -> None:
+    peer.send(TEXT, b"\xff\xfe")
+
+
+def reserved(peer: Raw) -> None:
+    peer.send(TEXT, b"a", rsv=0x40)
+
+
 ROWS: dict[str, Callable[[Asked], Awaitable[str]]] = {
     "the app returns without a close": lambda server: server.ending("/bare/returns"),
     "the app raises": lambda server: server.ending("/bare/raises"),
@@ -189,7 +215,13 @@ WITH_RXWS: dict[str, Callable[[Asked], Awaitable[str]]] = {
     "a handler raises": lambda server: server.ending("/rxws/raises"),
     "`closed` of a close 4007 “later”": lambda server: server.told("rxws", tell),
     "`closed` of a close without a code": lambda server: server.told("rxws", codeless),
-    "`closed` of a peer that vanishes": lambda server: server.told("rxws", vanish),
+    "`errors` and `closed` of a peer that vanishes": lambda server: server.errors_and_end(vanish),
+    "a text that is not UTF-8: the peer sees": lambda server: server.breach(utf8),
+    "… `errors` and `closed`": lambda server: server.errors_and_end(utf8),
+    "a frame with a reserved bit: the peer sees": lambda server: server.breach(reserved),
+    "… its `errors` and `closed`": lambda server: server.errors_and_end(reserved),
+    'a peer that reads too slowly, `overflow="close"`': lambda server: server.slow(),
+    "`HeartbeatTimeout`, with pings sent as messages": lambda server: server.ending("/rxws/mute"),
     "an exception with 429": lambda server: server.denied("rxws"),
     "more than `max_msg_size`, 1 MiB": lambda server: server.large("rxws", MIB + 1),
 }
