@@ -47,12 +47,12 @@ MESSAGE = {
         "connections of the loop share."
     ),
     "FastWire.buffer_updated": (
-        "The bytes are there. The wire calls aiohttp's parser (`_parse`) in the `Context` of the connection (`_run`), "
+        "The bytes are there. The wire calls aiohttp's parser (`_parse`) in the `Context` of the connection, "
         "where `current_source` names the socket."
     ),
     "DirectQueue.feed_data": (
         "The parser has a whole message and puts it into its queue, which is rxws's own. While nothing waits the queue "
-        "keeps nothing: it calls `receive`, which is the `_receive` of the wire."
+        "keeps nothing, and calls the endpoint."
     ),
     "Connection.message_received": (
         "Counts the message, checks `message_rate`, decodes (`_decode`; text needs no decoding) and emits it "

@@ -19,8 +19,9 @@ from reactivex.subject import Subject
 import rxws
 from rxws.core.phases import WirePhase
 from rxws.rx.holds import current_source
+from rxws.wires.aiohttp.fast.direct_queue import MADE_LATER
 from rxws.wires.aiohttp.fast.wire import FastWire
-from tests.integration.raw import CONTINUATION, TEXT, frame, raw
+from tests.integration.raw import CONTINUATION, PING, PONG, TEXT, frame, raw
 from tests.integration.server import serving
 from tests.streams import ended, watch
 
@@ -55,9 +56,13 @@ def shout(incoming: Any) -> Any:
     return incoming.pipe(ops.map(str.upper))
 
 
-@pytest.mark.parametrize(("variable", "mode"), [("", "fast"), ("public", "public")])
-def test_the_environment_chooses_the_wire(variable: str, mode: str) -> None:
-    environment = {**os.environ, "RXWS_WIRE": variable}
+@pytest.mark.parametrize(
+    ("variable", "value", "mode"),
+    [("RXWS_WIRE", "", "fast"), ("RXWS_WIRE", "public", "public"), ("AIOHTTP_NO_EXTENSIONS", "1", "fast")],
+)
+def test_the_environment_chooses_the_wire(variable: str, value: str, mode: str) -> None:
+    """Where aiohttp is not compiled, too, its parser is what the fast wire needs."""
+    environment = {**os.environ, "RXWS_WIRE": "", variable: value}
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", ECHO]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True)
     assert run.stdout == f"{mode} hello\n"
@@ -231,6 +236,27 @@ async def test_unwritten_message_is_undelivered() -> None:
         taken = [] if rxws.wire_mode == "public" else [("undelivered", "late")]  # aiohttp's methods have it by then
         assert watch(undelivered=sockets[0].undelivered) == [*taken, "undelivered|"]
         assert sockets[0].stats.sent == 1 - len(taken)
+
+
+async def test_pings_and_pongs_pass_the_queue(eventually: Any) -> None:
+    """They keep their place among the messages of a chunk, and an idle socket's queue stays as small as it was."""
+    seen: list[str] = []
+    sockets: list[Any] = []
+
+    @rxws.websocket(heartbeat=0.1)
+    def handler(socket: Any) -> None:
+        sockets.append(socket)
+        socket.incoming.subscribe(seen.append)
+
+    async with serving(handler) as server, raw(server.port) as peer:
+        queue = sockets[0].response._reader
+        peer.writer.write(frame(TEXT, b"one") + frame(PING, b"?") + frame(PING, b"!") + frame(TEXT, b"two"))
+        frames = [await peer.receive() for _ in range(3)]
+        assert [data for opcode, data in frames if opcode == PONG] == [b"?", b"!"]
+        assert seen == ["one", "two"]
+        peer.send(PONG, next(data for opcode, data in frames if opcode == PING))
+        await eventually(lambda: sockets[0].rtt is not None)
+        assert not MADE_LATER or queue._buffer is None
 
 
 async def test_messages_have_the_handshake_s_context() -> None:

@@ -24,11 +24,11 @@ def _probe() -> Literal["fast", "public"]:
     if os.environ.get("RXWS_WIRE") == "public":
         return "public"
     try:
-        from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser, next_message
+        from rxws.wires.aiohttp.fast.direct_queue import NOBODY, DirectQueue, make_parser, next_message
 
-        queue = DirectQueue(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
+        queue = DirectQueue(NOBODY)
         seen: list[str] = []
-        queue.receive, queue.left = seen.append, 1
+        queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append)), 1
         queue.open()
         parser = make_parser(queue, 100)
         parser.feed_data(b"\x81\x02hi\x81\x02ho")
@@ -102,7 +102,7 @@ def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int, *, masked: bool)
     """Give a WebSocket a `DirectQueue` and a parser of frames that are all `masked`, or none of them is."""
     from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
 
-    ws._reader = DirectQueue(protocol, 2**16, loop=ws._loop, masked=masked)
+    ws._reader = DirectQueue(protocol, masked=masked)
     ws._parser = make_parser(ws._reader, max_msg_size)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from aiohttp import WSMsgType
 from aiohttp._websocket import reader_py
@@ -13,6 +12,11 @@ from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 TEXT: Final = WSMsgType.TEXT
 BINARY: Final = WSMsgType.BINARY
+PING: Final = WSMsgType.PING
+PONG: Final = WSMsgType.PONG
+NOBODY: Final = cast("Any", SimpleNamespace(_loop=None, _reading_paused=False))
+"""Stands for a protocol where only parsing matters."""
+
 DECODE_TEXT: Final = (
     ("decode_text",) if "decode_text" in inspect.signature(reader_py.WebSocketReader).parameters else ()
 )
@@ -22,11 +26,40 @@ DECODE_TEXT: Final = (
 NO_HEADER: Final = b"\0\0"
 """What needs a closer look, in place of a chunk."""
 
+LIMIT: Final = 2**16
+"""What aiohttp's queue has as its limit, in bytes."""
+
+MADE_LATER: Final = "_buffer" in vars(WebSocketDataQueue)
+"""Whether aiohttp's queue is compiled: then its fields are there before they are made."""
+
+
+class Receiver(Protocol):
+    """What gets the messages that pass."""
+
+    def message_received(self, data: Any) -> None:
+        """Take a data message."""
+
+
+class Controlled(Protocol):
+    """What gets the pings and pongs that pass."""
+
+    def control_received(self, message: Any) -> None:
+        """Take one, as aiohttp has it."""
+
+
+class Watch(Protocol):
+    """What looks at headers."""
+
+    def check(self, data: bytes) -> tuple[int, int, Exception | None]:
+        """Look at those in the rest of a chunk: messages and bytes before a violation, and the violation."""
+        ...
+
 
 class DirectQueue(WebSocketDataQueue):
-    """aiohttp's queue, but while it is open `receive` gets the data messages, within the call that parses them.
+    """aiohttp's queue, but while it is open what comes passes, within the call that parses it.
 
-    Anything else that comes is queued, and closes it: nothing may overtake what is queued.
+    Data messages go to the `receiver`, pings and pongs to the `wire`. Anything else is queued, and closes it: nothing
+    may overtake what is queued. aiohttp's part is made for the first that is queued, since its `deque` is large.
 
     The parser does not tell how a message came. Most come as one frame with a short length, `masked` or not: as long as
     the next frame of the `chunk` is just that, its header needs no closer look. At the first that is not, `check` gets
@@ -34,16 +67,20 @@ class DirectQueue(WebSocketDataQueue):
     """
 
     __slots__ = (
-        *("_end", "_header", "_mask", "_medium", "at", "before", "check", "chunk", "is_open", "left", "receive"),
-        *("sound", "violation"),
+        *("_end", "_header", "_mask", "_medium", "_unmade", "at", "before", "chunk", "is_open", "left", "receiver"),
+        *("sound", "violation", "watch", "wire"),
     )
-    receive: Callable[[Any], object]
-    """What gets the messages: the endpoint's `message_received`."""
-    check: Callable[[bytes], tuple[int, int, Exception | None]]
-    """What looks at the headers in the rest of a chunk: messages and bytes before a violation, and the violation."""
+    receiver: Receiver
+    """What gets the messages: the endpoint."""
+    wire: Controlled
+    """What gets the pings and pongs."""
+    watch: Watch
+    """What looks at the headers in the rest of a chunk."""
 
-    def __init__(self, *args: Any, masked: bool = True, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, protocol: Any, *, masked: bool = True) -> None:
+        self._unmade = protocol  # until aiohttp's part is there
+        if not MADE_LATER:
+            self._make()
         self._mask, self._header = (0x80, 6) if masked else (0, 2)
         self._medium = self._mask + 126
         self._end: tuple[bytes, int] | None = None  # a chunk, and where the message ends that it begins within
@@ -72,28 +109,47 @@ class DirectQueue(WebSocketDataQueue):
     def detach(self) -> None:
         """Forget the parser's watch and the wire, which have this: nothing more is parsed."""
         self.is_open = False
-        del self.check, self.receive
+        del self.receiver, self.wire, self.watch
+
+    def _make(self) -> None:
+        protocol, self._unmade = self._unmade, None
+        if protocol is not None:
+            super().__init__(protocol, LIMIT, loop=protocol._loop)
 
     def feed_data(self, data: Any, size: int) -> None:
         """Hand on a message, or queue it; raises a violation, which the parser then reports as one of its own."""
-        if self.is_open and (left := self.left) and (data[0] is TEXT or data[0] is BINARY):
+        kind = data[0]
+        if not self.is_open or not (left := self.left):
+            pass
+        elif kind is TEXT or kind is BINARY:
             self.left = left - 1
             if (at := self.at) and (chunk := self.chunk)[at - 1] > 0x80:
                 if size < 126:
                     if chunk[at] == size + self._mask:
                         self.at = at + size + self._header
-                        self.receive(data[1])
+                        self.receiver.message_received(data[1])
                         return
                 elif chunk[at] == self._medium:
                     self.at = at + size + self._header + 2
-                    self.receive(data[1])
+                    self.receiver.message_received(data[1])
                     return
             self._look()
-            self.receive(data[1])
-        else:
-            self.is_open = False
+            self.receiver.message_received(data[1])
+            return
+        elif kind is PING or kind is PONG:
+            self.left = left - 1
             self._look()
-            super().feed_data(data, size)
+            self.wire.control_received(data)
+            return
+        self.is_open = False
+        self._look()
+        self._make()
+        super().feed_data(data, size)
+
+    def read(self) -> Any:
+        """Wait for what is queued, as aiohttp does."""
+        self._make()
+        return super().read()
 
     def begin_within(self, chunk: bytes, end: int) -> None:
         """Begin a chunk within a message, whose header is known, and which ends there."""
@@ -124,12 +180,13 @@ class DirectQueue(WebSocketDataQueue):
 
     def _look_at_rest(self) -> None:
         rest, self.at = self.chunk[self.at - 1 :], 0
-        self.sound, known, self.violation = self.check(rest)
+        self.sound, known, self.violation = self.watch.check(rest)
         self.before = rest[:known]
 
     def set_exception(self, exc: BaseException, *args: Any, **kwargs: Any) -> None:
         """Keep what the peer did wrong; nothing passes from now on."""
         self.is_open = False
+        self._make()
         super().set_exception(exc, *args, **kwargs)
 
 
@@ -140,7 +197,7 @@ def make_parser(queue: WebSocketDataQueue, max_msg_size: int) -> Any:
 
 def _parses(data: bytes) -> bool:
     """Return whether aiohttp's parser accepts what comes before a violation; if not, that is what ends a connection."""
-    queue = DirectQueue(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
+    queue = DirectQueue(NOBODY)
     make_parser(queue, 0).feed_data(data)
     return queue.exception() is None
 
@@ -148,16 +205,16 @@ def _parses(data: bytes) -> bool:
 def next_message(queue: Any) -> tuple[WSMsgType, Any, Any]:
     """Take a message that is there from aiohttp's queue, whose only way to do so is a coroutine."""
     try:
-        queue.read().send(None)
+        WebSocketDataQueue.read(queue).send(None)
     except StopIteration as stop:
         return stop.value
     raise RuntimeError("aiohttp's queue waits although there is a message")
 
 
 def _parses_ahead() -> bool:
-    queue = DirectQueue(cast("Any", SimpleNamespace(_reading_paused=False)), 2**16, loop=cast("Any", None))
+    queue = DirectQueue(NOBODY)
     seen: list[str] = []
-    queue.receive, queue.left = seen.append, 2
+    queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append)), 2
     queue.open()
     make_parser(queue, 100).feed_data(b"\x81\x02hi\xf1\x02ho")
     return not seen

@@ -57,8 +57,6 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             "_queue",
             "_read_ahead",
             "_read_buffer",
-            "_receive",
-            "_run",
             "_scheduled",
             "phase",
         ),
@@ -135,13 +133,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     def start(self, endpoint: Endpoint) -> None:
         """Take the place of aiohttp's protocol; what that has read comes soon."""
         self._endpoint = endpoint
-        self._receive = endpoint.message_received  # Connection.message_received
-        self._run = endpoint.context.run  # Context.run; the context names the socket as the source
         self._writer.start(endpoint, self)
         self.enter(READING)
         if self._direct is not None:
-            self._direct.receive = self._receive if self._marks is None else self._receive_packed
-            self._direct.check = self._headers.check  # HeaderWatch.check
+            self._direct.receiver = endpoint if self._marks is None else self
+            self._direct.wire, self._direct.watch = self, self._headers
         self._headers.begin(endpoint.part_received)
         if self._aiohttp.connected:
             self._transport.set_protocol(self)
@@ -174,13 +170,17 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     def ignore(self) -> None:
         """Read only to see the peer leave."""
         self.advance(WirePhase.IGNORING)
-        self._queue._buffer.clear()
+        self._drop_queued()
         self._read_buffer.resume()
+
+    def _drop_queued(self) -> None:
+        if queued := self._queue._buffer:  # None before the first that is queued
+            queued.clear()
 
     def abort(self) -> None:
         """Drop the connection, with all that was not delivered."""
         self._writer.congested = True
-        self._queue._buffer.clear()
+        self._drop_queued()
         self._read_ahead = None
         try:
             self._transport.abort()
@@ -201,6 +201,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         if self.phase is not READING:
             return
         direct, writer, headers, lent = self._direct, self._writer, self._headers, self._read_buffer.lent
+        context = self._endpoint.context  # which names the socket as the source
         data = lent[:nbytes].tobytes()
         end, passing = 0, False
         if direct is None or not direct.is_open:
@@ -214,19 +215,19 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                         direct.begin_within(data, end)
                     else:
                         direct.chunk, direct.at = data, 1
-                    self._run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
+                    context.run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
                     if direct.at <= nbytes:  # more than whole messages, or longer ones
                         direct.finish()
                 else:
-                    self._run(self._parser.feed_data, data)
+                    context.run(self._parser.feed_data, data)
             finally:
                 writer.busy = False
                 direct.chunk, direct.at = b"", 0
             passing = direct.is_open
         if not passing:
             if not self._scheduled:
-                self._run(self._dispatch)
-        elif writer.taken or writer.awake:
+                context.run(self._dispatch)
+        elif writer.taken or writer.awake or writer.pongs:
             if nbytes > MUCH or writer.alone:
                 writer.flush()
             else:
@@ -295,7 +296,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         for _ in range(MESSAGES_A_TURN):
             ahead = self._read_ahead  # which a message may make, and put its rest back
             if ahead and not self._held:
-                self._receive(ahead.take())  # Connection.message_received
+                self._endpoint.message_received(ahead.take())
             elif not arrived or (ahead and ahead.full):
                 return False
             else:
@@ -303,7 +304,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                 if kind is not TEXT and kind is not BINARY:
                     self._control(kind, data, extra)
                     continue
-                receive = self._receive  # Connection.message_received
+                receive = self._endpoint.message_received
                 if self._held or ahead:
                     ahead = self._read_ahead = ahead or ReadAhead()
                     receive = ahead.put
@@ -319,20 +320,25 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                     return True
         return True
 
-    def _receive_packed(self, data: Any) -> None:
-        """Hand on a message that may be compressed; a large one uses up more of the turn.
+    def message_received(self, data: Any) -> None:
+        """Hand on a message that may be compressed, for the `DirectQueue`; a large one uses up more of the turn.
 
         Raises `InflateError`, which the parser then reports as one of its own.
         """
-        size = cast("MarkFilter", self._marks).hand_on(data, self._endpoint, self._receive)
+        size = cast("MarkFilter", self._marks).hand_on(data, self._endpoint, self._endpoint.message_received)
         direct = cast("DirectQueue", self._direct)
         direct.left = max(0, direct.left - size * MESSAGES_A_TURN // INFLATED_A_TURN)
 
     def _refuse(self, error: InflateError) -> None:
         """Fail the connection over a message in the queue; nothing behind it counts."""
         self._headers.ignore()
-        self._queue._buffer.clear()
+        self._drop_queued()
         self._queue.set_exception(error)
+
+    def control_received(self, message: Any) -> None:
+        """Take a ping or a pong that passes the queue."""
+        if self.phase is READING:
+            self._control(*message)
 
     def _control(self, kind: WSMsgType, data: Any, extra: str) -> None:
         if kind is WSMsgType.PING:
@@ -342,7 +348,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._endpoint.pong_received(bytes(data))
         else:
             self.advance(WirePhase.PEER_CLOSED)
-            self._queue._buffer.clear()  # nothing counts after a close frame (RFC 6455, section 5.5.1)
+            self._drop_queued()  # nothing counts after a close frame (RFC 6455, section 5.5.1)
             if self._writer.closing:
                 self._close()
             else:
