@@ -275,15 +275,6 @@ class HighWater:
         self._last: object = NOBODY  # the source of what was held for last
         self._callbacks: tuple[Callable[[], object], ...] = ()
 
-    @property
-    def exceeded(self) -> bool:
-        """Whether more waits than the mark allows."""
-        return self._buffer.weight > self._mark
-
-    def exceeded_with(self, weight: int) -> bool:
-        """Whether more waits than the mark allows, with what is on its way from other threads."""
-        return self._buffer.weight + weight > self._mark
-
     def when(self, callback: Callable[[], object]) -> None:
         """Call back once when there is room again, at once if there is."""
         if self.holding:

@@ -53,7 +53,7 @@ class Connection(Phased):
 
     __slots__ = (
         *("_answer", "_answers", "_deadline", "_decode", "_emit", "_loop", "_message_bucket"),
-        *("_message_deadline", "_next_items", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
+        *("_message_deadline", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
         *("_ponged", "_settings", "cause", "closed_by_peer", "codec", "context", "counters", "heartbeat", "more"),
         *("offer", "phase", "receipts", "remote", "window", "wire"),
     )
@@ -117,7 +117,6 @@ class Connection(Phased):
         if isinstance(words, Heartbeat) and (words.pong or words.answer):
             self._emit = partial(self._sift, words, emit)
         self._outgoing = outgoing
-        self._next_items = outgoing.next_items  # Outgoing.next_items
 
     def start(self, *, held: bool, greeting: bool = False) -> None:
         """Begin to read and write, or go on with it for another owner. A `greeting` has the words to itself."""
@@ -214,7 +213,7 @@ class Connection(Phased):
                     if limit == 0:
                         return (ping,)
             limit = min(limit, max(window.room, 1))
-        if sending and (items := self._next_items(limit)):
+        if sending and (items := self._outgoing.next_items(limit)):
             if window is not None:
                 window.sent(items)
             if receipts is not None:

@@ -83,22 +83,21 @@ class Lifecycle(Held, Phased):
         self.thread = LoopThread(
             asyncio.get_running_loop(), max_bytes=max(settings.max_buffered, MAX_HANDED_OVER_BYTES)
         )
-        self.reports = Reports(self.thread, log, settings.max_buffered, self.close)
-        report = self.reports.report
+        self.reports = Reports(self.thread, log, settings.max_buffered, self)
         self.settings = settings
         self.protocol = protocol
         self.counters = Counters()
         if hasattr(self.thread.loop, "now"):  # its time is virtual
             self.counters.clock = self.thread.loop.time
-        self.incoming: Incoming[Any] = Incoming(self, report)
+        self.incoming: Incoming[Any] = Incoming(self, self.reports)
         self._codec: Codec[Any, Any] | None = None  # of the connection that is to come
         codec = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
         if isinstance(codec, CodecFactory):
             codec = AWAITED
         self.outgoing: Outgoing[Any] = Outgoing(
-            self, self.thread, settings, codec, self.counters, report, returns=renew is not None
+            self, self.thread, settings, codec, self.counters, returns=renew is not None
         )
-        self.closed: Outcome[Close] = Outcome(log.unobserved)
+        self.closed: Outcome[Close] = Outcome(log)
         self.close_cause: Close | None = None
         """Why the socket ends, once it does."""
         self.connection: Connection | None = None

@@ -31,7 +31,7 @@ class SocketLog:
     Each record has `ws_event` (`opened`, `closed`, `cut`, `lost`, `refused`, `waiting`, `unread`, `error`, `ended`,
     `rotation`, `stuck`). It also has, if known, `ws_remote`, `ws_path` (on a server, without the query) and `ws_url`
     (on a client, without query and password). Text from the peer is escaped, in the fields too. `errors` counts the
-    errors by class.
+    errors by class. Called with an error, it does what `unobserved` does.
     """
 
     __slots__ = ("_errors", "_logger", "path", "remote", "url")
@@ -137,6 +137,8 @@ class SocketLog:
             error=error,
             error_type=type(error).__name__,
         )
+
+    __call__ = unobserved
 
     def fault(self, what: str, error: Exception) -> None:
         """Note an exception of a function that no stream of the socket called."""

@@ -24,7 +24,7 @@ from rxws.options import Settings
 from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
 from rxws.rx.endings import how_it_ended
-from rxws.rx.foreign import as_error, call, call_all
+from rxws.rx.foreign import as_error, call, call_all, without_frames
 from rxws.rx.holds import Held, current_source, socket_of, source_of_work, whom_to_hold
 from rxws.rx.loop_thread import LoopThread, running_loop, set_result
 from rxws.stats import Counters
@@ -64,7 +64,6 @@ class Outgoing(HotSubject[T]):
         settings: Settings,
         codec: Codec[Any, Any],
         counters: Counters,
-        on_raise: Callable[[Exception], object],
         *,
         returns: bool,
     ) -> None:
@@ -75,9 +74,10 @@ class Outgoing(HotSubject[T]):
         self._offer_text: Callable[[str], bool] | None = None  # to a wire that takes text as it is
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._counters = counters
-        self._watched = False  # by anyone so far; the broadcast itself is not asked for each message
+        self._shown: Broadcast[T] | None = None  # made for the first subscriber
         self._dropped: Hot[Any] | None = None
         self._has_ended = False  # so that `dropped` has, if it is made from now on
+        self._has_stopped: tuple[Exception | None] | None = None  # with what, for those who subscribe from now on
         self.dropped_count = 0
         self._wire: Wire | None = None  # of the present connection
         self.offline = returns
@@ -94,8 +94,8 @@ class Outgoing(HotSubject[T]):
             self._offline_queue = OfflineQueue(
                 settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop
             )
-        self._high_water = HighWater(self._buffer, min(settings.high_water, settings.max_buffered))
-        self._broadcast = Broadcast(on_raise)
+        self._mark = min(settings.high_water, settings.max_buffered)
+        self._holds: HighWater | None = None  # made when more waits for the first time
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
@@ -130,8 +130,8 @@ class Outgoing(HotSubject[T]):
             except BaseException as error:
                 self._failed(error, value)
                 return
-        if self._watched:
-            self._broadcast.emit(cast("T", value))
+        if self._shown is not None:
+            self._shown.emit(cast("T", value))
 
     def on_error(self, error: Exception) -> None:
         """Close with the error's code: 1011 unless it is a `Close` or has a `close_code` of its own."""
@@ -144,6 +144,22 @@ class Outgoing(HotSubject[T]):
     def dispose(self) -> None:
         """Send what is queued, then close with 1000."""
         self.on_completed()
+
+    @property
+    def _broadcast(self) -> Broadcast[T]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        if self._shown is None:
+            with _lock:
+                self._shown = self._shown or Broadcast(self._reports)
+            if self._has_stopped is not None:
+                self._shown.end(*self._has_stopped)
+        return self._shown
+
+    @property
+    def _high_water(self) -> HighWater:
+        if self._holds is None:
+            with _lock:
+                self._holds = self._holds or HighWater(self._buffer, self._mark)
+        return self._holds
 
     @property
     def dropped(self) -> Hot[Any]:
@@ -174,7 +190,7 @@ class Outgoing(HotSubject[T]):
     @property
     def has_room(self) -> bool:
         """Whether less waits than the high-water mark, or the socket takes nothing more anyway."""
-        return not self._high_water.holding
+        return self._holds is None or not self._holds.holding
 
     async def room(self) -> None:
         """Wait until there is room; on any event loop. Who waits here, in nobody's name, need not hold anyone."""
@@ -199,8 +215,8 @@ class Outgoing(HotSubject[T]):
         for item in items:
             counters.sent += 1
             counters.sent_bytes += len(item.data)
-        if self._high_water.holding:
-            self._high_water.look(self._thread.weight)
+        if self._holds is not None and self._holds.holding:
+            self._look()
         return items
 
     def conflate(self) -> None:
@@ -219,17 +235,22 @@ class Outgoing(HotSubject[T]):
             if calls := self._thread.end():
                 call_all(self._reports.report, "a subscriber", *calls)
         finally:
-            self._broadcast.end(error)
+            self._has_stopped = (error,)
+            if self._shown is not None:
+                self._shown.end(error)
 
     def withdraw(self, lost: Callable[[Exception], object]) -> None:
         """Take back the message whose `lost` this is, if it waits."""
         if self._buffer.weight and self._buffer.remove(lambda item: item.lost is lost):
-            self._high_water.look()
+            self._look()
 
     def detach(self) -> None:
         """Forget the socket, which has ended, and has this."""
         self._wire, self._offer, self._offer_text, self._offline_queue = None, None, None, None
-        self._broadcast.forget_frames()
+        if self._has_stopped is not None and (failure := self._has_stopped[0]) is not None:
+            self._has_stopped = (without_frames(failure),)
+        if self._shown is not None:
+            self._shown.forget_frames()
         del self._owner
 
     def discard(self) -> list[Frame]:
@@ -239,16 +260,15 @@ class Outgoing(HotSubject[T]):
             self._counters.sent -= 1
             self._counters.sent_bytes -= len(item.data)
         items = self._buffer.pop(self._buffer.weight) if self._buffer.weight else []
-        self._high_water.release()
+        if self._holds is not None:
+            self._holds.release()
         return withdrawn + items
 
     def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
-        self._watched = True
         return self._broadcast.subscribe(observer)
 
     def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Add an observer that sees what is sent before the others do."""
-        self._watched = True
         return self._broadcast.subscribe(observer, first=True)
 
     def send_on(self, connection: object, value: Any) -> None:
@@ -279,7 +299,8 @@ class Outgoing(HotSubject[T]):
         except BaseException as error:
             self._failed(error, value)
             return
-        self._broadcast.emit(value)
+        if self._shown is not None:
+            self._shown.emit(value)
 
     # Messages of other threads
 
@@ -300,17 +321,16 @@ class Outgoing(HotSubject[T]):
             self._look()
 
     def _look(self) -> None:
-        if self._high_water.holding:
-            self._high_water.look(self._thread.weight)
+        if self._holds is not None and self._holds.holding:
+            self._holds.look(self._thread.weight)
 
     def _hand_over(self, value: Any, weight: int, function: Callable[..., object], *args: Any) -> None:
         """Have the event loop call a function with a message, or drop that, if its thread has run ahead."""
         thread = self._thread
         if thread.hand_over(function, *args, weight=weight) or thread.ending:
-            high_water = self._high_water
-            if high_water.exceeded_with(thread.weight) and source_of_work() is not None:
+            if self._exceeded_with(thread.weight) and source_of_work() is not None:
                 self._hold_back()
-                if not high_water.exceeded_with(thread.weight):  # the event loop may have had all before it was held
+                if not self._exceeded_with(thread.weight):  # the event loop may have had all before it was held
                     thread.run_once(self._look)
             return
         self._count_dropped()
@@ -318,6 +338,10 @@ class Outgoing(HotSubject[T]):
             thread.hand_over(self._dropped.emit, value, weight=weight, refusal=True)
         if self._policy == "close" and not self.offline:
             thread.run_once(self._overflow)
+
+    def _exceeded_with(self, weight: int) -> bool:
+        """Return whether more waits than the mark allows, with what is on its way from other threads."""
+        return self._buffer.weight + weight > self._mark
 
     def connected(
         self,
@@ -349,7 +373,7 @@ class Outgoing(HotSubject[T]):
         if self._remakes:
             self.codec = AWAITED
         self._buffer.remove(lambda item: item.connection is connection)
-        self._high_water.look()
+        self._look()
         assert self._offline_queue is not None
         self._offline_queue.forget()
 
@@ -385,10 +409,10 @@ class Outgoing(HotSubject[T]):
         wire = self._wire
         if wire is not None and not others:
             wire.wake()
-        if self._high_water.exceeded:
-            if wire is not None and not self._high_water.holding:
+        if buffer.weight > self._mark:
+            if wire is not None and self.has_room:
                 wire.flush()
-            if self._high_water.exceeded:
+            if buffer.weight > self._mark:
                 self._hold_back()
         return True
 

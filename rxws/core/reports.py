@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Lock
-from typing import Any, Literal
-
-from reactivex.internal import noop
+from typing import Any, Literal, Protocol
 
 from rxws.close import Close
 from rxws.core.log import SocketLog
@@ -25,6 +23,13 @@ follows; an error is reported, observed or not."""
 _making = Lock()
 
 
+class Closable(Protocol):
+    """What an error closes."""
+
+    def close(self, close: Close) -> None:
+        """Close."""
+
+
 class Reports:
     """Reports on streams, which are made on demand, and logs what nobody observes.
 
@@ -38,18 +43,18 @@ class Reports:
     | `give_back` | messages that did not arrive | `undelivered` | kept for late subscribers | never |
     | `tell` | other news, for recorders | `news` | forgotten | never |
 
-    `close` is called with the error's own code, see `close_for`.
+    `owner` is closed with the error's own code, see `close_for`. Called, it does what `report` does.
 
     Memory: `undelivered` keeps what weighs at most `limit` bytes.
     """
 
-    __slots__ = ("_close", "_ended", "_errors", "_limit", "_news", "_thread", "_undelivered", "log")
+    __slots__ = ("_ended", "_errors", "_limit", "_news", "_owner", "_thread", "_undelivered", "log")
 
-    def __init__(self, thread: LoopThread, log: SocketLog, limit: int, close: Callable[[Close], object]) -> None:
+    def __init__(self, thread: LoopThread, log: SocketLog, limit: int, owner: Closable) -> None:
         self.log = log
         self._thread = thread
         self._limit = limit
-        self._close = close
+        self._owner: Closable | None = owner
         self._errors: Errors | None = None
         self._undelivered: Undelivered | None = None
         self._news: Broadcast[News] | None = None
@@ -98,7 +103,7 @@ class Reports:
 
     def detach(self) -> None:
         """Cut the ties to the socket, which has ended, and to the streams: late errors are logged."""
-        self._close = noop
+        self._owner = None
         if self._errors is not None:
             self._errors.detach(partial(_log_late, self.log))
         if self._undelivered is not None:
@@ -118,6 +123,10 @@ class Reports:
         if items:
             self.undelivered.report(*items)
 
+    def _close(self, close: Close) -> None:
+        if self._owner is not None:
+            self._owner.close(close)
+
     def report(self, error: Exception) -> None:
         """Emit an error on `errors`; if nobody observes them, close the socket and log it."""
         close, rest = parted(error, Close)
@@ -127,6 +136,8 @@ class Reports:
             self._close(close_for(error))  # first, since the log may be sent to the very socket
         if rest is not None:
             self.note(rest)
+
+    __call__ = report
 
     def show(self, error: Exception) -> None:
         """Emit an error, to those who observe `errors`."""

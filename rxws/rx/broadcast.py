@@ -453,26 +453,43 @@ class _Late(abc.ObserverBase[tuple[int, T]]):
 class Outcome(HotObservable[T]):
     """One value at the end, for late subscribers too; from any thread, and on any event loop."""
 
-    _end: _EndWithValue[T]
+    _value: T | None = None
+    _shown: _EndWithValue[T] | None = None
+    _waiting: tuple[Future[T], ...] = ()
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
-        self._broadcast = self._end = _EndWithValue(on_raise)  # without `[T]`: that costs microseconds
-        self._waiting: tuple[Future[T], ...] = ()
+        self._on_raise = on_raise
+
+    @property
+    def _broadcast(self) -> _EndWithValue[T]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What it says to observers, made for the first one."""
+        with _lock:
+            shown = self._shown
+            if shown is None:
+                shown = self._shown = _EndWithValue(self._on_raise)  # without `[T]`: that costs microseconds
+            shown.value = self._value
+        if shown.value is not None:
+            shown.end()
+        return shown
 
     def settle(self, value: T) -> None:
         """Emit the value and complete."""
         with _lock:
-            self._end.value = value
+            self._value = value
             waiting, self._waiting = self._waiting, ()
+            shown = self._shown
+            if shown is not None:
+                shown.value = value
         for future in waiting:
             set_result(future, value)
-        self._end.end()
+        if shown is not None:
+            shown.end()
 
     def __await__(self) -> Generator[Any, None, T]:
         """Wait for the value, at a tenth of the memory that RxPY's way takes."""
         future: Future[T] = get_running_loop().create_future()
         with _lock:
-            value = self._end.value
+            value = self._value
             if value is None:
                 self._waiting = (*[other for other in self._waiting if not other.done()], future)
         if value is not None:

@@ -100,6 +100,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
 
         async def handle(*args: Any) -> web.StreamResponse:
             life, response = await begin(*args)  # what only the beginning needs is not kept
+            del args
             try:
                 await life.closed
                 await life.worked()

@@ -168,3 +168,18 @@ def test_room_at_once() -> None:
     called: list[str] = []
     HighWater(make_buffer("close", 100), 10).when(lambda: called.append("room"))
     assert called == ["room"]
+
+
+def test_room_from_a_quarter_on() -> None:
+    """Who waits is told when a quarter of the mark waits, with what is on its way; what is more is not room."""
+    buffer, called = make_buffer("close", 10_000), list[str]()
+    high_water = HighWater(buffer, 1000)
+    high_water.hold(None, ())
+    high_water.when(lambda: called.append("room"))
+    buffer.push(item("x" * 300), congested=False)
+    high_water.look()
+    buffer.pop(buffer.weight)
+    high_water.look(251)
+    assert called == []
+    high_water.look(250)
+    assert (called, high_water.holding) == (["room"], False)

@@ -689,7 +689,8 @@ async def test_taken_with_a_ping() -> None:
     assert [type(frame) for frame in frames] == [Ping, Text, Text, Text]
     frames = connection.take(100_000)
     assert len(frames) == 4
-    connection._next_items = lambda limit: []  # what waited has expired
+    outgoing: Any = life.outgoing
+    outgoing.next_items = lambda limit: []  # what waited has expired
     window: Any = connection.window
     window._next_ping = window.until = 0
     [ping] = connection.take(100_000)

@@ -24,9 +24,9 @@ def _probe() -> Literal["fast", "public"]:
     if os.environ.get("RXWS_WIRE") == "public":
         return "public"
     try:
-        from rxws.wires.aiohttp.fast.direct_queue import NOBODY, DirectQueue, make_parser, next_message
+        from rxws.wires.aiohttp.fast.direct_queue import NO_PROTOCOL, DirectQueue, make_parser, next_message
 
-        queue = DirectQueue(NOBODY)
+        queue = DirectQueue(NO_PROTOCOL)
         seen: list[str] = []
         queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append)), 1
         queue.open()
@@ -76,7 +76,7 @@ def open_wire(
 
 def _blind(parser: Any) -> HeaderWatch:
     """Make a watch that sees nothing."""
-    return HeaderWatch(parser, None, asyncio.get_running_loop().time)
+    return HeaderWatch(parser, None, asyncio.get_running_loop())
 
 
 def _is_public(ws: Any) -> bool:
@@ -118,7 +118,7 @@ def put_header_watch(ws: Any, protocol: Any, limit: int, *, deflation: Deflation
     watch = HeaderWatch(
         parser,
         ws._reader,
-        asyncio.get_running_loop().time,
+        asyncio.get_running_loop(),
         masked=masked,
         marks=None if deflation is None else MarkFilter(deflation),
         limit=0 if deflation is not None else limit,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import sys
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from aiohttp import WSCloseCode, hdrs, web
@@ -28,8 +29,12 @@ class Agreed(NamedTuple):
     deflate: Agreement | None
 
 
+@lru_cache
 def frame_limit(max_msg_size: int | None) -> int:
-    """Give the limit in aiohttp's terms: it refuses a message of exactly its limit, and 0 is none."""
+    """Give the limit in aiohttp's terms: it refuses a message of exactly its limit, and 0 is none.
+
+    It is one number for all sockets with this limit.
+    """
     return 0 if max_msg_size is None else max_msg_size + 1
 
 

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import WebSocketError, WSCloseCode
 
 from rxws.wires.aiohttp.marks import MarkFilter
+
+
+class Timekeeper(Protocol):
+    """What tells the time, as an event loop does."""
+
+    def time(self) -> float:
+        """Return the seconds since some moment."""
+        ...
+
+
+class PartReceiver(Protocol):
+    """What is told of parts."""
+
+    def part_received(self) -> None:
+        """Note that a chunk has ended within a message."""
 
 
 class HeaderWatch:
@@ -21,20 +35,20 @@ class HeaderWatch:
     """
 
     __slots__ = (
+        "_clock",
         "_compressed",
+        "_endpoint",
         "_header",
         "_ignoring",
         "_limit",
         "_mask",
         "_open",
         "_queue",
-        "_time",
         "_violation",
         "frames",
         "left",
         "marks",
         "messages",
-        "on_part",
         "parser",
         "since",
     )
@@ -43,7 +57,7 @@ class HeaderWatch:
         self,
         parser: Any,
         queue: Any,
-        time: Callable[[], float],
+        clock: Timekeeper,
         *,
         masked: bool = True,
         marks: MarkFilter | None = None,
@@ -63,8 +77,7 @@ class HeaderWatch:
         """The bytes of the present frame that are to come, if its header is whole."""
         self.messages: int = 0
         """The messages and control frames whose last frame has begun, so far."""
-        self.on_part: Callable[[], object] | None = None
-        """Called after each chunk that ends within a message."""
+        self._endpoint: PartReceiver | None = None  # is told of each chunk that ends within a message
         self.parser = parser
         """What it stands before."""
         self.marks = marks
@@ -73,7 +86,7 @@ class HeaderWatch:
         self._mask = 0x80 if masked else 0
         self._compressed = marks is not None and marks.deflation.inflate is not None
         self._limit = limit or 2**63
-        self._time = time
+        self._clock = clock
         self._violation: WebSocketError | None = None
         self._header: bytes = b""
         self._ignoring = False
@@ -92,8 +105,8 @@ class HeaderWatch:
         if known >= 0:
             self._refuse()
             return True, b""
-        if self.since is not None and self.on_part is not None:
-            self.on_part()
+        if self.since is not None and self._endpoint is not None:
+            self._endpoint.part_received()
         return result
 
     def skip_end(self, size: int) -> int:
@@ -113,23 +126,23 @@ class HeaderWatch:
         known = self._follow(data)
         if self._violation is not None:
             self._ignoring = True
-        elif self.since is not None and self.on_part is not None:
-            self.on_part()
+        elif self.since is not None and self._endpoint is not None:
+            self._endpoint.part_received()
         return self.messages - before, max(0, known), self._violation
 
     def feed_eof(self) -> None:
         """Parse the end."""
         self.parser.feed_eof()
 
-    def begin(self, on_part: Callable[[], object]) -> None:
-        """Tell from now on, and of what has come already."""
-        self.on_part = on_part
+    def begin(self, endpoint: PartReceiver) -> None:
+        """Tell it from now on, and of what has come already."""
+        self._endpoint = endpoint
         if self.since is not None:
-            on_part()
+            endpoint.part_received()
 
     def end(self) -> None:
         """Stop reporting."""
-        self.on_part = None
+        self._endpoint = None
 
     def ignore(self) -> None:
         """Keep from the parser what comes from now on."""
@@ -143,7 +156,7 @@ class HeaderWatch:
     def excuse(self) -> None:
         """Count anew: the peer was kept from going on."""
         if self.since is not None:
-            self.since = self._time()
+            self.since = self._clock.time()
 
     def _refuse(self) -> None:
         self._ignoring = True
@@ -193,7 +206,7 @@ class HeaderWatch:
             self.left = at - size
             whole = at == size and not fragmented
         self._open, self.frames, self.messages = fragmented, frames, messages
-        self.since = None if whole else self._time() if since is None else since
+        self.since = None if whole else self._clock.time() if since is None else since
         return -1
 
     def _violation_of(self, first: int, second: int, length: int, fragmented: bool) -> WebSocketError | None:

@@ -41,7 +41,11 @@ def watch(*, masked: bool = False, limit: int = 0) -> tuple[HeaderWatch, list[by
         feed_data=lambda data: (fed.append(data), (False, b""))[1], feed_eof=lambda: fed.append(b"|")
     )
     clock, queue = itertools.count(1), Queue()
-    return HeaderWatch(parser, queue, lambda: next(clock), masked=masked, limit=limit), fed, queue.errors
+    return (
+        HeaderWatch(parser, queue, SimpleNamespace(time=lambda: next(clock)), masked=masked, limit=limit),
+        fed,
+        queue.errors,
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def test_parts() -> None:
     one, fed, _ = watch()
     told: list[Any] = []
     one.feed_data(FRAGMENT)
-    one.begin(lambda: told.append(one.since))
+    one.begin(SimpleNamespace(part_received=lambda: told.append(one.since)))
     one.feed_data(PING)
     one.excuse()
     one.feed_data(PING)

@@ -45,7 +45,7 @@ async def test_more_than_a_write(room: int, taken: int) -> None:
     frames: list[Frame] = [Binary(number.to_bytes(SIZE - 4, "big")) for number in range(1000)]
     assert [writer.offer(frame) for frame in frames] == [True] * taken + [False] * (1000 - taken)
     await asyncio.sleep(0)
-    assert writer.taken == []
+    assert not writer.taken
     assert b"".join(transport.written) == b"".join(frame.packed or b"" for frame in frames[:taken])
     assert [len(data) // SIZE for data in transport.written] == [
         *[1, *[IN_A_WRITE] * ((taken - 1) // IN_A_WRITE)],

@@ -14,7 +14,7 @@ TEXT: Final = WSMsgType.TEXT
 BINARY: Final = WSMsgType.BINARY
 PING: Final = WSMsgType.PING
 PONG: Final = WSMsgType.PONG
-NOBODY: Final = cast("Any", SimpleNamespace(_loop=None, _reading_paused=False))
+NO_PROTOCOL: Final = cast("Any", SimpleNamespace(_loop=None, _reading_paused=False))
 """Stands for a protocol where only parsing matters."""
 
 DECODE_TEXT: Final = (
@@ -197,7 +197,7 @@ def make_parser(queue: WebSocketDataQueue, max_msg_size: int) -> Any:
 
 def _parses(data: bytes) -> bool:
     """Return whether aiohttp's parser accepts what comes before a violation; if not, that is what ends a connection."""
-    queue = DirectQueue(NOBODY)
+    queue = DirectQueue(NO_PROTOCOL)
     make_parser(queue, 0).feed_data(data)
     return queue.exception() is None
 
@@ -212,7 +212,7 @@ def next_message(queue: Any) -> tuple[WSMsgType, Any, Any]:
 
 
 def _parses_ahead() -> bool:
-    queue = DirectQueue(NOBODY)
+    queue = DirectQueue(NO_PROTOCOL)
     seen: list[str] = []
     queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append)), 2
     queue.open()

@@ -138,7 +138,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         if self._direct is not None:
             self._direct.receiver = endpoint if self._marks is None else self
             self._direct.wire, self._direct.watch = self, self._headers
-        self._headers.begin(endpoint.part_received)
+        self._headers.begin(endpoint)
         if self._aiohttp.connected:
             self._transport.set_protocol(self)
             self._go_on()

@@ -118,7 +118,7 @@ class FrameWriter:
         """Whether a chunk is being read, whose answers are to leave together."""
         self.waits = False
         """Whether it will write when the turn ends."""
-        self.taken: list[Frame] = []
+        self.taken: list[Frame] | tuple[()] = ()
         """What leaves then, before what the endpoint has; empty unless it is busy or waits."""
         self._batch = BATCH  # bytes that leave in one write, at most
         self._left = BATCH  # bytes that may yet be taken until then
@@ -180,7 +180,10 @@ class FrameWriter:
         if left < 0 or self.congested:
             return False  # nor is anything behind it taken, since the endpoint wakes us if it waits
         self._left = left
-        self.taken.append(frame)
+        if taken := self.taken:
+            taken.append(frame)
+        else:
+            self.taken = [frame]
         return True
 
     @property
@@ -195,8 +198,8 @@ class FrameWriter:
 
     def withdraw(self) -> list[Frame]:
         """Give back what was taken, and is not written."""
-        taken, self.taken = self.taken, []
-        return taken
+        taken, self.taken = self.taken, ()
+        return list(taken)
 
     def wake(self) -> None:
         """Write at once, but once in a turn of the event loop; within a chunk when it is done."""
@@ -264,7 +267,7 @@ class FrameWriter:
             self._wire.leave()
 
     def _write_taken(self) -> None:
-        frames, self.taken, self._left = self.taken, [], self._batch
+        frames, self.taken, self._left = self.taken, (), self._batch
         if self._came == MAY_BE_ALONE:
             self._came = ALONE if len(frames) == 1 else BURST
         self._write(frames)

@@ -74,7 +74,7 @@ class PublicWire(HoldingWire):
         """Start the two tasks."""
         self._endpoint = endpoint
         self.advance(WirePhase.READING)
-        self._headers.begin(endpoint.part_received)
+        self._headers.begin(endpoint)
         self._reader = asyncio.create_task(self._run(self._read), context=endpoint.context)
         self._writer = asyncio.create_task(self._run(self._write))
 
