@@ -271,7 +271,7 @@ class HighWater:
         """Whether those who fill the buffer are to wait."""
         self._buffer = buffer
         self._mark = high_water
-        self._holds: Holds | None = None  # as most never hold anyone
+        self._holds = Holds()
         self._last: object = NOBODY  # the source of what was held for last
         self._callbacks: tuple[Callable[[], object], ...] = ()
 
@@ -292,8 +292,6 @@ class HighWater:
 
     def hold(self, item_source: object, sources: Iterable[Held]) -> None:
         """Hold those who fill it, until there is room, or it turns out that others wait for what they hold."""
-        if self._holds is None:
-            self._holds = Holds()
         for source in sources:
             if self._holds.hold(source):
                 source.when_shared(self.let_go)
@@ -302,9 +300,8 @@ class HighWater:
     def let_go(self) -> None:
         """Release all holds, even if there is no room."""
         self._last = NOBODY
-        if self._holds is not None:
-            for source in self._holds.release():
-                cast("Held", source).forget(self.let_go)
+        for source in self._holds.release():
+            cast("Held", source).forget(self.let_go)
 
     def look(self, more: int = 0) -> None:
         """See whether there is room again, `more` being on its way from other threads."""
