@@ -6,7 +6,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, Protocol, cast
 
-from rxws.core.window import SendWindow
 from rxws.core.wire import Frame
 from rxws.policies import LatestBy, Overflow, OverflowName
 from rxws.rx.holds import Held, Holds
@@ -219,31 +218,19 @@ class ConflatingBuffer:
         self.weight -= sum(item.weight for _, item in removed)
         return [item for _, item in removed]
 
-    def passing(self, offer: Callable[[Frame], bool], window: SendWindow | None) -> Callable[[Frame], bool]:
-        """Offer a message past the buffer, if the window lets it go; one without a key is not sent.
-
-        It is one function, which is called for each message: another call would cost as much as all it does itself.
-        """
-        key_of = self._key
-        if key_of is None and window is None:
+    def passing(self, offer: Callable[[Frame], bool]) -> Callable[[Frame], bool]:
+        """Offer a message past the buffer; one without a key is not sent."""
+        if (key_of := self._key) is None:
             return offer
-        counted = window is not None and window.counted
 
         def pass_or_push(item: Frame) -> bool:
-            key: Hashable = None
-            if key_of is not None:
-                key = key_of(item.message)
-                if type(key) is not str:
-                    hash(key)  # which raises for what is not a key
-            if window is None:
-                taken = offer(item)
-            elif taken := (window.sent_bytes < window.until or window.passes()) and offer(item):
-                window.sent_bytes += item.weight
-                if counted:
-                    window.messages += 1
-            if not taken:
-                self._known = item, key
-            return taken
+            key = key_of(item.message)
+            if type(key) is not str:
+                hash(key)  # which raises for what is not a key
+            if offer(item):
+                return True
+            self._known = item, key
+            return False
 
         return pass_or_push
 

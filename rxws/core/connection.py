@@ -99,6 +99,8 @@ class Connection(Phased):
         )
         self.offer: Callable[[Frame], bool] | None = wire.offer
         """Takes a message past `take`, or refuses it. Nothing goes past it if each message is confirmed."""
+        if self.window is not None and not wire.offer_within(self.window.room_past):
+            self.offer = None
         if confirmed:
             self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
             self.offer = None
@@ -247,7 +249,7 @@ class Connection(Phased):
             else:
                 break
         if self.window is not None:
-            self.window.sent(frames)
+            self.window.sent_besides(frames)
         return frames
 
     @property

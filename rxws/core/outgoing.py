@@ -17,7 +17,6 @@ from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
 from rxws.core.encoding import AWAITED, encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
-from rxws.core.window import SendWindow
 from rxws.core.wire import Binary, Frame, Limited, Text, Wire
 from rxws.errors import ConnectionLost, EncodeError, parted, raise_fatal
 from rxws.options import Settings
@@ -348,7 +347,6 @@ class Outgoing(HotSubject[T]):
         codec: Codec[Any, Any],
         wire: Wire,
         offer: Callable[[Frame], bool] | None,
-        window: SendWindow | None = None,
     ) -> None:
         """Record a new connection; forget what was for the previous one alone.
 
@@ -358,7 +356,7 @@ class Outgoing(HotSubject[T]):
         if isinstance(codec, Streamed):
             offer = None
         elif offer is not None and isinstance(self._buffer, ConflatingBuffer):
-            offer = self._buffer.passing(offer, window)
+            offer = self._buffer.passing(offer)
         self._offer = offer  # fast: FrameWriter.offer, or what `passing` makes of it
         self._offer_text = wire.offer_text if codec is text and offer == wire.offer else None
         self._buffer.remove(lambda item: item.connection is not None)

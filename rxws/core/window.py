@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from typing import Final, NamedTuple
 
-from rxws.core.wire import Frame, Wire
+from rxws.core.wire import MESSAGE_WEIGHT, Frame, Wire
 from rxws.stats import Counters
 
 FIRST: Final = 8 * 1024
@@ -117,10 +117,10 @@ class SendWindow:
     """
 
     __slots__ = (
-        *("_answered", "_confirmed", "_context", "_last", "_limited", "_loop", "_marks", "_next_ping"),
-        *("_calm", "_counters", "_ping", "_expects_count", "_grows", "_ponged", "_probing", "_saved"),
-        *("_pinged", "_round", "_rules", "_smallest", "_taken", "_timer", "_trip", "_wire"),
-        *("counted", "messages", "mute", "sent_bytes", "size", "until"),
+        *("_answered", "_besides", "_besides_bytes", "_confirmed", "_context", "_last", "_limited", "_loop"),
+        *("_calm", "_counters", "_expects_count", "_grows", "_marks", "_next_ping", "_ping", "_ponged", "_probing"),
+        *("_pinged", "_round", "_rules", "_smallest", "_taken", "_timer", "_trip", "_until", "_wire"),
+        *("mute", "size"),
     )
 
     def __init__(
@@ -144,16 +144,9 @@ class SendWindow:
         self._context = context
         self._ping = ping
         self._marks: deque[Mark] = deque()
-        self._counters: Counters | None = None  # in which the wire says what it saves
-        self._saved = 0  # of what was sent, by compression, and is counted
-        self.sent_bytes = 0
-        """Those sent; who sends past the endpoint counts them here, and in `messages`."""
-        self.messages = 0
-        """Those sent, if they are to be `counted`."""
-        self.counted = counted
-        """Whether the peer's program is to say how many it has taken."""
-        self.until = 0
-        """The `sent_bytes` up to which messages may go without a look: `passes`, or `admits` and `due`."""
+        self._counters = Counters()  # of what is sent; the wire says there what compression saves
+        self._besides = self._besides_bytes = 0  # messages, and their bytes, to be added to those
+        self._until = 0  # the `sent_bytes` up to which messages may go without a look
         self._confirmed = 0
         self._last = 0  # what the last message weighs
         self._taken: int | None = None  # messages that the peer's program has taken, if it says so
@@ -173,24 +166,27 @@ class SendWindow:
         self._timer: asyncio.TimerHandle | None = None
 
     def belong(self, counters: Counters) -> None:
-        """Count what the wire saves, in these counters from now on."""
-        self._counters, self._saved = counters, counters.sent_saved
+        """Count what is sent in these counters from now on."""
+        messages, sent_bytes = self.messages, self.sent_bytes
+        self._counters, self._besides, self._besides_bytes = counters, 0, 0
+        self._besides, self._besides_bytes = messages - self.messages, sent_bytes - self.sent_bytes
 
     @property
-    def _unsettled(self) -> int:
-        """What compression has kept off the wire, and is not counted yet."""
-        return 0 if self._counters is None else self._counters.sent_saved - self._saved
+    def messages(self) -> int:
+        """Those sent."""
+        return self._counters.sent + self._besides
 
-    def _settle(self) -> None:
-        """Count what was sent as what it was on the wire, which compresses it when it has taken it."""
-        if saved := self._unsettled:
-            self._saved += saved
-            self.sent_bytes -= saved
+    @property
+    def sent_bytes(self) -> int:
+        """Their bytes. Those that compression keeps off the wire are taken away when it has."""
+        counters = self._counters
+        weight = counters.sent_bytes + MESSAGE_WEIGHT * counters.sent
+        return weight - counters.sent_saved + self._besides_bytes
 
     @property
     def in_flight(self) -> int | None:
         """Bytes sent and not confirmed; `None` if the peer does not confirm. Read from any thread."""
-        return None if self.mute else max(0, self.sent_bytes - self._unsettled - self._confirmed)
+        return None if self.mute else max(0, self.sent_bytes - self._confirmed)
 
     @property
     def age(self) -> float | None:
@@ -205,29 +201,29 @@ class SendWindow:
 
     # What is sent
 
-    def passes(self) -> bool:
-        """Look before a message that would go past the endpoint: a ping that is due goes so, too, before it.
-
-        If not, the message waits: it goes with the ping, or when there is room.
-        """
-        return self._wire.gathers and self.admits() and (not self.due or self._ping())
-
     def sent(self, frames: Sequence[Frame]) -> None:
-        """Count what the wire has taken."""
-        self._settle()
+        """Note what the wire has taken, of which the counters know how many there are, and their payloads."""
         for frame in frames:
             self._last = frame.weight
-            self.sent_bytes += frame.weight
-            self.messages += len(frame.parts) or 1
+            if frame.parts:
+                self._besides += len(frame.parts) - 1
+                self._besides_bytes += frame.weight - len(frame.data) - MESSAGE_WEIGHT
+
+    def sent_besides(self, frames: Sequence[Frame]) -> None:
+        """Count what the wire has taken, and the counters do not have."""
+        self.sent(frames)
+        self._besides += len(frames)
+        self._besides_bytes += sum(len(frame.data) + MESSAGE_WEIGHT for frame in frames)
 
     @property
     def closed(self) -> bool:
         """Whether no message may go."""
+        sent, marks = self.sent_bytes, self._marks
         return (
-            self.sent_bytes >= self.until  # which is quick to see, for each message
-            and self.sent_bytes - self._confirmed >= self.size
-            and bool(self._marks)
-            and self._marks[-1].sent < self.sent_bytes
+            sent >= self._until
+            and sent - self._confirmed >= self.size
+            and bool(marks)
+            and marks[-1].sent < sent
             and not (self.mute or self._wire.blind)
         )
 
@@ -238,7 +234,6 @@ class SendWindow:
 
     def admits(self) -> bool:
         """Tell whether a message that waits may go; if not, a pong will make room."""
-        self._settle()
         if self.closed:
             self._limited = True
             if not self._answered and self._timer is None:
@@ -252,16 +247,25 @@ class SendWindow:
     @property
     def room(self) -> int:
         """How many bytes may go before the next look, in which `admits` tells whether any may, and `due` of a ping."""
-        return self.until - self.sent_bytes
+        return self._until - self.sent_bytes
+
+    def room_past(self, gathers: bool) -> int:
+        """Tell how many bytes may go past the endpoint, or that one message may, if it is any.
+
+        If the wire `gathers` what goes so, a ping that is due goes so, too, before it. If there is no room, a message
+        waits: it goes with the ping, or when there is room.
+        """
+        if self.room <= 0 and not (gathers and self.admits() and (not self.due or self._ping())):
+            return 0
+        return max(self.room, 1)
 
     # What is confirmed
 
     def asked(self, number: int, now: float) -> None:
         """Note that a ping goes."""
-        self._settle()
+        sent = self._pinged = self.sent_bytes
         if len(self._marks) < MARKS:
-            self._marks.append(Mark(number, now, self.messages, self.sent_bytes, self.sent_bytes - self._confirmed))
-        self._pinged = self.sent_bytes
+            self._marks.append(Mark(number, now, self.messages, sent, sent - self._confirmed))
         self._look()
 
     def answered(self, number: int, now: float) -> bool:
@@ -296,7 +300,6 @@ class SendWindow:
         if mark is None:
             return False
         self.stop()
-        self._settle()
         self._answered, self.mute = True, False
         self._rule(True)
         self._confirmed = mark.sent
@@ -342,7 +345,8 @@ class SendWindow:
     def _look(self) -> None:
         part = max(self.size // 4, min(self.size // 2, SPACING))
         self._next_ping = self._pinged + (max(part, min(self.size, ROOMY) - SPACING) if self._calm else part)
-        self.until = sys.maxsize if self.mute else min(self._next_ping, self._confirmed + self.size)
+        self._until = sys.maxsize if self.mute else min(self._next_ping, self._confirmed + self.size)
+        self._wire.look_at_room()
 
     # How it ends
 
@@ -351,7 +355,7 @@ class SendWindow:
         counts, self._expects_count = self._expects_count, False
         if not (counts and self.answered(self._ponged, self._loop.time())):
             self.mute = True
-            self.until = sys.maxsize
+            self._look()
             self._rule(False)
         self._wire.wake()
 

@@ -256,10 +256,16 @@ class Wire(Protocol):
         """Take a message past `take`, and say so; or refuse it, since something is to go before it."""
         ...
 
-    @property
-    def gathers(self) -> bool:
-        """Whether what `offer` takes now is written soon, together with what follows."""
+    def offer_within(self, room: Callable[[bool], int]) -> bool:
+        """Have `offer` take only what there is `room` for: bytes, or one message that weighs more; 0 for none.
+
+        `room` is told whether what is taken now leaves later, with what follows; then it may offer a frame to go
+        before that. Return whether `offer` does so; if not, nothing may be offered.
+        """
         ...
+
+    def look_at_room(self) -> None:
+        """Have `offer` ask for `room` before it takes anything: there may be more, or less."""
 
     @property
     def offer_text(self) -> Callable[[str], bool] | None:
@@ -296,12 +302,18 @@ class PlainWire(Phased):
     """A wire to which messages go through `take` alone."""
 
     can_ping = True
-    gathers = False
     offer_text: Callable[[str], bool] | None = None
 
     def offer(self, frame: Frame) -> bool:
         """Refuse it."""
         return False
+
+    def offer_within(self, room: Callable[[bool], int]) -> bool:
+        """Tell that it does not."""
+        return False
+
+    def look_at_room(self) -> None:
+        """Do nothing: nothing goes past `take` then."""
 
     def withdraw(self) -> list[Frame]:
         """Give back nothing: nothing was taken."""

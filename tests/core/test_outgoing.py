@@ -273,13 +273,18 @@ class EagerWire(MemoryWire):
     def __init__(self) -> None:
         super().__init__()
         self.unwritten: list[Frame] = []
+        self.room: Callable[[bool], int] = lambda gathers: 1
 
     def withdraw(self) -> list[Frame]:
         unwritten, self.unwritten = self.unwritten, []
         return unwritten
 
+    def offer_within(self, room: Callable[[bool], int]) -> bool:
+        self.room = room
+        return True
+
     def offer(self, frame: Frame) -> bool:
-        if self.congested:
+        if self.congested or not self.room(False):
             return False
         self.offered += 1
         self.sent.append(frame.data.decode())

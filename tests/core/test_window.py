@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,6 +19,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.window import FIRST, MARKS, MUTE_AFTER, ROOMY, SendWindow
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Ping, PlainWire, Text
 from rxws.options import check
+from rxws.stats import Counters
 from rxws.testing import MemoryDialer, MemoryWire, connect
 from tests.streams import ended, turns
 
@@ -524,19 +525,27 @@ async def test_greeting_has_all_messages() -> None:
 
 
 class Offered(PlainWire):
-    """A wire that takes what is offered, until it is full."""
+    """A wire that takes what is offered, if there is room and it is not full."""
 
     blind = full = fresh = False
     gathers = True
 
     def __init__(self) -> None:
-        self.woken = 0
+        self.woken = self.looks = 0
         self.taken: list[Frame] = []
 
+    def offer_within(self, room: Callable[[bool], int]) -> bool:
+        self.room = room
+        return True
+
+    def look_at_room(self) -> None:
+        self.looks += 1
+
     def offer(self, frame: Frame) -> bool:
-        if not self.full:
-            self.taken.append(frame)
-        return not self.full
+        if self.full or not (isinstance(frame, Ping) or self.room(self.gathers)):
+            return False
+        self.taken.append(frame)
+        return True
 
     def wake(self) -> None:
         self.woken += 1
@@ -545,10 +554,22 @@ class Offered(PlainWire):
         self.fresh = wanted
 
 
+def offering(wire: Any, counters: Counters) -> Callable[[Frame], bool]:
+    """Offer frames, and count those that are taken, as `Outgoing` does."""
+
+    def offer(frame: Frame) -> bool:
+        taken = wire.offer(frame)
+        counters.sent += taken
+        counters.sent_bytes += taken * len(frame.data)
+        return taken
+
+    return offer
+
+
 async def test_offered() -> None:
     """Past `take` go as many messages as fit into the window, with the pings that are due, if the wire gathers them."""
     wire: Any = Offered()
-    loop, frame = asyncio.get_running_loop(), Text(b"x" * (1000 - MESSAGE_WEIGHT))
+    loop, frame, counters = asyncio.get_running_loop(), Text(b"x" * (1000 - MESSAGE_WEIGHT)), Counters()
 
     def ping() -> bool:
         if taken := wire.offer(Ping(b"")):
@@ -556,7 +577,9 @@ async def test_offered() -> None:
         return taken
 
     window = SendWindow(loop, wire, None, ping)
-    offer = ConflatingBuffer(10**6).passing(wire.offer, window)
+    window.belong(counters)
+    wire.offer_within(window.room_past)
+    offer = offering(wire, counters)
     wire.gathers = False
     assert not offer(frame)  # it goes with a ping, in one write
     assert window.due
@@ -568,11 +591,11 @@ async def test_offered() -> None:
     assert [type(frame) for frame in wire.taken] == [Ping, *[Text] * 5, Ping, *[Text] * 4]
     assert window.closed
     assert not window.admits()
-    assert window.in_flight == 9000
+    assert (window.in_flight, window.messages, wire.looks) == (9000, 9, 2)
     wire.full = True
     assert window.answered(1, 0.01)
     assert not window.answered(1, 0.01)
-    assert (window.size, window.closed) == (2 * FIRST, False)
+    assert (window.size, window.closed, wire.looks) == (2 * FIRST, False, 3)
     assert not offer(frame)
     assert window.answered(7, 0.02)
     assert window.in_flight == 4000
@@ -585,26 +608,39 @@ async def test_offered() -> None:
 
 
 async def test_offered_and_counted() -> None:
-    """What goes past `take` can be counted by the peer's program; without a window nothing is."""
+    """What goes past `take` can be counted by the peer's program, and what the counters do not have besides."""
     wire: Any = Offered()
-    frame = Text(b"x", "x")
+    frame, counters = Text(b"x", "x"), Counters(sent=7, sent_bytes=700)
     window = SendWindow(asyncio.get_running_loop(), wire, None, lambda: True, counted=True)
+    window.sent_besides([frame])  # in a greeting, say
+    window.belong(counters)
     window.asked(1, 0.0)
-    offer = ConflatingBuffer(100).passing(wire.offer, window)
+    wire.offer_within(window.room_past)
+    offer = ConflatingBuffer(100).passing(offering(wire, counters))
     assert [offer(frame) for _ in range(3)] == [True] * 3
     window.asked(2, 0.0)
-    assert window.taken(3, 0.1)
+    assert (window.in_flight, window.messages) == (4 * frame.weight, 4)
+    assert window.taken(4, 0.1)
     assert window.in_flight == 0
-    assert ConflatingBuffer(100).passing(wire.offer, None) == wire.offer
-    buffer = ConflatingBuffer(100, lambda message: [message])
+
+
+async def test_offered_with_a_key() -> None:
+    """A message without a key is not offered; a message that is refused waits under the key that it had then."""
+    wire: Any = Offered()
+    wire.offer_within(lambda gathers: 1)
+    frame = Text(b"x", "x")
+    assert ConflatingBuffer(100).passing(wire.offer) == wire.offer
     with pytest.raises(TypeError, match="unhashable"):
-        buffer.passing(wire.offer, None)(frame)
+        ConflatingBuffer(100, lambda message: [message]).passing(wire.offer)(frame)
+    keys = iter([1, 2, 3])
+    buffer = ConflatingBuffer(1000, lambda message: next(keys))
+    offer = buffer.passing(wire.offer)
+    assert offer(frame)
     wire.full = True
-    for refused in (ConflatingBuffer(100, len).passing(wire.offer, None), offer):
-        assert not refused(frame)
-    wire.full = False
-    assert ConflatingBuffer(100, len).passing(wire.offer, None)(frame)
-    assert len(wire.taken) == 4
+    assert not offer(frame)
+    buffer.push(frame, True)
+    assert list(buffer._by_key) == [2]
+    assert wire.taken == [frame]
 
 
 async def test_single_burst() -> None:
@@ -625,15 +661,18 @@ async def test_single_burst() -> None:
 class Gathering(Path):
     """A path whose wire writes at the end of a turn what it is offered, and refuses what does not fit."""
 
-    gathers = True
-
     def __init__(self, rate: float) -> None:
         super().__init__(rate)
         self.offered: list[Frame] = []
         self.room = 10**9
+        self.room_for: Callable[[bool], int] = lambda gathers: 1
+
+    def offer_within(self, room: Callable[[bool], int]) -> bool:
+        self.room_for = room
+        return True
 
     def offer(self, frame: Frame) -> bool:
-        if frame.weight > self.room:
+        if not (isinstance(frame, Ping) or self.room_for(True)) or frame.weight > self.room:
             return False
         self.room -= frame.weight
         if not self.offered:
@@ -692,7 +731,7 @@ async def test_taken_with_a_ping() -> None:
     outgoing: Any = life.outgoing
     outgoing.next_items = lambda limit: []  # what waited has expired
     window: Any = connection.window
-    window._next_ping = window.until = 0
+    window._next_ping = window._until = 0
     [ping] = connection.take(100_000)
     assert (type(ping), connection.more) == (Ping, False)
     path.drop()

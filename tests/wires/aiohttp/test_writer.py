@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from rxws.core.wire import Binary, Frame
+from rxws.core.wire import Binary, Frame, Ping
 from rxws.wires.aiohttp.fast.writer import BATCH, FrameWriter, Turns
 
 SIZE = 1000
@@ -101,3 +101,51 @@ async def test_bursts() -> None:
     burst(writers, b"h")
     assert first[4:] == [b"\x82\x01h"]
     assert turns.joined is None
+
+
+async def test_what_there_is_room_for() -> None:
+    """Past the endpoint goes what there is room for, and a ping with it; what is told of less room asks anew."""
+    transport: Any = Transport(10**9)
+    some: Any = object()
+    writer = transport.writer = FrameWriter(transport, Turns(), masks=False)
+    writer.start(some, some)
+    frame, asked, rooms = Binary(bytes(SIZE - 4)), list[bool](), [0, 1, 2 * SIZE + 200, 0, 10 * BATCH, 0]
+
+    def room(gathers: bool) -> int:
+        asked.append(gathers)
+        if gathers and len(asked) == 3:
+            assert writer.offer(Ping(b"12345678"))
+            writer.look_at_room()
+        return rooms.pop(0)
+
+    writer.look_at_room()  # of which nobody has spoken
+    writer.stay_within(room)
+    assert not writer.offer(frame)
+    assert (transport.written, asked) == ([], [False])  # a message that is alone in its turn
+    assert writer.offer(frame)
+    assert (len(transport.written), asked) == (1, [False, False])
+    assert [writer.offer(frame) for _ in range(3)] == [True, True, False]
+    assert asked == [False, False, True, True]
+    assert len(transport.written) == 2  # a ping and what was taken with it: there was to be room for more
+    assert [writer.offer(frame) for _ in range(IN_A_WRITE)] == [True] * IN_A_WRITE
+    writer.look_at_room()
+    assert not writer.offer(frame)
+    assert (asked[4:], rooms) == ([True, True], [])
+    assert not writer.offer(Binary(bytes(BATCH)))
+    await asyncio.sleep(0)
+    assert b"".join(transport.written).count(b"\x89\x0812345678") == 1
+    assert b"".join(transport.written).count(b"\x82\x7e") == 3 + IN_A_WRITE
+    writer.detach()
+
+
+async def test_no_room_beside_a_ping() -> None:
+    """A message that fills a write of its own is not taken beside a ping; the endpoint has it then."""
+    transport: Any = Transport(10**9)
+    some: Any = object()
+    writer = transport.writer = FrameWriter(transport, Turns(), masks=False)
+    writer.start(some, some)
+    writer.stay_within(lambda gathers: writer.offer(Ping(b"12345678")) and BATCH)
+    writer.waits = True
+    assert not writer.offer(Binary(bytes(BATCH - 64)))
+    assert [type(frame) for frame in writer.taken] == [Ping]
+    writer.detach()

@@ -111,11 +111,6 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         return self._writer.congested
 
     @property
-    def gathers(self) -> bool:
-        """Whether what is taken now leaves later, with what follows."""
-        return self._writer.gathers
-
-    @property
     def blind(self) -> bool:
         """Whether nothing is read, since the read-ahead of a hold is used up."""
         return self._read_ahead is not None and self._read_ahead.full
@@ -144,6 +139,15 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._go_on()
         else:
             self._loop.call_soon(self._ended, None)
+
+    def offer_within(self, room: Callable[[bool], int]) -> bool:
+        """Have `offer` take only what there is `room` for."""
+        self._writer.stay_within(room)
+        return True
+
+    def look_at_room(self) -> None:
+        """Have `offer` ask for `room` before it takes anything."""
+        self._writer.look_at_room()
 
     def put_back(self, rest: Rest) -> None:
         """Deliver it soon, before what is read ahead."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from rxws.close import Close
@@ -102,7 +102,7 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_batch", "_deflate", "_left", "_masks", "_endpoint", "_transport", "_wire"),
+        *("_batch", "_deflate", "_left", "_masks", "_endpoint", "_room", "_transport", "_wire"),
         *("_came", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
@@ -121,7 +121,8 @@ class FrameWriter:
         self.taken: list[Frame] | tuple[()] = ()
         """What leaves then, before what the endpoint has; empty unless it is busy or waits."""
         self._batch = BATCH  # bytes that leave in one write, at most
-        self._left = BATCH  # bytes that may yet be taken until then
+        self._left = BATCH  # bytes that may yet be taken, without another look
+        self._room: Callable[[bool], int] | None = None  # for what is taken
         self._came = ALONE
         self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
         self._turns = turns
@@ -143,12 +144,36 @@ class FrameWriter:
     def keep_fresh(self, wanted: bool) -> None:
         """Write as little as possible at once, or no longer."""
         self._batch = NOT_SENT if wanted else BATCH
-        if not self.taken:
+        if not self.taken and self._room is None:
             self._left = self._batch
+
+    def stay_within(self, room: Callable[[bool], int]) -> None:
+        """Take only what there is room for."""
+        self._room, self._left = room, 0
+
+    def look_at_room(self) -> None:
+        """Ask for room before anything else is taken."""
+        if self._room is not None:
+            self._left = 0
+
+    def _makes_room(self, frame: Frame) -> bool:
+        """Write what is taken, if a frame does not fit beside it; tell whether it may be taken now."""
+        if self.taken and not self.busy:
+            self.flush()
+        if self.taken or self.awake or self.congested or frame.weight > self._batch:
+            return False
+        self._left = self._batch
+        if self._room is None:
+            return True
+        room = self._room(self.busy or self.waits)  # which may offer a ping, and says that there is less room then
+        left = self._batch - sum(ping.weight for ping in self.taken)
+        self._left = min(left, room and max(room, frame.weight))
+        return frame.weight <= self._left
 
     def detach(self) -> None:
         """Write nothing more: the wire, which has this, has ended."""
         self._endpoint = None
+        self._room = None
         del self._wire
 
     def offer(self, frame: Frame) -> bool:
@@ -162,6 +187,10 @@ class FrameWriter:
             elif self._came == BURST:
                 self._came = MAY_BE_ALONE
             else:
+                if self._room is not None:
+                    if self._left < frame.weight and not self._makes_room(frame):
+                        return False
+                    self._left -= frame.weight
                 self._wrote_in = turns.number
                 if not turns.counting:
                     turns.count()
@@ -174,8 +203,7 @@ class FrameWriter:
                 return True
             self.write_soon()
         left = self._left - frame.weight
-        if left < 0 and self.taken and not self.busy:
-            self.flush()
+        if left < 0 and self._makes_room(frame):
             left = self._left - frame.weight
         if left < 0 or self.congested:
             return False  # nor is anything behind it taken, since the endpoint wakes us if it waits
@@ -185,11 +213,6 @@ class FrameWriter:
         else:
             self.taken = [frame]
         return True
-
-    @property
-    def gathers(self) -> bool:
-        """Whether what it takes now leaves later, with what follows."""
-        return self.busy or self.waits or self._came == BURST or self._wrote_in == self._turns.number
 
     @property
     def alone(self) -> bool:
@@ -267,7 +290,8 @@ class FrameWriter:
             self._wire.leave()
 
     def _write_taken(self) -> None:
-        frames, self.taken, self._left = self.taken, (), self._batch
+        frames, self.taken = self.taken, ()
+        self._left = self._batch if self._room is None else 0
         if self._came == MAY_BE_ALONE:
             self._came = ALONE if len(frames) == 1 else BURST
         self._write(frames)
