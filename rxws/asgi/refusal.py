@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -71,6 +72,7 @@ async def deny(call: Calling, refusal: Denied) -> None:
     lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await call.send({"type": f"{EXTENSION}.start", "status": refusal.status, "headers": lines})
     await call.send({"type": f"{EXTENSION}.body", "body": body, "more_body": False})
+    await asyncio.sleep(0)  # by then uvicorn has closed the connection; else it logs an error that nothing was answered
 
 
 def raised(call: Calling, refusal: Denied) -> Exception:

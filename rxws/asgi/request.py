@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
+from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
+
 from rxws.core.handler import Handler, is_method
 from rxws.wires.asgi import Receive, Scope, Send
 
@@ -21,7 +23,10 @@ HUB_KEY: Final = "rxws_hub"
 
 
 class Request:
-    """The request of a handshake, where no framework has an object for it: the `scope`, and properties read from it."""
+    """The request of a handshake, with names as aiohttp has them: the `scope`, and properties read from it.
+
+    Where there is no framework, a handler's `request` is one. In a framework, make one with `Request(request.scope)`.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
@@ -33,18 +38,18 @@ class Request:
         return self.scope["path"]
 
     @cached_property
-    def headers(self) -> Mapping[str, str]:
-        """The headers; names in lower case, and the lines of one name joined by commas (RFC 9110, section 5.3)."""
+    def headers(self) -> CIMultiDictProxy[str]:
+        """The headers by name, in any case; the lines of one name are joined by commas (RFC 9110, section 5.3)."""
         lines: dict[str, str] = {}
         for name, value in _lines(self.scope):
             lines[name] = f"{lines[name]}, {value}" if name in lines else value
-        return MappingProxyType(lines)
+        return CIMultiDictProxy(CIMultiDict(lines))
 
     @cached_property
-    def query(self) -> Mapping[str, str]:
-        """The parameters of the query; if a name occurs more than once, its last value."""
+    def query(self) -> MultiDictProxy[str]:
+        """The parameters of the query; if a name occurs more than once, its first value. `getall` gives all of them."""
         query: bytes = self.scope.get("query_string", b"")
-        return MappingProxyType(dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
+        return MultiDictProxy(MultiDict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)))
 
     @property
     def match_info(self) -> Mapping[str, Any]:

@@ -122,6 +122,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
                 wire.check_end()
             except asyncio.CancelledError:  # the server shuts down: it may take a close frame yet
                 life.close(Close(1001), flush=False)
+                await asyncio.sleep(0)  # before Python 3.12 a task sends it
                 raise
             finally:
                 life.abort()
@@ -169,7 +170,7 @@ def accept(*connection: Any, **options: Any) -> Any:
 
 @asynccontextmanager
 async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket[Any, Any], None]:
-    opening = wire = None
+    opening = None
     try:
         try:
             await wait_to_open()
@@ -186,14 +187,12 @@ async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket
         try:
             async with closing_on_exit(opening.life):
                 yield opening.socket
-            wire.check_end()
+        except Exception as error:
+            if parted(error, Close)[1] is not None:
+                raise  # all but the Close of the peer, which receive() raised
         finally:
             current_socket.set(before)
-    except Exception as error:
-        if parted(error, Close)[1] is not None:
-            raise  # all but a Close: of the block, or of the peer, which receive() raised
-        if wire is not None:
-            wire.check_end()
+        wire.check_end()
     finally:
         if opening is not None:
             opening.life.abort()

@@ -53,4 +53,5 @@ async def test_litestar(tmp_path: Path) -> None:
             await client.wait_closed()
             assert client.close_code == 1001
             await ended
-        assert "Traceback" not in server.output
+        assert "own lifespan: closed, 0 sockets" in server.output
+        assert [line for line in server.output.splitlines() if "Traceback" in line or "ERROR" in line] == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from litestar import Litestar, WebSocket, websocket
@@ -39,5 +41,11 @@ async def block(socket: WebSocket) -> None:
             await mine.send(message)
 
 
-app = Litestar([chat, forbidden, block])
+@asynccontextmanager
+async def own(_: Litestar) -> AsyncIterator[None]:
+    yield
+    print(f"own lifespan: closed, {len(hub)} sockets", flush=True)
+
+
+app = Litestar([chat, forbidden, block], lifespan=[own])
 hub = rxws.asgi.setup(app)
