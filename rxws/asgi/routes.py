@@ -116,6 +116,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
             if begun is None:
                 return
             life, wire = begun
+            del begun
             try:
                 await life.closed
                 await life.worked()

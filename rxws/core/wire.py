@@ -301,6 +301,7 @@ class Wire(Protocol):
 class PlainWire(Phased):
     """A wire to which messages go through `take` alone."""
 
+    __slots__ = ()
     can_ping = True
     offer_text: Callable[[str], bool] | None = None
 

@@ -21,6 +21,8 @@ class HoldingWire(PlainWire):
     `READ_AHEAD` bytes wait the task waits, too, and the wire is `blind`.
     """
 
+    __slots__ = ("_close_timeout", "_endpoint", "_held", "_read_ahead", "_space", "blind", "phase")
+
     def __init__(self, close_timeout: float) -> None:
         self.phase = WirePhase.NEW
         self.blind = False

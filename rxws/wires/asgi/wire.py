@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, MutableMapping, Sequence
-from contextvars import copy_context
-from types import coroutine
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from contextvars import Context, copy_context
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from rxws.close import Close
 from rxws.core.encoding import split
@@ -29,11 +29,66 @@ ALIVE: Final = (WirePhase.READING, WirePhase.IGNORING)
 TAKEN: Final = 16
 """Messages that the reader sends of one that it has handed on; what is more waits in `outgoing`."""
 
+READS_A_TURN: Final = 2 * DELIVERIES_A_TURN
+"""Messages that may be there at once, after which others have their turn; to see whether they had it costs more."""
+
 STALL: Final = 0.1
 """Seconds: a server that makes us wait for so long has a slow reader, which then has read something.
 
 Some servers make us wait for each message, if only for a turn of the event loop: the peer has no part in that.
 """
+
+
+LOOK: Final = STALL / 2
+"""Seconds between two looks for readers that wait for `send`: the second one that finds the same has another read."""
+
+NOT, STARTED, SEEN, LATE = range(4)
+"""What a wire sends: nothing; what its reader waits for, since the last look or before; what no reader waits for."""
+
+
+class Sendings:
+    """The wires of an event loop whose readers send. One timer looks after all of them, and ends when there are none.
+
+    To look from time to time costs less than to see each wait: each message would pass through one more frame.
+    """
+
+    __slots__ = ("__weakref__", "busy", "looks", "waiting")
+
+    def __init__(self) -> None:
+        self.busy: AsgiWire | None = None
+        """The one that began last: it sends now, or waits."""
+        self.waiting = set[AsgiWire]()
+        """Others, which have waited since."""
+        self.looks = False
+        """Whether the timer runs."""
+
+    def look(self) -> None:
+        """Have another task read where the reader still waits, and look again."""
+        wires = self.waiting if self.busy is None else {self.busy, *self.waiting}
+        self.looks = bool(wires)
+        if self.looks:
+            loop = asyncio.get_running_loop()
+            loop.call_later(LOOK, self.look, context=Context())
+            for wire in tuple(wires):
+                wire.read_on(loop.time())
+
+    def over(self, wire: AsgiWire) -> None:
+        """Forget a wire."""
+        self.waiting.discard(wire)
+        if self.busy is wire:
+            self.busy = None
+
+
+_sendings: WeakValueDictionary[asyncio.AbstractEventLoop, Sendings] = WeakValueDictionary()
+"""Their wires keep them."""
+
+
+def sendings_of(loop: asyncio.AbstractEventLoop) -> Sendings:
+    """Find or make those of an event loop."""
+    found = _sendings.get(loop)
+    if found is None:
+        found = _sendings[loop] = Sendings()
+    return found
 
 
 class AsgiWire(HoldingWire):
@@ -46,11 +101,13 @@ class AsgiWire(HoldingWire):
     Memory: 64 KiB read ahead, and one message of the server's largest size; what the server itself keeps is its own.
     """
 
+    __slots__ = (
+        *("_began", "_cause", "_closing", "_context", "_deadline", "_loop", "_max_msg_size", "_reader"),
+        *("_receive_event", "_says_all_codes", "_send_event", "_sending", "_sendings", "_taken", "_text_is_message"),
+        *("_turn", "_wanted", "_writer", "_writing", "remote", "unsaid"),
+    )
     can_ping = False
     unfinished: float | None = None  # a server hands on whole messages
-
-    unsaid: Close | None = None
-    """How it ended, where the server cannot say that: an exception that the call raises makes it close with 1011."""
 
     def __init__(
         self,
@@ -64,9 +121,11 @@ class AsgiWire(HoldingWire):
         text_is_message: bool = False,
     ) -> None:
         super().__init__(close_timeout)
+        self.unsaid: Close | None = None
+        """How it ended, where the server cannot say that: an exception that the call raises makes it 1011."""
         self._says_all_codes = says_all_codes
         self._text_is_message = text_is_message  # as the codec makes text of nothing else
-        self._turn = False  # the reader hands a message on, or sends what comes of it
+        self._turn = False  # the reader hands a message on, and sends then what comes of it
         self._taken: list[str | Frame] = []
         self.remote = remote
         self._receive_event = receive
@@ -77,9 +136,9 @@ class AsgiWire(HoldingWire):
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._writing = False  # a task sends, or is about to
-        self._sending = False  # the server has a message, and has not said that it took it
+        self._sending = NOT  # the server has a message, and has not said that it took it
+        self._sendings = sendings_of(self._loop)
         self._began = 0.0  # that it made the reader wait for that
-        self._waited = False  # the reader, so that others had their turn
         self._wanted = False  # something more waits to be sent
         self._closing = False  # our close frame is sent
         self._cause: BaseException | None = None
@@ -93,13 +152,13 @@ class AsgiWire(HoldingWire):
     @property
     def congested(self) -> bool:
         """Whether the server makes us wait."""
-        return self._sending
+        return self._sending is not NOT
 
     def start(self, endpoint: Endpoint) -> None:
         """Begin to read."""
         self._endpoint = endpoint
         self.advance(WirePhase.READING)
-        self._reader = self._loop.create_task(self._run(), context=endpoint.context)
+        self._reader = self._start_reading()
 
     def wake(self) -> None:
         """Take and send, unless a task does so."""
@@ -147,99 +206,96 @@ class AsgiWire(HoldingWire):
 
     # Reading
 
-    async def _run(self) -> None:
+    async def _read(self) -> None:
+        """Read, and send what comes of each message. If `send` makes it wait for long, another task reads on."""
+        receive, send, endpoint = self._receive_event, self._send_event, self._endpoint
+        ahead, taken, limit, sendings = self._read_ahead, self._taken, self._max_msg_size, self._sendings
+        reading = WirePhase.READING
+        surely_small = sys.maxsize if limit is None else limit // 4  # characters
         try:
-            await self._watch(self._read())
+            while True:
+                for _ in range(READS_A_TURN):
+                    event = await receive()
+                    data: Any = event.get("text")
+                    if data is None:
+                        kind = event["type"]
+                        if kind == "websocket.disconnect":
+                            await self._ended(event)
+                            return
+                        if kind != "websocket.receive":
+                            continue
+                        data = event["bytes"]
+                        if type(data) is not bytes:
+                            data = bytes(data)
+                    if len(data) > surely_small and limit is not None and _is_larger(data, limit):
+                        await self._delivered()
+                        if self.phase is reading:
+                            self._violated(len(data), limit)
+                    if self.phase is reading:
+                        self._turn = not self._writing
+                        if self._held or ahead:
+                            self._receive(data)
+                        else:
+                            endpoint.message_received(data)
+                            if ahead:  # it was put back
+                                self._deliver_soon()
+                        del event, data  # or the message would stay until the next one comes
+                        if self._turn:
+                            self._turn = False
+                            if taken:
+                                self._writing, self._sending = True, STARTED
+                                if sendings.busy is not None:
+                                    sendings.waiting.add(sendings.busy)
+                                sendings.busy = self
+                                if not sendings.looks:
+                                    sendings.look()
+                                try:
+                                    while taken:
+                                        message = taken.pop(0)
+                                        if type(message) is str:
+                                            await send({"type": "websocket.send", "text": message})
+                                        else:
+                                            await send(self._event_of(message))
+                                        del message
+                                        if self._sending is LATE:  # another task reads on
+                                            self._goes_on(self._began)
+                                            await self._write(self.withdraw())
+                                            return
+                                        self._sending = STARTED
+                                    self._writing = False
+                                except Exception as error:
+                                    self._loop.call_soon(self._failed, error)  # and nothing more goes
+                                    if self._sending is LATE:
+                                        self._sending = NOT
+                                        return
+                                self._sending = NOT
+                                if sendings.busy is self:
+                                    sendings.busy = None
+                                else:
+                                    sendings.waiting.discard(self)
+                            if self._wanted and not self._writing:
+                                self._wanted = False
+                                self._write_on(())
+                    if ahead and ahead.full and self._cause is None:
+                        await self._wait_for_space()
+                await asyncio.sleep(0)
         except Exception as error:
             self._end(error)
         except BaseException:
             self._end(None)
             raise
 
-    @coroutine
-    def _watch(self, reading: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Run the reader, and see when it waits; if the server lets it wait for `send`, another task reads on.
+    def read_on(self, now: float) -> None:
+        """Read in another task, since the one that does so waits for `send`, for how long may be seen."""
+        if self._sending is STARTED:
+            self._sending = SEEN
+        elif self._sending is SEEN:
+            self._sendings.over(self)
+            self._sending, self._began = LATE, now - LOOK
+            self._writer, self._reader = self._reader, self._start_reading()
 
-        To see that here, at each wait, costs less than to look after each message.
-        """
-        got: Any = None
-        try:
-            waits_for = reading.send(None)
-            while True:
-                self._waited = True
-                if self._turn:
-                    self._turn, self._writing, self._sending = False, True, True
-                    self._began = self._loop.time()
-                    reading_on = self._loop.create_task(self._run(), context=self._endpoint.context)
-                    self._writer, self._reader = self._reader, reading_on
-                try:
-                    got = yield waits_for
-                except BaseException as error:
-                    waits_for = reading.throw(error)
-                else:
-                    waits_for = reading.send(got)
-        except StopIteration:
-            return
-
-    async def _read(self) -> None:
-        receive, send, pass_on = self._receive_event, self._send_event, self._endpoint.message_received
-        ahead, taken, limit = self._read_ahead, self._taken, self._max_msg_size
-        reading = WirePhase.READING
-        surely_small = sys.maxsize if limit is None else limit // 4  # characters
-        while True:
-            for _ in range(DELIVERIES_A_TURN):
-                event = await receive()
-                data: Any = event.get("text")
-                if data is None:
-                    kind = event["type"]
-                    if kind == "websocket.disconnect":
-                        await self._ended(event)
-                        return
-                    if kind != "websocket.receive":
-                        continue
-                    data = event["bytes"]
-                    if type(data) is not bytes:
-                        data = bytes(data)
-                if len(data) > surely_small and limit is not None and _is_larger(data, limit):
-                    await self._delivered()
-                    if self.phase is reading:
-                        self._violated(len(data), limit)
-                if self.phase is reading:
-                    self._turn = not self._writing
-                    if self._held or ahead:
-                        self._receive(data)
-                    else:
-                        pass_on(data)
-                        if ahead:  # it was put back
-                            self._deliver_soon()
-                    del event, data  # or the message would stay until the next one comes
-                    if self._turn:
-                        try:
-                            while taken:
-                                message = taken.pop(0)
-                                if type(message) is str:
-                                    await send({"type": "websocket.send", "text": message})
-                                else:
-                                    await send(self._event_of(message))
-                                del message
-                                if not self._turn:  # the server made us wait: see `_watch`
-                                    self._goes_on(self._began)
-                                    await self._write(self.withdraw())
-                                    return
-                        except Exception as error:
-                            self._loop.call_soon(self._failed, error)
-                            self._writing, self._sending = True, False  # nothing more goes
-                            if not self._turn:
-                                return
-                        self._turn = False
-                        if self._wanted and not self._writing:
-                            self._wanted = False
-                            self._write_on(())
-                if ahead and ahead.full and self._cause is None:
-                    await self._wait_for_space()
-            if not self._waited:
-                await asyncio.sleep(0)
-            self._waited = False
+    def _start_reading(self) -> asyncio.Task[None]:
+        return self._loop.create_task(self._read(), name="rxws reader", context=self._endpoint.context)
 
     def _violated(self, size: int, limit: int) -> None:
         """Fail the connection: what the server took is too large for us."""
@@ -303,7 +359,7 @@ class AsgiWire(HoldingWire):
                     await asyncio.sleep(0)
             self._writing, self._writer = False, None
         except Exception as error:
-            self._sending = False
+            self._sending = NOT
             self._loop.call_soon(self._failed, error)
 
     def _event_of(self, frame: str | Frame) -> AsgiEvent:
@@ -326,11 +382,11 @@ class AsgiWire(HoldingWire):
             self._goes_on(began)
 
     def _stalls(self) -> float:
-        self._sending = True
+        self._sending = LATE
         return self._loop.time()
 
     def _goes_on(self, began: float) -> None:
-        self._sending = False
+        self._sending = NOT
         if self._loop.time() - began > STALL:
             self._endpoint.relieved()
 
@@ -346,6 +402,7 @@ class AsgiWire(HoldingWire):
     # Ending
 
     def _stop(self) -> None:
+        self._sendings.over(self)
         for task in (self._reader, self._writer):
             if task is not None:
                 task.cancel()
