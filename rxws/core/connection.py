@@ -55,7 +55,7 @@ class Connection(Phased):
         *("_answer", "_answers", "_deadline", "_decode", "_emit", "_loop", "_message_bucket"),
         *("_message_deadline", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
         *("_ponged", "_settings", "cause", "closed_by_peer", "codec", "context", "counters", "heartbeat", "more"),
-        *("offer", "phase", "receipts", "remote", "window", "wire"),
+        *("offer", "phase", "receipts", "window", "wire"),
     )
 
     def __init__(
@@ -69,8 +69,6 @@ class Connection(Phased):
     ) -> None:
         self.wire = wire
         self.codec = codec
-        self.remote = wire.remote
-        """The peer's address."""
         self.phase = ConnectionPhase.OPEN
         self.more = False
         self.context = copy_context()

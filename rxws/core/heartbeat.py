@@ -171,7 +171,7 @@ class BeatQueue:
         self._arm()
 
     def remove(self, pinger: Pinger) -> None:
-        """Let it not act; the timer goes with the last one."""
+        """Let it not act. The timer stays for the next one that comes: it is one for a whole interval."""
         before, after = pinger.before, pinger.after
         pinger.before = pinger.after = None
         if before is None:
@@ -182,9 +182,6 @@ class BeatQueue:
             self._last = before
         else:
             after.before = before
-        if self._first is None and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _arm(self) -> None:
         if self._timer is None and self._first is not None:

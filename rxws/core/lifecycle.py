@@ -130,7 +130,9 @@ class Lifecycle(Held, Phased):
 
     def make_codec(self) -> None:
         """Make the codec of a socket that has one connection, before that opens; raises what its factory does."""
-        self.outgoing.codec = self._codec = self.settings.make_codec(self.protocol)
+        if self.outgoing.codec is AWAITED:
+            self.outgoing.codec = self.settings.make_codec(self.protocol)
+        self._codec = self.outgoing.codec
 
     def connect(self, wire: Wire, protocol: str | None) -> Connection:
         """Make a connection on a wire whose handshake is done; raises what the factory of its codec does."""
@@ -147,7 +149,10 @@ class Lifecycle(Held, Phased):
         self._connections += (connection,)
         if self.counters.opened is None:
             self.counters.opened = self.counters.clock()
-        self.reports.log.opened(protocol, connection.remote)
+        log = self.reports.log
+        if log.path is None:  # else a server's request has said so
+            log.remote = wire.remote
+        log.opened(protocol)
         if self.close_cause is not None:
             self.enter(SocketPhase.CLOSING)
             connection.begin_closing(self.close_cause, self._answer, ConnectionPhase.FLUSHING)

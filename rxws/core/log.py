@@ -74,10 +74,8 @@ class SocketLog:
         level, why = logging.DEBUG if left else logging.INFO, described(because, str)
         self.write(level, "waiting", f"{what}%s; another attempt in %.1f s", why, delay, delay=delay, because=why)
 
-    def opened(self, protocol: str | None, remote: str | None) -> None:
-        """Note a connection, and to whom, unless a server's request said so."""
-        if self.path is None:
-            self.remote = remote
+    def opened(self, protocol: str | None) -> None:
+        """Note a connection."""
         self.write(logging.DEBUG, "opened", "opened", protocol=protocol)
 
     def closed(self, close: Close, counters: Counters, *, dropped: int, by_peer: bool) -> None:

@@ -359,7 +359,8 @@ class Outgoing(HotSubject[T]):
             offer = self._buffer.passing(offer)
         self._offer = offer  # fast: FrameWriter.offer, or what `passing` makes of it
         self._offer_text = wire.offer_text if codec is text and offer == wire.offer else None
-        self._buffer.remove(lambda item: item.connection is not None)
+        if self._buffer.weight:
+            self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
             self._offline_queue.forget()
         if codec is not before:

@@ -122,8 +122,7 @@ class WebSocket(Streams[In, Out]):
         if self._request is not None:
             # a framework's may not have it
             return getattr(self._request, "remote", None) or self._life.reports.log.remote
-        connection = self._life.connection
-        return None if connection is None else connection.remote
+        return None if self._life.connection is None else self._life.reports.log.remote
 
     @property
     def rtt(self) -> float | None:

@@ -12,7 +12,7 @@ OPENINGS_A_TURN: Final = 16
 
 
 class Openings:
-    """Gives each handshake its place: sixteen in a turn of the event loop, the others later, in order.
+    """Gives each handshake its place: sixteen at most in a turn of the event loop, the others later, in order.
 
     A crowd that comes at once, after a restart, say, then keeps the loop for some milliseconds at a time.
 
@@ -21,20 +21,18 @@ class Openings:
 
     def __init__(self) -> None:
         self._left = OPENINGS_A_TURN
-        self._counting = False  # the end of this turn will be noticed
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take a place in this turn, or wait for one."""
-        if not self._counting:
-            self._counting = True
-            loop.call_soon(self._turn, loop)
-        if self._left:
-            self._left -= 1
-        else:
+    def take(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
+        """Take a place in this turn, or give what to wait for; a turn ends for us when its last place is taken."""
+        if not self._left:
             place = loop.create_future()
             self._waiting.append(place)
-            await place
+            return place
+        self._left -= 1
+        if not self._left:
+            loop.call_soon(self._turn, loop)
+        return None
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let the next ones go on; who comes in this turn has the places that are left."""
@@ -45,10 +43,8 @@ class Openings:
                 place.set_result(None)
                 left -= 1
         self._left = left
-        if left < OPENINGS_A_TURN:
+        if not left:
             loop.call_soon(self._turn, loop)
-        else:
-            self._counting = False
 
 
 _openings: WeakKeyDictionary[asyncio.AbstractEventLoop, Openings] = WeakKeyDictionary()
@@ -57,7 +53,10 @@ _openings: WeakKeyDictionary[asyncio.AbstractEventLoop, Openings] = WeakKeyDicti
 async def wait_to_open() -> None:
     """Wait for a place to open a socket in this turn of the event loop, or in a later one."""
     loop = asyncio.get_running_loop()
-    openings = _openings.get(loop)
-    if openings is None:
+    try:
+        openings = _openings[loop]
+    except KeyError:
         openings = _openings[loop] = Openings()
-    await openings.wait(loop)
+    place = openings.take(loop)
+    if place is not None:
+        await place

@@ -399,6 +399,7 @@ async def test_nothing_is_left() -> None:
     gc.collect()
     assert [ref for ref in sockets if ref() is not None] == []
     assert room.observers == []
+    await asyncio.sleep(20)  # after which the timer of all heartbeats goes
     loop: Any = asyncio.get_running_loop()
     assert [handle for handle in getattr(loop, "_scheduled", []) if not handle.cancelled()] == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import cache
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
@@ -69,9 +70,17 @@ def open_wire(
         if isinstance(ws, ClientWebSocketResponse):
             mask_unpredictably(ws)
         return PublicWire(ws, parser if isinstance(parser, Pacing) else Pacing(ws, _blind(parser)), close_timeout)
+    fast_wire, _, _ = _fast()
+    return fast_wire(ws, parser, parser if isinstance(parser, HeaderWatch) else _blind(parser), close_timeout)
+
+
+@cache
+def _fast() -> tuple[Any, Any, Any]:
+    """Give what the fast wire is made of, which is made of what is inside aiohttp."""
+    from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
     from rxws.wires.aiohttp.fast.wire import FastWire
 
-    return FastWire(ws, parser, parser if isinstance(parser, HeaderWatch) else _blind(parser), close_timeout)
+    return FastWire, DirectQueue, make_parser
 
 
 def _blind(parser: Any) -> HeaderWatch:
@@ -100,9 +109,8 @@ def start_directly(ws: Any, writer: Any, protocol: Any, subprotocol: str | None,
 
 def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int, *, masked: bool) -> None:
     """Give a WebSocket a `DirectQueue` and a parser of frames that are all `masked`, or none of them is."""
-    from rxws.wires.aiohttp.fast.direct_queue import DirectQueue, make_parser
-
-    ws._reader = DirectQueue(protocol, masked=masked)
+    _, direct_queue, make_parser = _fast()
+    ws._reader = direct_queue(protocol, masked=masked)
     ws._parser = make_parser(ws._reader, max_msg_size)
 
 

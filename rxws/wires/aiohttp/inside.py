@@ -64,8 +64,9 @@ def take_over(ws: AnyWebSocket) -> None:
         raise RuntimeError("this WebSocket belongs to rxws already: use its socket")
     inside._rxws = True
     inside._autoping = inside._autoclose = False
-    inside._heartbeat = None  # it would miss the pongs that we get
-    inside._cancel_heartbeat()
+    if inside._heartbeat is not None:
+        inside._heartbeat = None  # it would miss the pongs that we get
+        inside._cancel_heartbeat()
 
 
 class NoWriter:
