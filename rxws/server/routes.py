@@ -84,7 +84,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
 
         async def begin(*args: Any) -> tuple[Lifecycle, web.StreamResponse]:
             *first, request = args
-            if isinstance(request, web.View):
+            if not isinstance(request, web.Request) and isinstance(request, web.View):
                 first, request = list(args), request.request
             await wait_to_open()
             upgrade = Upgrade(request, settings)

@@ -9,6 +9,7 @@ import weakref
 from typing import Any, Final
 
 from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
+from multidict import MultiMapping
 
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SERVER, SocketLog, log_line
@@ -119,7 +120,8 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
             text="A WebSocket handshake needs HTTP/1.1. Behind a proxy, make it use that"
             " (nginx: proxy_http_version 1.1)\n"
         )
-    if _of(request, hdrs.UPGRADE).lower() != "websocket":
+    headers = request.headers
+    if _of(headers, hdrs.UPGRADE).lower() != "websocket":
         raise _upgrade_required(
             "This is a WebSocket endpoint: Upgrade must be websocket. Behind a proxy, make it pass that on"
             " (nginx: proxy_set_header Upgrade $http_upgrade)"
@@ -129,24 +131,23 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
             "This is a WebSocket endpoint: Connection must be Upgrade. Behind a proxy, make it send both"
             " (nginx: proxy_set_header Connection upgrade)"
         )
-    if _of(request, hdrs.SEC_WEBSOCKET_VERSION) != "13":
+    if _of(headers, hdrs.SEC_WEBSOCKET_VERSION) != "13":
         raise _upgrade_required("Sec-WebSocket-Version must be 13", {hdrs.SEC_WEBSOCKET_VERSION: "13"})
-    headers = request.headers
-    key, hosts = _of(request, hdrs.SEC_WEBSOCKET_KEY), headers.getall(hdrs.HOST, ())
+    key, hosts = _of(headers, hdrs.SEC_WEBSOCKET_KEY), headers.getall(hdrs.HOST, ())
     if not KEY.fullmatch(key):
         raise _bad_request("Sec-WebSocket-Key must be 16 bytes in base64")
     if len(hosts) > 1:
         raise _bad_request("There must be one Host")
     if not (hosts and hosts[0].strip()):
         raise _bad_request("Host is missing")
-    if len(headers.getall(hdrs.ORIGIN, ())) > 1:
+    if hdrs.ORIGIN in headers and len(headers.getall(hdrs.ORIGIN)) > 1:
         raise _bad_request("There must be one Origin at most")
-    if request.content_length or hdrs.TRANSFER_ENCODING in headers:
+    if (hdrs.CONTENT_LENGTH in headers and request.content_length) or hdrs.TRANSFER_ENCODING in headers:
         raise _bad_request("A WebSocket handshake has no body")
+    if hdrs.SEC_WEBSOCKET_PROTOCOL not in headers and hdrs.SEC_WEBSOCKET_EXTENSIONS not in headers:
+        return Agreed(key, None, None)
     protocols = headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())
     offers = headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ())
-    if not (protocols or offers):
-        return Agreed(key, None, None)
     try:
         offered = tokens(hdrs.SEC_WEBSOCKET_PROTOCOL, protocols) if protocols else []
         wanted = extensions(offers) if offers else []
@@ -169,18 +170,18 @@ def check_origin(request: web.BaseRequest, settings: Settings) -> None:
 
 def _is_plain(request: web.BaseRequest) -> bool:
     """Return whether this asks for no upgrade. Beside `Sec-WebSocket-Key`, a proxy has dropped what did."""
-    return not (_has_upgrade(request) and _of(request, hdrs.UPGRADE)) or request.version < HttpVersion11
+    return not (_has_upgrade(request) and _of(request.headers, hdrs.UPGRADE)) or request.version < HttpVersion11
 
 
 def _has_upgrade(request: web.BaseRequest) -> bool:
     """Return whether the connection is to be upgraded."""
-    options = _of(request, hdrs.CONNECTION).lower()
+    options = _of(request.headers, hdrs.CONNECTION).lower()
     return options == "upgrade" or "upgrade" in map(str.strip, options.split(","))
 
 
-def _of(request: web.BaseRequest, name: str) -> str:
+def _of(headers: MultiMapping[str], name: str) -> str:
     """Give the lines of a header as one value (RFC 9110, section 5.3)."""
-    return ", ".join(request.headers.getall(name, ())).strip()
+    return ", ".join(headers.getall(name, ())).strip()
 
 
 def _bad_request(why: str) -> web.HTTPBadRequest:

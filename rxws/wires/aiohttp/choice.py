@@ -89,7 +89,7 @@ def _blind(parser: Any) -> HeaderWatch:
 
 
 def _is_public(ws: Any) -> bool:
-    return wire_mode == "public" or bool(ws.compress)
+    return wire_mode == "public" or bool(ws._compress)
 
 
 def start_directly(ws: Any, writer: Any, protocol: Any, subprotocol: str | None, max_msg_size: int) -> bool:

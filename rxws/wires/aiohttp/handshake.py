@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import sys
+from binascii import b2a_base64
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
@@ -80,7 +80,7 @@ class Response(web.WebSocketResponse):
     def _handshake(self, request: Any) -> Any:
         """Answer what was agreed on: aiohttp reads one line of each header, and takes offers that must be declined."""
         key, protocol, deflate = self._agreed
-        accept = base64.b64encode(hashlib.sha1(key.encode() + MAGIC).digest()).decode()
+        accept = b2a_base64(hashlib.sha1(key.encode() + MAGIC).digest(), newline=False).decode()
         headers = {hdrs.UPGRADE: "websocket", hdrs.CONNECTION: "Upgrade", hdrs.SEC_WEBSOCKET_ACCEPT: accept}
         if protocol is not None:
             headers[hdrs.SEC_WEBSOCKET_PROTOCOL] = protocol

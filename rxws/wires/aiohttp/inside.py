@@ -140,7 +140,8 @@ def abandon(ws: ClientWebSocketResponse) -> None:
 
 def asks_for_upgrade(request: web.BaseRequest) -> bool:
     """Return whether aiohttp's parser took a request for one that asks to change the protocol, if that is known."""
-    return getattr(cast("Any", request)._message, "upgrade", True)
+    inside: Any = request
+    return getattr(inside._message, "upgrade", True)
 
 
 def drop_what_follows(request: web.BaseRequest, refusal: web.HTTPException) -> None:

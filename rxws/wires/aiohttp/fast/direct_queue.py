@@ -18,10 +18,11 @@ NO_PROTOCOL: Final = cast("Any", SimpleNamespace(_loop=None, _reading_paused=Fal
 """Stands for a protocol where only parsing matters."""
 
 DECODE_TEXT: Final = (
-    ("decode_text",) if "decode_text" in inspect.signature(reader_py.WebSocketReader).parameters else ()
+    {"decode_text": True} if "decode_text" in inspect.signature(reader_py.WebSocketReader).parameters else {}
 )
 """What newer parsers have to be told besides."""
 
+_READER: Final[Any] = WebSocketReader
 
 NO_HEADER: Final = b"\0\0"
 """What needs a closer look, in place of a chunk."""
@@ -192,7 +193,7 @@ class DirectQueue(WebSocketDataQueue):
 
 def make_parser(queue: WebSocketDataQueue, max_msg_size: int) -> Any:
     """Make aiohttp's parser of messages that are not compressed."""
-    return cast("Any", WebSocketReader)(queue, max_msg_size, compress=False, **dict.fromkeys(DECODE_TEXT, True))
+    return _READER(queue, max_msg_size, compress=False, **DECODE_TEXT)
 
 
 def _parses(data: bytes) -> bool:

@@ -74,7 +74,8 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._parse = watch.parser.feed_data  # aiohttp's WebSocketReader.feed_data, which calls DirectQueue.feed_data
         self._headers = watch
         self._marks = watch.marks  # where messages are compressed
-        self._queue: Any = cast("Any", ws)._reader
+        inside: Any = ws
+        self._queue: Any = inside._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
         self._looks_later = self._marks is None and not PARSES_AHEAD  # at the headers
         self._close_timeout = close_timeout

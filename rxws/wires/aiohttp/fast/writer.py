@@ -233,10 +233,11 @@ class FrameWriter:
         if self.waits or self._wrote_in == self._turns.number:
             self.write_soon()
         else:
-            if not self._turns.counting:
-                self._turns.count()
-            self._wrote_in = self._turns.number
+            turns = self._turns
+            self._wrote_in = turns.number
             self.flush()
+            if not (turns.counting or self.closing):
+                turns.count()
 
     def pong(self, data: bytes) -> None:
         """Answer a ping with the next write."""
