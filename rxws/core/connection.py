@@ -136,15 +136,15 @@ class Connection(Phased):
             wire.wake()
 
     def _begin_to_ping(self, *, greeting: bool) -> None:
-        seconds = self._settings.heartbeat
+        seconds, ping = self._settings.heartbeat, None
         if isinstance(seconds, Heartbeat):
-            seconds = None if greeting else seconds.seconds
-        if not self.wire.can_ping and self._words is None:
+            seconds, ping = None if greeting else seconds.seconds, seconds.ping
+        if not self.wire.can_ping and ping is None:
             return
         if seconds is None or self.heartbeat is not None:
             return
         self.heartbeat = Pinger(self._loop, seconds, self)
-        if (ping := self._words) is not None and not callable(ping) and is_pure(self.codec):
+        if ping is not None and not callable(ping) and is_pure(self.codec):
             self._say(lambda: ping)  # which is not sent, but told of if it cannot be
 
     @property

@@ -112,12 +112,13 @@ class Handler:
                 finally:
                     del answer, rest  # whose tracebacks have this frame
             return functools.partial(life.reports.fail, as_error(error, self.name))
-        return lambda: _for(life, self._begin, life, result)
+        return functools.partial(_for, life, call, life.reports.fail, self.name, self._run, life, result)
 
     def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...], guests: Mapping[str, Any]) -> Any:
-        args = [_part(socket, name) for name in self._by_position]
         named = {name: _part(socket, name) for name in self._by_name}
-        return self._function(*first, *args, **guests, **named)
+        if self._by_position:
+            first += tuple(_part(socket, name) for name in self._by_position)
+        return self._function(*first, **guests, **named)
 
     def _check(self, result: Any, life: Lifecycle) -> None:
         if result is life.outgoing:
@@ -130,9 +131,6 @@ class Handler:
             f"{self.name} returned {type(result).__name__}: a handler returns an Observable, a Disposable, a list of "
             "Disposables, or None; one that awaits or yields is an 'async def'"
         )
-
-    def _begin(self, life: Lifecycle, result: Any) -> None:
-        call(life.reports.fail, self.name, self._run, life, result)
 
     def _run(self, life: Lifecycle, result: Any) -> None:
         """Do what the result asks for; after it, messages come whether or not they are wanted."""
@@ -161,7 +159,8 @@ class Handler:
 
     def _look_for_end(self, result: Observable[Any], life: Lifecycle) -> None:
         """Log, once, that a Subject which is meant for many has ended: sockets that get it now close at once."""
-        if isinstance(result, Subject) and result.is_stopped and not isinstance(result, (ReplaySubject, AsyncSubject)):
+        has_ended: bool = getattr(result, "is_stopped", False)
+        if has_ended and isinstance(result, Subject) and not isinstance(result, (ReplaySubject, AsyncSubject)):
             self._warn(
                 life,
                 "ended",

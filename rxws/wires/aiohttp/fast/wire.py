@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
@@ -357,7 +358,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             if self._writer.closing:
                 self._close()
             else:
-                self._at_last(lambda: close_received(self._endpoint, data, extra))
+                self._at_last(partial(close_received, self._endpoint, data, extra))
 
     def _look_for_the_end(self) -> None:
         if self.phase is READING and (error := self._queue.exception()) is not None:
@@ -433,7 +434,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._headers.end()
             release(self._ws)
         finally:
-            self._at_last(lambda: self._lost(error))
+            self._at_last(partial(self._lost, error))
 
     def _lost(self, error: BaseException | None) -> None:
         try:
