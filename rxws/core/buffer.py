@@ -141,14 +141,15 @@ class ConflatingBuffer:
     the newest message of each key takes the place of the first.
     """
 
-    __slots__ = ("_by_key", "_key", "_known", "_limit", "_queue", "weight")
+    __slots__ = ("_by_key", "_limit", "_queue", "key_of", "known", "weight")
 
     def __init__(self, limit: int, key: Callable[[Any], Hashable] | None = None) -> None:
         """Begin; without a function of the messages, all have the same key."""
         self.weight = 0
         self._limit = limit
-        self._key = key
-        self._known: tuple[Frame | None, Hashable] = None, None  # a frame that will be pushed now, and its key
+        self.key_of = key
+        self.known: tuple[Frame | None, Hashable] = None, None
+        """A frame that will be pushed now, and its key."""
         self._by_key: OrderedDict[Hashable, Frame] = OrderedDict()
         self._queue = NO_ENTRIES  # behind those
 
@@ -157,10 +158,10 @@ class ConflatingBuffer:
 
     def push(self, item: Frame, congested: bool, patient: bool = False) -> list[Frame]:
         """Append, or take the place of what waits under the same key; at the limit the oldest goes."""
-        (known, key), queue, dropped = self._known, self._queue, NONE
-        if self._key is not None and known is not item:
-            hash(key := self._key(item.message))  # which raises for what is not a key
-        self._known = None, None
+        (known, key), queue, dropped = self.known, self._queue, NONE
+        if self.key_of is not None and known is not item:
+            hash(key := self.key_of(item.message))  # which raises for what is not a key
+        self.known = None, None
         self.weight += item.weight
         if congested and not queue:
             by_key = self._by_key
@@ -217,22 +218,6 @@ class ConflatingBuffer:
             (removed if unwanted(entry[1]) else self._queue).append(entry)
         self.weight -= sum(item.weight for _, item in removed)
         return [item for _, item in removed]
-
-    def passing(self, offer: Callable[[Frame], bool]) -> Callable[[Frame], bool]:
-        """Offer a message past the buffer; one without a key is not sent."""
-        if (key_of := self._key) is None:
-            return offer
-
-        def pass_or_push(item: Frame) -> bool:
-            key = key_of(item.message)
-            if type(key) is not str:
-                hash(key)  # which raises for what is not a key
-            if offer(item):
-                return True
-            self._known = item, key
-            return False
-
-        return pass_or_push
 
     def _oldest(self) -> Frame:
         return next(iter(self._by_key.values())) if self._by_key else self._queue[0][1]

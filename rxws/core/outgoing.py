@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import get_running_loop
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar, cast
@@ -70,6 +70,7 @@ class Outgoing(HotSubject[T]):
         self._loop = thread.loop
         self.codec = codec
         self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
+        self._key_of: Callable[[Any], Hashable] | None = None  # asked about that, too
         self._offer_text: Callable[[str], bool] | None = None  # to a wire that takes text as it is
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._counters = counters
@@ -119,13 +120,20 @@ class Outgoing(HotSubject[T]):
                 self._owner.close(value)
                 return
             try:
-                item, offer = encode(self.codec, value), self._offer
+                item, offer, key_of, key = encode(self.codec, value), self._offer, self._key_of, None
+                if key_of is not None:
+                    key = key_of(item.message)
+                    if type(key) is not str:
+                        hash(key)  # which raises for what is not a key
                 if offer is not None and not self._buffer.weight and offer(item):
                     counters = self._counters
                     counters.sent += 1
                     counters.sent_bytes += len(item.data)
-                elif not self._let_wait(item):
-                    return
+                else:
+                    if key_of is not None:
+                        cast("ConflatingBuffer", self._buffer).known = item, key
+                    if not self._let_wait(item):
+                        return
             except BaseException as error:
                 self._failed(error, value)
                 return
@@ -245,7 +253,7 @@ class Outgoing(HotSubject[T]):
 
     def detach(self) -> None:
         """Forget the socket, which has ended, and has this."""
-        self._wire, self._offer, self._offer_text, self._offline_queue = None, None, None, None
+        self._wire, self._offer, self._offer_text, self._key_of, self._offline_queue = None, None, None, None, None
         if self._has_stopped is not None and (failure := self._has_stopped[0]) is not None:
             self._has_stopped = (without_frames(failure),)
         if self._shown is not None:
@@ -289,7 +297,7 @@ class Outgoing(HotSubject[T]):
             if item is None:
                 self._drop(frame)
                 return
-            offer = None if self.is_stopped else self._offer
+            offer = None if self.is_stopped or self._key_of is not None else self._offer
             if offer is not None and not self._buffer.weight and offer(item):
                 self._counters.sent += 1
                 self._counters.sent_bytes += len(item.data)
@@ -355,9 +363,10 @@ class Outgoing(HotSubject[T]):
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
         if isinstance(codec, Streamed):
             offer = None
-        elif offer is not None and isinstance(self._buffer, ConflatingBuffer):
-            offer = self._buffer.passing(offer)
-        self._offer = offer  # fast: FrameWriter.offer, or what `passing` makes of it
+        self._offer = offer  # fast: FrameWriter.offer
+        self._key_of = None
+        if offer is not None and isinstance(self._buffer, ConflatingBuffer):
+            self._key_of = self._buffer.key_of
         self._offer_text = wire.offer_text if codec is text and offer == wire.offer else None
         if self._buffer.weight:
             self._buffer.remove(lambda item: item.connection is not None)
@@ -368,7 +377,7 @@ class Outgoing(HotSubject[T]):
 
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
-        self._wire, self._offer, self._offer_text, self.offline = None, None, None, True
+        self._wire, self._offer, self._offer_text, self._key_of, self.offline = None, None, None, None, True
         if self._remakes:
             self.codec = AWAITED
         self._buffer.remove(lambda item: item.connection is connection)

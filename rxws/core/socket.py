@@ -136,6 +136,7 @@ class WebSocket(Streams[In, Out]):
         life = self._life
         window = None if life.connection is None else life.connection.window
         buffered, weight = life.outgoing.buffered
+        in_flight, age = (None, None) if window is None else window.flight
         return Stats(
             received=life.counters.received,
             received_bytes=life.counters.received_bytes,
@@ -151,8 +152,8 @@ class WebSocket(Streams[In, Out]):
             handed_over_bytes=life.thread.weight,
             received_wire_bytes=life.counters.received_bytes - life.counters.received_saved,
             sent_wire_bytes=life.counters.sent_bytes - life.counters.sent_saved,
-            in_flight=None if window is None else window.in_flight,
-            age=None if window is None else window.age,
+            in_flight=in_flight,
+            age=age,
         )
 
     async def receive(self) -> In:

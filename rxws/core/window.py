@@ -27,7 +27,7 @@ TARGET: Final = 0.1
 SPACING: Final = 4 * 1024
 """Bytes after which a ping goes, or after a quarter of the window if that is more, half of it if that is less.
 
-For a reader that keeps up that is what is left of the window then, or of `ROOMY` if that is less.
+For a reader that keeps up it goes after half of the window, or when that is left of it, or of `ROOMY` if that is less.
 """
 
 TICK: Final = 1e-6
@@ -184,20 +184,23 @@ class SendWindow:
         return weight - counters.sent_saved + self._besides_bytes
 
     @property
-    def in_flight(self) -> int | None:
-        """Bytes sent and not confirmed; `None` if the peer does not confirm. Read from any thread."""
-        return None if self.mute else max(0, self.sent_bytes - self._confirmed)
+    def flight(self) -> tuple[int | None, float | None]:
+        """What is in flight, and its age; `None` if the peer does not confirm. Read from any thread.
 
-    @property
-    def age(self) -> float | None:
-        """Seconds that the last confirmed message took, with its confirmation, or that the oldest other is waiting."""
-        trip = self._trip
-        if trip is None or self.mute:
-            return None
-        try:
-            return max(trip, self._loop.time() - self._marks[0].at)
-        except IndexError:  # no ping is on its way; in another thread, one may just have been answered
-            return trip
+        Bytes sent and not confirmed; and seconds that the last confirmed message took, with its confirmation, or that
+        the oldest other is waiting.
+        """
+        if self.mute:
+            return None, None
+        in_flight, age = self.sent_bytes - self._confirmed, self._trip
+        if age is not None:
+            try:
+                waits = self._loop.time() - self._marks[0].at
+            except IndexError:  # no ping is on its way; in another thread, one may just have been answered
+                pass
+            else:
+                age = waits if waits > age else age
+        return in_flight if in_flight > 0 else 0, age
 
     # What is sent
 
@@ -344,7 +347,9 @@ class SendWindow:
 
     def _look(self) -> None:
         part = max(self.size // 4, min(self.size // 2, SPACING))
-        self._next_ping = self._pinged + (max(part, min(self.size, ROOMY) - SPACING) if self._calm else part)
+        if self._calm:
+            part = max(self.size // 2, min(self.size, ROOMY) - SPACING)
+        self._next_ping = self._pinged + part
         self._until = sys.maxsize if self.mute else min(self._next_ping, self._confirmed + self.size)
         self._wire.look_at_room()
 

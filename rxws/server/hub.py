@@ -81,8 +81,9 @@ class Hub:
             total.buffered_bytes += weight
             total.held += life.held
             if (connection := life.connection) is not None and (window := connection.window) is not None:
-                total.in_flight += window.in_flight or 0
-                total.age = max(total.age, window.age or 0.0)
+                in_flight, age = window.flight
+                total.in_flight += in_flight or 0
+                total.age = max(total.age, age or 0.0)
         total.loop_lag = self._watch.lag
         return total
 

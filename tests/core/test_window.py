@@ -13,7 +13,6 @@ import pytest
 
 import rxws
 from rxws.close import Close
-from rxws.core.buffer import ConflatingBuffer
 from rxws.core.connection import PINGS
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.window import FIRST, MARKS, MUTE_AFTER, ROOMY, SendWindow
@@ -591,14 +590,14 @@ async def test_offered() -> None:
     assert [type(frame) for frame in wire.taken] == [Ping, *[Text] * 5, Ping, *[Text] * 4]
     assert window.closed
     assert not window.admits()
-    assert (window.in_flight, window.messages, wire.looks) == (9000, 9, 2)
+    assert (window.flight[0], window.messages, wire.looks) == (9000, 9, 2)
     wire.full = True
     assert window.answered(1, 0.01)
     assert not window.answered(1, 0.01)
     assert (window.size, window.closed, wire.looks) == (2 * FIRST, False, 3)
     assert not offer(frame)
     assert window.answered(7, 0.02)
-    assert window.in_flight == 4000
+    assert window.flight[0] == 4000
     window._give_up()
     wire.full = False
     assert all(offer(frame) for _ in range(100))
@@ -616,31 +615,12 @@ async def test_offered_and_counted() -> None:
     window.belong(counters)
     window.asked(1, 0.0)
     wire.offer_within(window.room_past)
-    offer = ConflatingBuffer(100).passing(offering(wire, counters))
+    offer = offering(wire, counters)
     assert [offer(frame) for _ in range(3)] == [True] * 3
     window.asked(2, 0.0)
-    assert (window.in_flight, window.messages) == (4 * frame.weight, 4)
+    assert (window.flight[0], window.messages) == (4 * frame.weight, 4)
     assert window.taken(4, 0.1)
-    assert window.in_flight == 0
-
-
-async def test_offered_with_a_key() -> None:
-    """A message without a key is not offered; a message that is refused waits under the key that it had then."""
-    wire: Any = Offered()
-    wire.offer_within(lambda gathers: 1)
-    frame = Text(b"x", "x")
-    assert ConflatingBuffer(100).passing(wire.offer) == wire.offer
-    with pytest.raises(TypeError, match="unhashable"):
-        ConflatingBuffer(100, lambda message: [message]).passing(wire.offer)(frame)
-    keys = iter([1, 2, 3])
-    buffer = ConflatingBuffer(1000, lambda message: next(keys))
-    offer = buffer.passing(wire.offer)
-    assert offer(frame)
-    wire.full = True
-    assert not offer(frame)
-    buffer.push(frame, True)
-    assert list(buffer._by_key) == [2]
-    assert wire.taken == [frame]
+    assert window.flight[0] == 0
 
 
 async def test_single_burst() -> None:
@@ -700,7 +680,7 @@ async def test_pings_past_the_queue(overflow: Any) -> None:
                 made += 1
             await asyncio.sleep(0.1)
         assert [int.from_bytes(data, "big") for data in path.pings] == [*range(1, len(path.pings) + 1)]
-        assert len(path.pings) > 100
+        assert len(path.pings) > 50
         assert len(path.sent) == socket.stats.sent > 4500
         assert socket.stats.sent + socket.stats.dropped == made
 
