@@ -63,9 +63,10 @@ MESSAGE = {
         "`errors`, and the others still get the message."
     ),
     "upper": (
-        "RxPY's `map` calls your function. `outgoing` is subscribed to the Observable that your handler returned, so "
-        "RxPY gives the result to it."
+        "RxPY's `map` calls your function, and gives the result to the subscription of the Observable that your "
+        "handler returned."
     ),
+    "Streaming.on_next": "The subscription of the pipeline gives it to `outgoing`, until one of the two ends.",
     "Outgoing.on_next": (
         "Encodes the message and offers it to the wire (`_offer`). If the wire refuses, or others wait, "
         "`_let_wait` puts it into the bounded buffer."

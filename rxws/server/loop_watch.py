@@ -53,7 +53,8 @@ class LoopWatch:
 
     @property
     def _late(self) -> float:
-        return 0.0 if self._due is None else max(0.0, time.monotonic() - self._due)
+        due = self._due  # once: `stop` forgets it, perhaps in another thread
+        return 0.0 if due is None else max(0.0, time.monotonic() - due)
 
     def start(self) -> None:
         """Watch the event loop that runs, until `stop`."""

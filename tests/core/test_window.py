@@ -16,7 +16,7 @@ from rxws.close import Close
 from rxws.core.connection import PINGS
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.window import FIRST, MARKS, MUTE_AFTER, ROOMY, SendWindow
-from rxws.core.wire import MESSAGE_WEIGHT, Frame, Ping, PlainWire, Text
+from rxws.core.wire import MESSAGE_WEIGHT, Frame, Ping, PlainWire, Several, Text
 from rxws.options import check
 from rxws.stats import Counters
 from rxws.testing import MemoryDialer, MemoryWire, connect
@@ -621,6 +621,10 @@ async def test_offered_and_counted() -> None:
     assert (window.flight[0], window.messages) == (4 * frame.weight, 4)
     assert window.taken(4, 0.1)
     assert window.flight[0] == 0
+    several = Several([Text(b"a"), Text(b"bc")], "abc")  # two messages to the peer, one to the counters
+    counters.sent, counters.sent_bytes = counters.sent + 1, counters.sent_bytes + len(several.data)
+    window.sent([several])
+    assert (window.flight[0], window.messages) == (several.weight, 6) == (3 + 2 * MESSAGE_WEIGHT, 6)
 
 
 async def test_single_burst() -> None:

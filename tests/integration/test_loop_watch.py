@@ -8,7 +8,7 @@ import logging
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -111,3 +111,20 @@ async def test_what_a_call_held_is_freed_with_it(monkeypatch: pytest.MonkeyPatch
             await eventually(lambda: held() is None, timeout=5)
         finally:
             gc.enable()
+
+
+def test_watch_that_stops_meanwhile() -> None:
+    """A thread that asks how late the loop is while another one stops the watch gets a number."""
+
+    class Stopping(loop_watch.LoopWatch):
+        dues: ClassVar[list[float | None]] = [None, time.monotonic() - 7]
+
+        @property
+        def _due(self) -> float | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+            return self.dues.pop()
+
+        @_due.setter
+        def _due(self, value: float | None) -> None:
+            pass
+
+    assert Stopping().lag >= 7
