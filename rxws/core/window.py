@@ -350,8 +350,11 @@ class SendWindow:
         if self._calm:
             part = max(self.size // 2, min(self.size, ROOMY) - SPACING)
         self._next_ping = self._pinged + part
-        self._until = sys.maxsize if self.mute else min(self._next_ping, self._confirmed + self.size)
-        self._wire.look_at_room()
+        before, self._until = self._until, min(self._next_ping, self._confirmed + self.size)
+        if self.mute:
+            self._until = sys.maxsize
+        if self._until < before:
+            self._wire.look_at_room()
 
     # How it ends
 

@@ -265,7 +265,7 @@ class Wire(Protocol):
         ...
 
     def look_at_room(self) -> None:
-        """Have `offer` ask for `room` before it takes anything: there may be more, or less."""
+        """Have `offer` ask for `room` before it takes anything: there may be less."""
 
     @property
     def offer_text(self) -> Callable[[str], bool] | None:

@@ -590,11 +590,11 @@ async def test_offered() -> None:
     assert [type(frame) for frame in wire.taken] == [Ping, *[Text] * 5, Ping, *[Text] * 4]
     assert window.closed
     assert not window.admits()
-    assert (window.flight[0], window.messages, wire.looks) == (9000, 9, 2)
+    assert (window.flight[0], window.messages, wire.looks) == (9000, 9, 0)
     wire.full = True
     assert window.answered(1, 0.01)
     assert not window.answered(1, 0.01)
-    assert (window.size, window.closed, wire.looks) == (2 * FIRST, False, 3)
+    assert (window.size, window.closed, wire.looks) == (2 * FIRST, False, 0)
     assert not offer(frame)
     assert window.answered(7, 0.02)
     assert window.flight[0] == 4000
@@ -603,6 +603,8 @@ async def test_offered() -> None:
     assert all(offer(frame) for _ in range(100))
     window.asked(200, 1.0)
     assert all(offer(frame) for _ in range(100))
+    assert window.answered(200, 2.0)
+    assert wire.looks == 1  # there is less room, now that the peer answers
     window.detach()
 
 

@@ -102,7 +102,7 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_batch", "_deflate", "_left", "_masks", "_endpoint", "_room", "_transport", "_wire"),
+        *("_batch", "_deflate", "_left", "_masks", "_endpoint", "_more_room", "_room", "_transport", "_wire"),
         *("_came", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
@@ -123,6 +123,7 @@ class FrameWriter:
         self._batch = BATCH  # bytes that leave in one write, at most
         self._left = BATCH  # bytes that may yet be taken, without another look
         self._room: Callable[[bool], int] | None = None  # for what is taken
+        self._more_room = 0  # beyond `_left`, that nobody need be asked for
         self._came = ALONE
         self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
         self._turns = turns
@@ -154,7 +155,7 @@ class FrameWriter:
     def look_at_room(self) -> None:
         """Ask for room before anything else is taken."""
         if self._room is not None:
-            self._left = 0
+            self._left = self._more_room = 0
 
     def _makes_room(self, frame: Frame) -> bool:
         """Write what is taken, if a frame does not fit beside it; tell whether it may be taken now."""
@@ -162,13 +163,18 @@ class FrameWriter:
             self.flush()
         if self.taken or self.awake or self.congested or frame.weight > self._batch:
             return False
+        if frame.weight <= self._left:
+            return True
         self._left = self._batch
         if self._room is None:
             return True
         room = self._room(self.busy or self.waits)  # which may offer a ping, and says that there is less room then
-        left = self._batch - sum(ping.weight for ping in self.taken)
-        self._left = min(left, room and max(room, frame.weight))
+        self._divide(room and max(room, frame.weight), self._batch - sum(ping.weight for ping in self.taken))
         return frame.weight <= self._left
+
+    def _divide(self, room: int, batch: int) -> None:
+        self._left = min(batch, room)
+        self._more_room = room - self._left
 
     def detach(self) -> None:
         """Write nothing more: the wire, which has this, has ended."""
@@ -283,6 +289,7 @@ class FrameWriter:
                     self.awake = True
                 if frames:
                     self._write(frames)
+                    self.look_at_room()  # which these have used, too
                 if self.taken:
                     self._write_taken()
         finally:
@@ -292,7 +299,10 @@ class FrameWriter:
 
     def _write_taken(self) -> None:
         frames, self.taken = self.taken, ()
-        self._left = self._batch if self._room is None else 0
+        if self._room is None:
+            self._left = self._batch
+        else:
+            self._divide(self._left + self._more_room, self._batch)
         if self._came == MAY_BE_ALONE:
             self._came = ALONE if len(frames) == 1 else BURST
         self._write(frames)
