@@ -25,7 +25,7 @@ HUB_KEY: Final = "rxws_hub"
 class Request:
     """The request of a handshake, with names as aiohttp has them: the `scope`, and properties read from it.
 
-    Where there is no framework, a handler's `request` is one. In a framework, make one with `Request(request.scope)`.
+    Without a framework, a handler gets one as `request`. In a framework, make it yourself: `Request(request.scope)`.
     """
 
     def __init__(self, scope: Scope) -> None:

@@ -253,10 +253,10 @@ class SendWindow:
         return self._until - self.sent_bytes
 
     def room_past(self, gathers: bool) -> int:
-        """Tell how many bytes may go past the endpoint, or that one message may, if it is any.
+        """Tell how many bytes may go past the endpoint. If it is any, one message may that weighs more.
 
-        If the wire `gathers` what goes so, a ping that is due goes so, too, before it. If there is no room, a message
-        waits: it goes with the ping, or when there is room.
+        A ping that is due goes past it first, if the wire `gathers`: it writes later what it takes now. If there is no
+        room, a message waits. It goes with the ping, or when there is room.
         """
         if self.room <= 0 and not (gathers and self.admits() and (not self.due or self._ping())):
             return 0

@@ -62,7 +62,7 @@ async def test_busy_operator_stops_the_peer(eventually: Eventually, transport: s
         answering.cancel()
 
 
-@pytest.mark.aiohttp_only  # uvicorn takes seconds to read so many, and the read-ahead on ASGI is the same code
+@pytest.mark.aiohttp_only  # on ASGI the read-ahead is the same code, and uvicorn would take seconds
 @pytest.mark.parametrize("size", [0, 1])
 async def test_hold_stops_tiny_messages(size: int, eventually: Eventually) -> None:
     """A hold stops the peer even with empty and tiny messages, which then go on in turns of the loop."""

@@ -97,6 +97,6 @@ def bids(incoming: Observable[Tick]) -> Observable[float]:
 
 def wrong(websocket: Any) -> None:
     rxws.asgi.websocket(hartbeat=5)  # type: ignore[call-overload]  # a misspelled option is refused
-    rxws.asgi.accept(websocket, overflow="newest")  # type: ignore[call-overload]  # there is no such policy
+    rxws.asgi.accept(websocket, overflow="newest")  # type: ignore[call-overload]  # no policy has this name
     rxws.asgi.lifespan(max_connection=5)  # type: ignore[call-arg]  # a misspelled option is refused
     rxws.asgi.setup(websocket, shutdown_code="4001")  # type: ignore[arg-type]  # a code is a number

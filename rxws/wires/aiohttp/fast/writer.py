@@ -168,7 +168,7 @@ class FrameWriter:
         self._left = self._batch
         if self._room is None:
             return True
-        room = self._room(self.busy or self.waits)  # which may offer a ping, and says that there is less room then
+        room = self._room(self.busy or self.waits)  # which may offer a ping: there must be some left for it
         self._divide(room and max(room, frame.weight), self._batch - sum(ping.weight for ping in self.taken))
         return frame.weight <= self._left
 
