@@ -24,8 +24,8 @@ KEPT: Final = 64 * 1024
 NO_FRAME: Final = Text(b"")
 _NONE: Final[tuple[Any, Any, Text | Binary]] = NO_FRAME, None, NO_FRAME
 
-_last: tuple[Any, Any, Text | Binary] = _NONE
-"""The last message that cannot have changed since, its codec, and its frame."""
+last: tuple[Any, Any, Text | Binary] = _NONE
+"""The last message that cannot have changed since, its codec, and its frame. One object: other threads may look."""
 
 _PLAIN: Final = None, b""
 _came: tuple[bytes | None, bytes] = _PLAIN
@@ -38,10 +38,10 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
     A pure codec's frame of the last immutable message is used again for the very same object; so is that of a shared
     one. What is made in another thread than its socket's is not to be kept for that.
     """
-    global _last
-    last, shared = _last, _shared
-    if message is last[0] and codec is last[1]:
-        return last[2]
+    global last
+    latest, shared = last, _shared
+    if message is latest[0] and codec is latest[1]:
+        return latest[2]
     if message is shared.message and codec is (made := shared.made)[0]:
         return made[1]
     try:
@@ -69,7 +69,7 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
             is_large = frame.weight > KEPT or getsizeof(message) > KEPT
         else:
             return frame
-        _last = message, codec, frame
+        last = message, codec, frame
         if is_large:
             _forget_soon()
     elif message is shared.message and is_pure(codec):
@@ -148,8 +148,8 @@ def _forget_soon() -> None:
 
 
 def _forget() -> None:
-    global _last
-    _last = _NONE
+    global last
+    last = _NONE
 
 
 def is_pure(codec: object) -> bool:

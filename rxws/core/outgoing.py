@@ -12,6 +12,7 @@ from reactivex import abc
 
 from rxws.close import Close
 from rxws.codecs import Codec, Streamed, text
+from rxws.core import encoding
 from rxws.core.ahead import encode_ahead
 from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
 from rxws.core.encoding import AWAITED, encode, encode_again, is_pure, with_copy
@@ -116,11 +117,17 @@ class Outgoing(HotSubject[T]):
             counters.sent += 1
             counters.sent_bytes += len(value)
         else:
-            if isinstance(value, Close):
+            codec, last = self.codec, encoding.last
+            item: Frame | None = None
+            if value is last[0] and codec is last[1]:
+                item = last[2]
+            elif type(value) is not str and isinstance(value, Close):
                 self._owner.close(value)
                 return
             try:
-                item, offer, key_of, key = encode(self.codec, value), self._offer, self._key_of, None
+                if item is None:
+                    item = encode(codec, value)
+                offer, key_of, key = self._offer, self._key_of, None
                 if key_of is not None:
                     key = key_of(item.message)
                     if type(key) is not str:
