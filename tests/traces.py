@@ -63,10 +63,9 @@ MESSAGE = {
         "`errors`, and the others still get the message."
     ),
     "upper": (
-        "RxPY's `map` calls your function, and gives the result to the subscription of the Observable that your "
-        "handler returned."
+        "RxPY's `map` calls your function, and gives the result to what subscribed your handler's Observable. Its "
+        "`on_next` is that of `outgoing`, until one of the two ends."
     ),
-    "Streaming.on_next": "The subscription of the pipeline gives it to `outgoing`, until one of the two ends.",
     "Outgoing.on_next": (
         "Encodes the message and offers it to the wire (`_offer`). If the wire refuses, or others wait, "
         "`_let_wait` puts it into the bounded buffer."

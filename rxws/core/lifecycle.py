@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from reactivex import Observable, abc
+from reactivex.internal import noop
 
 from rxws.close import Close
 from rxws.codecs import Codec, Streamed
@@ -516,11 +517,12 @@ class Lifecycle(Held, Phased):
 class Streaming(abc.ObserverBase[Any], abc.DisposableBase):
     """Sends what a handler streams, and is its subscription: disposing that closes the socket, too."""
 
-    __slots__ = ("__dict__", "_disposable", "_has_ended", "_life", "_outgoing", "is_disposed")
+    __slots__ = ("__dict__", "_disposable", "_has_ended", "_life", "_outgoing", "is_disposed", "on_next")
 
     def __init__(self, life: Lifecycle) -> None:
         self._life = life
         self._outgoing = life.outgoing
+        self.on_next: abc.OnNext[Any] = life.outgoing.on_next  # pyright: ignore[reportIncompatibleMethodOverride]
         self._disposable: abc.DisposableBase | None = None
         self._has_ended = False
         self.is_disposed = False
@@ -531,11 +533,6 @@ class Streaming(abc.ObserverBase[Any], abc.DisposableBase):
         if self._has_ended:
             self._leave()
 
-    def on_next(self, value: Any) -> None:
-        """Send a message."""
-        if not self._has_ended:
-            self._outgoing.on_next(value)
-
     def on_error(self, error: Exception) -> None:
         """Close with 1011, or as the error says."""
         self.fail(error)
@@ -544,7 +541,7 @@ class Streaming(abc.ObserverBase[Any], abc.DisposableBase):
         """Close with 1011, or as the error says, unless this has ended; tell whether it had not."""
         if self._has_ended:
             return False
-        self._has_ended = True
+        self._end()
         try:
             self._outgoing.on_error(error)
         finally:
@@ -554,7 +551,7 @@ class Streaming(abc.ObserverBase[Any], abc.DisposableBase):
     def on_completed(self) -> None:
         """Close with 1000, or as the source did."""
         if not self._has_ended:
-            self._has_ended = True
+            self._end()
             try:
                 self._outgoing.on_completed()
             finally:
@@ -563,13 +560,18 @@ class Streaming(abc.ObserverBase[Any], abc.DisposableBase):
     def dispose(self) -> None:
         """Leave, and close the socket; once more does nothing."""
         if not self.is_disposed:
-            self.is_disposed = self._has_ended = True
+            self.is_disposed = True
+            self._end()
             life = self._life
             del self._life  # which has this, too
             try:
                 self._leave()
             finally:
                 life.dispose()
+
+    def _end(self) -> None:
+        self._has_ended = True
+        self.on_next = noop
 
     def _leave(self) -> None:
         disposable, self._disposable = self._disposable, None

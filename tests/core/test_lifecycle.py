@@ -413,7 +413,7 @@ def test_streaming_is_disposed_once() -> None:
         raise ZeroDivisionError
 
     life: Any = Disposable(lambda: log.append("socket"))
-    life.outgoing = None
+    life.outgoing = Observer()
     streaming = Streaming(life)
     streaming.begin(reactivex.create(lambda *_: Disposable(fail)), CurrentThreadScheduler.singleton())
     on_dispose(streaming, lambda: log.append("watcher"))
