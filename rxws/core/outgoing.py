@@ -18,7 +18,7 @@ from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
 from rxws.core.encoding import AWAITED, encode, encode_again, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
-from rxws.core.wire import Binary, Frame, Limited, Text, Wire
+from rxws.core.wire import Binary, Frame, Limited, Text, TextWire, Wire
 from rxws.errors import ConnectionLost, EncodeError, parted, raise_fatal
 from rxws.options import Settings
 from rxws.policies import LatestBy
@@ -72,7 +72,7 @@ class Outgoing(HotSubject[T]):
         self.codec = codec
         self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
         self._key_of: Callable[[Any], Hashable] | None = None  # asked about that, too
-        self._offer_text: Callable[[str], bool] | None = None  # to a wire that takes text as it is
+        self._text_wire: TextWire | None = None  # the present connection's, if it takes text as it is
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._counters = counters
         self._shown: Broadcast[T] | None = None  # made for the first subscriber
@@ -105,14 +105,13 @@ class Outgoing(HotSubject[T]):
             return
         if self.is_stopped:
             return
-        offer_text = self._offer_text
-        if (
-            offer_text is not None
-            and type(value) is str
-            and value.isascii()  # so that its length in bytes is known
-            and not self._buffer.weight
-            and offer_text(value)
-        ):
+        wire = self._text_wire
+        if wire is not None and type(value) is str and value.isascii():  # so that its length in bytes is known
+            if wire.answer is None:
+                wire.answer = value  # nothing waits: it would have been told so
+            elif self._buffer.weight or not wire.offer_text(value):
+                self.send(value, None, self.codec)
+                return
             counters = self._counters
             counters.sent += 1
             counters.sent_bytes += len(value)
@@ -260,7 +259,7 @@ class Outgoing(HotSubject[T]):
 
     def detach(self) -> None:
         """Forget the socket, which has ended, and has this."""
-        self._wire, self._offer, self._offer_text, self._key_of, self._offline_queue = None, None, None, None, None
+        self._wire, self._offer, self._text_wire, self._key_of, self._offline_queue = None, None, None, None, None
         if self._has_stopped is not None and (failure := self._has_stopped[0]) is not None:
             self._has_stopped = (without_frames(failure),)
         if self._shown is not None:
@@ -374,7 +373,7 @@ class Outgoing(HotSubject[T]):
         self._key_of = None
         if offer is not None and isinstance(self._buffer, ConflatingBuffer):
             self._key_of = self._buffer.key_of
-        self._offer_text = wire.offer_text if codec is text and offer == wire.offer else None
+        self._text_wire = wire if codec is text and isinstance(wire, TextWire) and offer == wire.offer else None
         if self._buffer.weight:
             self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
@@ -384,7 +383,7 @@ class Outgoing(HotSubject[T]):
 
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
-        self._wire, self._offer, self._offer_text, self._key_of, self.offline = None, None, None, None, True
+        self._wire, self._offer, self._text_wire, self._key_of, self.offline = None, None, None, None, True
         if self._remakes:
             self.codec = AWAITED
         self._buffer.remove(lambda item: item.connection is connection)

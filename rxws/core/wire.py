@@ -7,6 +7,7 @@ The socket never awaits its wire and the wire never buffers messages: the wire *
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextvars import Context
 from typing import Any, Final, Protocol, cast
@@ -267,11 +268,6 @@ class Wire(Protocol):
     def look_at_room(self) -> None:
         """Have `offer` ask for `room` before it takes anything: there may be less."""
 
-    @property
-    def offer_text(self) -> Callable[[str], bool] | None:
-        """What takes ASCII text as `offer` takes a frame, if the wire sends text as it is: no frame is made then."""
-        ...
-
     def withdraw(self) -> list[Frame]:
         """Give back what `offer` and `offer_text` have taken, and is not written yet."""
         ...
@@ -303,7 +299,6 @@ class PlainWire(Phased):
 
     __slots__ = ()
     can_ping = True
-    offer_text: Callable[[str], bool] | None = None
 
     def offer(self, frame: Frame) -> bool:
         """Refuse it."""
@@ -322,6 +317,22 @@ class PlainWire(Phased):
 
     def flush(self) -> None:
         """Do nothing: nothing was taken."""
+
+
+class TextWire(PlainWire):
+    """A wire that sends text as it is: no frame is made then."""
+
+    __slots__ = ()
+    answer: object
+    """What comes of the message that is being handed on: `None`, and then ASCII text may be put there in place of it.
+
+    It goes when the message has been handed on. Else `answer` is not `None`.
+    """
+
+    @abstractmethod
+    def offer_text(self, text: str) -> bool:
+        """Take ASCII text as `offer` takes a frame."""
+        ...
 
 
 def close_received(endpoint: Endpoint, code: int | None, reason: str) -> None:

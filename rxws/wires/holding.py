@@ -21,7 +21,7 @@ class HoldingWire(PlainWire):
     `READ_AHEAD` bytes wait the task waits, too, and the wire is `blind`.
     """
 
-    __slots__ = ("_close_timeout", "_endpoint", "_held", "_read_ahead", "_space", "blind", "phase")
+    __slots__ = ("_close_timeout", "_delivers", "_endpoint", "_held", "_read_ahead", "_space", "blind", "phase")
 
     def __init__(self, close_timeout: float) -> None:
         self.phase = WirePhase.NEW
@@ -29,6 +29,7 @@ class HoldingWire(PlainWire):
         self._close_timeout = close_timeout
         self._read_ahead = ReadAhead()
         self._held = False
+        self._delivers = False  # soon, what was read ahead
         self._space: asyncio.Future[None] | None = None  # what the task waits for, if it does
         self._endpoint: Endpoint = cast("Endpoint", None)
 
@@ -40,6 +41,7 @@ class HoldingWire(PlainWire):
     def put_back(self, rest: Rest) -> None:
         """Deliver it soon, before what is read ahead."""
         self._read_ahead.put_back(rest)
+        self._deliver_soon()
 
     def hold(self) -> None:
         """Read ahead, and stop reading when the read-ahead is used up."""
@@ -54,10 +56,8 @@ class HoldingWire(PlainWire):
         """Hand on a message, or keep it until it may be handed on."""
         if self._held or self._read_ahead:
             self._read_ahead.put(data)
-            return
-        self._endpoint.message_received(data)
-        if self._read_ahead:  # it was put back
-            self._deliver_soon()
+        else:
+            self._endpoint.message_received(data)
 
     async def _wait_for_space(self) -> None:
         """Read nothing until the read-ahead is used up."""
@@ -75,9 +75,12 @@ class HoldingWire(PlainWire):
             self._space.set_result(None)
 
     def _deliver_soon(self) -> None:
-        asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
+        if not self._delivers:
+            self._delivers = True
+            asyncio.get_running_loop().call_soon(self._deliver, context=self._endpoint.context)
 
     def _deliver(self) -> None:
+        self._delivers = False
         for _ in range(DELIVERIES_A_TURN):
             if not self._read_ahead or self._held or self.phase is WirePhase.LOST:
                 break

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from rxws.close import Close
 from rxws.core.encoding import split
 from rxws.core.phases import WirePhase
-from rxws.core.wire import Endpoint, Frame, Ping, Text, close_received
+from rxws.core.wire import Endpoint, Frame, Ping, Rest, Text, TextWire, close_received
 from rxws.wires.holding import DELIVERIES_A_TURN, HoldingWire
 
 Scope = MutableMapping[str, Any]
@@ -29,7 +29,7 @@ ALIVE: Final = (WirePhase.READING, WirePhase.IGNORING)
 TAKEN: Final = 16
 """Messages that the reader sends of one that it has handed on; what is more waits in `outgoing`."""
 
-READS_A_TURN: Final = 2 * DELIVERIES_A_TURN
+READS_A_TURN: Final = 4 * DELIVERIES_A_TURN
 """Messages that may be there at once, after which others have their turn; to see whether they had it costs more."""
 
 STALL: Final = 0.1
@@ -42,8 +42,11 @@ Some servers make us wait for each message, if only for a turn of the event loop
 LOOK: Final = STALL / 2
 """Seconds between two looks for readers that wait for `send`: the second one that finds the same has another read."""
 
-NOT, STARTED, SEEN, LATE = range(4)
-"""What a wire sends: nothing; what its reader waits for, since the last look or before; what no reader waits for."""
+NEVER: Final = -1
+
+CLOSED: Final = object()
+SENDING: Final = object()
+"""What an `AsgiWire.answer` may be besides one."""
 
 
 class Sendings:
@@ -52,31 +55,49 @@ class Sendings:
     To look from time to time costs less than to see each wait: each message would pass through one more frame.
     """
 
-    __slots__ = ("__weakref__", "busy", "looks", "waiting")
+    __slots__ = ("__weakref__", "_looks", "_waiting", "last")
 
     def __init__(self) -> None:
-        self.busy: AsgiWire | None = None
-        """The one that began last: it sends now, or waits."""
-        self.waiting = set[AsgiWire]()
-        """Others, which have waited since."""
-        self.looks = False
-        """Whether the timer runs."""
+        self.last: AsgiWire | None = None
+        """The one whose reader sent last, and may wait; `None` while the timer need not run."""
+        self._waiting = dict[AsgiWire, int]()  # others: the messages that they had received at the last look
+        self._looks = False
+
+    def change(self, wire: AsgiWire) -> None:
+        """Look after another one, too."""
+        if self.last is not None and self.last is not wire:
+            self._waiting.setdefault(self.last, NEVER)
+        self.last = wire
+        if not self._looks:
+            self._waiting[wire] = wire.received
+            self._look_later()
 
     def look(self) -> None:
-        """Have another task read where the reader still waits, and look again."""
-        wires = self.waiting if self.busy is None else {self.busy, *self.waiting}
-        self.looks = bool(wires)
-        if self.looks:
-            loop = asyncio.get_running_loop()
-            loop.call_later(LOOK, self.look, context=Context())
-            for wire in tuple(wires):
-                wire.read_on(loop.time())
+        """Have another task read where the reader still waits with the same message, and look again."""
+        if self.last is not None:
+            self._waiting.setdefault(self.last, NEVER)
+        for wire, before in tuple(self._waiting.items()):
+            if wire.answer is SENDING and before != wire.received:
+                self._waiting[wire] = wire.received
+                continue
+            del self._waiting[wire]
+            if wire.answer is SENDING:
+                wire.read_on()
+        self._looks = bool(self._waiting)
+        if self._looks:
+            self._look_later()
+        else:
+            self.last = None
+
+    def _look_later(self) -> None:
+        self._looks = True
+        asyncio.get_running_loop().call_later(LOOK, self.look, context=Context())
 
     def over(self, wire: AsgiWire) -> None:
         """Forget a wire."""
-        self.waiting.discard(wire)
-        if self.busy is wire:
-            self.busy = None
+        self._waiting.pop(wire, None)
+        if self.last is wire:
+            self.last = None
 
 
 _sendings: WeakValueDictionary[asyncio.AbstractEventLoop, Sendings] = WeakValueDictionary()
@@ -91,7 +112,7 @@ def sendings_of(loop: asyncio.AbstractEventLoop) -> Sendings:
     return found
 
 
-class AsgiWire(HoldingWire):
+class AsgiWire(HoldingWire, TextWire):
     """A connection that has been accepted, on its server's `receive` and `send`.
 
     The server has the frames: it answers pings and close frames, and tells only how the connection ended. A hold does
@@ -102,9 +123,9 @@ class AsgiWire(HoldingWire):
     """
 
     __slots__ = (
-        *("_began", "_cause", "_closing", "_context", "_deadline", "_loop", "_max_msg_size", "_reader"),
-        *("_receive_event", "_says_all_codes", "_send_event", "_sending", "_sendings", "_taken", "_text_is_message"),
-        *("_turn", "_wanted", "_writer", "_writing", "remote", "unsaid"),
+        *("_cause", "_closing", "_context", "_deadline", "_late", "_loop", "_max_msg_size", "_plain", "_reader"),
+        *("_receive_event", "_says_all_codes", "_send_event", "_sendings", "_taken", "_text_is_message", "_waits"),
+        *("_wanted", "_writer", "_writing", "answer", "remote", "unsaid"),
     )
     can_ping = False
     unfinished: float | None = None  # a server hands on whole messages
@@ -125,8 +146,10 @@ class AsgiWire(HoldingWire):
         """How it ended, where the server cannot say that: an exception that the call raises makes it 1011."""
         self._says_all_codes = says_all_codes
         self._text_is_message = text_is_message  # as the codec makes text of nothing else
-        self._turn = False  # the reader hands a message on, and sends then what comes of it
-        self._taken: list[str | Frame] = []
+        self.answer: object = CLOSED
+        """What comes of the message that the reader hands on; `SENDING` while it sends, `CLOSED` when none may come."""
+        self._taken: list[str | Frame] = []  # more answers, which follow that one
+        self._plain = False  # to hand on a message, and send one answer, is all that there is to do
         self.remote = remote
         self._receive_event = receive
         self._send_event = send
@@ -136,9 +159,9 @@ class AsgiWire(HoldingWire):
         self._reader: asyncio.Task[None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._writing = False  # a task sends, or is about to
-        self._sending = NOT  # the server has a message, and has not said that it took it
+        self._waits = False  # for the server, which has a message and has not said that it took it
+        self._late = False  # that does the reader which was; another task reads on
         self._sendings = sendings_of(self._loop)
-        self._began = 0.0  # that it made the reader wait for that
         self._wanted = False  # something more waits to be sent
         self._closing = False  # our close frame is sent
         self._cause: BaseException | None = None
@@ -152,7 +175,12 @@ class AsgiWire(HoldingWire):
     @property
     def congested(self) -> bool:
         """Whether the server makes us wait."""
-        return self._sending is not NOT
+        return self._waits or self.answer is SENDING
+
+    @property
+    def received(self) -> int:
+        """The messages that have come."""
+        return self._endpoint.counters.received
 
     def start(self, endpoint: Endpoint) -> None:
         """Begin to read."""
@@ -162,39 +190,66 @@ class AsgiWire(HoldingWire):
 
     def wake(self) -> None:
         """Take and send, unless a task does so."""
-        if self._writing or self._turn:
-            self._wanted = True
+        if self._writing or self._wanted or self.answer is not CLOSED:
+            self._wanted, self._plain = True, False
+            if self.answer is None:
+                self.answer = CLOSED  # it would go before what waits
         elif self.phase is not WirePhase.NEW:
             self._write_on(())
 
     def offer(self, frame: Frame) -> bool:
         """Send a message at once, or when the reader has handed on what it comes of; not while another one waits."""
-        return not (self._turn and frame.parts) and self.offer_text(frame)
-
-    def offer_text(self, text: str | Frame) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Do so with text as it is: the server makes the bytes."""
-        if self._turn:
-            taken = self._taken
-            if self._wanted or len(taken) >= TAKEN:
-                return False
-            taken.append(text)
+        if self.answer is None and not frame.parts:
+            self.answer = frame
             return True
-        if self._writing or not STARTS_AT_ONCE:
+        return not (frame.parts and self.answer is not CLOSED) and self._offer_further(frame)
+
+    def offer_text(self, text: str) -> bool:
+        """Do so with text as it is, unless it is the first answer: the server makes the bytes."""
+        return self._offer_further(text)
+
+    def _offer_further(self, message: str | Frame) -> bool:
+        if self.answer is CLOSED:
+            if self._writing or self._wanted or not STARTS_AT_ONCE:
+                return False
+            self._write_on((message,))
+            return True
+        if self.answer is SENDING or self._wanted or len(self._taken) >= TAKEN:
             return False
-        self._write_on((text,))
+        self._taken.append(message)
+        self._plain = False
         return True
 
     def withdraw(self) -> list[Frame]:
         """Give back what is not sent."""
-        withdrawn = [Text(one.encode(), one) if isinstance(one, str) else one for one in self._taken]
+        withdrawn = [Text(one.encode(), one) if isinstance(one, str) else one for one in self._unsent()]
         self._taken.clear()
         return withdrawn
+
+    def _unsent(self) -> Sequence[str | Frame]:
+        """Take the answers that are not sent."""
+        answer = self.answer
+        if isinstance(answer, (str, Frame)):
+            self._taken.insert(0, answer)
+            self.answer = CLOSED
+        return self._taken
+
+    def hold(self) -> None:
+        """Read ahead, and read nothing when the read-ahead is used up."""
+        super().hold()
+        self._plain = False
+
+    def put_back(self, rest: Rest) -> None:
+        """Deliver it soon, before what is read ahead."""
+        super().put_back(rest)
+        self._plain = False
 
     def keep_fresh(self, wanted: bool) -> None:
         """Do nothing: what waits beyond `send` is the server's."""
 
     def ignore(self) -> None:
         """Read only to see the end."""
+        self._plain = False
         self.advance(WirePhase.IGNORING)
 
     def abort(self) -> None:
@@ -209,8 +264,7 @@ class AsgiWire(HoldingWire):
     async def _read(self) -> None:
         """Read, and send what comes of each message. If `send` makes it wait for long, another task reads on."""
         receive, send, endpoint = self._receive_event, self._send_event, self._endpoint
-        ahead, taken, limit, sendings = self._read_ahead, self._taken, self._max_msg_size, self._sendings
-        reading = WirePhase.READING
+        limit, sendings = self._max_msg_size, self._sendings
         surely_small = sys.maxsize if limit is None else limit // 4  # characters
         try:
             while True:
@@ -229,55 +283,38 @@ class AsgiWire(HoldingWire):
                             data = bytes(data)
                     if len(data) > surely_small and limit is not None and _is_larger(data, limit):
                         await self._delivered()
-                        if self.phase is reading:
+                        if self.phase is WirePhase.READING:
                             self._violated(len(data), limit)
-                    if self.phase is reading:
-                        self._turn = not self._writing
-                        if self._held or ahead:
-                            self._receive(data)
-                        else:
-                            endpoint.message_received(data)
-                            if ahead:  # it was put back
-                                self._deliver_soon()
-                        del event, data  # or the message would stay until the next one comes
-                        if self._turn:
-                            self._turn = False
-                            if taken:
-                                self._writing, self._sending = True, STARTED
-                                if sendings.busy is not None:
-                                    sendings.waiting.add(sendings.busy)
-                                sendings.busy = self
-                                if not sendings.looks:
-                                    sendings.look()
-                                try:
-                                    while taken:
-                                        message = taken.pop(0)
-                                        if type(message) is str:
-                                            await send({"type": "websocket.send", "text": message})
-                                        else:
-                                            await send(self._event_of(message))
-                                        del message
-                                        if self._sending is LATE:  # another task reads on
-                                            self._goes_on(self._began)
-                                            await self._write(self.withdraw())
-                                            return
-                                        self._sending = STARTED
-                                    self._writing = False
-                                except Exception as error:
-                                    self._loop.call_soon(self._failed, error)  # and nothing more goes
-                                    if self._sending is LATE:
-                                        self._sending = NOT
-                                        return
-                                self._sending = NOT
-                                if sendings.busy is self:
-                                    sendings.busy = None
-                                else:
-                                    sendings.waiting.discard(self)
-                            if self._wanted and not self._writing:
-                                self._wanted = False
-                                self._write_on(())
-                    if ahead and ahead.full and self._cause is None:
-                        await self._wait_for_space()
+                    if self._plain or self._is_plain():
+                        self.answer = None
+                        endpoint.message_received(data)
+                    elif self.phase is WirePhase.READING:
+                        if not self._writing:
+                            self.answer = None
+                        self._receive(data)
+                    del event, data  # or the message would stay until the next one comes
+                    answer: Any = self.answer
+                    if answer is not None and self._plain:
+                        last = sendings.last
+                        if last is not self:
+                            if last is None or last.answer is SENDING:
+                                sendings.change(self)
+                            else:
+                                sendings.last = self
+                        self.answer = SENDING
+                        try:
+                            if type(answer) is str:
+                                await send({"type": "websocket.send", "text": answer})
+                            else:
+                                await send(self._event_of(answer))
+                        except Exception as error:
+                            if self._cannot_send(error):
+                                return
+                        answer = None
+                    if self._plain:
+                        self.answer = CLOSED
+                    elif await self._catch_up(answer is None):
+                        return
                 await asyncio.sleep(0)
         except Exception as error:
             self._end(error)
@@ -285,14 +322,50 @@ class AsgiWire(HoldingWire):
             self._end(None)
             raise
 
-    def read_on(self, now: float) -> None:
+    def _is_plain(self) -> bool:
+        self._plain = self.phase is WirePhase.READING and not (
+            self._held or self._read_ahead or self._writing or self._wanted or self._taken
+        )
+        return self._plain
+
+    async def _catch_up(self, sent: bool) -> bool:
+        """Do what has come up besides one answer, which may be `sent`; return whether another task reads on."""
+        while not self._writing and self._unsent():
+            self._sendings.change(self)
+            self.answer = SENDING
+            try:
+                await self._send_event(self._event_of(self._taken.pop(0)))
+            except Exception as error:
+                if self._cannot_send(error):
+                    return True
+            sent = True
+        self.answer = CLOSED
+        if sent and self._late:
+            self._late = False
+            self._goes_on()
+            await self._write(self.withdraw())
+            return True
+        if self._wanted and not self._writing:
+            self._wanted = False
+            self._write_on(())
+        ahead = self._read_ahead
+        if ahead and ahead.full and self._cause is None:
+            await self._wait_for_space()
+        return False
+
+    def read_on(self) -> None:
         """Read in another task, since the one that does so waits for `send`, for how long may be seen."""
-        if self._sending is STARTED:
-            self._sending = SEEN
-        elif self._sending is SEEN:
-            self._sendings.over(self)
-            self._sending, self._began = LATE, now - LOOK
-            self._writer, self._reader = self._reader, self._start_reading()
+        self.answer, self._waits, self._late, self._writing, self._plain = CLOSED, True, True, True, False
+        self._writer, self._reader = self._reader, self._start_reading()
+
+    def _cannot_send(self, error: Exception) -> bool:
+        """Send nothing more; return whether another task reads on."""
+        self._loop.call_soon(self._failed, error)
+        self._writing, self._plain = True, False
+        late, self._late = self._late, False
+        if late:
+            self._waits = False
+        return late
 
     def _start_reading(self) -> asyncio.Task[None]:
         return self._loop.create_task(self._read(), name="rxws reader", context=self._endpoint.context)
@@ -321,7 +394,7 @@ class AsgiWire(HoldingWire):
     def _write_on(self, frames: Sequence[str | Frame]) -> None:
         if self.phase is WirePhase.PEER_CLOSED or self.phase is WirePhase.LOST:
             return
-        self._writing = True
+        self._writing, self._plain = True, False
         if STARTS_AT_ONCE:
             options: dict[str, Any] = {"loop": self._loop, "context": self._context, "eager_start": True}
             task = asyncio.Task(self._write(frames), **options)
@@ -359,7 +432,7 @@ class AsgiWire(HoldingWire):
                     await asyncio.sleep(0)
             self._writing, self._writer = False, None
         except Exception as error:
-            self._sending = NOT
+            self._waits = False
             self._loop.call_soon(self._failed, error)
 
     def _event_of(self, frame: str | Frame) -> AsgiEvent:
@@ -377,18 +450,17 @@ class AsgiWire(HoldingWire):
             for part in split(frame):
                 await self._send(part)
         elif isinstance(frame, str) or frame.opcode != Ping.opcode:
-            began = self._stalls()
+            began, self._waits = self._loop.time(), True
             await self._send_event(self._event_of(frame))
-            self._goes_on(began)
+            if self._loop.time() - began > STALL:
+                self._goes_on()
+            else:
+                self._waits = False
 
-    def _stalls(self) -> float:
-        self._sending = LATE
-        return self._loop.time()
-
-    def _goes_on(self, began: float) -> None:
-        self._sending = NOT
-        if self._loop.time() - began > STALL:
-            self._endpoint.relieved()
+    def _goes_on(self) -> None:
+        """Record that the server has taken what it made us wait for."""
+        self._waits = False
+        self._endpoint.relieved()
 
     def _failed(self, error: Exception) -> None:
         """End; but read first what the peer sent before it left: its close, perhaps."""
@@ -415,7 +487,7 @@ class AsgiWire(HoldingWire):
             return
         started = self.phase is not WirePhase.NEW
         self.enter(WirePhase.LOST)
-        self._cause = None
+        self._cause, self._plain = None, False
         self._stop()
         if started:
             self._endpoint.connection_lost(error)

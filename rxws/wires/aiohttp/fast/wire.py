@@ -64,7 +64,6 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         *("_transport", "_headers", "_writer", "_ws", "offer"),
     )
     can_ping = True
-    offer_text = None  # it writes bytes
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: HeaderWatch, close_timeout: float) -> None:
         take_over(ws)
