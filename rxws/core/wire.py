@@ -324,13 +324,13 @@ class TextWire(PlainWire):
 
     __slots__ = ()
     answer: object
-    """What comes of the message that is being handed on: `None`, and then ASCII text may be put there in place of it.
+    """Where ASCII text goes that comes of the message which is being handed on, while it is `None`: nothing waits then.
 
-    It goes when the message has been handed on. Else `answer` is not `None`.
+    The wire sends it when it has handed on that message.
     """
 
     @abstractmethod
-    def offer_text(self, text: str) -> bool:
+    def offer_text(self, message: str, /) -> bool:
         """Take ASCII text as `offer` takes a frame."""
         ...
 

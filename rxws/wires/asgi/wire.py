@@ -42,11 +42,12 @@ Some servers make us wait for each message, if only for a turn of the event loop
 LOOK: Final = STALL / 2
 """Seconds between two looks for readers that wait for `send`: the second one that finds the same has another read."""
 
-NEVER: Final = -1
+UNSEEN: Final = -1
+"""What stands for the count of a wire that was not looked at."""
 
 CLOSED: Final = object()
 SENDING: Final = object()
-"""What an `AsgiWire.answer` may be besides one."""
+"""What `AsgiWire.answer` is while none may be put there: nothing is handed on, or its answer is being sent."""
 
 
 class Sendings:
@@ -66,7 +67,7 @@ class Sendings:
     def change(self, wire: AsgiWire) -> None:
         """Look after another one, too."""
         if self.last is not None and self.last is not wire:
-            self._waiting.setdefault(self.last, NEVER)
+            self._waiting.setdefault(self.last, UNSEEN)
         self.last = wire
         if not self._looks:
             self._waiting[wire] = wire.received
@@ -75,7 +76,7 @@ class Sendings:
     def look(self) -> None:
         """Have another task read where the reader still waits with the same message, and look again."""
         if self.last is not None:
-            self._waiting.setdefault(self.last, NEVER)
+            self._waiting.setdefault(self.last, UNSEEN)
         for wire, before in tuple(self._waiting.items()):
             if wire.answer is SENDING and before != wire.received:
                 self._waiting[wire] = wire.received
@@ -147,7 +148,6 @@ class AsgiWire(HoldingWire, TextWire):
         self._says_all_codes = says_all_codes
         self._text_is_message = text_is_message  # as the codec makes text of nothing else
         self.answer: object = CLOSED
-        """What comes of the message that the reader hands on; `SENDING` while it sends, `CLOSED` when none may come."""
         self._taken: list[str | Frame] = []  # more answers, which follow that one
         self._plain = False  # to hand on a message, and send one answer, is all that there is to do
         self.remote = remote
@@ -160,7 +160,7 @@ class AsgiWire(HoldingWire, TextWire):
         self._writer: asyncio.Task[None] | None = None
         self._writing = False  # a task sends, or is about to
         self._waits = False  # for the server, which has a message and has not said that it took it
-        self._late = False  # that does the reader which was; another task reads on
+        self._late = False  # it was the reader that waits, and another task reads on
         self._sendings = sendings_of(self._loop)
         self._wanted = False  # something more waits to be sent
         self._closing = False  # our close frame is sent
@@ -202,13 +202,10 @@ class AsgiWire(HoldingWire, TextWire):
         if self.answer is None and not frame.parts:
             self.answer = frame
             return True
-        return not (frame.parts and self.answer is not CLOSED) and self._offer_further(frame)
+        return not (frame.parts and self.answer is not CLOSED) and self.offer_text(frame)
 
-    def offer_text(self, text: str) -> bool:
+    def offer_text(self, message: str | Frame) -> bool:
         """Do so with text as it is, unless it is the first answer: the server makes the bytes."""
-        return self._offer_further(text)
-
-    def _offer_further(self, message: str | Frame) -> bool:
         if self.answer is CLOSED:
             if self._writing or self._wanted or not STARTS_AT_ONCE:
                 return False
@@ -231,7 +228,7 @@ class AsgiWire(HoldingWire, TextWire):
         answer = self.answer
         if isinstance(answer, (str, Frame)):
             self._taken.insert(0, answer)
-            self.answer = CLOSED
+            self.answer, self._plain = CLOSED, False
         return self._taken
 
     def hold(self) -> None:
@@ -313,8 +310,11 @@ class AsgiWire(HoldingWire, TextWire):
                         answer = None
                     if self._plain:
                         self.answer = CLOSED
-                    elif await self._catch_up(answer is None):
-                        return
+                    else:
+                        sent = answer is None
+                        del answer
+                        if await self._catch_up(sent):
+                            return
                 await asyncio.sleep(0)
         except Exception as error:
             self._end(error)
