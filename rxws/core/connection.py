@@ -80,9 +80,11 @@ class Connection(Phased):
         """Whether the peer's close frame is what ends it."""
         self.context.run(current_source.set, socket)
         self._settings = settings
-        self._decode = None if codec is codecs.text else self._decoder(codec)  # Codec.decode
         self._loop = asyncio.get_running_loop()
         self._message_bucket = TokenBucket(settings.message_rate) if settings.message_rate else None
+        self._decode: Callable[[Any], Any] | None = None  # for text that is not limited there is nothing to do
+        if codec is not codecs.text or self._message_bucket is not None:
+            self._decode = self._decoder(codec)  # Codec.decode
         self._ping_bucket: TokenBucket | None = None  # as most peers send none
         self._message_deadline: MessageDeadline | None = None  # as most messages come whole
         self._deadline: asyncio.TimerHandle | None = None
@@ -320,10 +322,10 @@ class Connection(Phased):
         counters = self.counters
         counters.received += 1
         counters.received_bytes += len(data) if type(data) is bytes or data.isascii() else len(data.encode())
-        if self._message_bucket is not None and not self._message_bucket.admits(self._loop.time()):
-            self.refuse_flood()
-            return
         if self._decode is not None:
+            if self._message_bucket is not None and not self._message_bucket.admits(self._loop.time()):
+                self.refuse_flood()
+                return
             try:
                 data = self._decode(data)
             except BaseException as cause:
