@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields
+from functools import cached_property
 from typing import Any, Final, TypedDict, TypeVar, cast, get_args
 
 from rxws import codecs
@@ -182,7 +183,7 @@ class CodecFactory:
         return codec
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Checked options. `None` means off; a wrong type is a `TypeError`, a wrong value a `ValueError`."""
 
@@ -247,21 +248,26 @@ class Settings:
     """What happens to a client's messages while it is offline: `"keep"`, `"latest"` (only the newest), `"drop"`,
     `rxws.expire(seconds)`, or a function of the message that returns one of these."""
 
-    @property
+    @cached_property
     def conflates(self) -> bool:
         """Whether newer messages replace waiting ones, so that the peer gets fresh ones."""
         return self.overflow == "latest" or isinstance(self.overflow, LatestBy)
 
     def codec_for(self, protocol: str | None) -> codecs.Codec[Any, Any] | CodecFactory:
         """Choose the codec, or its factory, by the negotiated subprotocol."""
-        return (self.protocol_codecs or {}).get(protocol or "", self.codec)
+        return self.codec if self.protocol_codecs is None else self.protocol_codecs.get(protocol or "", self.codec)
 
     def make_codec(self, protocol: str | None) -> codecs.Codec[Any, Any]:
         """Give the codec of a connection; raises as `CodecFactory.make`."""
         codec = self.codec_for(protocol)
         return codec.make() if isinstance(codec, CodecFactory) else codec
 
-    @property
+    @cached_property
+    def words(self) -> Heartbeat | None:
+        """The heartbeat, if it is in the application's words."""
+        return self.heartbeat if isinstance(self.heartbeat, Heartbeat) else None
+
+    @cached_property
     def makes_codecs(self) -> bool:
         """Whether any codec is made for each connection."""
         return any(isinstance(codec, CodecFactory) for codec in (self.codec, *(self.protocol_codecs or {}).values()))
@@ -305,6 +311,7 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = (), also: Iter
         checked["protocol_codecs"] = {
             name: _codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
         }
+    checked.setdefault("high_water", min(Settings.high_water, checked.get("max_buffered", Settings.high_water)))
     settings = Settings(**checked)
     if "high_water" in options and settings.high_water > settings.max_buffered:
         raise ValueError(

@@ -115,8 +115,8 @@ class Connection(Phased):
         if self.window is not None:
             self.window.belong(owner.counters)
         self._emit = emit  # Broadcast.emit
-        words = self._settings.heartbeat
-        if isinstance(words, Heartbeat) and (words.pong or words.answer):
+        words = self._settings.words
+        if words is not None and (words.pong or words.answer):
             self._emit = partial(self._sift, words, emit)
         self._outgoing = outgoing
 
@@ -255,8 +255,8 @@ class Connection(Phased):
     @property
     def _words(self) -> Any:
         """The ping in the application's words, if the heartbeat has one: control frames are then not its own."""
-        heartbeat = self._settings.heartbeat
-        return heartbeat.ping if isinstance(heartbeat, Heartbeat) else None
+        words = self._settings.words
+        return None if words is None else words.ping
 
     def _say(self, make: Callable[[], Any]) -> Sequence[Frame]:
         """Make the frames of a message that is none of the socket's; report what cannot be said."""

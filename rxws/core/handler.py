@@ -20,10 +20,9 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
 from rxws.core.work import Work
 from rxws.errors import parted, raise_fatal
-from rxws.rx.foreign import as_error, call, cancelled
+from rxws.rx.foreign import as_error, cancelled
 from rxws.rx.holds import current_socket
 
-T = TypeVar("T")
 Sent = TypeVar("Sent")
 
 Result = Observable[Sent | Close] | abc.DisposableBase | Sequence[abc.DisposableBase] | None
@@ -98,7 +97,11 @@ class Handler:
             live = self._generate if self._is_generator else self._live
             return lambda: self._start(life, lambda: live(life, self._call(socket, first, guests)), let_through)
         try:
-            result = _for(life, self._call, socket, first, guests)
+            token = current_socket.set(life)
+            try:
+                result = self._call(socket, first, guests)
+            finally:
+                current_socket.reset(token)
             if result is not None:
                 self._check(result, life)
         except BaseException as error:
@@ -112,12 +115,14 @@ class Handler:
                 finally:
                     del answer, rest  # whose tracebacks have this frame
             return functools.partial(life.reports.fail, as_error(error, self.name))
-        return functools.partial(_for, life, call, life.reports.fail, self.name, self._run, life, result)
+        return functools.partial(self._begin, life, result)
 
     def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...], guests: Mapping[str, Any]) -> Any:
-        named = {name: _part(socket, name) for name in self._by_name}
-        if self._by_position:
-            first += tuple(_part(socket, name) for name in self._by_position)
+        named: dict[str, Any] = {}
+        for name in self._by_name:
+            named[name] = socket if name == "socket" else getattr(socket, name)
+        for name in self._by_position:
+            first += (socket if name == "socket" else getattr(socket, name),)
         return self._function(*first, **guests, **named)
 
     def _check(self, result: Any, life: Lifecycle) -> None:
@@ -132,11 +137,23 @@ class Handler:
             "Disposables, or None; one that awaits or yields is an 'async def'"
         )
 
+    def _begin(self, life: Lifecycle, result: Any) -> None:
+        """Do what the result asks for, and report what that raises."""
+        token = current_socket.set(life)
+        try:
+            self._run(life, result)
+        except BaseException as error:
+            life.reports.fail(as_error(error, self.name))
+            raise_fatal(error)
+        finally:
+            current_socket.reset(token)
+
     def _run(self, life: Lifecycle, result: Any) -> None:
         """Do what the result asks for; after it, messages come whether or not they are wanted."""
         if isinstance(result, Observable):
             observable = cast("Observable[Any]", result)
-            self._look_for_end(observable, life)
+            if isinstance(observable, Subject):
+                self._look_for_end(observable, life)
             life.stream(observable)
         elif isinstance(result, abc.DisposableBase):
             life.own(result)
@@ -149,7 +166,7 @@ class Handler:
                 "%s asks for `incoming`, has not subscribed to it and returned nothing, so its messages are dropped: "
                 "return the Observable that it makes, or subscribe to it",
             )
-        life.incoming.want()
+        life.incoming.readers.want()
 
     def _warn(self, life: Lifecycle, event: str, message: str) -> None:
         """Say what is wrong with this handler, once."""
@@ -157,10 +174,9 @@ class Handler:
             self._told.add(message)
             life.reports.log.write(logging.WARNING, event, message, self.name)
 
-    def _look_for_end(self, result: Observable[Any], life: Lifecycle) -> None:
+    def _look_for_end(self, result: Subject[Any], life: Lifecycle) -> None:
         """Log, once, that a Subject which is meant for many has ended: sockets that get it now close at once."""
-        has_ended: bool = getattr(result, "is_stopped", False)
-        if has_ended and isinstance(result, Subject) and not isinstance(result, (ReplaySubject, AsyncSubject)):
+        if getattr(result, "is_stopped", False) and not isinstance(result, (ReplaySubject, AsyncSubject)):
             self._warn(
                 life,
                 "ended",
@@ -172,7 +188,7 @@ class Handler:
         self, life: Lifecycle, work: Callable[[], Coroutine[Any, Any, None]], too_late: tuple[type[Exception], ...]
     ) -> asyncio.Task[None]:
         if not self._may_subscribe:
-            life.incoming.want()
+            life.incoming.readers.want()
         task = life.thread.loop.create_task(self._guard(life, work, too_late), name=f"rxws {self.name}")
         life.work_in(Work(task, life.reports.log, reads=self._may_subscribe))
 
@@ -235,19 +251,6 @@ class Handler:
                         return  # or it would go on forever: nothing slows it any more
                     await asyncio.sleep(0)
         life.close(Close())
-
-
-def _for(life: Lifecycle, function: Callable[..., T], *args: Any) -> T:
-    """Call a function that subscribes for a socket."""
-    token = current_socket.set(life)
-    try:
-        return function(*args)
-    finally:
-        current_socket.reset(token)
-
-
-def _part(socket: WebSocket[Any, Any], name: str) -> Any:
-    return socket if name == "socket" else getattr(socket, name)
 
 
 def _are_disposables(result: Any) -> bool:

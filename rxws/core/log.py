@@ -76,7 +76,8 @@ class SocketLog:
 
     def opened(self, protocol: str | None) -> None:
         """Note a connection."""
-        self.write(logging.DEBUG, "opened", "opened", protocol=protocol)
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self.write(logging.DEBUG, "opened", "opened", protocol=protocol)
 
     def closed(self, close: Close, counters: Counters, *, dropped: int, by_peer: bool) -> None:
         """Note the end of a socket that was open: why, and what went through it."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from reactivex import abc
 
 from rxws.close import Close
-from rxws.codecs import Codec, Streamed, text
+from rxws.codecs import Codec, text
 from rxws.core import encoding
 from rxws.core.ahead import encode_ahead
 from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
@@ -95,7 +95,7 @@ class Outgoing(HotSubject[T]):
             self._offline_queue = OfflineQueue(
                 settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop
             )
-        self._mark = min(settings.high_water, settings.max_buffered)
+        self._mark = settings.high_water
         self._holds: HighWater | None = None  # made when more waits for the first time
 
     def on_next(self, value: T | Close) -> None:
@@ -364,15 +364,13 @@ class Outgoing(HotSubject[T]):
     ) -> None:
         """Record a new connection; forget what was for the previous one alone.
 
-        Without `offer`, or if messages are several frames, none goes past the buffer.
+        Without `offer`, no message goes past the buffer.
         """
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
-        if isinstance(codec, Streamed):
-            offer = None
         self._offer = offer  # fast: FrameWriter.offer
         self._key_of = None
-        if offer is not None and isinstance(self._buffer, ConflatingBuffer):
-            self._key_of = self._buffer.key_of
+        if self._conflates and offer is not None:
+            self._key_of = cast("ConflatingBuffer", self._buffer).key_of
         self._text_wire = wire if codec is text and isinstance(wire, TextWire) and offer == wire.offer else None
         if self._buffer.weight:
             self._buffer.remove(lambda item: item.connection is not None)

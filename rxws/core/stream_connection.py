@@ -30,6 +30,7 @@ class StreamConnection(Connection):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.offer = None  # a message may be several frames
         self._rest: Rest | None = None  # what the wire has
 
     def _decoder(self, codec: Codec[Any, Any]) -> Callable[[Any], Any]:

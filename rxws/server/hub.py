@@ -146,7 +146,8 @@ class Hub:
     def remove(self, life: Lifecycle) -> None:
         """Count a socket as closed; if it was admitted and did not open, just give its place back."""
         self._taken.discard(life)
-        self._follow_work(life)
+        if life.work is not None or life.in_hand:
+            self._follow_work(life)
         with self._lock:
             socket = self._sockets.pop(life, None)
             if socket is None:

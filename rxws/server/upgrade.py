@@ -121,19 +121,21 @@ def check_handshake(request: web.BaseRequest, settings: Settings) -> Agreed:
             " (nginx: proxy_http_version 1.1)\n"
         )
     headers = request.headers
-    if _of(headers, hdrs.UPGRADE).lower() != "websocket":
+    lines_of = headers.getall  # as nearly all clients write them; others get a closer look
+    if lines_of(hdrs.UPGRADE, ()) != ["websocket"] and _of(headers, hdrs.UPGRADE).lower() != "websocket":
         raise _upgrade_required(
             "This is a WebSocket endpoint: Upgrade must be websocket. Behind a proxy, make it pass that on"
             " (nginx: proxy_set_header Upgrade $http_upgrade)"
         )
-    if not (_has_upgrade(request) and asks_for_upgrade(request)):
+    has_upgrade = lines_of(hdrs.CONNECTION, ()) == ["Upgrade"] or _has_upgrade(request)
+    if not (has_upgrade and asks_for_upgrade(request)):
         raise _upgrade_required(
             "This is a WebSocket endpoint: Connection must be Upgrade. Behind a proxy, make it send both"
             " (nginx: proxy_set_header Connection upgrade)"
         )
-    if _of(headers, hdrs.SEC_WEBSOCKET_VERSION) != "13":
+    if lines_of(hdrs.SEC_WEBSOCKET_VERSION, ()) != ["13"] and _of(headers, hdrs.SEC_WEBSOCKET_VERSION) != "13":
         raise _upgrade_required("Sec-WebSocket-Version must be 13", {hdrs.SEC_WEBSOCKET_VERSION: "13"})
-    key, hosts = _of(headers, hdrs.SEC_WEBSOCKET_KEY), headers.getall(hdrs.HOST, ())
+    key, hosts = _of(headers, hdrs.SEC_WEBSOCKET_KEY), lines_of(hdrs.HOST, ())
     if not KEY.fullmatch(key):
         raise _bad_request("Sec-WebSocket-Key must be 16 bytes in base64")
     if len(hosts) > 1:

@@ -297,7 +297,7 @@ class EagerWire(MemoryWire):
 async def eager(**options: Any) -> tuple[rxws.WebSocket[Any, Any], EagerWire]:
     life, wire = Lifecycle(check(options)), EagerWire()
     life.open(wire)
-    life.incoming.want()
+    life.incoming.readers.want()
     await turns()
     return rxws.WebSocket(life), wire
 

@@ -92,7 +92,7 @@ async def flooding(path: Path, rate: float, **options: Any) -> AsyncIterator[rxw
     """Send messages that say when they were made, so many bytes a second, on a path."""
     life = Lifecycle(check({"overflow": "latest", "heartbeat": None, **options}))
     life.open(path)
-    life.incoming.want()
+    life.incoming.readers.want()
     socket = rxws.WebSocket[Any, Any](life)
     loop = asyncio.get_running_loop()
 
