@@ -96,7 +96,7 @@ class Rooms(Generic[T]):
             if members is None:
                 members = self._occupied[name] = RoomMembers(self, name)
             member = OwnedSubscriber(members, *notify)
-            members.subscribe(member)
+            members.add(member)
         return member
 
     def members_of(self, name: Hashable) -> list[abc.ObserverBase[T]]:
@@ -158,11 +158,6 @@ class Room(Direct[T], OwnSubject[T]):
 
     def _join(self, *notify: Any) -> abc.DisposableBase:
         return self._rooms.join(self.name, *notify)
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        return self.subscribe(observer)
 
 
 class RoomMembers(OwnedSubscribers[T]):

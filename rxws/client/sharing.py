@@ -92,7 +92,7 @@ class SharedFeed(Direct[T]):
             run, thread = self._run, self._thread
             begins, run.begun = not run.begun, True
             member = OwnedSubscriber(run, *notify)
-            run.subscribe(member)
+            run.add(member)
         if begins:
             thread.run(self._begin, run)
         return member

@@ -13,7 +13,7 @@ from rxws.rx.broadcast import Broadcast, Hot, Subscriber
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import call
 from rxws.rx.holds import Source, last_taken, notify_from, present_owner
-from rxws.rx.loop_thread import LoopThread, set_result
+from rxws.rx.loop_thread import LoopThread, running_loop, set_result
 from rxws.rx.scheduler import when_subscribed
 
 T = TypeVar("T")
@@ -49,9 +49,9 @@ class MessageSource(Source, Protocol):
 class Incoming(Hot[T]):
     """Emits what the peer sends, to those who are subscribed when it comes; completes when the socket closes.
 
-    Nothing is lost before the first subscriber and between two: reading is held while nobody is subscribed. After
-    `want()` messages that nobody is there for are dropped. An observer that raises does not keep an item from the
-    others; what it raised goes to `errors`. It never fails.
+    Nothing is lost before the first subscriber and between two: reading is held while nobody is subscribed. When
+    `readers` want messages anyway, those that nobody is there for are dropped. An observer that raises does not keep an
+    item from the others; what it raised goes to `errors`. It never fails.
 
     What completes at once because of it can ask how the socket has ended, see `rxws.rx.endings`: so `outgoing` of
     another socket closes with the same code and reason.
@@ -65,20 +65,18 @@ class Incoming(Hot[T]):
         self.readers = self._broadcast = Readers(owner, on_raise)  # without `[T]`: that costs microseconds
         self.emit = self.readers.emit  # Broadcast.emit
 
-    def want(self) -> None:
-        """Let messages come, whether or not anyone is subscribed, until the cursor is used."""
-        self.readers.want()
-
     def monitor(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
         """Add an observer that sees each message before the others and does not count as a reader."""
         return self.readers.subscribe(Monitor(self.readers, observer), first=True)
 
     def look(self, on_next: abc.OnNext[T], on_completed: abc.OnCompleted) -> abc.DisposableBase:
         """Add a reader that looks for an answer and passes nothing on."""
-        return self.readers.admit(Looking(self.readers, on_next, None, on_completed))
+        looking = Looking(self.readers, on_next, None, on_completed)
+        self.readers.admit(looking)
+        return looking
 
-    def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
-        return self.readers.admit(observer)
+    def _admit(self, observer: abc.ObserverBase[T]) -> None:
+        self.readers.admit(observer)
 
 
 class Readers(Broadcast[T]):
@@ -113,46 +111,47 @@ class Readers(Broadcast[T]):
     @property
     def present(self) -> bool:
         """Whether anyone reads."""
-        return any(map(_reads, self.observers))
+        return not MONITORS.issuperset(map(type, self.observers))
 
-    def admit(self, observer: abc.ObserverBase[T]) -> abc.DisposableBase:
+    def admit(self, observer: abc.ObserverBase[T]) -> None:
         """Add a reader, unless the cursor waits."""
         self.check_cursor()
         owner = present_owner()
-        if not any(map(_passes_on, self.observers)):
+        if WATCHING.issuperset(map(type, self.observers)):
             self._for, self.shared = owner, False
-        elif _passes_on(observer) and not self.shared and (owner is None or owner is not self._for):
+        elif type(observer) not in WATCHING and not self.shared and (owner is None or owner is not self._for):
             self.shared = True
             if self._owner is not None:
                 self._owner.now_shared()
-        return self.subscribe(observer)
+        self.add(observer)
 
     def check_cursor(self) -> None:
         """Raise `RuntimeError` if the cursor waits, and reads alone."""
         if self.waiter is not None:
             raise RuntimeError(SECOND_READER)
 
-    def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
+    def add(self, observer: abc.ObserverBase[T], *, first: bool = False) -> None:
         """Add an observer, before the others if `first`; after the end it gets just that."""
-        subscription = super().subscribe(observer, first=first)
+        super().add(observer, first=first)
         self._changed()
-        return subscription
 
     def remove(self, observer: abc.ObserverBase[T]) -> None:
         """Forget an observer, if it is there."""
-        super().remove(observer)
-        self._changed()
+        if self.observers:
+            super().remove(observer)
+            self._changed()
 
     def want(self) -> None:
         """Let messages come, whether or not anyone reads, unless the cursor does."""
         if self.waiter is None:
             self._wanted = True
-            self._follow()
+            if self.held:
+                self._follow()
 
     def join(self, cursor: Cursor[T]) -> None:
         """Let the cursor read, in sequence: what comes when it does not waits."""
         self._wanted = self.shared = False
-        self.subscribe(cursor)
+        self.add(cursor)
 
     def put(self, message: T) -> None:
         """Emit a message, or keep it for the next reader if there is none now."""
@@ -172,14 +171,14 @@ class Readers(Broadcast[T]):
         """Complete, or fail, behind what was kept."""
         if self.stopped:
             return
-        while self._give():
+        while self.kept and self._give():
             pass
         self.how = self.how or how_it_ended()
         self._owner = self._for = None  # which have this, too
         super().end(error)
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
-        if self.kept and _reads(observer):
+        if self.kept and type(observer) is not Monitor:
             kept, self.kept = self.kept, ()
             for message in kept:
                 call(self._on_raise, "a subscriber", observer.on_next, message)
@@ -190,7 +189,7 @@ class Readers(Broadcast[T]):
         if owner is None:
             return
         thread = owner.thread
-        if thread.here():
+        if running_loop() is thread.loop:
             self._follow()
         else:
             when_subscribed(lambda: thread.run_once(self._follow))
@@ -252,12 +251,11 @@ class Looking(Subscriber[T]):
     """A reader that does not consume: a request, which waits for its answer."""
 
 
-def _reads(observer: object) -> bool:
-    return type(observer) is not Monitor
+MONITORS: Final = frozenset[type]({Monitor})
+"""Observers that do not count as readers."""
 
-
-def _passes_on(observer: object) -> bool:
-    return type(observer) is not Monitor and type(observer) is not Looking
+WATCHING: Final = frozenset[type]({Monitor, Looking})
+"""Observers that pass nothing on."""
 
 
 class Cursor(abc.ObserverBase[T], AsyncIterator[T]):

@@ -29,7 +29,7 @@ from rxws.rx.disposal import on_dispose
 from rxws.rx.endings import tell_ending
 from rxws.rx.foreign import call_all, without_frames
 from rxws.rx.holds import Held, Source, counting
-from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, LoopThread
+from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, LoopThread, running_loop
 from rxws.rx.scheduler import LoopScheduler, subscribing
 from rxws.stats import Counters
 
@@ -160,7 +160,7 @@ class Lifecycle(Held, Phased):
         elif self.phase is not SocketPhase.OPEN:  # or it replaces another one
             self.enter(SocketPhase.OPEN)
         self.reports.tell(("open", protocol))
-        connection.start(held=self.held and self.close_cause is None)
+        connection.start(held=self._held > 0 and self.close_cause is None)
         return connection
 
     def own(self, *disposables: abc.DisposableBase) -> None:
@@ -176,7 +176,7 @@ class Lifecycle(Held, Phased):
         streaming = Streaming(self)
         streaming.begin(observable, LoopScheduler(self.thread, self.reports.fail))
         self.subscription = streaming
-        if self.gone:
+        if self.phase is SocketPhase.CLOSED:
             streaming.dispose()
 
     def work_in(self, work: Work) -> None:
@@ -214,7 +214,7 @@ class Lifecycle(Held, Phased):
         return self._held > 0
 
     def _follow_holds(self) -> None:
-        if not self.thread.here():
+        if running_loop() is not self.thread.loop:
             self.thread.run_once(self._follow_holds)
         elif self.close_cause is None:
             for connection in self._connections:
@@ -553,7 +553,8 @@ class Streaming(abc.ObserverBase[Any], abc.DisposableBase):
         if not self._has_ended:
             self._end()
             try:
-                self._outgoing.on_completed()
+                if self._life.close_cause is None:
+                    self._outgoing.on_completed()
             finally:
                 self._leave()
 

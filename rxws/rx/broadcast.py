@@ -11,7 +11,6 @@ from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
 from reactivex import Observable, abc
-from reactivex.disposable import Disposable
 from reactivex.internal import default_error, noop
 from reactivex.observer.autodetachobserver import AutoDetachObserver
 from reactivex.subject import Subject
@@ -102,14 +101,19 @@ class Broadcast(Generic[T]):
         if self.error is not None:
             self.error = without_frames(self.error)
 
-    def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
+    def add(self, observer: abc.ObserverBase[T], *, first: bool = False) -> None:
         """Add an observer, before the others if `first`; after the end it gets just that."""
         with _lock:
-            if not self.stopped:
+            stopped = self.stopped
+            if not stopped:
                 self.observers = (observer, *self.observers) if first else (*self.observers, observer)
-                return Subscription(self, observer)
-        self._end_of(observer)
-        return Disposable()
+        if stopped:
+            self._end_of(observer)
+
+    def subscribe(self, observer: abc.ObserverBase[T], *, first: bool = False) -> abc.DisposableBase:
+        """Add an observer that does not leave by itself, and give what it leaves by."""
+        self.add(observer, first=first)
+        return Subscription(self, observer)
 
     def remove(self, observer: abc.ObserverBase[T]) -> None:
         """Forget an observer, if it is there."""
@@ -192,7 +196,8 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
 
     def dispose(self) -> None:
         """End it, for the present notification, too; once more does nothing."""
-        self._stop()
+        if self._broadcast is not None:
+            self._stop()
 
     def _stop(self) -> None:
         broadcast, self._broadcast = self._broadcast, None
@@ -200,6 +205,8 @@ class Subscriber(abc.ObserverBase[T], abc.DisposableBase):
             self.on_next = self._on_error = self._on_completed = noop
             broadcast.remove(self)
 
+
+_AUTO_DETACH: Final[Any] = AutoDetachObserver
 
 IN_THE_PIPELINE: Final = "await it in the pipeline, .pipe(rxws.operators.map_async(...)).subscribe()"
 
@@ -215,17 +222,14 @@ def check_subscriber(on_next: Any, on_error: Any, on_completed: Any) -> None:
             called("on_next", on_next, IN_THE_PIPELINE)
             called("on_error", on_error)
             called("on_completed", on_completed)
-        behind = _behind(on_error) or _behind(on_completed)
-        if behind is None:
+        for function in (on_error, on_completed):
+            owner = getattr(function, "__self__", None)
+            behind: Any = getattr(owner, "_observer", owner)  # of RxPY's, or what an operator of rxws notifies
+            if type(behind) is _AUTO_DETACH:
+                break
+        else:
             return
         on_next, on_error, on_completed = behind._on_next, behind._on_error, behind._on_completed
-
-
-def _behind(function: Any) -> Any:
-    """Give the observer of RxPY's that a function is of, or that an operator of rxws, which it is of, notifies."""
-    owner = getattr(function, "__self__", None)
-    observer: Any = getattr(owner, "_observer", owner)
-    return cast("Any", observer) if type(observer) is AutoDetachObserver else None
 
 
 def callbacks(
@@ -238,7 +242,8 @@ def callbacks(
     if callable(getattr(on_next, "on_next", None)):
         observer: Any = on_next
         return observer.on_next, observer.on_error, observer.on_completed
-    return cast("abc.OnNext[T] | None", on_next), on_error, on_completed
+    function: Any = on_next
+    return function, on_error, on_completed
 
 
 class Unlocked(Observable[T]):
@@ -350,6 +355,11 @@ class Direct(Observable[T]):
         """Subscribe an observer, or callbacks; what is returned ends it."""
         return self._join(*callbacks(on_next, on_error, on_completed))
 
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self.subscribe(observer)
+
     @abstractmethod
     def _join(self, *notify: Any) -> abc.DisposableBase:
         """Notify by these three functions, from now on."""
@@ -365,8 +375,11 @@ class Hot(Direct[T], HotObservable[T]):
 
     def _join(self, *notify: Any) -> abc.DisposableBase:
         subscriber = Subscriber(self._broadcast, *notify)
-        self._subscribe_core(subscriber)
+        self._admit(subscriber)
         return subscriber
+
+    def _admit(self, observer: abc.ObserverBase[T]) -> None:
+        self._broadcast.add(observer)
 
 
 class Replaying(HotObservable[T]):

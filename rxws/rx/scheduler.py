@@ -41,12 +41,24 @@ def loop_scheduler() -> LoopScheduler | None:
         return None
 
 
-REACHABLE: Final = hasattr(Observable, "_subscribe_core") and {"_idle", "_queue", "_run"} <= {*dir(Trampoline())}
+REACHABLE: Final = (
+    hasattr(Observable, "_subscribe_core")
+    and {"_idle", "_queue", "_run"} <= {*dir(Trampoline())}
+    and hasattr(vars(Trampoline())["_queue"], "items")
+)
 """Whether RxPY is inside as `subscribing` has it; else it subscribes as anyone does."""
 
 _SUBSCRIBE: Final[Any] = vars(Observable)["subscribe"]
 
-_own: Final = local()
+
+class _Own(local):
+    """This thread's trampoline, which RxPY looks up by the thread each time."""
+
+    def __init__(self) -> None:
+        self.trampoline: Any = CurrentThreadScheduler.singleton().get_trampoline()
+
+
+_own: Final = _Own()
 
 
 def subscribing(
@@ -57,20 +69,23 @@ def subscribing(
     RxPY's `subscribe` puts an observer before it that does just that. What is scheduled meanwhile in this thread
     follows, as there, but this subscription itself need not wait among that: these are half of RxPY's calls.
     """
-    if not REACHABLE or cast("Any", type(observable)).subscribe is not _SUBSCRIBE:
+    kind: Any = type(observable)
+    if not REACHABLE or kind.subscribe is not _SUBSCRIBE:
         return observable.subscribe(observer, scheduler=scheduler)
-    trampoline: Any = _trampoline()
+    trampoline = _own.trampoline
     if not trampoline._idle:
         return _subscribe(observable, observer, scheduler)
     trampoline._idle = False
+    queue = trampoline._queue
     try:
         subscription = _subscribe(observable, observer, scheduler)
-        if trampoline._queue:
+        if queue.items:
             trampoline._run()
         return subscription
     finally:
         trampoline._idle = True
-        trampoline._queue.clear()
+        if queue.items:
+            queue.clear()
 
 
 def _subscribe(observable: Any, observer: Any, scheduler: abc.SchedulerBase) -> abc.DisposableBase:
@@ -81,15 +96,6 @@ def _subscribe(observable: Any, observer: Any, scheduler: abc.SchedulerBase) -> 
             raise
         return Disposable()
     return subscription if hasattr(subscription, "dispose") else Disposable(subscription)
-
-
-def _trampoline() -> Trampoline:
-    """Give this thread's, which RxPY looks up by the thread each time."""
-    try:
-        return _own.trampoline
-    except AttributeError:
-        _own.trampoline = CurrentThreadScheduler.singleton().get_trampoline()
-        return _own.trampoline
 
 
 def when_subscribed(action: Callable[[], object]) -> None:
@@ -112,7 +118,7 @@ class LoopScheduler(AsyncIOScheduler):
     thread, immediate work stays in its own.
 
     Operators compare times of `now`, and an event loop's timers go by a clock that nobody can set. So does `now`: it
-    is the wall clock's time when the scheduler was made, and what has passed since. Dates of the user's are compared
+    is the wall clock's time when it is asked for first, and what has passed since. Dates of the user's are compared
     with the wall clock as it is when they are scheduled.
 
     What an action raises that the event loop has called goes to `on_raise`, if that is given, else to the loop's
@@ -128,14 +134,17 @@ class LoopScheduler(AsyncIOScheduler):
         """Actions that are left to run soon, while others run at once; `None` while none does."""
         self._latest = LONG_AGO
         """When the last action was scheduled to run at once, by the wall clock; never earlier than one that waits."""
-        self._began = time.time() - time.monotonic()
-        self._virtual_now: Callable[[], datetime] | None = getattr(thread.loop, "now", None)
+        self._began: float | None = None
+        """When the monotonic clock began, by the wall clock as it is when the time is asked for first."""
 
     @property
     def now(self) -> datetime:
         """The time, unaffected by who sets the wall clock; the loop's own where that is virtual and has a `now`."""
-        if self._virtual_now is not None:
-            return self._virtual_now()
+        virtual_now: Callable[[], datetime] | None = getattr(self._loop, "now", None)
+        if virtual_now is not None:
+            return virtual_now()
+        if self._began is None:
+            self._began = time.time() - time.monotonic()
         # not loop.time(), since uvloop's stands still while it waits
         return datetime.fromtimestamp(self._began + time.monotonic(), LOOP_TIME)
 
@@ -146,7 +155,7 @@ class LoopScheduler(AsyncIOScheduler):
         date = super().to_datetime(value)
         if date.tzinfo is None:
             raise TypeError(f"{date} has no time zone: use datetime.now(UTC) or date.astimezone(), for example")
-        if date.tzinfo is LOOP_TIME or self._virtual_now is not None:
+        if date.tzinfo is LOOP_TIME or hasattr(self._loop, "now"):
             return date
         return self.now + (date - default_now())
 

@@ -441,6 +441,7 @@ def test_streaming_ends_once(end: str) -> None:
 
     life: Any = Disposable(lambda: log.append("socket"))
     life.outgoing = Observer(log.append, log.append, lambda: log.append("completed"))
+    life.close_cause = None
     streaming = Streaming(life)
     streaming.begin(reactivex.create(subscribe), CurrentThreadScheduler.singleton())
     streaming.on_next("late")

@@ -85,6 +85,7 @@ def test_subscribing_raises() -> None:
 
     def ending(observer: Any, scheduler: Any) -> None:
         observer.on_completed()
+        when_subscribed(lambda: log.append("forgotten"))
         raise error
 
     subscribe_to(failing, observer)

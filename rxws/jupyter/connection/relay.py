@@ -17,7 +17,7 @@ from rxws.core.incoming import Readers
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.jupyter.connection.names import Lease
 from rxws.jupyter.errors import Shown
-from rxws.rx.broadcast import Broadcast, HotObservable
+from rxws.rx.broadcast import Broadcast, HotObservable, Subscription
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import call
 from rxws.rx.holds import Downstream, Held, Source, current_source, notify_from
@@ -111,7 +111,9 @@ class IncomingRelay(HotObservable[T]):
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
         if _loop_for(scheduler) is not None:
-            return self.readers.admit(_InContext(observer, self._raised))
+            reader = _InContext(observer, self._raised)
+            self.readers.admit(reader)
+            return Subscription(self.readers, reader)
         self.readers.check_cursor()
         return self._bridge.subscribe_there(observer)
 
