@@ -91,13 +91,13 @@ MESSAGE = {
 CLOSE = {
     "FastWire.buffer_updated": "A chunk has come, with the peer's close frame in it.",
     "DirectQueue.feed_data": (
-        "The parser has the frame. It is not a message, so it is queued, and whatever follows queues behind it."
+        "The parser has the frame. Nothing waits, so the wire gets it at once; whatever follows is queued, and dropped."
     ),
-    "FastWire._dispatch": "Takes what is queued, in order.",
     "FastWire._control": "A close frame: nothing that the peer sent after it counts.",
     "FastWire.enter(PEER_CLOSED)": "The wire drops what comes from now on.",
     "FastWire._at_last": (
-        "Messages that a hold keeps back are delivered first, within `close_timeout`. Here none waits."
+        "Messages that a hold keeps back are delivered first, within `close_timeout`. Here none waits, and the end is "
+        "told when the chunk is done."
     ),
     "close_received": "Makes a `Close` of code and reason. A code that no frame may carry is a violation instead.",
     "Connection.close_received": "The peer ends the connection, and gets its own code as the answer.",
@@ -115,8 +115,6 @@ CLOSE = {
     "Reports.tell": "Recorders learn that the peer leaves.",
     "Lifecycle.enter(CLOSING)": "`close_cause` is set: why the socket ends is settled.",
     "Readers.end": "`incoming` completes.",
-    "Outgoing.on_completed": "So does the pipeline, and its completion reaches `outgoing`.",
-    "Lifecycle.close": "That would close with 1000, but the socket is closing already, so nothing happens.",
     "Outgoing.stop": "`outgoing` takes nothing more.",
     "Outgoing.discard": (
         "What was queued will not be sent, since the peer has stopped reading: it would go to `undelivered`."

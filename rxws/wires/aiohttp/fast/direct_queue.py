@@ -14,6 +14,7 @@ TEXT: Final = WSMsgType.TEXT
 BINARY: Final = WSMsgType.BINARY
 PING: Final = WSMsgType.PING
 PONG: Final = WSMsgType.PONG
+CLOSE: Final = WSMsgType.CLOSE
 NO_PROTOCOL: Final = cast("Any", SimpleNamespace(_loop=None, _reading_paused=False))
 """Stands for a protocol where only parsing matters."""
 
@@ -42,7 +43,7 @@ class Receiver(Protocol):
 
 
 class Controlled(Protocol):
-    """What gets the pings and pongs that pass."""
+    """What gets the control frames that pass."""
 
     def control_received(self, message: Any) -> None:
         """Take one, as aiohttp has it."""
@@ -59,7 +60,7 @@ class Watch(Protocol):
 class DirectQueue(WebSocketDataQueue):
     """aiohttp's queue, but while it is open what comes passes, within the call that parses it.
 
-    Data messages go to the `receiver`, pings and pongs to the `wire`. Anything else is queued, and closes it: nothing
+    Data messages go to the `receiver`, control frames to the `wire`. Anything else is queued, and closes it: nothing
     may overtake what is queued. aiohttp's part is made for the first that is queued, since its `deque` is large.
 
     The parser does not tell how a message came. Most come as one frame with a short length, `masked` or not: as long as
@@ -74,7 +75,7 @@ class DirectQueue(WebSocketDataQueue):
     receiver: Receiver
     """What gets the messages: the endpoint."""
     wire: Controlled
-    """What gets the pings and pongs."""
+    """What gets the control frames."""
     watch: Watch
     """What looks at the headers in the rest of a chunk."""
 
@@ -137,9 +138,11 @@ class DirectQueue(WebSocketDataQueue):
             self._look()
             self.receiver.message_received(data[1])
             return
-        elif kind is PING or kind is PONG:
+        elif kind is PING or kind is PONG or kind is CLOSE:
             self.left = left - 1
-            self._look()
+            if not self._ends_with_control():
+                self._look()
+            self.is_open = kind is not CLOSE  # nothing counts behind it
             self.wire.control_received(data)
             return
         self.is_open = False
@@ -166,6 +169,16 @@ class DirectQueue(WebSocketDataQueue):
             self._look_at_rest()
         if self.violation is not None and (self.exception() is None or _parses(self.before)):
             self.set_exception(self.violation)
+
+    def _ends_with_control(self) -> bool:
+        """Pass a control frame that is just that, and the last of its chunk, as it is in most chunks."""
+        if not (at := self.at) or (chunk := self.chunk)[at - 1] & 0xF8 != 0x88:
+            return False
+        length, size = chunk[at] - self._mask, len(chunk)
+        if not 0 <= length < 126 or at - 1 + self._header + length != size:
+            return False
+        self.at = size + 1
+        return True
 
     def _look(self) -> None:
         if self._end is not None:

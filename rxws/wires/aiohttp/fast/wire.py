@@ -37,7 +37,7 @@ from rxws.wires.aiohttp.marks import MarkFilter
 from rxws.wires.deflate import InflateError
 from rxws.wires.read_ahead import ReadAhead
 
-READING: Final = WirePhase.READING
+READING, PEER_CLOSED = WirePhase.READING, WirePhase.PEER_CLOSED
 
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
@@ -203,7 +203,8 @@ class FastWire(Phased, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse a chunk, and hand on its messages."""
-        if self.phase is not READING:
+        before = self.phase
+        if before is not READING:
             return
         direct, writer, headers, lent = self._direct, self._writer, self._headers, self._read_buffer.lent
         context = self._endpoint.context  # which names the socket as the source
@@ -229,7 +230,10 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                 writer.busy = False
                 direct.chunk, direct.at = b"", 0
             passing = direct.is_open
-        if not passing:
+        if self.phase is PEER_CLOSED:  # its close frame has passed
+            self._drop_queued()
+            context.run(self._finish)
+        elif not passing:
             if not self._scheduled:
                 context.run(self._dispatch)
         elif writer.taken or writer.awake or writer.pongs:
@@ -341,7 +345,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._queue.set_exception(error)
 
     def control_received(self, message: Any) -> None:
-        """Take a ping or a pong that passes the queue."""
+        """Take a control frame that passes the queue."""
         if self.phase is READING:
             self._control(*message)
 
@@ -352,7 +356,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         elif kind is not WSMsgType.CLOSE:
             self._endpoint.pong_received(bytes(data))
         else:
-            self.advance(WirePhase.PEER_CLOSED)
+            self.advance(PEER_CLOSED)
             self._drop_queued()  # nothing counts after a close frame (RFC 6455, section 5.5.1)
             if self._writer.closing:
                 self._close()
@@ -403,7 +407,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         """
         if self.phase is WirePhase.IGNORING:
             end_writing(self._transport)
-        elif self.phase is WirePhase.PEER_CLOSED:
+        elif self.phase is PEER_CLOSED:
             # Not at once: asyncio's transport may be about to say that it has written all.
             self._loop.call_soon(self._close)
 
