@@ -6,6 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, cast
 
+from reactivex import operators as ops
+
+from rxws.asgi.refusal import answering
 from rxws.asgi.request import HUB_KEY
 from rxws.asgi.signals import Signals
 from rxws.checks import positive, positive_int
@@ -87,6 +90,7 @@ class Lifespan:
                 if self._signals is None:  # a server without a lifespan, as daphne is
                     self.start()
                 scope[HUB_KEY] = self.hub
+                send = answering(scope, send)
             await app(scope, receive, send)
 
         return around
@@ -97,7 +101,8 @@ class Lifespan:
             if self.hub.shutting_down:
                 self.hub = self._make_hub()
             self._watch.start()
-            self._signals = Signals(self.hub.shut_down)
+            self._signals = signals = Signals(self.hub.shut_down)
+            self.hub.opened.pipe(ops.take(1)).subscribe(lambda _: signals.stand_before_loop())
 
     async def stop(self) -> None:
         """Close all sockets, and wait for their ends."""

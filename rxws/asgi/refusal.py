@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from rxws.asgi.request import Calling
+from rxws.wires.asgi import AsgiEvent, Scope, Send
 
 EXTENSION: Final = "websocket.http.response"
 """The extension of servers that can answer a handshake with an HTTP response (ASGI, WebSocket denial response)."""
@@ -43,13 +44,27 @@ def answers() -> tuple[type[Exception], ...]:
 
 def is_for_framework(error: Exception, call: Calling) -> bool:
     """Return whether the framework that has called turns an exception into the response that its users expect."""
-    ours = call.framework in ("starlette", "fastapi") and can_respond(call)
+    ours = call.framework in ("starlette", "fastapi") and can_respond(call.scope)
     return ours and any(kind.__module__.startswith("starlette.") for kind in type(error).__mro__)
 
 
-def can_respond(call: Calling) -> bool:
+def can_respond(scope: Scope) -> bool:
     """Return whether the server can answer with a status and a body of ours."""
-    return EXTENSION in (call.scope.get("extensions") or {})
+    return EXTENSION in (scope.get("extensions") or {})
+
+
+def answering(scope: Scope, send: Send) -> Send:
+    """Make a close of a framework's denial response where the server would drop it, and leave its client waiting."""
+    if can_respond(scope):
+        return send
+
+    async def answer(event: AsgiEvent) -> None:
+        if event["type"] == f"{EXTENSION}.start":
+            await send({"type": "websocket.close", "code": 1008, "reason": ""})
+        elif event["type"] != f"{EXTENSION}.body":
+            await send(event)
+
+    return answer
 
 
 def refusal_of(error: Exception) -> Denied:
@@ -63,7 +78,7 @@ def refusal_of(error: Exception) -> Denied:
 
 async def deny(call: Calling, refusal: Denied) -> None:
     """Answer the handshake with an HTTP response; with a close where the server cannot, which it makes a 403 of."""
-    if not can_respond(call):
+    if not can_respond(call.scope):
         await call.send({"type": "websocket.close", "code": 1008, "reason": ""})
         return
     body = refusal.text.encode()
@@ -79,7 +94,7 @@ def raised(call: Calling, refusal: Denied) -> Exception:
     """Make the exception to raise for a refusal in a function of the user's that the framework has called."""
     if call.framework in ("starlette", "fastapi"):
         exceptions: Any = sys.modules["starlette.exceptions"]
-        if can_respond(call):
+        if can_respond(call.scope):
             return exceptions.HTTPException(refusal.status, refusal.text)
         return exceptions.WebSocketException(1008)
     if call.framework == "litestar":

@@ -21,11 +21,16 @@ SOCKET: Final = "socket"
 HUB_KEY: Final = "rxws_hub"
 """Where the hub is, in a scope, in its state, or in an application's."""
 
+PLAIN: Final = ("web.Request", "aiohttp.web.Request", "rxws.asgi.Request")
+"""Annotations as they are written, of a handler that wants a `Request` whatever calls it."""
+
 
 class Request:
     """The request of a handshake, with names as aiohttp has them: the `scope`, and properties read from it.
 
-    Without a framework, a handler gets one as `request`. In a framework, make it yourself: `Request(request.scope)`.
+    A handler gets one as `request` without a framework. In a framework, it gets one if it says so by its annotation,
+    `request: rxws.asgi.Request`, or aiohttp's `web.Request`; else the framework's WebSocket. `Request(websocket.scope)`
+    makes one anywhere.
     """
 
     def __init__(self, scope: Scope) -> None:
@@ -65,12 +70,14 @@ class Request:
 class Calling:
     """One call of a handler: what the server gives, the framework's object or a `Request`, and other arguments."""
 
-    def __init__(self, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def __init__(self, given: tuple[Any, ...], named: dict[str, Any], *, plain: bool = False) -> None:
         self.first: tuple[Any, ...] = ()
         """Arguments before those of ASGI: `self` of a method."""
         self.named = named
         """Arguments that a framework has found by their names."""
         self.request: Any
+        """What the handler gets: the framework's object; a `Request` without one, and where a `plain` one is wanted."""
+        self._connection: Any
         self.receive: Receive
         self.send: Send
         connection = named.get(SOCKET)
@@ -85,7 +92,8 @@ class Calling:
             self.first = given
         if connection is not None:
             self.scope: Scope = connection.scope
-            self.request = connection
+            self._connection = connection
+            self.request = Request(self.scope) if plain else connection
             # Starlette's own, past its checks of the order of events
             self.receive = getattr(connection, "_receive", connection.receive)
             self.send = getattr(connection, "_send", connection.send)
@@ -99,20 +107,21 @@ class Calling:
                     f"scope, receive and send of ASGI, not with {given!r}; on aiohttp use rxws.websocket"
                 )
             self.scope, self.receive, self.send = cast("Scope", scope), cast("Receive", receive), cast("Send", send)
-            self.request, self.first = Request(self.scope), tuple(first)
+            self.request = self._connection = Request(self.scope)
+            self.first = tuple(first)
             self.framework = ""
 
     @property
     def expects_connect(self) -> bool:
         """Whether the event `websocket.connect` is still to be received; raises `RuntimeError` after an answer."""
         if self.framework == "litestar":
-            return self.request.connection_state == "init"
-        answer = getattr(self.request, "application_state", None)  # Starlette's
+            return self._connection.connection_state == "init"
+        answer = getattr(self._connection, "application_state", None)  # Starlette's
         if answer is None:
             return True
         if answer.name != "CONNECTING":
             raise RuntimeError("this WebSocket was answered already: leave accept() and close() to rxws")
-        return self.request.client_state.name == "CONNECTING"
+        return self._connection.client_state.name == "CONNECTING"
 
     def arguments(self, guests: Iterable[inspect.Parameter]) -> dict[str, Any]:
         """Give the arguments that are a framework's; path parameters, where the framework gives none.
@@ -128,6 +137,17 @@ class Calling:
                     f"elsewhere it must be a path parameter, and here are: {', '.join(found) or 'none'}"
                 )
         return arguments
+
+
+def wants_plain(function: Any) -> bool:
+    """Return whether a handler asks for a `Request` of ours, or of aiohttp's, by the annotation of `request`."""
+    parameter = inspect.signature(function).parameters.get("request")
+    annotation: Any = None if parameter is None else parameter.annotation
+    if isinstance(annotation, str):
+        if annotation in PLAIN:
+            return True
+        annotation = getattr(sys.modules.get(getattr(function, "__module__", "")), annotation, None)
+    return isinstance(annotation, type) and annotation.__module__ in (__name__, "aiohttp.web_request")
 
 
 class Visible(inspect.Signature):

@@ -12,7 +12,7 @@ from rxws import codecs
 from rxws.asgi.lifespan import beside
 from rxws.asgi.opening import Opening
 from rxws.asgi.refusal import Denied, answers, deny, is_for_framework, raised, refusal_of
-from rxws.asgi.request import Calling, show_frameworks
+from rxws.asgi.request import Calling, show_frameworks, wants_plain
 from rxws.close import Close
 from rxws.core.handler import OPTIONS, Handler, HandlerFunction
 from rxws.core.lifecycle import Lifecycle
@@ -54,8 +54,9 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
     """Turn a function that composes Observables into an ASGI endpoint: `rxws.websocket` for ASGI servers.
 
     The function asks by name for `request`, `incoming`, `outgoing`, `errors`, `socket`. Its other parameters are the
-    framework's: dependencies of FastAPI and Litestar, path parameters. `request` is the framework's WebSocket object,
-    or an `rxws.asgi.Request`. The endpoint works under `@app.websocket(path)` of FastAPI, in Starlette's
+    framework's: dependencies of FastAPI and Litestar, path parameters. `request` is the framework's WebSocket object;
+    an `rxws.asgi.Request` without a framework, and if its annotation says so, or is aiohttp's `web.Request`, which has
+    the same names. The endpoint works under `@app.websocket(path)` of FastAPI, in Starlette's
     `WebSocketRoute`, under Litestar's `@websocket(path)`, and as an ASGI application by itself. If a `def` handler
     raises an `HTTPException`, aiohttp's too, or a `WebSocketException`, that answers the handshake.
 
@@ -81,6 +82,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
 
     def decorate(function: Callable[..., Any]) -> AsgiHandler:
         bound = Handler(function, guests=True)
+        plain = wants_plain(function)
 
         async def begin(call: Calling) -> tuple[Lifecycle, AsgiWire] | None:
             opening = None
@@ -107,7 +109,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
             return None
 
         async def handle(*args: Any, **named: Any) -> None:
-            calling = Calling(args, named)
+            calling = Calling(args, named, plain=plain)
             if calling.scope["type"] != "websocket":
                 await beside(calling.scope, calling.receive, calling.send)
                 return

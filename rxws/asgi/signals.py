@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
+import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any, Final
 
 ENDS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -18,8 +21,8 @@ NOBODY_S: Final = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, N
 class Signals:
     """Stands before the server's handlers of `ENDS`: `shut_down`, then the server goes on.
 
-    A server that has its handler in the event loop hears of the signal at the same time. A second signal waits for
-    nothing. Where nobody handles a signal, and in threads but the main one, nothing is changed.
+    A second signal waits for nothing. Where nobody handles a signal, and in threads but the main one, nothing is
+    changed.
     """
 
     def __init__(self, shut_down: Callable[[], Awaitable[None]]) -> None:
@@ -28,6 +31,7 @@ class Signals:
         self._task: asyncio.Task[None] | None = None
         self._told = False
         self._before: dict[int, Any] = {}
+        self._relay: Relay | None = None
         if threading.current_thread() is threading.main_thread():
             for number in ENDS:
                 before = signal.getsignal(number)
@@ -35,15 +39,26 @@ class Signals:
                     self._before[number] = before
                     signal.signal(number, self._handle)
 
+    def stand_before_loop(self) -> None:
+        """Keep the signals from the loop's own handlers, too; once the loop runs as it does while the server serves.
+
+        uvloop's forgets the relay when it stops, and granian runs the start of the application by itself.
+        """
+        if self._before and self._relay is None:
+            self._relay = Relay.between(self._loop, self._before)
+
     def restore(self) -> None:
         """Put the handlers back, unless others have come since."""
         for number, before in self._before.items():
             if signal.getsignal(number) == self._handle:
                 signal.signal(number, before)
+        if self._relay is not None:
+            self._relay.close()
+            self._relay = None
 
     def _handle(self, number: int, frame: Any) -> None:
         if self._told or self._loop.is_closed():
-            self._before[number](number, frame)
+            self._pass_on(number, frame)
             return
         self._told = True
         self._loop.call_soon_threadsafe(self._begin, number)
@@ -55,4 +70,58 @@ class Signals:
         try:
             await self._shut_down()
         finally:
-            self._before[number](number, None)
+            self._pass_on(number, None)
+
+    def _pass_on(self, number: int, frame: Any) -> None:
+        self._before[number](number, frame)
+        if self._relay is not None:
+            self._relay.tell_loop(bytes((number,)))
+
+
+class Relay:
+    """Stands between the process and its event loop, for servers whose handlers are the loop's, as granian's are.
+
+    Such a loop is told of signals by a file descriptor, where Python writes their numbers (`signal.set_wakeup_fd`). So
+    it would call the server's handler at once, whatever stands before. The relay keeps `those` signals until
+    `tell_loop` is called, and hands on all others.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, loops: int, those: Container[int]) -> None:
+        self._loop = loop
+        self._loops = loops
+        self._those = those
+        self._mine, self._pythons = socket.socketpair()
+        for one in (self._mine, self._pythons):
+            one.setblocking(False)
+        loop.add_reader(self._mine, self._read)
+
+    @classmethod
+    def between(cls, loop: asyncio.AbstractEventLoop, those: Container[int]) -> Relay | None:
+        """Begin; `None` if the loop is not told of signals."""
+        loops = signal.set_wakeup_fd(-1)
+        if loops == -1:
+            return None
+        relay = cls(loop, loops, those)
+        signal.set_wakeup_fd(relay._pythons.fileno())
+        return relay
+
+    def tell_loop(self, numbers: bytes) -> None:
+        """Have the loop call its handlers of signals."""
+        with contextlib.suppress(OSError):  # it has closed
+            os.write(self._loops, numbers)
+
+    def close(self) -> None:
+        """Have the loop told by Python again, unless another file descriptor has come since."""
+        now = signal.set_wakeup_fd(-1)
+        if now == self._pythons.fileno():
+            now = self._loops
+        with contextlib.suppress(ValueError, OSError):  # it has closed
+            signal.set_wakeup_fd(now)
+        self._loop.remove_reader(self._mine)
+        self._mine.close()
+        self._pythons.close()
+
+    def _read(self) -> None:
+        numbers = bytes(number for number in self._mine.recv(4096) if number not in self._those)
+        if numbers:
+            self.tell_loop(numbers)

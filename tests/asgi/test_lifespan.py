@@ -94,6 +94,27 @@ async def test_application_that_starts_again() -> None:
     assert hubs[0] is not hubs[1]
 
 
+@pytest.mark.parametrize("can_respond", [True, False])
+async def test_denial_response_of_a_framework(can_respond: bool) -> None:
+    """A server that cannot send one is told to close: it would drop it, and the client would wait."""
+
+    async def dependency_that_raises(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+        await send({"type": "websocket.http.response.body", "body": b"who are you?"})
+
+    life = rxws.asgi.lifespan()
+    peer = Peer(**({} if can_respond else {"extensions": None}))
+    await peer.run(life.around(dependency_that_raises)).task
+    await life.stop()
+    assert peer.kinds == (["http.response.start", "http.response.body"] if can_respond else ["close"])
+    echoed = Peer(extensions=None)
+    echoed.run(life.around(echo)).text("hi")
+    await turns()
+    assert echoed.texts == ["hi"]
+    await life.stop()
+    await echoed.task
+
+
 class Framework:
     """An application with Starlette's way to add middlewares."""
 

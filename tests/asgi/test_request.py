@@ -6,11 +6,13 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.web import Request as AiohttpRequest  # noqa: F401 - for annotations that are strings
 from reactivex import Observable
 
 import rxws
 import rxws.asgi
-from rxws.asgi.request import Calling, Request
+from rxws.asgi.request import Calling, Request, wants_plain
 from tests.asgi.peer import Peer
 
 
@@ -135,3 +137,36 @@ def test_request() -> None:
 def test_parameters_that_nobody_can_give(function: Any) -> None:
     with pytest.raises(TypeError, match="bound by name"):
         rxws.asgi.websocket(function)
+
+
+def as_aiohttp(request: web.Request) -> None: ...
+
+
+def as_ours(request: Request, incoming: Any) -> None: ...
+
+
+def as_theirs(request: WebSocket, incoming: Any) -> None: ...
+
+
+def as_nobody_s(incoming: Any) -> None: ...
+
+
+@pytest.mark.parametrize("function", [as_aiohttp, as_ours, as_theirs, as_nobody_s, handler])
+@pytest.mark.parametrize("written", ["object", "name", "dotted"])
+async def test_annotation_of_the_request(function: Any, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that says so gets a `Request` from every caller: one for aiohttp moves without a change."""
+    names = {as_aiohttp: "web.Request", as_ours: "Request", as_theirs: "WebSocket"}
+    if written != "object" and function in names:
+        spelled = {as_ours: "rxws.asgi.Request", as_aiohttp: "AiohttpRequest"}
+        first, other = names[function], spelled.get(function, "fastapi.WebSocket")
+        monkeypatch.setitem(function.__annotations__, "request", first if written == "name" else other)
+    peer = Peer(query_string=b"room=a")
+    framework = connection(peer, client_state=SimpleNamespace(name="CONNECTING"), application_state=None)
+    plain = wants_plain(function)
+    assert plain is (function in (as_aiohttp, as_ours))
+    calling = Calling((framework,), {}, plain=plain)
+    assert calling.expects_connect
+    assert isinstance(calling.request, Request) is plain
+    assert (calling.request is framework) is not plain
+    if plain:
+        assert calling.request.query["room"] == "a"

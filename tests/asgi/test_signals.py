@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from rxws.asgi.signals import Signals
+
+BOTH_LOOPS = True
 
 heard: list[Any] = []
 
@@ -44,6 +47,63 @@ async def test_sockets_first() -> None:
     signals.restore()
     os.kill(os.getpid(), signal.SIGTERM)
     assert heard[4:] == [signal.SIGTERM]
+
+
+async def test_handlers_of_the_loop() -> None:
+    """A server that has its handler in the event loop, as granian has, hears when the sockets are closed, too."""
+    loop, closed = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        loop.add_signal_handler(number, heard.append, number)
+
+    async def shut_down() -> None:
+        heard.append("sockets")
+        await closed.wait()
+        heard.append("closed")
+
+    signals = Signals(shut_down)
+    signals.stand_before_loop()
+    signals.stand_before_loop()
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)  # another signal is the loop's
+        await asyncio.sleep(0.01)
+        assert heard == [signal.SIGUSR1]
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.01)
+        assert heard[1:] == ["sockets"]
+        os.kill(os.getpid(), signal.SIGTERM)  # who repeats it does not want to wait
+        await asyncio.sleep(0.01)
+        assert heard[2:] == [signal.SIGTERM]
+        closed.set()
+        await asyncio.sleep(0.01)
+        assert heard[3:] == ["closed", signal.SIGTERM]
+        signals.restore()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await asyncio.sleep(0.01)
+        assert heard[5:] == [signal.SIGUSR1]
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+        loop.remove_signal_handler(signal.SIGUSR1)
+
+
+async def test_wakeup_descriptor_of_others() -> None:
+    """What others have set since stays; and one that has closed meanwhile is nobody's any more."""
+    before = signal.set_wakeup_fd(-1)
+    (mine, loops), (other, others) = socket.socketpair(), socket.socketpair()
+    for one in (loops, others):
+        one.setblocking(False)
+    signal.set_wakeup_fd(loops.fileno())
+    signals = Signals(asyncio.Event().wait)
+    signals.stand_before_loop()
+    signal.set_wakeup_fd(others.fileno())
+    signals.restore()
+    assert signal.set_wakeup_fd(loops.fileno()) == others.fileno()
+    signals = Signals(asyncio.Event().wait)
+    signals.stand_before_loop()
+    loops.close()
+    signals.restore()
+    assert signal.set_wakeup_fd(before) == -1
+    for one in (mine, other, others):
+        one.close()
 
 
 async def test_shut_down_that_raises() -> None:

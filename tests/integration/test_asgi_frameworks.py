@@ -1,6 +1,7 @@
 """Handlers in FastAPI and Starlette, on uvicorn, for a client that nobody here wrote."""
 
 import asyncio
+import functools
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -165,6 +166,38 @@ async def test_docs_block(tmp_path: Path) -> None:
         ):
             await ann.send('"hi"')
             assert [await ann.recv(), await bob.recv()] == ['"hi"'] * 2
+
+
+MOVED = {
+    "echo": ("/echo", ["a"], ["a"]),
+    "shout": ("/shout", ["a"], ["Say something!", "A"]),
+    "close_codes": ("/guess", ["nine"], [(4001, "That is not a number")]),
+    "error_stream": ("/roots", ["9", "-9"], ['{"root":3.0}', '{"error":"ValueError","message":"-9 has no root"}']),
+    "typed_messages": ("/turtle", [], ['{"type":"Turtle","x":0.0,"y":0.0,"heading":0.0}']),
+    "generator": ("/rows?count=1", [], ['{"number":1,"square":1}', (1000, "")]),
+}
+"""Examples for aiohttp: what to say to each, and what it answers."""
+
+
+async def test_examples_move() -> None:
+    """Handlers for aiohttp need another decorator, and no other line: `request` has what they read."""
+    app = FastAPI(lifespan=rxws.asgi.lifespan())
+    for name in MOVED:
+        source = (DOCS.parent / "examples" / f"{name}.py").read_text()
+        changes = {"import rxws\n": "import rxws.asgi\n", "@rxws.": "@rxws.asgi.", "@routes.get(": "@app.websocket("}
+        moved = functools.reduce(lambda text, change: text.replace(*change), changes.items(), source)
+        exec(compile(moved, f"{name}.py", "exec"), {"__name__": name, "app": app})
+    async with running(app) as server:
+        for path, says, answers in MOVED.values():
+            async with websockets.connect(server.url + path[1:]) as client:
+                for message in says:
+                    await client.send(message)
+                for answer in answers:
+                    if isinstance(answer, str):
+                        assert await client.recv() == answer
+                    else:
+                        await client.wait_closed()
+                        assert (client.close_code, client.close_reason) == answer
 
 
 present: ContextVar[str] = ContextVar("present", default="nobody")

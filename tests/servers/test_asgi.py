@@ -21,6 +21,8 @@ async def test_servers() -> None:
     changed = [line for line in made.splitlines() if line not in page.splitlines()]
     assert (changed, made == page) == ([], True), "python -m tests.servers.asgi.ask writes the page anew"
     for name, said in answers.items():
+        for framework in ask.FRAMEWORKS:
+            assert said[framework] == f"hi {framework} 7 7 ann 127.0.0.1", name
         assert said["a handler completes"] == "1000"
         assert said["a handler raises"].startswith("1011"), name
         assert said["`errors` and `closed` of a peer that vanishes"] == "ConnectionLost, 1006", name

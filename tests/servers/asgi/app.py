@@ -1,5 +1,7 @@
 """An application that asks an ASGI server what it does: without rxws at `/bare/`, with a handler of rxws at `/rxws/`.
 
+At `/starlette/`, `/fastapi/` and `/litestar/` handlers are in a framework.
+
 What they find out is a line of JSON for each key in the file that the environment names.
 """
 
@@ -14,6 +16,7 @@ from aiohttp import web
 
 import rxws
 import rxws.asgi
+from tests.servers.asgi.frameworks import of_prefix
 
 NOTES = os.environ["ASGI_NOTES"]
 MESSAGE = "x" * 65536
@@ -105,11 +108,17 @@ of_path = {"/rxws/mute": handler(heartbeat=MUTE), "/rxws/slow": handler(max_buff
 life = rxws.asgi.lifespan()
 
 
-async def both(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] == "lifespan" or scope["path"].startswith("/rxws/"):
-        await of_path.get(scope.get("path"), with_rxws)(scope, receive, send)
-    else:
-        await bare(scope, receive, send)
+async def ours(scope: Any, receive: Any, send: Any) -> None:
+    handle = of_prefix.get(prefix_of(scope)) or of_path.get(scope.get("path"), with_rxws)
+    await handle(scope, receive, send)
 
 
-app = life.around(both)
+around = life.around(ours)
+
+
+def prefix_of(scope: Any) -> str:
+    return scope.get("path", "/").split("/")[1]
+
+
+async def app(scope: Any, receive: Any, send: Any) -> None:
+    await (bare if prefix_of(scope) == "bare" else around)(scope, receive, send)

@@ -168,6 +168,14 @@ class Asked:
                 return "passes"
             return str(struct.unpack("!H", data[:2])[0]) if data else "close without a code"
 
+    async def greeted(self, framework: str) -> str:
+        """Say what a handler in a framework answers, which knows a path parameter, and a dependency or the query."""
+        async with raw(self.port, f"/{framework}/rooms/7?name=ann") as peer:
+            peer.send(TEXT, b"hi")
+            async with asyncio.timeout(2 * PATIENCE):
+                _, data = await peer.receive()
+        return data.decode()
+
     async def empty(self) -> str:
         async with raw(self.port, "/bare/empty") as peer:
             _, data = await peer.receive()
@@ -230,9 +238,16 @@ WITH_RXWS: dict[str, Callable[[Asked], Awaitable[str]]] = {
     'a peer that reads too slowly, `overflow="close"`': lambda server: server.slow(),
     "`HeartbeatTimeout`, with pings sent as messages": lambda server: server.ending("/rxws/mute"),
     "an exception with 429": lambda server: server.denied("rxws"),
+    "Starlette: an endpoint raises a 429": lambda server: server.denied("starlette"),
+    "FastAPI: a dependency raises a 429": lambda server: server.denied("fastapi"),
+    "Litestar: a dependency raises a 429": lambda server: server.denied("litestar"),
+    "Litestar: a handler raises": lambda server: server.ending("/litestar/raises"),
     "more than `max_msg_size`, 1 MiB": lambda server: server.large("rxws", MIB + 1),
 }
 """What is asked of one with a handler of rxws."""
+
+
+FRAMEWORKS = ("starlette", "fastapi", "litestar")
 
 
 async def ask(name: str) -> dict[str, str]:
@@ -246,12 +261,14 @@ async def ask(name: str) -> dict[str, str]:
             questions = {**ROWS, **WITH_RXWS}
             said = await asyncio.gather(*(question(server) for question in questions.values()))
             answers = dict(zip(questions, said, strict=True))
-            async with raw(port, "/bare/tell") as bare, raw(port, "/rxws/echo") as ours:
+            answers.update({framework: await server.greeted(framework) for framework in FRAMEWORKS})
+            paths = ("/bare/tell", "/rxws/echo", *(f"/{framework}/rooms/7?name=ann" for framework in FRAMEWORKS))
+            async with contextlib.AsyncExitStack() as stack:
+                peers = [await stack.enter_async_context(raw(port, path)) for path in paths]
                 await asyncio.sleep(0.2)
                 process.signal(signal.SIGTERM)
-                answers["SIGTERM, without rxws"], answers["SIGTERM"] = await asyncio.gather(
-                    end_of(bare, 3), end_of(ours, 3)
-                )
+                bare, *ours = await asyncio.gather(*(end_of(peer, 3) for peer in peers))
+                answers["SIGTERM, without rxws"], answers["SIGTERM"] = bare, " or ".join(sorted(set(ours)))
         return answers
 
 
