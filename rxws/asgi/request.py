@@ -21,7 +21,7 @@ SOCKET: Final = "socket"
 HUB_KEY: Final = "rxws_hub"
 """Where the hub is, in a scope, in its state, or in an application's."""
 
-PLAIN: Final = ("web.Request", "aiohttp.web.Request", "rxws.asgi.Request")
+PLAIN_REQUESTS: Final = ("web.Request", "aiohttp.web.Request", "rxws.asgi.Request")
 """Annotations as they are written, of a handler that wants a `Request` whatever calls it."""
 
 
@@ -144,7 +144,7 @@ def wants_plain(function: Any) -> bool:
     parameter = inspect.signature(function).parameters.get("request")
     annotation: Any = None if parameter is None else parameter.annotation
     if isinstance(annotation, str):
-        if annotation in PLAIN:
+        if annotation in PLAIN_REQUESTS:
             return True
         annotation = getattr(sys.modules.get(getattr(function, "__module__", "")), annotation, None)
     return isinstance(annotation, type) and annotation.__module__ in (__name__, "aiohttp.web_request")

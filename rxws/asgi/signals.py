@@ -31,7 +31,7 @@ class Signals:
         self._task: asyncio.Task[None] | None = None
         self._told = False
         self._before: dict[int, Any] = {}
-        self._relay: Relay | None = None
+        self._relay: SignalRelay | None = None
         if threading.current_thread() is threading.main_thread():
             for number in ENDS:
                 before = signal.getsignal(number)
@@ -45,7 +45,7 @@ class Signals:
         uvloop's forgets the relay when it stops, and granian runs the start of the application by itself.
         """
         if self._before and self._relay is None:
-            self._relay = Relay.between(self._loop, self._before)
+            self._relay = SignalRelay.between(self._loop, self._before)
 
     def restore(self) -> None:
         """Put the handlers back, unless others have come since."""
@@ -78,7 +78,7 @@ class Signals:
             self._relay.tell_loop(bytes((number,)))
 
 
-class Relay:
+class SignalRelay:
     """Stands between the process and its event loop, for servers whose handlers are the loop's, as granian's are.
 
     Such a loop is told of signals by a file descriptor, where Python writes their numbers (`signal.set_wakeup_fd`). So
@@ -96,7 +96,7 @@ class Relay:
         loop.add_reader(self._mine, self._read)
 
     @classmethod
-    def between(cls, loop: asyncio.AbstractEventLoop, those: Container[int]) -> Relay | None:
+    def between(cls, loop: asyncio.AbstractEventLoop, those: Container[int]) -> SignalRelay | None:
         """Begin; `None` if the loop is not told of signals."""
         loops = signal.set_wakeup_fd(-1)
         if loops == -1:
