@@ -87,10 +87,11 @@ class Lifespan:
                 await app(scope, receive_first, send)
                 return
             if scope["type"] == "websocket":
-                if self._signals is None:  # a server without a lifespan, as daphne is
-                    self.start()
-                scope[HUB_KEY] = self.hub
                 send = answering(scope, send)
+                if HUB_KEY not in scope and HUB_KEY not in (scope.get("state") or {}):  # or it is mounted in another
+                    if self._signals is None:  # a server without a lifespan, as daphne is
+                        self.start()
+                    scope[HUB_KEY] = self.hub
             await app(scope, receive, send)
 
         return around

@@ -94,6 +94,22 @@ async def test_application_that_starts_again() -> None:
     assert hubs[0] is not hubs[1]
 
 
+@pytest.mark.parametrize("how", ["around", "lifespan"])
+async def test_mounted_application_shares_the_hub(how: str) -> None:
+    """An application with a hub, within another one, has its sockets in the outer hub: one limit, one shutdown."""
+    outer, inner = rxws.asgi.lifespan(max_connections=1), rxws.asgi.lifespan()
+    app = inner.around(echo)
+    async with outer(SimpleNamespace()) as state:
+        peers = [Peer(state=dict(state)) if how == "lifespan" else Peer() for _ in range(2)]
+        for peer in peers:
+            peer.run(app if how == "lifespan" else outer.around(app))
+        await turns()
+        assert (len(outer.hub), len(inner.hub)) == (1, 0)
+        assert peers[1].sent[0]["status"] == 503
+    await peers[0].task
+    assert peers[0].sent[-1]["code"] == 1001
+
+
 @pytest.mark.parametrize("can_respond", [True, False])
 async def test_denial_response_of_a_framework(can_respond: bool) -> None:
     """A server that cannot send one is told to close: it would drop it, and the client would wait."""
