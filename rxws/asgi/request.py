@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Iterable, Mapping
@@ -142,12 +143,24 @@ class Calling:
 def wants_plain(function: Any) -> bool:
     """Return whether a handler asks for a `Request` of ours, or of aiohttp's, by the annotation of `request`."""
     parameter = inspect.signature(function).parameters.get("request")
-    annotation: Any = None if parameter is None else parameter.annotation
-    if isinstance(annotation, str):
-        if annotation in PLAIN_REQUESTS:
-            return True
-        annotation = getattr(sys.modules.get(getattr(function, "__module__", "")), annotation, None)
+    annotation: Any = None if parameter is None else resolved(parameter.annotation, function)
+    if isinstance(annotation, str):  # imported for type checkers alone
+        return annotation in PLAIN_REQUESTS
     return isinstance(annotation, type) and annotation.__module__ in (__name__, "aiohttp.web_request")
+
+
+def resolved(annotation: Any, function: Any) -> Any:
+    """Give what an annotation says that is a string, as with `from __future__ import annotations`, if that is known."""
+
+    def noted() -> None: ...
+
+    noted.__annotations__ = {"one": annotation}
+    while isinstance(function, functools.partial):
+        function = function.func
+    try:
+        return inspect.get_annotations(noted, globals=getattr(function, "__globals__", None), eval_str=True)["one"]
+    except Exception:
+        return annotation
 
 
 class Visible(inspect.Signature):
@@ -168,8 +181,11 @@ class Visible(inspect.Signature):
 
 
 def show_frameworks(handle: Any, function: Any, handler: Handler) -> None:
-    """Show frameworks what `handle` takes: what is rxws's is hidden."""
-    parameters = list(handler.guests)
+    """Show frameworks what `handle` takes: what is rxws's is hidden.
+
+    Some releases of FastAPI look for the names of annotations in the module that has `handle`, which is ours.
+    """
+    parameters = [guest.replace(annotation=resolved(guest.annotation, function)) for guest in handler.guests]
     if is_method(function):
         parameters.insert(0, next(iter(inspect.signature(function).parameters.values())))
     names = {parameter.name for parameter in parameters}

@@ -1,5 +1,6 @@
 """Who calls a handler, and what frameworks see of it."""
 
+import functools
 import inspect
 import sys
 from types import ModuleType, SimpleNamespace
@@ -61,6 +62,18 @@ def test_method() -> None:
 
     assert list(inspect.signature(Rooms.join).parameters) == ["self", "room", "socket"]
     assert list(inspect.signature(Rooms().join).parameters) == ["room", "socket"]
+
+
+def test_annotations_that_are_strings() -> None:
+    """They are resolved where the handler stands: some releases of FastAPI would look in our module."""
+
+    def written(room: "Observable[str]", later: "NotYet" = 0, *, user: "dict[str, int]", incoming: Any) -> None:  # type: ignore[name-defined]  # noqa: F821
+        ...
+
+    for function in (written, functools.partial(written, later=1)):
+        shown = inspect.signature(rxws.asgi.websocket(function)).parameters
+        assert (shown["room"].annotation, shown["user"].annotation) == (Observable[str], dict[str, int])
+    assert inspect.signature(rxws.asgi.websocket(written)).parameters["later"].annotation == "NotYet"
 
 
 def connection(peer: Peer, **more: Any) -> Any:
