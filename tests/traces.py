@@ -70,7 +70,7 @@ MESSAGE = {
         "Encodes the message and offers it to the wire (`_offer`). If the wire refuses, or others wait, "
         "`_let_wait` puts it into the bounded buffer."
     ),
-    "encode": (
+    "encode_new": (
         "Makes the frame. An immutable message that goes to many sockets is encoded once, if the codec says "
         "that it is `pure`: the last frame is kept."
     ),

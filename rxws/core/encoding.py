@@ -38,15 +38,26 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
     A pure codec's frame of the last immutable message is used again for the very same object; so is that of a shared
     one. What is made in another thread than its socket's is not to be kept for that.
     """
-    global last
-    latest, shared = last, _shared
+    latest = last
     if message is latest[0] and codec is latest[1]:
         return latest[2]
+    return encode_new(codec, message, keep=keep)
+
+
+def encode_new(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text | Binary:
+    """Encode a message that is not the last one; else as `encode`."""
+    global last
+    shared = _shared
     if message is shared.message and codec is (made := shared.made)[0]:
         return made[1]
     try:
         if codec is text and type(message) is str:
             frame = Text(message.encode(), message)
+            if keep and _came is _PLAIN:  # as is usual: there is nothing else to look at
+                last = message, codec, frame
+                if frame.weight > KEPT:
+                    _forget_soon()
+                return frame
         elif isinstance(data := codec.encode(message), str):
             frame = (Text if type(data) is not UncompressedStr else PlainText)(data.encode(), message)
         elif isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -15,7 +15,7 @@ from rxws.codecs import Codec, text
 from rxws.core import encoding
 from rxws.core.ahead import encode_ahead
 from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
-from rxws.core.encoding import AWAITED, encode, encode_again, is_pure, with_copy
+from rxws.core.encoding import AWAITED, encode, encode_again, encode_new, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
 from rxws.core.wire import Binary, Frame, Limited, Text, TextWire, Wire
@@ -125,7 +125,7 @@ class Outgoing(HotSubject[T]):
                 return
             try:
                 if item is None:
-                    item = encode(codec, value)
+                    item = encode_new(codec, value)
                 offer, key_of, key = self._offer, self._key_of, None
                 if key_of is not None:
                     key = key_of(item.message)

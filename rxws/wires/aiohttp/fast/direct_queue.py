@@ -88,7 +88,7 @@ class DirectQueue(WebSocketDataQueue):
         self._end: tuple[bytes, int] | None = None  # a chunk, and where the message ends that it begins within
         self.is_open = False
         self.left = 0
-        """Messages that may still pass in this turn of the event loop."""
+        """Messages that may still pass in this turn of the event loop; 0 while it is not open."""
         self.chunk = b""
         """What is being parsed, from the beginning of a frame on."""
         self.at = 0
@@ -106,11 +106,11 @@ class DirectQueue(WebSocketDataQueue):
 
     def close(self) -> None:
         """Queue what comes from now on."""
-        self.is_open = False
+        self.is_open, self.left = False, 0
 
     def detach(self) -> None:
         """Forget the parser's watch and the wire, which have this: nothing more is parsed."""
-        self.is_open = False
+        self.close()
         del self.receiver, self.wire, self.watch
 
     def _make(self) -> None:
@@ -121,7 +121,7 @@ class DirectQueue(WebSocketDataQueue):
     def feed_data(self, data: Any, size: int) -> None:
         """Hand on a message, or queue it; raises a violation, which the parser then reports as one of its own."""
         kind = data[0]
-        if not self.is_open or not (left := self.left):
+        if not (left := self.left):
             pass
         elif kind is TEXT or kind is BINARY:
             self.left = left - 1
@@ -142,10 +142,11 @@ class DirectQueue(WebSocketDataQueue):
             self.left = left - 1
             if not self._ends_with_control():
                 self._look()
-            self.is_open = kind is not CLOSE  # nothing counts behind it
+            if kind is CLOSE:
+                self.close()  # nothing counts behind it
             self.wire.control_received(data)
             return
-        self.is_open = False
+        self.close()
         self._look()
         self._make()
         super().feed_data(data, size)
@@ -199,7 +200,7 @@ class DirectQueue(WebSocketDataQueue):
 
     def set_exception(self, exc: BaseException, *args: Any, **kwargs: Any) -> None:
         """Keep what the peer did wrong; nothing passes from now on."""
-        self.is_open = False
+        self.close()
         self._make()
         super().set_exception(exc, *args, **kwargs)
 

@@ -203,8 +203,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse a chunk, and hand on its messages."""
-        before = self.phase
-        if before is not READING:
+        if self.phase is not READING:
             return
         direct, writer, headers, lent = self._direct, self._writer, self._headers, self._read_buffer.lent
         context = self._endpoint.context  # which names the socket as the source
@@ -230,22 +229,26 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                 writer.busy = False
                 direct.chunk, direct.at = b"", 0
             passing = direct.is_open
-        if self.phase is PEER_CLOSED:  # its close frame has passed
-            self._drop_queued()
-            context.run(self._finish)
-        elif not passing:
-            if not self._scheduled:
-                context.run(self._dispatch)
-        elif writer.taken or writer.awake or writer.pongs:
-            if nbytes > MUCH or writer.alone:
-                writer.flush()
-            else:
-                writer.write_soon()
+        if passing:
+            if writer.taken or writer.awake or writer.pongs:
+                if nbytes > MUCH or writer.alone:
+                    writer.flush()
+                else:
+                    writer.write_soon()
+        else:
+            context.run(self._go_on_without_passing)
         if nbytes == len(lent):
-            passed = 0 if direct is None else MESSAGES_A_TURN - direct.left
+            passed = MESSAGES_A_TURN - direct.left if passing and direct is not None else 0
             self._read_buffer.filled(max(headers.frames, passed))
             if self._read_buffer.paused:
                 self._continue_soon()
+
+    def _go_on_without_passing(self) -> None:
+        if self.phase is PEER_CLOSED:  # its close frame has passed
+            self._drop_queued()
+            self._finish()
+        elif not self._scheduled:
+            self._dispatch()
 
     def eof_received(self) -> None:
         """Record that the peer has left: the transport closes now."""
