@@ -44,7 +44,7 @@ class Close(Exception):
     """
 
     def __init__(self, code: int = 1000, reason: str = "") -> None:
-        if not isinstance(code, int) or isinstance(code, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if type(code) is not int and (not isinstance(code, int) or isinstance(code, bool)):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a close code is an int, not {code!r}")
         if not isinstance(reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a close reason is a str, not {reason!r}")
@@ -53,7 +53,7 @@ class Close(Exception):
                 f"close code {int(code)} may not be sent: use 1000-1003, 1007-1014 or 3000-4999 (yours: 4000-4999)"
             )
         try:
-            size = len(reason.encode())
+            size = len(reason.encode()) if reason else 0
         except UnicodeEncodeError as error:
             raise ValueError(f"close reason {reason!r} is not valid UTF-8: {error.reason}") from error
         if size > MAX_REASON_BYTES:

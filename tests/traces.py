@@ -108,7 +108,7 @@ CLOSE = {
     "FrameWriter.wake": "The wire is told that there is something to write, and asks what.",
     "Connection.take": "The answer is the only frame that is left to send.",
     "FrameWriter._write": "Writes the close frame.",
-    "FastWire.leave": "Both close frames have been sent, so the transport closes in the next turn of the event loop.",
+    "FastWire.leave": "Both close frames have been sent, so the transport is closed.",
     "Lifecycle.connection_ending": (
         "A server's socket ends with its connection. The socket of a reconnecting client would go `OFFLINE` here."
     ),

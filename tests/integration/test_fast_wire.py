@@ -9,6 +9,7 @@ import time
 import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -196,10 +197,13 @@ async def test_transport_is_not_closed_within_its_calls(monkeypatch: pytest.Monk
         with monkeypatch.context() as patch:
             patch.setattr(wire, "_transport", Transport())
             patch.setattr(wire, "phase", WirePhase.PEER_CLOSED)
-            wire.leave()
+            patch.setattr(wire, "_endpoint", SimpleNamespace(relieved=wire.leave))
+            wire.resume_writing()
             assert closes == []
             await asyncio.sleep(0)
             assert closes == [None]
+            wire.leave()
+            assert closes == [None, None]
 
 
 async def test_sending_within_a_chunk_keeps_the_order() -> None:

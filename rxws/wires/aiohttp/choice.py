@@ -92,19 +92,22 @@ def _is_public(ws: Any) -> bool:
     return wire_mode == "public" or bool(ws._compress)
 
 
-def start_directly(ws: Any, writer: Any, protocol: Any, subprotocol: str | None, max_msg_size: int) -> bool:
-    """Start a response whose answer is written as aiohttp does, but with a `DirectQueue`; `False` on the public wire.
+def start_directly(
+    ws: Any, writer: Any, protocol: Any, subprotocol: str | None, limit: int, deflation: Deflation | None
+) -> HeaderWatch | None:
+    """Start a response whose answer is written as aiohttp does, but with a `DirectQueue`; `None` on the public wire.
 
-    The response is then the fast wire's alone.
+    The response is then the fast wire's alone. What is returned watches it.
     """
     if _is_public(ws):
-        return False
+        return None
     ws._writer, ws._ws_protocol = writer, subprotocol
-    put_direct_queue(ws, protocol, max_msg_size, masked=True)
-    protocol.set_parser(ws._parser)
+    put_direct_queue(ws, protocol, limit, masked=True)
+    watch = _watch(ws, ws._parser, limit, deflation, masked=True)
+    protocol.set_parser(watch)
     protocol.keep_alive(False)
     drop_handshake_state(ws, protocol)
-    return True
+    return watch
 
 
 def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int, *, masked: bool) -> None:
@@ -122,14 +125,13 @@ def put_header_watch(ws: Any, protocol: Any, limit: int, *, deflation: Deflation
     parser = getattr(protocol, "_payload_parser", None)
     if parser is None:
         return None
-    masked = not isinstance(ws, ClientWebSocketResponse)
-    watch = HeaderWatch(
-        parser,
-        ws._reader,
-        asyncio.get_running_loop(),
-        masked=masked,
-        marks=None if deflation is None else MarkFilter(deflation),
-        limit=0 if deflation is not None else limit,
-    )
+    watch = _watch(ws, parser, limit, deflation, masked=not isinstance(ws, ClientWebSocketResponse))
     protocol._payload_parser = Pacing(ws, watch) if _is_public(ws) else watch
     return watch
+
+
+def _watch(ws: Any, parser: Any, limit: int, deflation: Deflation | None, *, masked: bool) -> HeaderWatch:
+    loop = asyncio.get_running_loop()
+    if deflation is None:
+        return HeaderWatch(parser, ws._reader, loop, masked=masked, limit=limit)
+    return HeaderWatch(parser, ws._reader, loop, masked=masked, marks=MarkFilter(deflation))

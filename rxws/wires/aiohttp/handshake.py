@@ -6,7 +6,7 @@ import hashlib
 import sys
 from binascii import b2a_base64
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from aiohttp import WSCloseCode, hdrs, web
 from multidict import CIMultiDict
@@ -98,10 +98,12 @@ class Response(web.WebSocketResponse):
         del self._agreed
         connection = request.protocol
         arrived, connection._message_tail = connection._message_tail, b""
-        limit: int = cast("Any", self)._max_msg_size
-        if not start_directly(self, writer, connection, protocol, limit):
+        inside: Any = self
+        limit: int = inside._max_msg_size
+        watch = start_directly(self, writer, connection, protocol, limit, self._deflation)
+        if watch is None:
             super()._post_start(request, protocol, writer)
-        watch = put_header_watch(self, connection, limit, deflation=self._deflation)
+            watch = put_header_watch(self, connection, limit, deflation=self._deflation)
         if watch is not None and len(arrived) > SLICE:
             watch.refuse(WSCloseCode.PROTOCOL_ERROR, f"more than {SLICE} bytes before the handshake's answer")
         elif arrived:

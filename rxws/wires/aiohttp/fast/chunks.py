@@ -42,6 +42,15 @@ It keeps twice the largest piece of the kernel's that was freed (mallopt(3), M_M
 """
 
 
+class Lent:
+    """The buffer that the connections of an event loop share, and whether a transport fills it again in a turn."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.whole = memoryview(bytearray(CHUNK))
+        self.part = self.whole[:SLICE]
+        self.fills = not isinstance(loop, asyncio.BaseEventLoop)
+
+
 class ReadBuffer:
     """Lends the shared buffer to a transport: a slice, or more of it to a peer that fills that with larger messages.
 
@@ -50,15 +59,15 @@ class ReadBuffer:
 
     __slots__ = ("_fills", "_slice", "_transport", "_whole", "lent", "paused")
 
-    def __init__(self, transport: asyncio.Transport, part: memoryview, whole: memoryview) -> None:
-        self.lent = part
+    def __init__(self, transport: asyncio.Transport, shared: Lent) -> None:
+        self.lent = shared.part
         """What the transport may read into."""
         self.paused = False
         """Whether nothing is read, since more has come than a turn of the event loop may have."""
-        self._slice = part
-        self._whole = whole
+        self._slice = shared.part
+        self._whole = shared.whole
         self._transport = transport
-        self._fills = not isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)  # and reads again in a turn
+        self._fills = shared.fills
 
     def filled(self, frames: int) -> None:
         """Adapt what is lent to a peer next time: it has filled the last buffer with `frames` frames."""

@@ -19,7 +19,7 @@ from rxws.core.phases import Phased, WirePhase
 from rxws.core.wire import Endpoint, Frame, Rest, close_received
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, call
-from rxws.wires.aiohttp.fast.chunks import CHUNK, INFLATED_A_TURN, MESSAGES_A_TURN, PIECE, SLICE, ReadBuffer
+from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, PIECE, Lent, ReadBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, next_message
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
@@ -42,7 +42,7 @@ READING, PEER_CLOSED = WirePhase.READING, WirePhase.PEER_CLOSED
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[tuple[memoryview, memoryview], Turns]] = WeakKeyDictionary()
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Lent, Turns]] = WeakKeyDictionary()
 
 
 class FastWire(Phased, asyncio.BufferedProtocol):
@@ -58,6 +58,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             "_queue",
             "_read_ahead",
             "_read_buffer",
+            "_relieved",
             "_scheduled",
             "phase",
         ),
@@ -81,12 +82,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         try:
-            buffers, turns = _shared[self._loop]
+            lent, turns = _shared[self._loop]
         except KeyError:
             bytes(PIECE)  # made and freed
-            whole = memoryview(bytearray(CHUNK))
-            buffers, turns = _shared[self._loop] = (whole[:SLICE], whole), Turns()
-        self._read_buffer = ReadBuffer(self._transport, *buffers)
+            lent, turns = _shared[self._loop] = Lent(self._loop), Turns()
+        self._read_buffer = ReadBuffer(self._transport, lent)
         self._writer = FrameWriter(
             self._transport,
             turns,
@@ -100,6 +100,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self.phase = WirePhase.NEW
         self._held = False
         self._scheduled = False  # messages that are there already will be handed on
+        self._relieved = False  # within a call that says that the transport has room
 
     @property
     def remote(self) -> str | None:
@@ -400,8 +401,12 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Record that the kernel has taken them."""
         self._writer.congested = False
-        self._endpoint.relieved()
-        self._writer.flush()
+        self._relieved = True
+        try:
+            self._endpoint.relieved()
+            self._writer.flush()
+        finally:
+            self._relieved = False
 
     def leave(self) -> None:
         """Close after our close frame, if the peer's was there; wait for the peer to go, if it broke the protocol.
@@ -411,8 +416,10 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         if self.phase is WirePhase.IGNORING:
             end_writing(self._transport)
         elif self.phase is PEER_CLOSED:
-            # Not at once: asyncio's transport may be about to say that it has written all.
-            self._loop.call_soon(self._close)
+            if self._relieved:  # asyncio's transport is about to look whether it is closing
+                self._loop.call_soon(self._close)
+            else:
+                self._close()
 
     # Ending
 
