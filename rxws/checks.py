@@ -105,11 +105,12 @@ def is_async(function: Any) -> bool:
     (True, False, False)
     """
     code = getattr(function, "__code__", None)
-    if type(code) is not CodeType:
-        while isinstance(function, partial):
-            function = function.func
-        called_by = getattr(cast("Any", type(function)), "__call__", None)  # noqa: B004 - it may be an object
-        code = getattr(function, "__code__", None) or getattr(called_by, "__code__", None)
+    if type(code) is CodeType:
+        return code.co_flags & ASYNC != 0
+    while isinstance(function, partial):
+        function = function.func
+    called_by = getattr(cast("Any", type(function)), "__call__", None)  # noqa: B004 - it may be an object
+    code = getattr(function, "__code__", None) or getattr(called_by, "__code__", None)
     return type(code) is CodeType and code.co_flags & ASYNC != 0
 
 

@@ -212,8 +212,9 @@ _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, WeakValueDictionary[float,
 
 def queue_of(loop: asyncio.AbstractEventLoop, delay: float) -> BeatQueue:
     """Find or make the queue of an event loop for a delay."""
-    queues = _queues.get(loop)
-    if queues is None:
+    try:
+        queues = _queues[loop]
+    except KeyError:
         queues = _queues[loop] = WeakValueDictionary()
     queue = queues.get(delay)
     if queue is None:

@@ -286,7 +286,7 @@ class Lifecycle(Held, Phased):
 
     def abort(self, cause: Close | None = None) -> None:
         """End at once what has not ended: connections, what is in hand, the work of the handler."""
-        if self.gone and self.work is None:
+        if self.phase is SocketPhase.CLOSED and self.work is None:
             return
         if self.close_cause is None:
             self._begin_closing(cause or Close.received(1006), SocketPhase.CLOSING)
@@ -496,7 +496,8 @@ class Lifecycle(Held, Phased):
     def connection_closed(self, connection: Connection) -> None:
         """Report what may not have arrived; end with the last connection."""
         assert connection.cause is not None
-        self.connection_ending(connection, connection.cause)  # it was told before, unless an exception came between
+        if self.close_cause is None:  # it was told before, unless another one follows, or an exception came between
+            self.connection_ending(connection, connection.cause)
         self._connections = tuple([other for other in self._connections if other is not connection])
         if connection.receipts is not None:
             forgotten = connection.receipts.forgotten

@@ -267,8 +267,9 @@ class Outgoing(HotSubject[T]):
         del self._owner
 
     def discard(self) -> list[Frame]:
-        """Give up what waits."""
-        withdrawn = [] if self._wire is None else self._wire.withdraw()
+        """Give up what waits, behind `stop`: nothing more is taken."""
+        wire, self._wire = self._wire, None
+        withdrawn = [] if wire is None else wire.withdraw()
         for item in withdrawn:
             self._counters.sent -= 1
             self._counters.sent_bytes -= len(item.data)

@@ -204,15 +204,10 @@ class LoopThread:
 def set_result(future: asyncio.Future[T], result: T) -> None:
     """Give a future its result, unless it is done; from any thread. A closed loop ignores it."""
     loop = future.get_loop()
-    if running_loop() is loop:
-        _give(future, result)
-    else:
+    if running_loop() is not loop:
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_give, future, result)
-
-
-def _give(future: asyncio.Future[T], result: T) -> None:
-    if not future.done():
+            loop.call_soon_threadsafe(set_result, future, result)
+    elif not future.done():
         future.set_result(result)
 
 
