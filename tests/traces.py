@@ -79,12 +79,12 @@ MESSAGE = {
         "Takes the frame. The chunk is still being read, so the frame is put aside: all answers to one chunk leave "
         "together."
     ),
-    "FrameWriter.flush": (
-        "The chunk is done, and `buffer_updated` writes what was put aside. If other connections wrote in the last "
-        "turn of the event loop, `Turns` calls this when the present turn ends."
+    "FrameWriter.end_chunk": (
+        "The chunk is done. If other connections wrote in the last turn of the event loop, the answers wait for the "
+        "end of this one; here they do not."
     ),
-    "FrameWriter._write_taken": "Takes the frames that were put aside.",
-    "FrameWriter._write": "Joins them, and calls `write` of the transport: one system call.",
+    "FrameWriter.flush": "Writes what was put aside. `Turns` calls this when the turn ends.",
+    "FrameWriter._write_taken": "Calls `write` of the transport with it, or with several that it joins: one system call.",
     "_packed": "Puts the header before the payload, and keeps the bytes for the next socket that sends the same frame.",
 }
 

@@ -232,10 +232,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             passing = direct.is_open
         if passing:
             if writer.taken or writer.awake or writer.pongs:
-                if nbytes > MUCH or writer.alone:
-                    writer.flush()
-                else:
-                    writer.write_soon()
+                writer.end_chunk(large=nbytes > MUCH)
         else:
             context.run(self._go_on_without_passing)
         if nbytes == len(lent):

@@ -102,7 +102,7 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_batch", "_deflate", "_left", "_masks", "_endpoint", "_more_room", "_room", "_transport", "_wire"),
+        *("_as_is", "_batch", "_deflate", "_left", "_masks", "_endpoint", "_more_room", "_room", "_transport", "_wire"),
         *("_came", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
@@ -129,6 +129,7 @@ class FrameWriter:
         self._turns = turns
         self._masks = masks
         self._deflate = deflate
+        self._as_is = deflate is None and not masks  # frames are written as they were made for others
         self._transport = transport
         self.closing = False
         """Whether our close frame is written."""
@@ -220,11 +221,6 @@ class FrameWriter:
             self.taken = [frame]
         return True
 
-    @property
-    def alone(self) -> bool:
-        """Whether nobody else of late has written in a turn."""
-        return self._turns.alone == id(self)
-
     def withdraw(self) -> list[Frame]:
         """Give back what was taken, and is not written."""
         taken, self.taken = self.taken, ()
@@ -249,6 +245,13 @@ class FrameWriter:
         """Answer a ping with the next write."""
         self.pongs = self.pongs or deque(maxlen=PONGS)
         self.pongs.append(data)
+
+    def end_chunk(self, *, large: bool) -> None:
+        """Write the answers to a chunk: at once if it was large, or if nobody else of late has written in a turn."""
+        if large or self._turns.alone == id(self):
+            self.flush()
+        elif not self.waits:
+            self.write_soon()
 
     def write_soon(self) -> None:
         """Write when the turn ends, as all do that have read in it: the peers' process then wakes up once."""
@@ -305,7 +308,10 @@ class FrameWriter:
             self._divide(self._left + self._more_room, self._batch)
         if self._came == MAY_BE_ALONE:
             self._came = ALONE if len(frames) == 1 else BURST
-        self._write(frames)
+        if self._as_is and len(frames) == 1 and (frame := frames[0]).weight <= BATCH:
+            self._transport.write(frame.packed or _packed(frame))
+        else:
+            self._write(frames)
 
     def _write(self, frames: Sequence[Frame] | Close) -> None:
         """Write frames that weigh `BATCH` together at most, or are one."""
