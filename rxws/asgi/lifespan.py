@@ -29,7 +29,13 @@ class Lifespan:
     """
 
     def __init__(
-        self, inner: Inner | None, max_connections: int | None, shutdown_code: int, shutdown_timeout: float
+        self,
+        inner: Inner | None,
+        max_connections: int | None,
+        shutdown_code: int,
+        shutdown_timeout: float,
+        *,
+        keeps_hub: bool = False,
     ) -> None:
         if inner is not None and not callable(inner):  # pyright: ignore[reportUnnecessaryComparison]
             raise TypeError(f"lifespan takes another lifespan, a function of the application, not {inner!r}")
@@ -38,6 +44,7 @@ class Lifespan:
         limits = max_connections, shutdown_code, positive("shutdown_timeout", shutdown_timeout, "seconds")
         self._limits = limits
         self._inner = inner
+        self._keeps_hub = keeps_hub
         self._signals: Signals | None = None
         self.hub = self._make_hub()
         """The sockets of the application."""
@@ -99,7 +106,10 @@ class Lifespan:
     def start(self) -> None:
         """Begin: when the process is told to end, the sockets are closed before the server ends."""
         if self._signals is None:
-            if self.hub.shutting_down:
+            if self.hub.shutting_down and self._keeps_hub:
+                self._watch = LoopWatch()
+                self.hub.begin(self._watch)
+            elif self.hub.shutting_down:
                 self.hub = self._make_hub()
             self._watch.start()
             self._signals = signals = Signals(self.hub.shut_down)
@@ -159,7 +169,8 @@ def setup(
     """Set up an application of Starlette, FastAPI or Litestar like `lifespan` does, and return its `Hub`.
 
     Use it for an application that already has a lifespan, and for a server without lifespans (daphne). Call it before
-    the application starts. Without a framework, write `app = rxws.asgi.lifespan().around(app)`.
+    the application starts. If that starts again, in tests for example, the hub takes sockets again, and counts on; its
+    streams `opened` and `closed` are new ones. Without a framework, write `app = rxws.asgi.lifespan().around(app)`.
 
     Args:
         app: The application; mounted applications share the hub.
@@ -169,7 +180,7 @@ def setup(
 
     Raises `RuntimeError` on an application that has a hub already, `TypeError` or `ValueError` for a wrong option.
     """
-    life = Lifespan(None, max_connections, shutdown_code, shutdown_timeout)
+    life = Lifespan(None, max_connections, shutdown_code, shutdown_timeout, keeps_hub=True)
     state = getattr(app, "state", None)
     if getattr(state, HUB_KEY, None) is not None:
         raise RuntimeError("rxws.asgi.setup(app) was called before for this application")

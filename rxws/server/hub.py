@@ -45,7 +45,6 @@ class Hub:
         """Handshakes refused so far: `handshake` (400, 405, 426, 505), `origin` (403), `limit` and `shutdown` (503)."""
         self.errors_total: dict[str, int] = {}
         """Errors that `errors` of some socket emitted, or would have, so far; by the name of their class."""
-        self._watch = watch or LoopWatch()
         self._shutdown_close = Close(shutdown_code)
         self._shutdown_timeout = shutdown_timeout
         self._sockets: dict[Lifecycle, WebSocket[Any, Any]] = {}
@@ -53,8 +52,13 @@ class Hub:
         self._lock = Lock()  # a socket is among the open ones or in the past, for readers in other threads too
         self._taken: set[Lifecycle] = set()
         self._working: set[Lifecycle] = set()  # closed, with work that is not done
-        self._shutting_down = False
         self._remove = self.remove  # one bound method for all sockets
+        self.begin(watch or LoopWatch())
+
+    def begin(self, watch: LoopWatch) -> None:
+        """Take sockets; also after a shutdown, if the application starts again. Counters go on, streams are new."""
+        self._watch = watch
+        self._shutting_down = False
         self._opened = Hot[WebSocket[Any, Any]](lambda error: _blame("opened", error))
         self._closed = Hot[WebSocket[Any, Any]](lambda error: _blame("closed", error))
 

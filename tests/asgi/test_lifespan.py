@@ -159,13 +159,17 @@ async def test_setup() -> None:
     litestar = SimpleNamespace(state=SimpleNamespace(), on_startup=[], on_shutdown=["theirs"])
     hub = rxws.asgi.setup(litestar)
     assert litestar.on_shutdown[1:] == ["theirs"]
-    litestar.on_startup[0]()
-    peer = Peer(litestar_app=litestar).run(echo)
-    await turns()
-    assert len(hub) == 1
-    await litestar.on_shutdown[0]()
-    await peer.task
-    assert peer.sent[-1]["code"] == 1001
+    for count in (1, 2):  # as in tests, where an application starts more than once
+        opened: list[Any] = []
+        litestar.on_startup[0]()
+        hub.opened.subscribe(opened.append)
+        peer = Peer(litestar_app=litestar).run(echo)
+        await turns()
+        assert len(hub) == len(opened) == 1
+        await litestar.on_shutdown[0]()
+        await peer.task
+        assert peer.sent[-1]["code"] == 1001
+        assert hub.closed_total == {1001: count}
 
 
 @pytest.mark.parametrize(
