@@ -56,7 +56,11 @@ class Hub:
         self.begin(watch or LoopWatch())
 
     def begin(self, watch: LoopWatch) -> None:
-        """Take sockets; also after a shutdown, if the application starts again. Counters go on, streams are new."""
+        """Take sockets; also after a shutdown, if the application starts again. Counters go on, streams are new.
+
+        Args:
+            watch: What measures the lag of the event loop.
+        """
         self._watch = watch
         self._shutting_down = False
         self._opened = Hot[WebSocket[Any, Any]](lambda error: _blame("opened", error))
