@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Container
 from typing import Any, Final
@@ -44,7 +45,7 @@ class Signals:
 
         uvloop's forgets the relay when it stops, and granian runs the start of the application by itself.
         """
-        if self._before and self._relay is None:
+        if self._before and self._relay is None and sys.platform != "win32":  # where loops have no such handlers
             self._relay = SignalRelay.between(self._loop, self._before)
 
     def restore(self) -> None:
@@ -86,24 +87,23 @@ class SignalRelay:
     `tell_loop` is called, and hands on all others.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, loops: int, those: Container[int]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, those: Container[int]) -> None:
         self._loop = loop
-        self._loops = loops
         self._those = those
         self._mine, self._pythons = socket.socketpair()
         for one in (self._mine, self._pythons):
             one.setblocking(False)
         loop.add_reader(self._mine, self._read)
+        self._loops = signal.set_wakeup_fd(self._pythons.fileno())
 
     @classmethod
     def between(cls, loop: asyncio.AbstractEventLoop, those: Container[int]) -> SignalRelay | None:
         """Begin; `None` if the loop is not told of signals."""
-        loops = signal.set_wakeup_fd(-1)
-        if loops == -1:
-            return None
-        relay = cls(loop, loops, those)
-        signal.set_wakeup_fd(relay._pythons.fileno())
-        return relay
+        relay = cls(loop, those)
+        if relay._loops != -1:
+            return relay
+        relay.close()
+        return None
 
     def tell_loop(self, numbers: bytes) -> None:
         """Have the loop call its handlers of signals."""
@@ -112,12 +112,16 @@ class SignalRelay:
 
     def close(self) -> None:
         """Have the loop told by Python again, unless another file descriptor has come since."""
-        now = signal.set_wakeup_fd(-1)
-        if now == self._pythons.fileno():
-            now = self._loops
-        with contextlib.suppress(ValueError, OSError):  # it has closed
+        ours = self._pythons.fileno()
+        try:
+            now = signal.set_wakeup_fd(self._loops)
+        except (ValueError, OSError):  # it has closed
+            now = signal.set_wakeup_fd(-1)
+        if now != ours:
             signal.set_wakeup_fd(now)
         self._loop.remove_reader(self._mine)
+        with contextlib.suppress(BlockingIOError):
+            self._read()
         self._mine.close()
         self._pythons.close()
 
