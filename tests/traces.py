@@ -84,7 +84,9 @@ MESSAGE = {
         "end of this one; here they do not."
     ),
     "FrameWriter.flush": "Writes what was put aside. `Turns` calls this when the turn ends.",
-    "FrameWriter._write_taken": "Calls `write` of the transport with it, or with several that it joins: one system call.",
+    "FrameWriter._write_taken": (
+        "Calls `write` of the transport with it, or with several that it joins: one system call."
+    ),
     "_packed": "Puts the header before the payload, and keeps the bytes for the next socket that sends the same frame.",
 }
 
