@@ -42,13 +42,17 @@ It keeps twice the largest piece of the kernel's that was freed (mallopt(3), M_M
 """
 
 
-class Lent:
-    """The buffer that the connections of an event loop share, and whether a transport fills it again in a turn."""
+class SharedBuffer:
+    """The buffer that the connections of an event loop share, as it is lent to a peer that has not filled it yet."""
+
+    paused = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.whole = memoryview(bytearray(CHUNK))
-        self.part = self.whole[:SLICE]
+        self.lent = self.whole[:SLICE]
+        """What a transport may read into."""
         self.fills = not isinstance(loop, asyncio.BaseEventLoop)
+        """Whether a transport fills it again in the same turn."""
 
 
 class ReadBuffer:
@@ -59,12 +63,12 @@ class ReadBuffer:
 
     __slots__ = ("_fills", "_slice", "_transport", "_whole", "lent", "paused")
 
-    def __init__(self, transport: asyncio.Transport, shared: Lent) -> None:
-        self.lent = shared.part
+    def __init__(self, transport: asyncio.Transport, shared: SharedBuffer) -> None:
+        self.lent = shared.lent
         """What the transport may read into."""
         self.paused = False
         """Whether nothing is read, since more has come than a turn of the event loop may have."""
-        self._slice = shared.part
+        self._slice = shared.lent
         self._whole = shared.whole
         self._transport = transport
         self._fills = shared.fills
@@ -87,9 +91,8 @@ class ReadBuffer:
 
     def resume(self) -> None:
         """Read on."""
-        if self.paused:
-            self.paused = False
-            self._transport.resume_reading()
+        self.paused = False
+        self._transport.resume_reading()
 
     def _stop(self) -> None:
         if not self.paused:

@@ -19,7 +19,7 @@ from rxws.core.phases import Phased, WirePhase
 from rxws.core.wire import Endpoint, Frame, Rest, close_received
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, call
-from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, PIECE, Lent, ReadBuffer
+from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, PIECE, ReadBuffer, SharedBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, next_message
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
@@ -42,7 +42,7 @@ READING, PEER_CLOSED = WirePhase.READING, WirePhase.PEER_CLOSED
 MUCH: Final = 8 * 1024
 """Bytes of a chunk whose answers do not wait for other connections': memory that is used again at once is cheaper."""
 
-_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[Lent, Turns]] = WeakKeyDictionary()
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[SharedBuffer, Turns]] = WeakKeyDictionary()
 
 
 class FastWire(Phased, asyncio.BufferedProtocol):
@@ -82,11 +82,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         try:
-            lent, turns = _shared[self._loop]
+            shared, turns = _shared[self._loop]
         except KeyError:
             bytes(PIECE)  # made and freed
-            lent, turns = _shared[self._loop] = Lent(self._loop), Turns()
-        self._read_buffer = ReadBuffer(self._transport, lent)
+            shared, turns = _shared[self._loop] = SharedBuffer(self._loop), Turns()
+        self._read_buffer: SharedBuffer | ReadBuffer = shared  # until it is filled, or is to be paused
         self._writer = FrameWriter(
             self._transport,
             turns,
@@ -177,7 +177,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         """Read only to see the peer leave."""
         self.advance(WirePhase.IGNORING)
         self._drop_queued()
-        self._read_buffer.resume()
+        self._read_on()
 
     def _drop_queued(self) -> None:
         if queued := self._queue._buffer:  # None before the first that is queued
@@ -237,8 +237,9 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             context.run(self._go_on_without_passing)
         if nbytes == len(lent):
             passed = MESSAGES_A_TURN - direct.left if passing and direct is not None else 0
-            self._read_buffer.filled(max(headers.frames, passed))
-            if self._read_buffer.paused:
+            own = self._own_buffer()
+            own.filled(max(headers.frames, passed))
+            if own.paused:
                 self._continue_soon()
 
     def _go_on_without_passing(self) -> None:
@@ -247,6 +248,16 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             self._finish()
         elif not self._scheduled:
             self._dispatch()
+
+    def _own_buffer(self) -> ReadBuffer:
+        """Give the read buffer of a peer that is not as most are."""
+        if isinstance(self._read_buffer, SharedBuffer):
+            self._read_buffer = ReadBuffer(self._transport, self._read_buffer)
+        return self._read_buffer
+
+    def _read_on(self) -> None:
+        if isinstance(self._read_buffer, ReadBuffer) and self._read_buffer.paused:
+            self._read_buffer.resume()
 
     def eof_received(self) -> None:
         """Record that the peer has left: the transport closes now."""
@@ -288,11 +299,11 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         if left_over:
             self._continue_soon()
         if self.blind or (left_over and arrived):
-            self._read_buffer.pause()
+            self._own_buffer().pause()
         if self.blind:
             writer.wake()  # it may have waited for a pong
         if not arrived:
-            self._read_buffer.resume()
+            self._read_on()
             self._look_for_the_end()
             if self._direct is not None and self.phase is READING and not (self._read_ahead or self._held):
                 self._direct.open()
