@@ -67,14 +67,15 @@ class Outgoing(HotSubject[T]):
         *,
         returns: bool,
     ) -> None:
-        self.is_stopped = False  # these first: what every message needs lies together in memory
-        self._loop = thread.loop
+        self._loop = thread.loop  # these first: what every message needs lies together in memory
+        self._offer_at_once: Callable[[Frame], bool] | None = None  # what one may have that is known, and not looked at
         self.codec = codec
+        self._buffer = make_buffer(settings.overflow, settings.max_buffered)
+        self._counters = counters
+        self.is_stopped = False
         self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
         self._key_of: Callable[[Any], Hashable] | None = None  # asked about that, too
         self._text_wire: TextWire | None = None  # the present connection's, if it takes text as it is
-        self._buffer = make_buffer(settings.overflow, settings.max_buffered)
-        self._counters = counters
         self._shown: Broadcast[T] | None = None  # made for the first subscriber
         self._dropped: Hot[Any] | None = None
         self._has_ended = False  # so that `dropped` has, if it is made from now on
@@ -103,6 +104,19 @@ class Outgoing(HotSubject[T]):
         if running_loop() is not self._loop:
             self._send_from_thread(value)
             return
+        codec, last = self.codec, encoding.last
+        item = last[2] if value is last[0] and codec is last[1] else None
+        if item is not None and (offer := self._offer_at_once) is not None and not self._buffer.weight:
+            try:
+                if offer(item):
+                    counters = self._counters
+                    counters.sent += 1
+                    counters.sent_bytes += len(item.data)
+                else:
+                    self._let_wait(item)
+            except BaseException as error:
+                self._failed(error, value)
+            return
         if self.is_stopped:
             return
         wire = self._text_wire
@@ -116,11 +130,7 @@ class Outgoing(HotSubject[T]):
             counters.sent += 1
             counters.sent_bytes += len(value)
         else:
-            codec, last = self.codec, encoding.last
-            item: Frame | None = None
-            if value is last[0] and codec is last[1]:
-                item = last[2]
-            elif type(value) is not str and isinstance(value, Close):
+            if item is None and type(value) is not str and isinstance(value, Close):
                 self._owner.close(value)
                 return
             try:
@@ -163,6 +173,7 @@ class Outgoing(HotSubject[T]):
         if self._shown is None:
             with _lock:
                 self._shown = self._shown or Broadcast(self._reports)
+                self._offer_at_once = None
             if self._has_stopped is not None:
                 self._shown.end(*self._has_stopped)
         return self._shown
@@ -243,7 +254,7 @@ class Outgoing(HotSubject[T]):
         """Take nothing more; what waits, that of other threads too, may still be taken."""
         if self.is_stopped:
             return
-        self.is_stopped = True
+        self.is_stopped, self._offer_at_once = True, None
         try:
             if calls := self._thread.end():
                 call_all(self._reports.report, "a subscriber", *calls)
@@ -373,6 +384,9 @@ class Outgoing(HotSubject[T]):
         if self._conflates and offer is not None:
             self._key_of = cast("ConflatingBuffer", self._buffer).key_of
         self._text_wire = wire if codec is text and isinstance(wire, TextWire) and offer == wire.offer else None
+        with _lock:
+            looks = self.is_stopped or self._shown is not None or self._key_of is not None
+            self._offer_at_once = None if looks or self._text_wire is not None else offer
         if self._buffer.weight:
             self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
@@ -383,6 +397,7 @@ class Outgoing(HotSubject[T]):
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
         self._wire, self._offer, self._text_wire, self._key_of, self.offline = None, None, None, None, True
+        self._offer_at_once = None
         if self._remakes:
             self.codec = AWAITED
         self._buffer.remove(lambda item: item.connection is connection)
