@@ -108,7 +108,7 @@ class Asked:
         """Say how a handler of rxws ends that sends to a peer that reads too late."""
         async with raw(self.port, "/rxws/slow", receive_buffer=4096) as peer:
             await self.note("flooded", deadline=2 * PATIENCE)
-            return await end_of(peer, 2 * PATIENCE)
+            return await end_of(peer, 3 * PATIENCE)
 
     async def flood(self) -> str:
         """Say how much `send` takes for a peer that does not read."""
