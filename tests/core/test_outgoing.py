@@ -313,16 +313,17 @@ async def test_idle_wire_sends_at_once() -> None:
 
 
 async def test_message_to_many() -> None:
-    """The very same message meets the state of each socket: one sends it, one waits, one fails, one is watched."""
-    sockets = [await eager() for _ in range(4)]
-    (_, sends), (waiting, waits), (failing, fails), (watched, sees) = sockets
+    """The very same message meets the state of each socket: two send it, one waits, one fails, one is watched."""
+    sockets = [await eager() for _ in range(5)]
+    (_, encodes), (_, sends), (waiting, waits), (failing, fails), (watched, sees) = sockets
     waits.congested = True
     fails.room = lambda gathers: 1 // 0
     log = watch(outgoing=watched.outgoing, errors=failing.errors)
     for socket, _ in sockets:
         socket.outgoing.on_next("to all")
-    assert (sends.sent, waits.sent, fails.sent, sees.sent) == (["to all"], [], [], ["to all"])
-    assert [socket.stats.sent for socket, _ in sockets] == [1, 0, 0, 1]
+    assert (encodes.sent, sends.sent, waits.sent) == (["to all"], ["to all"], [])
+    assert (fails.sent, sees.sent) == ([], ["to all"])
+    assert [socket.stats.sent for socket, _ in sockets] == [1, 1, 0, 0, 1]
     assert waiting.stats.buffered == 1
     assert (type(log[0][1]), log[1:]) == (ZeroDivisionError, [("outgoing", "to all")])
     waits.congested = False
