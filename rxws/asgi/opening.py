@@ -12,7 +12,9 @@ from rxws.asgi.refusal import Denied
 from rxws.asgi.request import Calling, client_of, headers_of
 from rxws.core.lifecycle import Lifecycle
 from rxws.core.log import SERVER, SocketLog, log_line
+from rxws.core.outgoing import Outgoing
 from rxws.core.socket import WebSocket
+from rxws.core.text_outgoing import TextOutgoing
 from rxws.errors import ConnectionLost
 from rxws.options import Settings
 from rxws.rx.foreign import caused
@@ -39,7 +41,8 @@ class Opening:
         log = _log_of(call, self._hub)
         _check_origin(call, settings, self._hub, log)
         protocol = choose_protocol(call.scope.get("subprotocols") or (), settings.protocols)
-        self.life = Lifecycle(settings, protocol, log=log)
+        sends_text = settings.codec_for(protocol) is codecs.text
+        self.life = Lifecycle(settings, protocol, log=log, outgoing=TextOutgoing if sends_text else Outgoing)
         if self._hub is not None and not self._hub.admit(self.life):
             self.life.abort()
             raise Denied(503, "No more sockets at the moment\n", {"Retry-After": "1"})

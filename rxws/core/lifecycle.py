@@ -78,6 +78,7 @@ class Lifecycle(Held, Phased):
         renew: Renew | None = None,
         opener: Source | None = None,
         is_client: bool = False,
+        outgoing: type[Outgoing[Any]] = Outgoing,
     ) -> None:
         log = log or SocketLog(SERVER)
         self.phase = SocketPhase.CONNECTING
@@ -95,7 +96,7 @@ class Lifecycle(Held, Phased):
         codec = settings.codec_for(protocol if renew is None else next(iter(settings.protocols), None))
         if isinstance(codec, CodecFactory):
             codec = AWAITED
-        self.outgoing: Outgoing[Any] = Outgoing(
+        self.outgoing: Outgoing[Any] = outgoing(
             self, self.thread, settings, codec, self.counters, returns=renew is not None
         )
         self.closed: Outcome[Close] = Outcome(log)

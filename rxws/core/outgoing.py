@@ -11,14 +11,14 @@ from typing import Any, TypeVar, cast
 from reactivex import abc
 
 from rxws.close import Close
-from rxws.codecs import Codec, text
+from rxws.codecs import Codec
 from rxws.core import encoding
 from rxws.core.ahead import encode_ahead
 from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
 from rxws.core.encoding import AWAITED, encode, encode_again, encode_new, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
-from rxws.core.wire import Binary, Frame, Limited, Text, TextWire, Wire
+from rxws.core.wire import Binary, Frame, Limited, Text, Wire
 from rxws.errors import ConnectionLost, EncodeError, parted, raise_fatal
 from rxws.options import Settings
 from rxws.policies import LatestBy
@@ -75,7 +75,6 @@ class Outgoing(HotSubject[T]):
         self.is_stopped = False
         self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
         self._key_of: Callable[[Any], Hashable] | None = None  # asked about that, too
-        self._text_wire: TextWire | None = None  # the present connection's, if it takes text as it is
         self._shown: Broadcast[T] | None = None  # made for the first subscriber
         self._dropped: Hot[Any] | None = None
         self._has_ended = False  # so that `dropped` has, if it is made from now on
@@ -119,40 +118,29 @@ class Outgoing(HotSubject[T]):
             return
         if self.is_stopped:
             return
-        wire = self._text_wire
-        if wire is not None and type(value) is str and value.isascii():  # so that its length in bytes is known
-            if wire.answer is None:
-                wire.answer = value  # nothing waits: it would have been told so
-            elif self._buffer.weight or not wire.offer_text(value):
-                self.send(value, None, self.codec)
-                return
-            counters = self._counters
-            counters.sent += 1
-            counters.sent_bytes += len(value)
-        else:
-            if item is None and type(value) is not str and isinstance(value, Close):
-                self._owner.close(value)
-                return
-            try:
-                if item is None:
-                    item = encode_new(codec, value)
-                offer, key_of, key = self._offer, self._key_of, None
+        if item is None and type(value) is not str and isinstance(value, Close):
+            self._owner.close(value)
+            return
+        try:
+            if item is None:
+                item = encode_new(codec, value)
+            offer, key_of, key = self._offer, self._key_of, None
+            if key_of is not None:
+                key = key_of(item.message)
+                if type(key) is not str:
+                    hash(key)  # which raises for what is not a key
+            if offer is not None and not self._buffer.weight and offer(item):
+                counters = self._counters
+                counters.sent += 1
+                counters.sent_bytes += len(item.data)
+            else:
                 if key_of is not None:
-                    key = key_of(item.message)
-                    if type(key) is not str:
-                        hash(key)  # which raises for what is not a key
-                if offer is not None and not self._buffer.weight and offer(item):
-                    counters = self._counters
-                    counters.sent += 1
-                    counters.sent_bytes += len(item.data)
-                else:
-                    if key_of is not None:
-                        cast("ConflatingBuffer", self._buffer).known = item, key
-                    if not self._let_wait(item):
-                        return
-            except BaseException as error:
-                self._failed(error, value)
-                return
+                    cast("ConflatingBuffer", self._buffer).known = item, key
+                if not self._let_wait(item):
+                    return
+        except BaseException as error:
+            self._failed(error, value)
+            return
         if self._shown is not None:
             self._shown.emit(cast("T", value))
 
@@ -270,7 +258,7 @@ class Outgoing(HotSubject[T]):
 
     def detach(self) -> None:
         """Forget the socket, which has ended, and has this."""
-        self._wire, self._offer, self._text_wire, self._key_of, self._offline_queue = None, None, None, None, None
+        self._wire, self._offer, self._key_of, self._offline_queue = None, None, None, None
         if self._has_stopped is not None and (failure := self._has_stopped[0]) is not None:
             self._has_stopped = (without_frames(failure),)
         if self._shown is not None:
@@ -383,10 +371,9 @@ class Outgoing(HotSubject[T]):
         self._key_of = None
         if self._conflates and offer is not None:
             self._key_of = cast("ConflatingBuffer", self._buffer).key_of
-        self._text_wire = wire if codec is text and isinstance(wire, TextWire) and offer == wire.offer else None
         with _lock:
             looks = self.is_stopped or self._shown is not None or self._key_of is not None
-            self._offer_at_once = None if looks or self._text_wire is not None else offer
+            self._offer_at_once = None if looks else offer
         if self._buffer.weight:
             self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
@@ -396,7 +383,7 @@ class Outgoing(HotSubject[T]):
 
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
-        self._wire, self._offer, self._text_wire, self._key_of, self.offline = None, None, None, None, True
+        self._wire, self._offer, self._key_of, self.offline = None, None, None, True
         self._offer_at_once = None
         if self._remakes:
             self.codec = AWAITED

@@ -1,0 +1,75 @@
+"""The sink of a wire that sends text as it is: it does what `outgoing` does."""
+
+import asyncio
+from typing import Any
+
+from reactivex import operators as ops
+
+import rxws
+from tests.asgi.peer import Peer
+from tests.streams import turns, watch
+
+VIRTUAL = True
+
+
+def answered(message: Any) -> list[Any]:
+    return [message, message.encode(), f"{message}é", f"{message}!"]
+
+
+async def test_answers_of_all_kinds_in_order() -> None:
+    """Text that needs no frame, other text, and bytes keep their order, are shown, and are counted."""
+    peer = Peer()
+    peer.serve(lambda incoming: incoming.pipe(ops.flat_map(answered)))
+    await turns()
+    socket = peer.sockets[0]
+    log = watch(outgoing=socket.outgoing)
+    peer.text("a")
+    await turns()
+    sent = [event.get("text", event.get("bytes")) for event in peer.sent[1:]]
+    assert sent == ["a", b"a", "aé", "a!"]
+    assert log == [("outgoing", message) for message in sent]
+    assert (socket.stats.sent, socket.stats.sent_bytes) == (4, 7)
+    peer.leave()
+    await peer.task
+
+
+async def test_text_of_another_thread() -> None:
+    """Text of another thread is sent by the event loop."""
+    peer = Peer()
+    peer.serve(lambda incoming: incoming.subscribe())
+    await turns()
+    await asyncio.to_thread(peer.sockets[0].outgoing.on_next, "a")
+    await turns()
+    assert peer.texts == ["a"]
+    peer.leave()
+    await peer.task
+
+
+async def test_text_behind_the_end() -> None:
+    """Nothing follows a `Close`, within an answer, either; nor does anything reach a socket that has ended."""
+    peer = Peer()
+    closing = ["a", rxws.Close(4000), "b"]
+    peer.serve(lambda incoming: incoming.pipe(ops.flat_map(lambda _: closing)))
+    await turns()
+    peer.text("go")
+    await peer.task
+    peer.sockets[0].outgoing.on_next("c")
+    assert (peer.texts, peer.sent[-1]["code"]) == (["a"], 4000)
+
+
+async def test_text_while_the_server_waits() -> None:
+    """What comes while the server does not take an answer waits in the buffer, and follows it."""
+    peer = Peer()
+    peer.serve(lambda incoming: incoming)
+    await turns()
+    socket = peer.sockets[0]
+    peer.stalled = True
+    peer.text("a")
+    await turns()
+    socket.outgoing.on_next("b")
+    assert (peer.texts, socket.stats.buffered) == ([], 1)
+    peer.release()
+    await turns()
+    assert peer.texts == ["a", "b"]
+    peer.leave()
+    await peer.task
