@@ -103,6 +103,27 @@ async def test_bursts() -> None:
     assert turns.joined is None
 
 
+async def test_lone_messages() -> None:
+    """Turns of lone messages are counted at first, then one in four; a burst is seen by its fourth message."""
+    transport: Any = Transport(10**9)
+    some: Any = object()
+    turns = Turns()
+    writer = transport.writer = FrameWriter(transport, turns, masks=False)
+    writer.start(some, some)
+    for expected in (*range(1, 9), 8, 8, 8, 9, 9):
+        assert writer.offer(Binary(b"a"))
+        await asyncio.sleep(0)
+        assert turns.number == expected
+    assert len(transport.written) == 13
+    burst([writer], b"b", b"c", b"d", b"e", b"f")
+    assert len(transport.written) == 16
+    await asyncio.sleep(0)
+    assert transport.written[16:] == [b"\x82\x01e\x82\x01f"]
+    burst([writer], b"g", b"h")
+    await asyncio.sleep(0)
+    assert transport.written[17:] == [b"\x82\x01g\x82\x01h"]
+
+
 async def test_what_there_is_room_for() -> None:
     """Past the endpoint goes what there is room for, and a ping with it; what is told of less room asks anew."""
     transport: Any = Transport(10**9)

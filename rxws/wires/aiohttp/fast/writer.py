@@ -62,8 +62,11 @@ class Turns:
     def _end(self) -> None:
         self.counting = False
         self.number += 1
-        waiting, self.waiting = self.waiting, []
+        waiting = self.waiting
         self.alone = id(waiting[0]) if len(waiting) == 1 else 0
+        if not waiting:
+            return
+        self.waiting = []
         self.joined = (), b""
         for one in waiting:
             one.waits = False
@@ -79,6 +82,9 @@ PONGS: Final = 256
 
 CLOSE, PONG = 8, 10
 
+COUNTED, UNCOUNTED = 8, 3
+"""Messages alone in their turns, after which a turn costs more to count than it tells; how many then go uncounted."""
+
 ALONE, BURST, MAY_BE_ALONE = range(3)
 """What came in the last turn that had messages, but for answers: one, several, or one so far, which waits for more."""
 
@@ -86,7 +92,8 @@ ALONE, BURST, MAY_BE_ALONE = range(3)
 class FrameWriter:
     """Writes frames to a transport: the first one at once, what follows in the same turn of the event loop together.
 
-    After a turn with several messages, the first one of the next turn waits for those that probably follow it.
+    After a turn with several messages, the first one of the next turn waits for those that probably follow it. After
+    many messages that were alone, most turns are not counted: then up to four messages of a turn leave by themselves.
 
     | flags that are set | what it does with a message |
     |---|---|
@@ -103,7 +110,7 @@ class FrameWriter:
 
     __slots__ = (
         *("_as_is", "_batch", "_deflate", "_left", "_masks", "_endpoint", "_more_room", "_room", "_transport", "_wire"),
-        *("_came", "_turns", "_wrote_in"),
+        *("_came", "_lone", "_turns", "_wrote_in"),
         *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
 
@@ -125,6 +132,7 @@ class FrameWriter:
         self._room: Callable[[bool], int] | None = None  # for what is taken
         self._more_room = 0  # beyond `_left`, that nobody need be asked for
         self._came = ALONE
+        self._lone = 0  # messages in a row that were alone, up to those uncounted
         self._wrote_in = -1  # the turn of the event loop in which the endpoint last wrote at once
         self._turns = turns
         self._masks = masks
@@ -190,7 +198,7 @@ class FrameWriter:
         if not (self.busy or self.waits):
             turns = self._turns
             if self._wrote_in == turns.number:
-                self._came = BURST
+                self._came, self._lone = BURST, 0
             elif self._came == BURST:
                 self._came = MAY_BE_ALONE
             else:
@@ -200,7 +208,11 @@ class FrameWriter:
                     self._left -= frame.weight
                 self._wrote_in = turns.number
                 if not turns.counting:
-                    turns.count()
+                    lone = self._lone = self._lone + 1 if self._lone < COUNTED + UNCOUNTED else COUNTED
+                    if lone <= COUNTED:
+                        turns.count()
+                    else:
+                        self._wrote_in = -1
                 if self._masks or frame.weight > BATCH:
                     self._write((frame,))
                 else:
