@@ -101,7 +101,7 @@ async def test_a_slow_page_is_fresh(page: Page) -> None:
         await slide(page, "work", 150)
         await page.wait_for_timeout(4000)
         age = await page.inner_text("#age")
-        assert int(age.removesuffix(" ms")) < 900
+        assert int(age.removesuffix(" ms")) < 1500  # of 4 s, a page without fresh messages would be 2.7 s behind
         assert await page.inner_text("#in-flight") != "–"
         await expect(page.locator("#fresh path.line")).to_have_count(2)
 
