@@ -14,6 +14,7 @@ from rxws.core.encoding import split
 from rxws.core.phases import WirePhase
 from rxws.core.wire import Endpoint, Frame, Ping, Rest, Text, TextWire, close_received
 from rxws.wires.holding import DELIVERIES_A_TURN, HoldingWire
+from rxws.wires.pieces import keep_pieces
 
 Scope = MutableMapping[str, Any]
 AsgiEvent = MutableMapping[str, Any]
@@ -109,6 +110,7 @@ def sendings_of(loop: asyncio.AbstractEventLoop) -> Sendings:
     """Find or make those of an event loop."""
     found = _sendings.get(loop)
     if found is None:
+        keep_pieces()
         found = _sendings[loop] = Sendings()
     return found
 

@@ -35,12 +35,6 @@ It reads up to 32 times in a turn, while what it lends is filled (libuv's uv__re
 MESSAGES_LENT: Final = 192
 """Messages for which there is room in what is read at once, by the size of those that came: less than of a turn."""
 
-PIECE: Final = 8 * 1024 * 1024
-"""Bytes of memory that glibc shall keep for the next large message, in place of giving it back to the kernel each time.
-
-It keeps twice the largest piece of the kernel's that was freed (mallopt(3), M_MMAP_THRESHOLD).
-"""
-
 
 class SharedBuffer:
     """The buffer that the connections of an event loop share, as it is lent to a peer that has not filled it yet."""

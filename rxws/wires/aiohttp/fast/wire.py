@@ -19,7 +19,7 @@ from rxws.core.phases import Phased, WirePhase
 from rxws.core.wire import Endpoint, Frame, Rest, close_received
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, call
-from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, PIECE, ReadBuffer, SharedBuffer
+from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, ReadBuffer, SharedBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, next_message
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
@@ -35,6 +35,7 @@ from rxws.wires.aiohttp.inside import (
 )
 from rxws.wires.aiohttp.marks import MarkFilter
 from rxws.wires.deflate import InflateError
+from rxws.wires.pieces import keep_pieces
 from rxws.wires.read_ahead import ReadAhead
 
 READING, PEER_CLOSED = WirePhase.READING, WirePhase.PEER_CLOSED
@@ -84,7 +85,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         try:
             shared, turns = _shared[self._loop]
         except KeyError:
-            bytes(PIECE)  # made and freed
+            keep_pieces()
             shared, turns = _shared[self._loop] = SharedBuffer(self._loop), Turns()
         self._read_buffer: SharedBuffer | ReadBuffer = shared  # until it is filled, or is to be paused
         self._writer = FrameWriter(

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
-from rxws.wires.aiohttp.fast.chunks import PIECE
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import AnyWebSocket, parsed_in, protocol_of, transport_of
+from rxws.wires.pieces import keep_pieces
 
 READ_SIZE: Final = 64 * 1024
 """Bytes that asyncio's transport reads at once, and that may wait here to be parsed; uvloop reads up to 256 KiB."""
@@ -71,7 +71,7 @@ class Pacing:
         self._parsed = parsed_in(ws)
         loop = asyncio.get_running_loop()
         if loop not in _queues:
-            bytes(PIECE)  # made and freed, or each large message would take its memory from the kernel
+            keep_pieces()
             _queues[loop] = TurnQueue()
         self._turns = _queues[loop]
         self._slice = INFLATED_AT_ONCE if ws.compress else PARSED_AT_ONCE
