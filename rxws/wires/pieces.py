@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 PIECE: Final = 8 * 1024 * 1024
@@ -11,6 +12,7 @@ It keeps twice the largest piece of the kernel's that was freed (mallopt(3), M_M
 """
 
 
+@cache  # since clearing 8 MiB again, for each first socket of an event loop, would change nothing
 def keep_pieces() -> None:
-    """Have glibc keep what is freed from now on, in this process: a piece is made and freed."""
+    """Have glibc keep what is freed from now on, in this process: a piece is made and freed, once."""
     bytes(PIECE)
