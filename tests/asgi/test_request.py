@@ -67,8 +67,13 @@ def test_method() -> None:
 def test_annotations_that_are_strings() -> None:
     """They are resolved where the handler stands: some releases of FastAPI would look in our module."""
 
-    def written(room: "Observable[str]", later: "NotYet" = 0, *, user: "dict[str, int]", incoming: Any) -> None:  # type: ignore[name-defined]  # noqa: F821
-        ...
+    def written(
+        room: "Observable[str]",
+        later: "NotYet" = 0,  # noqa: F821 - a name that is not there
+        *,
+        user: "dict[str, int]",
+        incoming: Any,
+    ) -> None: ...
 
     for function in (written, functools.partial(written, later=1)):
         shown = inspect.signature(rxws.asgi.websocket(function)).parameters
