@@ -41,8 +41,9 @@ class Opening:
         log = _log_of(call, self._hub)
         _check_origin(call, settings, self._hub, log)
         protocol = choose_protocol(call.scope.get("subprotocols") or (), settings.protocols)
-        sends_text = settings.codec_for(protocol) is codecs.text
-        self.life = Lifecycle(settings, protocol, log=log, outgoing=TextOutgoing if sends_text else Outgoing)
+        self._sends_text = settings.codec_for(protocol) is codecs.text
+        outgoing = TextOutgoing if self._sends_text else Outgoing
+        self.life = Lifecycle(settings, protocol, log=log, outgoing=outgoing)
         if self._hub is not None and not self._hub.admit(self.life):
             self.life.abort()
             raise Denied(503, "No more sockets at the moment\n", {"Retry-After": "1"})
@@ -75,7 +76,7 @@ class Opening:
             max_msg_size=settings.max_msg_size,
             close_timeout=settings.close_timeout,
             # daphne, which closes with 1000 and 3000 to 4999 alone, is the one that does not say which ASGI it speaks
-            text_is_message=settings.codec_for(life.protocol) is codecs.text,
+            text_is_message=self._sends_text,
             says_all_codes="spec_version" in call.scope.get("asgi", ()),
         )
         life.open(wire, life.protocol)
