@@ -350,11 +350,12 @@ async def test_a_handshake_that_is_refused() -> None:
             await peer.gone()
 
     async with everything() as server:
-        await check(lambda: ask("composes", "Origin: https://evil.example\r\n"))
-        await check(lambda: ask("composes", "Content-Length: 1\r\n\r\na"))
+        reference = await left_by_hand(server)
+        await check(lambda: ask("composes", "Origin: https://evil.example\r\n"), reference)
+        await check(lambda: ask("composes", "Content-Length: 1\r\n\r\na"), reference)
         assert server.hub is not None
         server.hub.max_connections = 0
-        await check(lambda: ask("composes", ""))
+        await check(lambda: ask("composes", ""), reference)
 
 
 async def test_a_socket_that_we_end() -> None:
