@@ -52,11 +52,8 @@ MESSAGE = {
     ),
     "DirectQueue.feed_data": (
         "The parser has a whole message and puts it into its queue, which is rxws's own. While nothing waits the queue "
-        "keeps nothing, and calls the endpoint."
-    ),
-    "Connection.message_received": (
-        "Counts the message, checks `message_rate`, decodes (`_decode`; text needs no decoding) and emits it "
-        "(`_emit`, the `emit` of `incoming`)."
+        "keeps nothing. It counts text and emits it (`emit`, which `incoming` has). What is to be decoded, or is "
+        "limited by `message_rate`, goes to `Connection.message_received`."
     ),
     "Broadcast.emit": (
         "Calls `on_next` of each observer of `incoming`, one after the other. What one of them raises goes to "

@@ -52,9 +52,10 @@ class Connection(Phased):
     """
 
     __slots__ = (
-        *("_answer", "_answers", "_deadline", "_decode", "_emit", "_loop", "_message_bucket"),
+        *("_answer", "_answers", "_deadline", "_decode", "_loop", "_message_bucket"),
         *("_message_deadline", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
-        *("_ponged", "_settings", "cause", "closed_by_peer", "codec", "context", "counters", "heartbeat", "more"),
+        *("_ponged", "_settings", "as_it_comes", "cause", "closed_by_peer", "codec", "context", "counters", "emit"),
+        *("heartbeat", "more"),
         *("offer", "phase", "receipts", "window", "wire"),
     )
 
@@ -85,6 +86,7 @@ class Connection(Phased):
         self._decode: Callable[[Any], Any] | None = None  # for text that is not limited there is nothing to do
         if codec is not codecs.text or self._message_bucket is not None:
             self._decode = self._decoder(codec)  # Codec.decode
+        self.as_it_comes = self._decode is None
         self._ping_bucket: TokenBucket | None = None  # as most peers send none
         self._message_deadline: MessageDeadline | None = None  # as most messages come whole
         self._deadline: asyncio.TimerHandle | None = None
@@ -114,10 +116,10 @@ class Connection(Phased):
         self.counters = owner.counters
         if self.window is not None:
             self.window.belong(owner.counters)
-        self._emit = emit  # Broadcast.emit
+        self.emit = emit  # Broadcast.emit
         words = self._settings.words
         if words is not None and (words.pong or words.answer):
-            self._emit = partial(self._sift, words, emit)
+            self.emit = partial(self._sift, words, emit)
         self._outgoing = outgoing
 
     def start(self, *, held: bool, greeting: bool = False) -> None:
@@ -126,7 +128,7 @@ class Connection(Phased):
         if self.cause is None:
             self._begin_to_ping(greeting=greeting)
             if self._settings.in_flight is not None and not greeting:
-                self._emit = partial(self._count_taken, self._settings.in_flight, self._emit)
+                self.emit = partial(self._count_taken, self._settings.in_flight, self.emit)
         if wire.phase is not WirePhase.NEW:
             wire.hold() if held else wire.resume()
             wire.wake()
@@ -175,6 +177,7 @@ class Connection(Phased):
         self.start_deadline()
         self.cause, self._answer = cause, answer
         self.enter(phase)
+        self.as_it_comes = False  # it may be dropped
         if self.heartbeat is not None:
             self.heartbeat.stop()
         if self._message_deadline is not None:
@@ -331,7 +334,7 @@ class Connection(Phased):
             except BaseException as cause:
                 self.refuse_message(data, cause)
                 return
-        self._emit(data)
+        self.emit(data)
 
     def refuse_flood(self) -> None:
         """Close, since more comes than `message_rate` allows."""
@@ -433,7 +436,7 @@ class Connection(Phased):
             self.context.run(current_source.set, None)
         except RuntimeError:  # it runs now
             current_source.set(None)
-        del self._emit, self._owner, self.wire
+        del self.emit, self._owner, self.wire
 
     # What ends it besides
 

@@ -93,7 +93,7 @@ class StreamConnection(Connection):
             self.counters.received += 1
             raised = True
             try:
-                self._emit(rest.message)
+                self.emit(rest.message)
                 raised = False
             finally:
                 if not self._listens:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from rxws.close import Close
 from rxws.codecs import Codec
@@ -17,20 +17,19 @@ T = TypeVar("T")
 class TextOutgoing(Outgoing[T]):
     """`outgoing` of a socket whose codec is `rxws.codecs.text`, on a `TextWire`."""
 
-    _text_wire: TextWire | None = None  # while text goes to it
+    _text_wire: Any = None  # the TextWire of the connection
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
-        wire = self._text_wire
         if (
-            wire is None
+            self._offer_at_once is None
             or type(value) is not str
             or running_loop() is not self._loop
-            or self.is_stopped
             or not value.isascii()  # else its length in bytes would not be known
         ):
             super().on_next(value)
             return
+        wire: TextWire = self._text_wire
         if wire.answer is None:
             wire.answer = value  # nothing waits: it would have been told so
         elif self._buffer.weight or not wire.offer_text(value):
@@ -39,14 +38,11 @@ class TextOutgoing(Outgoing[T]):
         counters = self._counters
         counters.sent += 1
         counters.sent_bytes += len(value)
-        if self._shown is not None:
-            self._shown.emit(cast("T", value))
 
     def connected(self, codec: Codec[Any, Any], wire: Wire, offer: Callable[[Frame], bool] | None) -> None:
         """Record the connection."""
+        self._text_wire = wire
         super().connected(codec, wire, offer)
-        if isinstance(wire, TextWire) and offer == wire.offer:
-            self._text_wire = wire
 
     def detach(self) -> None:
         """Forget the socket, which has ended, and has this."""

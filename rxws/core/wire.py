@@ -174,7 +174,17 @@ class Endpoint(Protocol):
     """Whether there is more to take, after `take`."""
 
     counters: Counters
-    """Where the wire counts what compression has kept off it."""
+    """Where the wire counts what compression has kept off it, and what it emits itself."""
+
+    as_it_comes: bool
+    """Whether there is nothing to do with a message but to count it and to `emit` it: a wire may do that itself.
+
+    `message_received` always may be called.
+    """
+
+    def emit(self, message: str | bytes, /) -> object:
+        """Emit a message."""
+        ...
 
     def take(self, limit: int) -> Sequence[Frame] | Close:
         """Give up the next frames to write: they weigh `limit` at most, or are one, or there are none now.

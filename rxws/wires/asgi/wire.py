@@ -286,7 +286,13 @@ class AsgiWire(HoldingWire, TextWire):
                             self._violated(len(data), limit)
                     if self._plain or self._is_plain():
                         self.answer = None
-                        endpoint.message_received(data)
+                        if endpoint.as_it_comes and data.isascii():
+                            counters = endpoint.counters
+                            counters.received += 1
+                            counters.received_bytes += len(data)
+                            endpoint.emit(data)
+                        else:
+                            endpoint.message_received(data)
                     elif self.phase is WirePhase.READING:
                         if not self._writing:
                             self.answer = None

@@ -10,6 +10,8 @@ from aiohttp import WSMsgType
 from aiohttp._websocket import reader_py
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
+from rxws.stats import Counters
+
 TEXT: Final = WSMsgType.TEXT
 BINARY: Final = WSMsgType.BINARY
 PING: Final = WSMsgType.PING
@@ -37,6 +39,12 @@ MADE_LATER: Final = "_buffer" in vars(WebSocketDataQueue)
 
 class Receiver(Protocol):
     """What gets the messages that pass."""
+
+    as_it_comes: bool
+    counters: Counters
+
+    def emit(self, message: Any, /) -> object:
+        """Take a data message that is counted, if all go `as_it_comes`."""
 
     def message_received(self, data: Any) -> None:
         """Take a data message."""
@@ -125,18 +133,22 @@ class DirectQueue(WebSocketDataQueue):
             pass
         elif kind is TEXT or kind is BINARY:
             self.left = left - 1
-            if (at := self.at) and (chunk := self.chunk)[at - 1] > 0x80:
-                if size < 126:
-                    if chunk[at] == size + self._mask:
-                        self.at = at + size + self._header
-                        self.receiver.message_received(data[1])
-                        return
-                elif chunk[at] == self._medium:
-                    self.at = at + size + self._header + 2
-                    self.receiver.message_received(data[1])
+            receiver = self.receiver
+            if (
+                (at := self.at)
+                and (chunk := self.chunk)[at - 1] > 0x80
+                and chunk[at] == (size + self._mask if size < 126 else self._medium)
+            ):
+                self.at = at + size + (self._header if size < 126 else self._header + 2)
+                if receiver.as_it_comes:
+                    counters = receiver.counters
+                    counters.received += 1
+                    counters.received_bytes += size
+                    receiver.emit(data[1])
                     return
-            self._look()
-            self.receiver.message_received(data[1])
+            else:
+                self._look()
+            receiver.message_received(data[1])
             return
         elif kind is PING or kind is PONG or kind is CLOSE:
             self.left = left - 1
@@ -229,7 +241,7 @@ def next_message(queue: Any) -> tuple[WSMsgType, Any, Any]:
 def _parses_ahead() -> bool:
     queue = DirectQueue(NO_PROTOCOL)
     seen: list[str] = []
-    queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append)), 2
+    queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append, as_it_comes=False)), 2
     queue.open()
     make_parser(queue, 100).feed_data(b"\x81\x02hi\xf1\x02ho")
     return not seen

@@ -20,7 +20,7 @@ from rxws.core.wire import Endpoint, Frame, Rest, close_received
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, call
 from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, ReadBuffer, SharedBuffer
-from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, next_message
+from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, Receiver, next_message
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
@@ -66,6 +66,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         *("_transport", "_headers", "_writer", "_ws", "offer"),
     )
     can_ping = True
+    as_it_comes = False  # what is compressed does not
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: HeaderWatch, close_timeout: float) -> None:
         take_over(ws)
@@ -134,7 +135,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._writer.start(endpoint, self)
         self.enter(READING)
         if self._direct is not None:
-            self._direct.receiver = endpoint if self._marks is None else self
+            self._direct.receiver = endpoint if self._marks is None else cast("Receiver", self)
             self._direct.wire, self._direct.watch = self, self._headers
         self._headers.begin(endpoint)
         if self._aiohttp.connected:
