@@ -263,7 +263,7 @@ class AsgiWire(HoldingWire, TextWire):
     async def _read(self) -> None:
         """Read, and send what comes of each message. If `send` makes it wait for long, another task reads on."""
         receive, send, endpoint = self._receive_event, self._send_event, self._endpoint
-        limit, sendings = self._max_msg_size, self._sendings
+        limit, sendings, counters, emit = self._max_msg_size, self._sendings, endpoint.counters, endpoint.emit
         surely_small = sys.maxsize if limit is None else limit // 4  # characters
         try:
             while True:
@@ -280,17 +280,17 @@ class AsgiWire(HoldingWire, TextWire):
                         data = event["bytes"]
                         if type(data) is not bytes:
                             data = bytes(data)
-                    if len(data) > surely_small and limit is not None and _is_larger(data, limit):
+                    size = len(data)
+                    if size > surely_small and limit is not None and _is_larger(data, limit):
                         await self._delivered()
                         if self.phase is WirePhase.READING:
-                            self._violated(len(data), limit)
+                            self._violated(size, limit)
                     if self._plain or self._is_plain():
                         self.answer = None
                         if endpoint.as_it_comes and data.isascii():
-                            counters = endpoint.counters
                             counters.received += 1
-                            counters.received_bytes += len(data)
-                            endpoint.emit(data)
+                            counters.received_bytes += size
+                            emit(data)
                         else:
                             endpoint.message_received(data)
                     elif self.phase is WirePhase.READING:
