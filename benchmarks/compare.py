@@ -10,12 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
 TIMED = ("echo", "visits", "arrivals")
 """The kinds of load whose last number is their length in seconds."""
+
+ROUNDS_A_START: Final = 4
+"""Rounds after which servers start anew: where a process has its memory is luck, and worth some percent."""
 
 
 @dataclass(frozen=True)
@@ -113,15 +116,16 @@ def compare(
 ) -> dict[Peer, list[Measurement]]:
     """Measure peers in turn.
 
-    Their servers have done the same before, once, or are `fresh` in each round.
+    Their servers have done the same before, once, and start anew after some rounds; or are `fresh` in each one.
     """
     results: dict[Peer, list[Measurement]] = {peer: [] for peer in peers}
-    with contextlib.ExitStack() as stack:
-        servers = {} if fresh else {peer: stack.enter_context(running(peer)) for peer in peers}
-        for one in servers.values() if cell.kind in TIMED else ():
-            load(one, cell, seconds / 4)
-        for peer in in_turn(peers, rounds):
-            results[peer].append(measure(peer, cell, seconds) if fresh else load(servers[peer], cell, seconds))
+    for done in range(0, rounds, ROUNDS_A_START):
+        with contextlib.ExitStack() as stack:
+            servers = {} if fresh else {peer: stack.enter_context(running(peer)) for peer in peers}
+            for one in servers.values() if cell.kind in TIMED else ():
+                load(one, cell, seconds / 4)
+            for peer in in_turn(peers, min(rounds - done, ROUNDS_A_START)):
+                results[peer].append(measure(peer, cell, seconds) if fresh else load(servers[peer], cell, seconds))
     return results
 
 
