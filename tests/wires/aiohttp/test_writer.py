@@ -124,6 +124,38 @@ async def test_lone_messages() -> None:
     assert transport.written[17:] == [b"\x82\x01g\x82\x01h"]
 
 
+async def test_answers_of_sockets_that_take_turns() -> None:
+    """Behind a turn in which one socket answered alone, three others answer at once; the next one waits, as two do."""
+    transports: list[Any] = [Transport(10**9) for _ in range(6)]
+    turns, some = Turns(), cast("Any", object())
+    writers = [FrameWriter(transport, turns, masks=False) for transport in transports]
+
+    def answer(*numbers: int) -> list[bool]:
+        """Let sockets answer in this turn, and say which of them have done so at once."""
+        before = [len(transports[number].written) for number in numbers]
+        for number in numbers:
+            writers[number].busy = True
+            assert writers[number].offer(Binary(b"a"))
+            writers[number].busy = False
+            writers[number].end_chunk(large=False)
+        return [len(transports[number].written) > count for number, count in zip(numbers, before, strict=True)]
+
+    for transport, writer in zip(transports, writers, strict=True):
+        transport.writer = writer
+        writer.start(some, some)
+    assert answer(0) == [False]
+    await asyncio.sleep(0)
+    assert [answer(number) for number in (0, 1, 1, 2, 3)] == [[True]] * 5
+    assert turns.number == 1
+    assert answer(4) == [False]
+    await asyncio.sleep(0)
+    assert answer(5, 4, 3, 2, 1) == [True, True, True, False, False]
+    await asyncio.sleep(0)
+    assert answer(1, 2) == [False, False]
+    await asyncio.sleep(0)
+    assert answer(1) == [False]
+
+
 async def test_what_there_is_room_for() -> None:
     """Past the endpoint goes what there is room for, and a ping with it; what is told of less room asks anew."""
     transport: Any = Transport(10**9)

@@ -41,7 +41,7 @@ class OwnWire(Protocol):
 class Turns:
     """Counts the turns in which something is written, and tells those who wait when one ends."""
 
-    __slots__ = ("alone", "counting", "joined", "number", "waiting")
+    __slots__ = ("alone", "counting", "guesses", "joined", "number", "waiting")
 
     def __init__(self) -> None:
         self.number = 0
@@ -49,6 +49,8 @@ class Turns:
         """Whether the end of this turn will be noticed."""
         self.alone = 0
         """The `id` of who was the only one to write in a turn, if nobody else has since; an `id` keeps nobody alive."""
+        self.guesses = 0
+        """How many others may be taken for that, one after the other, before a turn is counted again."""
         self.waiting: list[Writing] = []
         """Who will write when it ends."""
         self.joined: tuple[Sequence[Frame], bytes] | None = None
@@ -63,7 +65,7 @@ class Turns:
         self.counting = False
         self.number += 1
         waiting = self.waiting
-        self.alone = id(waiting[0]) if len(waiting) == 1 else 0
+        self.alone, self.guesses = (id(waiting[0]), UNCOUNTED) if len(waiting) == 1 else (0, 0)
         if not waiting:
             return
         self.waiting = []
@@ -83,7 +85,10 @@ PONGS: Final = 256
 CLOSE, PONG = 8, 10
 
 COUNTED, UNCOUNTED = 8, 3
-"""Messages alone in their turns, after which a turn costs more to count than it tells; how many then go uncounted."""
+"""Messages alone in their turns, after which a turn costs more to count than it tells; how many then go uncounted.
+
+So do the answers of as many sockets, after a turn in which one alone has answered.
+"""
 
 ALONE, BURST, MAY_BE_ALONE = range(3)
 """What came in the last turn that had messages, but for answers: one, several, or one so far, which waits for more."""
@@ -259,8 +264,13 @@ class FrameWriter:
         self.pongs.append(data)
 
     def end_chunk(self, *, large: bool) -> None:
-        """Write the answers to a chunk: at once if it was large, or if nobody else of late has written in a turn."""
-        if large or self._turns.alone == id(self):
+        """Write the answers to a chunk: at once if it was large, or if nobody else probably writes in this turn."""
+        turns = self._turns
+        if large or turns.alone == id(self):
+            self.flush()
+        elif turns.guesses:
+            turns.guesses -= 1
+            turns.alone = id(self)
             self.flush()
         elif not self.waits:
             self.write_soon()
@@ -270,7 +280,7 @@ class FrameWriter:
         if not self.waits:
             self.waits = True
             turns = self._turns
-            turns.alone = 0
+            turns.alone = turns.guesses = 0
             turns.waiting.append(self)
             if not turns.counting:
                 turns.count()
@@ -329,7 +339,8 @@ class FrameWriter:
         """Write frames that weigh `BATCH` together at most, or are one."""
         if isinstance(frames, Close):
             self.closing = True
-            self._transport.write(self._pack(CLOSE, frames.code.to_bytes(2, "big") + frames.reason.encode()))
+            code, reason = frames.args
+            self._transport.write(self._pack(CLOSE, code.to_bytes(2, "big") + reason.encode()))
             return
         if (deflate := self._deflate) is not None:
             frames = [self._smaller(frame, deflate) for frame in frames]
