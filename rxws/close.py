@@ -44,13 +44,15 @@ class Close(Exception):
     """
 
     def __init__(self, code: int = 1000, reason: str = "") -> None:
-        if type(code) is not int and (not isinstance(code, int) or isinstance(code, bool)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"a close code is an int, not {code!r}")
+        if type(code) is not int:
+            if not isinstance(code, int) or isinstance(code, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"a close code is an int, not {code!r}")
+            code = int(code)
         if not isinstance(reason, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"a close reason is a str, not {reason!r}")
         if not sendable(code):
             raise ValueError(
-                f"close code {int(code)} may not be sent: use 1000-1003, 1007-1014 or 3000-4999 (yours: 4000-4999)"
+                f"close code {code} may not be sent: use 1000-1003, 1007-1014 or 3000-4999 (yours: 4000-4999)"
             )
         try:
             size = len(reason.encode()) if reason else 0
@@ -58,7 +60,7 @@ class Close(Exception):
             raise ValueError(f"close reason {reason!r} is not valid UTF-8: {error.reason}") from error
         if size > MAX_REASON_BYTES:
             raise ValueError(f"a close reason has at most {MAX_REASON_BYTES} bytes of UTF-8, this one has {size}")
-        super().__init__(int(code), reason)
+        self.args = code, reason
 
     @classmethod
     def received(cls, code: int, reason: str = "") -> Close:

@@ -152,8 +152,8 @@ class Handler:
         """Do what the result asks for; after it, messages come whether or not they are wanted."""
         if isinstance(result, Observable):
             observable = cast("Observable[Any]", result)
-            if isinstance(observable, Subject):
-                self._look_for_end(observable, life)
+            if getattr(observable, "is_stopped", False):
+                self._look_at_end(observable, life)
             life.stream(observable)
         elif isinstance(result, abc.DisposableBase):
             life.own(result)
@@ -174,9 +174,9 @@ class Handler:
             self._told.add(message)
             life.reports.log.write(logging.WARNING, event, message, self.name)
 
-    def _look_for_end(self, result: Subject[Any], life: Lifecycle) -> None:
+    def _look_at_end(self, result: Observable[Any], life: Lifecycle) -> None:
         """Log, once, that a Subject which is meant for many has ended: sockets that get it now close at once."""
-        if getattr(result, "is_stopped", False) and not isinstance(result, (ReplaySubject, AsyncSubject)):
+        if isinstance(result, Subject) and not isinstance(result, (ReplaySubject, AsyncSubject)):
             self._warn(
                 life,
                 "ended",

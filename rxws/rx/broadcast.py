@@ -504,7 +504,8 @@ class Outcome(HotObservable[T]):
         with _lock:
             value = self._value
             if value is None:
-                self._waiting = (*[other for other in self._waiting if not other.done()], future)
+                waiting = self._waiting
+                self._waiting = (*(other for other in waiting if not other.done()), future) if waiting else (future,)
         if value is not None:
             future.set_result(value)
         return future.__await__()

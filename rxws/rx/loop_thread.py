@@ -124,7 +124,8 @@ class LoopThread:
         """Stop taking messages, and give the calls with those that wait: they are to be made now, in this order."""
         with _lock:
             self.ending = True
-            return [partial(self._make, call) for call in self._calls or () if call.weight]
+            calls = self._calls
+            return [partial(self._make, call) for call in calls if call.weight] if calls else []
 
     def settle(self) -> None:
         """Make the calls that the loop, which is closed by now, did not come to; what they raise is logged.

@@ -149,7 +149,8 @@ class Hub:
         if self._shutting_down:
             life.close(self._shutdown_close)
             life.at_end(life.thread.loop.call_later(self._shutdown_timeout, life.abort).cancel)
-        self._opened.emit(socket)
+        if self._opened.observed:
+            self._opened.emit(socket)
 
     def remove(self, life: Lifecycle) -> None:
         """Count a socket as closed; if it was admitted and did not open, just give its place back."""
@@ -165,7 +166,8 @@ class Hub:
         assert life.close_cause is not None
         code = life.close_cause.code
         self.closed_total[code] = self.closed_total.get(code, 0) + 1
-        self._closed.emit(socket)
+        if self._closed.observed:
+            self._closed.emit(socket)
 
     def _follow_work(self, life: Lifecycle) -> None:
         """Remember a socket that has closed until its work is done: that of its handler, then that of operators."""

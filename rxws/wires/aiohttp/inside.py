@@ -16,6 +16,9 @@ from yarl import URL
 NOT_SENT: Final = 1024
 """Bytes that the kernel may keep unsent when messages must be fresh (TCP_NOTSENT_LOWAT)."""
 
+PARSERS: Final = tuple(name for name in ("_parser", "_request_parser") if hasattr(web.RequestHandler, name))
+"""Where aiohttp's protocol has its HTTP parser: newer and older ones."""
+
 AnyWebSocket = web.WebSocketResponse | ClientWebSocketResponse
 
 
@@ -87,9 +90,8 @@ def drop_handshake_state(ws: AnyWebSocket, protocol: Any) -> None:
     """Drop what aiohttp's server parsed the handshake with, and would write with: 2.3 KiB that nobody uses again."""
     inside: Any = ws
     inside._writer = NoWriter(inside._writer.transport, protocol)
-    for name in ("_parser", "_request_parser"):  # of newer and of older ones, which look whether it is there
-        if getattr(protocol, name, None) is not None:
-            setattr(protocol, name, None)
+    for name in PARSERS:  # it looks whether it is there
+        setattr(protocol, name, None)
     if not protocol._messages:
         protocol._messages = ()  # of the connection's further requests; an empty deque is large
 
