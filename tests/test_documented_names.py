@@ -120,7 +120,7 @@ def test_documented_attributes_exist(document: Path) -> None:
             assert attribute[0] in attributes(kind), name
 
 
-BOUND = re.compile(r"self\.(_parse|_decode|_emit|_offer|emit|offer) = .*\.\w+( |$)")
+BOUND = re.compile(r"self\.(_parse|_decode|_offer_text|_offer|emit|offer_text|offer) = .*\.\w+( |$)")
 """A field of the path of a message is given a bound method, which an editor cannot follow to its function."""
 
 

@@ -64,17 +64,13 @@ MESSAGE = {
         "`on_next` is that of `outgoing`, until one of the two ends."
     ),
     "Outgoing.on_next": (
-        "Encodes the message and offers it to the wire (`_offer`). If the wire refuses, or others wait, "
-        "`_let_wait` puts it into the bounded buffer."
+        "Offers a text to the wire as it is (`_offer_text`). Any other message is encoded, once for all sockets that "
+        "it goes to (`encode_new`), and so is a text that the wire refuses. The frame is then offered (`_offer`). If "
+        "that is refused, or others wait, `_let_wait` puts it into the bounded buffer."
     ),
-    "encode_new": (
-        "Makes the frame. An immutable message that goes to many sockets is encoded once, if the codec says "
-        "that it is `pure`: the last frame is kept."
-    ),
-    "Frame.__init__": "Holds the payload, the message it was made of, and its weight in the buffer.",
-    "FrameWriter.offer": (
-        "Takes the frame. The chunk is still being read, so the frame is put aside: all answers to one chunk leave "
-        "together."
+    "FrameWriter.offer_text": (
+        "Puts the header before the text. The chunk is still being read, so that is put aside: all answers to one "
+        "chunk leave together. It refuses what comes at any other time, which may go to others, too."
     ),
     "FrameWriter.end_chunk": (
         "The chunk is done. If other connections wrote in the last turn of the event loop, the answers wait for the "
@@ -84,7 +80,6 @@ MESSAGE = {
     "FrameWriter._write_taken": (
         "Calls `write` of the transport with it, or with several that it joins: one system call."
     ),
-    "_packed": "Puts the header before the payload, and keeps the bytes for the next socket that sends the same frame.",
 }
 
 CLOSE = {

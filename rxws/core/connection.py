@@ -56,7 +56,7 @@ class Connection(Phased):
         *("_message_deadline", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
         *("_ponged", "_settings", "as_it_comes", "cause", "closed_by_peer", "codec", "context", "counters", "emit"),
         *("heartbeat", "more"),
-        *("offer", "phase", "receipts", "window", "wire"),
+        *("offer", "offer_text", "phase", "receipts", "window", "wire"),
     )
 
     def __init__(
@@ -101,11 +101,15 @@ class Connection(Phased):
         )
         self.offer: Callable[[Frame], bool] | None = wire.offer
         """Takes a message past `take`, or refuses it. Nothing goes past it if each message is confirmed."""
+        self.offer_text: Callable[[str], int | None] | None = None
+        """The same for text."""
+        if codec is codecs.text and self.window is None:
+            self.offer_text = wire.offer_text  # FrameWriter.offer_text
         if self.window is not None and not wire.offer_within(self.window.room_past):
             self.offer = None
         if confirmed:
             self.receipts = Receipts(self._loop, settings.max_buffered, wire.wake)
-            self.offer = None
+            self.offer, self.offer_text = None, None
 
     def _decoder(self, codec: Codec[Any, Any]) -> Callable[[Any], Any]:
         return codec.decode
@@ -431,7 +435,7 @@ class Connection(Phased):
             self.receipts.detach()
         if self.window is not None:
             self.window.detach()
-        self._message_deadline = self._deadline = self.offer = None
+        self._message_deadline, self._deadline, self.offer, self.offer_text = None, None, None, None
         try:
             self.context.run(current_source.set, None)
         except RuntimeError:  # it runs now

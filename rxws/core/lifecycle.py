@@ -146,7 +146,7 @@ class Lifecycle(Held, Phased):
         """Begin on a wire, with the connection made for it, if there is one. What was sent or closed before follows."""
         connection = connection or self.connect(wire, protocol)
         connection.belong(self, self.incoming.emit, self.outgoing)
-        self.outgoing.connected(connection.codec, wire, connection.offer)
+        self.outgoing.connected(connection.codec, wire, connection.offer, connection.offer_text)
         self.protocol, self.connection = protocol, connection
         self._connections += (connection,)
         if self.counters.opened is None:

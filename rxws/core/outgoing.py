@@ -69,6 +69,7 @@ class Outgoing(HotSubject[T]):
     ) -> None:
         self._loop = thread.loop  # these first: what every message needs lies together in memory
         self._offer_at_once: Callable[[Frame], bool] | None = None  # what one may have that is known, and not looked at
+        self._offer_text: Callable[[str], int | None] | None = None  # the same
         self.codec = codec
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._counters = counters
@@ -118,9 +119,20 @@ class Outgoing(HotSubject[T]):
             return
         if self.is_stopped:
             return
-        if item is None and type(value) is not str and isinstance(value, Close):
-            self._owner.close(value)
-            return
+        if item is None:
+            if type(value) is str:
+                if (
+                    (offer_text := self._offer_text) is not None
+                    and not self._buffer.weight
+                    and (size := offer_text(value)) is not None
+                ):
+                    counters = self._counters
+                    counters.sent += 1
+                    counters.sent_bytes += size
+                    return
+            elif isinstance(value, Close):
+                self._owner.close(value)
+                return
         try:
             if item is None:
                 item = encode_new(codec, value)
@@ -161,7 +173,7 @@ class Outgoing(HotSubject[T]):
         if self._shown is None:
             with _lock:
                 self._shown = self._shown or Broadcast(self._reports)
-                self._offer_at_once = None
+                self._offer_at_once = self._offer_text = None
             if self._has_stopped is not None:
                 self._shown.end(*self._has_stopped)
         return self._shown
@@ -242,7 +254,7 @@ class Outgoing(HotSubject[T]):
         """Take nothing more; what waits, that of other threads too, may still be taken."""
         if self.is_stopped:
             return
-        self.is_stopped, self._offer_at_once = True, None
+        self.is_stopped, self._offer_at_once, self._offer_text = True, None, None
         try:
             if calls := self._thread.end():
                 call_all(self._reports.report, "a subscriber", *calls)
@@ -361,10 +373,11 @@ class Outgoing(HotSubject[T]):
         codec: Codec[Any, Any],
         wire: Wire,
         offer: Callable[[Frame], bool] | None,
+        offer_text: Callable[[str], int | None] | None = None,
     ) -> None:
         """Record a new connection; forget what was for the previous one alone.
 
-        Without `offer`, no message goes past the buffer.
+        Without `offer`, no message goes past the buffer; without `offer_text`, each is made a frame.
         """
         before, self.codec, self._wire, self.offline = self.codec, codec, wire, False
         self._offer = offer  # fast: FrameWriter.offer
@@ -374,6 +387,7 @@ class Outgoing(HotSubject[T]):
         with _lock:
             looks = self.is_stopped or self._shown is not None or self._key_of is not None
             self._offer_at_once = None if looks else offer
+            self._offer_text = None if looks else offer_text  # fast: FrameWriter.offer_text
         if self._buffer.weight:
             self._buffer.remove(lambda item: item.connection is not None)
         if self._offline_queue is not None:
@@ -384,7 +398,7 @@ class Outgoing(HotSubject[T]):
     def disconnected(self, connection: object) -> None:
         """Forget what was for this connection alone; another one will come."""
         self._wire, self._offer, self._key_of, self.offline = None, None, None, True
-        self._offer_at_once = None
+        self._offer_at_once = self._offer_text = None
         if self._remakes:
             self.codec = AWAITED
         self._buffer.remove(lambda item: item.connection is connection)

@@ -7,7 +7,6 @@ The socket never awaits its wire and the wire never buffers messages: the wire *
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextvars import Context
 from typing import Any, Final, Protocol, cast
@@ -267,6 +266,14 @@ class Wire(Protocol):
         """Take a message past `take`, and say so; or refuse it, since something is to go before it."""
         ...
 
+    @property
+    def offer_text(self) -> Callable[[str], int | None] | None:
+        """What takes a text of the `text` codec as `offer` does a frame; `None` on a wire that makes frames of all.
+
+        It gives the size in bytes, or `None` for a refusal; then `offer` may still take the frame.
+        """
+        ...
+
     def offer_within(self, room: Callable[[bool], int]) -> bool:
         """Have `offer` take only what there is `room` for: bytes, or one message that weighs more; 0 for none.
 
@@ -309,6 +316,7 @@ class PlainWire(Phased):
 
     __slots__ = ()
     can_ping = True
+    offer_text: Any = None
 
     def offer(self, frame: Frame) -> bool:
         """Refuse it."""
@@ -330,7 +338,7 @@ class PlainWire(Phased):
 
 
 class TextWire(PlainWire):
-    """A wire that sends text as it is: no frame is made then."""
+    """A wire that has a place for a text."""
 
     __slots__ = ()
     answer: object
@@ -338,11 +346,6 @@ class TextWire(PlainWire):
 
     The wire sends it when it has handed on that message.
     """
-
-    @abstractmethod
-    def offer_text(self, message: str, /) -> bool:
-        """Take ASCII text as `offer` takes a frame."""
-        ...
 
 
 def close_received(endpoint: Endpoint, code: int | None, reason: str) -> None:

@@ -125,10 +125,13 @@ class AsgiWire(HoldingWire, TextWire):
         if self.answer is None and not frame.parts:
             self.answer = frame
             return True
-        return not (frame.parts and self.answer is not CLOSED) and self.offer_text(frame)
+        return not (frame.parts and self.answer is not CLOSED) and self._take(frame)
 
-    def offer_text(self, message: str | Frame) -> bool:
-        """Do so with text as it is, unless it is the first answer: the server makes the bytes."""
+    def offer_text(self, text: str) -> int | None:
+        """Do so with text, if it is ASCII: the server makes the bytes."""
+        return len(text) if text.isascii() and self._take(text) else None
+
+    def _take(self, message: str | Frame) -> bool:
         if self.answer is CLOSED:
             if self._writing or self._wanted or not STARTS_AT_ONCE:
                 return False

@@ -64,6 +64,52 @@ async def test_messages_within_a_chunk() -> None:
     assert (sum(offered), transport.written) == (IN_A_WRITE, [])
 
 
+def reading(transport: Any) -> FrameWriter:
+    """Make the writer of a connection that reads a chunk."""
+    some: Any = object()
+    writer = transport.writer = FrameWriter(transport, Turns(), masks=False)
+    writer.start(some, some)
+    writer.busy = True
+    return writer
+
+
+async def test_texts_within_a_chunk() -> None:
+    """Texts that come of a chunk are taken without frames, and leave in order with those that have them."""
+    transport: Any = Transport(10**9)
+    writer = reading(transport)
+    assert (writer.offer_text("a"), writer.offer(Binary(b"b")), writer.offer_text("é")) == (1, True, 2)
+    writer.flush()
+    assert writer.offer_text("c") == 1
+    writer.flush()
+    assert transport.written == [b"\x81\x01a\x82\x01b\x81\x02\xc3\xa9", b"\x81\x01c"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+async def test_texts_that_are_taken_back(size: int) -> None:
+    """A text that was not written comes back as a frame."""
+    writer, text = reading(Transport(0)), "a" * size
+    assert writer.offer_text(text) == size
+    assert [(one.opcode, one.data, one.message) for one in writer.withdraw()] == [(1, text.encode(), text)]
+
+
+async def test_texts_that_are_refused() -> None:
+    """A text is refused that is too large beside others, or cannot be sent, or before which something is to go."""
+    writer = reading(Transport(0))
+    assert writer.offer_text("a" * 65_536) == 65_536
+    assert writer.offer_text("a" * 65_536) is None
+    assert writer.offer_text("\ud800") is None
+    for which, value in (("awake", True), ("congested", True), ("busy", False)):
+        writer = reading(Transport(0))
+        setattr(writer, which, value)
+        assert writer.offer_text("a") is None
+
+
+@pytest.mark.parametrize("options", [{"masks": True}, {"masks": False, "deflate": lambda frame: frame}])
+async def test_who_needs_frames(options: Any) -> None:
+    """A client masks each frame, and compression takes frames: there a text has no other way."""
+    assert not FrameWriter(cast("Any", Transport(0)), Turns(), **options).as_is
+
+
 def burst(writers: list[FrameWriter], *messages: bytes) -> None:
     """Send messages to all writers, as a room does: each to all, then the next one."""
     for frame in map(Binary, messages):

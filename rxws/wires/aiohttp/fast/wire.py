@@ -63,7 +63,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             "_scheduled",
             "phase",
         ),
-        *("_transport", "_headers", "_writer", "_ws", "offer"),
+        *("_transport", "_headers", "_writer", "_ws", "offer", "offer_text"),
     )
     can_ping = True
     as_it_comes = False  # what is compressed does not
@@ -96,6 +96,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             deflate=None if self._marks is None else self._marks.deflation.deflate,
         )
         self.offer = self._writer.offer  # FrameWriter.offer
+        self.offer_text = self._writer.offer_text if self._writer.as_is else None  # FrameWriter.offer_text
         self._read_ahead: ReadAhead | None = None
         self._last: tuple[Callable[[], object], ...] = ()  # done when all that was read ahead is delivered
         self._deadline: asyncio.TimerHandle | None = None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from rxws.close import Close
-from rxws.core.wire import Endpoint, Frame
+from rxws.core.wire import MESSAGE_WEIGHT, Endpoint, Frame, Text
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error
 from rxws.wires.aiohttp.fast import framing
@@ -53,7 +53,7 @@ class Turns:
         """How many others may be taken for that, one after the other, before a turn is counted again."""
         self.waiting: list[Writing] = []
         """Who will write when it ends."""
-        self.joined: tuple[Sequence[Frame], bytes] | None = None
+        self.joined: tuple[Sequence[Any], bytes] | None = None
         """While it ends: what was written last, and the frames in it, for the next one who has the same."""
 
     def count(self) -> None:
@@ -83,6 +83,8 @@ PONGS: Final = 256
 """Pongs that wait; a peer that sends more pings than it reads pongs misses the oldest."""
 
 CLOSE, PONG = 8, 10
+
+SHORT_TEXT: Final = SHORT[Text.opcode]
 
 COUNTED, UNCOUNTED = 8, 3
 """Messages alone in their turns, after which a turn costs more to count than it tells; how many then go uncounted.
@@ -114,9 +116,9 @@ class FrameWriter:
     """
 
     __slots__ = (
-        *("_as_is", "_batch", "_deflate", "_left", "_masks", "_endpoint", "_more_room", "_room", "_transport", "_wire"),
+        *("_batch", "_deflate", "_left", "_masks", "_endpoint", "_more_room", "_room", "_transport", "_wire"),
         *("_came", "_lone", "_turns", "_wrote_in"),
-        *("awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
+        *("as_is", "awake", "busy", "closing", "congested", "pongs", "taken", "waits"),
     )
 
     def __init__(
@@ -130,8 +132,8 @@ class FrameWriter:
         """Whether a chunk is being read, whose answers are to leave together."""
         self.waits = False
         """Whether it will write when the turn ends."""
-        self.taken: list[Frame] | tuple[()] = ()
-        """What leaves then, before what the endpoint has; empty unless it is busy or waits."""
+        self.taken: list[Any] | tuple[()] = ()
+        """What leaves then, before what the endpoint has; empty unless it is busy or waits. Frames; texts as bytes."""
         self._batch = BATCH  # bytes that leave in one write, at most
         self._left = BATCH  # bytes that may yet be taken, without another look
         self._room: Callable[[bool], int] | None = None  # for what is taken
@@ -142,7 +144,8 @@ class FrameWriter:
         self._turns = turns
         self._masks = masks
         self._deflate = deflate
-        self._as_is = deflate is None and not masks  # frames are written as they were made for others
+        self.as_is = deflate is None and not masks
+        """Whether a frame is written as it was made for others, and a text needs none."""
         self._transport = transport
         self.closing = False
         """Whether our close frame is written."""
@@ -238,10 +241,30 @@ class FrameWriter:
             self.taken = [frame]
         return True
 
+    def offer_text(self, text: str) -> int | None:
+        """Take a text that comes of the chunk which is being read, and give its size in bytes."""
+        if not self.busy or self.awake or self.congested:
+            return None
+        try:
+            data = text.encode()
+        except UnicodeEncodeError:
+            return None  # what makes a frame of it says why not
+        size = len(data)
+        left = self._left - size - MESSAGE_WEIGHT
+        if left < 0:
+            return None
+        self._left = left
+        packed = (SHORT_TEXT[size] if size < 126 else framing.head(Text.opcode, size)) + data
+        if taken := self.taken:
+            taken.append(packed)
+        else:
+            self.taken = [packed]
+        return size
+
     def withdraw(self) -> list[Frame]:
         """Give back what was taken, and is not written."""
         taken, self.taken = self.taken, ()
-        return list(taken)
+        return [_unpacked(one) if isinstance(one, bytes) else one for one in taken]
 
     def wake(self) -> None:
         """Write at once, but once in a turn of the event loop; within a chunk when it is done."""
@@ -330,12 +353,17 @@ class FrameWriter:
             self._divide(self._left + self._more_room, self._batch)
         if self._came == MAY_BE_ALONE:
             self._came = ALONE if len(frames) == 1 else BURST
-        if self._as_is and len(frames) == 1 and (frame := frames[0]).weight <= BATCH:
-            self._transport.write(frame.packed or _packed(frame))
-        else:
-            self._write(frames)
+        if self.as_is and len(frames) == 1:
+            frame = frames[0]
+            if isinstance(frame, bytes):
+                self._transport.write(frame)
+                return
+            if frame.weight <= BATCH:
+                self._transport.write(frame.packed or _packed(frame))
+                return
+        self._write(frames)
 
-    def _write(self, frames: Sequence[Frame] | Close) -> None:
+    def _write(self, frames: Sequence[Any] | Close) -> None:
         """Write frames that weigh `BATCH` together at most, or are one."""
         if isinstance(frames, Close):
             self.closing = True
@@ -351,7 +379,7 @@ class FrameWriter:
             if turns.joined is not None and frames == turns.joined[0]:
                 data = turns.joined[1]
             else:
-                data = b"".join([frame.packed or _packed(frame) for frame in frames])
+                data = b"".join([one if type(one) is bytes else one.packed or _packed(one) for one in frames])
                 if turns.joined is not None:
                     turns.joined = frames, data
         elif (first := frames[0]).weight > BATCH:
@@ -379,3 +407,9 @@ def _packed(frame: Frame) -> bytes:
     data, size = frame.data, len(frame.data)
     packed = frame.packed = (SHORT[frame.opcode][size] if size < 126 else framing.head(frame.opcode, size)) + data
     return packed
+
+
+def _unpacked(packed: bytes) -> Text:
+    """Give the frame of a text that is bytes already."""
+    data = packed[2 if packed[1] < 126 else 4 if packed[1] == 126 else 10 :]
+    return Text(data, data.decode())
