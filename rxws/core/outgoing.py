@@ -68,8 +68,8 @@ class Outgoing(HotSubject[T]):
         returns: bool,
     ) -> None:
         self._loop = thread.loop  # these first: what every message needs lies together in memory
-        self._offer_at_once: Callable[[Frame], bool] | None = None  # what one may have that is known, and not looked at
-        self._offer_text: Callable[[str], int | None] | None = None  # the same
+        self._offer_at_once: Callable[[Frame], bool] | None = None  # takes one that is known, and not looked at
+        self._offer_text: Callable[[str], int | None] | None = None  # takes one that is text, and not looked at
         self.codec = codec
         self._buffer = make_buffer(settings.overflow, settings.max_buffered)
         self._counters = counters
@@ -117,22 +117,22 @@ class Outgoing(HotSubject[T]):
             except BaseException as error:
                 self._failed(error, value)
             return
+        if (
+            item is None
+            and type(value) is str
+            and (offer_text := self._offer_text) is not None
+            and not self._buffer.weight
+            and (size := offer_text(value)) is not None
+        ):
+            counters = self._counters
+            counters.sent += 1
+            counters.sent_bytes += size
+            return
         if self.is_stopped:
             return
-        if item is None:
-            if type(value) is str:
-                if (
-                    (offer_text := self._offer_text) is not None
-                    and not self._buffer.weight
-                    and (size := offer_text(value)) is not None
-                ):
-                    counters = self._counters
-                    counters.sent += 1
-                    counters.sent_bytes += size
-                    return
-            elif isinstance(value, Close):
-                self._owner.close(value)
-                return
+        if item is None and type(value) is not str and isinstance(value, Close):
+            self._owner.close(value)
+            return
         try:
             if item is None:
                 item = encode_new(codec, value)

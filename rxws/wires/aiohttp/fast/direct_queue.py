@@ -144,7 +144,8 @@ class DirectQueue(WebSocketDataQueue):
                     counters = receiver.counters
                     counters.received += 1
                     counters.received_bytes += size
-                    receiver.emit(data[1])
+                    emit = receiver.emit
+                    emit(data[1])
                     return
             else:
                 self._look()
