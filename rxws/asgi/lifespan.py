@@ -37,8 +37,11 @@ class Lifespan:
         *,
         keeps_hub: bool = False,
     ) -> None:
-        if inner is not None and not callable(inner):  # pyright: ignore[reportUnnecessaryComparison]
-            raise TypeError(f"lifespan takes another lifespan, a function of the application, not {inner!r}")
+        if inner is not None and (not callable(inner) or hasattr(inner, "state")):  # or is an application
+            raise TypeError(
+                f"lifespan takes another lifespan, a function of the application, not {inner!r}: write "
+                "FastAPI(lifespan=rxws.asgi.lifespan()), or for an application that is there, rxws.asgi.setup(app)"
+            )
         if max_connections is not None:
             positive_int("max_connections", max_connections, "sockets", none="no limit")
         limits = max_connections, shutdown_code, positive("shutdown_timeout", shutdown_timeout, "seconds")

@@ -117,6 +117,7 @@ def _warn_once() -> None:
         log_line(
             SERVER,
             logging.WARNING,
-            "rxws.asgi.setup(app) is missing: sockets will not be closed with 1001 at shutdown, limited, or counted",
+            "rxws.asgi.setup(app), or a lifespan of the outermost application, is missing: "
+            "sockets will not be closed with 1001 at shutdown, limited, or counted",
             event="setup",
         )

@@ -271,7 +271,7 @@ def _parameters(function: Callable[..., Any], name: str, *, guests: bool) -> lis
         if parameter.name not in NAMES or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             raise TypeError(
                 f"{name} asks for {parameter.name!r}: a handler's parameters are bound by name, "
-                f"and may be {', '.join(NAMES)}"
+                f"and may be {', '.join(NAMES)}; functools.partial gives it others"
             )
     return parameters
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
@@ -307,6 +308,10 @@ def serve(
 
 def undecorated(handler: Callable[..., Any], options: Mapping[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Give the function within a handler decorated with `rxws.websocket`, and its options, changed by `options`."""
+    inner: Any = handler
+    if isinstance(inner, functools.partial) and hasattr(inner.func, OPTIONS):
+        function, options = undecorated(inner.func, options)
+        return functools.partial(function, *inner.args, **inner.keywords), options
     decorated_with: Mapping[str, Any] | None = getattr(handler, OPTIONS, None)
     if decorated_with is None:
         return handler, dict(options)

@@ -141,6 +141,9 @@ class Framework:
     def add_middleware(self, middleware: Any) -> None:
         self.app = middleware(self.app)
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
 
 async def test_setup() -> None:
     """An application of Starlette's gets a middleware, one of Litestar's hooks; twice is an error."""
@@ -186,9 +189,11 @@ def test_bad_arguments(arguments: Any, kind: type[Exception], message: str) -> N
         rxws.asgi.setup(**{"app": Framework(), **arguments})
 
 
-def test_bad_lifespan() -> None:
-    with pytest.raises(TypeError, match="takes another lifespan"):
-        rxws.asgi.lifespan(3)
+@pytest.mark.parametrize("given", [3, Framework()])
+def test_bad_lifespan(given: Any) -> None:
+    """An application in place of a lifespan is an error too: `lifespan(app)`, or `FastAPI(lifespan=lifespan)`."""
+    with pytest.raises(TypeError, match=r"takes another lifespan.*rxws.asgi.setup\(app\)"):
+        rxws.asgi.lifespan(given)
 
 
 async def test_no_hub_is_one_warning(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,5 +204,6 @@ async def test_no_hub_is_one_warning(caplog: pytest.LogCaptureFixture, monkeypat
         peer.leave()
         await peer.task
     assert [record.getMessage() for record in caplog.records if "setup" in record.getMessage()] == [
-        "rxws.asgi.setup(app) is missing: sockets will not be closed with 1001 at shutdown, limited, or counted"
+        "rxws.asgi.setup(app), or a lifespan of the outermost application, is missing: "
+        "sockets will not be closed with 1001 at shutdown, limited, or counted"
     ]

@@ -1,6 +1,7 @@
 """Handlers and clients under virtual time."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from reactivex import operators as ops
 from reactivex.subject import Subject
 
 import rxws
+import rxws.asgi
 from rxws import operators as rxops
 from rxws.testing import run, serve, virtual_time
 
@@ -145,6 +147,19 @@ class Room:
 def test_decorated_methods() -> None:
     """Decorated methods and requests work."""
     assert run(Room().exclaim, "-a", request=make_mocked_request("GET", "/?end=!!")) == '-"a!!!"'
+
+
+@rxws.asgi.websocket(codec=rxws.json)
+def join(room: str, incoming: Observable[str]) -> Observable[str]:
+    return incoming.pipe(ops.map(lambda message: f"{room} {message}"))
+
+
+def test_what_a_framework_gives() -> None:
+    """What a framework gives a handler, its path parameters for example, a partial gives it here."""
+    assert run(functools.partial(join, "tea"), "-a") == '-"tea a"'
+    assert run(functools.partial(join, room="tea"), "-a") == '-"tea a"'
+    with pytest.raises(TypeError, match=r"join asks for 'room'.*functools\.partial"):
+        run(join, "-a")
 
 
 def test_bad_options() -> None:
