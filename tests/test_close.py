@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+from aiohttp import WSCloseCode
 
 from rxws import Close
 from rxws.close import sendable
@@ -27,6 +28,12 @@ def test_code_is_an_int(code: object) -> None:
     """A code that is not an int is a TypeError."""
     with pytest.raises(TypeError, match="a close code is an int"):
         Close(code)  # type: ignore[arg-type]
+
+
+def test_code_of_an_enum() -> None:
+    """A code may be of an enum; it is then just its number."""
+    close = Close(WSCloseCode.GOING_AWAY)
+    assert (type(close.code), close.args, repr(close)) == (int, (1001, ""), "Close(code=1001, reason='')")
 
 
 def test_long_reason() -> None:

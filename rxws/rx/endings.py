@@ -7,27 +7,17 @@ or a task that is started meanwhile may not: what ends then ends by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Final
 
-
-class _Ending:
-    """How one source ends, until all who are there have been told."""
-
-    __slots__ = ("how",)
-
-    def __init__(self, how: Any) -> None:
-        self.how = how
-
-
-_ending: Final = ContextVar[_Ending | None]("rxws_ending", default=None)
+_ending: Final = ContextVar[Sequence[Any]]("rxws_ending", default=())
+"""How one source ends; empty when all who are there have been told."""
 
 
 def how_it_ended() -> Any:
     """Return how the source has ended whose end is being told of; `None` if none is, or if it did not say."""
-    ending = _ending.get()
-    return None if ending is None else ending.how
+    return next(iter(_ending.get()), None)  # it may be cleared in another thread
 
 
 def tell_ending(how: Any, notify: Callable[..., object], *args: Any) -> None:
@@ -38,10 +28,10 @@ def tell_ending(how: Any, notify: Callable[..., object], *args: Any) -> None:
     >>> print(how_it_ended())
     None
     """
-    ending = _Ending(how)
+    ending = [how]
     token = _ending.set(ending)
     try:
         notify(*args)
     finally:
         _ending.reset(token)
-        ending.how = None  # for tasks and timers, which have inherited it
+        ending.clear()  # for tasks and timers, which have inherited it

@@ -109,12 +109,12 @@ def call_all(report: Report, who: str, *functions: Callable[[], object]) -> None
     fatal: BaseException | None = None
     for function in functions:
         try:
+            function()
+        except BaseException as error:
             try:
-                function()
-            except BaseException as error:
                 report(as_error(error, who))
                 raise_fatal(error)
-        except FATAL as error:
-            fatal = error
+            except FATAL as last:
+                fatal = last
     if fatal is not None:
         raise fatal

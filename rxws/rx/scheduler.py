@@ -125,17 +125,18 @@ class LoopScheduler(AsyncIOScheduler):
     exception handler. RxPY's operators make a failure of an `Exception`, but of nothing else.
     """
 
+    _at_once = 0
+    _left: list[tuple[ScheduledItem, BooleanDisposable]] | None = None
+    """Actions that are left to run soon, while others run at once; `None` while none does."""
+    _latest = LONG_AGO
+    """When the last action was scheduled to run at once, by the wall clock; never earlier than one that waits."""
+    _began: float | None = None
+    """When the monotonic clock began, by the wall clock as it is when the time is asked for first."""
+
     def __init__(self, thread: LoopThread, on_raise: Report | None = None) -> None:
         super().__init__(thread.loop)
         self._thread = thread
         self._on_raise = on_raise
-        self._at_once = 0
-        self._left: list[tuple[ScheduledItem, BooleanDisposable]] | None = None
-        """Actions that are left to run soon, while others run at once; `None` while none does."""
-        self._latest = LONG_AGO
-        """When the last action was scheduled to run at once, by the wall clock; never earlier than one that waits."""
-        self._began: float | None = None
-        """When the monotonic clock began, by the wall clock as it is when the time is asked for first."""
 
     @property
     def now(self) -> datetime:
