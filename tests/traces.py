@@ -47,13 +47,16 @@ MESSAGE = {
         "connections of the loop share."
     ),
     "FastWire.buffer_updated": (
-        "The bytes are there. The wire calls aiohttp's parser (`_parse`) in the `Context` of the connection, "
-        "where `current_source` names the socket."
+        "The bytes are there. The wire looks what they are, in the `Context` of the connection, where `current_source` "
+        "names the socket."
     ),
-    "DirectQueue.feed_data": (
-        "The parser has a whole message and puts it into its queue, which is rxws's own. While nothing waits the queue "
-        "keeps nothing. It counts text and emits it (`emit`, which `incoming` has). What is to be decoded, or is "
-        "limited by `message_rate`, goes to `Connection.message_received`."
+    "text_in": (
+        "The bytes are one short text frame, as they often are, so the wire reads that itself. It gives anything else "
+        "to aiohttp's parser (`_parse`), which calls `DirectQueue.feed_data` with each message. That counts text and "
+        "emits it (`emit`, which `incoming` has)."
+    ),
+    "Connection.message_received": (
+        "Counts the message, checks `message_rate`, decodes (`_decode`; text needs no decoding) and emits it (`emit`)."
     ),
     "Broadcast.emit": (
         "Calls `on_next` of each observer of `incoming`, one after the other. What one of them raises goes to "

@@ -335,18 +335,18 @@ async def test_the_application_s_shutdown_is_1001() -> None:
         assert client.close_code == 1001
 
 
-@pytest.mark.parametrize("size", [999, 1000])
-async def test_a_message_of_exactly_max_msg_size_passes(size: int) -> None:
-    handler = rxws.websocket(max_msg_size=1000)(lambda incoming: incoming.pipe(ops.take(1)))
+@pytest.mark.parametrize(("size", "limit"), [(999, 1000), (1000, 1000), (10, 10)])
+async def test_a_message_of_exactly_max_msg_size_passes(size: int, limit: int) -> None:
+    handler = rxws.websocket(max_msg_size=limit)(lambda incoming: incoming.pipe(ops.take(1)))
     assert await close_seen(handler, "x" * size) == (1000, "", ["x" * size])
 
 
-@pytest.mark.parametrize("size", [1001, 2_000_000])
-async def test_message_above_max_msg_size_is_1009(size: int) -> None:
+@pytest.mark.parametrize(("size", "limit"), [(1001, 1000), (2_000_000, 1000), (11, 10)])
+async def test_message_above_max_msg_size_is_1009(size: int, limit: int) -> None:
     """A message above `max_msg_size` closes with 1009, and the client sees it."""
     kinds: list[type[Exception]] = []
 
-    @rxws.websocket(max_msg_size=1000)
+    @rxws.websocket(max_msg_size=limit)
     def handler(incoming: Observable[str], errors: Observable[Exception]) -> Observable[str]:
         errors.subscribe(lambda error: kinds.append(type(error)))
         return incoming

@@ -115,6 +115,7 @@ def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int, *, masked: bool)
     _, direct_queue, make_parser = _fast()
     ws._reader = direct_queue(protocol, masked=masked)
     ws._parser = make_parser(ws._reader, max_msg_size)
+    ws._reader.takes_lone = masked and not 0 < max_msg_size <= 125
 
 
 def put_header_watch(ws: Any, protocol: Any, limit: int, *, deflation: Deflation | None = None) -> HeaderWatch | None:

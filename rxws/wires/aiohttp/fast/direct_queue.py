@@ -78,7 +78,7 @@ class DirectQueue(WebSocketDataQueue):
 
     __slots__ = (
         *("_end", "_header", "_mask", "_medium", "_unmade", "at", "before", "chunk", "is_open", "left", "receiver"),
-        *("sound", "violation", "watch", "wire"),
+        *("sound", "takes_lone", "violation", "watch", "wire"),
     )
     receiver: Receiver
     """What gets the messages: the endpoint."""
@@ -94,6 +94,8 @@ class DirectQueue(WebSocketDataQueue):
         self._mask, self._header = (0x80, 6) if masked else (0, 2)
         self._medium = self._mask + 126
         self._end: tuple[bytes, int] | None = None  # a chunk, and where the message ends that it begins within
+        self.takes_lone = False
+        """Whether a short message that is alone in its chunk need not come through the parser."""
         self.is_open = False
         self.left = 0
         """Messages that may still pass in this turn of the event loop; 0 while it is not open."""

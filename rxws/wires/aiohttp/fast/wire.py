@@ -21,6 +21,7 @@ from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, call
 from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, ReadBuffer, SharedBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, Receiver, next_message
+from rxws.wires.aiohttp.fast.framing import LONE, text_in
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
@@ -51,7 +52,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
 
     __slots__ = (  # a dictionary of them would take 1.5 KiB
         *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_endpoint", "_held", "_last", "_loop"),
-        "_looks_later",
+        *("_lone", "_looks_later"),
         *(
             "_marks",
             "_parse",
@@ -81,6 +82,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._queue: Any = inside._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
         self._looks_later = self._marks is None and not PARSES_AHEAD  # at the headers
+        self._lone = LONE if self._direct is not None and self._direct.takes_lone and self._marks is None else -1
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         try:
@@ -215,6 +217,13 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         end, passing = 0, False
         if direct is None or not direct.is_open:
             self._parser.feed_data(data)
+        elif nbytes <= self._lone and headers.since is None and (text := text_in(data)) is not None:
+            writer.busy = True
+            try:
+                context.run(self._endpoint.message_received, text)
+            finally:
+                writer.busy = False
+            passing = direct.is_open
         else:
             direct.left = MESSAGES_A_TURN
             writer.busy = True
