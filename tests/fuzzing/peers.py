@@ -34,6 +34,7 @@ class Outcome(NamedTuple):
 
     notifications: list[Any]
     answers: list[tuple[int, bytes]]
+    stats: rxws.Stats
 
     @property
     def messages(self) -> list[Any]:
@@ -91,13 +92,17 @@ class Stage:
         listener.close()
         await runner.cleanup()
 
-    async def play(self, wire: Any, role: str, chunks: list[bytes], end: str) -> Outcome:
-        """Let a peer say `chunks` and leave in the way of `end`; tell what became of it."""
+    async def play(self, wire: Any, role: str, chunks: list[bytes], end: str, last: int) -> Outcome:
+        """Let a peer say `chunks` and leave in the way of `end`; tell what became of it.
+
+        The socket closes while it hands on its message number `last`, if there is one.
+        """
         before = asyncio.all_tasks()
         choice.wire_mode = wire
         async with asyncio.timeout(10):
             socket, peer = await (self._connect() if role == "server" else self._accept())
             log = watch(incoming=socket.incoming, errors=socket.errors, closed=socket.closed)
+            socket.incoming.subscribe(lambda _: socket.close(4000) if socket.stats.received == last else None)
             reading = asyncio.create_task(frames(peer.reader))
             for chunk in chunks:
                 if not peer.writer.transport.is_closing():
@@ -117,7 +122,7 @@ class Stage:
             while asyncio.all_tasks() - before:
                 await asyncio.sleep(0)
         assert self._troubles.found == []
-        return Outcome(log, answers)
+        return Outcome(log, answers, socket.stats)
 
     async def _connect(self) -> tuple[Any, Peer]:
         self._sockets.clear()
