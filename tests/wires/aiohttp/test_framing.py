@@ -23,7 +23,7 @@ def chunks(draw: st.DrawFn) -> bytes:
     if draw(st.booleans()):
         at = draw(st.integers(0, min(len(chunk) - 1, 6)))
         chunk = chunk[:at] + draw(st.binary(min_size=1, max_size=1)) + chunk[at + 1 :]
-    return chunk[: draw(st.sampled_from([len(chunk), len(chunk), len(chunk) - 1, 3]))]
+    return chunk[: min(draw(st.sampled_from([len(chunk), len(chunk), len(chunk) - 1, 3])), LONE)]
 
 
 @given(chunks())
@@ -40,17 +40,19 @@ def test_text_in(chunk: bytes) -> None:
     assert (seen, queue.exception()) == ([] if text is None else [text, "next"], None)
 
 
-@pytest.mark.parametrize("size", [0, 1, 125])
+@pytest.mark.parametrize("size", [0, 1, 124, 125])
 def test_text_in_each_size(size: int) -> None:
     """A short text is found, of up to 125 bytes."""
     chunk = masked(1, b"a" * size)
     assert text_in(chunk) == "a" * size
+    assert text_in(chunk[:-1]) is None
+    assert size == 125 or text_in(chunk + b"\x81") is None
     assert len(chunk) <= LONE
-    assert text_in(chunk + b"\x81") is text_in(chunk[:-1]) is None
+    assert text_in(b"") is None
 
 
 OTHERS = {
-    "longer": masked(1, b"a" * 126),
+    "longer": masked(1, b"a" * 126)[:LONE],
     "binary": masked(2, b"a"),
     "a ping": masked(9, b"a"),
     "a fragment": b"\x01" + masked(1, b"a")[1:],

@@ -11,8 +11,13 @@ from rxws.wires.aiohttp.masks import mask
 
 OPCODES: Final = (*range(16), 0x41, 0x42)
 """Those of RFC 6455, and those of messages with the bit RSV1, which are compressed."""
-LONE: Final = 6 + 125
+HEADER: Final = 6
+"""Bytes of the header of a short frame of a client's, with its mask."""
+
+LONE: Final = HEADER + 125
 """Bytes of the largest chunk that is one short frame of a client's."""
+LONE_HEADS: Final = [None] * HEADER + [bytes((0x81, 0x80 | size)) for size in range(126)]
+"""How a chunk of each length begins that is one short text frame of a client's."""
 SHORT: Final = {opcode: [bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES}
 MEDIUM: Final = struct.Struct("!BBH").pack
 LONG: Final = struct.Struct("!BBQ").pack
@@ -50,16 +55,15 @@ def masked(opcode: int, data: bytes) -> bytes:
 
 
 def text_in(chunk: bytes) -> str | None:
-    """Return the text of a chunk that is one short text frame of a client's, whole and sound; else `None`.
+    """Return the text of a chunk of `LONE` bytes at most that is one text frame of a client's; else `None`.
 
     >>> text_in(bytes.fromhex("81 85 37 fa 21 3d 7f 9f 4d 51 58"))
     'Hello'
     """
-    size = len(chunk) - 6
-    if not 0 <= size < 126 or chunk[0] != 0x81 or chunk[1] != 0x80 | size:
+    if chunk[:2] != LONE_HEADS[len(chunk)]:
         return None
-    payload = bytearray(chunk[6:])
-    websocket_mask(chunk[2:6], payload)
+    payload = bytearray(chunk[HEADER:])
+    websocket_mask(chunk[2:HEADER], payload)
     try:
         return payload.decode()
     except UnicodeDecodeError:
