@@ -18,7 +18,19 @@ from hypothesis import strategies as st
 import rxws
 import rxws.asgi
 from tests.asgi.peer import Peer
-from tests.fuzzing.frames import CLOSE, PING, PONG, TEXT, Sequence, chunked, frame, sequences, spoilt, violations
+from tests.fuzzing.frames import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Sequence,
+    chunked,
+    frame,
+    sequences,
+    spoilt,
+    violations,
+)
 from tests.fuzzing.peers import Outcome, Stage, stage
 from tests.fuzzing.profiles import few
 from tests.fuzzing.virtual import VirtualLoop
@@ -142,6 +154,21 @@ def test_chunk_begins_within_a_message(theatre: Theatre, role: str, cut: int) ->
     ):
         outcome = theatre.play(role, [whole, whole, middle[:cut], middle[cut:] + behind], "end")
         assert (len(outcome.messages), outcome.close.code) == (messages, code)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_chunk_within_a_frame_is_not_a_message(theatre: Theatre, role: str) -> None:
+    """A chunk that would be a whole text frame is none within another frame, and is wrong within a message."""
+    mask = bytes(4) if role == "server" else None
+    header, text = 6 if mask else 2, frame(TEXT, b"a", mask=mask)
+    for opcode, messages in ((PING, ["a"]), (PONG, ["a"]), (BINARY, [text, "a"])):
+        around = frame(opcode, text, mask=mask)
+        outcome = theatre.play(role, [around[:header], around[header:], text], "end")
+        assert (outcome.messages, outcome.close.code) == (messages, 1006)
+    begun = [frame(TEXT, b"", fin=False, mask=mask), frame(PING, b"", mask=mask)]
+    for said in (begun[:1], begun):
+        outcome = theatre.play(role, [*said, text], "end")
+        assert (outcome.messages, outcome.close.code) == ([], 1002)
 
 
 @pytest.mark.parametrize("role", ROLES)
