@@ -29,7 +29,7 @@ def _probe() -> Literal["fast", "public"]:
 
         queue = DirectQueue(NO_PROTOCOL)
         seen: list[str] = []
-        queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append, as_it_comes=False)), 1
+        queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append)), 1
         queue.open()
         parser = make_parser(queue, 100)
         parser.feed_data(b"\x81\x02hi\x81\x02ho")

@@ -38,7 +38,7 @@ MADE_LATER: Final = "_buffer" in vars(WebSocketDataQueue)
 
 
 class Receiver(Protocol):
-    """What gets the messages that pass."""
+    """What gets the messages that pass; while it does not know their chunk, by `message_received` alone."""
 
     as_it_comes: bool
     counters: Counters
@@ -244,7 +244,7 @@ def next_message(queue: Any) -> tuple[WSMsgType, Any, Any]:
 def _parses_ahead() -> bool:
     queue = DirectQueue(NO_PROTOCOL)
     seen: list[str] = []
-    queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append, as_it_comes=False)), 2
+    queue.receiver, queue.left = cast("Any", SimpleNamespace(message_received=seen.append)), 2
     queue.open()
     make_parser(queue, 100).feed_data(b"\x81\x02hi\xf1\x02ho")
     return not seen

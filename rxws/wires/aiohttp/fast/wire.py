@@ -67,7 +67,6 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         *("_transport", "_headers", "_writer", "_ws", "offer", "offer_text"),
     )
     can_ping = True
-    as_it_comes = False  # what is compressed does not
 
     def __init__(self, ws: AnyWebSocket, parser: Any, watch: HeaderWatch, close_timeout: float) -> None:
         take_over(ws)
