@@ -97,6 +97,7 @@ async def test_texts_that_are_refused() -> None:
     writer = reading(Transport(0))
     assert writer.offer_text("a" * 65_536) == 65_536
     assert writer.offer_text("a" * 65_536) is None
+    assert writer.offer_text("é" * 28_640) is None, "which is large only in bytes"
     assert writer.offer_text("\ud800") is None
     for which, value in (("awake", True), ("congested", True), ("busy", False)):
         writer = reading(Transport(0))

@@ -243,8 +243,8 @@ class FrameWriter:
 
     def offer_text(self, text: str) -> int | None:
         """Take a text that comes of the chunk which is being read, and give its size in bytes."""
-        if not self.busy or self.awake or self.congested:
-            return None
+        if not self.busy or self.awake or self.congested or len(text) > self._left:
+            return None  # a text that is too large is not to be encoded twice
         try:
             data = text.encode()
         except UnicodeEncodeError:
