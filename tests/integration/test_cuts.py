@@ -8,6 +8,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from operator import itemgetter
 from typing import Any, get_args
 
 import pytest
@@ -95,7 +96,7 @@ async def test_a_thousand_faults_lose_nothing_silently(
     """A thousand faults lose nothing that is not reported."""
     number_of_clients = CLIENTS[type(asyncio.get_running_loop()).__module__.partition(".")[0]]
     caplog.set_level(logging.CRITICAL, "aiohttp.server")  # a record keeps all that is in its traceback
-    received: defaultdict[int, list[int]] = defaultdict(list)
+    received: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     sessions = 0
 
     @rxws.websocket(codec=rxws.json, heartbeat=0.8, close_timeout=0.5)
@@ -107,7 +108,7 @@ async def test_a_thousand_faults_lose_nothing_silently(
 
         def take(message: list[Any]) -> None:
             client, number, padding = message
-            received[client].append(number)
+            received[client].append((session, number))
             outgoing.on_next([session, next(feed), padding])
 
         errors.subscribe()
@@ -158,8 +159,9 @@ async def test_a_thousand_faults_lose_nothing_silently(
     assert sum(proxy.connections for proxy in proxies) > number_of_clients * FAULTS
     assert sessions > number_of_clients * FAULTS // 4, "most faults have to come after the handshake"
     for client in clients:
-        arrived = received[client.number]
-        assert arrived == sorted(set(arrived)), "something came twice, or out of order"
+        # a busy server may hand on the rest of a lost connection after it has begun to read the next one
+        arrived = [number for _, number in sorted(received[client.number], key=itemgetter(0))]
+        assert arrived == sorted(set(arrived)), "something came twice, or out of order on its connection"
         assert client.pushed == sorted(set(client.pushed)), "the feed came twice, or out of order"
         assert client.undelivered == sorted(set(client.undelivered)), "something was reported twice, or out of order"
         lost = set(range(client.sent)) - set(arrived)
