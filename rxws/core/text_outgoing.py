@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from rxws.close import Close
 from rxws.core.outgoing import Outgoing
-from rxws.rx.loop_thread import running_loop
+from rxws.rx.loop_thread import here
 
 T = TypeVar("T")
 
@@ -16,12 +16,13 @@ class TextOutgoing(Outgoing[T]):
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
-        wire: Any = self._wire  # a TextWire, while there is `_offer_text`
+        wire: Any = self._wire  # a TextWire
         if (
-            self._offer_text is None
+            wire is None  # which another thread may see at any time
+            or self._offer_text is None
             or type(value) is not str
-            or running_loop() is not self._loop
             or wire.answer is not None
+            or wire.place != here()
             or not value.isascii()  # its length in bytes would not be known
         ):
             super().on_next(value)

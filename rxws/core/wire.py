@@ -346,6 +346,8 @@ class TextWire(PlainWire):
 
     The wire sends it when it has handed on that message.
     """
+    place: object
+    """What `here()` is where that message is handed on: other threads send in another way."""
 
 
 def close_received(endpoint: Endpoint, code: int | None, reason: str) -> None:

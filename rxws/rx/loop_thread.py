@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -26,6 +27,12 @@ RAN_AHEAD: Final = (
 
 running_loop: Final = asyncio._get_running_loop
 """Return the event loop that runs in this thread, or `None`."""
+
+here: Final[Callable[[], object]] = running_loop if sys.version_info >= (3, 12) else threading.get_ident
+"""Tell where code runs, to be compared with `==`: by the running loop; before Python 3.12 by the thread.
+
+There, to look up the loop asks the kernel for the process, since that may have forked.
+"""
 
 T = TypeVar("T")
 _lock = threading.Lock()

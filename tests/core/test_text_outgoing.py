@@ -1,13 +1,17 @@
 """The sink of a wire that sends text as it is: it does what `outgoing` does."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 from reactivex import operators as ops
 
 import rxws
+from rxws.wires.asgi import wire
 from tests.asgi.peer import Peer
 from tests.streams import turns, watch
+from tests.threads import send_in_a_thread
 
 VIRTUAL = True
 
@@ -43,6 +47,54 @@ async def test_text_of_another_thread() -> None:
     assert peer.texts == ["a"]
     peer.leave()
     await peer.task
+
+
+async def test_text_of_another_thread_within_an_answer() -> None:
+    """It is no answer, though a message is being handed on: the event loop sends it, behind the answer."""
+    peer = Peer()
+
+    def answer(message: str) -> str:
+        send_in_a_thread(peer.sockets[0], ["b", "c"])
+        return message
+
+    peer.serve(lambda incoming: incoming.pipe(ops.map(answer)))
+    await turns()
+    peer.text("a")
+    await turns()
+    assert peer.texts == ["a", "b", "c"]
+    peer.leave()
+    await peer.task
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_text_of_a_loop_that_moves(looks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the event loop runs is where an answer belongs, though it ran in another thread before."""
+    monkeypatch.setattr(wire, "MOVES", looks or wire.MOVES)
+    loop = asyncio.new_event_loop()
+    peers = list[Peer]()
+
+    def answer(message: str) -> str:
+        if message == "b":  # the thread that ran the loop is as any other now
+            first.submit(peers[0].sockets[0].outgoing.on_next, "not an answer").result()
+        return message
+
+    async def begin() -> None:
+        peers.append(Peer())
+        peers[0].serve(lambda incoming: incoming.pipe(ops.map(answer)))
+        peers[0].text("a")
+        await turns()
+
+    async def go_on() -> None:
+        peers[0].text("b", "c")
+        await turns()
+        peers[0].leave()
+        await peers[0].task
+
+    with ThreadPoolExecutor(1) as first:
+        first.submit(loop.run_until_complete, begin()).result()
+        loop.run_until_complete(go_on())
+    loop.close()
+    assert peers[0].texts == ["a", "b", "c", "not an answer"]
 
 
 async def test_text_behind_the_end() -> None:

@@ -12,6 +12,7 @@ from rxws.close import Close
 from rxws.core.encoding import split
 from rxws.core.phases import WirePhase
 from rxws.core.wire import Endpoint, Frame, Ping, Rest, Text, TextWire, close_received
+from rxws.rx.loop_thread import here, running_loop
 from rxws.wires.asgi.sendings import SENDING, STALL, sendings_of
 from rxws.wires.holding import DELIVERIES_A_TURN, HoldingWire
 
@@ -22,6 +23,9 @@ Send = Callable[[AsgiEvent], Awaitable[None]]
 
 STARTS_AT_ONCE: Final = sys.version_info >= (3, 12)
 """Whether a task may begin where it is made, so that most messages need no turn of the event loop."""
+
+MOVES: Final = here is not running_loop
+"""Whether `here()` may change while a loop has the same wire, since it runs in one thread after another."""
 
 ALIVE: Final = (WirePhase.READING, WirePhase.IGNORING)
 """Phases in which the server has not told of an end."""
@@ -49,7 +53,7 @@ class AsgiWire(HoldingWire, TextWire):
     __slots__ = (
         *("_cause", "_closing", "_context", "_deadline", "_late", "_loop", "_max_msg_size", "_plain", "_reader"),
         *("_receive_event", "_says_all_codes", "_send_event", "_sendings", "_taken", "_text_is_message", "_waits"),
-        *("_wanted", "_writer", "_writing", "answer", "remote", "unsaid"),
+        *("_wanted", "_writer", "_writing", "answer", "place", "remote", "unsaid"),
     )
     can_ping = False
     unfinished: float | None = None  # a server hands on whole messages
@@ -71,6 +75,7 @@ class AsgiWire(HoldingWire, TextWire):
         self._says_all_codes = says_all_codes
         self._text_is_message = text_is_message  # as the codec makes text of nothing else
         self.answer: object = CLOSED
+        self.place = here()
         self._taken: list[str | Frame] = []  # more answers, which follow that one
         self._plain = False  # to hand on a message, and send one answer, is all that there is to do
         self.remote = remote
@@ -210,6 +215,8 @@ class AsgiWire(HoldingWire, TextWire):
                         if self.phase is WirePhase.READING:
                             self._violated(size, limit)
                     if self._plain or self._is_plain():
+                        if MOVES:
+                            self.place = here()
                         self.answer = None
                         if endpoint.as_it_comes and data.isascii():
                             counters.received += 1
