@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextvars import copy_context
 from typing import Any, Final
 
@@ -267,6 +267,11 @@ class AsgiWire(HoldingWire, TextWire):
         )
         return self._plain
 
+    def _one_by_one(self) -> Iterator[str | Frame]:
+        """Take the answers, each when it is its turn: until then they may be withdrawn."""
+        while self._taken:
+            yield self._taken.pop(0)
+
     async def _catch_up(self, sent: bool) -> bool:
         """Do what has come up besides one answer, which may be `sent`; return whether another task reads on."""
         while not self._writing and self._unsent():
@@ -282,7 +287,7 @@ class AsgiWire(HoldingWire, TextWire):
         if sent and self._late:
             self._late = False
             self._goes_on()
-            await self._write(self.withdraw())
+            await self._write(self._one_by_one())
             return True
         if self._wanted and not self._writing:
             self._wanted = False
@@ -342,7 +347,7 @@ class AsgiWire(HoldingWire, TextWire):
         if not task.done():
             self._writer = task
 
-    async def _write(self, frames: Sequence[str | Frame]) -> None:
+    async def _write(self, frames: Iterable[str | Frame]) -> None:
         """Send frames, and then what the endpoint gives, until it gives nothing."""
         turn = 0
         offered = bool(frames)

@@ -16,7 +16,7 @@ import rxws.codecs
 from rxws.operators import map_async
 from rxws.wires.asgi import wire as module
 from tests.asgi.peer import Peer
-from tests.streams import turns
+from tests.streams import turns, watch
 
 VIRTUAL = True
 
@@ -340,6 +340,34 @@ async def test_many_answers_to_one_message(codec: Any) -> None:
     assert peer.sockets[0].stats.sent_bytes == 2 * (10 + 2 * 90)
     peer.leave()
     await peer.task
+
+
+@pytest.mark.parametrize("end", ["leaves", "fails", "aborts"])
+async def test_end_within_many_answers(end: str) -> None:
+    """Of many answers to one message those are `undelivered` that a slow server was not given before the end."""
+    peer = Peer()
+    peer.serve(lambda incoming: incoming.pipe(ops.flat_map(lambda message: reactivex.of("0", "1", "2", "3"))))
+    await turns()
+    socket = peer.sockets[0]
+    peer.stalled = True
+    peer.text("a")
+    await asyncio.sleep(0.2)  # so that another task reads on
+    peer.release()
+    peer.stalled = True
+    await turns()
+    assert peer.texts == ["0"]
+    if end == "leaves":
+        peer.leave(1001)
+    elif end == "fails":
+        peer.sent = None  # type: ignore[assignment]
+        peer.release()
+        await turns()
+        peer.leave(1006)
+    else:
+        socket._life.abort()
+    await peer.task
+    assert watch(undelivered=socket.undelivered) == [("undelivered", "2"), ("undelivered", "3"), "undelivered|"]
+    assert socket.stats.sent == 2
 
 
 async def test_text_that_is_not_ascii() -> None:
