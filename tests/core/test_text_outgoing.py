@@ -20,18 +20,23 @@ def answered(message: Any) -> list[Any]:
     return [message, message.encode(), f"{message}é", f"{message}!"]
 
 
-async def test_answers_of_all_kinds_in_order() -> None:
-    """Text that needs no frame, other text, and bytes keep their order, are shown, and are counted."""
+@pytest.mark.parametrize("codec", [rxws.codecs.text, lambda: rxws.codecs.text])
+@pytest.mark.parametrize("shows", [True, False])
+async def test_answers_of_all_kinds_in_order(shows: bool, codec: Any) -> None:
+    """Text that needs no frame, other text, and bytes keep their order, may be shown, and are counted.
+
+    A codec that is made for each socket may be that of text, too.
+    """
     peer = Peer()
-    peer.serve(lambda incoming: incoming.pipe(ops.flat_map(answered)))
+    peer.serve(lambda incoming: incoming.pipe(ops.flat_map(answered)), codec=codec)
     await turns()
     socket = peer.sockets[0]
-    log = watch(outgoing=socket.outgoing)
+    log = watch(outgoing=socket.outgoing) if shows else []
     peer.text("a")
     await turns()
     sent = [event.get("text", event.get("bytes")) for event in peer.sent[1:]]
     assert sent == ["a", b"a", "aé", "a!"]
-    assert log == [("outgoing", message) for message in sent]
+    assert log == [("outgoing", message) for message in sent if shows]
     assert (socket.stats.sent, socket.stats.sent_bytes) == (4, 7)
     peer.leave()
     await peer.task

@@ -134,7 +134,12 @@ class AsgiWire(HoldingWire, TextWire):
 
     def offer_text(self, text: str) -> int | None:
         """Do so with text, if it is ASCII: the server makes the bytes."""
-        return len(text) if text.isascii() and self._take(text) else None
+        if not text.isascii():
+            return None
+        if self.answer is None:
+            self.answer = text
+            return len(text)
+        return len(text) if self._take(text) else None
 
     def _take(self, message: str | Frame) -> bool:
         if self.answer is CLOSED:
