@@ -211,8 +211,9 @@ class Reconnector:
 
         The successor has to answer a ping first: a server that allows one session may let it in, and close it. The old
         one stops sending before the switch, so that order is kept: if the peer does not confirm in time what was sent,
-        the old one stays. It is closed when all that was sent after the switch has arrived: a subscription on the new
-        connection begins before the one on the old ends. If the old connection ends before, the successor follows it.
+        the old one stays. While no confirmation can be read, it sends on: to wait might be to wait for itself. It is
+        closed when all that was sent after the switch has arrived: a subscription on the new connection begins before
+        the one on the old ends. If the old connection ends before, the successor follows it.
         """
         old = life.connection
         if old is None:
@@ -272,8 +273,8 @@ class Reconnector:
         self._event = self._loop.create_future()
         self._event.set_result(self._announce(error))
 
-    async def _arrival(self, life: Lifecycle, connection: Connection, more: int = 0) -> bool:
-        """Wait until what was sent has arrived, or for the connection's end; tell whether that was in time."""
+    async def _arrival(self, life: Lifecycle, connection: Connection, more: int | None = None) -> bool:
+        """Wait until what is sent has arrived, or for the connection's end; tell whether that was in time."""
         try:
             async with asyncio.timeout(life.settings.close_timeout):
                 assert connection.receipts is not None

@@ -108,7 +108,8 @@ class ClientWebSocket(WebSocket[In, Out]):
 
         In between, messages come from both connections, so none is missed. If a feed sends the same to each, some come
         twice. What you send keeps its order: it waits until the peer has confirmed what was sent before. If the peer
-        has not done so within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`.
+        has not done so within `close_timeout`, the old connection stays, with a `TimeoutError` on `errors`. While
+        a hold keeps the confirmation from being read, the old connection sends on.
 
         A server that allows only one session shows it in one of two ways. If it refuses the successor, or closes it
         before it answers a ping, the old connection stays, and `errors` emits an error that begins "rotation given up".

@@ -198,12 +198,18 @@ class Connection(Phased):
 
     # The endpoint of the wire
 
+    @property
+    def _sends_on(self) -> bool:
+        """Whether it sends though it retires: no pong can be read, and what waits may be what holds reading."""
+        return self.phase is RETIRING and self.wire.blind and self._owner.connection is self
+
     def take(self, limit: int) -> Sequence[Frame] | Close:
         """Give the wire the next frames: a ping, what is queued, the close. Then `more` tells whether there is more."""
         receipts, window, ping, self.more = self.receipts, self.window, None, True
+        takes = self.phase is OPEN or self._sends_on
         if (self._ping_wanted or self._answers) and self.cause is None and (frames := self._take_aside()):
             return frames
-        sending = self.phase is OPEN or self.phase is FLUSHING
+        sending = takes or self.phase is FLUSHING
         if receipts is not None:
             if receipts.due:
                 return (self._ping(),)
@@ -211,7 +217,7 @@ class Connection(Phased):
                 self.more = False
                 return ()
             limit = 0  # one at a time, since a ping may be due after each
-        if window is not None and self.phase is OPEN and self._outgoing.waits:
+        if window is not None and takes and self._outgoing.waits:
             if window.room <= 0:
                 if not window.admits():
                     self._outgoing.conflate()
@@ -368,7 +374,7 @@ class Connection(Phased):
     def relieved(self) -> None:
         """Note that the peer has read some; what has waited for it is conflated before it goes."""
         self.sign_of_life()
-        if self.phase is OPEN:
+        if self.phase is OPEN or self._sends_on:
             self._outgoing.conflate()
 
     def sign_of_life(self) -> None:

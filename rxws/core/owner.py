@@ -37,6 +37,11 @@ class ConnectionOwner(Protocol):
     counters: Counters
 
     @property
+    def connection(self) -> Any:
+        """The connection that takes what is sent, if there is one."""
+        ...
+
+    @property
     def held(self) -> bool:
         """Whether nothing is to be read for now."""
         ...

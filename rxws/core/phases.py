@@ -36,7 +36,7 @@ class ConnectionPhase(_Phase):
     """One connection, from the handshake to the end of its transport."""
 
     OPEN = "It sends and listens."
-    RETIRING = "Its successor is there: it sends nothing more, and listens."
+    RETIRING = "Its successor is there: it listens, and sends only while no pong can be read."
     LEAVING = "It closes after its successor took over: it still listens."
     FLUSHING = "It closes: it sends what is queued, then the close frame."
     CLOSING = "It closes: it sends the close frame, if there is one to send."

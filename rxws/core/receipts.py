@@ -123,10 +123,13 @@ class Receipts:
         self._weight = 0
         return items
 
-    async def arrival(self, more: int = 0) -> None:
-        """Wait until what was sent, and `more` messages after it, has arrived; or for the end."""
-        target = self._sent + more
-        while self._arrived < target and not self._stopped:
+    async def arrival(self, more: int | None = None) -> None:
+        """Wait until all has arrived, also what is sent meanwhile; or for the end.
+
+        With `more`, wait for what was sent, and that many messages after it.
+        """
+        target = None if more is None else self._sent + more
+        while self._arrived < (self._sent if target is None else target) and not self._stopped:
             self._news = self._loop.create_future()
             self.ask()
             await self._news

@@ -746,6 +746,89 @@ async def test_rotation_keeps_order() -> None:
         assert (old.sent, new.sent) == (["1"], ["2"])
 
 
+async def test_rotation_while_outgoing_holds_reading() -> None:
+    """A full `outgoing` keeps the pong from being read: the old connection sends on, until its successor takes over."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), high_water=200) as socket:
+        errors = watch(e=socket.errors)
+        socket.incoming.subscribe(socket.outgoing)
+        await opened(socket)
+        old = dialer.peer
+        old.pongs = False
+        old.send("0")
+        await turns()
+        old.congested = True
+        old.send(*"123456789")
+        await turns()
+        assert (old.unread, socket.stats.buffered, old.log[-1][1]) == (5, 4, "hold")
+        old.blind = True
+        socket.rotate()
+        await turns()
+        new = dialer.peer
+        old.congested = False
+        await turns()
+        assert (old.sent, old.unread, old.log[-2][1]) == (list("0123456789"), 0, "message")
+        old.blind = False
+        socket.outgoing.on_next("waits")
+        old.pong(old.pings[0])
+        await turns()
+        assert (old.sent, new.sent) == (list("0123456789"), [])
+        new.pongs = False
+        old.pong(old.pings[1])
+        await turns()
+        assert (old.sent, new.sent) == (list("0123456789"), ["waits"])
+        old.blind = new.congested = True
+        socket.outgoing.on_next("is for the new")
+        old.wake()
+        await turns()
+        new.congested = False
+        await turns()
+        assert (old.sent, new.sent) == (list("0123456789"), ["waits", "is for the new"])
+    assert errors == ["e|"]
+
+
+async def test_rotation_while_nobody_reads() -> None:
+    """A hold that the program wants stays, and a rotation that it keeps from its end delays no message."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), close_timeout=1) as socket:
+        errors = watch(e=socket.errors)
+        await opened(socket)
+        old = dialer.peer
+        old.pongs, old.blind = False, True
+        old.send("unread")
+        socket.outgoing.on_next("1")
+        await turns()
+        socket.rotate()
+        await turns()
+        socket.outgoing.on_next("2")
+        await turns()
+        assert (len(dialer.wires), old.sent, old.unread, errors) == (2, ["1", "2"], 1, [])
+        await asyncio.sleep(1.1)
+        assert (old.close_sent, dialer.peer.aborted, old.unread) == (None, True, 1)
+        assert [type(error) for _, error in errors] == [TimeoutError]
+
+
+async def test_rotation_conflates() -> None:
+    """What the old connection sends after all is the newest, where that is the policy."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), overflow="latest") as socket:
+        await opened(socket)
+        old = dialer.peer
+        old.pongs = False
+        socket.outgoing.on_next("1")
+        await turns()
+        socket.rotate()
+        await turns()
+        for number in "234":
+            socket.outgoing.on_next(number)
+        old.congested = old.blind = True
+        await turns()
+        assert (len(dialer.wires), old.sent) == (2, ["1"])
+        old.congested = False
+        await turns()
+        assert old.sent == ["1", "4"]
+
+
 async def test_rotation_given_up() -> None:
     """If the peer does not confirm in time, the old connection stays, so that order is kept; later a rotation works."""
     dialer = MemoryDialer()

@@ -194,6 +194,26 @@ async def test_arrival() -> None:
     unconfirmed.stop()
 
 
+async def test_arrival_of_all() -> None:
+    """One can wait for the arrival of all, what is sent meanwhile included."""
+    unconfirmed, _ = make()
+    unconfirmed.sent(item(1))
+    task = asyncio.create_task(unconfirmed.arrival())
+    for number in (2, 3):
+        await asyncio.sleep(0)
+        ping = unconfirmed.ping()
+        unconfirmed.sent(item(number))
+        assert ping is not None
+        unconfirmed.answered(ping)
+    await asyncio.sleep(0)
+    assert not task.done()
+    ping = unconfirmed.ping()
+    assert ping is not None
+    unconfirmed.answered(ping)
+    await asyncio.wait_for(task, 1)
+    unconfirmed.stop()
+
+
 async def test_its_end_ends_the_waiting() -> None:
     unconfirmed, _ = make()
     unconfirmed.sent(item(1))

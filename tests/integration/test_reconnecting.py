@@ -451,6 +451,53 @@ async def test_rotation_from_a_slow_reader_keeps_order() -> None:
     assert seen.count("opened") == 5
 
 
+async def test_rotation_of_a_relay_that_is_full() -> None:
+    """A client that sends on what it receives is rotated while the server does not read: nothing waits for itself."""
+    sockets: list[web.WebSocketResponse] = []
+    came: list[int] = []
+    pushed = 0
+    pushes, reads = asyncio.Event(), asyncio.Event()
+    pushes.set()
+
+    async def push(peer: web.WebSocketResponse) -> None:
+        nonlocal pushed
+        while pushes.is_set():
+            pushed += 1
+            await peer.send_bytes(pushed.to_bytes(10_000, "big"))
+
+    async def handle(request: web.Request) -> web.WebSocketResponse:
+        peer = web.WebSocketResponse()
+        await peer.prepare(request)
+        sockets.append(peer)
+        pusher = asyncio.create_task(push(peer))
+        async for message in peer:
+            came.append(int.from_bytes(message.data, "big"))
+            if peer is sockets[0]:
+                await reads.wait()
+        await pusher
+        return peer
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with running(app) as server, rxws.connect(server.url, reconnect=QUICK) as socket:
+        errors = watch(e=socket.errors, u=socket.undelivered)
+        socket.incoming.subscribe(socket.outgoing)
+        async with asyncio.timeout(20):
+            while socket.stats.unread * 10_000 < 64 * 1024:  # the read-ahead: no pong can be read
+                await asyncio.sleep(0.01)
+            pushes.clear()
+            socket.rotate()
+            while len(sockets) < 2:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            reads.set()
+            await opened(socket, 1)
+            while len(came) < pushed:
+                await asyncio.sleep(0.01)
+    assert came == list(range(1, pushed + 1))
+    assert errors == ["e|", "u|"]
+
+
 async def test_restart_in_a_stream_reports_little() -> None:
     """A server that closes with 1001 in mid-stream: what it has not got is reported, and little besides; nothing twice.
 
