@@ -18,7 +18,7 @@ from rxws.core.buffer import ConflatingBuffer, Full, HighWater, make_buffer
 from rxws.core.encoding import AWAITED, encode, encode_again, encode_new, is_pure, with_copy
 from rxws.core.offline import OfflineQueue
 from rxws.core.owner import Owner
-from rxws.core.wire import Binary, Frame, Limited, Text, Wire
+from rxws.core.wire import Binary, Frame, Limited, Ping, Text, Wire
 from rxws.errors import ConnectionLost, EncodeError, parted, raise_fatal
 from rxws.options import Settings
 from rxws.policies import LatestBy
@@ -280,7 +280,8 @@ class Outgoing(HotSubject[T]):
     def discard(self) -> list[Frame]:
         """Give up what waits, behind `stop`: nothing more is taken."""
         wire, self._wire = self._wire, None
-        withdrawn = [] if wire is None else wire.withdraw()
+        # without the pings that were to go before them, which are not counted
+        withdrawn = [] if wire is None else [item for item in wire.withdraw() if not isinstance(item, Ping)]
         for item in withdrawn:
             self._counters.sent -= 1
             self._counters.sent_bytes -= len(item.data)

@@ -20,7 +20,7 @@ from rxws.core.wire import MESSAGE_WEIGHT, Frame, Ping, PlainWire, Several, Text
 from rxws.options import check
 from rxws.stats import Counters
 from rxws.testing import MemoryDialer, MemoryWire, connect
-from tests.streams import ended, turns
+from tests.streams import ended, turns, watch
 
 VIRTUAL = True
 
@@ -666,6 +666,10 @@ class Gathering(Path):
         self.offered.append(frame)
         return True
 
+    def withdraw(self) -> list[Frame]:
+        offered, self.offered = self.offered, []
+        return offered
+
     def _write(self) -> None:
         offered, self.offered, self.room = self.offered, [], 10**9
         for frame in offered:
@@ -689,6 +693,20 @@ async def test_pings_past_the_queue(overflow: Any) -> None:
         assert len(path.pings) > 50
         assert len(path.sent) == socket.stats.sent > 4500
         assert socket.stats.sent + socket.stats.dropped == made
+
+
+async def test_ping_that_is_not_written() -> None:
+    """At the end, the wire gives back messages that it has not written: a ping before them is none."""
+    path = Gathering(10_000_000)
+    life = Lifecycle(check({"overflow": "latest", "heartbeat": None}))
+    life.open(path)
+    socket = rxws.WebSocket[Any, Any](life)
+    socket.outgoing.on_next("a")
+    assert ([type(frame) for frame in path.offered], socket.stats.sent) == ([Ping, Text], 1)
+    path.drop()
+    await ended(socket)
+    assert watch(undelivered=socket.undelivered) == [("undelivered", "a"), "undelivered|"]
+    assert (socket.stats.sent, socket.stats.sent_bytes) == (0, 0)
 
 
 async def test_ping_that_the_wire_refuses() -> None:
