@@ -434,8 +434,10 @@ class Outgoing(HotSubject[T]):
         if dropped is None:
             self._drop(item)
             return False
-        for loser in dropped:
-            self._drop(loser)
+        if dropped:
+            for loser in dropped:
+                self._drop(loser)
+            self._look()
         wire = self._wire
         if wire is not None and not others:
             wire.wake()

@@ -1,5 +1,6 @@
 """The sink: what is sent is shown, bounded, ordered, and taken from any thread."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -381,6 +382,21 @@ async def test_hold_only_what_is_left() -> None:
     wire.congested = True
     socket.outgoing.on_next("x" * 1000)
     assert (len(wire.sent), wire._held) == (1, True)
+    wire.drop()
+
+
+@pytest.mark.parametrize("overflow", ["latest", "drop_oldest"])
+async def test_hold_ends_with_a_drop(overflow: Any) -> None:
+    """A message that takes the place of what was above high_water ends the hold, though the peer has read nothing."""
+    socket, wire = await eager(high_water=400, max_buffered=1000, overflow=overflow)
+    wire.congested = True
+    socket.outgoing.on_next("x" * 1000)
+    assert (socket.stats.buffered, wire._held) == (1, True)
+    waiting = asyncio.ensure_future(socket.room())
+    await turns()
+    socket.outgoing.on_next("y")
+    assert (socket.stats.buffered, socket.stats.dropped, wire._held) == (1, 1, False)
+    await waiting
     wire.drop()
 
 
