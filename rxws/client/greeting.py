@@ -368,6 +368,9 @@ class Greeter:
         self.connection.begin_closing(close, close)
         self._stop(close)
 
+    def transport_lost(self, connection: Connection) -> None:
+        """Do nothing: what a greeting sends holds nobody."""
+
     def connection_lost(self, error: ConnectionLost) -> None:
         """Do nothing: `connection_ending` has it."""
 

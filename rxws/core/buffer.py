@@ -283,6 +283,10 @@ class HighWater:
     def release(self) -> None:
         """End the hold, and call back."""
         self.holding = False
+        self.let_all_go()
+
+    def let_all_go(self) -> None:
+        """Release all holds, and call back, even if there is no room."""
         self.let_go()
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:

@@ -55,7 +55,7 @@ class Connection(Phased):
         *("_answer", "_answers", "_deadline", "_decode", "_loop", "_message_bucket"),
         *("_message_deadline", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
         *("_ponged", "_settings", "as_it_comes", "cause", "closed_by_peer", "codec", "context", "counters", "emit"),
-        *("heartbeat", "more"),
+        *("heartbeat", "is_lost", "more"),
         *("offer", "offer_text", "phase", "receipts", "window", "wire"),
     )
 
@@ -79,6 +79,8 @@ class Connection(Phased):
         self.receipts: Receipts | None = None
         self.closed_by_peer = False
         """Whether the peer's close frame is what ends it."""
+        self.is_lost = False
+        """Whether nothing more can be sent, and the end waits for messages that came before."""
         self.context.run(current_source.set, socket)
         self._settings = settings
         self._loop = asyncio.get_running_loop()
@@ -414,6 +416,11 @@ class Connection(Phased):
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Report what the peer did, and fail the connection (RFC 6455, section 7.1.7)."""
         self._fail(caused(ProtocolError(str(error), close.code), error), close)
+
+    def transport_lost(self) -> None:
+        """Note that nothing more can be sent: nobody need wait for the peer to read."""
+        self.is_lost = True
+        self._owner.transport_lost(self)
 
     def connection_lost(self, error: BaseException | None) -> None:
         """End: the transport was lost."""

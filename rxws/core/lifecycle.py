@@ -279,6 +279,8 @@ class Lifecycle(Held, Phased):
 
     def overflow(self) -> None:
         """Close because the peer reads too slowly; what waits would only make it slower."""
+        if self.is_lost:
+            return  # that it is lost came first
         close, connection = Close(1013, "Too Slow"), self.connection
         if self._renew is None:
             self.close(close, flush=False)
@@ -464,6 +466,16 @@ class Lifecycle(Held, Phased):
     def congested(self) -> bool:
         """Whether the peer reads slower than we write, or not at all for now."""
         return self.outgoing.offline if self.connection is None else self.connection.congested
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the present connection is lost, and its end waits for messages that came before."""
+        return self.connection is not None and self.connection.is_lost
+
+    def transport_lost(self, connection: Connection) -> None:
+        """End the holds that wait for the peer to read, unless another connection has it read."""
+        if connection is self.connection:
+            self.outgoing.let_go()
 
     def connection_lost(self, error: ConnectionLost) -> None:
         """Report that a connection was lost without a close frame."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
+from asyncio import get_running_loop, sleep
 from collections.abc import Callable, Hashable
 from functools import partial
 from threading import Lock
@@ -97,6 +97,7 @@ class Outgoing(HotSubject[T]):
                 settings.offline, self._buffer, settings.max_buffered, thread.loop, self._drop
             )
         self._mark = settings.high_water
+        self._limit = settings.max_buffered
         self._holds: HighWater | None = None  # made when more waits for the first time
 
     def on_next(self, value: T | Close) -> None:
@@ -217,10 +218,17 @@ class Outgoing(HotSubject[T]):
         return self._holds is None or not self._holds.holding
 
     async def room(self) -> None:
-        """Wait until there is room; on any event loop. Who waits here, in nobody's name, need not hold anyone."""
+        """Wait until there is room; on any event loop. Who waits here, in nobody's name, need not hold anyone.
+
+        Nor need one wait who answers the messages that came before the connection was lost, as long as answers fit.
+        """
         if not self.has_room and current_source.get() is None:
             self._thread.run(self._high_water.let_go)
         while not self.has_room:
+            owner = getattr(self, "_owner", None)
+            if owner is not None and owner.is_lost and self._fits and socket_of(source_of_work()) is owner:
+                await sleep(0)
+                return
             free = get_running_loop().create_future()
             tell = partial(set_result, free, None)
             self._thread.run(self._high_water.when, tell)
@@ -262,6 +270,11 @@ class Outgoing(HotSubject[T]):
             self._has_stopped = (error,)
             if self._shown is not None:
                 self._shown.end(error)
+
+    def let_go(self) -> None:
+        """Let those go on who wait for the peer to read: the connection is lost."""
+        if self._holds is not None:
+            self._holds.let_all_go()
 
     def withdraw(self, lost: Callable[[Exception], object]) -> None:
         """Take back the message whose `lost` this is, if it waits."""
@@ -454,7 +467,16 @@ class Outgoing(HotSubject[T]):
         if socket is None or self._high_water.holds_for(source):  # or it has ended meanwhile, in another thread
             return
         found = whom_to_hold(socket, source, self._policy == "close")
-        self._high_water.hold(source, (socket,) if found is None else found)
+        held = (socket,) if found is None else found
+        if socket in held and self._owner.is_lost and (self._fits or not any(one.patient for one in held)):
+            self._high_water.holding = True  # for those who wait for room without being held
+        else:
+            self._high_water.hold(source, held)
+
+    @property
+    def _fits(self) -> bool:
+        """Whether as much as `high_water` may be added before the overflow policy rules."""
+        return self._buffer.weight + self._mark <= self._limit
 
     def _failed(self, error: BaseException, value: Any) -> None:
         """Report what a codec or a policy raised over a value."""

@@ -62,6 +62,9 @@ class ConnectionOwner(Protocol):
     def close(self, close: Close) -> None:
         """Close."""
 
+    def transport_lost(self, connection: Any) -> None:
+        """End the holds that wait for the peer to read: nothing more goes there, and the end waits for what came."""
+
     def connection_lost(self, error: ConnectionLost) -> None:
         """Report that a connection was lost without a close frame."""
 
@@ -80,6 +83,11 @@ class Owner(ConnectionOwner, Source, Protocol):
     @property
     def congested(self) -> bool:
         """Whether the transport is full for now."""
+        ...
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing more can be sent, and the connection's end waits for messages that came before."""
         ...
 
     def overflow(self) -> None:

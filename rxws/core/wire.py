@@ -213,6 +213,12 @@ class Endpoint(Protocol):
     def protocol_violated(self, error: Exception, close: Close) -> None:
         """Take a violation by the peer; the wire reads nothing after it. `take` then gives the `Close`."""
 
+    def transport_lost(self) -> None:
+        """Note that nothing more can be sent, while messages that came before wait; once or more often.
+
+        `connection_lost` follows when they are delivered. They need not wait for what cannot be sent.
+        """
+
     def connection_lost(self, error: BaseException | None) -> None:
         """Take the end of the transport, the last call, once, and never from within a call of the socket's."""
 

@@ -126,6 +126,8 @@ class MemoryWire(PlainWire):
         Args:
             error: The error of the transport, if there is one.
         """
+        if self._arrived and self._endpoint is not None and not self.ended:
+            self._endpoint.transport_lost()
         self._at_last(lambda: self._lose(error))
 
     @property

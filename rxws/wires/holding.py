@@ -90,8 +90,10 @@ class HoldingWire(PlainWire):
         if not self._read_ahead:
             self._wait_no_more()
 
-    async def _delivered(self) -> None:
+    async def _delivered(self, *, lost: bool = False) -> None:
         """Wait until what was read ahead is delivered: the end must not overtake it, nor wait forever."""
+        if lost and self._read_ahead:
+            self._endpoint.transport_lost()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._close_timeout):
                 while self._read_ahead:

@@ -451,6 +451,25 @@ async def test_waiting_messages_go_on() -> None:
         assert [wire.sent for wire in dialer.wires] == [[], ["a", "b", "c"]]
 
 
+async def test_end_behind_unread_answers() -> None:
+    """What came before a connection broke is delivered at once, and its answers go out on the next one."""
+    loop, dialer = asyncio.get_running_loop(), MemoryDialer()
+    messages = [str(number) + "x" * 100 for number in range(50)]
+    async with connect(dialer, quick(), high_water=1000) as socket:
+        socket.incoming.subscribe(socket.outgoing)
+        await opened(socket)
+        dialer.peer.congested = True
+        dialer.peer.send(*messages)
+        await turns()
+        assert socket.stats.unread > 20
+        began = loop.time()
+        dialer.peer.drop()
+        await reopened(socket)
+        assert loop.time() - began < 1
+        assert dialer.peer.sent == messages
+        assert not socket._life.held
+
+
 async def test_undelivered_reported() -> None:
     """A message that may not have arrived is reported, and not sent again."""
     dialer = MemoryDialer()
@@ -725,6 +744,29 @@ async def test_rotation_reads_old_to_its_end() -> None:
         await turns()
         assert log == [("i", "late")]
         old.close(rxws.Close())
+
+
+async def test_old_lost_while_its_successor_is_slow() -> None:
+    """What came on an old connection waits until its successor has taken the answers, also if the old one is lost."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), high_water=200) as socket:
+        socket.incoming.subscribe(socket.outgoing)
+        await opened(socket)
+        dialer.peer.mute = True
+        socket.rotate()
+        await turns(50)
+        old, new = dialer.wires
+        new.congested = True
+        old.send(*"0123456789")
+        await turns()
+        unread = old.unread
+        old.drop()
+        await turns(50)
+        assert old.unread == unread > 0
+        new.congested = False
+        await turns(50)
+        assert new.sent == list("0123456789")
+        assert old.ended
 
 
 async def test_rotation_keeps_order() -> None:

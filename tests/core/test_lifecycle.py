@@ -5,7 +5,7 @@ import gc
 import logging
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.subject import Subject
 
 import rxws
+from rxws import operators as rxops
 from rxws.core.lifecycle import Lifecycle, Streaming
 from rxws.options import check
 from rxws.rx.disposal import on_dispose
@@ -339,6 +340,165 @@ async def test_holds_add_up() -> None:
     await turns()
     assert log == [("incoming", "a")]
     peer.drop()
+
+
+async def in_sequence(socket: Socket) -> None:
+    async for message in socket:
+        await socket.send(message)
+
+
+async def generating(socket: Socket) -> Any:
+    async for message in socket:
+        yield message
+
+
+def working(incoming: Observable[Any]) -> Any:
+    async def work(message: str) -> str:
+        await asyncio.sleep(0)
+        return message
+
+    return incoming.pipe(rxops.map_async(work))
+
+
+def in_parts(incoming: Observable[Any]) -> Any:
+    async def part(message: str) -> AsyncIterator[str]:
+        yield message
+
+    return incoming.pipe(ops.flat_map(lambda message: rxops.from_async_iterable(part(message))))
+
+
+def from_nowhere(incoming: Observable[Any], outgoing: Any) -> None:
+    incoming.subscribe(lambda message: asyncio.get_running_loop().call_soon(outgoing.on_next, message))
+
+
+ANSWERING = [lambda incoming: incoming, in_sequence, generating, working, in_parts, from_nowhere]
+
+
+@pytest.mark.parametrize("handler", ANSWERING)
+@pytest.mark.parametrize("close", [None, rxws.Close(4001)])
+async def test_end_behind_unread_answers(close: rxws.Close | None, handler: Any) -> None:
+    """Answers that will never be read hold nobody: what came before the end is delivered, and the end follows."""
+    loop = asyncio.get_running_loop()
+    socket, peer = serve(handler, high_water=1000, max_buffered=20_000)
+    log = watch(errors=socket.errors, closed=socket.closed)
+    socket._life.incoming.monitor(Observer(log.append, on_completed=lambda: log.append("incoming|")))
+    undelivered = watch(undelivered=socket.undelivered)
+    peer.congested = True
+    messages = [str(number) + "x" * 100 for number in range(50)]
+    for message in messages:
+        peer.send(message)
+        await turns()
+    assert socket._life.held
+    assert socket.stats.unread > 20
+    buffered = socket.stats.buffered
+    if close is not None:
+        peer.close(close)
+        await asyncio.sleep(1)
+        assert socket._life.held, "the peer may read on"
+    began = loop.time()
+    peer.drop()
+    await ended(socket)
+    assert loop.time() == began
+    assert log[:50] == messages
+    if close is None:
+        (lost,) = (entry[1] for entry in log[50:] if entry[0] == "errors")
+        assert type(lost) is rxws.ConnectionLost
+        log.remove(("errors", lost))
+    assert log[50:] == ["incoming|", "errors|", ("closed", close or rxws.Close.received(1006)), "closed|"]
+    waited = [message for _, message in undelivered[:-1]]
+    assert waited == messages[: len(waited)]  # an answer that takes a turn may come too late
+    assert len(waited) >= buffered
+
+
+@pytest.mark.parametrize("close", [None, rxws.Close(4001)])
+async def test_end_behind_a_busy_operator(close: rxws.Close | None) -> None:
+    """The hold of an operator counts to the end, whatever becomes of the answers."""
+    loop, done = asyncio.get_running_loop(), list[str]()
+
+    async def work(message: str) -> str:
+        await asyncio.sleep(1)
+        done.append(message)
+        return message
+
+    socket, peer = serve(lambda incoming: incoming.pipe(rxops.map_async(work)), high_water=100, close_timeout=4.5)
+    peer.congested = True
+    peer.send(*["x" * 100] * 20)
+    await asyncio.sleep(3.5)
+    assert (len(done), socket.stats.buffered, socket.stats.unread) == (1, 1, 19)
+    began = loop.time()
+    if close is not None:
+        peer.close(close)
+    peer.drop()
+    log = watch(incoming=socket.incoming)
+    await asyncio.sleep(4)
+    assert log == [("incoming", "x" * 100)] * 4
+    await asyncio.sleep(1)
+    assert log == [*[("incoming", "x" * 100)] * 5, "incoming|"]
+    assert await ended(socket, 20) == (close or rxws.Close.received(1006))
+    assert 4.5 <= loop.time() - began <= 9
+
+
+async def test_end_behind_answers_that_do_not_fit() -> None:
+    """The loss came first: answers beyond `max_buffered` are dropped, and do not close with 1013."""
+    socket, peer = serve(
+        lambda incoming: incoming.pipe(ops.map(lambda _: "x" * 900)), high_water=1000, max_buffered=4000
+    )
+    log = watch(dropped=socket.dropped, undelivered=socket.undelivered)
+    peer.congested = True
+    peer.send(*"0123456789")
+    await turns()
+    assert socket.stats.unread == 8
+    peer.drop()
+    assert await ended(socket) == rxws.Close.received(1006)
+    assert socket.stats.received == 10
+    assert log.count(("dropped", "x" * 900)) == 6
+    assert log.count(("undelivered", "x" * 900)) == 4
+
+
+@pytest.mark.parametrize("reads", [True, False])
+async def test_end_behind_one_who_only_sends(reads: bool) -> None:
+    """Who sends without end waits for room as before: what waits stays in bounds, and nothing is dropped."""
+
+    async def handler(socket: Socket) -> None:
+        if reads:
+            await socket.receive()
+        while True:
+            await socket.send("x" * 100)
+
+    socket, peer = serve(handler, high_water=1000, max_buffered=10_000, close_timeout=3)
+    peer.congested = True
+    peer.send("a", "b")
+    await turns(100)
+    peer.drop()
+    await asyncio.sleep(2)
+    assert socket.stats.unread
+    assert socket.stats.buffered_bytes <= 9200 if reads else socket.stats.buffered_bytes < 1200
+    assert await ended(socket, 9) == rxws.Close.received(1006)
+    assert socket.stats.dropped == 0
+
+
+async def test_end_behind_an_iterable_without_end() -> None:
+    """What is made of a message, without end, is held again before it would be dropped."""
+
+    async def rows() -> AsyncIterator[str]:
+        while True:
+            yield "x" * 100
+
+    def handler(incoming: Observable[Any]) -> Any:
+        gate = rxops.map_async(lambda _: asyncio.sleep(60))
+        incoming.pipe(ops.skip(1), gate).subscribe()
+        return incoming.pipe(ops.take(1), ops.flat_map(lambda _: rxops.from_async_iterable(rows())))
+
+    socket, peer = serve(handler, high_water=1000, max_buffered=10_000, close_timeout=3)
+    peer.congested = True
+    peer.send("a")
+    await turns(100)
+    peer.send("b", "c")
+    peer.drop()
+    await asyncio.sleep(2)
+    assert 9000 < socket.stats.buffered_bytes < 9400
+    assert await ended(socket, 9) == rxws.Close.received(1006)
+    assert socket.stats.dropped == 0
 
 
 async def test_abandoned_before_open() -> None:

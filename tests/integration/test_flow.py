@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from reactivex import Observer
 from reactivex import operators as ops
 from reactivex.subject import Subject
 
@@ -167,6 +168,45 @@ async def test_a_high_buffer_holds_reading(eventually: Eventually) -> None:
         for _ in range(60):
             await asyncio.wait_for(peer.receive(), 10)
         assert server.sockets[0].stats.received > stats.received
+
+
+def answering(incoming: Any) -> Any:
+    return incoming.pipe(ops.map(lambda _: "x" * 100_000))
+
+
+async def answering_in_sequence(socket: Any) -> None:
+    async for _ in socket:
+        await socket.send("x" * 100_000)
+
+
+@pytest.mark.parametrize("handler", [answering, answering_in_sequence])
+@pytest.mark.parametrize("end", ["lost", "closed"])
+async def test_end_behind_unread_answers(end: str, handler: Any, eventually: Eventually) -> None:
+    """A peer that does not read its answers leaves: what it has sent is delivered, and the end follows at once."""
+    log = list[Any]()
+    served = rxws.websocket(high_water=100_000, max_buffered=2**26, close_timeout=8)(handler)
+    async with serving(served) as server, raw(server.port, receive_buffer=4096) as peer:
+        await eventually(lambda: server.sockets)
+        (socket,) = server.sockets
+        socket._life.incoming.monitor(Observer(log.append, on_completed=lambda: log.append("completed")))
+        socket.errors.subscribe(lambda error: log.append(type(error)))
+        socket.closed.subscribe(log.append)
+        sent = [str(number) for number in range(200)]
+        for message in sent:
+            peer.send(TEXT, message.encode())
+        await eventually(lambda: socket.stats.unread and len(log) + socket.stats.unread >= 199)
+        held = socket.stats.unread
+        assert 50 < held < 200
+        ending = [rxws.ConnectionLost, "completed", rxws.Close.received(1006)]
+        if end == "closed":
+            ending = ["completed", rxws.Close(4001)]
+            peer.send_close(4001)
+            await asyncio.sleep(0.3)
+        began = time.monotonic()
+        peer.reset()
+        await ended(socket, 15)
+        assert log == [*sent, *ending]
+        assert time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.05])

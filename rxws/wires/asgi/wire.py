@@ -331,7 +331,7 @@ class AsgiWire(HoldingWire, TextWire):
         Some servers tell 1005 also of a peer that has vanished. They give a reason, be it empty, where a frame came.
         daphne tells `None` of a frame without a code, and of that alone.
         """
-        await self._delivered()
+        await self._delivered(lost=True)
         code, reason = event.get("code", 1005), event.get("reason")
         if not self._closing and code != 1006 and (code != 1005 or reason is not None):
             self.advance(WirePhase.PEER_CLOSED)
@@ -417,6 +417,7 @@ class AsgiWire(HoldingWire, TextWire):
             self._end(error)
             return
         self._cause = error
+        self._endpoint.transport_lost()
         self._wait_no_more()
         self._deadline = self._loop.call_later(self._close_timeout, self._end, error)
 

@@ -113,6 +113,26 @@ async def test_end_behind_a_hold() -> None:
     assert 3 <= loop.time() - began <= 7
 
 
+@pytest.mark.parametrize("code", [1006, 4001])
+async def test_end_behind_unread_answers(code: int) -> None:
+    """Answers that the peer will never read do not keep what came before its end, nor that."""
+    peer, loop = Peer(), asyncio.get_running_loop()
+    seen = list[str]()
+    peer.serve(lambda incoming: incoming.pipe(ops.do_action(seen.append)), high_water=1000)
+    peer.text("first")
+    await turns()
+    peer.stalled = True
+    messages = [str(number) + "x" * 100 for number in range(50)]
+    peer.text(*messages)
+    await asyncio.sleep(1)
+    assert peer.sockets[0].stats.unread > 20
+    began = loop.time()
+    peer.leave(code)
+    await peer.task
+    assert loop.time() - began < 0.01
+    assert seen == ["first", *messages]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_stalled_server(at_once: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """While `send` waits the wire is congested, and messages wait in `outgoing`; none is lost, and all keep order."""

@@ -481,6 +481,8 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._last = (*self._last, action)
         if self._read_ahead or self._queue._buffer:
             self._deadline = self._deadline or self._loop.call_later(self._close_timeout, self._finish)
+            if self.phase is WirePhase.LOST:
+                self._endpoint.transport_lost()
         elif not self._writer.busy:
             self._finish()
 

@@ -148,7 +148,7 @@ class PublicWire(HoldingWire):
                     self._endpoint.close_received(Close())  # the code that made the object closes it
                     return
                 case _:
-                    await self._delivered()
+                    await self._delivered(lost=True)
                     self._end(frame.data if isinstance(frame.data, BaseException) else self._cause)
                     return
             del frame  # or the message would stay until the next one comes
@@ -245,6 +245,7 @@ class PublicWire(HoldingWire):
             self._end(error)
         else:
             self._cause = error
+            self._endpoint.transport_lost()
             self._wait_no_more()
             self._transport.abort()
 
