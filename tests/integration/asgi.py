@@ -16,6 +16,10 @@ from rxws.core.handler import OPTIONS
 from rxws.testing.memory import undecorated
 
 
+CLOSING = 500
+"""Hundredths of a second in which connections may close: uvicorn's end fails over one that its peer is closing."""
+
+
 class AsgiServer:
     """A running application; `sockets` are those that it has opened, in their order."""
 
@@ -56,6 +60,10 @@ class AsgiServer:
 
     async def stop(self) -> None:
         """End the server."""
+        for _ in range(CLOSING):
+            if not any(one.transport.is_closing() for one in self._uvicorn.server_state.connections):
+                break
+            await asyncio.sleep(0.01)
         self._uvicorn.should_exit = True
         assert self._task is not None
         await self._task

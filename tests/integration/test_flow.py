@@ -96,9 +96,9 @@ async def test_hold_stops_tiny_messages(size: int, eventually: Eventually) -> No
         began = time.monotonic()
         gate.set()
         while server.sockets[0].stats.received < 50_000:
-            waits.append(-time.monotonic())
+            waits.append(-time.thread_time())
             await asyncio.sleep(0)
-            waits[-1] += time.monotonic()
+            waits[-1] += time.thread_time()
             assert time.monotonic() - began < 10
         pushing.cancel()
         await asyncio.wait({pushing})
