@@ -15,7 +15,6 @@ import rxws.asgi
 from rxws.core.handler import OPTIONS
 from rxws.testing.memory import undecorated
 
-
 CLOSING = 500
 """Hundredths of a second in which connections may close: uvicorn's end fails over one that its peer is closing."""
 
