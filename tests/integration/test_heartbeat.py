@@ -79,14 +79,14 @@ async def test_reader_of_large_messages_lives() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         ws = web.WebSocketResponse()  # which waits itself after so much
         await ws.prepare(request)
-        sockets.append(socket := rxws.attach(ws, heartbeat=0.5))
+        sockets.append(socket := rxws.attach(ws, heartbeat=1.5))
         with socket.incoming.subscribe():
             while await socket.send(bytes(600_000)) is None:
                 pass
         return ws
 
     async with serving(handler) as at, raw(at.port, receive_buffer=2**20) as peer:
-        until = asyncio.get_running_loop().time() + 2
+        until = asyncio.get_running_loop().time() + 4  # more than two heartbeats
         while asyncio.get_running_loop().time() < until:
             assert await peer.reader.read(65536)
             await asyncio.sleep(0.005)
