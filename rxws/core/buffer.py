@@ -286,7 +286,7 @@ class HighWater:
         self.let_all_go()
 
     def let_all_go(self) -> None:
-        """Release all holds, and call back, even if there is no room."""
+        """Release all holds and call those who wait, whether or not there is room."""
         self.let_go()
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:

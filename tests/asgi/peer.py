@@ -71,11 +71,11 @@ class Peer:
         return event
 
     async def send(self, event: dict[str, Any]) -> None:
-        if self.broken is not None:
-            raise self.broken
         if self.stalled:
             self._released.clear()
             await self._released.wait()
+        if self.broken is not None:
+            raise self.broken
         if self.takes_a_turn:
             await asyncio.sleep(0)
         self.sent.append(event)

@@ -55,7 +55,7 @@ async def test_text_of_another_thread() -> None:
 
 
 async def test_text_of_another_thread_within_an_answer() -> None:
-    """It is no answer, though a message is being handed on: the event loop sends it, behind the answer."""
+    """Text that another thread sends while a handler answers goes out behind the answer."""
     peer = Peer()
 
     def answer(message: str) -> str:

@@ -127,21 +127,16 @@ class AsgiWire(HoldingWire, TextWire):
 
     def offer(self, frame: Frame) -> bool:
         """Send a message at once, or when the reader has handed on what it comes of; not while another one waits."""
-        if self.answer is None and not frame.parts:
-            self.answer = frame
-            return True
         return not (frame.parts and self.answer is not CLOSED) and self._take(frame)
 
     def offer_text(self, text: str) -> int | None:
         """Do so with text, if it is ASCII: the server makes the bytes."""
-        if not text.isascii():
-            return None
-        if self.answer is None:
-            self.answer = text
-            return len(text)
-        return len(text) if self._take(text) else None
+        return len(text) if text.isascii() and self._take(text) else None
 
     def _take(self, message: str | Frame) -> bool:
+        if self.answer is None:
+            self.answer = message
+            return True
         if self.answer is CLOSED:
             if self._writing or self._wanted or not STARTS_AT_ONCE:
                 return False

@@ -338,7 +338,7 @@ async def test_answer_that_fails(stalled: bool) -> None:
     await turns()
     peer.text("b")
     if stalled:
-        peer.sent = None  # type: ignore[assignment]
+        peer.broken = ConnectionError("lost")
         peer.release()
     await turns()
     peer.leave(4001)
@@ -379,7 +379,7 @@ async def test_end_within_many_answers(end: str) -> None:
     if end == "leaves":
         peer.leave(1001)
     elif end == "fails":
-        peer.sent = None  # type: ignore[assignment]
+        peer.broken = ConnectionError("lost")
         peer.release()
         await turns()
         peer.leave(1006)
