@@ -267,7 +267,9 @@ async def test_hung_server_is_told_once_to_all_readers(
             publish(topics["a"], [0])
             await asyncio.sleep(2)
             broker.process.send_signal(signal.SIGCONT)
-            await eventually(lambda logs=logs: all(log == [0] for log in logs))
+            await eventually(lambda logs=logs: all(log[-1:] == [0] for log in logs))
+            # NATS answers a question while it has yet to store what came before it: then 0 comes live
+            assert all(log in ([0], [outage, 0]) for log in logs)
             told = [str(error) for error in errors]
             assert len({*told}) == len(told) <= 5
             assert told
