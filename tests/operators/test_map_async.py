@@ -555,7 +555,7 @@ def test_coroutine_that_its_loop_left(goes_on: bool) -> None:
     loop.set_exception_handler(lambda _, context: None)  # that a task was pending
     loop.call_soon(source.pipe(rxops.map_async(work)).subscribe, log.append, log.append)
     loop.call_soon(source.on_next, 1)
-    loop.call_later(0.01, loop.stop)
+    loop.call_soon(loop.call_soon, loop.stop)  # in the turn in which the work begins, behind it
     loop.run_forever()
     loop.close()
     if goes_on:
