@@ -126,7 +126,9 @@ class Backoff:
     max_attempts: int | None = None
     """Attempts in a row without a stable connection, before giving up; `None` for no limit."""
     rotate_every: float | None = None
-    """Seconds after which a connection is replaced, for servers that cut at a certain age; `None` for never."""
+    """Seconds after which a connection is replaced, for servers that cut at a certain age; `None` for never. If a
+    rotation is given up for what is not the end for good, the next one comes after `initial` seconds, then after
+    `factor` times as long, up to `rotate_every`."""
     stale_after: float | None = None
     """Seconds without a message after which a connection is given up, though its pings are answered: for feeds that may
     fall silent; `None` for never. While reading is held, no message is missed."""

@@ -167,7 +167,7 @@ class Greeter:
     def check(self) -> None:
         """Raise `ConnectionLost` if the connection has ended before it was the socket's."""
         if self.because is not None:
-            raise ConnectionLost(f"the successor ended before it took over: {self.because!r}")
+            raise ConnectionLost(f"the successor ended before it took over: {self.because!r}") from self.because
 
     def hand_over(self) -> None:
         """Give the socket, whose connection this is now, what came and was not received."""

@@ -69,6 +69,7 @@ class Reconnector:
         self._event: asyncio.Future[float | None] = self._loop.create_future()
         """What the present connection waits for: `None` to be replaced, or the delay after it broke."""
         self._rotation: asyncio.TimerHandle | None = None
+        self._again = 0.0  # seconds until the next rotation, if this one is given up
         self._replacing = False  # and the successor has not taken over yet
         self._ended: Exception | None = None  # what ended the connection that is being replaced
         self._pause: asyncio.Future[None] | None = None  # until the next attempt
@@ -200,7 +201,8 @@ class Reconnector:
         self._opened, self._asked = self._loop.time(), False
         self._event = self._loop.create_future()
         self._connection = connection = dialed.open(life)
-        self._rotate_in_time()
+        self._again = self._backoff.initial
+        self._rotate_in(self._backoff.rotate_every)
         if self._backoff.stale_after is not None:
             self._look(life, connection, self._backoff.stale_after, life.counters.received, self._opened)
         dialed.announce(self._states, self._attempt)
@@ -253,7 +255,7 @@ class Reconnector:
             else:
                 if old.phase is ConnectionPhase.OPEN:
                     old.wire.wake()
-                self._rotate_in_time()
+                self._rotate_again(error)
                 life.reports.note(_given_up(error))
         finally:
             self._replacing = False
@@ -306,10 +308,19 @@ class Reconnector:
         else:
             self._looking = self._loop.call_later(limit / LOOKS, self._look, life, connection, limit, received, since)
 
-    def _rotate_in_time(self) -> None:
+    def _rotate_again(self, error: Exception) -> None:
+        """Rotate soon, since the server may cut the old connection any time; in time, if it does not want another."""
+        every = self._backoff.rotate_every
+        said = error.__cause__ if isinstance(error.__cause__, Close) else error
+        if every is not None and not self._is_last(said):
+            every = min(self._again, every)
+            self._again *= self._backoff.factor
+        self._rotate_in(every)
+
+    def _rotate_in(self, seconds: float | None) -> None:
         self._forget_rotation()
-        if self._backoff.rotate_every is not None:
-            self._rotation = self._loop.call_later(self._backoff.rotate_every, self.rotate)
+        if seconds is not None:
+            self._rotation = self._loop.call_later(seconds, self.rotate)
 
     def _forget_timers(self) -> None:
         self._forget_rotation()

@@ -1022,16 +1022,17 @@ async def test_successor_retried(caplog: pytest.LogCaptureFixture) -> None:
 class OneSession(MemoryDialer):
     """A server that allows one session: it closes the newest, or the oldest for its sake."""
 
-    def __init__(self, closes: str) -> None:
+    def __init__(self, closes: str, code: int = 4409) -> None:
         super().__init__()
         self.closes = closes
+        self.code = code
 
     async def dial(self) -> Any:
         dialed = await super().dial()
         others = [wire for wire in self.wires[:-1] if not wire.ended]
         if others and self.closes == "newest":
             self.peer.pongs = False
-            asyncio.get_running_loop().call_later(0.01, self.peer.close, rxws.Close(4409, "one is enough"))
+            asyncio.get_running_loop().call_later(0.01, self.peer.close, rxws.Close(self.code, "one is enough"))
         elif others:
             others[0].close(rxws.Close(4001, "another login"))
         return dialed
@@ -1165,15 +1166,22 @@ async def test_connections_are_rotated_in_time() -> None:
         assert [wire.close_sent for wire in dialer.wires[:1]] == [rxws.Close()]
 
 
-async def test_rotate_every_refused() -> None:
-    """A rotation in time is tried again after a refusal."""
-    dialer = MemoryDialer()
-    async with connect(dialer, quick(rotate_every=0.05)) as socket:
-        log = watch(errors=socket.errors)
-        await opened(socket)
-        dialer.refusals.append(rxws.ConnectError("403", "http", status=403))
-        await reopened(socket)
-        assert len(log) == 1
+@pytest.mark.parametrize(("code", "given_up"), [(1013, [10, 11, 14, 23, 33, 43]), (4409, [10, 20, 30, 40])])
+async def test_rotation_given_up_is_tried_again(code: int, given_up: list[int]) -> None:
+    """A rotation in time that is given up is tried again soon, then ever later; not soon if its end was for good."""
+    dialer = OneSession("newest", code)
+    loop, times = asyncio.get_running_loop(), list[int]()
+    async with connect(dialer, quick(initial=1, maximum=1, factor=3, rotate_every=10)) as socket:
+        began = loop.time()
+        socket.errors.subscribe(lambda error: times.append(round(loop.time() - began)))
+        await asyncio.sleep(45)
+        assert times == given_up
+        dialer.closes = "none"
+        await asyncio.sleep(10)
+        assert dialer.attempts == len(given_up) + 2
+        dialer.closes = "newest"
+        await asyncio.sleep(13)
+        assert times[len(given_up) :] == ([63, 64, 67] if code == 1013 else [60])
 
 
 async def test_rotate_twice() -> None:
