@@ -306,7 +306,7 @@ async def reload_under_load(
     back = {"reconnect": rxws.Backoff(initial=0.05, maximum=0.5, final="never"), "heartbeat": HEARTBEAT}
     clients = [Client(await stack.enter_async_context(proxy.connect("/idle", session, **back))) for _ in range(6)]
     sending = [asyncio.ensure_future(client.send(60)) for client in clients]
-    await asyncio.sleep(0.3)
+    await eventually(lambda: all(client.got for client in clients))
     await asyncio.to_thread(proxy.reload)
     await asyncio.gather(*sending)
     await eventually(lambda: all({client.sent - 1} & {*client.got, *client.lost} for client in clients))

@@ -316,7 +316,7 @@ async def test_a_stalled_peer_is_gone_by_the_deadline(eventually: Eventually, tr
             await asyncio.sleep(0)
         began = time.monotonic()
         assert (await ended(server.sockets[0])).code == 1013
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 4
         if transport == "aiohttp":  # uvicorn has the connection until the peer reads
             await eventually(lambda: not server.runner.server or not server.runner.server.connections)
         assert room.observers == []

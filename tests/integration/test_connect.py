@@ -495,5 +495,5 @@ async def test_leaving_a_stalled_peer_behind_tls(reconnect: Any) -> None:
                 socket.outgoing.on_next("x" * 50_000)
             await asyncio.sleep(0.1)
             started = asyncio.get_running_loop().time()
-        assert asyncio.get_running_loop().time() - started < 2
+        assert asyncio.get_running_loop().time() - started < 4
         assert await ended(socket) == rxws.Close()

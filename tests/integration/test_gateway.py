@@ -269,7 +269,8 @@ async def test_a_held_upstream_lives(eventually: Callable[..., Any]) -> None:
     app.router.add_get("/source", source)
     app.router.add_get("/", accepted)
     async with serving(app=app) as server, raw(server.port, receive_buffer=65_536) as peer:
-        await asyncio.sleep(0.8)
+        await eventually(lambda: sockets and sockets[0]._life.held)  # pyright: ignore[reportPrivateUsage]
+        await asyncio.sleep(0.6)
         assert sockets[0]._life.held  # pyright: ignore[reportPrivateUsage]
         received = 0
         while received < MESSAGES:

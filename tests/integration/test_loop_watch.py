@@ -54,7 +54,8 @@ async def test_who_blocks_is_named_once(
     app.add_routes([web.get("/pipeline", pipeline), web.get("/coroutine", coroutine), web.get("/page", page)])
 
     def named() -> list[Any]:
-        return [record for record in caplog.records if getattr(record, "ws_event", "") == "blocked"]
+        blocked = [record for record in caplog.records if getattr(record, "ws_event", "") == "blocked"]
+        return [record for record in blocked if "ponder" in record.ws_place]  # a busy machine blocks elsewhere, too
 
     async with serving(app=app) as server, aiohttp.ClientSession() as session:
         assert server.hub is not None
@@ -65,9 +66,9 @@ async def test_who_blocks_is_named_once(
                     assert await socket.receive() == seconds
                     await asyncio.sleep(0.25)
             await eventually(lambda told=told: len(named()) == told + 1)
-        async with session.get(f"{server.http}page"):
-            pass
-        await eventually(lambda: len(named()) == 3)
+        while len(named()) < 3:  # a busy machine may look too seldom
+            async with session.get(f"{server.http}page"):
+                await asyncio.sleep(0.25)
         assert 0.6 < server.hub.stats.loop_lag < 10
     for record, path in zip(named(), ("/pipeline", "/coroutine", None), strict=True):
         assert (record.levelno, record.name, getattr(record, "ws_path", None)) == (logging.WARNING, "rxws.server", path)

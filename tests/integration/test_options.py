@@ -200,4 +200,4 @@ async def test_close_timeout_bounds_the_close(eventually: Eventually) -> None:
         began = time.monotonic()
         server.sockets[0].close(4001)
         await ended(server.sockets[0])
-        assert 0.15 < time.monotonic() - began < 1
+        assert 0.15 < time.monotonic() - began < 4

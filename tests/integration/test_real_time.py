@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -34,16 +34,20 @@ LATE = 0.03
 async def test_real_time(wall_clock: WallClock) -> None:
     """The same diagrams hold on an event loop that runs, while the wall clock is put back by an hour, and forward.
 
-    On a machine that is too busy five times, what comes counts, and no longer when.
+    Each has to do so once: on a machine that is too busy it is tried again. After five times, what came counts, and no
+    longer when.
     """
+    rows, tries = ROWS, list[list[tuple[Pipeline, Marbles]]]()
     for _ in range(5):
-        results, late = await together(wall_clock)
+        results, late = await together(rows, wall_clock)
+        tries.append(results)
         wrong = {row.name: str(result) for row, result in results if result != expected(row)}
+        rows = [row for row in rows if row.name in wrong]
         if not wrong or late < LATE:
             break
     else:
-        differ = [(row, result) for row, result in results if untimed(result) != untimed(drawn(row))]
-        wrong = {row.name: str(result) for row, result in differ if row.name not in EMIT_TIMES}
+        came = {row.name for results in tries for row, result in results if untimed(result) == untimed(drawn(row))}
+        wrong = {name: result for name, result in wrong.items() if name not in came | EMIT_TIMES}
     assert wrong == {row.name: expected(row) for row in ROWS if row.name in wrong}
 
 
@@ -59,12 +63,12 @@ def untimed(marbles: Marbles) -> Marbles:
     return Marbles(replace(event, time=0.0) for event in marbles.events)
 
 
-async def together(wall_clock: WallClock) -> tuple[list[tuple[Pipeline, Marbles]], float]:
-    """Run all pipelines at the same time; tell, too, by how much the event loop was late at worst."""
+async def together(rows: Sequence[Pipeline], wall_clock: WallClock) -> tuple[list[tuple[Pipeline, Marbles]], float]:
+    """Run pipelines at the same time; tell, too, by how much the event loop was late at worst."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     lateness = asyncio.create_task(worst(over))
-    begun = [await begin(row, wall_clock.now) for row in ROWS]
+    begun = [await begin(row, wall_clock.now) for row in rows]
     jumps = [loop.call_later(0.55, wall_clock.put, -HOUR), loop.call_later(1.55, wall_clock.put, 2 * HOUR)]
     await asyncio.sleep(3)
     over.set()
@@ -72,7 +76,7 @@ async def together(wall_clock: WallClock) -> tuple[list[tuple[Pipeline, Marbles]
     for _, _, socket in begun:
         socket.dispose()
         await socket.closed
-    return [(row, marbles(peer, start)) for row, (start, peer, _) in zip(ROWS, begun, strict=True)], await lateness
+    return [(row, marbles(peer, start)) for row, (start, peer, _) in zip(rows, begun, strict=True)], await lateness
 
 
 async def worst(over: asyncio.Event) -> float:

@@ -84,7 +84,7 @@ async def test_stalled_handshake_is_tried_again() -> None:
     """A stalled handshake is given up and tried again."""
     async with serving(echo) as server, proxying(server.port) as proxy:
         proxy.faults.extend([Fault("stall", 0, "down"), Fault("cut", 50, "up"), Fault("reset", 20, "down")])
-        async with rxws.connect(proxy.url, reconnect=QUICK, open_timeout=0.2) as socket:
+        async with rxws.connect(proxy.url, reconnect=QUICK, open_timeout=1) as socket:
             log = watch(s=socket.states)
             assert (await opened(socket)).attempt == 3  # aiohttp itself tries once more when a server cuts
         stages = [state.because.stage for _, state in log[:-1] if isinstance(state, rxws.Waiting)]
@@ -153,7 +153,7 @@ async def test_a_retry_after_is_honoured() -> None:
     async with running(app) as server, rxws.connect(server.url, reconnect=QUICK) as socket:
         started = asyncio.get_running_loop().time()
         assert await opened(socket) == rxws.Open(None, 2)
-        assert 0.95 < asyncio.get_running_loop().time() - started < 2.5
+        assert 0.95 < asyncio.get_running_loop().time() - started < 5
 
 
 async def test_a_refusal_for_good_ends_it() -> None:
@@ -212,12 +212,12 @@ async def test_connection_is_rotated_before_it_is_cut() -> None:
     @rxws.websocket
     async def short_lived(incoming: Any, outgoing: Any) -> None:
         incoming.subscribe(outgoing)
-        await asyncio.sleep(1)
+        await asyncio.sleep(1.5)
 
     backoff = rxws.Backoff(initial=0.01, maximum=0.01, rotate_every=0.3)
     async with serving(short_lived) as server, rxws.connect(server.url, reconnect=backoff) as socket:
         log = watch(s=socket.states, e=socket.errors)
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.8)
         assert await socket.request("hello", matches=lambda _: True) == "hello"
         assert {type(state) for _, state in log} == {rxws.Connecting, rxws.Open}
         assert len(server.sockets) >= 4
@@ -259,12 +259,14 @@ async def test_rotation_where_one_session_is_allowed(rule: str) -> None:
         answers = watch(a=socket.incoming)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        for number in range(35):
+        number, errors, waits = 0, list[str](), list[Any]()
+        while number < 35 or (number < 1000 and len(errors or waits) < 2):
             socket.outgoing.on_next(str(number))
+            number += 1
             await asyncio.sleep(0.01)
+            errors = [str(error) for stream, error in log if stream == "e"]
+            waits = [state.because for stream, state in log if stream == "s" and isinstance(state, rxws.Waiting)]
         rotations = (loop.time() - began) / 0.1
-        errors = [str(error) for stream, error in log if stream == "e"]
-        waits = [state.because for stream, state in log if stream == "s" and isinstance(state, rxws.Waiting)]
         if rule == "4001":
             assert errors == []
             assert set(waits) == {rxws.Close(4001, "another login")}
@@ -274,10 +276,10 @@ async def test_rotation_where_one_session_is_allowed(rule: str) -> None:
             assert all(rule in error for error in errors)
         assert 2 <= len(errors or waits) < len(came) <= 2 + rotations
         async with asyncio.timeout(5):
-            while len(answers) + len(undelivered) < 35:
+            while len(answers) + len(undelivered) < number:
                 await asyncio.sleep(0.01)
     assert [int(number) for _, number in answers[:-1]] == sorted({int(number) for _, number in answers[:-1]})
-    assert {number for _, number in answers[:-1] + undelivered[:-1]} == set(map(str, range(35)))
+    assert {number for _, number in answers[:-1] + undelivered[:-1]} == set(map(str, range(number)))
 
 
 async def test_greeting_does_not_delay_leaving() -> None:

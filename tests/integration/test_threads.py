@@ -168,7 +168,7 @@ async def test_reset_behind_a_thread(eventually: Eventually) -> None:
         assert (stats.handed_over, stats.buffered, stats.dropped) == (0, 0, len(dropped))
 
 
-async def test_thread_ahead_of_an_offline_client() -> None:
+async def test_thread_ahead_of_an_offline_client(eventually: Eventually) -> None:
     """Of 17,000 messages of a thread, while the event loop is busy and the client offline, the newest are dropped."""
     port = free_port()
     quick = rxws.Backoff(initial=0.01, maximum=0.05)
@@ -178,7 +178,7 @@ async def test_thread_ahead_of_an_offline_client() -> None:
         messages = [f"{number}" for number in range(17_000)]
         send_in_a_thread(client, messages)
         time.sleep(0.5)  # the event loop is busy
-        await asyncio.sleep(0.05)
+        await eventually(lambda: len(dropped) == 17_000 - MAX_HANDED_OVER)
         assert (dropped, client.stats.dropped) == (messages[MAX_HANDED_OVER:], 17_000 - MAX_HANDED_OVER)
         app = web.Application()
         app.router.add_get("/", rxws.websocket(lambda incoming: incoming.subscribe(got.append) and None))

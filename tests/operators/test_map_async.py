@@ -17,7 +17,7 @@ from reactivex.subject import Subject
 import rxws
 from rxws import operators as rxops
 from rxws.rx.holds import notify_from
-from rxws.testing import serve
+from rxws.testing import serve, virtual_time
 from tests.operators.jobs import Heedless, Jobs, Owner, come_and_go
 from tests.streams import ended, raising, turns, watch
 from tests.threads import in_a_thread, preempted
@@ -194,6 +194,7 @@ async def test_disposing_ends_the_hold() -> None:
     await ended(socket)
 
 
+@virtual_time
 async def test_hold_handles_control_frames_and_departure() -> None:
     """Control frames and the peer's departure are handled during a hold."""
     jobs = Jobs()
