@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from rxws.asgi.signals import Signals
 
 BOTH_LOOPS = True
+Eventually = Callable[..., Any]
 
 heard: list[Any] = []
 
@@ -26,7 +27,7 @@ def server() -> Iterator[None]:
     heard.clear()
 
 
-async def test_sockets_first() -> None:
+async def test_sockets_first(eventually: Eventually) -> None:
     """The server hears of the signal when the sockets are closed; a second signal waits for nothing."""
     closed = asyncio.Event()
 
@@ -37,11 +38,9 @@ async def test_sockets_first() -> None:
 
     signals = Signals(shut_down)
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.sleep(0.01)
-    assert heard == ["sockets"]
+    await eventually(lambda: heard == ["sockets"])
     closed.set()
-    await asyncio.sleep(0.01)
-    assert heard == ["sockets", "closed", signal.SIGTERM]
+    await eventually(lambda: heard == ["sockets", "closed", signal.SIGTERM])
     os.kill(os.getpid(), signal.SIGTERM)
     assert heard[3:] == [signal.SIGTERM]
     signals.restore()
@@ -49,7 +48,7 @@ async def test_sockets_first() -> None:
     assert heard[4:] == [signal.SIGTERM]
 
 
-async def test_handlers_of_the_loop() -> None:
+async def test_handlers_of_the_loop(eventually: Eventually) -> None:
     """A server that has its handler in the event loop, as granian has, hears when the sockets are closed, too."""
     loop, closed = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGUSR1):
@@ -65,21 +64,16 @@ async def test_handlers_of_the_loop() -> None:
     signals.stand_before_loop()
     try:
         os.kill(os.getpid(), signal.SIGUSR1)  # another signal is the loop's
-        await asyncio.sleep(0.01)
-        assert heard == [signal.SIGUSR1]
+        await eventually(lambda: heard == [signal.SIGUSR1])
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(0.01)
-        assert heard[1:] == ["sockets"]
+        await eventually(lambda: heard[1:] == ["sockets"])
         os.kill(os.getpid(), signal.SIGTERM)  # who repeats it does not want to wait
-        await asyncio.sleep(0.01)
-        assert heard[2:] == [signal.SIGTERM]
+        await eventually(lambda: heard[2:] == [signal.SIGTERM])
         closed.set()
-        await asyncio.sleep(0.01)
-        assert heard[3:] == ["closed", signal.SIGTERM]
+        await eventually(lambda: heard[3:] == ["closed", signal.SIGTERM])
         signals.restore()
         os.kill(os.getpid(), signal.SIGUSR1)
-        await asyncio.sleep(0.01)
-        assert heard[5:] == [signal.SIGUSR1]
+        await eventually(lambda: heard[5:] == [signal.SIGUSR1])
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
         loop.remove_signal_handler(signal.SIGUSR1)
@@ -106,7 +100,7 @@ async def test_wakeup_descriptor_of_others() -> None:
         one.close()
 
 
-async def test_shut_down_that_raises() -> None:
+async def test_shut_down_that_raises(eventually: Eventually) -> None:
     """The server hears of it, whatever goes wrong."""
 
     async def shut_down() -> None:
@@ -115,7 +109,7 @@ async def test_shut_down_that_raises() -> None:
     signals = Signals(shut_down)
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.sleep(0.01)
+    await eventually(lambda: heard)
     signals.restore()
     assert heard == [signal.SIGTERM]
 

@@ -20,6 +20,7 @@ from rxws.topics.engines.nats import link, outbox
 from rxws.topics.engines.nats.stream import Stream, _config
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
+from tests.streams import turns
 from tests.topics.engines.contract import ready, values
 
 Eventually = Callable[..., Any]
@@ -200,7 +201,7 @@ async def test_cancelled_closing_leaves_nothing(open_topics: Open, broker: Broke
     topics["a"].on_next(1)
     begun = asyncio.all_tasks()
     closing = asyncio.ensure_future(topics.close())
-    await asyncio.sleep(0.01)
+    await turns()
     for task in asyncio.all_tasks() - begun - {closing}:
         task.cancel()
     with pytest.raises(asyncio.CancelledError):

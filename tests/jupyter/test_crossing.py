@@ -8,6 +8,7 @@ from reactivex import Observer
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.rx.holds import current_source
 from rxws.rx.loop_thread import LoopThread
+from tests.streams import turns
 from tests.threads import in_a_thread
 
 
@@ -40,7 +41,7 @@ async def test_observer_that_raises() -> None:
     crossing.on_next(1)
     current_source.reset(token)
     crossing.on_next(2)
-    await asyncio.sleep(0.01)
+    await turns()
     assert (seen, source.reported) == ([(1, crossing), (2, None)], [error])
 
 
@@ -52,8 +53,8 @@ async def test_held_from_another_thread() -> None:
     in_a_thread(crossing.hold)
     for number in range(3):
         crossing.on_next(number)
-    await asyncio.sleep(0.01)
+    await turns()
     assert seen == []
     in_a_thread(crossing.release)
-    await asyncio.sleep(0.01)
+    await turns()
     assert seen == [0, 1, 2]

@@ -152,19 +152,24 @@ def test_socket_without_a_name_lives(run: Run) -> None:
     )
     run("seen.clear(); import gc; gc.collect()")
     assert sockets(run, 1) == "1 open, 1 threads, closed:"
-    assert run("await asyncio.sleep(0.2); print(len(seen) > 3)").strip() == "True"
+    run("async with asyncio.timeout(15):\n    while len(seen) < 4:\n        await asyncio.sleep(0.01)")
 
 
 def test_server_that_is_made_again(run: Run) -> None:
     """A cell that serves, and runs again, leaves one server; a server that is referred to lives."""
     cell = "another = rxws.jupyter.serve(web.Application())"
-    count = "print(sum(thread.name == 'rxws server' for thread in threading.enumerate()))"
+    count = (
+        "for _ in range(500):  # an end takes a moment\n"
+        "    threads = sum(thread.name == 'rxws server' for thread in threading.enumerate())\n"
+        "    if threads == expected:\n        break\n"
+        "    await asyncio.sleep(0.01)\n"
+        "print(threads)"
+    )
     for _ in range(3):
         run(cell)
-    run("await asyncio.sleep(0.5)")
-    assert run(count).strip() == "2"
+    assert run(f"expected = 2\n{count}").strip() == "2"
     run("also = another")
     run(cell)
     run("await asyncio.sleep(0.5)")
-    assert run(count).strip() == "3"
+    assert run(f"expected = 3\n{count}").strip() == "3"
     run("del also, another")

@@ -123,23 +123,25 @@ async def test_draws_at_most_twenty_times_a_second() -> None:
     frames: list[str] = []
     live.frames.observe(lambda change: frames.append(change["new"]), "html")
     began = asyncio.get_running_loop().time()
-    while asyncio.get_running_loop().time() < began + 1:
+    while (passed := asyncio.get_running_loop().time() - began) < 1:
         for number in range(100):
             source.on_next(number)
         await asyncio.sleep(0.005)
     await live.done(timeout=0)
-    assert 2 <= len(frames) <= 22
+    assert 2 <= len(frames) <= 20 * passed + 2
 
 
-async def test_nothing_is_drawn_while_nothing_moves() -> None:
+async def test_nothing_is_drawn_while_nothing_moves(eventually: Any) -> None:
     source = Subject[int]()
     live = table(source, key=lambda item: item)
     frames: list[str] = []
     live.frames.observe(lambda change: frames.append(change["new"]), "html")
+    await eventually(lambda: frames)
     await asyncio.sleep(0.5)
     assert len(frames) == 1
     source.on_next(7)
-    await asyncio.sleep(0.3)
+    await eventually(lambda: len(frames) > 1)
+    await asyncio.sleep(0.2)
     assert len(frames) == 2
     await live.done(timeout=0)
 
@@ -273,15 +275,14 @@ def test_thinned_line_keeps_its_extremes() -> None:
     assert list(line) == [(1.0, 3)]
 
 
-async def test_show_changes_nothing() -> None:
+async def test_show_changes_nothing(eventually: Any) -> None:
     """Showing a socket does not change anything about it."""
     socket, wire = serve_in_memory(lambda incoming: incoming.pipe(ops.map(str.upper)), protocol="v1")
     live = show(socket)
     await asyncio.sleep(0.05)
     wire.send("hello")
-    await asyncio.sleep(0.3)
-    for part in ("<td>open</td>", "<td>memory</td>", "<td>v1</td>", "1 messages, 5 B", ">hello<", ">HELLO<"):
-        assert part in live.html
+    parts = ("<td>open</td>", "<td>memory</td>", "<td>v1</td>", "1 messages, 5 B", ">hello<", ">HELLO<")
+    await eventually(lambda: all(part in live.html for part in parts))
     assert not socket._life.reports.errors.observed
     wire.close(rxws.Close(4001, "bye"))
     await live.done(timeout=5)
@@ -289,7 +290,7 @@ async def test_show_changes_nothing() -> None:
     assert "state: closed" in live.picture.text()
 
 
-async def test_a_fresh_socket_shows_age_and_flight() -> None:
+async def test_a_fresh_socket_shows_age_and_flight(eventually: Any) -> None:
     """A socket that conflates shows what is in flight, and how old what its peer has is, below its lanes."""
     ticks = Subject[str]()
     async with (
@@ -301,8 +302,8 @@ async def test_a_fresh_socket_shows_age_and_flight() -> None:
             ticks.on_next("x" * 3000)
             assert await client.receive()
             await asyncio.sleep(0.1)
-        for part in ("<th>in flight</th>", "<th>age</th>", ">in flight</text>", 'class="trace"', " ms now, "):
-            assert part in live.html
+        parts = ("<th>in flight</th>", "<th>age</th>", ">in flight</text>", 'class="trace"', " ms now, ")
+        await eventually(lambda: all(part in live.html for part in parts))
         assert "\nage: " in live.picture.text()
     await live.done(timeout=5)
     assert "<th>in flight</th><th>age</th><th>buffered</th>" in live.html
@@ -312,13 +313,12 @@ async def test_a_fresh_socket_shows_age_and_flight() -> None:
     unlike.stop()
 
 
-async def test_a_socket_of_a_notebook_shows_itself_live(serve: Serve) -> None:
+async def test_a_socket_of_a_notebook_shows_itself_live(serve: Serve, eventually: Any) -> None:
     async with rxws.jupyter.connect(serve(lambda incoming: incoming).url()) as socket:
         live = show(socket)
         socket.outgoing.on_next("hello")
         await socket.incoming.pipe(ops.first())
-        await asyncio.sleep(0.3)
-        assert live.html.count(">hello<") == 4  # a marble and a line, both ways
+        await eventually(lambda: live.html.count(">hello<") == 4)  # a marble and a line, both ways
     await live.done(timeout=5)
     assert "closed" in live.html
 

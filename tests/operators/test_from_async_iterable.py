@@ -240,7 +240,7 @@ def test_the_end_of_the_loop(way: str) -> None:
 
     async def main() -> None:
         rxops.from_async_iterable(stubborn()).subscribe(log.append, log.append)
-        await asyncio.sleep(0.01)
+        await turns()
 
     asyncio.run(main())
     assert log == [1]

@@ -92,7 +92,7 @@ async def test_closing_goes_on_without_its_waiter() -> None:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(topics.close(), 0.01)
     again = asyncio.ensure_future(topics.close())
-    await asyncio.sleep(0.01)
+    await turns()
     assert (again.done(), ended) == (False, [])
     engine.may_close.set()
     await again
@@ -109,7 +109,7 @@ async def test_cancelled_closing_completes_subscribers() -> None:
     ended = watch(a=topics["a"], errors=topics.errors)
     before = asyncio.all_tasks()
     closing = asyncio.ensure_future(topics.close())
-    await asyncio.sleep(0.01)
+    await turns()
     for task in asyncio.all_tasks() - before - {closing}:
         task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -273,7 +273,7 @@ async def test_disposing_in_another_thread_before_the_beginning() -> None:
         thread = threading.Thread(target=lambda: topics["a"].subscribe(log.append).dispose())
         thread.start()
         thread.join()
-        await asyncio.sleep(0.01)
+        await turns()
         topics["a"].on_next(1)
         assert log == []
 
