@@ -20,6 +20,7 @@ from tests.integration.server import running, serving
 from tests.streams import ended
 
 BOTH_LOOPS = True
+Eventually = Callable[..., Any]
 Socket = rxws.WebSocket[Any, Any]
 Reads = Callable[[Socket, "Sender"], Awaitable[Any]]
 MESSAGES = [str(number) for number in range(20)]
@@ -362,6 +363,53 @@ async def test_the_peer_s_close_waits_not_for_ever(caplog: pytest.LogCaptureFixt
         assert await ended(server.sockets[0]) == rxws.Close(4001)
     (record,) = caplog.records
     assert record.getMessage().startswith("the connection ended with messages that nobody read: 19")
+
+
+async def test_an_old_connection_is_over_behind_unread(eventually: Eventually) -> None:
+    """A client that comes back, and that nobody reads, is rid of a connection `close_timeout` after the peer's close."""
+    opened: list[Socket] = []
+
+    @rxws.websocket
+    async def handler(socket: Socket) -> None:
+        opened.append(socket)
+        if len(opened) == 1:
+            await socket.send("unread")
+            raise rxws.Close(1012)
+        await socket.closed
+
+    backoff = rxws.Backoff(initial=0.01, maximum=0.01)
+    async with serving(handler) as server, rxws.connect(server.url, reconnect=backoff, close_timeout=0.2) as socket:
+        await eventually(lambda: len(opened) == 2)
+        await eventually(lambda: len(socket._life._connections) == 1, timeout=2)
+
+
+async def test_a_block_that_is_cut_ends_behind_unread(eventually: Eventually) -> None:
+    """A block that is cancelled ends at once, though its connection was lost before, behind what nobody has read."""
+    sockets: list[Socket] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        peer = web.WebSocketResponse()
+        await peer.prepare(request)
+        await peer.send_str("unread")
+        await eventually(lambda: sockets and sockets[0].stats.unread)
+        assert request.transport is not None
+        request.transport.abort()
+        return peer
+
+    async def block(url: str) -> None:
+        async with rxws.connect(url, close_timeout=20) as socket:
+            sockets.append(socket)
+            await asyncio.sleep(20)
+
+    app = web.Application()
+    app.router.add_get("/", handle)
+    async with running(app) as server:
+        work = asyncio.create_task(block(server.url))
+        await eventually(lambda: sockets and sockets[0]._life.is_lost)
+        work.cancel()
+        async with asyncio.timeout(5):
+            await asyncio.wait({work})
+            assert await sockets[0].closed == rxws.Close.received(1006)
 
 
 async def test_accept_in_sequence(caplog: pytest.LogCaptureFixture) -> None:

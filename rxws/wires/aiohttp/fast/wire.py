@@ -52,7 +52,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
 
     __slots__ = (  # a dictionary of them would take 1.5 KiB
         *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_endpoint", "_held", "_last", "_loop"),
-        *("_lone", "_looks_later"),
+        *("_lone", "_looks_later", "_overdue"),
         *(
             "_marks",
             "_parse",
@@ -101,6 +101,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._read_ahead: ReadAhead | None = None
         self._last: tuple[Callable[[], object], ...] = ()  # done when all that was read ahead is delivered
         self._deadline: asyncio.TimerHandle | None = None
+        self._overdue = False  # nothing that is read ahead is waited for any more
         self.phase = WirePhase.NEW
         self._held = False
         self._scheduled = False  # messages that are there already will be handed on
@@ -199,6 +200,8 @@ class FastWire(Phased, asyncio.BufferedProtocol):
             raise_fatal(error)
         if self.phase is WirePhase.NEW:
             release(self._ws)
+        elif self.phase is WirePhase.LOST:
+            self._loop.call_soon(self._finish)  # if it has waited for what was read ahead
 
     # Reading
 
@@ -479,12 +482,16 @@ class FastWire(Phased, asyncio.BufferedProtocol):
     def _at_last(self, action: Callable[[], object]) -> None:
         """Act when what was read ahead is delivered: the end must not overtake it, nor wait forever."""
         self._last = (*self._last, action)
-        if self._read_ahead or self._queue._buffer:
-            self._deadline = self._deadline or self._loop.call_later(self._close_timeout, self._finish)
+        if (self._read_ahead or self._queue._buffer) and not self._overdue:
+            self._deadline = self._deadline or self._loop.call_later(self._close_timeout, self._wait_no_more)
             if self.phase is WirePhase.LOST:
                 self._endpoint.transport_lost()
         elif not self._writer.busy:
             self._finish()
+
+    def _wait_no_more(self) -> None:
+        self._overdue = True
+        self._finish()
 
     def _finish(self) -> None:
         if self._deadline is not None:
