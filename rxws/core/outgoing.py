@@ -431,13 +431,13 @@ class Outgoing(HotSubject[T]):
         """
         buffer = self._buffer
         others = buffer.weight
+        if self._renegotiates and (self._remakes or not is_pure(self.codec)):
+            item = with_copy(item)
         if self.offline and self._offline_queue is not None and item.connection is None:
-            kept = self._offline_queue.keep(item)
+            kept = self._offline_queue.keep(item)  # behind `with_copy`: it remembers the very object that waits
             if kept is None:
                 return False
             item = kept
-        if self._renegotiates and (self._remakes or not is_pure(self.codec)):
-            item = with_copy(item)
         try:
             dropped = buffer.push(item, self._conflates and self._owner.congested, self.offline or self.is_stopped)
         except Full:

@@ -185,6 +185,16 @@ async def test_changed_and_not_readable() -> None:
     assert socket.stats.dropped == 1
 
 
+async def test_latest_of_codecs_that_are_not_pure() -> None:
+    """The policy latest keeps one message, also where a copy of it waits, for the codec that is to be negotiated."""
+    async with offline("json", {"spelled": Spelled(), "json": rxws.json}, offline="latest") as (socket, dialer):
+        log = watch(dropped=socket.dropped)
+        for number in range(3):
+            socket.outgoing.on_next({"bid": number})
+    assert dialer.peer.sent == ['{"bid":2}']
+    assert log == [("dropped", {"bid": 0}), ("dropped", {"bid": 1}), "dropped|"]
+
+
 @pytest.mark.parametrize("raised", [rxws.Close(4005), asyncio.CancelledError(), ValueError()], ids=repr)
 async def test_raising_costs_one_message(raised: BaseException) -> None:
     """What a codec or a key function raises over one message that waits costs none of the others."""
