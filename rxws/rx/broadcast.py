@@ -413,7 +413,11 @@ class Replaying(HotObservable[T]):
         subscription = self._broadcast.subscribe(late)  # first, so that nothing falls in between
         with _lock:
             kept = tuple(self._kept or ())
-        late.begin([(number, value) for number, value, _ in kept])
+        try:
+            late.begin([(number, value) for number, value, _ in kept])
+        except BaseException:
+            subscription.dispose()  # nobody else could: what comes would wait for it forever
+            raise
         return subscription
 
 

@@ -11,7 +11,7 @@ from reactivex.subject import Subject
 
 from rxws.errors import FeedbackLoop
 from rxws.rx.broadcast import Hot, Outcome, Replaying
-from tests.streams import watch
+from tests.streams import raising, watch
 from tests.threads import preempted
 
 
@@ -318,6 +318,15 @@ def test_replay_in_its_order() -> None:
     stream.subscribe(note, log.append)
     assert log[:3] == [1, 2, 3]
     assert isinstance(log[3], LookupError)
+
+
+def test_late_subscriber_that_raises_has_left() -> None:
+    """A subscriber that raises over what was kept, and so gets no subscription, is forgotten: nothing waits for it."""
+    stream = Replaying[int](5, print)
+    stream.emit(1)
+    with pytest.raises(LookupError):
+        stream.subscribe(raising(LookupError()))
+    assert not stream.observed
 
 
 async def test_await_on_another_loop() -> None:
