@@ -126,9 +126,16 @@ class Handler:
         return self._function(*first, **guests, **named)
 
     def _check(self, result: Any, life: Lifecycle) -> None:
+        """Raise `TypeError` for what is no result; Disposables are the socket's from now on, whether or not it opens."""
         if result is life.outgoing:
             raise TypeError(f"{self.name} returned its own outgoing: return another Observable, or None")
-        if isinstance(result, (Observable, abc.DisposableBase)) or _are_disposables(result):
+        if isinstance(result, Observable):
+            return
+        if isinstance(result, abc.DisposableBase):
+            life.own(result)
+            return
+        if _are_disposables(result):
+            life.own(*result)
             return
         if inspect.iscoroutine(result):
             result.close()
@@ -155,11 +162,12 @@ class Handler:
             if getattr(observable, "is_stopped", False):
                 self._look_at_end(observable, life)
             life.stream(observable)
-        elif isinstance(result, abc.DisposableBase):
-            life.own(result)
-        elif result is not None:
-            life.own(*result)
-        elif self._asks_for_incoming and life.close_cause is None and not life.incoming.readers.present:
+        elif (
+            result is None
+            and self._asks_for_incoming
+            and life.close_cause is None
+            and not life.incoming.readers.present
+        ):
             self._warn(
                 life,
                 "unread",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from reactivex import Observable
+from reactivex.disposable import Disposable
 
 import rxws
 import rxws.asgi
@@ -156,9 +157,16 @@ async def test_client_that_leaves_during_the_handshake(when: str) -> None:
         peer.leave(1006)
     else:
         peer.broken = OSError("gone")
-    await peer.run(life.around(echo)).task
+    owned = Disposable()
+
+    @rxws.asgi.websocket
+    def handler() -> Disposable:
+        return owned
+
+    await peer.run(life.around(handler)).task
     assert peer.sent == []
     assert (len(life.hub), life.hub.opened_total) == (0, 0)
+    assert owned.is_disposed is (when != "before")  # else it was not asked
     await life.stop()
 
 

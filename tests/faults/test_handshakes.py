@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import websockets
 from aiohttp import web
+from reactivex.disposable import Disposable
 
 import rxws
 from rxws.wires.negotiation import MAX_PAIRS
@@ -118,13 +119,14 @@ async def test_limit_is_503_and_places_return(leave: str, eventually: Eventually
 
 
 @pytest.mark.parametrize("leave", ["reset", "end of file"])
-@pytest.mark.parametrize("kind", ["def", "async def", "accept"])
+@pytest.mark.parametrize("kind", ["def", "Disposables", "async def", "accept"])
 async def test_client_that_leaves_during_the_handshake(
     kind: str, leave: str, eventually: Eventually, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A client that leaves before the answer is nobody's error: DEBUG tells of it, and nothing is left of it."""
     caplog.set_level(logging.DEBUG, "rxws")
     ran: list[str] = []
+    owned: list[Disposable] = []
     may_go_on = asyncio.Event()
 
     @web.middleware
@@ -136,6 +138,10 @@ async def test_client_that_leaves_during_the_handshake(
     def composing(incoming: Any) -> Any:
         return incoming
 
+    def subscribing() -> list[Disposable]:
+        owned.append(Disposable())
+        return owned[-1:]
+
     async def living(incoming: Any) -> None:
         ran.append("ran")
 
@@ -144,9 +150,9 @@ async def test_client_that_leaves_during_the_handshake(
             await accepted.closed
         return accepted.response
 
-    handlers = {"def": rxws.websocket(composing), "async def": rxws.websocket(living), "accept": accepting}
+    functions = {"def": composing, "Disposables": subscribing, "async def": living}
     app = web.Application(middlewares=[slow])
-    app.router.add_get("/", handlers[kind])
+    app.router.add_get("/", accepting if kind == "accept" else rxws.websocket(functions[kind]))
     async with serving(app=app) as server:
         hub = server.hub
         assert hub is not None
@@ -165,6 +171,7 @@ async def test_client_that_leaves_during_the_handshake(
         await eventually(lambda: len(hub) == 0 and not hub._taken)
     assert [(record.name, record.getMessage()) for record in caplog.records if record.levelno > logging.INFO] == []
     assert "ran" not in ran
+    assert [disposable.is_disposed for disposable in owned] == ([True] * 3 if kind == "Disposables" else [])
 
 
 async def test_foreign_origin_is_explained_once(caplog: pytest.LogCaptureFixture) -> None:
