@@ -366,7 +366,7 @@ async def test_the_peer_s_close_waits_not_for_ever(caplog: pytest.LogCaptureFixt
 
 
 async def test_an_old_connection_is_over_behind_unread(eventually: Eventually) -> None:
-    """A client that comes back, and that nobody reads, is rid of a connection `close_timeout` after the peer's close."""
+    """A client that comes back, and that nobody reads, is rid of one `close_timeout` after the peer's close."""
     opened: list[Socket] = []
 
     @rxws.websocket

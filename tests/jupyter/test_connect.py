@@ -17,6 +17,7 @@ import rxws.jupyter
 from rxws import operators as rxops
 from rxws.jupyter import Server, connect
 from rxws.jupyter.connection import crossing
+from rxws.jupyter.connection.background import Background
 from tests.streams import watch
 
 Serve = Callable[..., Server]
@@ -48,6 +49,24 @@ async def test_it_is_used_as_any_other(serve: Serve) -> None:
     assert await socket.closed == rxws.Close()
     assert [item for item in log if item[0] == "incoming"] == [("incoming", "A"), ("incoming", "B")]
     assert {"incoming|", "outgoing|", "errors|"} <= set(map(str, log))
+
+
+def test_stopped_before_its_loop_runs() -> None:
+    """What is told to end before its thread's event loop runs ends: who waited for it was cancelled at once, say."""
+
+    class Late(Background[int]):
+        async def _main(self) -> None:
+            self.stop()
+            await super()._main()
+
+    async def wait(give: Callable[[int], None], stop: asyncio.Event) -> None:
+        give(1)
+        await stop.wait()
+
+    background = Late(wait, "late")
+    background.join(5)
+    assert background.made_soon(0) == 1
+    assert not background._thread.is_alive()
 
 
 async def test_greeting(serve: Serve) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from reactivex import Observer
 
 from rxws.jupyter.connection.crossing import Crossing
@@ -43,6 +44,30 @@ async def test_observer_that_raises() -> None:
     crossing.on_next(2)
     await turns()
     assert (seen, source.reported) == ([(1, crossing), (2, None)], [error])
+
+
+async def test_observer_that_is_interrupted() -> None:
+    """An interrupt ends the loop's run, but not the stream: when the loop runs again, the items behind come."""
+
+    class Here:
+        def __init__(self) -> None:
+            self.calls: list[Any] = []
+            self.call_soon = self.call_soon_threadsafe = self.calls.append
+
+    def take(item: int) -> None:
+        seen.append(item)
+        if item == 1:
+            raise KeyboardInterrupt
+
+    here, seen = Here(), list[int]()
+    loop: Any = here
+    crossing = Crossing(Observer(take), LoopThread(asyncio.get_running_loop()), loop, print)
+    for item in (1, 2, 3):
+        crossing.on_next(item)
+    with pytest.raises(KeyboardInterrupt):
+        here.calls.pop()()
+    here.calls.pop()()
+    assert (seen, here.calls) == ([1, 2, 3], [])
 
 
 async def test_held_from_another_thread() -> None:

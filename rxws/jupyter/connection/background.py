@@ -34,6 +34,7 @@ class Background(Generic[T]):
         self._made = Future[T]()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._stopped = False
         self._finished = Future[None]()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -52,7 +53,8 @@ class Background(Generic[T]):
         return self._made.result(timeout)
 
     def stop(self) -> None:
-        """Tell the coroutine to end; from any thread."""
+        """Tell the coroutine to end; from any thread, also before the loop runs."""
+        self._stopped = True
         if self._loop is not None and self._stop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._stop.set)
@@ -81,6 +83,8 @@ class Background(Generic[T]):
     async def _main(self) -> None:
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        if self._stopped:
+            self._stop.set()
         await self._body(self._give, self._stop)
 
     def _give(self, made: T) -> None:

@@ -148,9 +148,13 @@ class Crossing(Held, Downstream, abc.ObserverBase[Any]):
                 missing, self._missing = self._missing, 0
             self._progress += 1
             self._blocked = False
-            if missing:
-                self._lost(missing)
-            self._notify(kind, value, source)
+            try:
+                if missing:
+                    self._lost(missing)
+                self._notify(kind, value, source)
+            except BaseException:  # an interrupt, which does not end a notebook
+                self._here.call_soon(self._hand_on)
+                raise
         else:
             self._here.call_soon(self._hand_on)
         if self._holding and len(self._waiting) <= HIGH // 4:
