@@ -126,7 +126,7 @@ class Handler:
         return self._function(*first, **guests, **named)
 
     def _check(self, result: Any, life: Lifecycle) -> None:
-        """Raise `TypeError` for what is no result; Disposables are the socket's from now on, even if it never opens."""
+        """Raise `TypeError` for a wrong result; Disposables are the socket's from now on, even if it never opens."""
         if result is life.outgoing:
             raise TypeError(f"{self.name} returned its own outgoing: return another Observable, or None")
         if isinstance(result, Observable):
