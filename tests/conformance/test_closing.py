@@ -68,13 +68,13 @@ async def test_close_frame_is_answered(role: Role, body: bytes, answer: bytes, s
 @both
 async def test_tcp_is_closed(role: Role) -> None:
     """When both close frames are there a server closes TCP at once, a client after a while if its server does not."""
-    async with meeting(role, close_timeout=0.3) as (socket, peer):
+    async with meeting(role, close_timeout=0.3 if role == "client" else 10) as (socket, peer):
         socket.close()
         await peer.hear_close()
         began = time.monotonic()
         peer.say(CLOSE, b"\x03\xe8")
         assert await peer.hear_end() == b""
-        assert time.monotonic() - began < (0.25 if role == "server" else 2)
+        assert time.monotonic() - began < 4
         assert await ended(socket) == rxws.Close(1000)
 
 

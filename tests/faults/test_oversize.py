@@ -155,7 +155,7 @@ async def test_unfinished_message_is_1008(dribble: Any, compress: bool) -> None:
         began = time.monotonic()
         dribbling = asyncio.create_task(dribble(peer))
         assert await peer.receive_close() == (1008, "Message Unfinished")
-        assert 0.15 < time.monotonic() - began < 2
+        assert 0.15 < time.monotonic() - began < 4
         dribbling.cancel()
         await asyncio.wait({dribbling})
         peer.writer.close()

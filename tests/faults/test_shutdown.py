@@ -24,7 +24,7 @@ Eventually = Callable[..., Any]
 async def test_shutdown_takes_2_seconds(eventually: Eventually) -> None:
     """A hundred sockets, some stalled and some mute, close with 1001 within 2 seconds of the shutdown.
 
-    With every default: `close_timeout` would be five seconds.
+    On a busy machine within 4. With every default: `close_timeout` would be five seconds.
     """
     room = Subject[bytes]()
     handler = rxws.websocket(max_buffered=10_000_000)(lambda: room)
@@ -39,7 +39,7 @@ async def test_shutdown_takes_2_seconds(eventually: Eventually) -> None:
         await eventually(lambda: len(server.sockets) == 100)
         began = time.monotonic()
         await server.runner.cleanup()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
         codes = []
         for reader in readers:
             await reader.wait_closed()
@@ -73,7 +73,7 @@ async def test_busy_socket_ends_in_time(before: str, eventually: Eventually) -> 
                 pass
         began = time.monotonic()
         await server.runner.cleanup()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4
 
 
 async def test_shutdown_timeout_gives_peers_time(eventually: Eventually) -> None:

@@ -88,14 +88,14 @@ async def test_three_orders_are_booked(form: str, leave: Callable[[Raw], None], 
                 peer.send(TEXT, order.encode())
             await peer.writer.drain()
             leave(peer)
-            await eventually(lambda: shop.booked == ["a", "b", "c"], 3)
+            await eventually(lambda: shop.booked == ["a", "b", "c"])
             if not form.startswith("maps"):
-                await eventually(lambda: shop.log == ["offline"], 3)
-        await ended(server.sockets[0], 3)
+                await eventually(lambda: shop.log == ["offline"])
+        await ended(server.sockets[0])
 
 
 @pytest.mark.parametrize("form", ["loops", "generates", "maps", "maps_by_hand"])
-async def test_shutdown_finishes_work_before_clean_up(form: str) -> None:
+async def test_shutdown_finishes_work_before_clean_up(form: str, eventually: Eventually) -> None:
     """At shutdown, handlers and pipelines finish what they have in hand before the application cleans up."""
     shop = Shop(0.3)
     app = web.Application()
@@ -111,20 +111,20 @@ async def test_shutdown_finishes_work_before_clean_up(form: str) -> None:
         connection = raw(server.port)
         peer = await connection.__aenter__()
         peer.send(TEXT, b"a")
-        await asyncio.sleep(0.1)
+        await eventually(lambda: server.sockets and server.sockets[0].stats.received)
     assert (shop.booked, shop.log[-1]) == (["a"], "cleaned up")
     assert form.startswith("maps") or shop.log[0] == "offline"
     assert (await peer.receive_close())[0] == 1001
     await connection.__aexit__(None, None, None)
 
 
-async def test_shutdown_cuts_what_takes_too_long() -> None:
+async def test_shutdown_cuts_what_takes_too_long(eventually: Eventually) -> None:
     """After `shutdown_timeout` what still works is cut: a shutdown has an end."""
     shop = Shop(30)
     began = time.monotonic()
     async with serving(shop.loops, shutdown_timeout=0.2) as server, raw(server.port) as peer:
         peer.send(TEXT, b"a")
-        await asyncio.sleep(0.1)
+        await eventually(lambda: server.sockets and server.sockets[0].stats.received)
     assert shop.booked == []
     assert time.monotonic() - began < 3
 
@@ -146,7 +146,7 @@ async def test_cancelled_block_does_not_wait(eventually: Eventually) -> None:
         began = time.monotonic()
         with pytest.raises(TimeoutError):
             await follow(server.url)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 4
         await eventually(lambda: len(server.hub or ()) == 0)
 
 

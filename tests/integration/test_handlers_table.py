@@ -115,7 +115,7 @@ async def test_close_waits_for_a_subscriber(eventually: Eventually) -> None:
         peer.send(TEXT, b"never wanted")
         peer.send_close(4001)
         await eventually(lambda: server.sockets)
-        assert (await ended(server.sockets[0], 2)).code == 4001
+        assert (await ended(server.sockets[0], 4)).code == 4001
 
 
 @pytest.mark.parametrize("leave", ["close", "reset", "end of file"])
@@ -141,7 +141,7 @@ async def test_departure_cancels_an_async_def(leave: str, eventually: Eventually
                 peer.reset()
             case _:
                 peer.writer.close()
-        await eventually(lambda: steps == ["began", "cleaned up"], 1)
+        await eventually(lambda: steps == ["began", "cleaned up"], 4)
 
 
 async def test_stubborn_handler_is_logged(caplog: pytest.LogCaptureFixture, eventually: Eventually) -> None:

@@ -125,7 +125,7 @@ async def test_hold_answers_pings_and_sees_a_departure(eventually: Eventually) -
         assert await peer.receive() == (PONG, b"seen")
         assert server.sockets[0].stats.received == 0
         peer.reset()
-        assert (await ended(server.sockets[0], 2)).code == 1006
+        assert (await ended(server.sockets[0], 4)).code == 1006
 
 
 @pytest.mark.parametrize("compress", [False, True])

@@ -53,7 +53,7 @@ async def test_next_server_is_tried_when_one_is_hung(
     began = asyncio.get_running_loop().time()
     topics["a"].on_next(1)
     await eventually(lambda: log == [1])
-    assert asyncio.get_running_loop().time() - began < 1.5
+    assert asyncio.get_running_loop().time() - began < 4  # the only server would have five seconds
     topics._engine._stream.link.lost.set()
     topics["a"].on_next(2)
     await eventually(lambda: log == [1, 2])
@@ -114,7 +114,7 @@ async def test_what_an_operator_takes_away_is_told_once(
     topics["a"].on_next(1)
     await eventually(lambda: live == [1])
     before = await change(client, name, key, value)
-    await eventually(lambda: errors, timeout=1)
+    await eventually(lambda: errors, timeout=4)
     histories = [values(topics["a"].messages.history()) for _ in range(20)]
     await client.publish(f"{name}.in.a", b"2")
     await asyncio.sleep(1)
