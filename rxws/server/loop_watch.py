@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import logging
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final
@@ -29,6 +31,22 @@ MAX_NAMED: Final = 32
 
 NEVER_BLAMED: Final = {"rxws", "reactivex", "aiohttp", "uvloop"} | sys.stdlib_module_names
 """Packages that wait for what users' code does, and are not to blame."""
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let Python collect no garbage meanwhile.
+
+    Before 3.12 it may do so while it makes the object of another thread's frame. What it calls then lets that thread
+    go on, and the object is one of a frame that has ended: to ask it for anything may crash the process.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 class LoopWatch:
@@ -90,21 +108,24 @@ class LoopWatch:
             if due is None or late < BLOCKED / 2:
                 seen = None
             elif seen is None or seen[0] != due:
-                seen = due, [*self._calls()]
+                seen = due, self._calls()
             elif late >= BLOCKED and suspect is None:
                 suspect = self._suspect(due, late, seen[1])
 
-    def _calls(self) -> Iterator[FrameType]:
+    @_no_collection()
+    def _calls(self) -> list[FrameType]:
         """Give what the event loop has called, and what that has, the innermost first; nothing while it waits."""
+        calls: list[FrameType] = []
         # All threads' frames, this one's too: a name for them would be a cycle, and keep what the calls hold.
         frame = sys._current_frames().get(self._thread)  # pyright: ignore[reportPrivateUsage] - it has no other name
         while frame is not None and frame is not self._base:
             if _package(frame) not in ("asyncio", "selectors"):
-                yield frame
+                calls.append(frame)
             frame = frame.f_back
+        return calls
 
     def _suspect(self, due: float, late: float, before: list[FrameType]) -> _Suspect | None:
-        now = [*self._calls()]
+        now = self._calls()
         if not any(frame is other for frame in now for other in before):
             return None
         blamed = next((frame for frame in now if _package(frame) not in NEVER_BLAMED), now[0])

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import time
+import traceback
 import weakref
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -112,6 +113,35 @@ async def test_what_a_call_held_is_freed_with_it(monkeypatch: pytest.MonkeyPatch
             await eventually(lambda: held() is None, timeout=5)
         finally:
             gc.enable()
+
+
+async def test_looking_collects_no_garbage() -> None:
+    """No garbage is collected while the thread that watches looks: before Python 3.12, a crash might follow."""
+    looking: list[bool] = []
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        callers = [frame.name for frame in traceback.extract_stack()]
+        looking.append(loop_watch.LoopWatch._calls.__name__ in callers)
+
+    def look() -> int:
+        threshold = gc.get_threshold()
+        gc.set_threshold(1)
+        try:
+            return len(watch._calls())
+        finally:
+            gc.set_threshold(*threshold)
+
+    watch = loop_watch.LoopWatch()
+    watch.start()
+    await asyncio.sleep(0.01)
+    gc.callbacks.append(note)
+    try:
+        await asyncio.to_thread(look)
+    finally:
+        gc.callbacks.remove(note)
+        watch.stop()
+    assert looking
+    assert not any(looking)
 
 
 def test_watch_that_stops_meanwhile() -> None:
