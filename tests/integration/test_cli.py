@@ -138,14 +138,14 @@ def rxws_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 def test_pipe_sends_lines_and_prints_answers(rxws_cli: Cli, server: str) -> None:
     """Lines from a pipe are sent, and the answers alone are printed."""
-    result = rxws_cli("connect", f"{server}/shout", "--linger", "0.5", stdin="hello\n/ping\n{}\n")
+    result = rxws_cli("connect", f"{server}/shout", "--linger", "1.5", stdin="hello\n/ping\n{}\n")
     assert (result.returncode, result.stdout) == (0, "HELLO\n/PING\n{}\n")
     assert result.stderr == "connected\nclosed 1000\n"
 
 
 def test_headers_protocols_and_first_messages_are_sent(rxws_cli: Cli, server: str) -> None:
     arguments = ["-H", "X-Hello: from a header", "-p", "chat", "-s", "first"]
-    result = rxws_cli("connect", f"{server}/greet", *arguments, "--linger", "0.5")
+    result = rxws_cli("connect", f"{server}/greet", *arguments, "--messages", "2")
     assert (result.returncode, result.stdout) == (0, "from a header\nFIRST\n")
     assert result.stderr == "connected, protocol chat\nclosed 1000\n"
 
@@ -166,14 +166,14 @@ def test_large_file_is_sent_as_it_is_taken(server: str, tmp_path: Path) -> None:
     """A large file is sent no faster than the server takes it."""
     (tmp_path / "lines").write_text(("x" * 1000 + "\n") * 3000)
     with (tmp_path / "lines").open() as lines:
-        command = [sys.executable, "-m", "rxws", "connect", f"{server}/shout", "--linger", "0.5"]
+        command = [sys.executable, "-m", "rxws", "connect", f"{server}/shout", "--messages", "3000"]
         result = subprocess.run(command, stdin=lines, capture_output=True, text=True, timeout=60)
     assert (result.returncode, len(result.stdout.splitlines())) == (0, 3000)
 
 
 def test_jsonl_prints_a_recording_and_nothing_else(rxws_cli: Cli, server: str, tmp_path: Path) -> None:
     url = f"{server}/shout?token=SECRET"
-    result = rxws_cli("connect", url, "--jsonl", "--linger", "0.3", stdin="hello\n")
+    result = rxws_cli("connect", url, "--jsonl", "--messages", "1", stdin="hello\n")
     assert (result.returncode, result.stderr) == (0, "")
     (tmp_path / "r.jsonl").write_text(result.stdout)
     recording = read(tmp_path / "r.jsonl")
@@ -199,7 +199,7 @@ async def test_through_a_proxy_with_an_authority_of_its_own(tmp_path: Path) -> N
     """`--proxy` and `--ca`: through tinyproxy to a server whose certificate nobody else trusts."""
 
     async def run(*arguments: str) -> tuple[int | None, str]:
-        command = [sys.executable, "-m", "rxws", "connect", *arguments, "--linger", "0.3"]
+        command = [sys.executable, "-m", "rxws", "connect", *arguments, "--messages", "1"]
         process = await asyncio.create_subprocess_exec(*command, stdin=-1, stdout=-1, stderr=-1)
         out, err = await process.communicate(b"hello\n")
         return process.returncode, (out + err).decode()
