@@ -68,6 +68,8 @@ class Reconnector:
         self._opened = 0.0
         self._event: asyncio.Future[float | None] = self._loop.create_future()
         """What the present connection waits for: `None` to be replaced, or the delay after it broke."""
+        self._next_event = self._event
+        """The oldest that `run` has not seen: it may be busy while one is asked for a rotation."""
         self._rotation: asyncio.TimerHandle | None = None
         self._again = 0.0  # seconds until the next rotation, if this one is given up
         self._replacing = False  # and the successor has not taken over yet
@@ -136,7 +138,8 @@ class Reconnector:
         try:
             while True:
                 self._open(life, await self._reach(life, announce=True))
-                while (delay := await self._event) is None:
+                while (delay := await self._next_event) is None:
+                    self._next_event = self._event
                     await self._replace(life)
                 await self._sleep(delay, told=True)
         finally:
@@ -199,7 +202,7 @@ class Reconnector:
 
     def _open(self, life: Lifecycle, dialed: Dialed) -> Connection:
         self._opened, self._asked = self._loop.time(), False
-        self._event = self._loop.create_future()
+        self._event = self._next_event = self._loop.create_future()
         self._connection = connection = dialed.open(life)
         self._again = self._backoff.initial
         self._rotate_in(self._backoff.rotate_every)
@@ -272,7 +275,7 @@ class Reconnector:
             raise ended
         if self._is_last(ended) or self._is_last(error):
             raise error from error.__cause__
-        self._event = self._loop.create_future()
+        self._event = self._next_event = self._loop.create_future()
         self._event.set_result(self._announce(error))
 
     async def _arrival(self, life: Lifecycle, connection: Connection, more: int | None = None) -> bool:

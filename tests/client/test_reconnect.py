@@ -1145,6 +1145,44 @@ async def test_silent_successor_takes_over() -> None:
         assert dialer.wires[0].close_sent == rxws.Close()
 
 
+async def test_rotate_as_it_opens() -> None:
+    """A rotation that is asked for as `states` tells of a connection is that of this connection."""
+    dialer, opens = MemoryDialer(), list[rxws.Open]()
+
+    def look(state: Any) -> None:
+        if isinstance(state, rxws.Open):
+            opens.append(state)
+            if len(opens) < 3:
+                socket.rotate()
+
+    async with connect(dialer, quick()) as socket:
+        socket.states.subscribe(look)
+        await asyncio.sleep(10)
+        assert (len(opens), dialer.attempts) == (3, 3)
+
+
+async def test_rotate_while_the_old_one_leaves() -> None:
+    """A rotation that is asked for while the last one waits to close the old connection follows it."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), close_timeout=1, heartbeat=None) as socket:
+        await opened(socket)
+        old = dialer.peer
+        old.pongs = False
+        socket.outgoing.on_next("a")
+        socket.rotate()
+        await turns(50)
+        dialer.peer.pongs = False
+        socket.outgoing.on_next("b")
+        await asyncio.sleep(0.5)
+        for ping in old.pings:
+            old.pong(ping)
+        await turns()
+        assert (dialer.peer.sent, old.close_sent) == (["b"], None)
+        socket.rotate()
+        await asyncio.sleep(2)
+        assert (dialer.attempts, old.close_sent) == (3, rxws.Close())
+
+
 async def test_close_while_rotating() -> None:
     """A socket that closes while it rotates leaves nothing behind."""
     for moment in range(0, 30, 2):
