@@ -9,7 +9,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -34,7 +34,7 @@ NEVER_BLAMED: Final = {"rxws", "reactivex", "aiohttp", "uvloop"} | sys.stdlib_mo
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def _no_collection() -> Generator[None]:
     """Let Python collect no garbage meanwhile.
 
     Before 3.12 it may do so while it makes the object of another thread's frame. What it calls then lets that thread
