@@ -88,6 +88,11 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
         "expire(seconds) must be a positive number of seconds, not '3', a string: write 3, or convert it",
     ),
     (lambda: rxws.expire("soon"), TypeError, "expire(seconds) must be a positive number of seconds, not 'soon'"),
+    (lambda: rxops.from_async_iterable(rxws.Rooms[Any]()["tea"]), TypeError, "not an Observable: use that as it is"),
+    (lambda: list(rxws.Rooms[Any]()["tea"]), TypeError, "is not iterable"),
+    (lambda: aiter(rxws.Rooms[Any]()["tea"]), TypeError, "here Room: write 'async for message in socket', or"),
+    (lambda: rxws.Rooms[Any]()["tea"].subscribe(Observable()), TypeError, "write source.subscribe(sink), as in"),
+    (lambda: rxws.connect(URL).outgoing, AttributeError, "write 'async with connect(...) as socket', or 'socket ="),
     # what is awaited, and is not a coroutine function
     (
         lambda: rxops.map_async(str.upper),

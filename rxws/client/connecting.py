@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Generator
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast
 
 from rxws.backoff import Backoff
 from rxws.client.greeting import Greeter
@@ -65,6 +65,16 @@ class Connect(Generic[In, Out]):
 
     def __await__(self) -> Generator[Any, Any, ClientWebSocket[In, Out]]:
         return self._connect().__await__()
+
+    if not TYPE_CHECKING:  # for those without a type checker
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"connect(...) is not yet a socket, and has no {name!r}: write 'async with connect(...) as socket', or "
+                "'socket = await connect(...)'",
+                name=name,
+                obj=self,
+            )
 
     async def __aenter__(self) -> ClientWebSocket[In, Out]:
         socket = await self._connect()

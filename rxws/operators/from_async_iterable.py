@@ -52,6 +52,8 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     >>> asyncio.run(main())
     [0, 1, 2]
     """
+    if isinstance(iterable, Observable):
+        raise TypeError("from_async_iterable takes an asynchronous iterable, not an Observable: use that as it is")
     if not hasattr(iterable, "__aiter__"):
         if is_async(iterable):
             raise TypeError(f"from_async_iterable takes what {named(iterable)} returns: call it")

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar, cast
 
 from reactivex import Observable, abc
 from reactivex.internal import default_error, noop
@@ -218,6 +218,11 @@ def check_subscriber(on_next: Any, on_error: Any, on_completed: Any) -> None:
     """
     while True:
         on_next = getattr(on_next, "on_next", on_next)
+        if on_next is not None and not callable(on_next):
+            raise TypeError(
+                f"subscribe takes a function, or an observer such as a Subject, not {on_next!r}: "
+                "write source.subscribe(sink), as in incoming.subscribe(outgoing)"
+            )
         if is_async(on_next) or is_async(on_error) or is_async(on_completed):
             called("on_next", on_next, IN_THE_PIPELINE)
             called("on_error", on_error)
@@ -250,6 +255,8 @@ class Unlocked(Observable[T]):
     """An rxws Observable. Those of RxPY have a lock, for operators such as `merge`; here it is made on request."""
 
     _subscribe = None
+    __iter__ = None
+    """RxPY's have an item for each index, so a `for` loop over one would not end: here it raises `TypeError`."""
 
     def __init__(self) -> None:
         """Do without RxPY's attributes."""
@@ -276,6 +283,13 @@ class Unlocked(Observable[T]):
             for operator in operators:
                 composed = operator(composed)
             return composed
+
+    def __aiter__(self) -> NoReturn:
+        """Raise `TypeError`, which says what `async for` takes."""
+        raise TypeError(
+            f"'async for' does not take an Observable, here {named(type(self))}: write 'async for message in socket', "
+            "or iterate over rxws.operators.to_async_iterable(...)"
+        )
 
     @property
     def lock(self) -> RLock:  # pyright: ignore
