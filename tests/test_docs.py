@@ -1,6 +1,7 @@
 """Every code block of the README and of the docs runs, and so does every docstring's example.
 
-A ```python block runs on its own, as a program; in docs/notebooks.md as a cell, with top-level await. Two comments on the line before a block change that:
+A ```python block runs on its own, as a program; in docs/notebooks.md as a cell, with top-level await. Two comments on
+the line before a block change that:
 `<!-- file: server.py -->` keeps it as that file; `<!-- run-with: server.py -->` runs it as a program of its own
 beside that file, and a ```text block after it is what it prints. `<!-- part-of: examples/gateway.py -->` shows lines of
 a file that other tests run.
@@ -71,11 +72,10 @@ def logging_as_it_was() -> Iterator[None]:
 @pytest.mark.parametrize("block", [b for b in blocks() if b.language == "python" and not b.role], ids=place)
 async def test_a_block_runs_on_its_own(block: Block) -> None:
     source = "\n" * block.line + block.text
-    names = {"__name__": "__main__"}
-    if block.document.name != "notebooks.md":
-        await asyncio.wait_for(asyncio.to_thread(exec, compile(source, str(block.document), "exec"), names), 30)
-        return
-    result = eval(compile(source, str(block.document), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), names)
+    is_cell = block.document.name == "notebooks.md"
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT if is_cell else 0
+    code, names = compile(source, str(block.document), "exec", flags=flags), {"__name__": "__main__"}
+    result = eval(code, names) if is_cell else asyncio.to_thread(exec, code, names)
     if inspect.isawaitable(result):
         await asyncio.wait_for(result, 30)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from fastapi import FastAPI
 from reactivex import Observable
 from reactivex import operators as ops
 from reactivex.subject import Subject
@@ -81,6 +82,9 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
         "run serves an aiohttp.web.Application, not shout: a handler goes into one, app.router.add_get('/', shout); if "
         "it makes one, call it, run(shout())",
     ),
+    (lambda: rxws.run(FastAPI()), TypeError, ">: an ASGI application runs on an ASGI server, such as uvicorn"),
+    (lambda: rxws.setup(FastAPI()), TypeError, ">: on ASGI, use rxws.asgi.setup(app)"),
+    (lambda: rxws.accept(None), TypeError, "aiohttp.web.Request, not None: on ASGI, use rxws.asgi.accept(websocket)"),
     (lambda: rxws.run("app"), TypeError, "run serves an aiohttp.web.Application, not 'app'"),
     (
         lambda: rxws.expire("3"),

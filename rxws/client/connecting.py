@@ -66,7 +66,9 @@ class Connect(Generic[In, Out]):
     def __await__(self) -> Generator[Any, Any, ClientWebSocket[In, Out]]:
         return self._connect().__await__()
 
-    if not TYPE_CHECKING:  # for those without a type checker
+    if TYPE_CHECKING:
+        pass  # type checkers tell it by themselves
+    else:
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(

@@ -28,6 +28,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 Texts = WebSocket[str | bytes, str | bytes]
 CLIENT_ONLY = ("offline",)
+ON_ASGI = "on ASGI, use rxws.asgi."
 AiohttpHandler = Callable[..., Awaitable[web.StreamResponse]]
 Codecs = Mapping[str, codecs.AnyCodec[Any, Any]]
 
@@ -147,7 +148,10 @@ def accept(request: web.BaseRequest, **options: Any) -> Any:
     `HTTPVersionNotSupported`, `HTTPForbidden`, `HTTPServiceUnavailable`, and `HTTPBadRequest` if the client has left;
     `TypeError` or `ValueError` for a wrong option. Memory: as for `websocket`.
     """
-    return _accept(request, check(options, without=CLIENT_ONLY))
+    settings = check(options, without=CLIENT_ONLY)
+    if not isinstance(request, web.BaseRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"accept takes an aiohttp.web.Request, not {request!r}: {ON_ASGI}accept(websocket)")
+    return _accept(request, settings)
 
 
 @asynccontextmanager
@@ -198,7 +202,7 @@ def setup(
     (0, 1000)
     """
     if not isinstance(app, web.Application):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"setup takes an aiohttp.web.Application, not {app!r}")
+        raise TypeError(f"setup takes an aiohttp.web.Application, not {app!r}: {ON_ASGI}setup(app)")
     if app.frozen:
         raise RuntimeError("rxws.setup(app) came too late: call it before the application runs")
     if HUB in app:
