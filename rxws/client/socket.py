@@ -76,7 +76,7 @@ class ClientWebSocket(WebSocket[In, Out]):
         - `TimeoutError` after `timeout` seconds;
         - `ConnectionLost` as soon as it is known that the message was not delivered, or that the socket has closed;
         - the peer's `Close` if its code is 1009, Message Too Big;
-        - `EncodeError` if the message cannot be sent;
+        - `EncodeError` if the message cannot be sent, or what a function for `offline` or `overflow` raises over it;
         - what `matches` or `key` raises, for any message.
 
         A question that still waits when its request is over, such as after its timeout, is not sent. Raises `TypeError`

@@ -336,7 +336,10 @@ class Outgoing(HotSubject[T]):
             elif not self._let_wait(item):
                 return
         except BaseException as error:
-            self._failed(error, value)
+            if frame is None:
+                self._failed(error, value)
+            else:
+                self._could_not_send(error, frame)
             return
         if self._shown is not None:
             self._shown.emit(value)
@@ -494,17 +497,17 @@ class Outgoing(HotSubject[T]):
                 again = encode_again(item, before, self.codec)
                 dropped = None if again is None else self._buffer.push(again, False, True)
             except BaseException as error:
-                losses.append(partial(self._could_not_encode, error, item))
+                losses.append(partial(self._could_not_send, error, item))
             else:
                 losses += [partial(self._drop, loser) for loser in ([item] if dropped is None else dropped)]
         call_all(self._reports.report, "a codec", *losses)
 
-    def _could_not_encode(self, error: BaseException, item: Frame) -> None:
+    def _could_not_send(self, error: BaseException, item: Frame) -> None:
         """Tell the caller that asks about a message that it cannot be sent, or report that."""
         if item.lost is None:
             self._failed(error, item.message)
         else:
-            call(self._reports.report, "a subscriber", item.lost, as_error(error, "a codec"))
+            call(self._reports.report, "a subscriber", item.lost, as_error(error, "a policy"))
             raise_fatal(error)
 
     def _blame(self, error: Exception, value: Any) -> None:

@@ -6,7 +6,7 @@ from reactivex import operators as ops
 
 import rxws
 from rxws.testing import MemoryDialer, connect, run_virtually
-from tests.streams import turns, watch
+from tests.streams import raising, turns, watch
 from tests.threads import in_a_thread
 
 VIRTUAL = True
@@ -96,6 +96,18 @@ async def test_unsendable_request() -> None:
     async with connect(MemoryDialer()) as socket:
         with pytest.raises(rxws.EncodeError):
             await socket.request(object(), matches=lambda _: True)
+
+
+@pytest.mark.parametrize("option", ["overflow", "offline"])
+async def test_request_over_which_a_policy_raises(option: str) -> None:
+    """A request fails at once with what a policy raises over its message; `errors` emits nothing."""
+    function = raising(LookupError())
+    options: Any = {"overflow": rxws.latest_by(function)} if option == "overflow" else {"offline": function}
+    async with connect(MemoryDialer(), QUICK, **options) as socket:
+        errors = watch(errors=socket.errors)
+        with pytest.raises(LookupError):
+            await socket.request("ping", matches=lambda _: True)
+    assert errors == ["errors|"]
 
 
 async def test_predicate_raises() -> None:
