@@ -150,12 +150,12 @@ def _check_app(app: Any, options: dict[str, Any]) -> None:
     """Raise `TypeError` for what is not an application, or makes one when awaited, and for unknown options."""
     if not (isinstance(app, web.Application) or inspect.isawaitable(app)):
         name = named(app)
-        instead = ""
+        todo = ""
         if inspect.isroutine(app):
-            instead = f"a handler goes into one, app.router.add_get('/', {name}); if it makes one, call it, run({name}())"
+            todo = f"a handler goes into one, app.router.add_get('/', {name}); if it makes one, call it, run({name}())"
         elif callable(app) and not isinstance(app, type):
-            instead = "an ASGI application runs on an ASGI server, such as uvicorn"
-        raise TypeError(f"run serves an aiohttp.web.Application, not {name}{instead and ': ' + instead}")
+            todo = "an ASGI application runs on an ASGI server, such as uvicorn"
+        raise TypeError(f"run serves an aiohttp.web.Application, not {name}{todo and ': ' + todo}")
     if "loop" in options:
         raise TypeError("run makes the event loop: aiohttp.web.run_app(app, loop=...) takes one of yours")
     known = {
