@@ -77,6 +77,7 @@ clean:
 	rm -rf .venv* tests/npm/node_modules .coverage .pytest_cache .mypy_cache .ruff_cache dist docs/_build
 
 $(VENV)/.%: pyproject.toml
+	@echo "Installing into $(VENV), which takes minutes the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check $(CONSTRAINT) -e ".[$*]"
 	touch $@

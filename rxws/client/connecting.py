@@ -66,9 +66,7 @@ class Connect(Generic[In, Out]):
     def __await__(self) -> Generator[Any, Any, ClientWebSocket[In, Out]]:
         return self._connect().__await__()
 
-    if TYPE_CHECKING:
-        pass  # type checkers tell it by themselves
-    else:
+    if not TYPE_CHECKING:  # type checkers tell it by themselves
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(
