@@ -18,7 +18,7 @@ from rxws import operators as rxops
 from rxws.jupyter import Server, connect
 from rxws.jupyter.connection import crossing
 from rxws.jupyter.connection.background import Background
-from tests.streams import watch
+from tests.streams import raising, watch
 
 Serve = Callable[..., Server]
 
@@ -66,6 +66,27 @@ def test_stopped_before_its_loop_runs() -> None:
     background = Late(wait, "late")
     background.join(5)
     assert background.made_soon(0) == 1
+    assert not background._thread.is_alive()
+
+
+@pytest.mark.parametrize("how", ["late", "interrupted"])
+def test_not_made_in_time(how: str) -> None:
+    """Who waits for what does not begin in time is told so, and it ends when it has begun; so at an interrupt."""
+    release = threading.Event()
+
+    async def late(give: Callable[[int], None], stop: asyncio.Event) -> None:
+        await asyncio.to_thread(release.wait)
+        give(1)
+        await stop.wait()
+
+    background: Any = Background(late, "rxws server")
+    if how == "interrupted":
+        background._made.result = raising(KeyboardInterrupt())
+    error = TimeoutError if how == "late" else KeyboardInterrupt
+    with pytest.raises(error, match="the rxws server has not begun within 0.01 s" if how == "late" else None):
+        background.made_soon(0.01)
+    release.set()
+    background.join(5)
     assert not background._thread.is_alive()
 
 

@@ -49,8 +49,14 @@ class Background(Generic[T]):
             raise
 
     def made_soon(self, timeout: float) -> T:
-        """Wait for what the coroutine makes, and block meanwhile."""
-        return self._made.result(timeout)
+        """Wait for what the coroutine makes, and block meanwhile. Too late, or interrupted, it stops the coroutine."""
+        try:
+            return self._made.result(timeout)
+        except BaseException as error:
+            self.stop()
+            if isinstance(error, TimeoutError) and not self._made.done():
+                raise TimeoutError(f"the {self._thread.name} has not begun within {timeout:g} s") from None
+            raise
 
     def stop(self) -> None:
         """Tell the coroutine to end; from any thread, also before the loop runs."""
