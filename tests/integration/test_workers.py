@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import signal
@@ -428,7 +429,8 @@ async def test_killed_workers_lose_no_message(tmp_path: Path, eventually: Eventu
     try:
         topics = rxws.topics(broker.url, max_messages=10_000, max_bytes=4_000_000)
         async with topics, crew(tmp_path, ROOM.format(url=broker.url)) as running, AsyncExitStack() as stack:
-            publishing = asyncio.create_task(publish(topics["room"], 900, 300))
+            over = asyncio.Event()
+            publishing = asyncio.create_task(publish(topics["room"], 300, over))
             readers = [Reader(running.url) for _ in range(9)]
             for reader in readers:
                 (await stack.enter_async_context(reader.connecting)).incoming.subscribe(reader.take)
@@ -438,19 +440,23 @@ async def test_killed_workers_lose_no_message(tmp_path: Path, eventually: Eventu
                 os.kill(victim, signal.SIGKILL)
                 await eventually(lambda victim=victim: readers[0].served[-1] != victim, timeout=10)
                 await asyncio.sleep(0.2)
-            await publishing
-            await eventually(lambda: all(reader.values[-1:] == [899] for reader in readers), timeout=15)
-            assert [reader.values for reader in readers] == [[*range(900)]] * len(readers)
+            over.set()
+            count = await publishing
+            await eventually(lambda: all(reader.values[-1:] == [count - 1] for reader in readers), timeout=15)
+            assert [reader.values for reader in readers] == [[*range(count)]] * len(readers)
             assert len(readers[0].served) >= 4
             await running.terminate()
     finally:
         broker.stop()
 
 
-async def publish(topic: Any, count: int, rate: float) -> None:
-    """Publish numbers at a rate, whatever the event loop has to do besides."""
+async def publish(topic: Any, rate: float, over: asyncio.Event) -> int:
+    """Publish numbers at a rate, whatever the event loop has to do besides, until it is over; tell how many."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    for number in range(count):
+    for number in itertools.count():
         await asyncio.sleep(max(0.0, began + number / rate - loop.time()))
+        if over.is_set():
+            return number
         topic.on_next(number)
+    raise AssertionError

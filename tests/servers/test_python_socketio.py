@@ -26,7 +26,7 @@ async def greet(connection: rxws.Greeting[str, str]) -> None:
 
 @pytest.fixture
 async def app() -> AsyncIterator[web.Application]:
-    made, server = web.Application(), socketio.AsyncServer(async_mode="aiohttp", ping_interval=0.2, ping_timeout=0.2)
+    made, server = web.Application(), socketio.AsyncServer(async_mode="aiohttp", ping_interval=0.2, ping_timeout=0.6)
     server.attach(made)
 
     @server.event
@@ -55,7 +55,7 @@ async def test_pings_are_answered_or_not(app: web.Application) -> None:
             socket.incoming.subscribe(said.append)
             socket.outgoing.on_next('42["say","one"]')
             await until(lambda: said == ['42["said","one"]'], "it is answered")
-            await until(lambda: socket.stats.duration > 0.8, "two pings, and time for their ends")
+            await until(lambda: socket.stats.duration > 1.2, "two pings, and time for their ends")
             assert ends == []
             answers = False
             await until(lambda: len(ends) == 2, "two goodbyes")
