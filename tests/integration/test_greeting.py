@@ -200,7 +200,7 @@ async def test_slow_greeting_is_given_up() -> None:
     options: Any = {"greet": lambda connection: login(connection, "slow"), "codec": rxws.json}
     async with running(strict.app) as server:
         with pytest.raises(rxws.ConnectError, match="the greeting was not done"):
-            await rxws.connect(server.url, open_timeout=0.2, **options)
+            await rxws.connect(server.url, open_timeout=1, **options)
         assert strict.sockets[0].close_code == 1011
         async with rxws.connect(server.url, reconnect=QUICK, **options) as socket:
             async with asyncio.timeout(5):
