@@ -99,7 +99,7 @@ def printed_beside_server(python: str, client: Block, folder: Path) -> str:
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30, check=True).stdout
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(20)
 
 
 @pytest.mark.parametrize("client", [b for b in blocks() if b.role == "run-with"], ids=place)

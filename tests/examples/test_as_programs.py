@@ -45,7 +45,7 @@ def test_it_starts_listens_and_stops_on_ctrl_c(program: os.PathLike[str]) -> Non
         with socket.socket() as probe:
             answer = probe.connect_ex(("127.0.0.1", port))
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 0, said()
+        assert process.wait(timeout=20) == 0, said()
         assert running in said()
         assert answer == 0
         assert "Traceback" not in said()

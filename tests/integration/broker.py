@@ -61,7 +61,7 @@ class Broker:
         """End it, without a warning unless `how` is one."""
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(10)
+            self.process.wait(20)
             self.process = None
 
     def __enter__(self) -> Self:

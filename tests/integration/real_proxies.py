@@ -122,6 +122,6 @@ def proxying(command: list[str], text: str, folder: Path, port: int) -> Iterator
         finally:
             process.terminate()
             try:
-                process.wait(5)
+                process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()

@@ -554,7 +554,7 @@ def test_recording_is_served_from_its_start(rxws_cli: Cli, file: str) -> None:
             assert (result.returncode, result.stdout) == (3, 'a\n{"price":1}\n\x01\x02')
             assert result.stderr.endswith("closed 4001 bye\n")
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(20) == 130
     finally:
         process.kill()
         process.communicate()

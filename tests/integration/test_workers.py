@@ -438,7 +438,7 @@ async def test_killed_workers_lose_no_message(tmp_path: Path, eventually: Eventu
             for _ in range(3):
                 victim = readers[0].served[-1]
                 os.kill(victim, signal.SIGKILL)
-                await eventually(lambda victim=victim: readers[0].served[-1] != victim, timeout=10)
+                await eventually(lambda victim=victim: readers[0].served[-1] != victim, timeout=30)
                 await asyncio.sleep(0.2)
             over.set()
             count = await publishing

@@ -53,7 +53,7 @@ def test_interrupt(tmp_path: Path) -> None:
             time.sleep(0.05)
             answer = asyncio.run(ask(port))
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=10)
+        output, _ = process.communicate(timeout=20)
     assert answer.endswith("uvloop")
     assert process.returncode == 0, output
     assert os.fsencode(str(port)) in output

@@ -39,7 +39,7 @@ def test_demo_serves_its_page() -> None:
             assert "default-src 'none'" in response.headers["Content-Security-Policy"]
             assert b"<title>rxws demo</title>" in response.read()
         process.send_signal(signal.SIGINT)
-        output, errors = process.communicate(timeout=10)
+        output, errors = process.communicate(timeout=20)
         assert (process.returncode, output, errors) == (0, "stopped\n", "")
 
 
