@@ -507,7 +507,7 @@ class Outgoing(HotSubject[T]):
         if item.lost is None:
             self._failed(error, item.message)
         else:
-            call(self._reports.report, "a subscriber", item.lost, as_error(error, "a policy"))
+            call(self._reports.report, "a subscriber", item.lost, as_error(error, "a codec or a policy"))
             raise_fatal(error)
 
     def _blame(self, error: Exception, value: Any) -> None:
