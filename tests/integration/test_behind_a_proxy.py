@@ -106,7 +106,7 @@ def proxy(kind: str, target: int, folder: Path, *, without: str = "") -> Iterato
     issued.private_key_pem.write_to_path(folder / "key.pem")
     values = {"folder": folder, "port": port, "admin": free_port()}
     page = "".join(line for line in block(kind).splitlines(True) if not without or without not in line)
-    for name, value in {
+    ours = {
         "example.com {": f"https://localhost:{port} {{",
         "/etc/ssl/example.com.pem": f"{folder}/both.pem",
         "/etc/ssl/example.com.key": f"{folder}/key.pem",
@@ -115,8 +115,9 @@ def proxy(kind: str, target: int, folder: Path, *, without: str = "") -> Iterato
         "example.com": "localhost",
         "60s": f"{TIMEOUT}s",
         "Timeout 60": f"Timeout {TIMEOUT}",
-    }.items():
-        page = page.replace(name, value)
+    }
+    # At once: a port or a folder that takes one's place may have the digits of another.
+    page = re.sub("|".join(map(re.escape, ours)), lambda found: ours[found[0]], page)
     with proxying(
         COMMANDS[kind].format(**values).split(), AROUND[kind].format(page=page, **values), folder, port
     ) as process:

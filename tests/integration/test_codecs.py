@@ -70,7 +70,7 @@ async def test_both_sides(options: Any) -> None:
 async def test_reader_that_takes_one_at_a_time(cut: int) -> None:
     """Each is read when it is asked for, with pings and pongs between, and the end behind the last one."""
 
-    @rxws.websocket(codec=Packets, heartbeat=0.2)
+    @rxws.websocket(codec=Packets, heartbeat=5)
     async def slow(socket: rxws.WebSocket[bytes, bytes]) -> AsyncIterator[bytes]:
         async for message in socket:
             if len(message) > 1:
@@ -81,6 +81,7 @@ async def test_reader_that_takes_one_at_a_time(cut: int) -> None:
     async with serving(slow) as server, aiohttp.ClientSession() as session, session.ws_connect(server.url) as ws:
         for at in range(0, len(data), cut):
             await ws.send_bytes(data[at : at + cut])
+            await (ws.ping() if at // cut % 2 else ws.pong())
         async with asyncio.timeout(10):
             while len(got) < len(data):
                 got += await ws.receive_bytes()
