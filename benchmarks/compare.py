@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ def server(module: str, *arguments: str, tree: str | None = None, **environment:
             process.kill()
 
 
-def output(module: str, *arguments: str, tree: str | None = None) -> dict[str, float]:
+def output(module: str, *arguments: str, tree: str | None = None) -> Any:
     """Run a load in a process of its own, of the version in a folder; gives what it saw."""
     command = [sys.executable, "-m", module, *arguments]
     found = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tree)
@@ -95,18 +95,21 @@ def in_turn(things: Sequence[T], rounds: int) -> Iterator[T]:
         yield from things if number % 2 == 0 else reversed(things)
 
 
-def measure(peer: Peer, cell: Cell, seconds: float = 1) -> Measurement:
-    """Measure a peer once, in processes of its own."""
-    with running(peer) as process:
-        return load(process, cell, seconds)
-
-
-def load(process: tuple[int, int], cell: Cell, seconds: float) -> Measurement:
-    """Measure a peer that runs, with a load in a process of its own."""
-    port, pid = process
-    url = f"ws://127.0.0.1:{port}{cell.path}"
+def load(servers: Sequence[tuple[int, int]], cell: Cell, seconds: float, rounds: int = 1) -> list[list[Measurement]]:
+    """Measure servers that run, in turn, with a load in a process of its own; gives the rounds of each."""
+    ports, pids = zip(*servers, strict=True)
     numbers = [*map(str, cell.numbers), *([str(seconds)] if cell.kind in TIMED else [])]
-    seen = output("benchmarks.load", cell.kind, url, str(pid), *numbers)
+    urls = [f"ws://127.0.0.1:{port}{cell.path}" for port in ports]
+    if cell.kind == "echo":
+        seen = output("benchmarks.load", cell.kind, ",".join(urls), ",".join(map(str, pids)), str(rounds), *numbers)
+        return [[_measurement(one) for one in of_one] for of_one in seen]
+    results: list[list[Measurement]] = [[] for _ in servers]
+    for one in in_turn(range(len(servers)), rounds):
+        results[one].append(_measurement(output("benchmarks.load", cell.kind, urls[one], str(pids[one]), *numbers)))
+    return results
+
+
+def _measurement(seen: dict[str, float]) -> Measurement:
     messages = max(seen["messages"], 1)
     return Measurement(messages / seen["seconds"], seen["cpu"] / messages * 1e6)
 
@@ -119,13 +122,19 @@ def compare(
     Their servers have done the same before, once, and start anew after some rounds; or are `fresh` in each one.
     """
     results: dict[Peer, list[Measurement]] = {peer: [] for peer in peers}
+    if fresh:
+        for peer in in_turn(peers, rounds):
+            with running(peer) as process:
+                results[peer] += load([process], cell, seconds)[0]
+        return results
     for done in range(0, rounds, ROUNDS_A_START):
         with contextlib.ExitStack() as stack:
-            servers = {} if fresh else {peer: stack.enter_context(running(peer)) for peer in peers}
-            for one in servers.values() if cell.kind in TIMED else ():
-                load(one, cell, seconds / 4)
-            for peer in in_turn(peers, min(rounds - done, ROUNDS_A_START)):
-                results[peer].append(measure(peer, cell, seconds) if fresh else load(servers[peer], cell, seconds))
+            servers = [stack.enter_context(running(peer)) for peer in peers]
+            if cell.kind in TIMED:
+                load(servers, cell, seconds / 4)
+            seen = load(servers, cell, seconds, min(rounds - done, ROUNDS_A_START))
+            for peer, measurements in zip(peers, seen, strict=True):
+                results[peer] += measurements
     return results
 
 
@@ -133,6 +142,11 @@ def median(measurements: list[Measurement]) -> Measurement:
     return Measurement(
         statistics.median(one.throughput for one in measurements), statistics.median(one.cpu for one in measurements)
     )
+
+
+def ratio(values: Sequence[float], firsts: Sequence[float]) -> float:
+    """Give the median of the rounds' ratios: what slows a machine for a while slows both, and cancels out."""
+    return statistics.median(one / first for one, first in zip(values, firsts, strict=True))
 
 
 def spread(values: list[float], digits: int = 0) -> str:

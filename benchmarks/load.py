@@ -1,7 +1,8 @@
 """The load, in a process of its own, pinned to another core: a picows client on uvloop, the fastest one there is.
 
-`python -m benchmarks.load echo URL SERVER_PID CONNECTIONS IN_FLIGHT BYTES SECONDS` keeps so many messages on their way
-on each connection, and prints what it saw as JSON: messages, seconds, and the CPU seconds of the server meanwhile.
+`python -m benchmarks.load echo URL,URL PID,PID ROUNDS CONNECTIONS IN_FLIGHT BYTES SECONDS` keeps so many messages on
+their way on each connection, of one server after the other. It prints what it saw as JSON, of each server and in each
+round: messages, seconds, and the CPU seconds of the server meanwhile.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from benchmarks.compare import in_turn
 
 CORE = 1
 WARM_UP = 0.4
@@ -75,8 +78,19 @@ async def echo(url: str, pid: int, connections: int, in_flight: int, size: int, 
     await asyncio.sleep(WARM_UP + connections / STARTED_A_SECOND)
     began, messages, cpu = time.perf_counter(), Client.received, cpu_seconds(pid)
     await asyncio.sleep(seconds)
-    cpu, messages = cpu_seconds(pid) - cpu, Client.received - messages
-    return {"messages": messages, "seconds": time.perf_counter() - began, "cpu": cpu}
+    cpu, messages, passed = cpu_seconds(pid) - cpu, Client.received - messages, time.perf_counter() - began
+    for client in clients:
+        client.transport.disconnect()
+    return {"messages": messages, "seconds": passed, "cpu": cpu}
+
+
+async def echoes(urls: list[str], pids: list[str], rounds: int, numbers: list[str]) -> list[list[dict[str, float]]]:
+    """Load servers in turn, from one process, whose own luck is then the same for all."""
+    *shape, seconds = numbers
+    seen: list[list[dict[str, float]]] = [[] for _ in urls]
+    for one in in_turn(range(len(urls)), rounds):
+        seen[one].append(await echo(urls[one], int(pids[one]), *map(int, shape), float(seconds)))
+    return seen
 
 
 class Visitor(WSListener):
@@ -165,9 +179,9 @@ async def broadcast(url: str, pid: int, members: int, size: int, times: int, bur
 
 async def main() -> None:
     kind, url, pid, *numbers = sys.argv[1:]
+    result: object
     if kind == "echo":
-        *shape, seconds = numbers
-        result = await echo(url, int(pid), *map(int, shape), float(seconds))
+        result = await echoes(url.split(","), pid.split(","), int(numbers[0]), numbers[1:])
     elif kind == "visits":
         at_once, seconds = numbers
         result = await visits(url, int(pid), int(at_once), float(seconds))

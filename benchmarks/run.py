@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.chart import draw, draw_dots
-from benchmarks.compare import Cell, Measurement, Peer, compare, median, spread
+from benchmarks.compare import Cell, Measurement, Peer, compare, median, ratio, spread
 from benchmarks.deflate import deflate
 from benchmarks.fanout import fanout
 from benchmarks.feed import feed
@@ -65,11 +65,11 @@ def missing(peer: Peer) -> str | None:
     return module_of(peer).missing() if peer.module in FURTHER else None
 
 
-def row(peer: Peer, seen: list[Measurement], first: Measurement) -> str:
-    middle = median(seen)
+def row(peer: Peer, seen: list[Measurement], firsts: list[Measurement]) -> str:
+    throughput, cpu = [one.throughput for one in seen], [one.cpu for one in seen]
     return (
-        f"| {name(peer)} | {spread([one.throughput for one in seen])} | {middle.throughput / first.throughput:.2f} | "
-        f"{spread([one.cpu for one in seen], 2)} | {middle.cpu / first.cpu:.2f} |"
+        f"| {name(peer)} | {spread(throughput)} | {ratio(throughput, [one.throughput for one in firsts]):.2f} | "
+        f"{spread(cpu, 2)} | {ratio(cpu, [one.cpu for one in firsts]):.2f} |"
     )
 
 
@@ -81,13 +81,14 @@ def table(
     yield "| peer | messages/s | ratio | server CPU, µs/message | ratio |"
     yield "|---|---:|---:|---:|---:|"
     results = compare(cell, [peer for peer in peers if not missing(peer)], rounds, seconds, fresh=fresh)
-    first = median(results[peers[0]])
+    firsts = results[peers[0]]
     for peer, seen in results.items():
-        yield row(peer, seen, first)
+        yield row(peer, seen, firsts)
     for peer in peers:
         if why := missing(peer):
             yield f"| {name(peer)} | not here: {why} | | | |"
-    return {name(peer): median(seen).throughput / first.throughput for peer, seen in results.items()}
+    throughput = [one.throughput for one in firsts]
+    return {name(peer): ratio([one.throughput for one in seen], throughput) for peer, seen in results.items()}
 
 
 def echo(rounds: int, seconds: float) -> Iterator[str]:
@@ -259,7 +260,8 @@ def main() -> None:
         with (RESULTS / f"{workload}.md").open("w") as file:
             head = (
                 f"# {workload}\n\n{date.today()}, Python {platform.python_version()}, {packages}; "
-                f"{options.rounds} rounds of {options.seconds:g} s: median (least-most); ratios to the first row."
+                f"{options.rounds} rounds of {options.seconds:g} s: median (least-most); "
+                "ratios to the first row, medians of those of the rounds."
             )
             for line in chain([head], WORKLOADS[workload](options.rounds, options.seconds)):
                 print(line, file=file, flush=True)
