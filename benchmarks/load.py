@@ -1,8 +1,10 @@
 """The load, in a process of its own, pinned to another core: a picows client on uvloop, the fastest one there is.
 
-`python -m benchmarks.load echo URL,URL PID,PID ROUNDS CONNECTIONS IN_FLIGHT BYTES SECONDS` keeps so many messages on
-their way on each connection, of one server after the other. It prints what it saw as JSON, of each server and in each
-round: messages, seconds, and the CPU seconds of the server meanwhile.
+    python -m benchmarks.load echo URL,URL PID,PID ROUNDS CONNECTIONS IN_FLIGHT BYTES SECONDS
+
+sends echo messages to each server in turn, `ROUNDS` times. Each of the `CONNECTIONS` has `IN_FLIGHT` messages waiting
+for their answers. The result is JSON: for each server, a list with one entry a round: the messages that were answered,
+the seconds that it took, and the seconds of CPU that the server used.
 """
 
 from __future__ import annotations

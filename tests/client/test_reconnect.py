@@ -1204,6 +1204,17 @@ async def test_connections_are_rotated_in_time() -> None:
         assert [wire.close_sent for wire in dialer.wires[:1]] == [rxws.Close()]
 
 
+async def test_rotate_every_refused() -> None:
+    """A rotation in time is tried again after a refusal."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(rotate_every=0.05)) as socket:
+        log = watch(errors=socket.errors)
+        await opened(socket)
+        dialer.refusals.append(rxws.ConnectError("403", "http", status=403))
+        await reopened(socket)
+        assert len(log) == 1
+
+
 @pytest.mark.parametrize(("code", "given_up"), [(1013, [10, 11, 14, 23, 33, 43]), (4409, [10, 20, 30, 40])])
 async def test_rotation_given_up_is_tried_again(code: int, given_up: list[int]) -> None:
     """A rotation in time that is given up is tried again soon, then ever later; not soon if its end was for good."""
