@@ -6,6 +6,7 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from reactivex import abc
@@ -16,7 +17,7 @@ from rxws.core.log import log_line
 from rxws.core.wire import MESSAGE_WEIGHT, Binary, Text
 from rxws.rx.broadcast import Broadcast, Subscriber
 from rxws.rx.loop_thread import MAX_HANDED_OVER
-from rxws.topics.engines.engine import Following, Last, Limits, Reader, Since
+from rxws.topics.engines.engine import Following, Item, Last, Limits, Reader, Since
 from rxws.topics.message import Gap, Position, Record, Unpublished
 from rxws.topics.names import is_pattern, matcher
 
@@ -32,11 +33,16 @@ class _Kept(NamedTuple):
         return len(self.record.data) + MESSAGE_WEIGHT
 
 
-class Records(Broadcast[Record]):
-    """Messages, each of which follows when all have had the one before."""
+class Notifications(Broadcast[Record | Callable[[], object]]):
+    """Messages, and calls for one who reads, each of which follows when all have had the one before."""
 
     __slots__ = ()
     max_fed = MAX_HANDED_OVER
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether one of them is being handed on."""
+        return self._busy
 
 
 class MemoryEngine:
@@ -61,8 +67,8 @@ class MemoryEngine:
         self._exact: dict[str, Following] = {}
         self._patterns: dict[Following, Callable[[str], object]] = {}
         self._report: Callable[[Exception], object] = lambda error: None
-        self._records = Records(lambda error: self._report(error))
-        self._records.subscribe(Subscriber(self._records, self._hand_on, None, None))
+        self._notifications = Notifications(lambda error: self._report(error))
+        self._notifications.subscribe(Subscriber(self._notifications, self._notify, None, None))
 
     @property
     def is_up(self) -> bool:
@@ -92,7 +98,7 @@ class MemoryEngine:
         self._published += 1
         record = Record(topic, Position(self._epoch, self._published), frame.data, isinstance(frame, Binary))
         self._keep(record)
-        self._records.emit(record)
+        self._notifications.emit(record)
 
     def follow(self, following: Following) -> None:
         """Hand on what is published from now on."""
@@ -107,24 +113,37 @@ class MemoryEngine:
         self._exact.pop(following.pattern, None)
 
     def read(self, pattern: str, start: Last | Since, reader: Reader) -> abc.DisposableBase:
-        """Hand over what is kept, at once."""
+        """Hand over what is kept, at once; what the reader publishes meanwhile follows, as when it comes live."""
+        batches = [partial(reader.batch, [item]) for item in self._find(pattern, start)]
+        for call in (*batches, reader.caught_up):
+            if self._notifications.is_busy:
+                call()
+            else:
+                self._notifications.emit(call)
+        return Disposable()
+
+    def _find(self, pattern: str, start: Last | Since) -> list[Item]:
         self._expire()
         topics = [pattern] if pattern in self._by_topic else list(filter(matcher(pattern), self._by_topic))
         numbers = sorted(number for topic in topics for number in self._by_topic[topic])
         records = [self._kept[number].record for number in numbers]
         if isinstance(start, Last):
-            records = records[-start.count :]
-        elif start.position is not None:
-            since = start.position
-            if since.epoch != self._epoch or since.number > self._published:
-                reader.batch([Gap(pattern, str(since), "the process has restarted since", anew=True)])
-            else:
-                if since.number < self._last_discarded(topics):
-                    reader.batch([Gap(pattern, str(since), "they are no longer kept")])
-                records = [record for record in records if record.position > since]
-        reader.batch(records)
-        reader.caught_up()
-        return Disposable()
+            return [*records[-start.count :]]
+        since = start.position
+        if since is None:
+            return [*records]
+        if since.epoch != self._epoch or since.number > self._published:
+            return [Gap(pattern, str(since), "the process has restarted since", anew=True), *records]
+        following = [record for record in records if record.position > since]
+        if since.number < self._last_discarded(topics):
+            return [Gap(pattern, str(since), "they are no longer kept"), *following]
+        return [*following]
+
+    def _notify(self, what: Record | Callable[[], object]) -> None:
+        if isinstance(what, Record):
+            self._hand_on(what)
+        else:
+            what()
 
     def _hand_on(self, record: Record) -> None:
         topic = record.topic

@@ -16,6 +16,7 @@ from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.topics import Topics
 from rxws.topics.engines.engine import Limits, Since
 from rxws.topics.engines.memory import MemoryEngine
+from rxws.topics.history import MAX_PENDING
 from tests.topics.engines.contract import LIMIT, Contract, positions, values
 
 
@@ -127,6 +128,38 @@ async def test_topic_that_feeds_itself_is_cut(topics: Topics[Any]) -> None:
     topics["a"].on_next(0)
     assert [type(error) for error in errors] == [FeedbackLoop]
     assert len(seen) == MAX_HANDED_OVER + 1
+
+
+async def test_history_that_feeds_itself_is_cut(topics: Topics[Any]) -> None:
+    """One who reads what is kept, and publishes to the same topic, is cut off as one who hears it live."""
+    errors: list[Exception] = []
+    topics.errors.subscribe(errors.append)
+    seen: list[int] = []
+
+    def answer(number: int) -> None:
+        assert len(seen) < 100_000, "it would never end"
+        seen.append(number)
+        topics["a"].on_next(number + 1)
+
+    topics["a"].on_next(0)
+    topics["a"].latest().subscribe(answer)
+    assert [type(error) for error in errors] == [FeedbackLoop]
+
+
+async def test_reader_may_publish_much(topics: Topics[Any]) -> None:
+    """What one who reads publishes meanwhile comes to it, too, however much that is."""
+    many = MAX_PENDING + 100
+    seen: list[int] = []
+
+    def answer(number: int) -> None:
+        seen.append(number)
+        if number < 2:
+            for later in range(number + 1, 2 if number == 0 else many):
+                topics["a"].on_next(later)
+
+    topics["a"].on_next(0)
+    topics["a"].history().subscribe(answer)
+    assert seen == [*range(many)]
 
 
 async def test_errors_of_topics_that_feed_themselves_are_cut(topics: Topics[Any]) -> None:
