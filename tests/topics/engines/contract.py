@@ -321,7 +321,7 @@ class Contract:
         publish(topics["a"], [1])
         (known,) = await positions(topics, "a", 1)
         epoch, _ = known.split("-")
-        for foreign in ("1-1", f"{epoch}-ffff"):
+        for foreign in ("1-1", f"{epoch}-ffff", f"{epoch}-{'f' * 16}"):
             log = watch(a=topics["a"].messages.history(since=foreign))
             await eventually(lambda log=log: len(log) >= 1)
             assert isinstance(log[0][1], Gap)

@@ -29,6 +29,9 @@ IN_USE: Final = 10058
 NO_MESSAGE: Final = 10037
 """Error codes of JetStream's."""
 
+MAX_NUMBER: Final = 2**64 - 1
+"""Of a message; a server refuses a question about the one after it."""
+
 BINARY_HEADER: Final = "Rxws-Binary"
 SECOND: Final = 10**9
 
@@ -127,6 +130,8 @@ class Stream:
 
     async def after(self, pattern: str, number: int, count: int = READ_BATCH) -> Batch:
         """Read messages after a number; raises `TopicsError` if there are some, and none comes."""
+        if number >= MAX_NUMBER:  # of a position that a stranger made up
+            return Batch([], 0, number)
         question = {"seq": number + 1, "next_by_subj": self.subject(pattern), "batch": count, "max_bytes": BATCH_BYTES}
         *found, end = await self.link.ask_many(f"$JS.API.DIRECT.GET.{self.name}", question, _is_end)
         headers = end.headers or {}
