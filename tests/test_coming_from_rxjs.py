@@ -593,6 +593,21 @@ async def test_raising_subscriber(rxjs: dict[str, Any]) -> None:
         assert (others, [str(error) for _, error in errors]) == (["1", "2"], ["mine", "mine"])
 
 
+async def test_items_that_are_the_end(rxjs: dict[str, Any]) -> None:
+    def cut(operator: Callable[[Observable[Any]], Any], *items: str) -> list[str]:
+        source: Subject[str] = Subject()
+        seen: list[str] = []
+        seen_by(source.pipe(operator(source.pipe(ops.filter(lambda item: item == "mark")))), seen)
+        for item in items:
+            source.on_next(item)
+        return seen
+
+    assert rxjs["items_that_are_the_end"] == [["a", "|"], ["mark", "b"]]
+    assert cut(ops.take_until, "a", "mark", "b") == ["a", "mark", "|"]
+    assert cut(ops.skip_until, "a", "mark", "b") == ["b"]
+    assert cut(lambda _: ops.take_while(lambda item: item != "mark"), "a", "mark", "b") == ["a", "|"]
+
+
 async def test_times(rxjs: dict[str, Any]) -> None:
     assert rxjs["times"] == [True, True]
     began = time.monotonic()

@@ -1,8 +1,8 @@
 // What operators of rxjs do, for the rows of docs/coming-from-rxjs.md: prints one JSON object, a result for each row.
 import { WebSocketServer, WebSocket } from "ws";
 import {
-  EMPTY, Observable, Subject, catchError, debounceTime, defer, expand, firstValueFrom, lastValueFrom, of, repeat, retry,
-  share, shareReplay, take, throttleTime, timer,
+  EMPTY, Observable, Subject, catchError, debounceTime, defer, expand, filter, firstValueFrom, lastValueFrom, of, repeat,
+  retry, share, shareReplay, skipUntil, take, takeUntil, throttleTime, timer,
 } from "rxjs";
 import { webSocket } from "rxjs/webSocket";
 
@@ -94,6 +94,14 @@ raising.next(1);
 raising.next(2);
 await wait(20);
 results.raising_subscriber = [others, uncaught.splice(0)];
+
+const cut = (operator, ...items) => {
+  const source = new Subject(), seen = [];
+  watch(source.pipe(operator(source.pipe(filter(item => item === "mark")))), seen);
+  items.forEach(item => source.next(item));
+  return seen;
+};
+results.items_that_are_the_end = [takeUntil, skipUntil].map(operator => cut(operator, "a", "mark", "b"));
 
 const begun = performance.now();
 await firstValueFrom(timer(30));
