@@ -13,29 +13,39 @@ from typing import Any
 
 import rxws
 from rxws.cli import connect, demo, marbles, publish, record, replay
-from rxws.cli.running import INTERRUPTED, reader_has_left
+from rxws.cli.running import INTERRUPTED, fail, give_up_output, reader_has_left
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command, and return its exit status. A reader of the output that leaves ends it quietly, with 0."""
     _complete_streams()
+    status = 0
+    try:
+        try:
+            status = _run(arguments)
+        finally:  # argparse exits after --help
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return reader_has_left()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:  # of the output, such as a disk that is full; what failed before has said so
+        give_up_output()
+        return status or fail(error)
+    return status
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(prog="rxws", description="Reactive WebSockets.")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the versions, and exit")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     for command in (demo, connect, publish, record, replay, marbles):
         command.add_to(commands)
-    try:
-        options = parser.parse_args(arguments)
-        if options.command is None:
-            parser.print_help()
-            return 0
-        status = options.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return reader_has_left()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    return status
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    return options.run(options)
 
 
 class _Version(argparse.Action):

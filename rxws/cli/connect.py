@@ -10,6 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
+from reactivex import operators as ops
+
 import rxws
 from rxws.checks import number
 from rxws.cli.line_editor import Line
@@ -25,7 +27,7 @@ from rxws.cli.options import (
     send_first,
     status_of,
 )
-from rxws.cli.running import Leave, run_command
+from rxws.cli.running import Leave, cannot_print, fail, run_command
 from rxws.cli.talk import COMMANDS, Talk
 from rxws.cli.terminal import compact, write_message
 from rxws.client.secrets import without_secrets
@@ -60,7 +62,7 @@ def add_to(commands: Any) -> None:
         "--linger",
         type=_linger,
         metavar="SECONDS",
-        help="from a pipe: close when this long after its end no message has come "
+        help="from a pipe: close when this long after its end no message has come on an open connection "
         f"(default: {ANSWERS_WITHIN}; with --messages or --seconds these end it)",
     )
     parser.set_defaults(run=_run)
@@ -101,7 +103,8 @@ async def _connect(options: argparse.Namespace, leave: Leave) -> int:
                 close = await socket.closed
     if recorder is not None:
         recorder.dispose()
-    return status_of(close, ours=talk.closing, opened=has_opened())
+    status = status_of(close, ours=talk.closing, opened=has_opened())
+    return status or int(talk.has_failed)
 
 
 @asynccontextmanager
@@ -133,8 +136,8 @@ async def _through_pipe(
     def show(message: str | bytes) -> None:
         try:
             write_message(compact(message) if options.compact and isinstance(message, str) else message)
-        except BrokenPipeError:
-            leave()
+        except OSError as error:
+            cannot_print(error, leave)
 
     async with _feeding(socket, options.linger) as talk:
         socket.errors.subscribe(talk.error)
@@ -156,17 +159,20 @@ async def _feeding(socket: ClientWebSocket[Any, Any], linger: float | None) -> A
     """Send the lines of stdin, as fast as the peer takes them, and close when they are over and it has answered."""
 
     async def feed() -> None:
-        outgoing = socket._life.outgoing  # pyright: ignore[reportPrivateUsage]
+        life = socket._life  # pyright: ignore[reportPrivateUsage]
         try:
             async for text in _lines():
                 socket.outgoing.on_next(text)
-                await outgoing.room()
+                await life.outgoing.room()
         except (OSError, ValueError) as error:
-            remark(f"rxws: cannot read the input: {error}")
+            fail(f"cannot read the input: {error}")
+            talk.has_failed = True
         if linger is None:
             return
         received = -1
-        while socket.stats.received != received:
+        while socket.stats.received != received or life.connection is None:
+            if not await socket.states.pipe(of_type(rxws.Open), ops.some()):  # no answer can come
+                return
             received = socket.stats.received
             await asyncio.sleep(linger)
         talk.end()

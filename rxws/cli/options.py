@@ -19,7 +19,7 @@ from yarl import URL
 import rxws
 from rxws import options as socket_options
 from rxws.checks import positive, positive_int
-from rxws.cli.running import Leave, WrongArguments
+from rxws.cli.running import Leave, WrongArguments, cannot_print
 from rxws.client.secrets import without_secrets
 from rxws.client.socket import ClientWebSocket
 from rxws.client.targets import check_headers, check_proxy, check_url
@@ -35,7 +35,7 @@ NORMAL_EXITS: Final = (1000, 1001, 1005)
 STATUS: Final = """\
 exit status:
   0    closed normally, with 1000, 1001 or no code, or by you: Ctrl-C, a limit, a reader of the output that leaves
-  1    no connection
+  1    no connection, or an input or output that fails
   2    wrong arguments
   3    closed with another code, or lost (1006)
   130  Ctrl-C before there was a connection; 143 after SIGTERM
@@ -144,7 +144,7 @@ def values(data: Any) -> Any:
 
 
 class LineSink:
-    """A stream that gets a recording's lines; what `plain` makes of the messages. Calls `leave` if nobody reads."""
+    """A stream that gets a recording's lines; what `plain` makes of the messages. Calls `leave` if that fails."""
 
     def __init__(
         self, recording: Recording, stream: TextIO, leave: Leave, plain: Callable[[Any], Any] = lambda data: data
@@ -156,12 +156,12 @@ class LineSink:
         self._write(header_line(recording))
 
     def put(self, event: Event) -> bool:
-        """Write an event; `False` if nobody reads."""
+        """Write an event; `False` if that fails."""
         return self._write(line(replace(event, data=self._plain(event.data))))
 
     def close(self) -> None:
         """Flush."""
-        with suppress(BrokenPipeError):
+        with suppress(OSError):  # `put` has told it
             self._stream.flush()
 
     def _write(self, text: str) -> bool:
@@ -170,8 +170,8 @@ class LineSink:
         try:
             self._stream.write(f"{text}\n")
             self._stream.flush()
-        except BrokenPipeError:
-            self._leave()
+        except OSError as error:
+            cannot_print(error, self._leave)
             return False
         return True
 

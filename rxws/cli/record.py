@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +30,8 @@ from rxws.client.socket import ClientWebSocket
 from rxws.core.log import escape
 from rxws.marbles.layout import size_of
 from rxws.operators import of_type
-from rxws.recording import Recording
+from rxws.recording import Event, Recording
+from rxws.recording.disk import wait_for_disk
 from rxws.recording.recorder import MAX_BYTES, EventSink, Recorder
 from rxws.recording.writer import FileSink
 
@@ -58,23 +60,43 @@ def _run(options: argparse.Namespace) -> int:
         options.output = None
     if options.output is not None and not options.force and Path(options.output).is_file():
         return fail(f"{options.output} exists: choose another name, or overwrite it with --force", 2)
-    return run_command(lambda leave: _record(options, leave))
-
-
-def _sink_of(options: argparse.Namespace, leave: Leave) -> Callable[[Recording], EventSink]:
+    files: list[_File] = []
     plain = values if options.json else _as_it_is
-    if options.output is None:
-        return lambda recording: LineSink(recording, sys.stdout, leave, plain)
-    return lambda recording: FileSink(recording, options.output, MAX_BYTES, plain)
+
+    def sink_of(recording: Recording, leave: Leave) -> EventSink:
+        if options.output is None:
+            return LineSink(recording, sys.stdout, leave, plain)
+        files.append(_File(recording, options.output, plain, leave))
+        return files[0]
+
+    status = run_command(lambda leave: _record(options, partial(sink_of, leave=leave)))
+    if files and wait_for_disk() and files[0].has_failed:  # at its last lines
+        return status or 1
+    return status
+
+
+class _File(FileSink):
+    """A file that ends the command when it takes nothing further: with 1 if it has failed, with 0 at its limit."""
+
+    def __init__(self, recording: Recording, file: str, plain: Callable[[Any], Any], leave: Leave) -> None:
+        super().__init__(recording, file, MAX_BYTES, plain)
+        self._leave = leave
+
+    def put(self, event: Event) -> bool:
+        """Take an event, or end the command; the log says why."""
+        taken = super().put(event)
+        if not taken:
+            self._leave(int(self.has_failed))
+        return taken
 
 
 def _as_it_is(data: Any) -> Any:
     return data
 
 
-async def _record(options: argparse.Namespace, leave: Leave) -> int:
+async def _record(options: argparse.Namespace, sink_of: Callable[[Recording], EventSink]) -> int:
     async with opened(options) as socket:
-        recorder = Recorder(socket, {"url": without_secrets(options.url)}, _sink_of(options, leave))
+        recorder = Recorder(socket, {"url": without_secrets(options.url)}, sink_of)
         in_terminal = options.output is None and sys.stdout.isatty()
         progress = asyncio.create_task(_progress(socket, in_terminal))
         talk = Talk(socket, _above_progress, sys.stderr)

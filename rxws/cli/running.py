@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from rxws.core.log import escape
 from rxws.errors import ConnectError
@@ -17,8 +17,12 @@ from rxws.errors import ConnectError
 INTERRUPTED: Final = 128 + signal.SIGINT
 TERMINATED: Final = 128 + signal.SIGTERM
 
-Leave = Callable[[], None]
-"""Ends the command quietly: nobody reads what it prints."""
+
+class Leave(Protocol):
+    """Ends the command."""
+
+    def __call__(self, status: int, why: object = None) -> None:
+        """End it with a status, and say why if that is not said yet."""
 
 
 class WrongArguments(Exception):
@@ -34,22 +38,35 @@ def fail(message: object, status: int = 1) -> int:
 
 def reader_has_left() -> int:
     """Let the end of the process be quiet too, which writes what is left; return the exit status."""
+    give_up_output()
+    return 0
+
+
+def give_up_output() -> None:
+    """Drop what is printed and cannot be written, now and at the end of the process."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, stream.fileno())
             os.close(nowhere)
-    return 0
+
+
+def cannot_print(error: OSError, leave: Leave) -> None:
+    """End a command whose output cannot be written; quietly if its reader has left."""
+    if isinstance(error, BrokenPipeError):
+        leave(0)
+    else:
+        leave(1, f"the output cannot be written: {error}")
 
 
 def run_command(main: Callable[[Leave], Coroutine[Any, Any, int]], *, is_filter: bool = True) -> int:
     """Run a command's coroutine, and return the exit status.
 
     Ctrl-C and SIGTERM cancel it; a command that then ends by itself chooses the status after Ctrl-C. So does `leave`,
-    and a reader of the output that leaves, if the command `is_filter`, even while there is nothing to print: then the
-    status is 0.
+    with a status of its own, and a reader of the output that leaves, if the command `is_filter`, even while there is
+    nothing to print: then the status is 0.
     """
     try:
         return asyncio.run(_until_told(main, is_filter))
@@ -70,9 +87,11 @@ async def _until_told(main: Callable[[Leave], Coroutine[Any, Any, int]], is_filt
     task = asyncio.current_task()
     assert task is not None
 
-    def tell(status: int) -> None:
+    def tell(status: int, why: object = None) -> None:
         if not told:
             told.append(status)
+            if why is not None:
+                fail(why)
             task.cancel()
 
     loop = asyncio.get_running_loop()
@@ -80,7 +99,7 @@ async def _until_told(main: Callable[[Leave], Coroutine[Any, Any, int]], is_filt
         loop.add_signal_handler(signal.SIGTERM, tell, TERMINATED)
     try:
         with _watched_reader(loop, lambda: tell(0)) if is_filter else nullcontext():
-            status = await main(lambda: tell(0))
+            status = await main(tell)
     except asyncio.CancelledError:
         if not told:
             raise
@@ -91,7 +110,7 @@ async def _until_told(main: Callable[[Leave], Coroutine[Any, Any, int]], is_filt
 
 
 @contextmanager
-def _watched_reader(loop: asyncio.AbstractEventLoop, gone: Leave) -> Generator[None, None, None]:
+def _watched_reader(loop: asyncio.AbstractEventLoop, gone: Callable[[], object]) -> Generator[None, None, None]:
     """Notice at once that a pipe's reader leaves: its other end is then always ready to be read."""
     try:
         output = sys.stdout.fileno()

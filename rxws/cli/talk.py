@@ -31,6 +31,8 @@ class Talk:
         self.show = show
         self.closing = False
         """Whether the one who types has closed."""
+        self.has_failed = False
+        """Whether the input could not be read to its end."""
         self._socket = socket
         self._is_compact = is_compact
         self._paint = Paint(stream)

@@ -59,6 +59,11 @@ class FileSink:
         self._push(text)
         return not self._failed
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the disk has refused a line, as far as it has been asked."""
+        return self._failed
+
     def close(self) -> None:
         """Close the file behind what waits. Outside event loops, wait for that, a second at most."""
         if self._process != os.getpid():

@@ -25,13 +25,15 @@ import pytest
 import reactivex
 import trustme
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 from reactivex import operators as ops
 
 import rxws
-from rxws.cli import main
+from rxws.cli import connect, main
 from rxws.recording import Event, Recording, read, write
 from tests.integration.server import serving
 from tests.integration.test_proxies import tinyproxy
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +162,31 @@ def test_the_exit_status_tells_how_it_ended(rxws_cli: Cli, server: str) -> None:
     wrong = rxws_cli("connect", "localhost/feed")
     assert (wrong.returncode, "is not a WebSocket URL: expected ws://host/path" in wrong.stderr) == (2, True)
     assert "expected a header like 'Name: value', not 'x'" in rxws_cli("connect", server, "-H", "x").stderr
+
+
+def test_input_that_cannot_be_read_is_a_failure(rxws_cli: Cli, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines before it are sent and answered."""
+    monkeypatch.setattr(connect, "MAX_LINE", 1000)
+    result = rxws_cli("connect", f"{server}/shout", stdin=f"hello\n{'x' * 2000}")
+    assert (result.returncode, result.stdout) == (1, "HELLO\n")
+    assert "rxws: cannot read the input: a line of more than 1000 bytes\n" in result.stderr
+
+
+async def test_answers_of_a_server_that_comes_late() -> None:
+    """The time for answers begins when they can come: when there is a connection."""
+    port = free_port()
+    command = started("connect", f"ws://127.0.0.1:{port}/", "--reconnect", "--linger", "0.3")
+    talking = asyncio.create_task(asyncio.to_thread(command.communicate, "hello\n"))
+    try:
+        assert not (await asyncio.wait({talking}, timeout=2))[0]
+        app = web.Application()
+        app.router.add_get("/", rxws.websocket(lambda incoming: incoming.pipe(ops.delay(0.1))))
+        rxws.setup(app)
+        async with TestServer(app, port=port):
+            out, _ = await asyncio.wait_for(talking, 20)
+    finally:
+        command.kill()
+    assert (command.returncode, out) == (0, "hello\n")
 
 
 def test_large_file_is_sent_as_it_is_taken(server: str, tmp_path: Path) -> None:
@@ -473,6 +500,55 @@ def test_signals_and_streams_that_are_closed(server: str, file: str) -> None:
     for command, shown in zip(closed, ((8, "connected\nclosed 1000\n"), (0, "")), strict=True):
         out, err = command.communicate(timeout=20)
         assert (command.returncode, len(out.splitlines()), err) == (0, *shown)
+
+
+FULL = Path("/dev/full")
+"""What is written there meets a full disk."""
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has it")
+def test_output_that_cannot_be_written(server: str, file: str) -> None:
+    """A full disk ends a command at once, with 1 and one line; what is recorded to a file, too."""
+    full = "No space left on device"
+    commands = {
+        (
+            "connect",
+            f"{server}/feed",
+        ): f"connected\nrxws: the output cannot be written: [Errno 28] {full}\nclosed 1000\n",
+        ("connect", f"{server}/feed", "--jsonl"): f"rxws: the output cannot be written: [Errno 28] {full}\n",
+        ("record", f"{server}/feed"): f"rxws: the output cannot be written: [Errno 28] {full}\n",
+        (
+            "record",
+            f"{server}/feed",
+            "-o",
+            str(FULL),
+        ): f"{FULL} cannot be written: [Errno 28] {full}; the recording ends\n",
+        ("record", f"{server}/rude", "-o", str(FULL), "-s", "x"): f"{FULL} cannot be written: [Errno 28] {full}",
+        ("replay", file, "--speed", "inf"): f"rxws: [Errno 28] {full}\n",
+        ("marbles", file): f"rxws: [Errno 28] {full}\n",
+        ("--help",): f"rxws: [Errno 28] {full}\n",
+    }
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    with FULL.open("w") as disk:
+        running = [started(*command, stdout=disk, env=buffered) for command in commands]
+    for command, said in zip(running, commands.values(), strict=True):
+        try:
+            assert command.stderr is not None
+            assert command.wait(20) == 1, command.args
+            assert command.stderr.read().startswith(said), command.args
+        finally:
+            command.kill()
+            command.communicate()
+
+
+def test_help_of_which_only_the_beginning_is_read() -> None:
+    """A reader that leaves ends `--help` quietly, too."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = started("connect", "--help", stdout=writing, env={**os.environ, "PYTHONUNBUFFERED": ""})
+    os.close(writing)
+    _, said = command.communicate(timeout=20)
+    assert (command.returncode, said) == (0, "")
 
 
 @pytest.fixture
