@@ -86,6 +86,19 @@ async def test_extreme_limits_work(
     assert errors == []
 
 
+async def test_later_messages_do_not_prolong_a_wait(open_topics: Callable[..., Topics[Any]]) -> None:
+    """Who waits for the broker's confirmation does not wait for what others publish meanwhile."""
+    topics = open_topics()
+    topics["a"].on_next("first")
+    waiting = asyncio.ensure_future(topics.confirmed())
+    later = 0
+    while not waiting.done() and later < 20_000:
+        topics["a"].on_next(later)  # one is on its way at any time
+        later += 1
+        await asyncio.sleep(0)
+    assert waiting.done()
+
+
 async def test_last_subscriber_unsubscribes_at_the_broker(
     broker: Broker, open_topics: Callable[..., Topics[Any]], eventually: Eventually
 ) -> None:

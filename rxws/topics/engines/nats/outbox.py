@@ -16,6 +16,7 @@ from nats import errors
 from nats.aio.msg import Msg
 
 from rxws.core.wire import Binary, Text
+from rxws.rx.loop_thread import set_result
 from rxws.topics.engines.engine import PublishOverflow
 from rxws.topics.engines.nats.link import DEADLINE, UNSETTLED
 from rxws.topics.engines.nats.stream import BINARY_HEADER, Stream
@@ -84,8 +85,8 @@ class Outbox:
         self._stream: Stream | None = None
         self._replies = ""
         self._wake = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._confirming: dict[asyncio.Future[None], int] = {}
+        """Those who wait, and the number of the last message that each waits for."""
         self._loop = asyncio.get_running_loop()
 
     def put(self, topic: str, frame: Text | Binary) -> None:
@@ -105,7 +106,7 @@ class Outbox:
         self._numbers += 1
         self._waiting.append(Sending(self._numbers, topic, frame))
         self._weight += frame.weight
-        self._empty.clear()
+        self._tell_confirmed()  # of those that were dropped
         self._wake.set()
 
     async def connected(self, stream: Stream) -> None:
@@ -157,14 +158,28 @@ class Outbox:
                     stream.link.lost.set()
 
     async def confirmed(self) -> None:
-        """Wait until all is confirmed, or dropped."""
-        await self._empty.wait()
+        """Wait until all that was put before is confirmed, or dropped; what is put meanwhile does not count."""
+        if not self._flying and not self._waiting:
+            return
+        waiting = asyncio.get_running_loop().create_future()
+        self._confirming[waiting] = self._numbers
+        try:
+            await waiting
+        finally:
+            self._confirming.pop(waiting, None)
+
+    def _tell_confirmed(self) -> None:
+        if self._confirming:
+            on_their_way = next(iter(self._flying), self._waiting[0].number if self._waiting else math.inf)
+            for waiting, number in self._confirming.items():
+                if number < on_their_way:
+                    set_result(waiting, None)
 
     async def flush(self) -> None:
         """Wait until all is confirmed, within a deadline; report what is not."""
         try:
             async with asyncio.timeout(DEADLINE):
-                await self._empty.wait()
+                await self.confirmed()
         except TimeoutError:
             self.disconnected()
             for sending in self._waiting:
@@ -175,7 +190,7 @@ class Outbox:
             self._waiting.clear()
             self._returned.clear()
             self._weight = 0
-            self._empty.set()
+            self._tell_confirmed()
 
     async def _send(self, stream: Stream, sending: Sending) -> None:
         frame = sending.frame
@@ -242,8 +257,7 @@ class Outbox:
         sending = self._flying.pop(number, None)
         if sending is not None:
             self._weight -= sending.frame.weight
-            if not self._flying and not self._waiting:
-                self._empty.set()
+            self._tell_confirmed()
             self._wake.set()
 
     def _look_for_late_answers(self) -> None:
