@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from reactivex import Observable, abc
 
 from rxws.codecs import Codec, json
+from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES
 from rxws.topics.engines.engine import PublishOverflow
 from rxws.topics.from_url import open_topics
 from rxws.topics.topic import Topics
@@ -19,6 +20,7 @@ AHEAD: Final = 256
 """Messages after which a publisher waits for the broker."""
 CONFIRM_TIMEOUT: Final = 5.0
 """Seconds it waits."""
+OUTSIDE: Final = "publish within the block: with rxws.topics.publisher(url) as publisher"
 
 
 def publisher(
@@ -46,26 +48,34 @@ def publisher(
     """
     if url == "memory://":
         raise ValueError("a publisher needs a broker, such as 'nats://localhost:4222': nobody else hears memory://")
-    return Publisher(open_topics(url, codec=codec, max_buffered=max_buffered, overflow=overflow))
+    topics = open_topics(url, codec=codec, max_buffered=max_buffered, overflow=overflow)
+    return Publisher(topics, max_buffered=max_buffered)
 
 
 class Publisher:
     """Publishes through an event loop in a separate thread; made by `rxws.topics.publisher(url)`."""
 
-    def __init__(self, topics: Topics[Any], confirm_timeout: float = CONFIRM_TIMEOUT) -> None:
+    def __init__(
+        self, topics: Topics[Any], confirm_timeout: float = CONFIRM_TIMEOUT, max_buffered: int = MAX_HANDED_OVER_BYTES
+    ) -> None:
         self._topics = topics
         self._confirm_timeout = confirm_timeout
+        self._max_buffered = max_buffered
         self._thread = threading.Thread(target=self._run, name="rxws publisher", daemon=True)
         self._published = 0
+        self._weight = 0
+        """Of all that was published."""
+        self._confirmed = 0
+        """Of what the broker has, or was given time for, as far as is known."""
         self._ending = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # since a log's handler may publish, too
 
     def __getitem__(self, name: str) -> abc.ObserverBase[Any]:
         """Name a topic, to publish to; errors as `topics[name]`, and `ValueError` for a pattern.
 
-        `on_next` takes calls from any thread. After each 256 messages it blocks until the broker has confirmed
-        them, 5 s at most, so that a loop without an end does not run away from the broker; not within a subscriber of
-        `errors`, and no longer than until the block is left.
+        `on_next` takes calls from any thread. After each 256 messages, and before one for which `max_buffered` has no
+        room, it blocks until the broker has confirmed them, 5 s at most, so that a loop without an end does not run
+        away from the broker; not within a subscriber of `errors`, and no longer than until the block is left.
         """
         topic = self._topics[name]
         topic.check_one()
@@ -92,21 +102,47 @@ class Publisher:
         self._wait(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
+        with self._lock:
+            self._loop.close()
+        self._topics.settle()  # what other threads have published too late is reported
 
     def publish(self, name: str, value: Any) -> None:
         """Publish, and wait if it is time to."""
         if not self._thread.is_alive():
-            raise RuntimeError("publish within the block: with rxws.topics.publisher(url) as publisher")
-        self._topics.publish(name, value)
+            raise RuntimeError(OUTSIDE)
+        if threading.current_thread() is self._thread:
+            self._topics.publish(name, value)
+            return
+        frame, weight = self._topics.encode_ahead(value)
+        while True:
+            with self._lock:
+                if self._loop.is_closed():
+                    raise RuntimeError(OUTSIDE)
+                if self._has_room(weight):
+                    self._topics.hand_over(name, value, frame, weight)
+                    self._weight += weight
+                    self._published += 1
+                    is_time = self._published % AHEAD == 0
+                    break
+            self._wait_for_confirmation()
+        if is_time:
+            self._wait_for_confirmation()
+
+    def _has_room(self, weight: int) -> bool:
+        waiting = self._weight - self._confirmed
+        return self._ending or not waiting or waiting + weight <= self._max_buffered
+
+    def _wait_for_confirmation(self) -> None:
         with self._lock:
-            self._published += 1
-            if self._ending or self._published % AHEAD or threading.current_thread() is self._thread:
+            if self._ending:
                 return
+            weight = self._weight
             waiting = asyncio.run_coroutine_threadsafe(self._topics.confirmed(), self._loop)
         with contextlib.suppress(TimeoutError, CancelledError):
             waiting.result(self._confirm_timeout)
         waiting.cancel()
+        with self._lock:
+            self._confirmed = max(self._confirmed, weight)
 
     def report(self, error: Exception) -> None:
         """Report an error of an Observable that publishes."""

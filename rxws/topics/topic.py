@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
@@ -31,6 +31,8 @@ from rxws.topics.presence.register import Register
 T = TypeVar("T")
 Start = Last | Since | None
 ArrivalObserver = abc.ObserverBase[Arrival | Gap]
+
+OTHERS: Final = "make others with rxws.topics(url)"
 
 logger = logging.getLogger("rxws")
 
@@ -163,8 +165,9 @@ class _ToMessages(_To):
 class Topics(Generic[T]):
     """What `rxws.topics(url)` returns: `topics[name]` is a Subject that spans all processes with the same URL.
 
-    They begin with the first `subscribe` or `on_next`, within a running event loop, and belong to it from then on.
-    Close them at the end: `async with rxws.topics(url) as topics`, or `await topics.close()`.
+    They begin with the first `subscribe` or `on_next`, within a running event loop, and belong to it from then on: when
+    it is closed before them, both raise `RuntimeError`. Close them at the end: `async with rxws.topics(url) as topics`,
+    or `await topics.close()`.
     """
 
     def __init__(self, engine: Engine, register: Register, codec: Codec[Any, Any], max_buffered: int = 0) -> None:
@@ -203,7 +206,7 @@ class Topics(Generic[T]):
         await self.close()
 
     async def confirmed(self) -> None:
-        """Wait until the broker has everything that was published, however long that takes; returns at once with `memory://`.
+        """Wait until the broker has all that was published before, however long that takes; returns at once with `memory://`.
 
         Raises `RuntimeError` if the topics are closed. If they are closed while it waits, it returns; `errors` emits
         each message that is not confirmed by then.
@@ -227,12 +230,24 @@ class Topics(Generic[T]):
     def publish(self, name: str, value: Any) -> None:
         """Publish a value; from any thread, once the topics have begun."""
         thread = self._begun()
-        if thread.here():
+        if thread.here() or thread.loop.is_closed():
             self._publish(name, value)
-            return
-        frame, weight = encode_ahead(self._codec, value)
-        if not thread.hand_over(self._publish, name, value, frame, weight=weight):
+        else:
+            self.hand_over(name, value, *self.encode_ahead(value))
+
+    def encode_ahead(self, value: Any) -> tuple[Text | Binary | None, int]:
+        """Encode a value in another thread, if the codec may be called there; return the frame, and its weight."""
+        return encode_ahead(self._codec, value)
+
+    def hand_over(self, name: str, value: Any, frame: Text | Binary | None, weight: int) -> None:
+        """Publish a value of another thread, with what `encode_ahead` made of it."""
+        if not self._begun().hand_over(self._publish, name, value, frame, weight=weight):
             self.report(Unpublished(name, value, RAN_AHEAD), weight)
+
+    def settle(self) -> None:
+        """Make the calls of other threads that the loop did not come to; it is closed by now."""
+        if self._thread is not None:
+            self._thread.settle()
 
     def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
         """Subscribe; from any thread, once the topics have begun."""
@@ -244,7 +259,7 @@ class Topics(Generic[T]):
 
     def report(self, error: Exception, weight: int = 0) -> None:
         """Emit an error, of a value that has a weight; from any thread. If too many wait already, it is logged."""
-        if self._thread is None or self._thread.here():
+        if self._thread is None or self._thread.here() or self._thread.loop.is_closed():
             self._report(error)
         elif not self._thread.hand_over(self._report, error, weight=weight, refusal=True):
             _log(error)
@@ -310,6 +325,8 @@ class Topics(Generic[T]):
 
     def _begun(self) -> LoopThread:
         if self._thread is not None:
+            if self._thread.loop.is_closed() and not self._closed:
+                raise RuntimeError(f"the event loop of these topics is closed: {OTHERS}")
             return self._thread
         try:
             loop = asyncio.get_running_loop()
@@ -324,7 +341,7 @@ class Topics(Generic[T]):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise RuntimeError("the topics are closed: make others with rxws.topics(url)")
+            raise RuntimeError(f"the topics are closed: {OTHERS}")
 
     def _report(self, error: Exception) -> None:
         if self._errors.observed:

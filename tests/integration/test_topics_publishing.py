@@ -49,6 +49,20 @@ async def test_script_publishes(broker: Broker, eventually: Eventually) -> None:
         assert log == [*range(1000)]
 
 
+async def test_script_publishes_large_messages(broker: Broker) -> None:
+    """A script that publishes more than `max_buffered` bytes in a row waits for the broker, and drops nothing."""
+    errors: list[Exception] = []
+
+    def script() -> None:
+        with rxws.topics.publisher(broker.fresh(), max_buffered=1_000_000) as publisher:
+            publisher.errors.subscribe(errors.append)
+            for _ in range(200):
+                publisher["a"].on_next("x" * 50_000)
+
+    await asyncio.to_thread(script)
+    assert errors == []
+
+
 async def test_command_publishes_lines(broker: Broker, eventually: Eventually) -> None:
     """The command publishes lines, and its status says whether all are confirmed."""
     url = broker.fresh()

@@ -63,6 +63,69 @@ def test_it_goes_on_when_the_broker_does_not_confirm() -> None:
     assert log == [*range(AHEAD + 1)]
 
 
+def test_large_messages_wait_for_the_broker() -> None:
+    """Messages for which `max_buffered` has no room wait until those before are confirmed, and none is dropped."""
+    asked: list[int] = []
+
+    class Confirming(Unconfirming):
+        async def confirmed(self) -> None:
+            asked.append(len(log))
+
+    topics = topics_over(Confirming())
+    log: list[Any] = []
+    with Publisher(topics, max_buffered=1000) as publisher:
+        topics["a"].subscribe(log.append)
+        for number in range(5):
+            publisher["a"].on_next(str(number) * 300)
+        publisher["a"].on_next("x" * 2000)
+        publisher["a"].on_next("y")
+    assert [len(message) for message in log] == [*[300] * 5, 2000, 1]
+    assert asked == [2, 4, 5, 6]
+
+
+def test_broker_that_confirms_nothing_holds_for_its_time() -> None:
+    """A message for which there is no room is published when the broker has had its time, and more room then."""
+    engine = Unconfirming()
+    topics = topics_over(engine)
+    log: list[Any] = []
+    with Publisher(topics, confirm_timeout=0.01, max_buffered=1000) as publisher:
+        topics["a"].subscribe(log.append)
+        for number in range(5):
+            publisher["a"].on_next(str(number) * 300)
+    assert engine.is_asked.is_set()
+    assert len(log) == 5
+
+
+def test_published_too_late_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """What another thread publishes when the event loop has run its last turn is reported; later it raises."""
+    refused: list[Exception] = []
+
+    class Late(Publisher):
+        def _run(self) -> None:
+            super()._run()
+            thread = threading.Thread(target=self["a"].on_next, args=("late",))
+            thread.start()
+            thread.join()
+            self.report(ValueError("late, too"))
+
+    def publish_when_closed() -> None:
+        try:
+            publisher["a"].on_next("later")
+        except RuntimeError as error:
+            refused.append(error)
+
+    with Late(rxws.topics("memory://")) as publisher:
+        pass
+    publish_when_closed()
+    publisher["a"].on_error(ValueError("an error"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "a message to 'a' was not published: the topics are closed",
+        "ValueError('late, too'), which nobody observed",
+        "ValueError('an error'), which nobody observed",
+    ]
+    assert "publish within the block" in str(refused[0])
+
+
 def test_leaving_the_block_wakes_waiting_threads() -> None:
     """A thread that waits for the broker goes on when the block is left."""
     engine = Unconfirming()

@@ -306,3 +306,37 @@ def test_subscribed_after_the_loop() -> None:
     asyncio.run(begin_and_close())
     topic = topics["a"]
     assert watch(live=topic, kept=topic.latest(), present=topic.presence) == ["live|", "kept|", "present|"]
+
+
+def test_loop_that_is_closed_before_the_topics() -> None:
+    """Topics of an event loop that is closed refuse to begin anything, which would be lost."""
+    topics = rxws.topics("memory://")
+
+    async def publish() -> None:
+        topics["a"].on_next(1)
+
+    asyncio.run(publish())
+    with pytest.raises(RuntimeError, match="the event loop of these topics is closed: make others"):
+        asyncio.run(publish())
+    for late in (topics["a"], topics["a"].latest(), topics["a"].presence):
+        ((event, error),) = watch(late=late)
+        assert (event, type(error)) == ("late#", RuntimeError)
+    asyncio.run(topics.close())
+    assert watch(late=topics["a"]) == ["late|"]
+
+
+def test_published_after_the_topics_and_their_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """What is published, or reported, when the topics and their event loop are closed is in the log."""
+    topics = rxws.topics("memory://")
+
+    async def begin_and_close() -> None:
+        async with topics:
+            pass
+
+    asyncio.run(begin_and_close())
+    topics["a"].on_next(1)
+    topics["a"].on_error(ValueError("late"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "a message to 'a' was not published: the topics are closed",
+        "ValueError('late'), which nobody observed",
+    ]
