@@ -38,7 +38,7 @@ KEEPS_CONTEXT: Final = "Tornado/"
 KEY: Final = re.compile("[A-Za-z0-9+/]{22}==")
 """16 bytes in base64."""
 
-_spoiled = weakref.WeakSet[object]()
+_spoiled = weakref.WeakKeyDictionary[object, set[str]]()
 _warned = weakref.WeakSet[web.Application]()
 _strangers = weakref.WeakKeyDictionary[object, Strangers]()
 
@@ -96,8 +96,9 @@ class Upgrade:
         reason = "origin" if isinstance(refusal, web.HTTPForbidden) else "handshake"
         if self._hub is not None:
             tally(self._hub.refused_total, reason)
-        warn = reason == "origin" or (hdrs.SEC_WEBSOCKET_KEY in self._request.headers and _is_plain(self._request))
-        log.refused(reason, (refusal.text or "").strip(), warn=warn and _is_news(self._request, reason))
+        why = (refusal.text or "").strip()
+        warn = reason == "origin" or _is_spoiled(self._request, refusal)
+        log.refused(reason, why, warn=warn and _is_news(self._request, reason, why))
 
 
 def _refused(request: web.BaseRequest, refusal: web.HTTPException) -> web.HTTPException:
@@ -170,8 +171,10 @@ def check_origin(request: web.BaseRequest, settings: Settings) -> None:
         raise web.HTTPForbidden(text=f"{why}\n")
 
 
-def _is_plain(request: web.BaseRequest) -> bool:
-    """Return whether this asks for no upgrade. Beside `Sec-WebSocket-Key`, a proxy has dropped what did."""
+def _is_spoiled(request: web.BaseRequest, refusal: web.HTTPException) -> bool:
+    """Return whether a proxy has dropped what asks for the upgrade: only `Sec-WebSocket-Key` is left of it."""
+    if hdrs.SEC_WEBSOCKET_KEY not in request.headers or refusal.status == 405:  # whose text names what a stranger chose
+        return False
     return not (_has_upgrade(request) and _of(request.headers, hdrs.UPGRADE)) or request.version < HttpVersion11
 
 
@@ -195,13 +198,14 @@ def _upgrade_required(text: str, headers: dict[str, str] | None = None) -> web.H
     return web.HTTPUpgradeRequired(headers=also, text=f"{text}\n")
 
 
-def _is_news(request: web.BaseRequest, reason: str) -> bool:
-    """Return whether this is seen for the first time: a foreign origin and a host, few of them; or another reason."""
+def _is_news(request: web.BaseRequest, reason: str, why: str) -> bool:
+    """Return whether this is seen for the first time: a foreign origin and a host, few of them; or another refusal."""
     where = request.app if isinstance(request, web.Request) else web.Server  # which stands for all low-level servers
     if reason == "origin":
         return _strangers.setdefault(where, Strangers()).is_news(request.headers[hdrs.ORIGIN], request.host)
-    is_first = where not in _spoiled
-    _spoiled.add(where)
+    told = _spoiled.setdefault(where, set())  # a proxy may have several faults, and each is seen when one is mended
+    is_first = why not in told
+    told.add(why)
     return is_first
 
 

@@ -266,6 +266,23 @@ async def test_what_a_refused_stranger_is_told(row: tuple[str, ...], caplog: pyt
         assert status == "503" or says in record.getMessage()
 
 
+async def test_each_fault_of_a_proxy_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A proxy that is mended step by step shows its next fault; what a stranger may vary is no warning."""
+    caplog.set_level(logging.DEBUG, "rxws.server")
+    app = web.Application()
+    app.router.add_route("*", "/", rxws.websocket(lambda incoming: incoming))
+    faults = [HTTP_10, request(without="Upgrade"), request(without="Connection")]
+    async with serving(app=app) as server:
+        for sent in [request(without="Upgrade").replace(b"GET", b"POST"), *faults, *faults]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(sent)
+            await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+    lines = [record for record in caplog.records if getattr(record, "ws_event", "") == "refused"]
+    assert [record.levelname for record in lines] == ["DEBUG", *["WARNING"] * 3, *["DEBUG"] * 3]
+    assert all("proxy" in record.getMessage() for record in lines[1:])
+
+
 def test_each_refusal_has_a_row() -> None:
     """The table has each refusal that is tested, and no other."""
     assert [row[0] for row in TABLE] == [*REFUSED]
