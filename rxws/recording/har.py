@@ -11,6 +11,7 @@ import base64
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -63,7 +64,7 @@ def read_har(path: Path, beginning: bytes) -> Recording | None:
                 return _recording(archive.read("har.har"), archive.read)
         if HAR_BEGINNING.match(beginning):
             return _recording(path.read_bytes(), lambda name: (path.parent / Path(name).name).read_bytes())
-    except (ValueError, KeyError, RecursionError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} is not a HAR file with messages of WebSockets: {error}") from error
     return None
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import base64
 import json
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import NoneType, UnionType
@@ -104,7 +106,11 @@ def write(recording: Recording, file: str | Path) -> None:
         recording: The recording.
         file: Where to write.
     """
-    with Path(file).open("w", encoding="utf-8", newline="\n") as lines:
+    path = Path(file)
+    events = recording.events
+    if isinstance(events, _Lines) and path.exists() and path.samefile(events.path):
+        recording = replace(recording, events=list(events))  # before they are overwritten
+    with path.open("w", encoding="utf-8", newline="\n") as lines:
         lines.write(header_line(recording) + "\n")
         lines.writelines(line(event) + "\n" for event in recording)
 
@@ -120,12 +126,15 @@ def read(file: str | Path) -> Recording:
     Args:
         file: The file.
 
-    Raises `OSError` if there is no such file, `ValueError` if it is not a recording or of a newer version; iterating
-    raises `ValueError` at a line that is not an event. A last line that is not whole, where a recorder was
+    Raises `OSError` if there is no such file, `ValueError` if it is a pipe, not a recording, or of a newer version;
+    iterating raises `ValueError` at a line that is not an event. A last line that is not whole, where a recorder was
     killed, is ignored.
     """
     path = Path(file)
     wait_for_disk()
+    kind = path.stat().st_mode
+    if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or stat.S_ISCHR(kind):
+        raise ValueError(f"{path} can be read only once, and a recording is read several times: give a file")
     with path.open("rb") as lines:
         first = lines.readline(MAX_HEADER)
         if not first.strip(b"\xef\xbb\xbf{ \t\r\n"):  # JSON over several lines
@@ -153,11 +162,11 @@ class _Lines:
     """The events of a file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
 
     def __iter__(self) -> Iterator[Event]:
         wait_for_disk()
-        with self._path.open("rb") as lines:
+        with self.path.open("rb") as lines:
             next(lines, None)
             for number, text in enumerate(lines, 2):
                 try:
@@ -165,11 +174,11 @@ class _Lines:
                 except ValueError as error:
                     if not text.endswith(b"\n"):
                         return
-                    raise ValueError(f"{self._path}, line {number}: not an event: {error}") from error
+                    raise ValueError(f"{self.path}, line {number}: not an event: {error}") from error
                 yield event
 
     def __repr__(self) -> str:
-        return f"<events of {self._path}>"
+        return f"<events of {self.path}>"
 
 
 _CARRIES: Final[dict[str, type | UnionType]] = {

@@ -165,7 +165,7 @@ def record(
 
     Times are the event loop's where one runs, so virtual ones in tests. The file is made at once. A thread writes it,
     so a slow disk never stalls an event loop: the file is complete soon after the end, and `read` waits for that.
-    Memory: at most 8 MiB of lines wait; what does not fit is counted in the file, on the lane `recording`. At
+    Memory: above 8 MiB of lines that wait, events are dropped; the file counts them, on the lane `recording`. At
     `max_bytes` the recording ends, and says so there too.
 
     A forked process, such as a worker of `rxws.run`, writes its events to a file of its own: `session.4711.jsonl`

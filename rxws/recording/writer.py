@@ -20,7 +20,7 @@ from rxws.recording.event import Event, Recording
 from rxws.recording.lines import header_line, line
 
 MAX_QUEUED: Final = 8 * 2**20
-"""Bytes of lines that wait for the disk."""
+"""Bytes of lines that wait for the disk, above which further events are dropped."""
 
 logger = logging.getLogger("rxws")
 
@@ -46,7 +46,7 @@ class FileSink:
         if self._process != os.getpid():
             self._begin_own()
         text = f"{line(replace(event, data=self._plain(event.data)))}\n".encode()
-        if self._waiting + len(text) > MAX_QUEUED:
+        if self._waiting > MAX_QUEUED:
             self._missing += 1
             self._newest = event.time
             return not self._failed

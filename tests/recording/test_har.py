@@ -156,3 +156,14 @@ def test_damaged_files_are_value_errors(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.har").write_text(text)
     with pytest.raises(ValueError, match="is not a HAR file with messages of WebSockets"):
         read(tmp_path / "a.har")
+
+
+def test_damaged_archive_is_a_value_error(tmp_path: Path) -> None:
+    """What is packed in it, too."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("har.har", json.dumps({"log": {"entries": [str(number) for number in range(100)]}}))
+    damaged = bytearray((tmp_path / "a.zip").read_bytes())
+    damaged[60:100] = bytes(byte ^ 0x55 for byte in damaged[60:100])
+    (tmp_path / "a.zip").write_bytes(damaged)
+    with pytest.raises(ValueError, match=r"a\.zip is not a HAR file with messages of WebSockets"):
+        read(tmp_path / "a.zip")

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,27 @@ def test_not_a_recording(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.jsonl").write_text(text)
     with pytest.raises(ValueError, match="is not a recording: its first line should be like"):
         read(tmp_path / "r.jsonl")
+
+
+def test_pipe(tmp_path: Path) -> None:
+    """A pipe can be read only once: an error says so, before anything is read."""
+    os.mkfifo(tmp_path / "pipe")
+    reading, writing = os.pipe()
+    try:
+        for path in (tmp_path / "pipe", f"/dev/fd/{reading}", "/dev/null"):
+            with pytest.raises(ValueError, match="can be read only once"):
+                read(path)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_written_to_its_own_file(tmp_path: Path) -> None:
+    """What was read from a file can be written to it."""
+    path = tmp_path / "r.jsonl"
+    write(Recording([Event(0.0, "a", "next", "x")]), path)
+    write(replace(read(path), about={"url": "ws://a/"}), path)
+    assert (read(path).about, [event.data for event in read(path)]) == ({"url": "ws://a/"}, ["x"])
 
 
 class Evil(dict[str, int]):

@@ -71,13 +71,25 @@ def test_slow_disk(tmp_path: Path, stalled: threading.Event) -> None:
 def test_missing_at_the_end(tmp_path: Path, stalled: threading.Event) -> None:
     """What a slow disk could not take at last is counted in the file, too."""
     source = Subject[str]()
-    threading.Timer(0.1, stalled.set).start()
     recorder = record({"a": source}, tmp_path / "r.jsonl")
-    for _ in range(3):
+    for _ in range(4):
         source.on_next("x" * writer.MAX_QUEUED)
+    threading.Timer(0.1, stalled.set).start()
     recorder.dispose()
-    (event,) = read(tmp_path / "r.jsonl")
+    first, event = read(tmp_path / "r.jsonl")
+    assert (first.lane, len(first.data)) == ("a", writer.MAX_QUEUED)
     assert event.data.text == "3 events are missing here: the disk was too slow"
+
+
+def test_large_item(tmp_path: Path) -> None:
+    """An item of any size is recorded where the disk keeps up."""
+    source = Subject[bytes]()
+    recorder = record({"a": source}, tmp_path / "r.jsonl")
+    for _ in range(2):
+        source.on_next(bytes(writer.MAX_QUEUED))
+        assert disk.wait_for_disk(5)
+    recorder.dispose()
+    assert [(event.lane, len(event.data)) for event in read(tmp_path / "r.jsonl")] == [("a", writer.MAX_QUEUED)] * 2
 
 
 def test_close_on_slow_disk(
