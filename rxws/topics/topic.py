@@ -246,8 +246,7 @@ class Topics(Generic[T]):
 
     def settle(self) -> None:
         """Make the calls of other threads that the loop did not come to; it is closed by now."""
-        if self._thread is not None:
-            self._thread.settle()
+        self._begun().settle()
 
     def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
         """Subscribe; from any thread, once the topics have begun."""

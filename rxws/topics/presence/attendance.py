@@ -19,11 +19,13 @@ from rxws.core.wire import Text
 from rxws.errors import DecodeError
 from rxws.rx.foreign import described
 from rxws.topics.engines.engine import Engine, Item, Since
-from rxws.topics.message import Gap, Position
+from rxws.topics.message import Gap, Position, TopicsError, Unpublished
 from rxws.topics.presence.roster import Roster, Stay
 
 BEATS: Final = 4
 """Beats of silence after which a process counts as ended."""
+REFUSED: Final = 2
+"""Messages in a row that were not published, of which the last is reported; one that is lost will be said again."""
 
 
 class _Other:
@@ -56,6 +58,8 @@ class Attendance:
         self._changed = False
         self._heard = False
         """Whether anything of what this process says has come back since the last beat."""
+        self._refused = 0
+        """Messages that were not published since the last one that has come back."""
         self._ended = False
 
     def begin(self) -> None:
@@ -94,6 +98,12 @@ class Attendance:
         if self._engine.is_up:
             self._say(self._here())
 
+    def unpublished(self, error: Unpublished) -> None:
+        """Take that what was said last does not reach the others; report it, once, if that stays so."""
+        self._refused += 1
+        if self._refused == REFUSED:
+            self._report(TopicsError(f"other processes are not told who is in {self.topic!r} here: {error}"))
+
     def end(self) -> None:
         """Say that nobody is left here, and stop following."""
         self._ended = True  # so that those whose subscriptions this completes leave together
@@ -125,6 +135,7 @@ class Attendance:
         if process == self._me:
             self._heard = True
             self._waiting = False
+            self._refused = 0
             if self._changed:
                 self._announce()
             return
@@ -164,5 +175,5 @@ class Attendance:
 def _parse(data: bytes) -> dict[str, Stay]:
     try:
         return {who: Stay(float(since), metadata) for who, (since, metadata) in json.decode(data).items()}
-    except (AttributeError, TypeError, ValueError) as cause:
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as cause:
         raise DecodeError(data, described(cause, str)) from cause

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable
+from functools import partial
 
 from reactivex import abc
 from reactivex.disposable import CompositeDisposable, Disposable
@@ -78,8 +79,14 @@ class Register:
     def _begin(self, report: Callable[[Exception], object]) -> None:
         self._me = self._me or secrets.token_hex(8)  # not earlier, since processes that are forked are not the same
         if self._engine is not None and self._beating is None:
-            self._engine.start(lambda error: isinstance(error, Unpublished) or report(error))
+            self._engine.start(partial(self._take_error, report))
             self._beating = asyncio.get_running_loop().create_task(self._beat())
+
+    def _take_error(self, report: Callable[[Exception], object], error: Exception) -> None:
+        if not isinstance(error, Unpublished):
+            report(error)
+        elif (attendance := self._attendances.get(error.topic.rpartition(".")[0])) is not None:
+            attendance.unpublished(error)
 
     async def _beat(self) -> None:
         while True:

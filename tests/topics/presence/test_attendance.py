@@ -148,12 +148,27 @@ async def test_nonsense_of_others_is_reported() -> None:
     """Nonsense that other processes say is reported and skipped."""
     async with processes(1) as (broker, _, (one,)):
         errors, log = watch(errors=one.errors), changes(one["a"].presence)
-        nonsense = [b"1", b'{"ada": 1}', b'{"ada": ["then", 1]}', b"\xff", b"["]
+        nonsense = [b"1", b'{"ada": 1}', b'{"ada": ["then", 1]}', b"\xff", b"[", b'{"ada": [' + b"9" * 400 + b", 1]}"]
         for data in nonsense:
             broker.publish("a.other", Text(data))
         broker.publish("a.other", Text(b'{"ada": [1, null]}'))
         assert log == [":", "+ada:ada"]
         assert [error.message for _, error in errors] == nonsense
+
+
+@virtual_time
+async def test_what_is_never_published_is_reported_once() -> None:
+    """That nothing of what a process says reaches the others is reported, once until something does."""
+    async with processes(1) as (broker, (line,), (one,)):
+        errors, log = watch(errors=one.errors), changes(one["a"].presence.joining("ada"))
+        for _ in range(3):
+            for _ in range(5):
+                line.report(Unpublished("a.x", None, "a test"))
+            await asyncio.sleep(TTL / BEATS + 0.1)
+        assert log == [":ada"]
+        assert [str(error) for _, error in errors] == [
+            "other processes are not told who is in 'a' here: a message to 'a.x' was not published: a test"
+        ] * 3
 
 
 @virtual_time
@@ -171,6 +186,7 @@ async def test_late_messages_and_gaps_change_nothing() -> None:
         take(Gap("a.*", "1-1", "a test"))
         assert log == [":", "+ada:ada", "-ada:"]
         line.report(Unpublished("a.x", None, "a test"))
+        line.report(Unpublished("gone.x", None, "a test"))
         assert errors == []
         line.report(error := OSError("a test"))
         assert errors == [("errors", error)]
