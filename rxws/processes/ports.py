@@ -85,8 +85,9 @@ def _is_left(path: str) -> bool:
         if not stat.S_ISSOCK(os.stat(path).st_mode):
             return False
         with socket.socket(socket.AF_UNIX) as probe:
+            probe.setblocking(False)
             probe.connect(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, BlockingIOError):  # the queue of one who listens may be full
         return False
     except ConnectionRefusedError:
         return True

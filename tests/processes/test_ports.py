@@ -1,3 +1,4 @@
+import contextlib
 import socket
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def test_missing_address() -> None:
     (reserved,) = ports.reserve(["192.0.2.1", "127.0.0.1"], 0)
     assert reserved.getsockname()[0] == "127.0.0.1"
     ports.close([reserved])
+
+
+def test_path_of_a_program_that_hangs(tmp_path: Path) -> None:
+    """A program that listens and accepts nothing, so that its queue is full, is not waited for."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as hung, contextlib.ExitStack() as clients:
+        hung.bind(path)
+        hung.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(10):
+                client = clients.enter_context(socket.socket(socket.AF_UNIX))
+                client.setblocking(False)
+                client.connect(path)
+        with pytest.raises(OSError, match=f"cannot listen on {path}: Address already in use"):
+            ports.bind_paths(path)
 
 
 def test_paths(tmp_path: Path) -> None:
