@@ -185,7 +185,7 @@ class WebSocket(Streams[In, Out]):
         await self.room()
 
     async def room(self) -> None:
-        """Wait until the peer has taken enough that less than a quarter of `high_water` waits, if more than that did.
+        """Wait for the peer, if more than `high_water` bytes wait in `outgoing`: until less than a quarter of it does.
 
         A producer that waits here sends at the pace of the peer, and overflows nothing. A client that is offline takes
         what `offline` and `max_buffered` allow; this waits for its next connection. Raises the `Close` that the socket
