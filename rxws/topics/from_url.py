@@ -49,7 +49,8 @@ def open_topics(
         url: `memory://`, or the URL of a NATS server.
         codec: Encodes values and decodes them; JSON by default.
         max_messages: Messages that are kept of each topic.
-        max_bytes: Bytes that are kept of all topics together.
+        max_bytes: Bytes that are kept of all topics together. With `memory://` each message counts 64 more, and each
+            topic that keeps any 1,024.
         max_age: Seconds that a message is kept, 0.1 at least; `None`: no limit.
         max_buffered: Bytes that may wait for the broker's confirmation, counting 64 more for each message.
         overflow: Which messages are dropped beyond that: `"drop_newest"` or `"drop_oldest"`.

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from reactivex import abc
 from reactivex.disposable import Disposable
@@ -22,6 +22,9 @@ from rxws.topics.message import Gap, Position, Record, Unpublished
 from rxws.topics.names import is_pattern, matcher
 
 logger = logging.getLogger("rxws")
+
+TOPIC_WEIGHT: Final = 1024
+"""What a topic takes that keeps any message, however small: strangers may choose the names."""
 
 
 class _Kept(NamedTuple):
@@ -48,8 +51,8 @@ class Notifications(Broadcast[Record | Callable[[], object]]):
 class MemoryEngine:
     """Keeps the last messages of this process's topics, and hands new ones on at once, in the publisher's call.
 
-    Memory: what is kept weighs `limits.size` bytes at most, 64 for each message included; and 16,384 messages that
-    subscribers publish while one is being handed on.
+    Memory: what is kept weighs `limits.size` bytes at most, 64 for each message and 1,024 for each topic included, or
+    is one message; and 16,384 messages that subscribers publish while one is being handed on.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -160,11 +163,14 @@ class MemoryEngine:
         kept = _Kept(record, float("inf") if self._limits.age is None else self._clock() + self._limits.age)
         self._kept[record.position.number] = kept
         self._weight += kept.weight
-        numbers = self._by_topic.setdefault(record.topic, deque())
+        numbers = self._by_topic.get(record.topic)
+        if numbers is None:
+            numbers = self._by_topic[record.topic] = deque()
+            self._weight += TOPIC_WEIGHT
         numbers.append(record.position.number)
         if len(numbers) > self._limits.count:
             self._discard(numbers[0])
-        while self._weight > self._limits.size:
+        while self._weight > self._limits.size and len(self._kept) > 1:
             self._discard(next(iter(self._kept)))
         self._expire()
 
@@ -183,5 +189,6 @@ class MemoryEngine:
             self._discarded[topic] = number
         else:
             del self._by_topic[topic]
+            self._weight -= TOPIC_WEIGHT
             self._discarded.pop(topic, None)
             self._forgotten = max(self._forgotten, number)

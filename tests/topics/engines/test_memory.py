@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from rxws.errors import EncodeError, FeedbackLoop
 from rxws.rx.loop_thread import MAX_HANDED_OVER
 from rxws.topics import Topics
 from rxws.topics.engines.engine import Limits, Since
-from rxws.topics.engines.memory import MemoryEngine
+from rxws.topics.engines.memory import TOPIC_WEIGHT, MemoryEngine
 from rxws.topics.history import MAX_PENDING
 from tests.topics.engines.contract import LIMIT, Contract, positions, values
 
@@ -43,12 +44,12 @@ async def test_each_call_makes_topics_of_its_own(open_topics: Callable[..., Topi
 
 async def test_forgotten_topic_is_a_gap(open_topics: Callable[..., Topics[Any]]) -> None:
     """A topic that has been forgotten altogether is a gap, too."""
-    topics = open_topics(max_bytes=500)
+    topics = open_topics(max_bytes=500 + 2 * TOPIC_WEIGHT)
     topics["a"].on_next(1)
     topics["a"].on_next(2)
     known = await positions(topics, "a", 2)
-    topics["b"].on_next("x" * 400)
-    assert values(topics["*"].history()) == ["x" * 400]
+    topics["b"].on_next("x" * 1400)
+    assert values(topics["*"].history()) == ["x" * 1400]
     assert [values(topics["a"].messages.history(since=position)) for position in known] == [["gap"], []]
 
 
@@ -83,9 +84,31 @@ def test_memory_is_flat_whatever_is_published() -> None:
     for number in range(2000):
         engine.publish(f"t{number % 700}", Text(b"x" * (number % 300)))
     inside = vars(engine)
-    assert inside["_weight"] == sum(kept.weight for kept in inside["_kept"].values()) <= 5000
+    weight = sum(kept.weight for kept in inside["_kept"].values()) + TOPIC_WEIGHT * len(inside["_by_topic"])
+    assert inside["_weight"] == weight <= 5000
     assert sum(map(len, inside["_by_topic"].values())) == len(inside["_kept"])
     assert set(inside["_discarded"]) <= set(inside["_by_topic"])
+
+
+def test_topics_of_many_names_take_what_they_weigh() -> None:
+    """A million rooms with a short message each, whose names strangers choose, take no more than `max_bytes`."""
+    size = 2 * 2**20
+    engine = MemoryEngine(Limits(count=10, size=size, age=None))
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            engine.publish(f"room.{number}", Text(b"1"))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size / 2 < taken < size * 1.5
+
+
+def test_one_message_is_kept_however_little_room_there_is() -> None:
+    engine = MemoryEngine(Limits(count=10, size=100, age=None))
+    for number in range(3):
+        engine.publish("ab"[number % 2], Text(b"1"))
+    assert len(vars(engine)["_kept"]) == 1
 
 
 def test_age_ends_at_the_clock_s_time_not_before() -> None:
