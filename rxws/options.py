@@ -201,7 +201,8 @@ class Settings:
     """The codecs of the subprotocols, when `protocols` was a mapping."""
 
     origins: tuple[str, ...] | None = ()
-    """Foreign origins that browsers may connect from, besides the server's own host; `None` lets all in.
+    """Foreign origins that browsers may connect from, besides the server's own host. `"*"` lets all in; here it is
+    `None`.
 
     If a request came over TLS, its page must have, too. aiohttp knows about TLS on its own connection. If a proxy takes
     TLS off, make that known with `request.clone(scheme="https")` in a middleware.
