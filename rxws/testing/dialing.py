@@ -35,6 +35,8 @@ class MemoryDialer:
         self.attempts = 0
         self.protocol: str | None = None
         """The subprotocol that is negotiated."""
+        self.settings = check({})
+        """The options of the client, by which the wires go."""
         self.closed = False
         self.answering = asyncio.Event()
         """Cleared, attempts wait."""
@@ -51,7 +53,7 @@ class MemoryDialer:
         await self.answering.wait()
         if self.refusals:
             raise self.refusals.popleft()
-        wire = MemoryWire()
+        wire = MemoryWire(self.settings.close_timeout, self.settings.max_msg_size)
         self.wires.append(wire)
         return Dialed(wire, self.protocol)
 
@@ -79,6 +81,7 @@ def connect(
     """
     settings = check(options, also=("greet", "open_timeout"))
     check_greet(greet, settings)
+    dialer.settings = settings
     return Connect(dialer, settings, reconnect, greet, open_timeout)
 
 

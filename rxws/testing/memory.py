@@ -31,11 +31,12 @@ class MemoryWire(PlainWire):
 
     Args:
         close_timeout: Seconds.
+        max_msg_size: Bytes of a message of the peer; a larger one closes the socket with 1009.
     """
 
     remote: str | None = "memory"
 
-    def __init__(self, close_timeout: float = 5.0) -> None:
+    def __init__(self, close_timeout: float = 5.0, max_msg_size: int | None = None) -> None:
         self.blind = False
         self.mute = False
         self.pongs = True
@@ -55,6 +56,7 @@ class MemoryWire(PlainWire):
         self.log: list[tuple[float, Seen, Any]] = []
         """What has reached the peer and when, by the event loop's clock, and when reading was held."""
         self._close_timeout = close_timeout
+        self._max_msg_size = max_msg_size
         self._congested = False
         self._held = False
         self._delivering = False
@@ -227,8 +229,12 @@ class MemoryWire(PlainWire):
 
     def _hand_on(self) -> None:
         while self.phase is not WirePhase.NEW and self._arrived and not self._held and not self.ended:
-            peer = self._peer()
-            peer.context.copy().run(peer.message_received, self._arrived.popleft())
+            peer, message = self._peer(), self._arrived.popleft()
+            size, limit = _size_of(message), self._max_msg_size
+            if limit is not None and size > limit:
+                peer.protocol_violated(ValueError(f"Message size {size} exceeds limit {limit}"), Close(1009))
+            else:
+                peer.context.copy().run(peer.message_received, message)
 
     def _at_last(self, action: Callable[[], object]) -> None:
         self._last.append(action)
@@ -269,6 +275,17 @@ class MemoryWire(PlainWire):
         asyncio.get_running_loop().call_soon(function)
 
 
+def _size_of(message: str | bytes | Rest) -> int:
+    """Count the bytes of a message; what is left of one has passed already."""
+    match message:
+        case str():
+            return len(message.encode("utf-8", "surrogatepass"))
+        case bytes():
+            return len(message)
+        case _:
+            return 0
+
+
 def serve(
     handler: Callable[..., Any],
     *,
@@ -294,7 +311,7 @@ def serve(
     life = Lifecycle(settings, protocol)
     life.make_codec()
     socket = WebSocket[Any, Any](life, request=request)
-    wire = MemoryWire(settings.close_timeout)
+    wire = MemoryWire(settings.close_timeout, settings.max_msg_size)
     watch(socket)
     try:
         if isinstance(request, web.BaseRequest):

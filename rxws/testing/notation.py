@@ -35,6 +35,7 @@ FRAME: Final = 0.1
 _TIME: Final = re.compile(r"(?<![^\s(])(\d+(?:\.\d+)?)(ms|s|m)(?![^\s)])")
 _CLOSE: Final = re.compile(r"close (\d{4})(?: ([^)]*))?(?=\))")
 _REFUSED: Final = re.compile(r"refused (\d{3})(?=\))")
+_WITHOUT_NUMBER: Final = re.compile(r"(close|refused)(?![^\s)])(?=[^)]*\))")
 _ERROR: Final = re.compile(r"#(?: ?([A-Za-z_]\w*))?")
 _OTHER: Final = re.compile(r"<([^>]*)>")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0}
@@ -121,7 +122,12 @@ def gap(seconds: float, frame: float) -> str:
     if abs(frames - round(frames)) < 0.02 and frames < 40:
         return "-" * round(frames)
     seconds = round(seconds, 6)
-    return f" {seconds:g}s " if seconds >= 1 else f" {seconds * 1000:g}ms "
+    return f" {_digits(seconds)}s " if seconds >= 1 else f" {_digits(seconds * 1000)}ms "
+
+
+def _digits(number: float) -> str:
+    """Write a number as diagrams have it, without an exponent."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def moment_text(moment: list[Event], values: Mapping[str, Any]) -> str:
@@ -129,7 +135,7 @@ def moment_text(moment: list[Event], values: Mapping[str, Any]) -> str:
     parts = [event_text(moment[0], values)]
     for before, event in pairwise(moment):
         if event.time - before.time > 1e-6:
-            parts.append(f" {round((event.time - before.time) * 1000, 3):g}ms ")
+            parts.append(f" {_digits(round((event.time - before.time) * 1000, 3))}ms ")
         elif isinstance(before.data, BaseException) or isinstance(event.data, BaseException):
             parts.append(" ")
         parts.append(event_text(event, values))
@@ -232,6 +238,9 @@ class _Reader:
         if self._group is not None and (match := _REFUSED.match(self._text, self._at)):
             self._at = match.end()
             return self._make("error", RefusedHandshake(int(match[1])))
+        if self._group is not None and (match := _WITHOUT_NUMBER.match(self._text, self._at)):
+            example = "(close 4001 bye)" if match[1] == "close" else "(refused 403)"
+            raise self._wrong(f"expected a number after '{match[1]}', as in '{example}'", self._at)
         if character == "|":
             self._at += 1
             return self._make("completed", None)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast, overload
 
@@ -121,8 +122,8 @@ def run(
 
     Args:
         handler: The handler or the client's function.
-        incoming: What the peer does: a diagram, a recording or `None`; a list of them for a client, a dictionary for
-            several peers.
+        incoming: What the peer does: a diagram or `None`; a list of them for a client, a dictionary for several peers.
+            `replay` plays a recording.
         congested: When the peer does not read, from `[` to `]`.
         frame: Seconds per character.
         values: The messages that single characters stand for; the `codec` encodes them.
@@ -142,8 +143,8 @@ def run(
     settings = check(options, also=ARGUMENTS)
     check_greet(greet, settings)
     is_client = reconnect is not None or greet is not None or isinstance(incoming, (list, tuple))
-    spans = parse(congested, frame=frame, values=SPANS).events
-    if is_client and (request is not None or spans):
+    spans = parse(congested, frame=frame, values=SPANS)
+    if is_client and (request is not None or spans.events):
         raise TypeError("request and congested are for handlers; for a client, use a list of what its peers do")
     given = dict(values or {})
 
@@ -151,7 +152,7 @@ def run(
         return _Scene(handler, list(scripts), spans, settings, protocol)
 
     if isinstance(incoming, Mapping):
-        if reconnect is not None or greet is not None or spans:
+        if reconnect is not None or greet is not None or spans.events:
             raise TypeError("several peers need a handler; reconnect, greet and congested are for a single peer")
         requests = cast("dict[str, Any]", request) if type(request) is dict else dict.fromkeys(incoming, request)
         if requests.keys() != incoming.keys():
@@ -206,7 +207,7 @@ class _Scene:
         self,
         handler: Callable[..., Any],
         scripts: list[Script | Exception],
-        spans: tuple[Event, ...],
+        spans: Script,
         settings: Settings,
         protocol: str | None,
     ) -> None:
@@ -247,16 +248,17 @@ class _Scene:
             self.look()
             return
         self.wires.append(wire)
-        play(wire, script, self._make(), self.played.set)
-        congest(wire, self._spans)
+        longest = replace(script, duration=max(script.duration, self._spans.duration))
+        play(wire, longest, self._make(), self.played.set)
+        congest(wire, self._spans.events)
 
     async def connect(
         self, reconnect: Backoff | None, greet: Any, protocol: str | None, options: Mapping[str, Any]
     ) -> None:
         """Run a client."""
         dialer = ScriptedDialer(self._scripts, self._make, self.played.set)
-        dialer.protocol, dialer.wires = protocol, self.wires
-        socket = await Connect[Any, Any](dialer, check(options), reconnect, greet)
+        dialer.protocol, dialer.wires, dialer.settings = protocol, self.wires, check(options)
+        socket = await Connect[Any, Any](dialer, dialer.settings, reconnect, greet)
         self._watch(socket)
         socket.states.subscribe(self._note_state)
         Handler(self._handler).compose(self.life, socket)()
@@ -276,12 +278,14 @@ class _Scene:
             self.events[lane].append(Event(now, lane, kind, None if kind == "completed" else data))
 
 
-def _script(peer: Peer | None, frame: float, values: Mapping[str, Any] | None) -> Script | Exception:
+def _script(peer: Peer | Recording | None, frame: float, values: Mapping[str, Any] | None) -> Script | Exception:
     match peer:
         case None:
             return Script((), MAX_SECONDS)
         case str(text):
             return parse(text, lane="incoming", frame=frame, values=values)
+        case Recording():
+            raise TypeError("run takes marble diagrams; rxws.testing.replay plays a recording")
         case _:
             return peer
 

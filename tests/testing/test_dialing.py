@@ -64,6 +64,7 @@ def test_congestion() -> None:
     result = run(ticks, congested="--[---]", overflow="latest")
     assert result == "-a----(ef)g(h close 1000)"
     assert result.dropped == "---bcd"
+    assert run(ticks, "-", congested="--[---]", overflow="latest") == "-a----(ef)g", "it ends with the longest diagram"
     assert run(ticks, congested="--[", max_buffered=130) == "-a 5.2s (close 1013)"
 
 

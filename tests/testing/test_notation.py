@@ -78,6 +78,9 @@ def test_frames_and_values() -> None:
         ("-<0xz>", "this is not JSON", 1),
         ("-(close 4001", "this parenthesis is not closed", 1),
         ("-(close 5000)", "close code 5000 may not be sent", 2),
+        ("-(close)", "expected a number after 'close', as in '(close 4001 bye)'", 2),
+        ("-(a close 400)", "expected a number after 'close', as in '(close 4001 bye)'", 4),
+        ("(refused)", "expected a number after 'refused', as in '(refused 403)'", 1),
     ],
 )
 def test_bad_diagram(text: str, what: str, at: int) -> None:

@@ -16,11 +16,18 @@ from reactivex.subject import Subject
 import rxws
 import rxws.asgi
 from rxws import operators as rxops
+from rxws.recording import Event, Recording
 from rxws.testing import run, serve, virtual_time
 
 
 def shout(incoming: Observable[str]) -> Observable[str]:
     return incoming.pipe(ops.map(str.upper))
+
+
+async def follow(socket: rxws.ClientWebSocket[Any, Any]) -> None:
+    socket.outgoing.on_next("s")
+    async for message in socket:
+        socket.outgoing.on_next(message.upper())
 
 
 def steady(ceiling: float) -> float:
@@ -162,6 +169,30 @@ def test_what_a_framework_gives() -> None:
         run(join, "-a")
 
 
+@pytest.mark.parametrize("function", [shout, follow], ids=["handler", "client"])
+def test_message_that_is_too_large(function: Any) -> None:
+    """It ends the socket as on a real wire, behind what came before it."""
+    given = '-a-("abc"b)-c'
+    result = run(function, given if function is shout else [given], max_msg_size=2)
+    assert result == ("-A-(close 1009)" if function is shout else "sA-(close 1009)")
+    assert result.errors == "---(# ProtocolError)"
+    assert run(shout, '-"é"-"éa"-', max_msg_size=2) == '-"É"-(close 1009)'
+
+
+def test_times_are_exact() -> None:
+    """However late it is, what came equals the diagram that is shown."""
+
+    async def late(incoming: Any, outgoing: Any) -> None:
+        await asyncio.sleep(12345.678)
+        outgoing.on_next("a")
+        await asyncio.sleep(2_000_000.5)
+        outgoing.on_next("b")
+
+    result = run(late, " 2100000s ")
+    assert str(result) == "12345.678s a 2000000.4s (b close 1000)"
+    assert result == str(result)
+
+
 def test_bad_options() -> None:
     """Wrong options and diagrams are errors."""
     with pytest.raises(TypeError, match="did you mean 'heartbeat'"):
@@ -170,12 +201,9 @@ def test_bad_options() -> None:
         run(shout, "-a-%")
     with pytest.raises(TypeError, match="may be request, incoming"):
         run(lambda room: None, "-a")
-
-
-async def follow(socket: rxws.ClientWebSocket[Any, Any]) -> None:
-    socket.outgoing.on_next("s")
-    async for message in socket:
-        socket.outgoing.on_next(message.upper())
+    recording: Any = Recording([Event(0.1, "incoming", "next", "a")])
+    with pytest.raises(TypeError, match=r"rxws\.testing\.replay plays a recording"):
+        run(shout, recording)
 
 
 # Clients
