@@ -37,8 +37,10 @@ def buffered(
                      buffered(2, overflow="drop_oldest"), map_async(f)
         result     ------A---C---D-------|      b is dropped while a is at work
 
-    Emits at once while nothing behind it is busy. At the limit, sockets are held. For sources that cannot be held,
-    `overflow` decides: the result fails with `OverflowError`, or the oldest or newest item is dropped and given to
+    Emits at once while nothing behind it is busy. The socket whose item reaches the limit is held, so a socket that has
+    this pipeline to itself loses nothing. Where sources share it, `overflow` decides about what others bring then. With
+    "fail", other sockets are held, too, and for a source that cannot be held, the result fails with `OverflowError`.
+    With "drop_oldest" and "drop_newest", the oldest or newest item is dropped, whatever it came from, and given to
     `dropped`. Completes when the source has completed and the buffer is empty. An error comes at once. A source that
     its own result feeds, 1,000 times at once or `limit` if that is more, fails with `FeedbackLoop`.
 
@@ -51,7 +53,7 @@ def buffered(
 
     Args:
         limit: Items that may wait.
-        overflow: What happens beyond, if the source cannot be held: `"fail"`, `"drop_oldest"` or `"drop_newest"`.
+        overflow: What happens beyond: `"fail"`, `"drop_oldest"` or `"drop_newest"`.
         dropped: A function that is given each item that is dropped.
 
     Raises `TypeError` or `ValueError` for a limit that is not a positive `int` or an unknown policy.

@@ -125,6 +125,21 @@ async def test_error_goes_to_a_source_without_a_socket() -> None:
             source.on_next("a")
 
 
+async def test_full_buffer_drops_what_other_sockets_bring() -> None:
+    """A buffer that drops is bounded by its limit, also where sockets share it."""
+    jobs, room, dropped = Jobs(), Subject[str](), list[str]()
+    log = watch(r=room.pipe(rxops.buffered(1, overflow="drop_newest", dropped=dropped.append), rxops.map_async(jobs)))
+    peers = [serve(lambda incoming: incoming.subscribe(room.on_next))[1] for _ in range(2)]
+    peers[0].send("a", "b", "c")
+    peers[1].send("d", "e")
+    await turns()
+    await finish(jobs)
+    assert ([value for _, value in log], dropped) == (["a!", "b!", "c!"], ["d", "e"])
+    for peer in peers:
+        peer.drop()
+    await turns()
+
+
 async def test_full_buffer_has_room_for_each_held_socket() -> None:
     """A full buffer has room for one more item of each socket that it holds."""
     jobs, room = Jobs(), Subject[str]()
