@@ -95,6 +95,8 @@ class Layout:
     """From the first to the last of a burst at most."""
     edge: float = -math.inf
     """Where marbles begin at the earliest."""
+    label: Callable[[Event], str] = field(default=lambda event: label_of(event))
+    """What stands in a marble."""
 
     def arrange(self, lanes: Iterable[str], events: Iterable[Event]) -> list[Lane]:
         """Put events on their lanes. Memory: what fits in the width, whatever the number of events."""
@@ -111,16 +113,23 @@ class Layout:
         elif before is not None and _alike(before.event, event) and self._near(before, event, at):
             self._merge(row, event, at, count)
         else:
-            label = label_of(event) if count == 1 else f"×{count}"
+            label = self.label(event) if count == 1 else f"×{count}"
             half = self.half(label)
             x = max(at, (self.edge if before is None else before.right + self.gap) + half)
-            row.marbles.append(Marble(event, label, x, x, half, count))
+            if before is not None and self._crowded(before, at, x):
+                self._merge(row, event, at, count)
+            else:
+                row.marbles.append(Marble(event, label, x, x, half, count))
+
+    def _crowded(self, before: Marble, at: float, x: float) -> bool:
+        """Tell whether an event would stand late, behind one that does so already: time would go wrong."""
+        return x - at > self.slot and before.x - self.place(before.event.time) > self.slot / 4
 
     def _near(self, before: Marble, event: Event, at: float) -> bool:
         if at - before.first > self.slot:
             return False
         edge = before.right + self.gap
-        return at - self.half("") < edge or at - self.half(label_of(event)) < edge
+        return at - self.half("") < edge or at - self.half(self.label(event)) < edge
 
     def _merge(self, row: Lane, event: Event, at: float, count: int) -> None:
         *others, marble = row.marbles[-2:]
@@ -298,7 +307,7 @@ def size_of(number: float) -> str:
 
 
 def _alike(one: Event, other: Event) -> bool:
-    """Tell whether two may be counted as one: data with data, errors with errors; a close or an open stands alone."""
+    """Tell whether two may be counted as one: data with data, errors with errors; a close or an open if it must."""
     return one.kind == other.kind == "next" and isinstance(one.data, BaseException) == isinstance(
         other.data, BaseException
     )

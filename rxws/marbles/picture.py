@@ -31,10 +31,12 @@ GAP: Final = 4
 """Pixels between marbles; lanes that end nearer to each other end together."""
 CHARACTER: Final = 9.03
 """Pixels of a character of the font, which has one width."""
+LEAST_TIME: Final = 200
+"""Pixels from the beginning to the end at least: a picture that is to be narrower is wider."""
 NORMAL_CODES: Final = (1000, 1001, 1005)
 """Codes of closes that are normal."""
 EVENTS_TOLD: Final = 8
-"""Events of a lane that the text alternative tells one by one."""
+"""Events of a lane that the text alternative tells one by one, and then of its ends and closes."""
 
 LIGHT: Final = {
     "text": "font:600 15px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#1c2330",
@@ -96,7 +98,7 @@ def svg(recording: Recording, *, operators: Mapping[str, str] | None = None, wid
     Args:
         recording: The recording.
         operators: A text for each lane that a box with operators stands above.
-        width: Pixels.
+        width: Pixels; more if the names of the lanes leave less than 200 for the time.
 
     >>> svg(Recording([Event(0.1, "a", "next", "hello")]))[:44]
     '<svg xmlns="http://www.w3.org/2000/svg" clas'
@@ -112,10 +114,10 @@ class Sheet:
     def __init__(self, names: Sequence[str], begin: float, end: float, width: int, clock: Clock = FROM_ZERO) -> None:
         self.names = names
         self.clock = clock
-        self.width = width
         self.left = max([columns_of(title_of(name)) for name in names], default=0) * CHARACTER + 32
         """Where the lanes begin."""
-        self.scale = (width - 90 - self.left - 36) / (end - begin)
+        self.width = max(width, round(self.left) + 126 + LEAST_TIME)
+        self.scale = (self.width - 90 - self.left - 36) / (end - begin)
         """Pixels of a second."""
         self._begin = begin
         self._end = end
@@ -213,9 +215,9 @@ def _marble(marble: Marble, lane: int, y: float, clock: Clock) -> str:
 def _kind(marble: Marble, lane: int) -> str:
     match marble.event:
         case Event(kind="open"):
-            return "open"
+            return f"open{' burst' * (marble.count > 1)}"
         case Event(data=Close(code=code)):
-            return "good" if code in NORMAL_CODES else "bad"
+            return f"{'good' if code in NORMAL_CODES else 'bad'}{' burst' * (marble.count > 1)}"
         case Event(data=BaseException()):
             return "bad burst" if marble.count > 1 else "bad"
         case _:
@@ -247,18 +249,19 @@ class _Alternative:
 
     def __init__(self, recording: Recording) -> None:
         self.lanes: dict[str, list[str]] = {name: [] for name in recording.lanes}
-        self._more = dict.fromkeys(self.lanes, 0)
+        self._all = dict.fromkeys(self.lanes, 0)
         for event in recording:
             told = self.lanes.setdefault(event.lane, [])
             if len(told) < EVENTS_TOLD or event.kind in ("error", "completed", "close"):
                 told.append(_told(event))
-            else:
-                self._more[event.lane] = self._more.get(event.lane, 0) + 1
+            if len(told) == 2 * EVENTS_TOLD:
+                del told[EVENTS_TOLD]
+            self._all[event.lane] = self._all.get(event.lane, 0) + 1
 
     def __str__(self) -> str:
         sentences = [
             f"{text_of(name)}: {', '.join(told) or 'nothing'}"
-            f"{f', and {more} more' if (more := self._more.get(name)) else ''}."
+            f"{f', and {more} more' if (more := self._all.get(name, 0) - len(told)) else ''}."
             for name, told in self.lanes.items()
         ]
         return " ".join(["Marble diagram.", *sentences])

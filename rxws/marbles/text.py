@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rxws.close import Close
 from rxws.marbles.layout import FROM_ZERO, Clock, Lane, Layout, columns_of, duration_of, label_of, title_of
-from rxws.recording.event import Recording
+from rxws.recording.event import Event, Recording
 
 
 def ascii(recording: Recording, *, width: int = 80) -> str:
@@ -44,7 +44,7 @@ class Strip:
 
     def layout(self) -> Layout:
         """Make what puts events on these lines."""
-        return Layout(self._place, lambda label: columns_of(label) / 2, gap=1, slot=5)
+        return Layout(self._place, lambda label: columns_of(label) / 2, gap=1, slot=5, edge=0.0, label=_label)
 
     def write(self, lanes: Sequence[Lane]) -> str:
         """Write lanes that are laid out."""
@@ -61,14 +61,17 @@ class Strip:
 
 
 def _row(lane: Lane, indent: int, room: int) -> str:
-    line = _Line(room, "-")
-    for marble in lane.marbles:
-        text = f"({marble.label})" if isinstance(marble.event.data, Close) else marble.label
-        line.put(marble.x - columns_of(text) / 2, text)
-    for x, event in lane.ends:
-        line.put(x, "|" if event.kind == "completed" else f"#{label_of(event)}")
+    line, limit = _Line(room, "-"), room
+    texts = [(marble.x - columns_of(marble.label) / 2, marble.label) for marble in lane.marbles]
+    texts += [(x, "|" if event.kind == "completed" else f"#{label_of(event)}") for x, event in lane.ends]
+    for at, text in reversed(texts):  # what does not fit on the right moves to the left
+        limit = line.put(min(at, limit - columns_of(text)), text)
     name = title_of(lane.name)
     return name + " " * (indent - columns_of(name) - 1) + f" {line}"
+
+
+def _label(event: Event) -> str:
+    return f"({label_of(event)})" if isinstance(event.data, Close) else label_of(event)
 
 
 class _Line:
@@ -77,12 +80,14 @@ class _Line:
     def __init__(self, room: int, filling: str) -> None:
         self._cells = [filling] * room
 
-    def put(self, at: float, text: str) -> None:
-        start = max(0, min(round(at), len(self._cells) - columns_of(text)))
+    def put(self, at: float, text: str) -> int:
+        """Write a text at a place, or at the nearest that there is; return where it begins."""
+        start = begin = max(0, min(round(at), len(self._cells) - columns_of(text)))
         for character in text:
             wide = columns_of(character)
             self._cells[start : start + wide] = [character, *[""] * (wide - 1)]
             start += wide
+        return begin
 
     def __str__(self) -> str:
         return "".join(self._cells)

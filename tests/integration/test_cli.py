@@ -531,12 +531,12 @@ def test_output_that_cannot_be_written(server: str, file: str) -> None:
     buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
     with FULL.open("w") as disk:
         running = [started(*command, stdout=disk, env=buffered) for command in commands]
-    for command, said in zip(running, commands.values(), strict=True):
-        try:
-            assert command.stderr is not None
-            assert command.wait(20) == 1, command.args
-            assert command.stderr.read().startswith(said), command.args
-        finally:
+    try:
+        for command, said in zip(running, commands.values(), strict=True):
+            _, shown = command.communicate(timeout=20)
+            assert (command.returncode, said in shown) == (1, True), (command.args, shown)
+    finally:
+        for command in running:
             command.kill()
             command.communicate()
 

@@ -97,3 +97,30 @@ def test_item_that_raises() -> None:
     assert text_of(Evil(ZeroDivisionError())) == "{'a': 1}"
     with pytest.raises(SystemExit):
         text_of(Evil(SystemExit()))
+
+
+@pytest.mark.parametrize("number", [1, 300, 5000])
+def test_connections_that_come_and_go(number: int) -> None:
+    """However many there are, they stand where time is: openings and closes are counted together if they must be."""
+    events = list[Event]()
+    for start in range(number):
+        closed = Event(10.0 * start + 9, "socket", "close", Close(1012))
+        events += [Event(10.0 * start, "socket", "open"), closed]
+    sheet = Sheet(["socket"], 0.0, events[-1].time, 840)
+    (lane,) = sheet.layout().arrange(["socket"], events)
+    assert sum(marble.count for marble in lane.marbles) == 2 * number
+    assert len(lane.marbles) < 20
+    assert all(marble.x - sheet.place(marble.event.time) <= 70 for marble in lane.marbles)
+    assert lane.marbles[-1].right <= 840
+    picture = svg(Recording(events))
+    assert len(picture) < 10_000
+    assert "socket: opens at 0, closes with 1012 at 9 s" in picture
+    assert (f"and {2 * number - 15} more" in picture) is (number > 1)
+
+
+def test_narrow_picture() -> None:
+    """A picture is wide enough for its lanes' names and some time."""
+    recording = Recording([Event(time, "a lane", "next", "x") for time in (0.0, 0.5, 1.0)])
+    places = [float(x) for x in re.findall(r'<rect x="([\d.]+)"', svg(recording, width=50))]
+    assert (places == sorted(places), len(places)) == (True, 3)
+    assert svg(recording, width=50) == svg(recording, width=1)
