@@ -209,6 +209,30 @@ async def test_cancelled_closing_leaves_nothing(open_topics: Open, broker: Broke
     assert asyncio.all_tasks() <= before
 
 
+async def test_publishing_survives_what_the_client_raises(
+    open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the client library raises when the connection is being lost, publishing goes on with the next one."""
+    topics = open_topics()
+    log = values(topics["a"])
+    topics["a"].on_next(1)
+    await topics.confirmed()
+    publish = nats.aio.client.Client.publish
+    broken: list[str] = []
+
+    async def fail_once(self: Any, subject: str, *more: Any, **options: Any) -> None:
+        if subject == "rxws.in.a" and not broken:
+            broken.append(subject)
+            raise AttributeError("asyncio's, of a transport that is closed")
+        await publish(self, subject, *more, **options)
+
+    monkeypatch.setattr(nats.aio.client.Client, "publish", fail_once)
+    topics["a"].on_next(2)
+    await asyncio.wait_for(topics.confirmed(), 10)
+    assert broken
+    await eventually(lambda: log == [1, 2])
+
+
 async def test_closing_ends_waiting_for_confirmation(
     open_topics: Open, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -155,6 +155,17 @@ class Link:
         self._slow.pop(subscription, None)
         await subscription.unsubscribe()
 
+    async def publish(self, subject: str, data: bytes, *, reply: str, headers: dict[str, str] | None = None) -> None:
+        """Publish; raises `ConnectionError`, and the connection is lost, whatever the client library raises.
+
+        While a connection is being lost, asyncio's transports may raise an `AttributeError`.
+        """
+        try:
+            await self.client.publish(subject, data, reply=reply, headers=headers)
+        except Exception as error:
+            self.lost.set()
+            raise ConnectionError("the connection to NATS is lost") from error
+
     async def ask(self, subject: str, question: dict[str, Any]) -> dict[str, Any]:
         """Ask the JetStream API; raises `Refused`, or `TopicsError` if nobody answers."""
         loop = asyncio.get_running_loop()
@@ -180,7 +191,7 @@ class Link:
         try:
             async with asyncio.timeout(DEADLINE):
                 while not found:
-                    await self.client.publish(subject, json.dumps(question).encode(), reply=f"{self._inbox}.{name}")
+                    await self.publish(subject, json.dumps(question).encode(), reply=f"{self._inbox}.{name}")
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(ASK_AGAIN):
                             found.append(await answers.get())
@@ -188,9 +199,6 @@ class Link:
                     found.append(await answers.get())
         except TimeoutError as error:
             raise TopicsError(f"NATS did not answer {subject} within {DEADLINE} s") from error
-        except errors.ConnectionClosedError:
-            self.lost.set()
-            raise
         finally:
             del self._answers[name]
         return found

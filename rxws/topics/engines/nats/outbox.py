@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nats import errors
 from nats.aio.msg import Msg
 
 from rxws.core.wire import Binary, Text
@@ -152,10 +151,8 @@ class Outbox:
                 if sending.is_kept:
                     self._landed(sending.number)
                     continue
-                try:
+                with contextlib.suppress(ConnectionError):
                     await self._send(stream, sending)
-                except (errors.Error, OSError):
-                    stream.link.lost.set()
 
     async def confirmed(self) -> None:
         """Wait until all that was put before is confirmed, or dropped; what is put meanwhile does not count."""
@@ -204,7 +201,7 @@ class Outbox:
         if len(frame.data) + HEADERS > (most := stream.link.client.max_payload):
             self._refused(sending.number, f"it is larger than the NATS server takes, {most - HEADERS} bytes")
             return
-        await stream.link.client.publish(
+        await stream.link.publish(
             stream.subject(sending.topic), frame.data, reply=f"{self._replies}.{sending.number}", headers=headers
         )
 
