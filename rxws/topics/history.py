@@ -38,6 +38,8 @@ class Seam(Generic[T]):
         self._read = read
         self._pending: deque[T | Gap] | None = None
         self._again = False
+        self._skips = False
+        """Whether what is being read does not follow what came live: it is read again, from there on."""
         self._reading: abc.DisposableBase = Disposable()
 
     def begin(self, start: Last | Since) -> None:
@@ -68,7 +70,8 @@ class Seam(Generic[T]):
         for item in items:
             if self.cursor is None and not isinstance(item, Gap):
                 self._pass_on_before(item.position)
-            self._pass_on(item)
+            if not self._skips:
+                self._pass_on(item)
 
     def caught_up(self) -> None:
         """Go on live."""
@@ -88,7 +91,7 @@ class Seam(Generic[T]):
     def _start(self, start: Last | Since) -> None:
         if self._pending is None:
             self._pending = deque()
-        self._again = False
+        self._again = self._skips = False
         self._reading.dispose()
         self._reading = self._read(start, self)
 
@@ -97,6 +100,12 @@ class Seam(Generic[T]):
             self._pending.popleft()
             if first.position.epoch == position.epoch:  # or it is behind the gap, or of the new epoch and read again
                 self._pass_on(first)
+        if self.cursor is not None and position.number > self.cursor.number + 1 and not self._waits(position):
+            self._again = self._skips = True  # more may have been published between, while a connection was lost, say
+
+    def _waits(self, position: Position) -> bool:
+        """Whether that is the next live message."""
+        return bool(self._pending) and not isinstance(first := self._pending[0], Gap) and first.position == position
 
     def _pass_on(self, item: T | Gap) -> None:
         if isinstance(item, Gap):

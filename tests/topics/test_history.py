@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import pytest
 from reactivex import abc
 from reactivex.disposable import Disposable
 
@@ -136,6 +137,22 @@ def test_live_messages_before_the_last_kept_ones() -> None:
     script.seam.batch([item(3)])
     script.seam.caught_up()
     assert script.emitted == [1, 2, 3]
+
+
+@pytest.mark.parametrize("live", [[1, 2], [1, 2, "gap"], [1, 2, 7]])
+def test_live_messages_far_before_the_last_kept_ones(live: list[Any]) -> None:
+    """If more were published between live messages and the last ones that were kept, these are read, too."""
+    script = Script()
+    script.seam.begin(Last(2))
+    for one in live:
+        script.seam.take(Gap("a", "1-2", "why") if one == "gap" else item(one))
+    script.seam.batch([item(5)])
+    script.seam.batch([item(6)])
+    script.seam.caught_up()
+    assert (script.emitted, script.asked) == ([1, 2], [Last(2), Since(Position(1, 2))])
+    script.seam.batch([item(number) for number in (3, 4, 5, 6, 7)])
+    script.seam.caught_up()
+    assert [one for one in script.emitted if one != "gap"] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_live_messages_before_a_new_epoch() -> None:
