@@ -222,7 +222,8 @@ class Settings:
     `rxws.codecs.uncompressed` marks messages to leave as they are."""
 
     high_water: int = 64 * 1024
-    """Bytes waiting in `outgoing` above which their sources are held; they go on below a quarter of it."""
+    """Bytes waiting in `outgoing` above which their sources are held; they go on below a quarter of it. By default at
+    most half of `max_buffered`."""
 
     max_buffered: int = 1024 * 1024
     """Bytes waiting in `outgoing` at which `overflow` applies; each message counts 64 bytes more than its size."""
@@ -312,7 +313,8 @@ def check(options: Mapping[str, Any], *, without: Iterable[str] = (), also: Iter
         checked["protocol_codecs"] = {
             name: _codec(f"protocols[{name!r}]", codec) for name, codec in options["protocols"].items()
         }
-    checked.setdefault("high_water", min(Settings.high_water, checked.get("max_buffered", Settings.high_water)))
+    if "max_buffered" in checked:  # a source is held while there is room for what is on its way
+        checked.setdefault("high_water", max(1, min(Settings.high_water, checked["max_buffered"] // 2)))
     settings = Settings(**checked)
     if "high_water" in options and settings.high_water > settings.max_buffered:
         raise ValueError(

@@ -85,6 +85,12 @@ def test_defaults() -> None:
     assert settings.overflow == "close"
 
 
+@pytest.mark.parametrize(("max_buffered", "high_water"), [(2**20, 2**16), (2**17, 2**16), (30_000, 15_000), (1, 1)])
+def test_default_high_water_leaves_room(max_buffered: int, high_water: int) -> None:
+    """Sources are held before overflow applies, however small `max_buffered` is."""
+    assert check({"max_buffered": max_buffered}).high_water == high_water
+
+
 def test_compress_can_be_turned_on() -> None:
     assert check({"compress": True}).compress is True
     options = Deflate(outgoing_context=True)

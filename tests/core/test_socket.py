@@ -1,5 +1,6 @@
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -67,6 +68,33 @@ async def test_send_at_the_pace_of_the_peer() -> None:
     peer.congested = False
     await uploading
     await turns()
+    assert [int(message) for message in peer.sent] == list(range(50))
+    peer.drop()
+
+
+@pytest.mark.parametrize("produce", ["send", "yield", "answer"])
+async def test_small_buffer_holds_before_it_overflows(produce: str) -> None:
+    """With a small `max_buffered` alone, those who can wait do so, and the socket stays open."""
+
+    async def yields() -> AsyncIterator[str]:
+        for number in range(50):
+            yield f"{number:0100}"
+
+    async def sends(socket: rxws.WebSocket[str, str]) -> None:
+        for number in range(50):
+            await socket.send(f"{number:0100}")
+
+    def answers(incoming: Any) -> Any:
+        return incoming
+
+    handlers: dict[str, Any] = {"send": sends, "yield": yields, "answer": answers}
+    socket, peer = serve(handlers[produce], max_buffered=1000)
+    peer.congested = True
+    peer.send(*(f"{number:0100}" for number in range(50)))
+    await turns(100)
+    assert (socket.stats.buffered, socket.stats.dropped) == (4, 0)
+    peer.congested = False
+    await turns(100)
     assert [int(message) for message in peer.sent] == list(range(50))
     peer.drop()
 
