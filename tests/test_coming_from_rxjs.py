@@ -20,7 +20,7 @@ import reactivex
 from reactivex import Observable, abc
 from reactivex import operators as ops
 from reactivex.scheduler import VirtualTimeScheduler
-from reactivex.subject import Subject
+from reactivex.subject import BehaviorSubject, Subject
 
 import rxws
 from rxws.testing import MemoryDialer, connect
@@ -606,6 +606,24 @@ async def test_items_that_are_the_end(rxjs: dict[str, Any]) -> None:
     assert cut(ops.take_until, "a", "mark", "b") == ["a", "mark", "|"]
     assert cut(ops.skip_until, "a", "mark", "b") == ["b"]
     assert cut(lambda _: ops.take_while(lambda item: item != "mark"), "a", "mark", "b") == ["a", "|"]
+
+
+async def test_halves(rxjs: dict[str, Any]) -> None:
+    def is_even(item: int) -> bool:
+        return item % 2 == 0
+
+    def halves(*operators: Any) -> list[list[str]]:
+        state = BehaviorSubject(1)
+        seen: list[list[str]] = [[], []]
+        for half, log in zip(operators or state.pipe(ops.partition(is_even)), seen, strict=True):
+            seen_by(state.pipe(half) if operators else half, log)
+        state.on_next(2)
+        state.on_next(3)
+        return seen
+
+    assert rxjs["halves"] == [["2"], ["1", "3"]]
+    assert halves() == [["2"], ["3"]]
+    assert halves(ops.filter(is_even), ops.filter(lambda item: not is_even(item))) == rxjs["halves"]
 
 
 async def test_times(rxjs: dict[str, Any]) -> None:

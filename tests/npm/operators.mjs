@@ -1,8 +1,8 @@
 // What operators of rxjs do, for the rows of docs/coming-from-rxjs.md: prints one JSON object, a result for each row.
 import { WebSocketServer, WebSocket } from "ws";
 import {
-  EMPTY, Observable, Subject, catchError, debounceTime, defer, expand, filter, firstValueFrom, lastValueFrom, of, repeat,
-  retry, share, shareReplay, skipUntil, take, takeUntil, throttleTime, timer,
+  BehaviorSubject, EMPTY, Observable, Subject, catchError, debounceTime, defer, expand, filter, firstValueFrom,
+  lastValueFrom, of, partition, repeat, retry, share, shareReplay, skipUntil, take, takeUntil, throttleTime, timer,
 } from "rxjs";
 import { webSocket } from "rxjs/webSocket";
 
@@ -102,6 +102,11 @@ const cut = (operator, ...items) => {
   return seen;
 };
 results.items_that_are_the_end = [takeUntil, skipUntil].map(operator => cut(operator, "a", "mark", "b"));
+
+const state = new BehaviorSubject(1);
+results.halves = partition(state, item => item % 2 === 0).map(half => { const seen = []; watch(half, seen); return seen; });
+state.next(2);
+state.next(3);
 
 const begun = performance.now();
 await firstValueFrom(timer(30));
