@@ -4,6 +4,15 @@ import contextlib
 import random
 import socket
 
+
+def has_ipv6() -> bool:
+    """Tell whether this machine has the loopback address of IPv6."""
+    with socket.socket(socket.AF_INET6) as probe, contextlib.suppress(OSError):
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
 _chance = random.SystemRandom()  # two processes of a run that seed `random` alike still find different ports
 
 

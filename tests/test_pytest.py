@@ -22,8 +22,20 @@ def test_fails_the_other_way_round():
 def test_fails_for_one_of_several():
     assert run(shout, {"ada": "-a-", "bob": "-b-"}) == {"ada": "-A", "bob": "-X"}
 
+def test_fails_for_several():
+    assert run(shout, dict.fromkeys("uvwxyz", "-a-")) == dict.fromkeys("uvwxyz", "-X")
+
 def test_fails_without_marbles():
     assert {"a": 1} == {"a": 2}
+
+class Array:
+    def __eq__(self, other):
+        return self
+    def __bool__(self):
+        raise ValueError("the truth value is ambiguous")
+
+def test_fails_with_what_cannot_be_compared():
+    assert {"array": Array()} == {"array": Array(), "b": 1}
 """
 
 ASYNC = """
@@ -165,7 +177,7 @@ def test_diagrams(tmp_path: Path) -> None:
     shown = pytest_in(tmp_path / "it", "-o", f"{SCOPE_OF_FIXTURES}=function", tests=DIAGRAMS).communicate(timeout=120)[
         0
     ]
-    assert "4 failed" in shown, shown
+    assert "6 failed" in shown, shown
     lines = shown.splitlines()
     expected = [
         "E       assert the marbles are not as expected",
@@ -180,6 +192,11 @@ def test_diagrams(tmp_path: Path) -> None:
     assert "E       assert bob: the marbles are not as expected" in lines
     assert "E         expected  -X" in lines
     assert "assert {'a': 1} == {'a': 2}" in shown
+    assert "rxws/pytest.py" not in shown, "it has raised"
+    names = [
+        line[-len("u: the marbles are not as expected")] for line in lines if len(line) < 55 and ": the mar" in line
+    ]
+    assert "".join(names).endswith("uvwxyz"), names
 
 
 def marked(tests: str, mark: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from reactivex import Observable
 from reactivex import operators as ops
+from yarl import URL
 
 import rxws
 from rxws import codecs
@@ -123,8 +124,9 @@ async def _serve(recording: Recording, options: argparse.Namespace) -> int:
         host, port = options.serve
         site = web.TCPSite(runner, host, port)
         await site.start()
-        place = ":".join(map(str, runner.addresses[0][:2]))
-        print(f"replaying {options.file} at ws://{place}/, Ctrl-C to stop", flush=True)
+        host, port, *_ = runner.addresses[0]
+        place = URL.build(scheme="ws", host=host, port=port, path="/")
+        print(f"replaying {options.file} at {place}, Ctrl-C to stop", flush=True)
         await asyncio.get_running_loop().create_future()
     finally:
         await runner.cleanup()
@@ -160,4 +162,4 @@ def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"expected an address like :8080 or 0.0.0.0:8080, not {text!r}")
-    return host or "127.0.0.1", int(port)
+    return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)

@@ -33,7 +33,7 @@ from rxws.cli import connect, main
 from rxws.recording import Event, Recording, read, write
 from tests.integration.server import serving
 from tests.integration.test_proxies import tinyproxy
-from tests.ports import free_port
+from tests.ports import free_port, has_ipv6
 
 
 @pytest.fixture(scope="module")
@@ -613,17 +613,25 @@ def test_names_of_lanes_are_printable(rxws_cli: Cli, tmp_path: Path) -> None:
         assert not any(line.startswith("  x") for line in shown.stdout.split("\n"))
 
 
-def test_recording_is_served_from_its_start(rxws_cli: Cli, file: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        (":0", r"ws://127\.0\.0\.1:\d+/"),
+        pytest.param("[::1]:0", r"ws://\[::1\]:\d+/", marks=pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")),
+    ],
+    ids=["IPv4", "IPv6"],
+)
+def test_recording_is_served_from_its_start(rxws_cli: Cli, file: str, address: str, url: str) -> None:
     """A recording is served from its start to each client that connects."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "rxws", "replay", file, "--serve", ":0", "--speed", "2"],
+        [sys.executable, "-m", "rxws", "replay", file, "--serve", address, "--speed", "2"],
         stdout=subprocess.PIPE,
         text=True,
     )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"ws://127\.0\.0\.1:\d+/", line)
+        found = re.search(url, line)
         assert found, line
         for _ in range(2):
             result = rxws_cli("connect", found[0])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
 from reactivex import operators as ops
 
 import rxws
@@ -18,6 +19,7 @@ from rxws import operators as rxops
 from rxws.jupyter import Server, connect
 from rxws.jupyter.connection import crossing
 from rxws.jupyter.connection.background import Background
+from tests.ports import has_ipv6
 from tests.streams import raising, watch
 
 Serve = Callable[..., Server]
@@ -88,6 +90,19 @@ def test_not_made_in_time(how: str) -> None:
     release.set()
     background.join(5)
     assert not background._thread.is_alive()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
+async def test_served_on_ipv6() -> None:
+    """An address of IPv6 has brackets in a URL."""
+    app = web.Application()
+    app.router.add_get("/shout", rxws.websocket(shout))
+    rxws.setup(app)
+    with rxws.jupyter.serve(app, host="::1") as server:
+        assert server.url("/shout?a=1") == f"ws://[::1]:{server.port}/shout?a=1"
+        async with connect(server.url("/shout")) as socket:
+            socket.outgoing.on_next("a")
+            assert await socket.incoming.pipe(ops.first()) == "A"
 
 
 async def test_greeting(serve: Serve) -> None:

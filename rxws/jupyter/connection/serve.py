@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from aiohttp import web
+from yarl import URL
 
 from rxws.jupyter.connection.background import Background
 from rxws.jupyter.connection.names import end_with_name
@@ -33,7 +34,7 @@ class Server:
         Args:
             path: The path of the handler.
         """
-        return f"ws://{self.host}:{self.port}{path}"
+        return f"{URL.build(scheme='ws', host=self.host, port=self.port)}{path}"
 
     def close(self) -> None:
         """Shut down: close the sockets, stop listening; returns when that is done. Idempotent."""
