@@ -193,10 +193,7 @@ def test_diagrams(tmp_path: Path) -> None:
     assert "E         expected  -X" in lines
     assert "assert {'a': 1} == {'a': 2}" in shown
     assert "rxws/pytest.py" not in shown, "it has raised"
-    names = [
-        line[-len("u: the marbles are not as expected")] for line in lines if len(line) < 55 and ": the mar" in line
-    ]
-    assert "".join(names).endswith("uvwxyz"), names
+    assert shown.index("u: the marbles are") < shown.index("v: the marbles are")
 
 
 def marked(tests: str, mark: str) -> str:
