@@ -130,9 +130,9 @@ class Heartbeat:
     """A heartbeat in the application's own words, for peers that know pings as messages: exchanges, GraphQL, Socket.IO.
 
     Pings and answers go out on the present connection only, ahead of waiting messages; pings wait until a greeting is
-    done. They do not count as messages: `outgoing`, `incoming`, recordings and the message counts in `stats` do not
-    include them, and `Backoff(stale_after=)` does not see them. While reading is held, the peer's pings and pongs wait
-    with the messages, and are answered and measured when they are read.
+    done. `outgoing`, `incoming`, recordings and the message counts in `stats` do not include them, and
+    `Backoff(stale_after=)` does not see them. Those of the peer count for `message_rate`. While reading is held, the
+    peer's pings and pongs wait with the messages, and are answered and measured when they are read.
 
     An exception in one of the functions, or a ping that does not encode, is an error of the socket; the incoming
     message is then emitted. Memory: 16 answers waiting to be sent; beyond that, the oldest is dropped.

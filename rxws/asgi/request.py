@@ -64,7 +64,7 @@ class Request:
 
     @property
     def remote(self) -> str | None:
-        """The peer's address."""
+        """The peer's address. For a client of a UNIX socket, this is `unix:` and the path of the socket."""
         return client_of(self.scope)
 
 
@@ -216,6 +216,9 @@ def headers_of(scope: Scope, name: str) -> list[str]:
 
 
 def client_of(scope: Scope) -> str | None:
-    """Give the peer's address."""
+    """Give the peer's address: of a UNIX socket, whose clients have none, `unix:` and the path of the server."""
     client: Any = scope.get("client")
-    return client[0] if client else None
+    if client:
+        return client[0]
+    path, port = scope.get("server") or (None, 0)
+    return f"unix:{path}" if port is None else None

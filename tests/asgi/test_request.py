@@ -147,6 +147,8 @@ def test_request() -> None:
     assert [request.query["a"], request.query.getall("a"), request.query["b"]] == ["1", ["1", "2"], ""]
     assert (request.path, request.remote) == ("/ré", "192.0.2.1")
     assert Request(Peer(client=None).scope).remote is None
+    assert Request(Peer(client=None, server=("127.0.0.1", 80)).scope).remote is None
+    assert Request(Peer(client=None, server=("/run/a", None)).scope).remote == "unix:/run/a"
     assert request.match_info == {}
     assert Request(Peer(path_params={"room": "a"}).scope).match_info == {"room": "a"}
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
+import reactivex
 import websockets
 from fastapi import Depends, FastAPI, HTTPException, WebSocketException
 from fastapi.responses import JSONResponse
@@ -268,3 +269,17 @@ async def test_accepted_before() -> None:
     async with running(app) as server, websockets.connect(server.url) as client:
         await client.wait_closed()
     assert "was answered already" in str(errors[0])
+
+
+async def test_unix_socket(tmp_path: Path) -> None:
+    """A client of a UNIX socket, which has no address, goes by the path of the socket, as on aiohttp."""
+
+    @rxws.asgi.websocket
+    def where(socket: Any) -> Observable[str]:
+        return reactivex.just(socket.remote)
+
+    app = Starlette(routes=[WebSocketRoute("/", where)])
+    rxws.asgi.setup(app)
+    path = str(tmp_path / "socket")
+    async with running(app, uds=path), websockets.unix_connect(path) as client:
+        assert await client.recv() == f"unix:{path}"
