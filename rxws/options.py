@@ -226,7 +226,8 @@ class Settings:
     most half of `max_buffered`."""
 
     max_buffered: int = 1024 * 1024
-    """Bytes waiting in `outgoing` at which `overflow` applies; each message counts 64 bytes more than its size."""
+    """Bytes waiting in `outgoing` at which `overflow` applies; each message counts 64 bytes more than its size. While
+    no more than `high_water` waits, a message is taken however large it is."""
 
     overflow: Overflow = "close"
     """What happens when a peer reads too slowly: `"close"` (1013, which arrives if the peer reads within

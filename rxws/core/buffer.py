@@ -23,7 +23,11 @@ class Full(Exception):
 
 
 class Buffer(Protocol):
-    """A queue that weighs at most its limit, or holds a single message that is heavier alone."""
+    """A queue that weighs at most its limit, or one message more than `high_water`.
+
+    Who waits for room has a message in hand that is made while no more than `high_water` waits. So that is taken,
+    however heavy it is: a limit for slow peers should not limit the size of messages.
+    """
 
     weight: int
 
@@ -44,23 +48,24 @@ class Buffer(Protocol):
         ...
 
 
-def make_buffer(overflow: Overflow, limit: int) -> Buffer:
+def make_buffer(overflow: Overflow, limit: int, high_water: int = 0) -> Buffer:
     """Make the buffer that a policy asks for."""
     if overflow == "latest":
-        return ConflatingBuffer(limit)
+        return ConflatingBuffer(limit, high_water)
     if isinstance(overflow, LatestBy):
-        return ConflatingBuffer(limit, overflow.key)
-    return QueueBuffer(limit, overflow)
+        return ConflatingBuffer(limit, high_water, overflow.key)
+    return QueueBuffer(limit, high_water, overflow)
 
 
 class QueueBuffer:
     """First in, first out: `close`, `drop_oldest`, `drop_newest`."""
 
-    __slots__ = ("_items", "_limit", "_overflow", "weight")
+    __slots__ = ("_high_water", "_items", "_limit", "_overflow", "weight")
 
-    def __init__(self, limit: int, overflow: OverflowName) -> None:
+    def __init__(self, limit: int, high_water: int, overflow: OverflowName) -> None:
         self.weight = 0
         self._limit = limit
+        self._high_water = high_water
         self._overflow = overflow
         self._items: deque[Frame] | tuple[()] = ()  # until there is something: an empty deque is large
 
@@ -73,7 +78,7 @@ class QueueBuffer:
         if not isinstance(items, deque):
             items = self._items = deque[Frame]()
         weight = self.weight + item.weight
-        if weight > self._limit and items:
+        if weight > self._limit and self.weight > self._high_water:
             return self._push_over_limit(items, item, patient)
         items.append(item)
         self.weight = weight
@@ -141,12 +146,13 @@ class ConflatingBuffer:
     the newest message of each key takes the place of the first.
     """
 
-    __slots__ = ("_by_key", "_limit", "_queue", "key_of", "known", "weight")
+    __slots__ = ("_by_key", "_high_water", "_limit", "_queue", "key_of", "known", "weight")
 
-    def __init__(self, limit: int, key: Callable[[Any], Hashable] | None = None) -> None:
+    def __init__(self, limit: int, high_water: int, key: Callable[[Any], Hashable] | None = None) -> None:
         """Begin; without a function of the messages, all have the same key."""
         self.weight = 0
         self._limit = limit
+        self._high_water = high_water
         self.key_of = key
         self.known: tuple[Frame | None, Hashable] = None, None
         """A frame that will be pushed now, and its key."""
@@ -175,7 +181,7 @@ class ConflatingBuffer:
             queue.append((key, item))
             if congested:
                 dropped = self.conflate()
-        if self.weight > self._limit:
+        if self.weight > self._limit and self.weight - item.weight > self._high_water:
             dropped = [*dropped, *self._drop_oldest(item)]
         return dropped
 

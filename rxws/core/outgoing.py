@@ -50,7 +50,7 @@ class Outgoing(HotSubject[T]):
     another socket has, it closes with the code and reason of that one. After the close, calls do nothing. Takes calls
     from any thread; the order of each thread is kept.
 
-    Memory: what waits weighs at most `max_buffered` bytes, or is one message that is heavier alone; at the limit
+    Memory: what waits weighs at most `max_buffered` bytes, or one message more than `high_water`; at the limit
     `overflow` rules. While a client is offline, its policy for that rules before; at the limit the newest are then
     dropped. Of other threads, at most 16,384 messages wait for the event loop, of `max_buffered` bytes, or 4 MiB if
     that is more. Beyond, the newest are dropped, and the policy `close` closes a socket that is not offline. `dropped`
@@ -71,7 +71,7 @@ class Outgoing(HotSubject[T]):
         self._offer_at_once: Callable[[Frame], bool] | None = None  # takes one that is known, and not looked at
         self._offer_text: Callable[[str], int | None] | None = None  # takes one that is text, and not looked at
         self.codec = codec
-        self._buffer = make_buffer(settings.overflow, settings.max_buffered)
+        self._buffer = make_buffer(settings.overflow, settings.max_buffered, settings.high_water)
         self._counters = counters
         self.is_stopped = False
         self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait

@@ -187,8 +187,7 @@ class WebSocket(Streams[In, Out]):
     async def room(self) -> None:
         """Wait for the peer, if more than `high_water` bytes wait in `outgoing`: until less than a quarter of it does.
 
-        A producer that waits here sends at the pace of the peer. It overflows nothing if each of its messages fits
-        between `high_water` and `max_buffered`. A client that is offline takes
+        A producer that waits here sends at the pace of the peer, and overflows nothing. A client that is offline takes
         what `offline` and `max_buffered` allow; this waits for its next connection. Raises the `Close` that the socket
         ends with.
         """

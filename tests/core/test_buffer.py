@@ -125,6 +125,20 @@ def test_heavy_message_passes(policy: str) -> None:
     assert len(buffer) == 1
 
 
+@pytest.mark.parametrize("policy", ["close", "drop_oldest", "drop_newest", "latest", latest_by(id)])
+def test_heavy_message_passes_up_to_high_water(policy: str) -> None:
+    """A heavy message is taken while no more than high water waits: who waits for room has one in hand."""
+    light = "x" * (100 - MESSAGE_WEIGHT)
+    buffer = make_buffer(policy, 1000, 200)
+    assert fill(buffer, light, light, "y" * 1000, congested=False) == []
+    assert len(buffer) == 3
+    if policy == "close":
+        with pytest.raises(Full):
+            fill(buffer, light)
+    else:
+        assert fill(buffer, light, congested=False) != []
+
+
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest", "latest", latest_by(id)])
 def test_empty_messages_are_bounded_too(policy: str) -> None:
     buffer = make_buffer(policy, 100 * MESSAGE_WEIGHT)

@@ -242,7 +242,7 @@ async def test_drop_within_a_drop() -> None:
 
 async def test_close_within_a_drop() -> None:
     """A close within a drop lets nothing more in."""
-    socket, peer = serve(idle, overflow="drop_oldest", max_buffered=65, high_water=65)
+    socket, peer = serve(idle, overflow="drop_oldest", max_buffered=65, high_water=1)
     peer.congested = True
     socket.dropped.subscribe(lambda _: socket.close(4001))
     socket.outgoing.on_next("a")
@@ -418,7 +418,7 @@ async def test_one_connection_message() -> None:
     """What is for one connection alone is checked like any message."""
     complaints: list[Exception] = []
     socket, peer = serve(
-        lambda errors: errors.subscribe(complaints.append), max_buffered=100, high_water=100, overflow="drop_newest"
+        lambda errors: errors.subscribe(complaints.append), max_buffered=100, high_water=1, overflow="drop_newest"
     )
     peer.congested = True
     log = watch(outgoing=socket.outgoing, dropped=socket.dropped)

@@ -313,7 +313,7 @@ async def test_stream_that_feeds_itself_closes_its_socket(
     def handler(incoming: Any, outgoing: Any) -> None:
         incoming.subscribe(lambda number: [outgoing.on_next(number) for _ in range(3)])
 
-    socket, peer = serve(handler, codec=rxws.json, max_buffered=150, high_water=150, overflow=overflow)
+    socket, peer = serve(handler, codec=rxws.json, max_buffered=150, high_water=1, overflow=overflow)
     if observed:
         socket.errors.subscribe(lambda error: told.append(error) if isinstance(error, FeedbackLoop) else None)
     feeding = feed(socket)

@@ -99,6 +99,25 @@ async def test_small_buffer_holds_before_it_overflows(produce: str) -> None:
     peer.drop()
 
 
+@pytest.mark.parametrize("overflow", ["close", "drop_oldest", "drop_newest"])
+@pytest.mark.parametrize("congested", [True, False])
+async def test_sizes_of_what_waits_for_room(overflow: Any, congested: bool) -> None:
+    """A generator that yields small and large messages in turn loses none, though two exceed `max_buffered`."""
+    sizes = [300, 900] * 10
+
+    async def parts() -> AsyncIterator[str]:
+        for size in sizes:
+            yield "x" * size
+
+    socket, peer = serve(parts, max_buffered=1000, overflow=overflow)
+    peer.congested = congested
+    await turns(50)
+    assert socket.stats.buffered <= 2
+    peer.congested = False
+    assert await ended(socket) == rxws.Close(1000)
+    assert [len(message) for message in peer.sent] == sizes
+
+
 async def test_sender_lets_others_have_a_turn() -> None:
     """Who sends to a peer that takes all leaves others their turn."""
     socket, peer = serve(lambda: None)
