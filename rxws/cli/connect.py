@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 from reactivex import operators as ops
@@ -88,7 +88,7 @@ async def _connect(options: argparse.Namespace, leave: Leave) -> int:
             work = _silently(socket, options.linger)
         else:
             recorder = None
-            work = _in_terminal(socket, options.compact) if typed else _through_pipe(socket, options, leave)
+            work = _in_terminal(socket, options.compact, leave) if typed else _through_pipe(socket, options, leave)
         async with work as talk:
             has_opened = send_first(socket, options.send)
             receive(socket, options.messages, talk.message, talk.leave)
@@ -108,7 +108,7 @@ async def _connect(options: argparse.Namespace, leave: Leave) -> int:
 
 
 @asynccontextmanager
-async def _in_terminal(socket: ClientWebSocket[Any, Any], is_compact: bool) -> AsyncGenerator[Talk, None]:
+async def _in_terminal(socket: ClientWebSocket[Any, Any], is_compact: bool, leave: Leave) -> AsyncGenerator[Talk, None]:
     """Let lines be typed, with the last round trip before them."""
     with _keys() as listen:
         talk: Talk
@@ -117,14 +117,15 @@ async def _in_terminal(socket: ClientWebSocket[Any, Any], is_compact: bool) -> A
         socket.errors.subscribe(talk.error)
         socket.states.subscribe(talk.state)
         talk.say(COMMANDS, "dim")
-        listen(line.feed)
+        listen(line.feed, lambda: leave(0))
         telling = asyncio.create_task(_tell_rtt(socket, line))
         try:
             yield talk
         finally:
             telling.cancel()
             talk.stop()
-            line.clear()
+            with suppress(OSError):  # it has gone
+                line.clear()
 
 
 @asynccontextmanager
@@ -196,8 +197,8 @@ async def _tell_rtt(socket: ClientWebSocket[Any, Any], line: Line) -> None:
 
 
 @contextmanager
-def _keys() -> Generator[Callable[[Callable[[bytes], object]], None], None, None]:
-    """Give each key at once, not line by line; and the terminal back as it was."""
+def _keys() -> Generator[Callable[[Callable[[bytes], object], Callable[[], object]], None], None, None]:
+    """Give each key at once, not line by line, or tell that the terminal has gone; and give it back as it was."""
     import termios
     import tty
 
@@ -205,11 +206,23 @@ def _keys() -> Generator[Callable[[Callable[[bytes], object]], None], None, None
     before = termios.tcgetattr(terminal)
     loop = asyncio.get_running_loop()
     tty.setcbreak(terminal)
+
+    def read(feed: Callable[[bytes], object], gone: Callable[[], object]) -> None:
+        keys = b""
+        with suppress(OSError):
+            keys = os.read(terminal, INPUT_CHUNK)
+        if keys:
+            feed(keys)
+        else:
+            loop.remove_reader(terminal)
+            gone()
+
     try:
-        yield lambda feed: loop.add_reader(terminal, lambda: feed(os.read(terminal, INPUT_CHUNK)))
+        yield lambda feed, gone: loop.add_reader(terminal, read, feed, gone)
     finally:
         loop.remove_reader(terminal)
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        with suppress(termios.error):
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 async def _lines() -> AsyncIterator[str]:

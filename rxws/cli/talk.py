@@ -75,7 +75,7 @@ class Talk:
             case "/ping":
                 self._pinging = asyncio.create_task(self._ping())
             case "/close":
-                self.end(*rest.split(" ", 1))
+                self.end(*rest.split(maxsplit=1))
             case "/help":
                 self.say(COMMANDS, "dim")
             case _ if text.startswith("/") and not text.startswith("//"):

@@ -256,11 +256,12 @@ async def test_through_a_proxy_with_an_authority_of_its_own(tmp_path: Path) -> N
 class Terminal:
     """A program in a pseudo-terminal."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, hangup: signal.Handlers = signal.SIG_DFL) -> None:
         self.screen = ""
         self.pid, self.fd = pty.fork()
         if not self.pid:
             os.environ["TERM"] = "xterm"
+            signal.signal(signal.SIGHUP, hangup)
             os.execv(sys.executable, [sys.executable, "-m", "rxws", *arguments])
 
     def type(self, keys: str) -> None:
@@ -317,6 +318,19 @@ def test_closing_with_a_code(server: str) -> None:
     terminal.type("/close 4000 had enough\r")
     terminal.until("closed 4000 had enough")
     assert terminal.wait() == 0
+
+
+def test_terminal_that_goes_away(server: str) -> None:
+    """Where the signal for that is ignored, the end of the terminal ends the command."""
+    terminal = Terminal("connect", f"{server}/silent", hangup=signal.SIG_IGN)
+    terminal.until("connected")
+    os.close(terminal.fd)
+    end = time.monotonic() + 20
+    while (ended := os.waitpid(terminal.pid, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(terminal.pid, signal.SIGKILL)
+        time.sleep(0.01)
+    assert os.waitstatus_to_exitcode(ended[1]) == 0
 
 
 def test_typed_line_stays_whole(server: str) -> None:
