@@ -49,7 +49,7 @@ class FileSink:
         if self._waiting > MAX_QUEUED:
             self._missing += 1
             self._newest = event.time
-            return not self._failed
+            return not self.has_failed
         self._tell_missing(event.time)
         self._room -= len(text)
         if self._room < 0:
@@ -57,12 +57,7 @@ class FileSink:
             log_line(logger, logging.WARNING, "%s has reached its limit: the recording ends", self._path)
             return False
         self._push(text)
-        return not self._failed
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the disk has refused a line, as far as it has been asked."""
-        return self._failed
+        return not self.has_failed
 
     def close(self) -> None:
         """Close the file behind what waits. Outside event loops, wait for that, a second at most."""
@@ -84,7 +79,8 @@ class FileSink:
         self._newest = 0.0  # the time of the last one that is missing
         self._changing = Lock()
         self._writing = False
-        self._failed = False
+        self.has_failed = False
+        """Whether the disk has refused a line, as far as it has been asked."""
 
     def _begin_own(self) -> None:
         if self._file is not None:
@@ -114,10 +110,10 @@ class FileSink:
             self._lines.clear()
             self._writing = False
         try:
-            if not self._failed:
+            if not self.has_failed:
                 self._write_all(memoryview(chunk))
         except OSError as error:
-            self._failed = True
+            self.has_failed = True
             log_line(logger, logging.ERROR, "%s cannot be written: %s; the recording ends", self._path, error)
         with self._changing:
             self._waiting -= len(chunk)

@@ -315,7 +315,7 @@ def test_terminal_session(server: str) -> None:
 def test_closing_with_a_code(server: str) -> None:
     terminal = Terminal("connect", f"{server}/shout")
     terminal.until("connected")
-    terminal.type("/close 4000 had enough\r")
+    terminal.type("/close  4000  had enough\r")
     terminal.until("closed 4000 had enough")
     assert terminal.wait() == 0
 
