@@ -103,9 +103,10 @@ RULES: Final[Mapping[object, Callable[[Exception], bool]]] = {
 class Backoff:
     """How a client comes back: exponentially longer waits, jittered, and again short ones after a stable connection.
 
-    The wait before attempt n+1 is `jitter(min(maximum, initial * factor ** n))`, plus what a server's `Retry-After`
-    asks for. A server that restarts gets `clients / initial` attempts a second at first, then fewer, and finally `2 *
-    clients / maximum`. Raise `initial` for a fleet; with half of `maximum`, the rate is flat from the start.
+    The wait is `jitter(min(maximum, initial * factor ** n))` after n failures in a row and one more, plus what a
+    server's `Retry-After` asks for. So the first wait is `initial` seconds at most. A server that restarts gets
+    `clients / initial` attempts a second at first, then fewer, and finally `2 * clients / maximum`. Raise `initial` for
+    a fleet; with half of `maximum`, the rate is flat from the start.
 
     Raises `TypeError` or `ValueError` for a value that makes no sense.
 
