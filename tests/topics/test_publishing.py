@@ -10,6 +10,7 @@ import pytest
 import reactivex
 
 import rxws
+from rxws.codecs import JsonCodec
 from rxws.topics import Topics
 from rxws.topics.engines.engine import Limits
 from rxws.topics.engines.memory import MemoryEngine
@@ -97,8 +98,7 @@ def test_broker_that_confirms_nothing_holds_for_its_time() -> None:
 
 
 def test_published_too_late_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    """What another thread publishes when the event loop has run its last turn is reported; later it raises."""
-    refused: list[Exception] = []
+    """What another thread publishes when the event loop has run its last turn is reported; nobody waits for it."""
 
     class Late(Publisher):
         def _run(self) -> None:
@@ -108,22 +108,41 @@ def test_published_too_late_is_reported(caplog: pytest.LogCaptureFixture) -> Non
             thread.join()
             self.report(ValueError("late, too"))
 
-    def publish_when_closed() -> None:
-        try:
-            publisher["a"].on_next("later")
-        except RuntimeError as error:
-            refused.append(error)
-
     with Late(rxws.topics("memory://")) as publisher:
-        pass
-    publish_when_closed()
+        for number in range(AHEAD - 1):
+            publisher["a"].on_next(number)
     publisher["a"].on_error(ValueError("an error"))
     assert [record.getMessage() for record in caplog.records] == [
         "a message to 'a' was not published: the topics are closed",
         "ValueError('late, too'), which nobody observed",
         "ValueError('an error'), which nobody observed",
     ]
-    assert "publish within the block" in str(refused[0])
+
+
+def test_encoded_too_late_is_an_error() -> None:
+    """A thread that is not done with encoding a message when the block has been left gets a `RuntimeError`."""
+    begun, left = threading.Event(), threading.Event()
+    raised: list[Exception] = []
+
+    class Slow(JsonCodec):
+        def encode(self, message: Any, /) -> str:
+            begun.set()
+            left.wait(5)
+            return super().encode(message)
+
+    def publish() -> None:
+        try:
+            publisher["a"].on_next(1)
+        except RuntimeError as error:
+            raised.append(error)
+
+    with Publisher(rxws.topics("memory://", codec=Slow())) as publisher:
+        thread = threading.Thread(target=publish)
+        thread.start()
+        assert begun.wait(5)
+    left.set()
+    thread.join()
+    assert "publish within the block" in str(raised[0])
 
 
 def test_leaving_the_block_wakes_waiting_threads() -> None:
