@@ -33,10 +33,11 @@ FOREIGN = {
     "Origin",
 }
 FOREIGN |= {"In", "Out", "Type", "Other"}  # variables of types
+FOREIGN |= {"TestScheduler"}  # of reactivex.testing
 FOREIGN |= {"NaN", "Runtime", "DevToolsActivePort", "WebSocketRoute", "WebSocketException"}
 FOREIGN |= {"Dockerfile", "LimitNOFILE", "TimeoutStopSec"}
 FOREIGN |= {"ProxyPass", "ProxyPreserveHost", "Timeout", "H2WebSockets", "Connection", "Upgrade"}
-"""Names of JavaScript, of browsers and of libraries that are not installed; a unit; headers; settings of programs."""
+"""Names of JavaScript, of browsers and of libraries; a unit; headers; settings of programs."""
 
 TREES = [ast.parse(path.read_text()) for path in modules()]
 CLASSES = {node.name: node for tree in TREES for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
