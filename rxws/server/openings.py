@@ -10,10 +10,10 @@ from weakref import WeakKeyDictionary
 OPENINGS_A_TURN: Final = 16
 """Handshakes that are answered together, before the sockets that are open have their turn: some 4 ms of work."""
 
-WINDOW: Final = 0.05
+COUNTED_OVER: Final = 0.05
 """Seconds in which handshakes are counted."""
 
-MANY: Final = 20
+MANY_COME: Final = 20
 """Handshakes in a window from which on they wait for each other."""
 
 CROWD: Final = 80
@@ -22,7 +22,7 @@ CROWD: Final = 80
 GATHERING: Final = 0.005
 """Seconds that they wait at most."""
 
-ALONE: Final = 1.0
+APART: Final = 1.0
 """Seconds without waiting, but for a crowd, after it has brought hardly two together."""
 
 
@@ -53,7 +53,7 @@ class Openings:
         if now >= self._window_ends:
             self._begin_window(now)
         self._came += 1
-        if self._came == (MANY if now >= self._alone_until else CROWD):
+        if self._came == (MANY_COME if now >= self._alone_until else CROWD):
             self._gathers, self._alone_until = True, 0.0
         if not self._gathers and not waiting:
             return None
@@ -69,9 +69,9 @@ class Openings:
     def _begin_window(self, now: float) -> None:
         """Decide by the last one whether handshakes wait in this one."""
         if self._gathers and self._came < 2 * self._batches:
-            self._alone_until = now + ALONE
-        self._gathers = self._came >= MANY and self._alone_until <= now < self._window_ends + WINDOW
-        self._window_ends = now + WINDOW
+            self._alone_until = now + APART
+        self._gathers = self._came >= MANY_COME and self._alone_until <= now < self._window_ends + COUNTED_OVER
+        self._window_ends = now + COUNTED_OVER
         self._came = self._batches = 0
         self._enough = OPENINGS_A_TURN
 

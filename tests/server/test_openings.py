@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from rxws.server.openings import ALONE, GATHERING, MANY, OPENINGS_A_TURN, WINDOW, wait_to_open
+from rxws.server.openings import APART, COUNTED_OVER, GATHERING, MANY_COME, OPENINGS_A_TURN, wait_to_open
 from rxws.testing import virtual_time
 
 
@@ -51,8 +51,8 @@ async def test_a_crowd_opens_in_order() -> None:
     arrivals, size = Arrivals(), 10 * OPENINGS_A_TURN
     crowd = [asyncio.create_task(arrivals.request(number)) for number in range(size)]
     await asyncio.sleep(0)
-    assert arrivals.opened == [*range(MANY - 1)]
-    crowd[MANY].cancel()
+    assert arrivals.opened == [*range(MANY_COME - 1)]
+    crowd[MANY_COME].cancel()
     seen: list[int] = []
     for _ in range(size):
         before = len(arrivals.opened)
@@ -60,7 +60,7 @@ async def test_a_crowd_opens_in_order() -> None:
         seen.append(len(arrivals.opened) - before)
     assert arrivals.loop.time() == 0
     await asyncio.wait(crowd)
-    assert arrivals.opened == [number for number in range(size) if number != MANY]
+    assert arrivals.opened == [number for number in range(size) if number != MANY_COME]
     assert max(seen) == OPENINGS_A_TURN
     assert arrivals.loop.time() <= GATHERING  # for which the last ones have waited
 
@@ -68,7 +68,7 @@ async def test_a_crowd_opens_in_order() -> None:
 @virtual_time
 async def test_nobody_waits_while_few_come() -> None:
     arrivals = Arrivals()
-    await arrivals.come(rate=0.5 * MANY / WINDOW, seconds=3)
+    await arrivals.come(rate=0.5 * MANY_COME / COUNTED_OVER, seconds=3)
     assert len(arrivals.waits) > 500
     assert sum(wait > 0 for wait in arrivals.waits) < 0.02 * len(arrivals.waits)  # at times there are many
 
@@ -88,17 +88,17 @@ async def test_many_open_together(rate: float) -> None:
 async def test_clients_that_come_again_are_not_slowed(clients: int) -> None:
     """Clients that come again as soon as they are served, of which there are few, lose little by waiting."""
     arrivals, between = Arrivals(), 0.001
-    await asyncio.gather(*(arrivals.come_again(3 * ALONE, between) for _ in range(clients)))
-    assert len(arrivals.waits) > 0.85 * clients * 3 * ALONE / between
+    await asyncio.gather(*(arrivals.come_again(3 * APART, between) for _ in range(clients)))
+    assert len(arrivals.waits) > 0.85 * clients * 3 * APART / between
 
 
 @virtual_time
 async def test_a_crowd_opens_together_though_one_came_by_itself() -> None:
     """That it did not pay to wait for a client that comes again and again does not count for a crowd."""
     arrivals = Arrivals()
-    await arrivals.come_again(10 * WINDOW, 0.001)
+    await arrivals.come_again(10 * COUNTED_OVER, 0.001)
     alone = len(arrivals.moments)
-    await arrivals.come(3000, seconds=ALONE / 2)
+    await arrivals.come(3000, seconds=APART / 2)
     assert (len(arrivals.waits) - alone) / (len(arrivals.moments) - alone) > 3
 
 
@@ -114,12 +114,12 @@ async def test_a_few_do_not_part_those_that_follow() -> None:
             await asyncio.sleep(between)
         await asyncio.gather(*tasks)
 
-    await come(MANY - 1, 0)
+    await come(MANY_COME - 1, 0)
     for size in (10, 3, 10):
         arrivals.moments.clear()
         await come(size, 0.0004)
         assert [*arrivals.moments.values()] == [size]
-    assert arrivals.loop.time() < WINDOW
+    assert arrivals.loop.time() < COUNTED_OVER
     assert max(arrivals.waits) == pytest.approx(GATHERING)
 
 
@@ -128,8 +128,8 @@ async def test_it_ends_with_the_crowd() -> None:
     """When few come again, nobody waits."""
     arrivals = Arrivals()
     await arrivals.come(1000, seconds=1)
-    await asyncio.gather(*(arrivals.request() for _ in range(2 * MANY)))
-    await asyncio.sleep(2 * WINDOW)
+    await asyncio.gather(*(arrivals.request() for _ in range(2 * MANY_COME)))
+    await asyncio.sleep(2 * COUNTED_OVER)
     arrivals.waits.clear()
     await arrivals.come(100, seconds=2)
     assert max(arrivals.waits) == 0
