@@ -70,8 +70,8 @@ def _run(options: argparse.Namespace) -> int:
         return files[0]
 
     status = run_command(lambda leave: _record(options, partial(sink_of, leave=leave)))
-    if files and wait_for_disk() and files[0].has_failed:  # at its last lines
-        return status or 1
+    if files and wait_for_disk() and files[0].has_failed:  # however the socket closed before that was seen
+        return 1
     return status
 
 
