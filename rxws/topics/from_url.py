@@ -94,7 +94,8 @@ def _nats(url: str, limits: Limits, max_buffered: int, overflow: PublishOverflow
     if not re.fullmatch(r"[\w-]{1,64}", name, re.ASCII):
         raise ValueError(f"the path of {shown!r} names a stream: 1 to 64 letters, digits, '-' and '_'")
     for server in parts.netloc.split(","):
-        _check_place(server.rpartition("@")[2])
+        _, at, place = server.rpartition("@")
+        _check_place(place, repr(place) if at or "@" not in url else f"{shown!r}; in a password, write a comma as %2C")
     try:
         from rxws.topics.engines.nats import NatsEngine
     except ImportError as error:
@@ -107,7 +108,7 @@ def _nats(url: str, limits: Limits, max_buffered: int, overflow: PublishOverflow
     )
 
 
-def _check_place(place: str) -> None:
+def _check_place(place: str, shown: str) -> None:
     found = re.fullmatch(r"(?:[\w.-]+|\[[\w.:%]+\])(?::([0-9]{1,5}))?", place)
     if found is None or not 0 < int(found[1] or 4222) < 65_536:
-        raise ValueError(f"a NATS server is 'host' or 'host:port', with a port of 1 to 65535, not {place!r}")
+        raise ValueError(f"a NATS server is 'host' or 'host:port', with a port of 1 to 65535, not {shown}")

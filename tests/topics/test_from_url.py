@@ -105,6 +105,7 @@ def test_url_may_name_servers_and_a_stream(url: str) -> None:
         "nats://bob:sesame@one,ann:sesame@two?x",
         "redis://bob:sesame@h",
         "nats://bob:sesame@[h",
+        "nats://bob:ame,ses@h",
     ],
 )
 def test_errors_tell_no_passwords(url: str) -> None:
