@@ -46,9 +46,9 @@ class Outgoing(HotSubject[T]):
     `on_next` never blocks and never raises for a bad value: that is an `EncodeError` on `errors`, and is
     skipped. If it came from another socket, through a room, say, and that one could not send it either, it is an error
     on the `errors` of that one, once for all sockets that the value was for. A `Close` ends the socket when what was
-    queued before it has been sent; so do `on_completed` (1000) and `on_error` (1011). Completed because `incoming` of
-    another socket has, it closes with the code and reason of that one. After the close, calls do nothing. Takes calls
-    from any thread; the order of each thread is kept.
+    queued before it has been sent; so do `on_completed` (1000) and `on_error` (the error's `close_code`, else 1011).
+    Completed because `incoming` of another socket has, it closes with the code and reason of that one. After the close,
+    calls do nothing. Takes calls from any thread; the order of each thread is kept.
 
     Memory: what waits weighs at most `max_buffered` bytes, or one message more than `high_water`; at the limit
     `overflow` rules. While a client is offline, its policy for that rules before; at the limit the newest are then

@@ -69,8 +69,8 @@ def attach(
     Without them, you get the socket's own streams: `incoming, outgoing, errors = attach(ws)`.
 
     `incoming` gets the messages and completes when the socket closes. What `outgoing` emits is sent; its completion
-    closes the socket with 1000, its failure with 1011. `errors` gets exceptions and completes; without it the first
-    error closes the socket. `outgoing` is not completed, since other code may use it too.
+    closes the socket with 1000, its failure with the error's `close_code`, else 1011. `errors` gets exceptions and
+    completes; without it the first error closes the socket. `outgoing` is not completed, since other code may use it.
 
     From here on rxws owns the WebSocket: do not receive from it, send to it or close it. The heartbeat of rxws replaces
     aiohttp's `heartbeat`. The handler awaits `socket.closed` and returns `ws`. The hub of `rxws.setup` closes the
