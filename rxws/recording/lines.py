@@ -126,9 +126,9 @@ def read(file: str | Path) -> Recording:
     Args:
         file: The file.
 
-    Raises `OSError` if there is no such file, `ValueError` if it is a pipe, not a recording, or of a newer version;
-    iterating raises `ValueError` at a line that is not an event. A last line that is not whole, where a recorder was
-    killed, is ignored.
+    Raises `OSError` if the file does not exist. Raises `ValueError` if it is a pipe, if it is not a recording, or if a
+    newer version wrote it. Iterating raises `ValueError` at a line that is not an event. A last line that is not whole,
+    where a recorder was killed, is ignored.
     """
     path = Path(file)
     wait_for_disk()

@@ -267,7 +267,7 @@ async def test_what_a_refused_stranger_is_told(row: tuple[str, ...], caplog: pyt
 
 
 async def test_each_fault_of_a_proxy_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """A proxy that is mended step by step shows its next fault; what a stranger may vary is no warning."""
+    """Each fault of a proxy is a warning, once. A POST, which any stranger may send, is none."""
     caplog.set_level(logging.DEBUG, "rxws.server")
     app = web.Application()
     app.router.add_route("*", "/", rxws.websocket(lambda incoming: incoming))

@@ -85,7 +85,7 @@ def test_large_messages_wait_for_the_broker() -> None:
 
 
 def test_broker_that_confirms_nothing_holds_for_its_time() -> None:
-    """A message for which there is no room is published when the broker has had its time, and more room then."""
+    """A message waits for room until the time of the broker is over, and is then published."""
     engine = Unconfirming()
     topics = topics_over(engine)
     log: list[Any] = []

@@ -14,7 +14,7 @@ from rxws import processes
 from rxws.core.wire import Text
 from rxws.errors import EncodeError, FeedbackLoop
 from rxws.rx.loop_thread import MAX_HANDED_OVER
-from rxws.topics import Topics
+from rxws.topics import Topic, Topics
 from rxws.topics.engines.engine import Limits, Since
 from rxws.topics.engines.memory import TOPIC_WEIGHT, MemoryEngine
 from rxws.topics.history import MAX_PENDING
@@ -136,18 +136,24 @@ def test_age_ends_at_the_clock_s_time_not_before() -> None:
     assert found == [[b"1", b"2"], [b"2"], [b"2"], []]
 
 
+def answering(topic: Topic[Any], seen: list[int]) -> Callable[[int], None]:
+    """Give a subscriber that publishes one more for each number."""
+
+    def answer(number: int) -> None:
+        assert len(seen) < 100_000, "it would never end"
+        seen.append(number)
+        topic.on_next(number + 1)
+
+    return answer
+
+
 async def test_topic_that_feeds_itself_is_cut(topics: Topics[Any]) -> None:
     """What waits is not handed on, and `errors` says so, once."""
     errors: list[Exception] = []
     topics.errors.subscribe(errors.append)
     seen: list[int] = []
 
-    def answer(number: int) -> None:
-        assert len(seen) < 100_000, "it would never end"
-        seen.append(number)
-        topics["a"].on_next(number + 1)
-
-    topics["a"].subscribe(answer)
+    topics["a"].subscribe(answering(topics["a"], seen))
     topics["a"].on_next(0)
     assert [type(error) for error in errors] == [FeedbackLoop]
     assert len(seen) == MAX_HANDED_OVER + 1
@@ -159,13 +165,8 @@ async def test_history_that_feeds_itself_is_cut(topics: Topics[Any]) -> None:
     topics.errors.subscribe(errors.append)
     seen: list[int] = []
 
-    def answer(number: int) -> None:
-        assert len(seen) < 100_000, "it would never end"
-        seen.append(number)
-        topics["a"].on_next(number + 1)
-
     topics["a"].on_next(0)
-    topics["a"].latest().subscribe(answer)
+    topics["a"].latest().subscribe(answering(topics["a"], seen))
     assert [type(error) for error in errors] == [FeedbackLoop]
 
 
