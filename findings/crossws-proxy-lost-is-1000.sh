@@ -22,20 +22,18 @@ import { createServer } from "node:http";
 import { createWebSocketProxy } from "crossws";
 import crossws from "crossws/adapters/node";
 import ws from "ws";
-import { compare, serve, until, versions } from "./wire.mjs";
+import { codesThrough, compare, versions } from "./wire.mjs";
 
 versions("crossws", "ws");
-const sockets = [], codes = [];
-const server = await serve((socket) => {
-  sockets.push(socket);
-  socket.on("close", (code) => codes.push(code));
-});
-const proxy = createServer();
-const hooks = createWebSocketProxy({ target: server.url, WebSocket: ws });
-proxy.on("upgrade", crossws({ hooks }).handleUpgrade);
-proxy.listen(0, "127.0.0.1");
-await once(proxy, "listening");
-const urls = [server.url, `ws://127.0.0.1:${proxy.address().port}/`];
+
+async function proxied(url) {
+  const proxy = createServer();
+  const hooks = createWebSocketProxy({ target: url, WebSocket: ws });
+  proxy.on("upgrade", crossws({ hooks }).handleUpgrade);
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  return `ws://127.0.0.1:${proxy.address().port}/`;
+}
 
 const ends = {
   "the client is lost": (client) => client.terminate(),
@@ -43,23 +41,7 @@ const ends = {
   "the server is lost": (_, socket) => socket.terminate(),
   "the server closes without a code": (_, socket) => socket.close(),
 };
-const seen = {};
-for (const [name, end] of Object.entries(ends)) {
-  seen[name] = [];
-  for (const url of urls) {
-    const told = [];
-    const client = new ws(url);
-    client.on("close", (code) => told.push(code));
-    await once(client, "open");
-    await until(() => sockets.length);
-    end(client, sockets.pop());
-    await until(() => told.length && codes.length);
-    seen[name].push(name.startsWith("the client") ? codes.pop() : told.pop());
-    codes.length = 0;
-  }
-  console.log(`${name}:`.padEnd(33), `directly ${seen[name][0]}, through the proxy ${seen[name][1]}`);
-}
-compare(seen, {
+compare(await codesThrough(proxied, ends), {
   "the client is lost": [1006, 1000],
   "the client closes with 4001": [4001, 4001],
   "the server is lost": [1006, 1011],

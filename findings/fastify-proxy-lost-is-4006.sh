@@ -20,22 +20,18 @@
 node_with @fastify/http-proxy@11.6.3 fastify@5.12.8 ws@8.23.0
 
 run_node <<'END'
-import { once } from "node:events";
 import proxy from "@fastify/http-proxy";
 import Fastify from "fastify";
-import ws from "ws";
-import { compare, serve, until, versions } from "./wire.mjs";
+import { codesThrough, compare, versions } from "./wire.mjs";
 
 versions("@fastify/http-proxy", "fastify", "ws");
-const sockets = [], codes = [];
-const server = await serve((socket) => {
-  sockets.push(socket);
-  socket.on("close", (code) => codes.push(code));
-});
-const fastify = Fastify();
-await fastify.register(proxy, { upstream: server.url.replace("ws:", "http:"), websocket: true });
-await fastify.listen({ host: "127.0.0.1", port: 0 });
-const urls = [server.url, `ws://127.0.0.1:${fastify.server.address().port}/`];
+
+async function proxied(url) {
+  const fastify = Fastify();
+  await fastify.register(proxy, { upstream: url.replace("ws:", "http:"), websocket: true });
+  await fastify.listen({ host: "127.0.0.1", port: 0 });
+  return `ws://127.0.0.1:${fastify.server.address().port}/`;
+}
 
 const ends = {
   "the server is lost": (_, socket) => socket.terminate(),
@@ -45,23 +41,7 @@ const ends = {
   "the client closes without a code": (client) => client.close(),
   "the client closes with 4001": (client) => client.close(4001),
 };
-const seen = {};
-for (const [name, end] of Object.entries(ends)) {
-  seen[name] = [];
-  for (const url of urls) {
-    const told = [];
-    const client = new ws(url);
-    client.on("close", (code) => told.push(code));
-    await once(client, "open");
-    await until(() => sockets.length);
-    end(client, sockets.pop());
-    await until(() => told.length && codes.length);
-    seen[name].push(name.startsWith("the client") ? codes.pop() : told.pop());
-    codes.length = 0;
-  }
-  console.log(`${name}:`.padEnd(33), `directly ${seen[name][0]}, through the proxy ${seen[name][1]}`);
-}
-compare(seen, {
+compare(await codesThrough(proxied, ends), {
   "the server is lost": [1006, 4006],
   "the server closes without a code": [1005, 4005],
   "the server closes with 1012": [1012, 1012],

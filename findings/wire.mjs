@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { WebSocketServer } from "ws";
+import ws, { WebSocketServer } from "ws";
 
 export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -31,6 +31,34 @@ export async function serve(onSocket = () => {}, options = {}) {
     onSocket(socket, number);
   });
   return served;
+}
+
+// The close codes that one side is told of what the other does, directly and through a proxy. `proxied` puts one before the
+// server of a URL, and gives its own URL; `ends` has what the client or the server does, by a name that says which.
+export async function codesThrough(proxied, ends) {
+  const sockets = [], codes = [];
+  const server = await serve((socket) => {
+    sockets.push(socket);
+    socket.on("close", (code) => codes.push(code));
+  });
+  const urls = [server.url, await proxied(server.url)];
+  const seen = {};
+  for (const [name, end] of Object.entries(ends)) {
+    seen[name] = [];
+    for (const url of urls) {
+      const told = [];
+      const client = new ws(url);
+      client.on("close", (code) => told.push(code));
+      await once(client, "open");
+      await until(() => sockets.length);
+      end(client, sockets.pop());
+      await until(() => told.length && codes.length);
+      seen[name].push(name.startsWith("the client") ? codes.pop() : told.pop());
+      codes.length = 0;
+    }
+    console.log(`${name}:`.padEnd(33), `directly ${seen[name][0]}, through the proxy ${seen[name][1]}`);
+  }
+  return seen;
 }
 
 // Print the versions that this run uses.
