@@ -1,12 +1,14 @@
 import asyncio
 import threading
+from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 
 import rxws
 from rxws.core.lifecycle import Lifecycle
 from rxws.options import check
-from rxws.server.hub import Hub
+from rxws.server.hub import CLOSINGS_A_TURN, Hub
 from rxws.testing import MemoryWire
 from tests.streams import ended, turns, watch
 
@@ -146,6 +148,28 @@ async def test_shutdown_deadline() -> None:
     assert len(members) == 2
     assert (await ended(mute)).code == (await ended(polite)).code == 1001
     assert wire.aborted
+
+
+async def test_shutdown_leaves_turns() -> None:
+    """A shutdown closes many sockets in several turns of the event loop, and so it cuts off those that do not end."""
+    hub = Hub(None, 1001, 0.05)
+    wires = [pair[1] for _ in range(2 * CLOSINGS_A_TURN + 1) if (pair := member(hub))]
+    for wire in wires:
+        wire.mute = True
+    await turns()
+    shutdown = asyncio.ensure_future(hub.shut_down())
+    steps: tuple[Callable[[MemoryWire], bool], ...] = (
+        lambda wire: wire.close_sent is not None,
+        lambda wire: wire.aborted,
+    )
+    for has_come in steps:
+        seen = [0]
+        while seen[-1] < len(wires):
+            seen.append(sum(map(has_come, wires)))
+            await asyncio.sleep(0)
+        assert max(after - before for before, after in pairwise(seen)) <= CLOSINGS_A_TURN
+        await asyncio.sleep(0.05)
+    assert shutdown.done()
 
 
 async def test_slowest_sockets() -> None:
