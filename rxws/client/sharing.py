@@ -44,8 +44,9 @@ class SharedFeed(Direct[T]):
     Without an event loop, subscribing raises `RuntimeError`.
 
     Completes when the server closes with 1000 or without a code. Fails with any other final error: a `ConnectError`, a
-    `ConnectionLost`, the server's `Close`, or a `DecodeError` that nobody observes. With `reconnect`, outages appear on
-    `states` only; a message that does not decode counts as an outage.
+    `ConnectionLost`, the server's `Close`, a `DecodeError` that nobody observes, or what your function for the URL
+    or headers raises. With `reconnect`, outages appear on `states` only; a message that does not decode counts as an
+    outage.
 
     A slow subscriber does not slow the others: it does not hold the connection, as it would hold its own socket. A
     socket that sends the feed on follows its `overflow` policy; `map_async` has room for 1,024 items. An exception in a
@@ -186,7 +187,9 @@ class FeedConnection(OwnedSubscribers[T]):
             return None
         failure = self._failure
         if close.code == 1006:
-            return failure if isinstance(failure, ConnectionLost) else Close.received(*close.args)
+            if isinstance(failure, ConnectionLost):
+                return failure
+            return as_error(close.__cause__ or Close.received(*close.args), "an attempt to connect")
         return failure if failure is not None and close_for(failure) == close else Close.received(*close.args)
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:

@@ -147,6 +147,18 @@ async def test_refused(sharing: Sharing, reconnect: rxws.Backoff) -> None:
     assert dialer.closed
 
 
+@pytest.mark.parametrize("reconnect", [ONCE, rxws.Backoff(initial=0.001, maximum=0.001, max_attempts=2)])
+async def test_own_function_raises(sharing: Sharing, reconnect: rxws.Backoff) -> None:
+    """What a function for the URL or headers raises is the subscribers' error, not only a close with 1006."""
+    dialer = MemoryDialer()
+    dialer.refusals.extend([KeyError("TOKEN"), KeyError("TOKEN")])
+    feed = sharing(dialer, reconnect)
+    log = watch(f=feed)
+    await asyncio.sleep(1)
+    ((name, error),) = log
+    assert (name, type(error), error.args) == ("f#", KeyError, ("TOKEN",))
+
+
 async def test_outage_is_on_states_only(sharing: Sharing) -> None:
     """With `reconnect`, subscribers of the data do not notice an outage; a late subscriber of `states` learns it."""
     dialer = MemoryDialer()
