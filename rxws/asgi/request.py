@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Annotated, Any, Final, cast, get_origin
 from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, CIMultiDictProxy, MultiDict, MultiDictProxy
@@ -196,7 +196,9 @@ def show_frameworks(handle: Any, function: Any, handler: Handler) -> None:
 
 
 def _is_of(annotation: Any, kind: type) -> bool:
-    """Return whether an annotation, which may be a string, is a class of this kind."""
+    """Return whether an annotation, which may be a string or an `Annotated`, is a class of this kind."""
+    if get_origin(annotation) is Annotated:
+        annotation = annotation.__origin__
     if isinstance(annotation, str):
         return annotation.rpartition(".")[2] == kind.__name__
     return isinstance(annotation, type) and issubclass(annotation, kind)

@@ -4,7 +4,7 @@ import functools
 import inspect
 import sys
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from aiohttp import web
@@ -40,7 +40,7 @@ def test_streams_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.__annotations__ == {"room": str, "user": int, "socket": Any, "return": None}
 
 
-@pytest.mark.parametrize("annotation", [WebSocket, "WebSocket", "fastapi.WebSocket"])
+@pytest.mark.parametrize("annotation", [WebSocket, "WebSocket", "fastapi.WebSocket", Annotated[WebSocket, "of ours"]])
 def test_own_parameter_for_the_websocket(annotation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that asks for the framework's WebSocket itself is shown with that parameter alone."""
     starlette = ModuleType("starlette.websockets")
