@@ -20,7 +20,7 @@ from rxws.options import Settings
 from rxws.rx.foreign import caused
 from rxws.server.hub import Hub
 from rxws.stats import tally
-from rxws.wires.asgi import AsgiWire
+from rxws.wires.asgi import AsgiWire, Scope
 from rxws.wires.negotiation import Strangers, choose_protocol, foreign
 
 LEFT: Final = "the client left during the handshake"
@@ -75,9 +75,8 @@ class Opening:
             remote=client_of(call.scope),
             max_msg_size=settings.max_msg_size,
             close_timeout=settings.close_timeout,
-            # daphne, which closes with 1000 and 3000 to 4999 alone, is the one that does not say which ASGI it speaks
             text_is_message=self._sends_text,
-            says_all_codes="spec_version" in call.scope.get("asgi", ()),
+            says_all_codes=not _is_daphne(call.scope),
         )
         life.open(wire, life.protocol)
         if self._hub is not None:
@@ -87,6 +86,14 @@ class Opening:
     def _left(self, error: Exception | None) -> Denied:
         self.life.reports.log.lost(caused(ConnectionLost(LEFT), error))
         return Denied(0, LEFT)
+
+
+def _is_daphne(scope: Scope) -> bool:
+    """Return whether the server is daphne, which closes with 1000 and 3000 to 4999 alone.
+
+    It does not say which ASGI it speaks. The test clients of frameworks do not even say that it is ASGI.
+    """
+    return "spec_version" not in scope.get("asgi", ("spec_version",))
 
 
 def _check_origin(call: Calling, settings: Settings, hub: Hub | None, log: SocketLog) -> None:

@@ -275,6 +275,17 @@ async def test_accept_where_an_abort_must_be_an_error() -> None:
         await peer.task
 
 
+async def test_client_of_a_framework_sees_all_codes() -> None:
+    """The test clients of Starlette and Litestar say nothing about ASGI; they are not daphne."""
+    peer = Peer()
+    del peer.scope["asgi"]
+    peer.serve(lambda incoming: incoming)
+    await turns()
+    peer.sockets[0].close(1008, "no more")
+    await peer.task
+    assert (peer.sent[-1]["code"], peer.sent[-1]["reason"]) == (1008, "no more")
+
+
 async def test_accept_that_is_refused() -> None:
     """The client has its answer, and the block is not entered."""
     entered = False
