@@ -394,6 +394,8 @@ class Connection(Phased):
         self.sign_of_life()
         number = int.from_bytes(data, "big") if len(data) == PING_SIZE else 0
         if not self._ponged < number <= self._pinged:  # nobody asked for it
+            if self.receipts is not None and self.receipts.unasked():
+                self.wire.wake()
             self._count_ping()
             return
         self._ponged, now = number, self._loop.time()

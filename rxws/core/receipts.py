@@ -27,15 +27,16 @@ class Receipts:
 
     A ping is `due` when the oldest message is a second old, when there are `SOME` and no ping was sent within `PACE`,
     or when a quarter of `limit` is unconfirmed. Pings that others send count as well. While it is `full`, nothing may
-    be sent, unless no pong can be read, see `Wire.blind`: then waiting for one might be waiting forever.
+    be sent, unless no pong can be read, see `Wire.blind`, or the peer's pongs are not those to our pings (uWSGI's are
+    empty): then waiting for one might be waiting forever.
 
-    Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong can be read.
+    Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong is waited for.
     Beyond, the oldest are forgotten, and counted.
     """
 
     __slots__ = (
         *("_arrived", "_asked", "_hurried", "_items", "_limit", "_loop", "_news", "_not_before", "_number"),
-        *("_on_due", "_sent", "_stopped", "_timer", "_wanted", "_weight"),
+        *("_foreign", "_on_due", "_sent", "_stopped", "_timer", "_wanted", "_weight"),
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: int, on_due: Callable[[], object]) -> None:
@@ -52,12 +53,13 @@ class Receipts:
         self._not_before = 0.0  # the event loop's time of the next ping that `SOME` messages ask for
         self._sent = self._arrived = 0
         self._news: asyncio.Future[None] | None = None
+        self._foreign = False  # it has answered no ping of ours, but sends pongs
         self._stopped = False
 
     @property
     def full(self) -> bool:
         """Whether sending has to wait for a pong."""
-        return self._weight >= self._limit
+        return self._weight >= self._limit and not self._foreign
 
     @property
     def forgotten(self) -> int:
@@ -65,12 +67,12 @@ class Receipts:
         return self._sent - len(self._items) - self._arrived
 
     def sent(self, item: Frame, *, blind: bool = False) -> None:
-        """Remember a message; while the wire is `blind`, forget the oldest rather than wait."""
+        """Remember a message; while the wire is `blind`, or no pong is ours, forget the oldest rather than wait."""
         items = self._items
         items.append(item)
         self._weight += item.weight
         self._sent += 1
-        while blind and self._weight > 2 * self._limit and len(items) > 1:
+        while (blind or self._foreign) and self._weight > 2 * self._limit and len(items) > 1:
             self._weight -= items.popleft().weight
         if self._weight > self._limit // 4 or self._news is not None:
             self._wanted = True
@@ -108,13 +110,19 @@ class Receipts:
             return False
         for _ in range(self._asked - (self._sent - len(self._items))):  # some may be forgotten
             self._weight -= self._items.popleft().weight
-        self._arrived, self._asked = self._asked, None
+        self._arrived, self._asked, self._foreign = self._asked, None, False
         self._tell()
         if not self._items:
             self._forget_timer()
         elif not self._wanted:
             self._ask_in_time()
         return True
+
+    def unasked(self) -> bool:
+        """Note a pong that answers no ping; tells whether sending need not wait any longer."""
+        was_full = self.full
+        self._foreign |= self._asked is not None and not self._arrived
+        return was_full and self._foreign
 
     def unconfirmed(self) -> list[Frame]:
         """Give up what is remembered."""

@@ -571,6 +571,23 @@ async def test_unconfirmed_limit() -> None:
         assert [int(message) for message in dialer.peer.sent] == list(range(15))
 
 
+async def test_empty_pongs() -> None:
+    """A peer that answers pings with empty pongs, as uWSGI does, is sent to; what was sent may not have arrived."""
+    dialer = MemoryDialer()
+    async with connect(dialer, quick(), max_buffered=1000) as socket:
+        log = watch(u=socket.undelivered)
+        await opened(socket)
+        dialer.peer.pongs = False
+        for number in range(15):
+            socket.outgoing.on_next(f"{number:036}")
+            await turns(2)
+        assert len(dialer.peer.sent) == 10
+        dialer.peer.pong(b"")
+        await turns()
+        assert [int(message) for message in dialer.peer.sent] == list(range(15))
+    assert [int(message) for _, message in log[:-1]] == list(range(15))
+
+
 async def test_clean_close_confirms() -> None:
     """A clean close confirms before it closes."""
     dialer = MemoryDialer()

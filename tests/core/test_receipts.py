@@ -99,6 +99,30 @@ async def test_ask_at_a_quarter() -> None:
     unconfirmed.stop()
 
 
+async def test_pongs_that_are_not_ours() -> None:
+    """A peer whose pongs answer no ping is not waited for, until one does; then the limit counts again."""
+    unconfirmed, _ = make()
+    assert not unconfirmed.unasked()  # before any ping
+    for number in range(10):
+        unconfirmed.sent(item(number))
+    ping = unconfirmed.ping()
+    assert ping is not None
+    assert unconfirmed.full
+    assert unconfirmed.unasked()
+    assert not unconfirmed.unasked()
+    for number in range(10, 30):
+        assert not unconfirmed.full
+        unconfirmed.sent(item(number))
+    assert unconfirmed.forgotten == 10
+    unconfirmed.answered(ping)
+    assert unconfirmed.full
+    assert unconfirmed.ping() is not None
+    assert not unconfirmed.unasked()  # it has answered one
+    assert unconfirmed.full
+    assert [one.message for one in unconfirmed.unconfirmed()] == list(range(10, 30))
+    unconfirmed.stop()
+
+
 async def test_ask_about_a_few() -> None:
     """A few messages are asked about at once, but not twice within the pace; then what came meanwhile is."""
     unconfirmed, due = make(1000 * WEIGHT)
