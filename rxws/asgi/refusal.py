@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from rxws.asgi.request import Calling
@@ -76,18 +77,29 @@ def refusal_of(error: Exception) -> Denied:
     return Denied(said.status_code, text or "", getattr(said, "headers", None))
 
 
-async def deny(call: Calling, refusal: Denied) -> None:
-    """Answer the handshake with an HTTP response; with a close where the server cannot, which it makes a 403 of."""
+async def deny(call: Calling, refusal: Denied, within: float) -> None:
+    """Answer the handshake with an HTTP response; with a close where the server cannot, which it makes a 403 of.
+
+    Nobody is told of a client that has left by then, or does not take its answer `within` so many seconds.
+    """
+    events = tuple(_events_of(call, refusal))
+    with contextlib.suppress(OSError, RuntimeError):  # with which servers refuse to answer one that has left
+        async with asyncio.timeout(within):
+            for event in events:
+                await call.send(event)
+    await asyncio.sleep(0)  # by then uvicorn has closed the connection; else it logs an error that nothing was answered
+
+
+def _events_of(call: Calling, refusal: Denied) -> Iterator[AsgiEvent]:
     if not can_respond(call.scope):
-        await call.send({"type": "websocket.close", "code": 1008, "reason": ""})
+        yield {"type": "websocket.close", "code": 1008, "reason": ""}
         return
     body = refusal.text.encode()
     headers = {name.lower(): value for name, value in refusal.headers.items()}
     headers = {"content-type": "text/plain; charset=utf-8", **headers, "content-length": str(len(body))}
     lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await call.send({"type": f"{EXTENSION}.start", "status": refusal.status, "headers": lines})
-    await call.send({"type": f"{EXTENSION}.body", "body": body, "more_body": False})
-    await asyncio.sleep(0)  # by then uvicorn has closed the connection; else it logs an error that nothing was answered
+    yield {"type": f"{EXTENSION}.start", "status": refusal.status, "headers": lines}
+    yield {"type": f"{EXTENSION}.body", "body": body, "more_body": False}
 
 
 def raised(call: Calling, refusal: Denied) -> Exception:

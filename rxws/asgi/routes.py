@@ -105,7 +105,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
                     raise
                 refusal = error
             if refusal.status:
-                await deny(call, refusal)
+                await deny(call, refusal, settings.close_timeout)
             return None
 
         async def handle(*args: Any, **named: Any) -> None:
@@ -183,7 +183,7 @@ async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket
         except Denied as refusal:
             error = raised(call, refusal)
             if error is refusal and refusal.status:
-                await deny(call, refusal)
+                await deny(call, refusal, settings.close_timeout)
             raise error from None
         before = current_socket.get()
         current_socket.set(opening.life)

@@ -1,6 +1,7 @@
 """Handlers and blocks on a server that a test plays: the handshake, its refusals, the options."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -306,6 +307,30 @@ async def test_accept_that_is_refused() -> None:
     with pytest.raises(rxws.asgi.Denied, match="the client left during the handshake"):
         await peer.task
     assert (peer.sent, entered) == ([], False)
+
+
+@pytest.mark.parametrize("stalls", [False, True])
+async def test_refused_client_that_has_left(stalls: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer that the server does not take any more is no error of the handler, and waits no longer than others."""
+
+    async def app(*asgi: Any) -> None:
+        async with rxws.asgi.accept(*asgi, close_timeout=2):
+            pass
+
+    strangers = [(b"host", b"localhost"), (b"origin", b"https://evil.example")]
+    for answer, raised in (
+        (rxws.asgi.websocket(close_timeout=2)(lambda incoming: incoming), None),
+        (app, "403: A page"),
+    ):
+        peer = Peer(headers=strangers)
+        peer.stalled = stalls
+        peer.broken = None if stalls else RuntimeError("the connection has ended")
+        began = asyncio.get_running_loop().time()
+        peer.run(answer)
+        with contextlib.nullcontext() if raised is None else pytest.raises(rxws.asgi.Denied, match=raised):
+            await peer.task
+        assert asyncio.get_running_loop().time() - began == pytest.approx(2 if stalls else 0)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 async def test_server_that_never_accepts() -> None:
