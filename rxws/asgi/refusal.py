@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
+from multidict import CIMultiDict
+
 from rxws.asgi.request import Calling
 from rxws.wires.asgi import AsgiEvent, Scope, Send
 
@@ -95,9 +97,10 @@ def _events_of(call: Calling, refusal: Denied) -> Iterator[AsgiEvent]:
         yield {"type": "websocket.close", "code": 1008, "reason": ""}
         return
     body = refusal.text.encode()
-    headers = {name.lower(): value for name, value in refusal.headers.items()}
-    headers = {"content-type": "text/plain; charset=utf-8", **headers, "content-length": str(len(body))}
-    lines = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    headers = CIMultiDict(refusal.headers)
+    headers.setdefault("content-type", "text/plain; charset=utf-8")
+    headers["content-length"] = str(len(body))
+    lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     yield {"type": f"{EXTENSION}.start", "status": refusal.status, "headers": lines}
     yield {"type": f"{EXTENSION}.body", "body": body, "more_body": False}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 from reactivex import Observable
 from reactivex.disposable import Disposable
 
@@ -112,16 +113,18 @@ async def test_refused_without_the_extension() -> None:
 async def test_http_exception_of_aiohttp() -> None:
     """A handler module that was written for aiohttp raises its exceptions: they are the response."""
     ends: list[Any] = []
+    headers = CIMultiDict([("Retry-After", "3"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
 
     @rxws.asgi.websocket
     def handler(socket: Any) -> None:
         socket.closed.subscribe(ends.append)
-        raise ExceptionGroup("checks", [web.HTTPTooManyRequests(text="slow down", headers={"Retry-After": "3"})])
+        raise ExceptionGroup("checks", [web.HTTPTooManyRequests(text="slow down", headers=headers)])
 
     peer = Peer().run(handler)
     await peer.task
     assert body(peer) == (429, "slow down")
     assert (b"retry-after", b"3") in peer.sent[0]["headers"]
+    assert [value for name, value in peer.sent[0]["headers"] if name == b"set-cookie"] == [b"a=1", b"b=2"]
     assert ends == [rxws.Close.received(1006)]
 
 
