@@ -82,7 +82,7 @@ def refusal_of(error: Exception) -> Denied:
 async def deny(call: Calling, refusal: Denied, within: float) -> None:
     """Answer the handshake with an HTTP response; with a close where the server cannot, which it makes a 403 of.
 
-    Nobody is told of a client that has left by then, or does not take its answer `within` so many seconds.
+    Nobody is told of a client that has left by then, or has not taken its answer `within` these seconds.
     """
     events = tuple(_events_of(call, refusal))
     with contextlib.suppress(OSError, RuntimeError):  # with which servers refuse to answer one that has left
