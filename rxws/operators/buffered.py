@@ -15,7 +15,7 @@ from rxws.checks import called, one_of, positive_int
 from rxws.errors import FATAL, FeedbackLoop, raise_fatal
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.endings import how_it_ended, tell_ending
-from rxws.rx.holds import Held, Holds, Source, Via, current_source, look_whether_shared, notify_from, present_owner
+from rxws.rx.holds import Held, Holds, Source, Via, look_whether_shared, notify_from, present_owner, source_before
 from rxws.rx.loop_thread import LoopThread, running_loop, tell_loop
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ class _Buffer(Held, Generic[T]):
     # Before it
 
     def take(self, item: T) -> None:
-        source = current_source.get()
+        source = source_before(self)
         if not self._looked:
             self._looked = True
             look_whether_shared(source)

@@ -24,10 +24,10 @@ from rxws.rx.holds import (
     Source,
     Via,
     WaitingItems,
-    current_source,
     look_whether_shared,
     notify_from,
     present_owner,
+    source_before,
 )
 from rxws.rx.loop_thread import LoopThread, tell_loop
 
@@ -59,9 +59,12 @@ def map_async(
     While all slots are in use, the sockets that the items came from are held: nothing more is read from them. While an
     operator behind it is busy, results keep their slots.
 
+    Results may be fed back into the source, such as links to follow: that holds no result, but the socket that the
+    first item came from.
+
     Memory: `max_concurrent` items and results, one waiting item of each held socket, and 1,024 items of sources that
-    cannot be held and of sockets that have left. Beyond that, the result fails with `OverflowError`. If the item came
-    from a socket, its `errors` emits the error too.
+    cannot be held and of sockets that have left. Beyond that, an item of a socket is dropped, and the socket's `errors`
+    emits an `OverflowError`. For an item of no socket, the result fails with it.
 
     Needs a running event loop when it is subscribed, and works and emits there. Items may come from other threads and
     loops, whose sockets are held likewise. What a subscriber raises is an error of the socket that the item came from,
@@ -123,9 +126,9 @@ class _Job(Generic[T]):
 
     __slots__ = ("context", "done", "item", "result", "source", "task")
 
-    def __init__(self, item: T) -> None:
+    def __init__(self, item: T, source: Source | None) -> None:
         self.item = item
-        self.source = current_source.get()
+        self.source = source
         self.context = copy_context()
         self.task: asyncio.Task[None] | None = None
         self.done = False
@@ -167,15 +170,16 @@ class _Work(Held, Generic[T, R]):
     def take(self, item: T) -> None:
         if self._stopped:
             return
+        source = source_before(self)
         if not self._looked:
             self._looked = True
-            look_whether_shared(current_source.get())
-        job = _Job(item)
-        if job.source is not None:
-            job.source.take_in_hand()
+            look_whether_shared(source)
+        job = _Job(item, source)
+        if source is not None:
+            source.take_in_hand()
         if not self._thread.here():
             self._bring(job)
-        elif len(self._running) < self._slots:
+        elif len(self._running) < self._slots and not self._waiting:
             self._start(job)
             if len(self._running) == self._slots:
                 self._holds.hold(job.source)

@@ -35,7 +35,8 @@ def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
         source: The Observable to iterate over.
 
     Memory: one waiting item of each held socket, and 1,024 items of sources that cannot be held and of sockets that
-    have left. Beyond that, it raises `OverflowError`. If the item came from a socket, its `errors` emits the error too.
+    have left. Beyond that, an item of a socket is dropped, and the socket's `errors` emits an `OverflowError`. For an
+    item of no socket, it raises it, after the items that wait.
 
     >>> import reactivex
     >>> async def main():

@@ -183,6 +183,20 @@ class Via(Downstream):
         self.source.report(error)
 
 
+def source_before(operator: Held) -> Source | None:
+    """Return the source of the present item, as it was before the operator.
+
+    What an operator has emitted may come back to it, to be worked on again. Then it has the source that it had at
+    first: an operator that held itself would wait forever, and the chain would grow with each round.
+    """
+    before = source = current_source.get()
+    while isinstance(source, Downstream):
+        if isinstance(source, Via) and source.operator is operator:
+            before = source.source
+        source = source.source
+    return before
+
+
 class Chosen(Downstream):
     """The source of what `when_full` passes on: it says whether a full socket behind it holds the source."""
 

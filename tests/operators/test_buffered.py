@@ -171,6 +171,17 @@ async def test_buffer_that_feeds_itself_fails(limit: int) -> None:
     assert (log[-1][0], type(log[-1][1])) == ("r#", FeedbackLoop)
 
 
+async def test_buffer_that_is_full_of_fed_items_fails() -> None:
+    """What goes back into the source later cannot be held either: the operators behind would wait for themselves."""
+    source, jobs = Subject[str](), Jobs()
+    log = watch(r=source.pipe(rxops.buffered(2), rxops.map_async(jobs), ops.do_action(source.on_next)))
+    for item in "abc":
+        source.on_next(item)
+    await turns()
+    await jobs.end("a")
+    assert [type(value) for _, value in log] == [OverflowError]  # before the result that was fed back
+
+
 async def test_subscriber_that_raises_once() -> None:
     """What a subscriber raises over one item keeps no other item, and no completion."""
     told: list[Any] = []

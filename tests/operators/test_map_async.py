@@ -16,7 +16,7 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
-from rxws.rx.holds import notify_from
+from rxws.rx.holds import current_source, notify_from
 from rxws.testing import serve, virtual_time
 from tests.operators.jobs import Heedless, Jobs, Owner, come_and_go
 from tests.streams import ended, raising, turns, watch
@@ -370,6 +370,68 @@ async def test_results_keep_their_slots() -> None:
     assert slow.started == [str(number) for number in range(21)]
     peer.drop()
     await ended(socket)
+
+
+async def echo(item: Any) -> Any:
+    await asyncio.sleep(0)
+    return item
+
+
+async def once(item: Any) -> Any:
+    yield item
+
+
+def length(source: Any) -> int:
+    """Count the sources of a chain."""
+    return 0 if source is None else 1 + length(getattr(source, "source", None))
+
+
+FED: Any = [
+    [rxops.map_async(echo)],
+    [rxops.map_async(echo, max_concurrent=2, ordered=False)],
+    [rxops.map_async(echo), rxops.map_async(echo)],
+    [rxops.map_async(echo), rxops.buffered(1)],
+    [rxops.map_async(echo), ops.flat_map(lambda item: rxops.from_async_iterable(once(item)))],
+    [ops.flat_map(lambda item: rxops.from_async_iterable(once(item))), rxops.map_async(echo)],
+]
+
+
+@pytest.mark.parametrize("pipe", FED)
+async def test_results_may_be_fed_back(pipe: list[Any]) -> None:
+    """Results that are the source's next items, as links to follow are, hold nobody forever, and keep their order.
+
+    The source of an item stays as short after many rounds.
+    """
+    todo, got, sources = Subject[int](), list[int](), list[Any]()
+
+    def follow(item: int) -> None:
+        got.append(item)
+        sources.append(current_source.get())
+        if item < 40:
+            todo.on_next(item + 10)
+
+    todo.pipe(*pipe).subscribe(follow)
+    for item in (0, 1):
+        todo.on_next(item)
+    await turns(200)
+    assert got == [0, 1, 10, 11, 20, 21, 30, 31, 40, 41]
+    assert length(sources[-1]) == length(sources[0])
+
+
+async def test_fed_items_hold_the_socket() -> None:
+    """What the result of a socket's message feeds holds that socket, as the message did."""
+    todo, jobs = Subject[str](), Jobs()
+    _, peer = serve(lambda incoming: incoming.subscribe(todo.on_next))
+    todo.pipe(rxops.map_async(jobs), ops.filter(lambda result: result == "a!")).subscribe(todo.on_next)
+    peer.send("a", "b")
+    await turns()
+    await jobs.end("a")
+    assert (jobs.started, peer.unread) == (["a", "a!"], 1)
+    await jobs.end("a!")
+    assert (jobs.started, peer.unread) == (["a", "a!", "b"], 0)
+    await jobs.end("b")
+    peer.drop()
+    await turns()
 
 
 @pytest.mark.parametrize("ordered", [True, False])
