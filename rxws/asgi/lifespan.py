@@ -62,8 +62,13 @@ class Lifespan:
 
     @asynccontextmanager
     async def _run(self, app: Any) -> AsyncGenerator[Mapping[str, Any], None]:
-        self.start()
         state = getattr(app, "state", None)
+        another: Hub | None = getattr(state, HUB_KEY, None)
+        if another is not None and another is not self.hub and not another.shutting_down:
+            raise RuntimeError(
+                "an application has one hub: call rxws.asgi.setup(app), or give it one rxws.asgi.lifespan()"
+            )
+        self.start()
         if state is not None:
             setattr(state, HUB_KEY, self.hub)
         try:
@@ -153,7 +158,8 @@ def lifespan(
         shutdown_code: The close code of the sockets at shutdown.
         shutdown_timeout: Seconds that sockets have to flush and close at shutdown; then they are aborted.
 
-    Raises `TypeError` or `ValueError` for a wrong option.
+    Raises `TypeError` or `ValueError` for a wrong option; at its start `RuntimeError`, if the application has a hub
+    already, of `setup` or of another lifespan.
 
     >>> life = lifespan(max_connections=1000)
     >>> len(life.hub), life.hub.max_connections

@@ -62,6 +62,27 @@ async def test_lifespan_of_one_s_own() -> None:
     assert steps == ["opened", "closed with 0 sockets"]
 
 
+@pytest.mark.parametrize("how", ["setup", "nested"])
+async def test_second_hub(how: str) -> None:
+    """An application that would get two hubs does not start: only one of them would know its sockets."""
+    app, life = Framework(), rxws.asgi.lifespan()
+    if how == "setup":
+        rxws.asgi.setup(app)
+    else:
+        life = rxws.asgi.lifespan(life)
+    with pytest.raises(RuntimeError, match="an application has one hub"):
+        async with life(app):
+            pass
+
+
+async def test_lifespans_one_after_the_other() -> None:
+    """An application may start again with another lifespan, in tests for example."""
+    app, one, other = Framework(), rxws.asgi.lifespan(), rxws.asgi.lifespan()
+    for life in (one, other, one):
+        async with life(app):
+            assert app.state.rxws_hub is life.hub
+
+
 async def test_lifespan_events() -> None:
     """Around an application, the events of the server's lifespan begin and end it."""
     life = rxws.asgi.lifespan()
