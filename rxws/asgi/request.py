@@ -196,7 +196,8 @@ def show_frameworks(handle: Any, function: Any, handler: Handler) -> None:
 
 
 def _is_of(annotation: Any, kind: type) -> bool:
-    """Return whether an annotation, which may be a string or an `Annotated`, is a class of this kind."""
+    """Return whether an annotation, which may be a string, an alias or an `Annotated`, is a class of this kind."""
+    annotation = getattr(annotation, "__value__", annotation)  # of `type Name = ...`, from Python 3.12 on
     if get_origin(annotation) is Annotated:
         annotation = annotation.__origin__
     if isinstance(annotation, str):

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.web import Request as AiohttpRequest  # noqa: F401 - for annotations that are strings
 from reactivex import Observable
+from typing_extensions import TypeAliasType
 
 import rxws
 import rxws.asgi
@@ -40,7 +41,13 @@ def test_streams_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.__annotations__ == {"room": str, "user": int, "socket": Any, "return": None}
 
 
-@pytest.mark.parametrize("annotation", [WebSocket, "WebSocket", "fastapi.WebSocket", Annotated[WebSocket, "of ours"]])
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        *(WebSocket, "WebSocket", "fastapi.WebSocket", Annotated[WebSocket, "of ours"]),
+        *(TypeAliasType("Alias", WebSocket), TypeAliasType("Alias", Annotated[WebSocket, "of ours"])),
+    ],
+)
 def test_own_parameter_for_the_websocket(annotation: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A handler that asks for the framework's WebSocket itself is shown with that parameter alone."""
     starlette = ModuleType("starlette.websockets")
