@@ -65,9 +65,11 @@ def skip_errors(*, into: abc.ObserverBase[Exception]) -> Callable[[Observable[T]
                 if subscribing:
                     observer.on_error(error)
                     return
-                into.on_next(error)
-                if not upstream.is_disposed:
-                    begin()
+                try:
+                    into.on_next(error)
+                finally:  # it goes on, even if who is told raises
+                    if not upstream.is_disposed:
+                        begin()
 
             begin()
             return upstream

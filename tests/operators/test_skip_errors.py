@@ -9,7 +9,7 @@ from reactivex.subject import Subject
 import rxws
 from rxws import operators as rxops
 from rxws.testing import serve
-from tests.streams import ended, turns, watch
+from tests.streams import ended, raising, turns, watch
 
 
 async def test_a_pipeline_survives_its_errors() -> None:
@@ -23,6 +23,24 @@ async def test_a_pipeline_survives_its_errors() -> None:
     await turns()
     assert peer.sent == ["12", "6", "4"]
     assert [type(error) for error in seen] == [ZeroDivisionError, TypeError]
+    peer.close(rxws.Close())
+    await ended(socket)
+
+
+async def test_it_goes_on_if_the_report_raises() -> None:
+    """What an observer of `into` raises is an error of the socket, and the pipeline goes on."""
+
+    def handler(incoming: Any, errors: Any) -> Any:
+        errors.subscribe(seen.append)
+        reports.subscribe(raising(LookupError("the disk is full")))
+        return incoming.pipe(ops.map(lambda n: 12 // n), rxops.skip_errors(into=reports))
+
+    reports, seen = Subject[Exception](), list[Exception]()
+    socket, peer = serve(handler, codec=rxws.json)
+    peer.send("1", "0", "2")
+    await turns()
+    assert peer.sent == ["12", "6"]
+    assert [str(error) for error in seen] == ["the disk is full"]
     peer.close(rxws.Close())
     await ended(socket)
 
