@@ -97,6 +97,19 @@ def called(name: str, function: Any, instead: str = "write 'def'") -> None:
         )
 
 
+def function_of(argument: str, name: str, function: Any) -> None:
+    """Raise `TypeError` for what is not a function, or is a coroutine function, where a function is called.
+
+    >>> function_of("a message", "key", "id")
+    Traceback (most recent call last):
+        ...
+    TypeError: key must be a function of a message, not 'id'
+    """
+    if not callable(function):
+        raise TypeError(f"{name} must be a function of {argument}, not {function!r}")
+    called(name, function)
+
+
 def is_async(function: Any) -> bool:
     """Return whether a call makes a coroutine or an asynchronous generator, as far as that is known before.
 

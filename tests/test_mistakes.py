@@ -114,7 +114,8 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: rxops.to_async_iterable([1]), TypeError, "takes an Observable, such as socket.incoming, not [1]"),
     (lambda: rxops.of_type("str"), TypeError, "of_type takes a class, or several, not 'str'"),
     (lambda: rxops.skip_errors(into=print), TypeError, "into must be a Subject or another Observer"),
-    # what is called, and is a coroutine function
+    # what is called, and is not a function, or a coroutine function
+    (lambda: rxops.buffered(5, dropped=Subject[Any]()), TypeError, "dropped must be a function of an item, not <"),
     (lambda: rxws.latest_by(save), TypeError, f"the key of latest_by {NEVER_RUNS}"),
     (lambda: rxops.buffered(5, dropped=save), TypeError, f"dropped {NEVER_RUNS}"),
     (lambda: rxws.connect(URL, offline=save, reconnect=rxws.Backoff()), TypeError, f"offline {NEVER_RUNS}"),

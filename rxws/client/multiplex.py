@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 
-from rxws.checks import called
+from rxws.checks import called, function_of
 from rxws.client.states import Open, State, States
 from rxws.core.encoding import is_pure
 from rxws.core.lifecycle import Lifecycle
@@ -94,7 +94,7 @@ class MultiplexedTopic(Observable[T]):
         self._states = subscriptions.states
         self._subscribe_message = subscribe
         self._unsubscribe_message = unsubscribe
-        called("matches", matches)
+        function_of("a message", "matches", matches)
         for name, message in (("subscribe", subscribe), ("unsubscribe", unsubscribe)):
             called(name, message, "give a message, or a function that returns one")
         self._matches = matches

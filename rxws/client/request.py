@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.checks import called, positive
+from rxws.checks import function_of, positive
 from rxws.codecs import Codec
 from rxws.core.ahead import encode_ahead
 from rxws.core.encoding import encode
@@ -37,8 +37,10 @@ class Requests(Generic[T]):
         """Make an Observable that sends a message for each subscriber, and emits the first answer to it."""
         if (matches is None) is (key is None):
             raise TypeError("a request takes either matches, a predicate for answers, or key, a function of messages")
-        called("matches", matches)
-        called("key", key)
+        if key is None:
+            function_of("a message", "matches", matches)
+        else:
+            function_of("a message", "key", key)
         positive("timeout", timeout, "seconds")
         life = self._life
 

@@ -80,7 +80,8 @@ class ClientWebSocket(WebSocket[In, Out]):
         - what `matches` or `key` raises, for any message.
 
         A question that still waits when its request is over, such as after its timeout, is not sent. Raises `TypeError`
-        or `ValueError` for a `timeout` that is not a positive number, and for both or none of `matches` and `key`.
+        or `ValueError` for a `timeout` that is not a positive number, for both or none of `matches` and `key`, and for
+        one that is not a function.
 
         While it waits it counts as a reader of the socket, see `receive`: messages that arrive then are not kept for
         later readers. Messages between two requests wait for the next reader. After 64 KiB of them, reading is held.

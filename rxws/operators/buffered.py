@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.checks import called, one_of, positive_int
+from rxws.checks import function_of, one_of, positive_int
 from rxws.errors import FATAL, FeedbackLoop, raise_fatal
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.endings import how_it_ended, tell_ending
@@ -56,7 +56,8 @@ def buffered(
         overflow: What happens beyond: `"fail"`, `"drop_oldest"` or `"drop_newest"`.
         dropped: A function that is given each item that is dropped.
 
-    Raises `TypeError` or `ValueError` for a limit that is not a positive `int` or an unknown policy.
+    Raises `TypeError` or `ValueError` for a limit that is not a positive `int`, an unknown policy, or a `dropped` that
+    is not a function.
 
     >>> import reactivex
     >>> reactivex.of(1, 2, 3).pipe(buffered(10)).run()
@@ -64,7 +65,8 @@ def buffered(
     """
     positive_int("limit", limit, "items")
     one_of("overflow", overflow, get_args(BufferOverflow))
-    called("dropped", dropped)
+    if dropped is not None:
+        function_of("an item", "dropped", dropped)
 
     def operate(source: Observable[T]) -> Observable[T]:
         def subscribe(observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None) -> abc.DisposableBase:

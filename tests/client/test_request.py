@@ -341,6 +341,17 @@ async def test_matches_or_key() -> None:
                 socket.request("ping", **wrong)
 
 
+async def test_the_name_of_a_field_is_not_a_key() -> None:
+    """What is not a function is told at the call, not with the first message."""
+    async with connect(MemoryDialer()) as socket:
+        wrong: Any = "id"
+        for given in ({"key": wrong}, {"matches": wrong}):
+            with pytest.raises(TypeError, match=r"(key|matches) must be a function of a message, not 'id'"):
+                socket.request("ping", **given)
+        with pytest.raises(TypeError, match=r"matches must be a function of a message, not 'id'"):
+            socket.multiplex(subscribe="on", matches=wrong)
+
+
 async def test_request_of_a_thread() -> None:
     """A request of another thread is as one of the event loop: sent as it was, answered, and over in time."""
     dialer = MemoryDialer()
