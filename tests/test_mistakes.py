@@ -95,6 +95,11 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: rxops.from_async_iterable(rxws.Rooms[Any]()["tea"]), TypeError, "not an Observable: use that as it is"),
     (lambda: list(rxws.Rooms[Any]()["tea"]), TypeError, "is not iterable"),
     (lambda: aiter(rxws.Rooms[Any]()["tea"]), TypeError, "here Room: write 'async for message in socket', or"),
+    (lambda: list(rxws.feed(URL)), TypeError, "is not iterable"),
+    (lambda: aiter(rxws.feed(URL)), TypeError, "here SharedFeed: write 'async for message in socket', or"),
+    (lambda: list(rxws.topics("memory://")["tea"].presence), TypeError, "is not iterable"),
+    (lambda: aiter(rxws.topics("memory://")["tea"].messages), TypeError, "here Messages: write"),
+    (lambda: aiter(rxops.map_async(save)(Observable())), TypeError, "here MapAsync: write"),
     (lambda: rxws.Rooms[Any]()["tea"].subscribe(Observable()), TypeError, "write source.subscribe(sink), as in"),
     (lambda: rxws.connect(URL).outgoing, AttributeError, "write 'async with connect(...) as socket', or 'socket ="),
     # what is awaited, and is not a coroutine function

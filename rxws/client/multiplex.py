@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from reactivex import Observable, abc
+from reactivex import abc
 from reactivex.disposable import CompositeDisposable, Disposable, SingleAssignmentDisposable
 
 from rxws.checks import called, function_of
@@ -13,7 +13,7 @@ from rxws.client.states import Open, State, States
 from rxws.core.encoding import is_pure
 from rxws.core.lifecycle import Lifecycle
 from rxws.errors import ConnectionLost, raise_fatal
-from rxws.rx.broadcast import Broadcast
+from rxws.rx.broadcast import Broadcast, Unlocked
 from rxws.rx.foreign import as_error, call
 from rxws.rx.loop_thread import RAN_AHEAD
 
@@ -81,7 +81,7 @@ class Subscriptions:
         return self._asking[name][0] is topic
 
 
-class MultiplexedTopic(Observable[T]):
+class MultiplexedTopic(Unlocked[T]):
     """Emits the messages of one topic to all its subscribers, while there are any; made by `socket.multiplex`."""
 
     def __init__(

@@ -15,6 +15,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxws.checks import awaited, named, not_awaitable, positive_int
 from rxws.errors import raise_fatal
+from rxws.rx.broadcast import Unlocked
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import as_error, cancelled, loop_ends
 from rxws.rx.holds import (
@@ -92,7 +93,7 @@ def map_async(
     return lambda source: MapAsync(source, function, max_concurrent, ordered)
 
 
-class MapAsync(Observable[R]):
+class MapAsync(Unlocked[R]):
     """What `map_async` makes of a source."""
 
     def __init__(

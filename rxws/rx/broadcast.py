@@ -355,7 +355,7 @@ class HotSubject(HotObservable[T], OwnSubject[T]):
         return self._broadcast.error
 
 
-class Direct(Observable[T]):
+class Direct(Unlocked[T]):
     """An Observable that notifies those who subscribe itself, without RxPY's objects between."""
 
     def subscribe(

@@ -17,7 +17,7 @@ from rxws.core.encoding import encode
 from rxws.core.log import log_line
 from rxws.core.wire import Binary, Text
 from rxws.errors import EncodeError
-from rxws.rx.broadcast import Hot, OwnSubject
+from rxws.rx.broadcast import Hot, OwnSubject, Unlocked
 from rxws.rx.foreign import described
 from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, RAN_AHEAD, LoopThread
 from rxws.topics.engines.engine import Engine, Last, Since
@@ -108,13 +108,14 @@ class Topic(OwnSubject[T]):
         return self._topics.listen(self.name, None, _ToValues(observer))
 
 
-class Messages(Observable[Message[T] | Gap]):
+class Messages(Unlocked[Message[T] | Gap]):
     """A topic's messages with their positions, and the gaps between them."""
 
     def __init__(self, topics: Topics[Any], name: str, start: Start = None) -> None:
-        super().__init__(lambda observer, scheduler=None: topics.listen(name, start, _ToMessages(observer)))
+        super().__init__()
         self._topics = topics
         self._name = name
+        self._start = start
 
     def latest(self) -> Observable[Message[T] | Gap]:
         """Like `Topic.latest`, with messages."""
@@ -128,6 +129,11 @@ class Messages(Observable[Message[T] | Gap]):
             since: As for `Topic.history`.
         """
         return Messages[T](self._topics, self._name, start_of(last, since))
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[Message[T] | Gap], scheduler: object = None
+    ) -> abc.DisposableBase:
+        return self._topics.listen(self._name, self._start, _ToMessages(observer))
 
 
 def start_of(last: int | None, since: str | None) -> Last | Since:

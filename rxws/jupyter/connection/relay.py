@@ -17,7 +17,7 @@ from rxws.core.incoming import Readers
 from rxws.jupyter.connection.crossing import Crossing
 from rxws.jupyter.connection.names import Lease
 from rxws.jupyter.errors import Shown
-from rxws.rx.broadcast import Broadcast, HotObservable, Subscription
+from rxws.rx.broadcast import Broadcast, HotObservable, Subscription, Unlocked
 from rxws.rx.endings import how_it_ended, tell_ending
 from rxws.rx.foreign import call
 from rxws.rx.holds import Downstream, Held, Source, current_source, notify_from
@@ -31,7 +31,7 @@ Raised = Callable[[Exception], object]
 """Takes what a subscriber has raised, in the context of the cell that subscribed."""
 
 
-class Relay(Observable[T]):
+class Relay(Unlocked[T]):
     """An Observable whose home is another thread's event loop; notifies on the one that runs where it is subscribed.
 
     It is subscribed in the source's thread, in the order of all calls that are handed over there. While the loop

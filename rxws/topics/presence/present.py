@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from reactivex import Observable, abc
 
 from rxws.codecs import json
+from rxws.rx.broadcast import Unlocked
 from rxws.topics.message import TopicsError
 
 MAX_MEMBERS: Final = 1000
@@ -53,7 +54,7 @@ Attend = Callable[[str, Member | None, abc.ObserverBase[Present]], abc.Disposabl
 """Tells an observer who is in a topic; until that is disposed, a member is there. It is `Topics.attend`."""
 
 
-class Presence(Observable[Present]):
+class Presence(Unlocked[Present]):
     """Who is in a topic: emits a `Present` as soon as the members are known, then one for every change.
 
     It never fails, and completes when its `topics` are closed. Memory: a topic with subscribers in this process holds
@@ -61,7 +62,7 @@ class Presence(Observable[Present]):
     """
 
     def __init__(self, attend: Attend, name: str) -> None:
-        super().__init__(lambda observer, scheduler=None: attend(name, None, observer))
+        super().__init__()
         self._attend = attend
         self._name = name
 
@@ -105,3 +106,6 @@ class Presence(Observable[Present]):
             raise ValueError(f"a member may take {MAX_MEMBER} bytes of JSON, but {who[:40]!r} takes {weight}")
         member = Member(who, json.decode(encoded)[1])
         return Observable(lambda observer, scheduler=None: self._attend(self._name, member, observer))
+
+    def _subscribe_core(self, observer: abc.ObserverBase[Present], scheduler: object = None) -> abc.DisposableBase:
+        return self._attend(self._name, None, observer)
