@@ -179,7 +179,8 @@ def setup(
 
     Use it for an application that already has a lifespan, and for a server without lifespans (daphne). Call it before
     the application starts. If that starts again, in tests for example, the hub takes sockets again, and counts on; its
-    streams `opened` and `closed` are new ones. Without a framework, write `app = rxws.asgi.lifespan().around(app)`.
+    streams `opened` and `closed` are new ones. Without a framework, and for Litestar on a server without lifespans,
+    write `app = rxws.asgi.lifespan().around(app)`.
 
     Args:
         app: The application; mounted applications share the hub.
