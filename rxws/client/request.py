@@ -72,11 +72,12 @@ class Requests(Generic[T]):
                         codec = life.outgoing.codec
                         frame = encode(codec, message)
                     named = None if key is None else key(message)
-                except BaseException as error:
+                    hash(named)  # raises before anything waits for it
+                    upstream.add(self._listen(matches, key, named, take, fail))
+                except BaseException as error:  # of `_listen`, if another reader has the socket to itself
                     fail(as_error(error, "key"))
                     raise_fatal(error)
                     return
-                upstream.add(self._listen(matches, key, named, take, fail))
                 if upstream.is_disposed:
                     return
                 timer = loop.call_later(timeout, fail, TimeoutError(f"no answer within {timeout:g} s"))

@@ -378,6 +378,29 @@ async def test_request_of_a_thread() -> None:
         assert [type(entry) for entry in log[3:]] == [TimeoutError]
 
 
+async def test_request_of_a_thread_that_cannot_wait() -> None:
+    """A request of a thread fails, as in the event loop, if its key is not hashable, or somebody reads alone."""
+    dialer = MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        await turns()
+        errors: list[Exception] = []
+
+        def ask(question: Any) -> None:
+            socket.request({"id": question}, key=lambda m: m["id"]).subscribe(on_error=errors.append)
+
+        for where in (in_a_thread, lambda work, *args: work(*args)):
+            where(ask, [7])
+            await turns()
+            reading = asyncio.create_task(socket.receive())
+            await turns()
+            where(ask, 7)
+            await turns()
+            dialer.peer.send('"to the reader"')
+            assert await reading == "to the reader"
+        assert [type(error) for error in errors] == [TypeError, RuntimeError] * 2
+        assert dialer.peer.sent == []
+
+
 async def test_requests_of_threads_are_bounded() -> None:
     """A request of a thread that has run ahead, or behind its close, fails at once."""
     async with connect(MemoryDialer()) as socket:
