@@ -43,13 +43,14 @@ class Subscriptions:
 
         A codec that is not pure is not asked for a frame: then it is what the message looks like.
         """
-        if callable(subscribe):
-            return id(subscribe)
         try:
+            if callable(subscribe):
+                hash(subscribe)
+                return subscribe  # not its id: each access to a method makes another object, equal to the others
             if not is_pure(self.life.outgoing.codec):
                 return type(subscribe).__qualname__, repr(subscribe)
             frame = self.life.outgoing.encode(subscribe)
-        except Exception:  # which sending it will tell
+        except Exception:  # of a message, which sending it will tell
             return id(subscribe)
         return frame.opcode, frame.data, frame.parts
 

@@ -256,6 +256,21 @@ async def test_failure_that_no_subscriber_takes(fault: str) -> None:
         assert [type(error) for _, error in log] == [KeyError]
 
 
+async def test_topics_share_a_method() -> None:
+    """Topics with the same method of the same object share a subscription: each access makes another object."""
+
+    class Feed:
+        def subscribe(self) -> dict[str, str]:
+            return {"subscribe": "all"}
+
+    one, dialer = Feed(), MemoryDialer()
+    async with connect(dialer, codec=rxws.json) as socket:
+        for feed in (one, one, Feed()):
+            socket.multiplex(subscribe=feed.subscribe, matches=lambda _: True).subscribe()
+        await turns()
+        assert dialer.peer.sent == ['{"subscribe":"all"}'] * 2
+
+
 async def test_threads_come_and_go() -> None:
     """Whenever a thread subscribes while the last subscriber leaves, the server is told, and the messages come."""
     for line in itertools.count(1):
