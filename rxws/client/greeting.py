@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import aiohttp
 
+from rxws.checks import called
 from rxws.client.refusals import refusal_elsewhere
 from rxws.close import Close
 from rxws.codecs import Codec
@@ -198,6 +199,7 @@ class Greeter:
         """Wait for a message."""
         if self._awaited is not None:
             raise RuntimeError("another receive() of this greeting waits for the next message")
+        called("matches", matches)
         at = weight = 0
         while True:
             if self._over:

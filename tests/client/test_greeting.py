@@ -199,6 +199,22 @@ async def test_rule_of_receive_raises() -> None:
         await connect(dialer, greet=greet)
 
 
+async def test_rule_of_receive_is_a_coroutine_function() -> None:
+    """A rule that would never run matches nothing by accident: it is told at the call."""
+    dialer = MemoryDialer()
+
+    async def confirmed(message: Any) -> bool:
+        return bool(message == "confirmed")
+
+    async def greet(connection: rxws.Greeting[Any, Any]) -> None:
+        asyncio.get_running_loop().call_soon(dialer.peer.send, "one")
+        rule: Any = confirmed
+        await connection.receive(rule)
+
+    with pytest.raises(TypeError, match="matches is called, not awaited"):
+        await connect(dialer, greet=greet)
+
+
 async def test_unread_of_two_connections() -> None:
     """What a cancelled reader left, and what a greeting left on the next connection, come in order."""
     dialer = MemoryDialer()
