@@ -113,7 +113,9 @@ class Dialer:
         except Exception as error:
             if not all(isinstance(one, (aiohttp.ClientError, OSError)) for one in leaves(error)):
                 raise
-            message = f"the URL or headers could not be made: {attempt.secrets.hide(str(error))}"
+            message = (
+                f"the URL or headers could not be made: {attempt.secrets.hide(str(error)) or type(error).__name__}"
+            )
             raise refusal_elsewhere(error, message, "request") from attempt.secrets.clean(error)
         except asyncio.CancelledError as error:
             if cancelled(error):

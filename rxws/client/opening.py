@@ -150,9 +150,6 @@ def connect(
         raise TypeError(f"session must be an aiohttp.ClientSession, not {session!r}")
     if not callable(url):
         check_tls(check_url(url, None if session is None else base_of(session)), ssl)
-    if not (headers is None or callable(headers) or isinstance(headers, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        given = type(headers).__name__  # not what is in it, which may be secret
-        raise TypeError(f"headers must be a mapping of names to values, or a function that makes one, not a {given}")
     if not callable(headers):
         check_headers(headers)
     dialer = Dialer(url, settings, session=session, headers=headers, ssl=ssl, proxy=proxy, open_timeout=open_timeout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl as tls
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, cast
 from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
@@ -98,9 +98,21 @@ def proxy_of_environment(url: URL) -> URL | None:
     return None
 
 
-def check_headers(headers: Mapping[str, str] | None) -> None:
-    """Raise `ValueError` for headers that would break the handshake."""
+def check_headers(headers: object) -> None:
+    """Raise `TypeError` for what is not headers, or `ValueError` for those that would break the handshake.
+
+    What is in them may be secret, and is not shown.
+    """
+    if headers is None:
+        return
+    if not isinstance(headers, Mapping):
+        given = type(headers).__name__
+        raise TypeError(f"headers must be a mapping of names to values, or a function that makes one, not a {given}")
     ours = {name.lower(): name for name in OURS}
-    for name in headers or ():
+    for name, value in cast("Mapping[object, object]", headers).items():
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a header must be a str, not a {type(name).__name__}")
+        if not isinstance(value, str):
+            raise TypeError(f"the value of the header {name!r} must be a str, not a {type(value).__name__}")
         if name.lower() in ours:
             raise ValueError(f"headers must not hold {ours[name.lower()]}: it belongs to the handshake")

@@ -410,11 +410,21 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
     def broken() -> str:
         raise KeyError("token")
 
+    async def late() -> str:
+        raise TimeoutError
+
     assert (await refused(unreachable)).stage == "request"
+    assert str(await refused(late)) == "the URL or headers could not be made: TimeoutError"
     with pytest.raises(KeyError):
         await rxws.connect(broken)
     with pytest.raises(ValueError, match="'nonsense' is not a WebSocket URL"):
         await rxws.connect(lambda: "nonsense")
+    for wrong in ([("Authorization", "secret")], "secret"):
+        made: Any = wrong
+        with pytest.raises(
+            TypeError, match=f"headers must be a mapping of names to values.*not a {type(made).__name__}$"
+        ):
+            await rxws.connect("ws://127.0.0.1:9", headers=lambda made=made: made)
 
 
 @pytest.mark.parametrize(
@@ -437,6 +447,13 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("ws://a",), {"open_timeout": "1"}, TypeError, "open_timeout must be a positive number of seconds, not '1'"),
         (("ws://a",), {"session": "mine"}, TypeError, "session must be an aiohttp.ClientSession, not 'mine'"),
         (("ws://a",), {"headers": "X: y"}, TypeError, "headers must be a mapping of names to values, or a function"),
+        (
+            ("ws://a",),
+            {"headers": {"X-Key": None}},
+            TypeError,
+            "the value of the header 'X-Key' must be a str, not a None",
+        ),
+        (("ws://a",), {"headers": {1: "y"}}, TypeError, "the name of a header must be a str, not a int"),
         (("ws://a",), {"ssl": False}, ValueError, "ssl is for wss: the URL 'ws://a' asks for no encryption"),
         (("ws://a",), {"proxy": "b:3128"}, ValueError, "'b:3128' is not a proxy's URL: expected http://host:port"),
         (("ws://a",), {"proxy": ""}, ValueError, "'' is not a proxy's URL"),
