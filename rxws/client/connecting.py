@@ -164,8 +164,8 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
                 life.reports.note(rest)
             if close is not None:  # of a greeting
                 life.abort(without_frames(close))
-            elif rest is not None:
-                life.abort(caused(Close.received(1006), without_frames(rest)))
+            else:
+                life.abort(caused(Close.received(1006), without_frames(error)))
         finally:
             del close, rest  # whose tracebacks have this frame
     finally:
