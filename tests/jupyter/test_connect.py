@@ -92,6 +92,21 @@ def test_not_made_in_time(how: str) -> None:
     assert not background._thread.is_alive()
 
 
+def test_url_without_a_slash() -> None:
+    """A path is one with or without its slash; a query needs none."""
+    with rxws.jupyter.serve(web.Application()) as server:
+        assert server.url("shout") == server.url("/shout") == f"ws://127.0.0.1:{server.port}/shout"
+        assert server.url("?a=1") == f"ws://127.0.0.1:{server.port}/?a=1"
+
+
+def test_what_is_not_an_application_or_a_socket() -> None:
+    """It is told at the call, not in a thread."""
+    with pytest.raises(TypeError, match=r"serve takes an aiohttp.web.Application, not .*shout"):
+        rxws.jupyter.serve(shout)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"show takes a socket, such as connect\(...\) gives, not 3"):
+        rxws.jupyter.show(3)  # type: ignore[arg-type]
+
+
 @pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
 async def test_served_on_ipv6() -> None:
     """An address of IPv6 has brackets in a URL."""

@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 from yarl import URL
 
+from rxws.checks import named
 from rxws.jupyter.connection.background import Background
 from rxws.jupyter.connection.names import end_with_name
 
@@ -34,6 +35,7 @@ class Server:
         Args:
             path: The path of the handler.
         """
+        path = path if path.startswith("/") else f"/{path}"
         return f"{URL.build(scheme='ws', host=self.host, port=self.port)}{path}"
 
     def close(self) -> None:
@@ -76,11 +78,13 @@ def serve(app: web.Application, *, host: str = "127.0.0.1", port: int = 0) -> Se
         host: The address to listen on.
         port: The port; 0 for a free one.
 
-    Raises `OSError` if it cannot listen.
+    Raises `OSError` if it cannot listen, and `TypeError` for what is not an application.
 
     >>> import rxws
     >>> with serve(web.Application()) as server:
     ...     server.url("/feed").startswith("ws://127.0.0.1:")
     True
     """
+    if not isinstance(app, web.Application):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"serve takes an aiohttp.web.Application, not {named(app)}")
     return Server(app, host, port)

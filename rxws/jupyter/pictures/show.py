@@ -29,7 +29,11 @@ def show(socket: WebSocket[Any, Any]) -> Live:
 
     Args:
         socket: The socket.
+
+    Raises `TypeError` for what is not a socket.
     """
+    if not isinstance(socket, WebSocket):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"show takes a socket, such as connect(...) gives, not {socket!r}")
     own = WebSocket[Any, Any](socket._life, request=socket._request)  # pyright: ignore[reportPrivateUsage]
     return Live(Card(own))  # a picture keeps no socket
 
