@@ -60,15 +60,17 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
         options: Those of aiohttp's `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
 
     Raises what `run_app` raises, such as `OSError` for a port in use, and `TypeError` for what is not an application or
-    for an unknown option. With `workers`, it raises `TypeError` or
-    `ValueError` for an unusable number or option. It raises `RuntimeError` if a worker cannot start, beside a running
-    event loop, outside of the main thread, and on a system without fork and SO_REUSEPORT.
+    for an unknown option. It raises `RuntimeError` beside a running event loop, as in a notebook. With `workers`, it
+    raises `TypeError` or `ValueError` for an unusable number or option, and `RuntimeError` if a worker cannot start,
+    outside of the main thread, and on a system without fork and SO_REUSEPORT.
     """
     _check_app(app, options)
+    if workers is not None:
+        _check(workers, options)
+    _check_no_loop()
     if workers is None:
         _serve(app, new_event_loop(), keepalive_timeout=keepalive_timeout, **options)
         return
-    _check(workers, options)
     from rxws.processes.workers import Workers  # not everywhere are there the signals it needs
 
     announce = options.pop("print", print)
@@ -182,8 +184,15 @@ def _check(workers: object, options: dict[str, Any]) -> None:
         raise RuntimeError("this system has no fork or no SO_REUSEPORT: run one process, or several behind a proxy")
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run(app, workers=...) must be called in the main thread, which gets the signals")
+
+
+def _check_no_loop() -> None:
+    """Raise `RuntimeError` beside a running event loop, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise RuntimeError("run(app, workers=...) forks, and cannot within an event loop: call it outside")
+    raise RuntimeError(
+        "run(app) starts an event loop, and cannot within an event loop: call it outside of 'async def'; in a "
+        "notebook, use rxws.jupyter.serve(app)"
+    )

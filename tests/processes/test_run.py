@@ -102,6 +102,12 @@ def test_unsupported_system(monkeypatch: pytest.MonkeyPatch) -> None:
         rxws.run(web.Application(), workers=2)
 
 
+async def test_beside_a_running_loop() -> None:
+    """One process cannot run beside an event loop either, and a notebook has something else."""
+    with pytest.raises(RuntimeError, match=r"cannot within an event loop: .* use rxws.jupyter.serve\(app\)"):
+        rxws.run(web.Application())
+
+
 async def test_fork_in_loop_or_thread() -> None:
     """Workers are not forked beside an event loop or from a thread."""
     with pytest.raises(RuntimeError, match="cannot within an event loop"):
