@@ -36,7 +36,8 @@ def latest_by(key: Callable[[Any], Hashable]) -> LatestBy:
     'EURUSD'
     """
     if not callable(key):
-        raise TypeError(f"latest_by takes a function of a message, not {key!r}")
+        such_as = f", such as lambda message: message[{key!r}]" if isinstance(key, str) else ""
+        raise TypeError(f"latest_by takes a function of a message{such_as}, not {key!r}")
     called("the key of latest_by", key)
     return LatestBy(key)
 

@@ -102,6 +102,8 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: aiter(rxops.map_async(save)(Observable())), TypeError, "here MapAsync: write"),
     (lambda: rxws.Rooms[Any]()["tea"].subscribe(Observable()), TypeError, "write source.subscribe(sink), as in"),
     (lambda: rxws.connect(URL).outgoing, AttributeError, "write 'async with connect(...) as socket', or 'socket ="),
+    (lambda: rxws.latest_by("a"), TypeError, "of a message, such as lambda message: message['a'], not 'a'"),
+    (lambda: rxws.latest_by(3), TypeError, "latest_by takes a function of a message, not 3"),
     # what is awaited, and is not a coroutine function
     (
         lambda: rxops.map_async(str.upper),
