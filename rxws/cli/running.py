@@ -31,6 +31,8 @@ class WrongArguments(Exception):
 
 def fail(message: object, status: int = 1) -> int:
     """Say what is wrong, and give the exit status."""
+    if isinstance(message, OSError) and message.filename is not None:
+        message = f"{message.filename}: {message.strerror}"  # its own text has the number and the class of a path
     with suppress(BrokenPipeError):
         print(f"rxws: {escape(str(message))}", file=sys.stderr)
     return status

@@ -672,7 +672,7 @@ def test_what_is_no_recording_is_one_clear_line(rxws_cli: Cli, command: str, fil
     (tmp_path / "bad.jsonl").write_text(Path(file).read_text() + "bad\n")
     for name, said in (
         (__file__, "is not a recording: its first line should be like"),
-        ("/nowhere.jsonl", "No such file"),
+        ("/nowhere.jsonl", "rxws: /nowhere.jsonl: No such file or directory"),
         (str(tmp_path / "bad.jsonl"), "line 8: not an event"),
     ):
         result = rxws_cli(command, name)
