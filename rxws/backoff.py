@@ -179,6 +179,6 @@ class Backoff:
             ceiling = self.maximum
         asked = max(one.retry_after or 0.0 if isinstance(one, ConnectError) else 0.0 for one in leaves(because))
         delay = self.jitter(ceiling)
-        if not math.isfinite(delay):
-            raise ValueError(f"jitter must return a number of seconds, not {delay!r}")
+        if not (math.isfinite(delay) and delay >= 0):
+            raise ValueError(f"jitter must return a number of seconds, 0 or more, not {delay!r}")
         return delay + min(asked, LONGEST_RETRY_AFTER)
