@@ -15,6 +15,9 @@ _URL: Final = re.compile(
     r"\b([a-z][a-z0-9+.-]*://)(?:[^\s/?#'\"<>]*@)?([^\s?#'\"<>]*)(?:[?#][^\s'\"<>]*)?", re.IGNORECASE
 )
 
+_USER: Final = re.compile(r"^((?:[a-z][a-z0-9+.-]*:)?/{1,2})?[^/]*@", re.IGNORECASE)
+"""What may be a password before the host, also if the scheme or its slashes are missing."""
+
 LEAST_SECRET: Final = 8
 """Characters of a value in a query that make it a secret by itself, not only beside its name."""
 
@@ -24,8 +27,15 @@ def without_secrets(url: object) -> str:
 
     >>> without_secrets("wss://ada:secret@example.com/feed?token=secret")
     'wss://example.com/feed'
+    >>> without_secrets("ada:secret@example.com/feed")
+    'example.com/feed'
     """
-    return re.sub(r"//[^/]*@", "//", re.split(r"[?#]", str(url), maxsplit=1)[0])
+    text = str(url)
+    try:
+        URL(text)
+    except ValueError:  # a '/', '?' or '#' may be part of the password
+        text = re.sub(r"^(.*?//)?.*@", r"\1", text, flags=re.DOTALL)
+    return _USER.sub(r"\1", re.split(r"[?#]", text, maxsplit=1)[0])
 
 
 class Secrets:

@@ -29,9 +29,14 @@ def check_url(url: object, base: URL | None = None) -> URL:
     """
     if not isinstance(url, (str, URL)):
         raise TypeError(f"a URL is a str or a yarl.URL, not {type(url).__name__}")  # not what is in it: a token, say
-    checked = URL(url) if base is None else base.join(URL(url))
     shown = without_secrets(url)
-    if checked.scheme not in ("ws", "wss", "http", "https") or not checked.host:
+    try:
+        checked = URL(url) if base is None else base.join(URL(url))
+        host = checked.host  # which is decoded only now
+    except ValueError:  # whose text may have the password
+        hint = ", or the password has characters that must be percent-encoded" if "@" in str(url) else ""
+        raise ValueError(f"{shown!r} is not a WebSocket URL: its host or port is not valid{hint}") from None
+    if checked.scheme not in ("ws", "wss", "http", "https") or not host:
         raise ValueError(f"{shown!r} is not a WebSocket URL: expected ws://host/path or wss://host/path")
     if checked.raw_fragment:
         raise ValueError(f"the URL of a WebSocket has no fragment: leave out what follows '#' in {shown!r}")
@@ -70,12 +75,13 @@ def check_proxy(proxy: object) -> None:
     shown = without_secrets(proxy)
     try:
         url = URL(proxy)
+        host = url.host  # which is decoded only now
     except ValueError:
-        url = URL()
+        url, host = URL(), None
     if url.scheme.startswith("socks"):
         hint = "connect(url, session=ClientSession(connector=...)) with the connector of aiohttp-socks"
         raise ValueError(f"aiohttp does not support SOCKS: for {shown!r} use {hint}")
-    if url.scheme not in ("http", "https") or not url.host or not is_name(url.raw_host or ""):
+    if url.scheme not in ("http", "https") or not host or not is_name(url.raw_host or ""):
         raise ValueError(f"{shown!r} is not a proxy's URL: expected http://host:port")
 
 

@@ -433,6 +433,16 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("example.com/feed",), {}, ValueError, "'example.com/feed' is not a WebSocket URL: expected ws://host/path"),
         (("ftp://example.com",), {}, ValueError, "is not a WebSocket URL"),
         (("ws://chat..example.com/",), {}, ValueError, "the host of 'ws://chat..example.com/' is not a name"),
+        (("ws://[",), {}, ValueError, r"'ws://\[' is not a WebSocket URL: its host or port is not valid$"),
+        (("ws://a:99999/feed",), {}, ValueError, "'ws://a:99999/feed' is not a WebSocket URL: its host or port"),
+        (("ws://xn--/",), {}, ValueError, "'ws://xn--/' is not a WebSocket URL: its host or port is not valid$"),
+        (
+            ("ws://ada:sec/ret@a:1/feed?token=secret",),
+            {},
+            ValueError,
+            "'ws://a:1/feed' is not .* or the password has characters that must be percent-encoded",
+        ),
+        (("ada:secret@a/feed",), {}, ValueError, "'a/feed' is not a WebSocket URL: expected ws://host/path"),
         ((8080,), {}, TypeError, "a URL is a str or a yarl.URL, not int"),
         ((b"ws://host/?token=secret",), {}, TypeError, "a URL is a str or a yarl.URL, not bytes"),
         (
@@ -458,6 +468,8 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         (("ws://a",), {"proxy": "b:3128"}, ValueError, "'b:3128' is not a proxy's URL: expected http://host:port"),
         (("ws://a",), {"proxy": ""}, ValueError, "'' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://b..c:3128"}, ValueError, "'http://b..c:3128' is not a proxy's URL"),
+        (("ws://a",), {"proxy": "http://xn--"}, ValueError, "'http://xn--' is not a proxy's URL"),
+        (("ws://a",), {"proxy": "ada:secret@b:3128"}, ValueError, "'b:3128' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://"}, ValueError, "'http://' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://c:secret@"}, ValueError, "'http://' is not a proxy's URL"),
         (
