@@ -110,7 +110,7 @@ def raised(call: Calling, refusal: Denied) -> Exception:
     if call.framework in ("starlette", "fastapi"):
         exceptions: Any = sys.modules["starlette.exceptions"]
         if can_respond(call.scope):
-            return exceptions.HTTPException(refusal.status, refusal.text)
+            return exceptions.HTTPException(refusal.status, refusal.text, refusal.headers)
         return exceptions.WebSocketException(1008)
     if call.framework == "litestar":
         litestar: Any = sys.modules["litestar.exceptions"]

@@ -147,9 +147,13 @@ async def test_fastapi(protocol: str, eventually: Eventually) -> None:
                 async with third:
                     assert await refusal(f"{server.url}block") == (503, '{"detail":"No more sockets at the moment\\n"}')
                     assert await refusal(f"{server.url}own") == (503, "No more sockets at the moment\n")
+                    for path in ("block", "own"):
+                        with pytest.raises(websockets.InvalidStatus) as full:
+                            await websockets.connect(server.url + path)
+                        assert full.value.response.headers["Retry-After"] == "1"
                 await second.close(4000)
         await eventually(lambda: len(server.hub) == 0)
-        assert server.hub.refused_total == {"origin": 1, "limit": 2}
+        assert server.hub.refused_total == {"origin": 1, "limit": 4}
 
 
 async def test_docs_block(tmp_path: Path) -> None:

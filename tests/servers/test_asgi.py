@@ -51,6 +51,8 @@ async def test_litestar(tmp_path: Path) -> None:
         async with websockets.connect(f"{url}/block") as client:
             await client.send("hi")
             assert await client.recv() == "hi"
+            assert await refused("/rooms/7?token=ann") == 503
+            assert await refused("/block") == 403  # what accept() raises, Litestar answers
             ended = asyncio.ensure_future(server.stop())
             await client.wait_closed()
             assert client.close_code == 1001

@@ -48,4 +48,4 @@ async def own(_: Litestar) -> AsyncIterator[None]:
 
 
 app = Litestar([chat, forbidden, block], lifespan=[own])
-hub = rxws.asgi.setup(app)
+hub = rxws.asgi.setup(app, max_connections=1)
