@@ -47,6 +47,7 @@ class Attempt:
     async def see(self, response: aiohttp.ClientResponse) -> None:
         """Note an answer."""
         self.response = response
+        self.secrets.add(response.url)  # a redirect may have led there
         if response.status == 101:
             self.arrived = take_arrived(response)
             return
@@ -64,7 +65,7 @@ def _target_of(response: aiohttp.ClientResponse) -> URL | None:
     """Give the URL that a redirect leads to, if it is one, and its host can be looked up."""
     try:
         target = response.url.join(URL(response.headers.get(hdrs.LOCATION, "")))
-        return target if is_name(target.raw_host or "") else None
+        return target if target.raw_host and is_name(target.raw_host) else None
     except Exception:  # yarl may raise others than ValueError
         return None
 

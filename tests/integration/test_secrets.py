@@ -127,6 +127,12 @@ async def around_and_around(request: web.Request) -> web.Response:
     raise web.HTTPFound(request.path_qs)
 
 
+async def elsewhere(request: web.Request) -> web.Response:
+    if "signature" not in request.query:
+        raise web.HTTPFound("/?signature=another-t0ken")
+    return web.Response(status=403, text=f"no {request.path_qs}")
+
+
 def group() -> Exception:
     return ExceptionGroup("tasks", [OSError(1, "no", secret("http://a/")), aiohttp.ClientError(secret("http://b/"))])
 
@@ -153,6 +159,8 @@ CASES: dict[str, tuple[str, Case]] = {
     "redirects without end": ("http", lambda: told(around_and_around)),
     "a redirect out of TLS": ("http", out_of_tls),
     "a redirect to nowhere": ("http", lambda: answered(moved(f"ftp://ada:{PASSWORD}@a/?token={TOKEN}"))),
+    "a redirect without a host": ("http", lambda: answered(moved("http:/ada:another-p4ssword@a/"))),
+    "a redirect with another token": ("http", lambda: told(elsewhere)),
     "a redirect to no URL": ("http", lambda: answered(moved(f"http://[?token={TOKEN}"))),
     "a wrong accept": ("handshake", lambda: answered(lambda head: upgrade(head, without="Sec-WebSocket-Accept"))),
     "a subprotocol": ("handshake", lambda: answered(lambda head: upgrade(head, also="Sec-WebSocket-Protocol: a"))),
