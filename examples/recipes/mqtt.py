@@ -59,10 +59,10 @@ class Mqtt:
         length = 0
         for at, byte in enumerate(self._begun[1:5]):
             length += (byte & 127) << 7 * at
-            if byte < 128:
-                if length > LONGEST:
-                    raise ValueError(f"a packet of {length} bytes")
+            if byte < 128 and length <= LONGEST:
                 return length + at + 2
+            if byte < 128 or at == 3:  # nothing tells where the next packet begins
+                raise rxws.Close(1009, f"a packet of {length} bytes")
         return None
 
     def frames(self, message: Packet, /) -> list[bytes]:

@@ -121,3 +121,25 @@ async def test_json_rpc_errors(example: ModuleType, caplog: pytest.LogCaptureFix
         socket.outgoing.on_next([])
         assert (await socket.receive())["error"]["code"] == -32600
     assert "fail[] failed" in caplog.text
+
+
+@pytest.mark.example("recipes/mqtt.py")
+@pytest.mark.parametrize("length", [b"\x81\x80\x04", b"\xff\xff\xff\xff"], ids=["too long", "without an end"])
+async def test_an_mqtt_packet_of_a_wrong_length_is_the_end(example: ModuleType, length: bytes) -> None:
+    """Nothing tells where the next packet begins, so the socket closes, and what has come is not kept for it."""
+
+    @rxws.websocket(protocols=["mqtt"])
+    async def broker(socket: rxws.WebSocket[str | bytes, str | bytes]) -> None:
+        await socket.send(b"\x30" + length)
+        await socket.receive()
+
+    async with serving(broker) as server:
+        errors: list[Exception] = []
+        async with rxws.connect(
+            server.url, protocols=["mqtt"], codec=example.Mqtt, reconnect=rxws.Backoff(initial=0.01)
+        ) as socket:
+            socket.errors.subscribe(errors.append)
+            socket.incoming.subscribe()
+            close = await ended(socket)
+    assert (close.code, close.reason.startswith("a packet of ")) == (1009, True)
+    assert not errors
