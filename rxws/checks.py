@@ -67,7 +67,7 @@ def one_of(name: str, value: Any, choices: Iterable[str], more: str = "") -> Any
     return value
 
 
-def unknown(name: str, known: Iterable[str], what: str = "option") -> str:
+def unknown(name: str, known: Iterable[str]) -> str:
     """Say that there is no such option, and which one is meant.
 
     >>> unknown("hartbeat", ("heartbeat", "codec"))
@@ -77,8 +77,8 @@ def unknown(name: str, known: Iterable[str], what: str = "option") -> str:
     """
     names = sorted(known)
     near = get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"the {what}s are {', '.join(names)}"
-    return f"unknown {what} {name!r}: {hint}"
+    hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(names)}"
+    return f"unknown option {name!r}: {hint}"
 
 
 def called(name: str, function: Any, instead: str = "write 'def'") -> None:

@@ -26,6 +26,9 @@ NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 """The headers of no answer."""
 
 
+MAX_SHOWN: Final = 80
+"""Characters of a value in the text of an error: a megabyte of it helps nobody in a log."""
+
 MAX_REASON: Final = 200
 """Characters of the reason in the text of an error: a codec's may have the whole message in it."""
 
@@ -209,14 +212,14 @@ def _attribute(error: BaseException, name: str) -> Any:
         return None
 
 
-def _excerpt(value: object, limit: int = 80) -> str:
-    """Show a value in at most `limit` characters: a megabyte of it helps nobody in a log."""
+def _excerpt(value: object) -> str:
+    """Show a value in at most `MAX_SHOWN` characters."""
     try:
-        text = repr(value[:limit] if isinstance(value, (str, bytes, bytearray)) else value)
+        text = repr(value[:MAX_SHOWN] if isinstance(value, (str, bytes, bytearray)) else value)
     except BaseException as error:  # it is nested too deep, or of a class of the user's
         raise_fatal(error)
         text = f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
-    return _cut(text, limit)
+    return _cut(text, MAX_SHOWN)
 
 
 def _cut(text: str, limit: int) -> str:

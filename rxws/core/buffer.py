@@ -15,11 +15,7 @@ NOBODY: Final = object()
 
 
 class Full(Exception):
-    """The buffer is full, its policy is to close, and `item` did not fit."""
-
-    def __init__(self, item: Frame) -> None:
-        super().__init__(item)
-        self.item = item
+    """The buffer is full, and its policy is to close."""
 
 
 class Buffer(Protocol):
@@ -120,7 +116,7 @@ class QueueBuffer:
         if self._overflow == "drop_newest" or (self._overflow == "close" and patient):
             return None
         if self._overflow == "close":
-            raise Full(item)
+            raise Full
         dropped: list[Frame] = []
         while items and self.weight + item.weight > self._limit:
             dropped.append(self._pop_oldest(items))
@@ -272,14 +268,14 @@ class HighWater:
         """Hold those who fill it, until there is room, or it turns out that others wait for what they hold."""
         for source in sources:
             if self._holds.hold(source):
-                source.when_shared(self.let_go)
+                source.when_shared(self.end_holds)
         self.holding, self._last = True, item_source  # last: in another thread, there may be room by now
 
-    def let_go(self) -> None:
-        """Release all holds, even if there is no room."""
+    def end_holds(self) -> None:
+        """Release all sources, even if there is no room."""
         self._last = NOBODY
         for source in self._holds.release():
-            cast("Held", source).forget(self.let_go)
+            cast("Held", source).forget(self.end_holds)
 
     def look(self, more: int = 0) -> None:
         """See whether there is room again, `more` being on its way from other threads."""
@@ -287,13 +283,13 @@ class HighWater:
             self.release()
 
     def release(self) -> None:
-        """End the hold, and call back."""
+        """Record that there is room: release all sources, and call back."""
         self.holding = False
-        self.let_all_go()
+        self.end_waits()
 
-    def let_all_go(self) -> None:
-        """Release all holds and call those who wait, whether or not there is room."""
-        self.let_go()
+    def end_waits(self) -> None:
+        """Release all sources and call back, even if there is no room. New ones may be held at once."""
+        self.end_holds()
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:
             callback()

@@ -27,8 +27,8 @@ _NONE: Final[tuple[Any, Any, Text | Binary]] = NO_FRAME, None, NO_FRAME
 last: tuple[Any, Any, Text | Binary] = _NONE
 """The last message that cannot have changed since, its codec, and its frame. One object: other threads may look."""
 
-_PLAIN: Final = None, b""
-_came: tuple[bytes | None, bytes] = _PLAIN
+_UNCOMPRESSED: Final = None, b""
+_came: tuple[bytes | None, bytes] = _UNCOMPRESSED
 """The message that is being handed on, if it came compressed, and what it was on the wire."""
 
 
@@ -53,7 +53,7 @@ def encode_new(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Te
     try:
         if codec is text and type(message) is str:
             frame = Text(message.encode(), message)
-            if keep and _came is _PLAIN:  # as is usual: there is nothing else to look at
+            if keep and _came is _UNCOMPRESSED:  # as is usual: there is nothing else to look at
                 last = message, codec, frame
                 if frame.weight > KEPT:
                     _forget_soon()
@@ -69,7 +69,7 @@ def encode_new(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Te
         if parted(cause, Close)[0] is not None:
             raise
         raise EncodeError(message, _why_not(message, cause)) from cause
-    if (came := _came) is not _PLAIN and came[0] == frame.data:
+    if (came := _came) is not _UNCOMPRESSED and came[0] == frame.data:
         frame.deflated = {AS_IT_CAME: came[1]}
     if not keep:
         return frame
@@ -226,7 +226,7 @@ def hand_on(receive: Callable[[Any], object], message: str | bytes, data: bytes,
     try:
         receive(message)
     finally:
-        _came = _PLAIN
+        _came = _UNCOMPRESSED
 
 
 class sharing:

@@ -118,12 +118,12 @@ class Handler:
         return functools.partial(self._begin, life, result)
 
     def _call(self, socket: WebSocket[Any, Any], first: tuple[Any, ...], guests: Mapping[str, Any]) -> Any:
-        named: dict[str, Any] = {}
+        arguments: dict[str, Any] = {}
         for name in self._by_name:
-            named[name] = socket if name == "socket" else getattr(socket, name)
+            arguments[name] = socket if name == "socket" else getattr(socket, name)
         for name in self._by_position:
             first += (socket if name == "socket" else getattr(socket, name),)
-        return self._function(*first, **guests, **named)
+        return self._function(*first, **guests, **arguments)
 
     def _check(self, result: Any, life: Lifecycle) -> None:
         """Raise `TypeError` for a wrong result; Disposables are the socket's from now on, even if it never opens."""

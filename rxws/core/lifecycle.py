@@ -475,7 +475,7 @@ class Lifecycle(Held, Phased):
     def transport_lost(self, connection: Connection) -> None:
         """End the holds that wait for the peer to read, unless another connection has it read."""
         if connection is self.connection:
-            self.outgoing.let_go()
+            self.outgoing.end_waits()
 
     def connection_lost(self, error: ConnectionLost) -> None:
         """Report that a connection was lost without a close frame."""

@@ -223,7 +223,7 @@ class Outgoing(HotSubject[T]):
         Nor need one wait who answers the messages that came before the connection was lost, as long as answers fit.
         """
         if not self.has_room and current_source.get() is None:
-            self._thread.run(self._high_water.let_go)
+            self._thread.run(self._high_water.end_holds)
         while not self.has_room:
             owner = getattr(self, "_owner", None)
             if owner is not None and owner.is_lost and self._fits and socket_of(source_of_work()) is owner:
@@ -240,8 +240,8 @@ class Outgoing(HotSubject[T]):
     def next_items(self, limit: int) -> list[Frame]:
         """Give up the next messages: they weigh `limit` at most, or are one."""
         items = self._buffer.pop(limit)
-        keeping = self._offline_queue
-        while items and keeping is not None and keeping.may_expire and not (items := keeping.fresh(items)):
+        offline = self._offline_queue
+        while items and offline is not None and offline.may_expire and not (items := offline.fresh(items)):
             items = self._buffer.pop(limit)
         counters = self._counters
         for item in items:
@@ -271,10 +271,10 @@ class Outgoing(HotSubject[T]):
             if self._shown is not None:
                 self._shown.end(error)
 
-    def let_go(self) -> None:
-        """Let those go on who wait for the peer to read: the connection is lost."""
+    def end_waits(self) -> None:
+        """Let all who wait for the peer to read go on: the connection is lost."""
         if self._holds is not None:
-            self._holds.let_all_go()
+            self._holds.end_waits()
 
     def withdraw(self, lost: Callable[[Exception], object]) -> None:
         """Take back the message whose `lost` this is, if it waits."""
