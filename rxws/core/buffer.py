@@ -19,10 +19,10 @@ class Full(Exception):
 
 
 class Buffer(Protocol):
-    """A queue that weighs at most its limit, or one message more than `high_water`.
+    """A queue that weighs at most `limit` bytes, or `high_water` bytes and one message.
 
-    Who waits for room has a message in hand that is made while no more than `high_water` waits. So that is taken,
-    however heavy it is: a limit for slow peers should not limit the size of messages.
+    A message is always taken while no more than `high_water` bytes wait, however heavy it is. So a producer that waits
+    for room can send any message: a limit for slow peers should not limit the size of messages.
     """
 
     weight: int
@@ -138,8 +138,8 @@ NO_ENTRIES: Final = Entries()
 class ConflatingBuffer:
     """Keeps, while the wire is congested, the newest message of each key: `latest`, `latest_by`.
 
-    What comes while it is not congested queues up. If that still waits when it is, or has been, all of it is conflated:
-    the newest message of each key takes the place of the first.
+    Messages that come while the wire is not congested queue up. If they still wait when it becomes congested, or after
+    that, they are conflated, too: of each key only the newest message stays, in the place of the first one.
     """
 
     __slots__ = ("_by_key", "_high_water", "_limit", "_queue", "key_of", "known", "weight")
@@ -151,7 +151,7 @@ class ConflatingBuffer:
         self._high_water = high_water
         self.key_of = key
         self.known: tuple[Frame | None, Hashable] = None, None
-        """A frame that will be pushed now, and its key."""
+        """The frame that is pushed next, and its key, if the caller knows that: the key function is called once."""
         self._by_key: OrderedDict[Hashable, Frame] = OrderedDict()
         self._queue = NO_ENTRIES  # behind those
 
@@ -225,7 +225,7 @@ class ConflatingBuffer:
         return next(iter(self._by_key.values())) if self._by_key else self._queue[0][1]
 
     def _drop_oldest(self, newest: Frame) -> list[Frame]:
-        """Drop what is over the limit, and not the newest, whose place may be the first."""
+        """Drop the oldest until the limit is kept. The newest stays, though its key may have the first place."""
         by_key, dropped = self._by_key, list[Frame]()
         while self.weight > self._limit and len(self) > 1:
             oldest = next((entry for entry in by_key.items() if entry[1] is not newest), None)
@@ -236,7 +236,7 @@ class ConflatingBuffer:
 
 
 class HighWater:
-    """Holds who fills a buffer while more than `high_water` bytes wait in it, and until a quarter of them does."""
+    """Holds the sources of a buffer when more than `high_water` bytes wait in it, until a quarter of that is left."""
 
     __slots__ = ("_buffer", "_callbacks", "_holds", "_last", "_mark", "holding")
 
@@ -246,7 +246,7 @@ class HighWater:
         self._buffer = buffer
         self._mark = high_water
         self._holds = Holds()
-        self._last: object = NOBODY  # the source of what was held for last
+        self._last: object = NOBODY  # the source of the item for which `hold` was called last
         self._callbacks: tuple[Callable[[], object], ...] = ()
 
     def when(self, callback: Callable[[], object]) -> None:
@@ -261,11 +261,11 @@ class HighWater:
         self._callbacks = tuple(other for other in self._callbacks if other is not callback)
 
     def holds_for(self, source: object) -> bool:
-        """Whether those are held already, or there is nobody to hold, who fill it with what comes from a source."""
+        """Whether `hold` was called already for what comes from this source: it need not be called again."""
         return self.holding and source is self._last
 
     def hold(self, item_source: object, sources: Iterable[Held]) -> None:
-        """Hold those who fill it, until there is room, or it turns out that others wait for what they hold."""
+        """Hold sources until there is room, or until it turns out that others get their items, too."""
         for source in sources:
             if self._holds.hold(source):
                 source.when_shared(self.end_holds)
@@ -278,7 +278,7 @@ class HighWater:
             cast("Held", source).forget(self.end_holds)
 
     def look(self, more: int = 0) -> None:
-        """See whether there is room again, `more` being on its way from other threads."""
+        """Call `release` if there is room again; `more` bytes are on their way from other threads."""
         if self._buffer.weight + more <= self._mark // 4:
             self.release()
 

@@ -9,10 +9,10 @@ from rxws.core.wire import Wire
 
 
 class MessageDeadline:
-    """Gives up on a message that is not whole `limit` seconds after its first byte.
+    """Calls `on_timeout` if a message is not complete `limit` seconds after its first byte.
 
-    A peer that is kept from sending, since reading is held and the read-ahead used up, has all the time. There is one
-    timer, and none while no message lingers.
+    The clock stands still while the wire is `blind`: then we do not read, so the peer cannot finish its message. There
+    is at most one timer, which is not set for each message. When it fires, `_wait` looks at the message of that moment.
     """
 
     __slots__ = ("_limit", "_loop", "_on_timeout", "_timer", "_wire")
@@ -37,7 +37,7 @@ class MessageDeadline:
             self._timer.cancel()
 
     def _wait(self) -> None:
-        """Judge when the present message is due; a later one, if that is whole by then, when it is due itself."""
+        """Set the timer for the message that is on its way now, or call `on_timeout` if that is overdue."""
         self._timer = None
         since = self._wire.unfinished
         if since is None:

@@ -27,20 +27,23 @@ class OfflineQueue:
         self._limit = limit
         self._loop = loop
         self._drop = drop
-        self._newest: Frame | None = None  # of those with the policy "latest"
-        self._first_expiry = NEVER  # of what waits, or earlier
+        self._newest: Frame | None = None  # the one with the policy "latest" that waits, if any
+        self._first_expiry = NEVER  # no message that waits expires before; saves a look through all of them
         self.may_expire = False
-        """Whether any message was given a limit of its age."""
+        """Whether any message has ever been given an expiry. If not, `fresh` need not be called."""
 
     def keep(self, item: Frame) -> Frame | None:
-        """Give what shall wait for a message, or drop it; raises what the policy does, or `ValueError`."""
+        """Return the frame that is to wait, or `None` if the policy drops it.
+
+        Raises what the policy function raises, or `ValueError` if that returns something that is not a policy.
+        """
         policy, now = policy_of(self._offline, item.message), self._loop.time()
         match policy:
             case "drop":
                 self._drop(item)
                 return None
             case "latest":
-                item = Limited(item)  # an object of its own
+                item = Limited(item)  # a copy, which is found again by identity: frames may be shared
                 before, self._newest = self._newest, item
                 for older in self._buffer.remove(lambda other: other is before):
                     self._drop(older)

@@ -1,4 +1,4 @@
-"""Which messages may not have arrived: those after the last ping of ours that the peer has answered."""
+"""Which messages may not have arrived: those sent after the last ping of ours that the peer has answered."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Receipts:
         self._items: deque[Frame] = deque()
         self._weight = 0
         self._number = 0  # of the ping on its way
-        self._asked: int | None = None  # how many messages were sent before it
+        self._asked: int | None = None  # how many messages were sent before that ping; `None` if none is on its way
         self._wanted = False
         self._timer: asyncio.TimerHandle | None = None
-        self._hurried = False  # the timer does not wait until the oldest message is old
+        self._hurried = False  # whether the timer waits for `_not_before`, not until the oldest message is old
         self._not_before = 0.0  # the event loop's time of the next ping that `SOME` messages ask for
         self._sent = self._arrived = 0
         self._news: asyncio.Future[None] | None = None
-        self._foreign = False  # it has answered no ping of ours, but sends pongs
+        self._foreign = False  # whether the peer sends pongs, but none that answers a ping of ours
         self._stopped = False
 
     @property
@@ -93,11 +93,18 @@ class Receipts:
 
     @property
     def last_due(self) -> bool:
-        """Whether a ping is to ask about the rest, before a close frame; its pong may come before the peer's."""
+        """Whether one more ping is to go before our close frame, to ask about the messages that none has asked about.
+
+        The peer may still answer it before it sends its own close frame.
+        """
         return bool(self._items) and self._sent != self._asked
 
     def asked(self, number: int, *, last: bool = False) -> None:
-        """Note that a ping goes. The one on its way stays the one that counts, unless this is the last one."""
+        """Note that a ping goes.
+
+        If another one is on its way, the answer to that is waited for, and this one does not count. The last ping
+        before a close frame always counts.
+        """
         if self._asked is None or last:
             self._forget_timer()
             self._wanted = False
@@ -105,7 +112,7 @@ class Receipts:
             self._number, self._asked = number, self._sent
 
     def answered(self, number: int) -> bool:
-        """Forget what has arrived, if the ping that counts is answered; tells whether it is."""
+        """Forget the messages that have arrived, if this answers the ping that counts; return whether it does."""
         if self._asked is None or number < self._number:
             return False
         for _ in range(self._asked - (self._sent - len(self._items))):  # some may be forgotten
@@ -119,7 +126,7 @@ class Receipts:
         return True
 
     def unasked(self) -> bool:
-        """Note a pong that answers no ping; tells whether sending need not wait any longer."""
+        """Note a pong that answers no ping of ours; return whether messages that waited for a pong may go now."""
         was_full = self.full
         self._foreign |= self._asked is not None and not self._arrived
         return was_full and self._foreign
@@ -132,9 +139,9 @@ class Receipts:
         return items
 
     async def arrival(self, more: int | None = None) -> None:
-        """Wait until all has arrived, also what is sent meanwhile; or for the end.
+        """Wait until all messages have arrived, including those sent meanwhile, or until the connection ends.
 
-        With `more`, wait for what was sent, and that many messages after it.
+        With `more`, wait only for the messages sent so far and the next `more` ones.
         """
         target = None if more is None else self._sent + more
         while self._arrived < (self._sent if target is None else target) and not self._stopped:
@@ -143,7 +150,7 @@ class Receipts:
             await self._news
 
     async def answer(self) -> None:
-        """Ask, whether or not anything was sent, and wait for the answer; or for the end."""
+        """Send a ping, even if no message is unconfirmed, and wait for its answer or for the connection's end."""
         if not self._stopped:
             self._wanted = True
             self._news = self._loop.create_future()
@@ -157,11 +164,11 @@ class Receipts:
         self._tell()
 
     def detach(self) -> None:
-        """Forget the wire of the connection, which has ended, and has this."""
+        """Drop the reference to the wire, when the connection has ended: it would be a circle of references."""
         del self._on_due
 
     def _ask_in_time(self) -> None:
-        """Have a ping sent when it is time for the messages that are there; `_wanted` tells if that is now."""
+        """Set the timer for the next ping. If that is due now, set `_wanted` instead."""
         if self._asked is not None or len(self._items) < SOME:
             if self._timer is None:
                 self._timer = self._loop.call_later(AFTER, self.ask)

@@ -19,22 +19,27 @@ FIRST: Final = 8 * 1024
 """Bytes of the window at the start."""
 
 SMALLEST: Final = 1024
-"""Bytes of the smallest window. One message may go whatever it weighs while no ping is on its way, so two are there."""
+"""Bytes of the smallest window.
+
+One message may go, whatever it weighs, while no ping is on its way. So two messages may be on the path even then.
+"""
 
 TARGET: Final = 0.1
 """Seconds that a round trip may take above the smallest one: what waits on the path."""
 
 SPACING: Final = 4 * 1024
-"""Bytes after which a ping goes, or after a quarter of the window if that is more, half of it if that is less.
+"""Bytes after which a ping goes, in a window of medium size.
 
-For a reader that keeps up it goes after half of the window, or when that is left of it, or of `ROOMY` if that is less.
+A ping goes after a quarter of the window if that is more, and after half of the window if that is less. For a reader
+that keeps up, pings are fewer: one goes when only this much is left of the window, or of `ROOMY` if that is smaller,
+but not before half of the window is used.
 """
 
 TICK: Final = 1e-6
 """Seconds that a round trip takes at the least, whatever the clock says."""
 
 PROBES: Final = 1.0, 10.0
-"""Seconds without a round trip about as short as the smallest one, after which that is in doubt: at first, later."""
+"""Seconds after which the smallest round trip is in doubt, if no other one was about as short: at first, and later."""
 
 ROOMY: Final = 24 * 1024
 """Bytes to which the window grows for a reader that keeps up, so that pings are few."""
@@ -57,15 +62,15 @@ class Mark(NamedTuple):
     sent: int
     """Their bytes."""
     flight: int
-    """Those of them that were not confirmed."""
+    """The bytes that were in flight: sent before it, and not confirmed yet."""
 
 
 class SmallestTrip:
     """The round trip when nothing waits on the path, as far as that is known.
 
-    It may be too long: a peer that begins to read late answers its first pings late, and the window then keeps as much
-    on the path that no round trip is ever shorter. So it is `doubtful` when none was about as short for a while. It is
-    trusted when it did not take longer with more in flight.
+    The value may be too long. A peer that begins to read late answers its first pings late. The window then keeps so
+    much on the path that no later round trip is shorter. So the value becomes `doubtful` if no round trip was about as
+    short for a while. It is trusted for longer if a round trip was just as short with more bytes in flight.
     """
 
     __slots__ = ("_calm", "_seen", "_since", "_trusted_for", "trip")
@@ -94,7 +99,7 @@ class SmallestTrip:
         self.trip, self._seen, self._trusted_for = trip, now, PROBES[1]
 
     def doubtful(self, now: float) -> bool:
-        """Tell whether to measure it anew; a short one does no harm."""
+        """Return whether to measure it again. If it is short it is never in doubt: an error in it does no harm."""
         return self.trip > TARGET / 4 and now - self._seen > self._trusted_for
 
 
@@ -106,12 +111,17 @@ class SendWindow:
     A message may go while fewer than `size` bytes are in flight, or no ping is on its way. A ping goes before it now
     and then, so that there is always a message behind a ping: some peers answer when they read that.
 
-    Once a round trip, `size` follows the path. A round trip of more than `TARGET` above the smallest one shrinks it in
-    proportion. A shorter one has it grow in proportion, if it kept messages from going; one of less than a quarter of
-    `TARGET` above doubles it then, or if it is less than `ROOMY`. At its smallest the smallest round trip is measured
-    anew; it is so for a round when that is in doubt. It rules nothing while no pong can be read (`Wire.blind`), nor for
-    a peer that has never answered after a `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them, without what
-    compression has kept off the wire.
+    Once a round trip, `size` follows the path:
+
+    - A round trip longer than the smallest one by more than `TARGET` shrinks it in proportion, at most by half.
+    - A shorter round trip makes it grow in proportion, if the window kept messages from going. If the round trip is
+      longer than the smallest one by less than a quarter of `TARGET`, `size` doubles.
+    - For a reader that keeps up it doubles, too, up to `ROOMY`.
+    - If the smallest round trip is in doubt, `size` is `SMALLEST` for one round, and the trip is measured again. A
+      window that has shrunk to `SMALLEST` measures it, too.
+
+    The window has no effect while no pong can be read (`Wire.blind`), nor for a peer that has not answered any ping
+    within `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them, without what compression has saved.
 
     Memory: `MARKS` pings on their way.
     """
@@ -178,7 +188,7 @@ class SendWindow:
 
     @property
     def sent_bytes(self) -> int:
-        """Their bytes. Those that compression keeps off the wire are taken away when it has."""
+        """Their bytes. What compression saves is subtracted as soon as it is known."""
         counters = self._counters
         weight = counters.sent_bytes + MESSAGE_WEIGHT * counters.sent
         return weight - counters.sent_saved + self._besides_bytes
@@ -205,7 +215,10 @@ class SendWindow:
     # What is sent
 
     def sent(self, frames: Sequence[Frame]) -> None:
-        """Note what the wire has taken, of which the counters know how many there are, and their payloads."""
+        """Note frames that the wire has taken, and that the counters have counted.
+
+        The counters know payloads and messages. A message of several frames counts as several: the rest is added here.
+        """
         for frame in frames:
             self._last = frame.weight
             if frame.parts:
@@ -213,7 +226,7 @@ class SendWindow:
                 self._besides_bytes += frame.weight - len(frame.data) - MESSAGE_WEIGHT
 
     def sent_besides(self, frames: Sequence[Frame]) -> None:
-        """Count what the wire has taken, and the counters do not have."""
+        """Count frames that the wire has taken, and that the counters do not count, such as a heartbeat's."""
         self.sent(frames)
         self._besides += len(frames)
         self._besides_bytes += sum(len(frame.data) + MESSAGE_WEIGHT for frame in frames)
@@ -249,7 +262,7 @@ class SendWindow:
 
     @property
     def room(self) -> int:
-        """How many bytes may go before the next look, in which `admits` tells whether any may, and `due` of a ping."""
+        """Bytes that may go without asking again. At 0 or less, ask `admits` for a message, and `due` for a ping."""
         return self._until - self.sent_bytes
 
     def room_past(self, gathers: bool) -> int:
@@ -340,7 +353,7 @@ class SendWindow:
             self.size = max(self.size, min(2 * self.size, ROOMY))
 
     def _probe(self, rate: float) -> None:
-        """Let the path run empty, and see what a round trip takes then."""
+        """Let the path run empty, to see how long a round trip takes then."""
         self._probing = self.size, rate
         self.size = SMALLEST
         self._round = self.sent_bytes + 1  # a ping that went just now has all of that before it
@@ -368,7 +381,7 @@ class SendWindow:
         self._wire.wake()
 
     def _rule(self, rules: bool) -> None:
-        """Bound what is on its way, or leave to the wire what it can do about that."""
+        """Say whether this window bounds what is on its way. If not, the wire keeps as little there as it can."""
         if rules is not self._rules:
             self._rules = rules
             self._wire.keep_fresh(not rules)
@@ -380,5 +393,5 @@ class SendWindow:
             self._timer = None
 
     def detach(self) -> None:
-        """Forget the wire of the connection, which has ended, and has this."""
+        """Drop the references to the connection, when it has ended: they would be a circle."""
         del self._wire, self._context, self._ping
