@@ -239,13 +239,23 @@ def duration_of(events: Iterable[Event]) -> float:
 def ticks(begin: float, end: float, number: int) -> list[float]:
     """Choose round times from begin to end, at most `number` besides the first.
 
-    >>> ticks(0, 1.1, 5), ticks(61.3, 81.3, 5)
-    ([0.0, 0.5, 1.0], [65.0, 70.0, 75.0, 80.0])
+    >>> ticks(0, 1.1, 5), ticks(61.3, 81.3, 5), ticks(0, 150, 5)
+    ([0.0, 0.5, 1.0], [65.0, 70.0, 75.0, 80.0], [0.0, 30.0, 60.0, 90.0, 120.0, 150.0])
     """
     step, factors = 10.0**-6, cycle((2.0, 2.5, 2.0))
     while (end - begin) / step > number:
         step *= next(factors)
+    if step > 1 and end > 60:  # tens of seconds are not round in minutes
+        step = _clock_step(end - begin, number)
     return [round(step * tick, 9) for tick in range(math.ceil(begin / step - 1e-9), int(end / step + 1e-9) + 1)]
+
+
+def _clock_step(span: float, number: int) -> float:
+    """Choose the seconds between ticks that are round on a clock, at most `number` in a span."""
+    step = next((float(step) for step in CLOCK_STEPS if span / step <= number / (1 + (step < 1))), 86_400.0)
+    while span / step > number:
+        step *= 2
+    return step
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +273,7 @@ class Clock:
         """Choose round times from begin to end, at most `number` besides the first."""
         if self.start is None:
             return ticks(begin, end, number)
-        step = next((step for step in CLOCK_STEPS if (end - begin) / step <= number / (1 + (step < 1))), 86_400)
+        step = _clock_step(end - begin, number)
         offset = (self.start - self.start.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
         first = math.ceil((begin + offset) / step - 1e-9)
         return [step * tick - offset for tick in range(first, int((end + offset) / step + 1e-9) + 1)]
@@ -287,14 +297,16 @@ def time_of(seconds: float) -> str:
     """Write a time shortly.
 
     >>> [time_of(seconds) for seconds in (0, 0.0005, 0.25, 1.5, 90, 7200)]
-    ['0', '0.5 ms', '250 ms', '1.5 s', '1.5 min', '2 h']
+    ['0', '0.5 ms', '250 ms', '1.5 s', '1 min 30 s', '2 h']
     """
     if not seconds:
         return "0"
-    for unit, size in (("h", 3600.0), ("min", 60.0), ("s", 1.0)):
-        if seconds >= size:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds * 1000:g} ms"
+    if seconds < 60:
+        return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+    minutes, rest = divmod(round(seconds, 3), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{amount:g} {unit}" for amount, unit in parts if amount)
 
 
 def size_of(number: float) -> str:

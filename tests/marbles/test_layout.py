@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from rxws import Close
-from rxws.marbles.layout import Clock, Lane, Layout, label_of, text_of, ticks
+from rxws.marbles.layout import Clock, Lane, Layout, label_of, text_of, ticks, time_of
 from rxws.marbles.picture import Sheet, svg
 from rxws.marbles.text import Strip
 from rxws.recording import Event, Recording
@@ -43,14 +43,33 @@ def test_ticks(end: float, number: int) -> None:
         assert all(begin - 1e-9 <= time <= begin + end + 1e-9 for time in times)
 
 
-@pytest.mark.parametrize("window", [0.004, 0.3, 3.0, 20.0, 90.0, 3600.0, 400_000.0])
+@pytest.mark.parametrize(
+    ("end", "written"),
+    [
+        (100.0, ["0", "15 s", "30 s", "45 s", "1 min", "1 min 15 s", "1 min 30 s"]),
+        (400.0, ["0", "1 min", "2 min", "3 min", "4 min", "5 min", "6 min"]),
+        (9000.0, ["0", "30 min", "1 h", "1 h 30 min", "2 h", "2 h 30 min"]),
+    ],
+)
+def test_long_ticks_are_round(end: float, written: list[str]) -> None:
+    """Above a minute, times are round in minutes and hours."""
+    clock = Clock(None)
+    assert [clock.written(time) for time in clock.ticks(0.0, end, 8)] == written
+
+
+def test_time_of_rounds_before_it_is_split() -> None:
+    """A time has never 60 seconds."""
+    assert [time_of(time) for time in (119.9999, 90.125, 3599.9999)] == ["2 min", "1 min 30.125 s", "1 h"]
+
+
+@pytest.mark.parametrize("window", [0.004, 0.3, 3.0, 20.0, 90.0, 3600.0, 400_000.0, 4e6])
 def test_ticks_of_a_clock(window: float) -> None:
     """Times are round on the clock, few, and within the window."""
     start = datetime(2026, 3, 1, 23, 59, 58, 987_654)
     clock = Clock(start)
     for begin in (0.0, 5.4, 1000.0):
         times = clock.ticks(begin, begin + window, 8)
-        assert 1 <= len(times) <= 9 or window == 400_000.0
+        assert 1 <= len(times) <= 9
         assert all(begin - 1e-6 <= time <= begin + window + 1e-6 for time in times)
         assert all(re.fullmatch(r"\d\d:\d\d:\d\d(\.\d{3})?", clock.written(time)) for time in times)
         if window >= 20:

@@ -181,7 +181,7 @@ def test_sheet() -> None:
     drawn = sheet.draw([lane], "told", {}, ground=True)
     layout.add(lane, Event(75.0, "a", "next", RecordedError("KeyError", "no")))
     assert [marble.label for marble in lane.marbles] == ["one", "×520", "KeyError"]
-    assert all(part in drawn for part in (">one<", ">×520<", "1.25 min", 'aria-label="told"', "background:#10151d"))
+    assert all(part in drawn for part in (">one<", ">×520<", "1 min 15 s", 'aria-label="told"', "background:#10151d"))
     assert "background" not in sheet.draw([lane], "told", {})
 
 
