@@ -98,7 +98,7 @@ def write(events: Iterable[Event], *, frame: float = FRAME, values: Mapping[str,
         parts.append(gap(moment[0].time - now, frame))
         parts.append(moment_text(moment, values or {}))
         now = moment[-1].time + frame
-    return "".join(parts).strip()
+    return _joined(parts).strip()
 
 
 def moments(events: Iterable[Event], frame: float) -> list[list[Event]]:
@@ -139,8 +139,16 @@ def moment_text(moment: list[Event], values: Mapping[str, Any]) -> str:
         elif isinstance(before.data, BaseException) or isinstance(event.data, BaseException):
             parts.append(" ")
         parts.append(event_text(event, values))
-    text = "".join(parts)
+    text = _joined(parts)
     return f"({text})" if len(moment) > 1 or text.startswith(("close ", "refused ", "# ")) else text
+
+
+def _joined(parts: Iterable[str]) -> str:
+    """Put parts one after the other; a space keeps the messages "7" and "m" from being 7 minutes."""
+    text = ""
+    for part in parts:
+        text += f" {part}" if text[-1:].isdecimal() and part.startswith(("m", "s")) else part
+    return text
 
 
 def event_text(event: Event, values: Mapping[str, Any]) -> str:

@@ -58,6 +58,16 @@ def test_write() -> None:
     assert write(events) == "#----(# KeyError 50ms a|)-(b # ValueError)"
 
 
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("messages", ["7m", "15s", "7ms", "a7m", "77mm", "7s7m"])
+def test_messages_that_look_like_a_time(messages: str, together: bool) -> None:
+    """Messages that would read as a time are written so that they do not."""
+    events = [Event(0.0 if together else number / 10, "", "next", data) for number, data in enumerate(messages)]
+    assert [(event.time, event.data) for event in parse(write(events)).events] == [
+        (pytest.approx(event.time), event.data) for event in events
+    ]
+
+
 def test_frames_and_values() -> None:
     """Frames may last as long as one likes, and values have names."""
     script = parse("-x-[", frame=2, values={"x": {"price": 1}, "[": "begin"})
