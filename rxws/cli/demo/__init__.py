@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import socket
 import sys
 from typing import Any
@@ -57,8 +58,10 @@ def port(text: str) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Listen on a port, or on a free one if it is taken."""
+    """Listen on a port, or on a free one if it is taken; raises `OSError` if it may not be had for another reason."""
     try:
         return socket.create_server((host, port))
-    except OSError:
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
         return socket.create_server((host, 0))

@@ -1,5 +1,6 @@
 """The demo as a user runs it."""
 
+import errno
 import os
 import re
 import signal
@@ -50,6 +51,18 @@ def test_demo_port_taken() -> None:
         with demo("--port", str(port)) as (_, line):
             assert f"(port {port} is taken)" in line
             assert f":{port}," not in line
+
+
+def test_port_that_is_forbidden(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that this user may not have is not called taken."""
+
+    def forbid(address: tuple[str, int]) -> socket.socket:
+        assert address == ("127.0.0.1", 80)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(socket, "create_server", forbid)
+    assert main(["demo", "--port", "80"]) == 1
+    assert capsys.readouterr().err == "cannot listen on 127.0.0.1:80: Permission denied\n"
 
 
 def test_foreign_address(capsys: pytest.CaptureFixture[str]) -> None:
