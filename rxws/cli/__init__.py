@@ -58,10 +58,11 @@ class _Version(argparse.Action):
 
 
 def _complete_streams() -> None:
-    """Open what the caller has closed, and let nothing that a peer or a file says be unprintable."""
+    """Open what the caller has closed; let nothing that comes in be unreadable, or unprintable."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the end of the process
-    for stream in (sys.stdout, sys.stderr):
+    replacing = "backslashreplace"
+    for stream, errors in ((sys.stdin, "surrogateescape"), (sys.stdout, replacing), (sys.stderr, replacing)):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=errors)

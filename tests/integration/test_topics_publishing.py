@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import signal
 import subprocess
 import sys
@@ -75,6 +76,25 @@ async def test_command_publishes_lines(broker: Broker, eventually: Eventually) -
     assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
     assert (texts.returncode, bad.returncode) == (0, 1)
     assert bad.stderr.startswith("line 2 is not JSON")
+
+
+@pytest.mark.parametrize("options", [[], ["--text"]])
+async def test_line_that_is_not_utf_8_fails_alone(broker: Broker, eventually: Eventually, options: list[str]) -> None:
+    """A line that is not UTF-8 is one bad line, also where the standard input is strict."""
+    url = broker.fresh()
+    async with rxws.topics(url) as topics:
+        log = values(topics["a"].history())
+        finished = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "rxws", "publish", *options, url, "a"],
+            input=b'1\n"\xff"\n2\n',
+            env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+            capture_output=True,
+            timeout=60,
+        )
+        await eventually(lambda: [str(message) for message in log] == ["1", "2"])
+    assert finished.returncode == 1
+    assert finished.stderr.startswith(b"cannot send ")
 
 
 async def test_deeply_nested_json_is_one_bad_line(broker: Broker) -> None:
