@@ -17,6 +17,7 @@ from rxws.codecs import text
 from rxws.topics import Gap, Topics, TopicsError, Unpublished
 from rxws.topics.engines.engine import Limits
 from rxws.topics.engines.nats import link, outbox
+from rxws.topics.engines.nats.follower import Follower
 from rxws.topics.engines.nats.stream import Stream, _config
 from tests.integration.broker import Broker
 from tests.integration.proxy import Fault, proxying
@@ -149,6 +150,36 @@ async def test_unforeseen_failure_is_tried_again(
     topics["a"].on_next(1)
     await eventually(lambda: log == [1])
     assert [type(error.__cause__) for error in errors] == [KeyError]
+
+
+async def test_subscription_that_fails_ends_the_others(
+    open_topics: Open, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If one subscription fails on a new connection, the others do not go on with it."""
+    begin, streams, ended = Follower.begin, list[Stream](), list[str]()
+
+    async def fail_once(self: Follower, stream: Stream) -> None:
+        streams.append(stream)
+        if stream is not streams[0]:
+            await begin(self, stream)
+        elif self.pattern == "a":
+            await asyncio.sleep(0)
+            raise KeyError("subscribed")
+        else:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                ended.append(self.pattern)
+
+    monkeypatch.setattr(Follower, "begin", fail_once)
+    topics = open_topics()
+    errors, heard = values(topics.errors), values(topics["b"].messages)
+    topics["a"].subscribe()
+    await ready(topics, eventually)
+    assert "b" in ended
+    assert "subscribed" in str(errors[0])
+    topics["b"].on_next(1)
+    await eventually(lambda: heard == [1])
 
 
 async def test_topics_may_begin_before_their_broker(broker: Broker, open_topics: Open, eventually: Eventually) -> None:

@@ -169,7 +169,12 @@ class NatsEngine:
     async def _set_up(self, link: Link) -> None:
         stream = await Stream.find(link, self._name, self._limits)
         while late := [follower for follower in self._followers.values() if follower.stream is not stream]:
-            await asyncio.gather(*(follower.begin(stream) for follower in late))
+            beginning = [self._spawn(follower.begin(stream)) for follower in late]
+            try:
+                await asyncio.gather(*beginning)
+            finally:
+                for task in beginning:  # if one fails, the others must not go on with a connection that is closed
+                    task.cancel()
         await link.subscribe(f"{ADVISORIES}.*.{self._name}", lambda message: self._advised(stream, message))
         await self._outbox.connected(stream)
         self._stream = stream
