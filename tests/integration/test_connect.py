@@ -118,12 +118,15 @@ async def test_one_that_comes_back_does_so(peer: Any) -> None:
 
 
 @SERVERS
-async def test_a_pong_confirms_what_arrived(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_pong_confirms_what_arrived(peer: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any) -> None:
     monkeypatch.setattr(receipts, "AFTER", 0.01)
     async with peer() as url, proxying(int(url.rstrip("/").rpartition(":")[2])) as proxy:
         async with rxws.connect(proxy.url, reconnect=QUICK) as socket:
             await socket.request("hello", matches=lambda _: True)
-            await asyncio.sleep(0.3)
+            connection = socket._life.connection
+            assert connection is not None
+            assert connection.receipts is not None
+            await eventually(lambda: not connection.receipts._items)
             proxy.break_all("reset")
             await socket.states.pipe(ops.skip(1), ops.first(lambda state: isinstance(state, rxws.Open)))
         assert watch(u=socket.undelivered) == ["u|"]
