@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
+from http.cookies import BaseCookie
 from typing import Any, Final, cast
 
 from multidict import CIMultiDict
@@ -76,7 +77,12 @@ def refusal_of(error: Exception) -> Denied:
     if not hasattr(said, "status_code"):  # a WebSocketException
         return Denied(403, getattr(said, "reason", "") or getattr(said, "detail", ""))
     text: str | None = getattr(said, "text", None) or getattr(said, "detail", None)
-    return Denied(said.status_code, text or "", getattr(said, "headers", None))
+    headers = CIMultiDict(getattr(said, "headers", None) or {})
+    cookies = getattr(said, "cookies", None)
+    if isinstance(cookies, BaseCookie):  # aiohttp's, which makes headers of them when it sends
+        for cookie in cast("BaseCookie[str]", cookies).values():
+            headers.add("Set-Cookie", cookie.OutputString())
+    return Denied(said.status_code, text or "", headers)
 
 
 async def deny(call: Calling, refusal: Denied, within: float) -> None:

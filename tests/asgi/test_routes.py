@@ -114,17 +114,23 @@ async def test_http_exception_of_aiohttp() -> None:
     """A handler module that was written for aiohttp raises its exceptions: they are the response."""
     ends: list[Any] = []
     headers = CIMultiDict([("Retry-After", "3"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
+    refusal = web.HTTPTooManyRequests(text="slow down", headers=headers)
+    refusal.set_cookie("tries", "3", httponly=True)
+    refusal.del_cookie("session")
 
     @rxws.asgi.websocket
     def handler(socket: Any) -> None:
         socket.closed.subscribe(ends.append)
-        raise ExceptionGroup("checks", [web.HTTPTooManyRequests(text="slow down", headers=headers)])
+        raise ExceptionGroup("checks", [refusal])
 
     peer = Peer().run(handler)
     await peer.task
     assert body(peer) == (429, "slow down")
     assert (b"retry-after", b"3") in peer.sent[0]["headers"]
-    assert [value for name, value in peer.sent[0]["headers"] if name == b"set-cookie"] == [b"a=1", b"b=2"]
+    cookies = [value.decode() for name, value in peer.sent[0]["headers"] if name == b"set-cookie"]
+    assert cookies[:3] == ["a=1", "b=2", "tries=3; HttpOnly; Path=/"]
+    assert cookies[3].startswith('session="";')
+    assert "Max-Age=0" in cookies[3]
     assert ends == [rxws.Close.received(1006)]
 
 
