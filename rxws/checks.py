@@ -53,6 +53,19 @@ def number(
     return value
 
 
+def flag(name: str, value: object) -> bool:
+    """Return `True` or `False`; raises `TypeError` for anything else.
+
+    >>> flag("ordered", "no")
+    Traceback (most recent call last):
+        ...
+    TypeError: ordered must be True or False, not 'no'
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
 def one_of(name: str, value: Any, choices: Iterable[str], more: str = "") -> Any:
     """Return one of some words; raises `ValueError` for anything else. `more` is what else the caller takes.
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, Final, TypedDict, TypeVar, cast, get_args
 
 from rxws import codecs
-from rxws.checks import called, is_async, number, one_of, positive, positive_int, unknown
+from rxws.checks import called, flag, is_async, number, one_of, positive, positive_int, unknown
 from rxws.policies import Expire, LatestBy, Offline, OfflineName, Overflow, OverflowName
 
 __all__ = ["ClientOptions", "Deflate", "Heartbeat", "Options", "ServerOptions", "Settings"]
@@ -72,7 +72,7 @@ class Deflate:
 
     def __post_init__(self) -> None:
         for name in ("outgoing_context", "incoming_context"):
-            _flag(name, getattr(self, name))
+            flag(name, getattr(self, name))
         for name, alone, in_context in (
             ("outgoing_window_bits", 15, 12),
             ("memory_level", 8, 5),
@@ -450,12 +450,6 @@ def _origins(name: str, value: Any) -> tuple[str, ...] | None:
 
 def _positive(check: Callable[..., float], unit: str, none: str = "") -> Callable[[str, Any], float | None]:
     return lambda name, value: None if none and value is None else check(name, value, unit, none=none)
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
-    return value
 
 
 def _compress(name: str, value: Any) -> bool | Deflate:

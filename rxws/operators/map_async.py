@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from rxws.checks import awaited, named, not_awaitable, positive_int
+from rxws.checks import awaited, flag, named, not_awaitable, positive_int
 from rxws.errors import raise_fatal
 from rxws.rx.broadcast import Unlocked
 from rxws.rx.endings import how_it_ended, tell_ending
@@ -71,7 +71,8 @@ def map_async(
     loops, whose sockets are held likewise. What a subscriber raises is an error of the socket that the item came from,
     or goes to asyncio's exception handler. When the event loop ends, the operator ends without a notification. Raises
     `TypeError` or `ValueError` if `max_concurrent` is not a positive `int`, and `TypeError` for what cannot be a
-    coroutine function. Of a function that returns what cannot be awaited, that is the error of its first item.
+    coroutine function, or an `ordered` that is not a `bool`. Of a function that returns what cannot be awaited, that is
+    the error of its first item.
 
     Args:
         function: A coroutine function of an item.
@@ -90,6 +91,7 @@ def map_async(
     """
     awaited("map_async", function, "ops.map")
     positive_int("max_concurrent", max_concurrent, "items")
+    flag("ordered", ordered)
     return lambda source: MapAsync(source, function, max_concurrent, ordered)
 
 

@@ -105,6 +105,13 @@ def test_it_needs_a_slot() -> None:
         rxops.map_async(Jobs(), max_concurrent=0)
 
 
+def test_ordered_is_a_bool() -> None:
+    order: Any = "no"
+    for operator in (rxops.map_async, rxops.filter_async):
+        with pytest.raises(TypeError, match="ordered must be True or False, not 'no'"):
+            operator(Jobs(), ordered=order)
+
+
 # Holds
 
 
