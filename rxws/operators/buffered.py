@@ -103,7 +103,7 @@ class _Buffer(Held, Generic[T]):
         self._emitter: int | None = None  # the thread that emits
         self._left = 0  # items that it may emit yet: what others bring meanwhile waits for the next turn
         self._fed = 0
-        self._completed = self._stopped = False
+        self._completed = self.stopped = False
         self._how: Any = None  # the source has ended
         self._looked = False  # whether its items go to others, too
         self.owner = present_owner()
@@ -118,7 +118,7 @@ class _Buffer(Held, Generic[T]):
         here = self._thread is None or self._thread.here()
         fed = self._emitter is not None and self._emitter == get_ident()
         entry = item, source, copy_context(), fed
-        if here and not (fed or self._items or self._held or self._stopped) and self._may_emit():
+        if here and not (fed or self._items or self._held or self.stopped) and self._may_emit():
             if source is not None:
                 source.take_in_hand()
             self._emit(entry, entry)
@@ -147,7 +147,7 @@ class _Buffer(Held, Generic[T]):
     def stop(self) -> None:
         """Forget everything, and let the sources go."""
         with self._changing:
-            self._stopped = True
+            self.stopped = True
             items, self._items = self._items, deque()
         self.upstream.dispose()
         self._holds.release()
@@ -159,7 +159,7 @@ class _Buffer(Held, Generic[T]):
         source = entry[1]
         lost: Entry | None = None
         with self._changing:
-            if self._stopped:
+            if self.stopped:
                 return False
             if len(self._items) >= self._limit and not (self._overflow == "fail" and self._holds.hold(source)):
                 lost = self._items.popleft() if self._overflow == "drop_oldest" else entry
@@ -238,7 +238,7 @@ class _Buffer(Held, Generic[T]):
             entry = self._next()
         if self._holds:
             self._look_for_room()
-        if self._completed and not (self._items or self._stopped):
+        if self._completed and not (self._items or self.stopped):
             self._completed = False
             notify_from(source, tell_ending, self._how, self._observer.on_completed)
         if raised is not None:
@@ -278,7 +278,7 @@ class _Buffer(Held, Generic[T]):
         free.release()
 
     def _fail(self, error: Exception) -> None:
-        if not self._stopped:
+        if not self.stopped:
             self.stop()
             self._observer.on_error(error)
 

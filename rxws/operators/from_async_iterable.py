@@ -13,7 +13,7 @@ from reactivex.disposable import Disposable
 from rxws.checks import is_async, named
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, cancelled, loop_ends
-from rxws.rx.holds import Downstream, Held, Holds, current_source, notify_from, present_owner
+from rxws.rx.holds import Downstream, Held, Holds, current_source, notify_from, present_owner, source_that_lasts
 from rxws.rx.loop_thread import LoopThread, tell_loop
 
 T = TypeVar("T")
@@ -79,7 +79,7 @@ class _Iteration(Held, Downstream, Generic[T]):
 
     def __init__(self, observer: abc.ObserverBase[T], thread: LoopThread) -> None:
         self._task: asyncio.Task[None] | None = None
-        self._stopped = False
+        self.stopped = False
         self.source = current_source.get()
         self.owner = present_owner()
         self._thread = thread
@@ -91,7 +91,9 @@ class _Iteration(Held, Downstream, Generic[T]):
 
     def begin(self, iterator: AsyncIterator[T]) -> None:
         """Iterate, in a task."""
-        self._task = self._thread.loop.create_task(self._run(iterator))
+        task = self._thread.loop.create_task(self._run(iterator))
+        if not self.stopped:  # an eager task may be over
+            self._task = task
 
     async def _run(self, iterator: AsyncIterator[T]) -> None:
         turn = 0
@@ -99,27 +101,29 @@ class _Iteration(Held, Downstream, Generic[T]):
             async for item in iterator:
                 notify_from(self, self._observer.on_next, item)
                 del item  # or it would stay until the next one comes
-                if self._stopped:
+                if self.stopped:
                     return
                 await self._free.wait()
                 turn = (turn + 1) % ITEMS_A_TURN
                 if not turn:
                     await asyncio.sleep(0)
         except BaseException as error:
-            if self._stopped or loop_ends() or cancelled(error):
+            if self.stopped or loop_ends() or cancelled(error):
                 raise
             notify_from(self.source, self._observer.on_error, as_error(error, "an iterable"))
             raise_fatal(error)
         else:
             notify_from(self.source, self._observer.on_completed)
         finally:
+            self.stopped, self.source = True, source_that_lasts(self.source)
+            self._task = None  # whose context has the source before this one
             close: Any = getattr(iterator, "aclose", None)
             if close is not None:
                 await close()
 
     def stop(self) -> None:
         """Cancel it; from any thread."""
-        self._stopped = True
+        self.stopped = True
         self._thread.run(self._cancel)
 
     def _cancel(self) -> None:

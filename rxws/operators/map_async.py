@@ -163,7 +163,7 @@ class _Work(Held, Generic[T, R]):
         self._waiting: WaitingItems[_Job[T]] = WaitingItems()
         self._holds = Holds()
         self._held = 0
-        self._draining = self._completed = self._stopped = False
+        self._draining = self._completed = self.stopped = False
         self._how: Any = None  # the source has ended
         self._looked = False  # whether its items go to others, too
         self.owner = present_owner()
@@ -171,7 +171,7 @@ class _Work(Held, Generic[T, R]):
     # Before it
 
     def take(self, item: T) -> None:
-        if self._stopped:
+        if self.stopped:
             return
         source = source_before(self)
         if not self._looked:
@@ -234,7 +234,7 @@ class _Work(Held, Generic[T, R]):
 
     def _fill(self) -> None:
         """Start what waits, as far as there are slots."""
-        if self._stopped:
+        if self.stopped:
             self._let_all_go()
             return
         while self._waiting and len(self._running) < self._slots:
@@ -249,7 +249,7 @@ class _Work(Held, Generic[T, R]):
                 raise TypeError(not_awaitable("map_async", named(self._function), result, "ops.map"))
             job.result = await result
         except BaseException as error:
-            if self._stopped or loop_ends() or cancelled(error):
+            if self.stopped or loop_ends() or cancelled(error):
                 self._stop()
                 raise
             job.result = NOTHING
@@ -302,17 +302,17 @@ class _Work(Held, Generic[T, R]):
         self._complete_if_done()
 
     def _complete_if_done(self) -> None:
-        if self._completed and not (self._running or self._waiting or self._stopped):
+        if self._completed and not (self._running or self._waiting or self.stopped):
             self._completed = False
             tell_ending(self._how, self._observer.on_completed)
 
     def _fail(self, error: Exception) -> None:
-        if not self._stopped:
+        if not self.stopped:
             self._stop()
             self._observer.on_error(error)
 
     def _stop(self) -> None:
-        self._stopped = True
+        self.stopped = True
         self.upstream.dispose()
         running, self._running = self._running, deque()
         for job in running:

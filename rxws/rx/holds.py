@@ -48,6 +48,9 @@ class Held:
         """Say that it does."""
         self.shared = True
 
+    stopped = False
+    """Whether it has ended, and emits nothing more."""
+
     patient = False
     """Whether what it will emit does not grow old when it has to wait."""
 
@@ -159,6 +162,20 @@ def socket_of(source: Source | None) -> Source | None:
     return source
 
 
+def source_that_lasts(source: Source | None) -> Source | None:
+    """Return a source, or the one before it if it has ended.
+
+    Otherwise, the chain would grow with each round where an item makes the source of the next one, such as pages that
+    name the next one, in `ops.expand`.
+    """
+    while isinstance(source, Downstream):
+        operator = source.operator if isinstance(source, Via) else source
+        if not isinstance(operator, Held) or not operator.stopped:
+            break
+        source = source.source
+    return source
+
+
 class Via(Downstream):
     """The source of what an operator passes on: the operator is held, and its own source is told of errors."""
 
@@ -166,7 +183,7 @@ class Via(Downstream):
     gone = False
 
     def __init__(self, operator: Held, source: Source | None) -> None:
-        self.source = source
+        self.source = source_that_lasts(source)
         self.operator = operator
         self.hold = operator.hold
         self.release = operator.release

@@ -1,15 +1,18 @@
 import asyncio
+import gc
 import itertools
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+import reactivex
+from reactivex import Observable
 from reactivex import operators as ops
 
 import rxws
 from rxws import operators as rxops
-from rxws.rx.holds import current_source
+from rxws.rx.holds import Held, current_source
 from rxws.testing import serve
 from tests.operators.jobs import Jobs, finish
 from tests.streams import ended, turns, watch
@@ -244,3 +247,54 @@ def test_the_end_of_the_loop(way: str) -> None:
 
     asyncio.run(main())
     assert log == [1]
+
+
+async def page(number: int) -> AsyncIterator[int]:
+    await asyncio.sleep(0)
+    yield number + 1
+
+
+async def following(number: int) -> int:
+    await asyncio.sleep(0)
+    return number + 1
+
+
+@pytest.mark.parametrize(
+    "follow",
+    [
+        lambda number: rxops.from_async_iterable(page(number)),
+        lambda number: rxops.from_async_iterable(page(number)).pipe(rxops.buffered(1)),
+        lambda number: reactivex.of(number).pipe(rxops.map_async(following)),
+    ],
+)
+async def test_pages_without_end_keep_no_chain(follow: Callable[[int], Observable[int]]) -> None:
+    """Where each page names the next one, those before it are let go."""
+
+    def count_held() -> int:
+        gc.collect()
+        return sum(issubclass(type(one), Held) for one in gc.get_objects())
+
+    before, there = count_held(), list[int]()
+
+    def look(number: int) -> None:
+        if number == 300:
+            there.append(count_held())
+
+    work = ops.map(int), ops.expand(follow), ops.do_action(look), ops.take(301)
+    socket, peer = serve(lambda incoming: incoming.pipe(*work).subscribe())
+    peer.send("0")
+    await turns(2000)
+    assert there[0] <= before + 10
+    peer.drop()
+    await ended(socket)
+
+
+@pytest.mark.since_python(3, 12)
+async def test_an_iteration_may_be_eager() -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    try:
+        seen = watch(r=rxops.from_async_iterable(count([])))
+    finally:
+        loop.set_task_factory(None)
+    assert seen == [("r", 0), ("r", 1), ("r", 2), "r|"]
