@@ -1,4 +1,4 @@
-"""What the peer sends: to all who are subscribed, or to one who asks for each message. Nobody there, it waits."""
+"""What the peer sends: for all subscribers, or for one reader that asks for each message. Without both, it waits."""
 
 from __future__ import annotations
 
@@ -89,19 +89,19 @@ class Readers(Broadcast[T]):
         super().__init__(on_raise)
         self._owner: MessageSource | None = owner
         self.waiter: asyncio.Future[None] | None = None
-        """What a task waits for that the cursor is to hand the next message."""
+        """What the task awaits that has asked the cursor for the next message; `None` if no task has."""
         self._wanted = False
         self.held = True
         """Whether reading is held because nobody reads."""
         self.kept: tuple[T, ...] = ()
-        """Messages that were handed on for one who did not take them: they are the next reader's."""
+        """Messages for the next reader: emitted while nobody read, or given to the cursor and not taken yet."""
         self.repeats = False
-        """Whether what was kept is emitted, which was seen when it came."""
+        """Whether a kept message is being emitted: monitors have seen it before, when it came."""
         self._for: Source | None = None  # the socket in whose handler they have subscribed
         self.shared = False
         """Whether they are several, and not all of one handler."""
         self.how: Close | None = None
-        """How the socket ends, once it does, in words for another socket."""
+        """The `Close` for another socket that ends because this one does; `None` until then."""
 
     @property
     def source(self) -> MessageSource | None:
@@ -142,7 +142,7 @@ class Readers(Broadcast[T]):
             self._changed()
 
     def want(self) -> None:
-        """Let messages come, whether or not anyone reads, unless the cursor does."""
+        """Let messages come, even if nobody reads them; does nothing while the cursor waits."""
         if self.waiter is None:
             self._wanted = True
             if self.held:
@@ -162,7 +162,7 @@ class Readers(Broadcast[T]):
                 self.kept += (message,)
 
     def take(self) -> T:
-        """Give the first message that was kept."""
+        """Remove the oldest kept message, and return it."""
         message, *kept = self.kept
         self.kept = tuple(kept)
         return message
@@ -211,7 +211,7 @@ class Readers(Broadcast[T]):
             owner.release()
 
     def _give(self) -> bool:
-        """Emit the first that was kept, if anyone is there for it, and say so; what came later follows."""
+        """Emit the oldest kept message if anyone reads, and return whether it was. The others follow, one a turn."""
         owner = self._owner
         if owner is None or not self.kept or not (self._wanted or self.present):
             return False

@@ -67,19 +67,19 @@ class Outgoing(HotSubject[T]):
         *,
         returns: bool,
     ) -> None:
-        self._loop = thread.loop  # these first: what every message needs lies together in memory
-        self._offer_at_once: Callable[[Frame], bool] | None = None  # takes one that is known, and not looked at
-        self._offer_text: Callable[[str], int | None] | None = None  # takes one that is text, and not looked at
+        self._loop = thread.loop  # first what every message needs, so that it lies together in memory
+        self._offer_at_once: Callable[[Frame], bool] | None = None  # `_offer`, unless a key or `_shown` is to see it
+        self._offer_text: Callable[[str], int | None] | None = None  # the same for text
         self.codec = codec
         self._buffer = make_buffer(settings.overflow, settings.max_buffered, settings.high_water)
         self._counters = counters
         self.is_stopped = False
-        self._offer: Callable[[Frame], bool] | None = None  # to the present connection, what need not wait
-        self._key_of: Callable[[Any], Hashable] | None = None  # asked about that, too
+        self._offer: Callable[[Frame], bool] | None = None  # to the connection, past the buffer
+        self._key_of: Callable[[Any], Hashable] | None = None  # its errors come even if nothing waits
         self._shown: Broadcast[T] | None = None  # made for the first subscriber
         self._dropped: Hot[Any] | None = None
-        self._has_ended = False  # so that `dropped` has, if it is made from now on
-        self._has_stopped: tuple[Exception | None] | None = None  # with what, for those who subscribe from now on
+        self._has_ended = False  # if `dropped` is made after this, it completes at once
+        self._has_stopped: tuple[Exception | None] | None = None  # the error, or `None`, for late subscribers
         self.dropped_count = 0
         self._wire: Wire | None = None  # of the present connection
         self.offline = returns
@@ -98,7 +98,7 @@ class Outgoing(HotSubject[T]):
             )
         self._mark = settings.high_water
         self._limit = settings.max_buffered
-        self._holds: HighWater | None = None  # made when more waits for the first time
+        self._holds: HighWater | None = None  # made when it is first needed
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
@@ -218,9 +218,11 @@ class Outgoing(HotSubject[T]):
         return self._holds is None or not self._holds.holding
 
     async def room(self) -> None:
-        """Wait until there is room; on any event loop. Who waits here, in nobody's name, need not hold anyone.
+        """Wait until there is room; on any event loop.
 
-        Nor need one wait who answers the messages that came before the connection was lost, as long as answers fit.
+        A caller that works for no source ends the holds first: it waits itself, so nobody needs to be held because of
+        it. A task that answers messages of a connection that is lost does not wait, as long as its answers fit: the
+        peer reads nothing anymore, and the end of the socket waits for those messages.
         """
         if not self.has_room and current_source.get() is None:
             self._thread.run(self._high_water.end_holds)
@@ -277,7 +279,7 @@ class Outgoing(HotSubject[T]):
             self._holds.end_waits()
 
     def withdraw(self, lost: Callable[[Exception], object]) -> None:
-        """Take back the message whose `lost` this is, if it waits."""
+        """Remove the message whose `lost` callback this is, if it still waits."""
         if self._buffer.weight and self._buffer.remove(lambda item: item.lost is lost):
             self._look()
 
@@ -465,7 +467,7 @@ class Outgoing(HotSubject[T]):
         return True
 
     def _hold_back(self) -> None:
-        """Hold whom the present message came from; the socket itself, if nobody is known, or nobody may be held."""
+        """Hold the sources of the present message; the socket itself if none is known, or none may be held."""
         source, socket = source_of_work(), cast("Held | None", getattr(self, "_owner", None))
         if socket is None or self._high_water.holds_for(source):  # or it has ended meanwhile, in another thread
             return

@@ -1,4 +1,4 @@
-"""Those who share one stream, each in the name of the socket whose handler subscribed it."""
+"""Subscribers of a stream that many sockets share. Each remembers the socket whose handler subscribed it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tell(socket: Any, error: Exception) -> None:
 
 
 class OwnedSubscribers(Broadcast[T]):
-    """Subscribers of many sockets: what one of them raises is told to its own, and the others go on."""
+    """Subscribers of many sockets: what one of them raises goes to its own socket; the others still get the value."""
 
     __slots__ = ()
     is_for_many = True

@@ -1,6 +1,6 @@
-"""The socket, as its parts see it: `Lifecycle` is the one that they belong to.
+"""What the parts of a socket ask of the object that they belong to, which is its `Lifecycle`.
 
-A client's connection belongs to its `Greeter` before.
+While a client greets the server, the `Greeter` owns the new connection. Then it hands that over to the `Lifecycle`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rxws.stats import Counters
 
 
 class Queue(Protocol):
-    """Where a connection has the messages from that it sends."""
+    """Where a connection takes the messages from that it sends."""
 
     @property
     def waits(self) -> bool:
@@ -28,7 +28,7 @@ class Queue(Protocol):
         ...
 
     def conflate(self) -> None:
-        """Let the policy choose among those that wait, since the peer does not keep up."""
+        """Let the overflow policy choose among the messages that wait: the peer does not keep up."""
 
 
 class ConnectionOwner(Protocol):
@@ -47,29 +47,29 @@ class ConnectionOwner(Protocol):
         ...
 
     def report(self, error: Exception) -> None:
-        """Take what a function has raised that is called for the connection."""
+        """Take the error of a function that was called for the connection, such as a codec, or one of `Heartbeat`."""
 
     def message_refused(self, connection: Any, error: Exception) -> None:
-        """Take what came of a message: that it does not decode."""
+        """Take the error of a message that does not decode."""
 
     def note(self, error: Exception) -> None:
-        """Take what the peer has done, which ends the connection."""
+        """Take a violation by the peer; it also ends the connection, which `connection_ending` says."""
 
     def beat(self) -> None:
-        """Look whether anyone reads; a connection says when, each time that it pings."""
+        """Check whether anyone reads what has come. A connection calls this with each ping of its heartbeat."""
         ...
 
     def close(self, close: Close) -> None:
         """Close."""
 
     def transport_lost(self, connection: Any) -> None:
-        """End the holds that wait for the peer to read: nothing more goes there, and the end waits for what came."""
+        """End the holds that wait for the peer to read: nothing can be sent, though messages that came still wait."""
 
     def connection_lost(self, error: ConnectionLost) -> None:
         """Report that a connection was lost without a close frame."""
 
     def connection_ending(self, connection: Any, because: Exception) -> None:
-        """Close, or go offline: the peer, or its absence, ends a connection."""
+        """Close the socket, or go offline: a connection ends that the socket has not closed itself."""
 
     def connection_closed(self, connection: Any) -> None:
         """Forget a connection: its transport was lost."""
