@@ -1,5 +1,8 @@
 """Reactive WebSockets: a WebSocket bound to ReactiveX, on aiohttp."""
 
+import importlib.util
+import typing
+
 from rxws import codecs, operators
 from rxws.backoff import Backoff
 from rxws.client.greeting import Greeting
@@ -73,3 +76,13 @@ __version__ = "0.2.0.dev0"
 def __dir__() -> list[str]:
     """Give the public names alone, for completion."""
     return sorted([*__all__, "__version__"])
+
+
+if not typing.TYPE_CHECKING:  # type checkers would take every name for known
+
+    def __getattr__(name: str) -> object:
+        """Tell which modules have to be imported, such as `rxws.testing`. Other names get Python's own words."""
+        message, module = f"module {__name__!r} has no attribute {name!r}", f"{__name__}.{name}"
+        if name.isidentifier() and not name.startswith("_") and importlib.util.find_spec(module) is not None:
+            raise AttributeError(f"{message}: write 'import {module}'", obj=None)  # None: Python suggests no other name
+        raise AttributeError(message)

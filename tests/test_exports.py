@@ -1,5 +1,7 @@
 import importlib
 import inspect
+import subprocess
+import sys
 import types
 
 import pytest
@@ -26,6 +28,19 @@ def test_exports() -> None:
 def test_completion() -> None:
     """What a shell or a notebook completes after `rxws.` are the public names."""
     assert dir(rxws) == sorted([*EXPORTS, "__version__"])
+
+
+def test_unknown_names_are_told() -> None:
+    """A module that is not imported yet says how; another name gets Python's words, and its suggestion."""
+    program = "import rxws\ntry: rxws.{0}\nexcept AttributeError as error: print(error)\nrxws.{0}"
+    for name, says in (
+        ("testing", "module 'rxws' has no attribute 'testing': write 'import rxws.testing'"),
+        ("conect", "module 'rxws' has no attribute 'conect'"),
+    ):
+        command = [sys.executable, "-c", program.format(name)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stdout == f"{says}\n"
+        assert ("Did you mean: 'connect'?" in done.stderr) == (name == "conect")
 
 
 def test_signatures_tell_options() -> None:
