@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any, Final
 
-from rxws.core.log import escape
+from rxws.cli.running import INTERRUPTED, fail
 from rxws.errors import EncodeError
 from rxws.topics.message import Unpublished
 from rxws.topics.publishing import publisher
@@ -44,13 +44,12 @@ def _run(options: argparse.Namespace) -> int:
                 except (ValueError, RecursionError) as error:
                     _tell(f"line {number} is not JSON ({error}): use --text for texts", failures)
     except (ValueError, ImportError) as error:
-        _tell(str(error), failures)
-        return 2
+        return fail(error, 2)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return 1 if failures else 0
 
 
 def _tell(what: str, failures: list[str]) -> None:
     failures.append(what)
-    print(escape(what), file=sys.stderr)
+    fail(what)

@@ -75,7 +75,7 @@ async def test_command_publishes_lines(broker: Broker, eventually: Eventually) -
         await eventually(lambda: log == [{"a": 1}, [2], "hello you", 3, 4])
     assert (good.returncode, good.stdout, good.stderr) == (0, "", "")
     assert (texts.returncode, bad.returncode) == (0, 1)
-    assert bad.stderr.startswith("line 2 is not JSON")
+    assert bad.stderr.startswith("rxws: line 2 is not JSON")
 
 
 @pytest.mark.parametrize("options", [[], ["--text"]])
@@ -101,7 +101,7 @@ async def test_deeply_nested_json_is_one_bad_line(broker: Broker) -> None:
     """JSON that is nested too deeply is one bad line."""
     finished = await asyncio.to_thread(command, broker.fresh(), "a", text="[" * 100_000 + "]" * 100_000 + "\n1\n")
     assert finished.returncode == 1
-    assert finished.stderr.startswith("line 1 is not JSON")
+    assert finished.stderr.startswith("rxws: line 1 is not JSON")
     assert "Traceback" not in finished.stderr
 
 
@@ -150,6 +150,7 @@ def test_wrong_arguments_are_clear_errors(arguments: tuple[str, ...], says: str)
     """Wrong arguments of the command are clear errors."""
     finished = command(*arguments, text="")
     assert finished.returncode == 2
+    assert finished.stderr.startswith("rxws: ")
     assert says in finished.stderr
     assert "Traceback" not in finished.stderr
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import errno
 import socket
-import sys
 from typing import Any
 
 from aiohttp import web
 
 from rxws.checks import number
 from rxws.cli.options import argument, number_in
+from rxws.cli.running import fail
 
 
 def add_to(commands: Any) -> None:
@@ -32,13 +32,11 @@ def _run(options: argparse.Namespace) -> int:
             from rxws.cli.demo.on_asgi import run_on_asgi
     except ImportError as error:
         extras = "demo,asgi" if options.asgi else "demo"
-        print(f'the demo needs {error.name}: pip install "rxws[{extras}]"', file=sys.stderr)
-        return 2
+        return fail(f'the demo needs {error.name}: pip install "rxws[{extras}]"', 2)
     try:
         listener = listen(options.host, options.port)
     except OSError as error:
-        print(f"cannot listen on {options.host}:{options.port}: {error.strerror}", file=sys.stderr)
-        return 1
+        return fail(f"cannot listen on {options.host}:{options.port}: {error.strerror}")
     chosen = listener.getsockname()[1]
     taken = f" (port {options.port} is taken)" if options.port not in (chosen, 0) else ""
     place = f"{options.host}:{chosen}"

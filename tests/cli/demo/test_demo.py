@@ -68,7 +68,7 @@ def test_port_that_is_forbidden(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def test_foreign_address(capsys: pytest.CaptureFixture[str]) -> None:
     """An address that this machine does not have is a clear error."""
     assert main(["demo", "--host", "192.0.2.1"]) == 1
-    assert "cannot listen on 192.0.2.1:8080" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("rxws: cannot listen on 192.0.2.1:8080")
 
 
 def test_demo_without_psutil(tmp_path: Path) -> None:
@@ -82,4 +82,4 @@ def test_demo_without_psutil(tmp_path: Path) -> None:
         timeout=30,
     )
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == 'the demo needs psutil: pip install "rxws[demo]"\n'
+    assert result.stderr == 'rxws: the demo needs psutil: pip install "rxws[demo]"\n'
