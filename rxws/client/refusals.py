@@ -6,6 +6,7 @@ import email.utils
 import time
 from collections.abc import Mapping
 from datetime import UTC
+from ssl import SSLError
 from typing import Final
 
 import aiohttp
@@ -44,7 +45,11 @@ def refusal(error: Exception, attempt: Attempt) -> ConnectError:
         return ConnectError(f"the server answered {status} instead of 101, again and again", "http", status=status)
     if isinstance(error, aiohttp.RedirectClientError):
         return ConnectError(f"the server redirects to a URL that aiohttp does not follow: {hide(str(error))}", "http")
-    return ConnectError(hide(str(error)) or type(error).__name__, _stage(error, attempt))
+    message = hide(str(error)) or type(error).__name__
+    cause = getattr(error, "os_error", None)
+    if isinstance(cause, SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        message += ": the server does not speak TLS on this port: use a ws:// URL, or the port for wss://"
+    return ConnectError(message, _stage(error, attempt))
 
 
 def refusal_elsewhere(error: Exception, message: str, stage: Stage) -> ConnectError:

@@ -270,7 +270,9 @@ async def test_tcp() -> None:
 
 async def test_tls() -> None:
     async with serving(echo) as server:
-        assert (await refused(server.url.replace("ws:", "wss:"))).stage == "tls"
+        error = await refused(server.url.replace("ws:", "wss:"))
+    assert error.stage == "tls"
+    assert str(error).endswith("the server does not speak TLS on this port: use a ws:// URL, or the port for wss://")
 
 
 @pytest.mark.parametrize("how", ["cut", "reset"])
