@@ -83,6 +83,7 @@ TOLD: list[tuple[Callable[[], object], type[Exception], str]] = [
         "it makes one, call it, run(shout())",
     ),
     (lambda: rxws.run(FastAPI()), TypeError, ">: an ASGI application runs on an ASGI server, such as uvicorn"),
+    (lambda: rxws.websocket(FastAPI()), TypeError, "an ASGI application is not a handler, and runs on an ASGI server"),
     (lambda: rxws.setup(FastAPI()), TypeError, ">: on ASGI, use rxws.asgi.setup(app)"),
     (lambda: rxws.accept(None), TypeError, "aiohttp.web.Request, not None: on ASGI, use rxws.asgi.accept(websocket)"),
     (lambda: rxws.run("app"), TypeError, "run serves an aiohttp.web.Application, not 'app'"),

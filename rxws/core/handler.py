@@ -277,9 +277,12 @@ def _parameters(function: Callable[..., Any], name: str, *, guests: bool) -> lis
         if guests and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             continue
         if parameter.name not in NAMES or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            todo = "functools.partial gives it others"
+            if [one.name for one in parameters] == ["scope", "receive", "send"]:
+                todo = "an ASGI application is not a handler, and runs on an ASGI server, such as uvicorn"
             raise TypeError(
                 f"{name} asks for {parameter.name!r}: a handler's parameters are bound by name, "
-                f"and may be {', '.join(NAMES)}; functools.partial gives it others"
+                f"and may be {', '.join(NAMES)}; {todo}"
             )
     return parameters
 
