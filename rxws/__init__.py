@@ -1,6 +1,6 @@
 """Reactive WebSockets: a WebSocket bound to ReactiveX, on aiohttp."""
 
-import importlib.util
+import importlib.util  # pyright: ignore[reportUnusedImport] - in __getattr__, which it does not see
 import typing
 
 from rxws import codecs, operators
