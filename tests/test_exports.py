@@ -35,12 +35,12 @@ def test_unknown_names_are_told() -> None:
     program = "import rxws\ntry: rxws.{0}\nexcept AttributeError as error: print(error)\nrxws.{0}"
     for name, says in (
         ("testing", "module 'rxws' has no attribute 'testing': write 'import rxws.testing'"),
-        ("conect", "module 'rxws' has no attribute 'conect'"),
+        ("connects", "module 'rxws' has no attribute 'connects'"),
     ):
         command = [sys.executable, "-c", program.format(name)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.stdout == f"{says}\n"
-        assert ("Did you mean: 'connect'?" in done.stderr) == (name == "conect")
+        assert ("Did you mean: 'connect'?" in done.stderr) == (name == "connects")
 
 
 def test_signatures_tell_options() -> None:
