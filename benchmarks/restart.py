@@ -86,8 +86,8 @@ class Returning(asyncio.Protocol):
             self._served.set_exception(exc or ConnectionResetError("lost before the echo"))
 
 
-async def come_back(port: int, pid: int, clients: int) -> dict[str, float]:
-    """Let all of them come, and wait until each has its echo."""
+async def come_back(port: int, pid: int, clients: int, path: str) -> dict[str, float]:
+    """Let all of them come, and wait until each has its echo; give the longest turn before they leave again."""
     loop, moments = asyncio.get_running_loop(), random.Random(clients)
     began, cpu, waits = loop.time(), cpu_seconds(pid), list[float]()
 
@@ -101,7 +101,10 @@ async def come_back(port: int, pid: int, clients: int) -> dict[str, float]:
     async with asyncio.timeout(PATIENCE):
         await asyncio.gather(*(one(moments.uniform(0, WITHIN)) for _ in range(clients)))
     waits.sort()
+    turn, by_clock = LONGEST.unpack(Path(path).read_bytes())
     return {
+        "turn": turn,
+        "turn by the clock": by_clock,
         "all served": loop.time() - began,
         "median": waits[clients // 2],
         "cpu": (cpu_seconds(pid) - cpu) / clients * 1e6,
@@ -123,9 +126,7 @@ def measure(peer: Peer, clients: int) -> dict[str, float]:
         path = Path(folder) / "turns"
         path.write_bytes(bytes(LONGEST.size))
         with server("benchmarks.restart", "serve", peer.module, peer.loop, str(path)) as (port, pid):
-            seen = output("benchmarks.restart", "come", str(port), str(pid), str(clients))
-            turn, by_clock = LONGEST.unpack(path.read_bytes())
-    return {**seen, "turn": turn, "turn by the clock": by_clock}
+            return output("benchmarks.restart", "come", str(port), str(pid), str(clients), str(path))
 
 
 def restart(rounds: int, seconds: float) -> Iterator[str]:
@@ -162,6 +163,7 @@ if __name__ == "__main__":
         run(loop, serve(module, path))
     elif command == "come":
         os.sched_setaffinity(0, {CORE})
-        print(json.dumps(uvloop.run(come_back(*map(int, rest)))))
+        *numbers, path = rest
+        print(json.dumps(uvloop.run(come_back(*map(int, numbers), path))))
     else:
         print(json.dumps(measure(Peer(command, rest[0]), int(rest[1]))))

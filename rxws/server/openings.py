@@ -7,6 +7,8 @@ from collections import deque
 from typing import Final
 from weakref import WeakKeyDictionary
 
+from rxws.server.collector import collector
+
 OPENINGS_A_TURN: Final = 16
 """Handshakes that are answered together, before the sockets that are open have their turn: some 4 ms of work."""
 
@@ -21,6 +23,9 @@ CROWD: Final = 80
 
 GATHERING: Final = 0.005
 """Seconds that they wait at most."""
+
+SERVED: Final = 3.0
+"""Seconds in which those that came in such a window are served, and for which Python's collector runs less often."""
 
 APART: Final = 1.0
 """Seconds without waiting, but for a crowd, after it has brought hardly two together."""
@@ -46,6 +51,7 @@ class Openings:
         self._came = 0  # in this window
         self._batches = 0  # that have opened in it
         self._enough = OPENINGS_A_TURN  # as many as its first batch, which has waited longest
+        self._patience: asyncio.TimerHandle | None = None  # of the collector, until then
 
     def take(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None] | None:
         """Take a place at once, or give what to wait for."""
@@ -53,6 +59,8 @@ class Openings:
         if now >= self._window_ends:
             self._begin_window(now)
         self._came += 1
+        if self._came == MANY_COME:
+            self._have_patience(loop)
         if self._came == (MANY_COME if now >= self._alone_until else CROWD):
             self._gathers, self._alone_until = True, 0.0
         if not self._gathers and not waiting:
@@ -65,6 +73,13 @@ class Openings:
             self._handle.cancel()
             self._handle = loop.call_soon(self._open, loop)
         return place
+
+    def _have_patience(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have Python's collector run less often for a while."""
+        if self._patience is not None:
+            self._patience.cancel()
+        collector.be_patient(self)
+        self._patience = loop.call_later(SERVED, collector.go_on, self)
 
     def _begin_window(self, now: float) -> None:
         """Decide by the last one whether handshakes wait in this one."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections import Counter
 
 import pytest
 
-from rxws.server.openings import APART, COUNTED_OVER, GATHERING, MANY_COME, OPENINGS_A_TURN, wait_to_open
+from rxws.server import openings
+from rxws.server.collector import OBJECTS, Collector
+from rxws.server.openings import APART, COUNTED_OVER, GATHERING, MANY_COME, OPENINGS_A_TURN, SERVED, wait_to_open
 from rxws.testing import virtual_time
 
 
@@ -133,3 +136,23 @@ async def test_it_ends_with_the_crowd() -> None:
     arrivals.waits.clear()
     await arrivals.come(100, seconds=2)
     assert max(arrivals.waits) == 0
+
+
+@virtual_time
+async def test_the_collector_is_patient_with_a_crowd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's collector runs less often while many come, and until they are served; not for a few."""
+    monkeypatch.setattr(openings, "collector", Collector())  # another loop may still have its time
+    before = gc.get_threshold()
+    gc.set_threshold(700, 10, 10)
+    try:
+        arrivals = Arrivals()
+        await arrivals.come(200, 0.5)
+        assert gc.get_threshold()[0] == 700
+        await arrivals.come(1000, 0.5)
+        assert gc.get_threshold()[0] == OBJECTS
+        await asyncio.sleep(SERVED - 2 * COUNTED_OVER)
+        assert gc.get_threshold()[0] == OBJECTS
+        await asyncio.sleep(3 * COUNTED_OVER)
+        assert gc.get_threshold()[0] == 700
+    finally:
+        gc.set_threshold(*before)
