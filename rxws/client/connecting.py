@@ -20,7 +20,7 @@ from rxws.core.log import CLIENT, SocketLog
 from rxws.core.socket import closing_on_exit
 from rxws.errors import parted
 from rxws.options import Settings
-from rxws.rx.foreign import caused, without_frames
+from rxws.rx.foreign import without_frames
 from rxws.rx.holds import current_socket
 
 In = TypeVar("In")
@@ -164,8 +164,6 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
                 life.reports.note(rest)
             if close is not None:  # of a greeting
                 life.abort(without_frames(close))
-            else:
-                life.abort(caused(Close.received(1006), without_frames(error)))
         finally:
             del close, rest  # whose tracebacks have this frame
     finally:

@@ -20,7 +20,7 @@ from rxws.close import Close
 from rxws.core.encoding import sharing
 from rxws.core.owned import OwnedSubscriber, OwnedSubscribers
 from rxws.core.reports import News
-from rxws.errors import ConnectionLost, close_for, raise_fatal
+from rxws.errors import DecodeError, EncodeError, close_for, raise_fatal
 from rxws.rx.broadcast import Direct, Replaying, Subscriber
 from rxws.rx.foreign import as_error, loop_ends
 from rxws.rx.holds import current_socket, notify_from
@@ -187,9 +187,8 @@ class FeedConnection(OwnedSubscribers[T]):
             return None
         failure = self._failure
         if close.code == 1006:
-            if isinstance(failure, ConnectionLost):
-                return failure
-            return as_error(close.__cause__ or Close.received(*close.args), "an attempt to connect")
+            survived = failure is None or isinstance(failure, (DecodeError, EncodeError))
+            return Close.received(*close.args) if survived else failure
         return failure if failure is not None and close_for(failure) == close else Close.received(*close.args)
 
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:

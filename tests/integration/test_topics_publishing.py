@@ -94,7 +94,7 @@ async def test_line_that_is_not_utf_8_fails_alone(broker: Broker, eventually: Ev
         )
         await eventually(lambda: [str(message) for message in log] == ["1", "2"])
     assert finished.returncode == 1
-    assert finished.stderr.startswith(b"cannot send ")
+    assert finished.stderr.startswith(b"rxws: cannot send ")
 
 
 async def test_deeply_nested_json_is_one_bad_line(broker: Broker) -> None:
