@@ -62,7 +62,7 @@ def test_port_that_is_forbidden(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
     monkeypatch.setattr(socket, "create_server", forbid)
     assert main(["demo", "--port", "80"]) == 1
-    assert capsys.readouterr().err == "cannot listen on 127.0.0.1:80: Permission denied\n"
+    assert capsys.readouterr().err == "rxws: cannot listen on 127.0.0.1:80: Permission denied\n"
 
 
 def test_foreign_address(capsys: pytest.CaptureFixture[str]) -> None:
