@@ -41,6 +41,9 @@ def test_unknown_names_are_told() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.stdout == f"{says}\n"
         assert ("Did you mean: 'connect'?" in done.stderr) == (name == "connects")
+    for name in ("connects", "_connect", "no identifier"):
+        with pytest.raises(AttributeError, match=f"^module 'rxws' has no attribute '{name}'$"):
+            getattr(rxws, name)
 
 
 def test_signatures_tell_options() -> None:
