@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from threading import Lock
+from threading import RLock
 from typing import Any, Final
 from weakref import finalize
 
@@ -23,7 +23,7 @@ class Collector:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # the collector itself may free one that asks, while this thread has the lock
         self._asking: dict[int, finalize[Any, Any]] = {}
         self._before: tuple[int, int, int] | None = None
         self._now: tuple[int, int, int] | None = None

@@ -53,6 +53,23 @@ def test_one_that_was_freed_has_had_enough() -> None:
     assert gc.get_threshold() == BEFORE
 
 
+def test_one_is_freed_while_another_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection may run at any time, and free one that asks in the thread that has the lock."""
+    collector, others, asking = Collector(), [Asking()], Asking()
+    collector.be_patient(others[0])
+    get_threshold = gc.get_threshold
+
+    def freeing() -> tuple[int, int, int]:
+        others.clear()
+        return get_threshold()
+
+    monkeypatch.setattr(gc, "get_threshold", freeing)
+    collector.be_patient(asking)
+    assert get_threshold() == PATIENT
+    collector.go_on(asking)
+    assert get_threshold() == BEFORE
+
+
 @pytest.mark.parametrize("chosen", [(50_000, 10, 10), (OBJECTS, 5, 5), (0, 10, 10)])
 def test_a_program_that_is_more_patient_keeps_its_threshold(chosen: tuple[int, int, int]) -> None:
     collector, asking = Collector(), Asking()
