@@ -272,7 +272,7 @@ class HighWater:
         self.holding, self._last = True, item_source  # last: in another thread, there may be room by now
 
     def end_holds(self) -> None:
-        """Release all sources, even if there is no room."""
+        """Release all held sources, whether or not there is room."""
         self._last = NOBODY
         for source in self._holds.release():
             cast("Held", source).forget(self.end_holds)
@@ -288,7 +288,7 @@ class HighWater:
         self.end_waits()
 
     def end_waits(self) -> None:
-        """Release all sources and call back, even if there is no room. New ones may be held at once."""
+        """Release all held sources and call back, whether or not there is room. New sources may be held right away."""
         self.end_holds()
         callbacks, self._callbacks = self._callbacks, ()
         for callback in callbacks:

@@ -320,7 +320,7 @@ async def test_accept_that_is_refused() -> None:
 
 @pytest.mark.parametrize("stalls", [False, True])
 async def test_refused_client_that_has_left(stalls: bool, caplog: pytest.LogCaptureFixture) -> None:
-    """An answer that the server does not take any more is no error of the handler, and waits no longer than others."""
+    """If the server no longer takes an answer, the handler does not fail, and the wait is as short as for others."""
 
     async def app(*asgi: Any) -> None:
         async with rxws.asgi.accept(*asgi, close_timeout=2):

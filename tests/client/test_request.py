@@ -379,7 +379,7 @@ async def test_request_of_a_thread() -> None:
 
 
 async def test_request_of_a_thread_that_cannot_wait() -> None:
-    """A request of a thread fails, as in the event loop, if its key is not hashable, or somebody reads alone."""
+    """From a thread, too, a request fails if its key cannot be hashed, or if another reader has the socket alone."""
     dialer = MemoryDialer()
     async with connect(dialer, codec=rxws.json) as socket:
         await turns()
