@@ -102,9 +102,9 @@ def test_url_without_a_slash() -> None:
 def test_what_is_not_an_application_or_a_socket() -> None:
     """It is told at the call, not in a thread."""
     with pytest.raises(TypeError, match=r"serve takes an aiohttp.web.Application, not .*shout"):
-        rxws.jupyter.serve(shout)  # type: ignore[arg-type] - the mistake
+        rxws.jupyter.serve(shout)
     with pytest.raises(TypeError, match=r"show takes a socket, such as connect\(...\) gives, not 3"):
-        rxws.jupyter.show(3)  # type: ignore[arg-type] - the mistake
+        rxws.jupyter.show(3)
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
