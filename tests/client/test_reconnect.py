@@ -552,16 +552,21 @@ async def test_goodbye_while_a_close_waits_for_pongs() -> None:
     assert len(log) == 13
 
 
+async def send_unconfirmed(dialer: MemoryDialer, socket: rxws.ClientWebSocket[Any, Any]) -> None:
+    """Send fifteen messages to a peer that answers no pings: the last five wait."""
+    dialer.peer.pongs = False
+    for number in range(15):
+        socket.outgoing.on_next(f"{number:036}")
+        await turns(2)
+    assert len(dialer.peer.sent) == 10
+
+
 async def test_unconfirmed_limit() -> None:
     """Sending waits while too much is unconfirmed."""
     dialer = MemoryDialer()
     async with connect(dialer, quick(), max_buffered=1000) as socket:
         await opened(socket)
-        dialer.peer.pongs = False
-        for number in range(15):
-            socket.outgoing.on_next(f"{number:036}")
-            await turns(2)
-        assert len(dialer.peer.sent) == 10
+        await send_unconfirmed(dialer, socket)
         dialer.peer.pong(dialer.peer.pings[-1])
         await turns()
         assert len(dialer.peer.sent) > 10
@@ -577,11 +582,7 @@ async def test_empty_pongs() -> None:
     async with connect(dialer, quick(), max_buffered=1000) as socket:
         log = watch(u=socket.undelivered)
         await opened(socket)
-        dialer.peer.pongs = False
-        for number in range(15):
-            socket.outgoing.on_next(f"{number:036}")
-            await turns(2)
-        assert len(dialer.peer.sent) == 10
+        await send_unconfirmed(dialer, socket)
         dialer.peer.pong(b"")
         await turns()
         assert [int(message) for message in dialer.peer.sent] == list(range(15))
