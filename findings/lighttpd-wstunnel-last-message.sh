@@ -13,10 +13,7 @@
 #   two messages and the close at once: the server gets b''
 . "$(dirname "$0")/tools.sh"
 "${PYTHON:-python3}" -m venv venv
-apt-get download -qq lighttpd=1.4.69-1 libnettle8 libpcre2-8-0 libxxhash0 2>/dev/null
-for package in *.deb; do dpkg-deb -x "$package" debian; done
-LD_LIBRARY_PATH=$(dirname "$(find "$folder/debian" -name 'libnettle.so.8')")
-export LD_LIBRARY_PATH
+lighttpd_from_debian
 
 run_python <<'END'
 import asyncio

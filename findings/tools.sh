@@ -4,6 +4,7 @@
 #   run_python <<'END' ... END        runs the program with it, beside wire.py, for at most 100 seconds
 #   node_with ws@8.23.0               installs npm packages there
 #   run_node <<'END' ... END          runs the program (an ES module) with Node, beside wire.mjs, for at most 100 seconds
+#   lighttpd_from_debian              unpacks Debian's lighttpd into the folder debian there; it installs nothing
 
 set -eu
 findings=$(cd "$(dirname "$0")" && pwd)
@@ -32,4 +33,11 @@ node_with() {
 run_node() {
     cat > finding.mjs
     timeout 100 node --no-warnings "$@" finding.mjs
+}
+
+lighttpd_from_debian() {
+    apt-get download -qq lighttpd=1.4.69-1 libnettle8 libpcre2-8-0 libxxhash0 2>/dev/null
+    for package in *.deb; do dpkg-deb -x "$package" debian; done
+    LD_LIBRARY_PATH=$(dirname "$(find "$folder/debian" -name 'libnettle.so.8')")
+    export LD_LIBRARY_PATH
 }
