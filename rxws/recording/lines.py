@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from io import BufferedWriter, TextIOWrapper
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Final, cast
@@ -24,6 +25,7 @@ from rxws.close import Close
 from rxws.errors import DecodeError, raise_fatal
 from rxws.recording.disk import wait_for_disk
 from rxws.recording.event import Event, Kind, RecordedError, Recording, Unreadable, name_of_error
+from rxws.recording.files import open_alone
 from rxws.recording.har import BEGINNING_SIZE, read_har
 from rxws.rx.foreign import described
 
@@ -105,12 +107,14 @@ def write(recording: Recording, file: str | Path) -> None:
     Args:
         recording: The recording.
         file: Where to write.
+
+    Raises `OSError` if the file cannot be made, or while a recording is written there.
     """
     path = Path(file)
     events = recording.events
     if isinstance(events, _Lines) and path.exists() and path.samefile(events.path):
         recording = replace(recording, events=list(events))  # before they are overwritten
-    with path.open("w", encoding="utf-8", newline="\n") as lines:
+    with TextIOWrapper(BufferedWriter(open_alone(path)), encoding="utf-8", newline="\n") as lines:
         lines.write(header_line(recording) + "\n")
         lines.writelines(line(event) + "\n" for event in recording)
 

@@ -55,6 +55,7 @@ class Recorder(Disposable):
 
     def __init__(self, source: Recordable, about: Mapping[str, Any], sink_of: Callable[[Recording], EventSink]) -> None:
         super().__init__(self._stop)
+        _check(source)
         socket = source if isinstance(source, WebSocket) else None
         lanes = SOCKET_LANES if socket is not None else tuple(cast("Mapping[str, Any]", source))
         self._recording = Recording((), lanes, datetime.now(UTC), {**(_about(socket) if socket else {}), **about})
@@ -177,7 +178,9 @@ def record(
         about: What goes into the header besides what is known of the socket: a mapping that JSON can say.
         max_bytes: Bytes of the file at which the recording ends.
 
-    Raises `OSError` if the file cannot be made, `TypeError` or `ValueError` if `about` is not JSON of less than 1 MiB.
+    Raises `OSError` if the file cannot be made, or while another recording is written there: sockets that are open at
+    the same time need a file each. Raises `TypeError` for what is neither a socket nor Observables by name, `TypeError`
+    or `ValueError` if `about` is not JSON of less than 1 MiB.
     """
     codec = source._life.outgoing.codec if isinstance(source, WebSocket) else codecs.text  # pyright: ignore
     return Recorder(source, about or {}, lambda recording: FileSink(recording, file, max_bytes, plainly(codec)))
@@ -190,7 +193,7 @@ def keep(source: Recordable, *, max_events: int = 10_000) -> Kept:
         source: A socket, or a mapping of names to Observables.
         max_events: Events that are kept.
 
-    Memory: the newest `max_events` events.
+    Memory: the newest `max_events` events. Raises `TypeError` for what is neither a socket nor Observables by name.
 
     >>> import reactivex
     >>> kept = keep({"letters": reactivex.of("a", "b")})
@@ -215,6 +218,20 @@ class _Newest:
 
     def __iter__(self) -> Iterator[Event]:
         return iter(self._events.copy())
+
+
+def _check(source: Any) -> None:
+    """Raise `TypeError` for what cannot be recorded; an Observable alone would be asked for its items without end."""
+    if isinstance(source, WebSocket):
+        return
+    if not isinstance(source, Mapping):
+        hint = ": give it a name, {'items': observable}" if isinstance(source, Observable) else ""
+        raise TypeError(f"a recording is of a socket, or of Observables by name, not of {source!r}{hint}")
+    for lane, observable in cast("Mapping[Any, Any]", source).items():
+        if not isinstance(lane, str):
+            raise TypeError(f"the name of a lane must be a str, not {lane!r}")
+        if not isinstance(observable, Observable):
+            raise TypeError(f"{lane} must be an Observable, not {observable!r}")
 
 
 def _about(socket: WebSocket[Any, Any]) -> dict[str, Any]:

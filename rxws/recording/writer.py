@@ -17,6 +17,7 @@ from rxws.checks import positive_int
 from rxws.core.log import log_line
 from rxws.recording.disk import wait_for_disk, write_soon
 from rxws.recording.event import Event, Recording
+from rxws.recording.files import open_alone
 from rxws.recording.lines import header_line, line
 
 MAX_QUEUED: Final = 8 * 2**20
@@ -38,7 +39,7 @@ class FileSink:
         self._plain = plain
         self._first = Path(file)
         self._begin(self._first)
-        self._file = FileIO(self._path, "wb")
+        self._file = open_alone(self._path)
         self._push(self._header)
 
     def put(self, event: Event) -> bool:
@@ -120,7 +121,7 @@ class FileSink:
 
     def _write_all(self, left: memoryview) -> None:
         if self._file is None:
-            self._file = FileIO(self._path, "wb")
+            self._file = open_alone(self._path)
         while left:
             left = left[os.write(self._file.fileno(), left) :]
 

@@ -246,3 +246,21 @@ def test_observables_of_threads() -> None:
     assert (len(times), times) == (500, sorted(times))
     with pytest.raises(ValueError, match="max_events must be a positive whole number of events, not 0"):
         keep({"numbers": source}, max_events=0)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (Subject[str](), r"not of <reactivex.*: give it a name, {'items': observable}"),
+        ([Subject[str]()], "a recording is of a socket, or of Observables by name, not of "),
+        ({"a": 5}, "a must be an Observable, not 5"),
+        ({1: Subject[str]()}, "the name of a lane must be a str, not 1"),
+    ],
+)
+def test_what_cannot_be_recorded(source: Any, message: str, tmp_path: Path) -> None:
+    """What is neither a socket nor Observables by name is refused, and makes no file."""
+    with pytest.raises(TypeError, match=message):
+        keep(source)
+    with pytest.raises(TypeError, match=message):
+        record(source, tmp_path / "r.jsonl")
+    assert not (tmp_path / "r.jsonl").exists()
