@@ -33,6 +33,8 @@ class Attempt:
         self.secrets = Secrets()
         self.proxy: URL | None = None
         """The proxy that it goes through."""
+        self.encrypted = False
+        """Whether the URL asks for TLS."""
         self.connecting = False
         """Whether a connection is being opened."""
         self.queued: ClientSession | None = None

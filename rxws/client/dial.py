@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import ssl as tls
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -17,7 +16,7 @@ from rxws.client.attempt import Attempt, watching
 from rxws.client.reconnect import Dialed
 from rxws.client.refusals import is_of_socks, queue, refusal, refusal_elsewhere, through
 from rxws.client.secrets import without_secrets
-from rxws.client.targets import Proxy, check_headers, check_tls, check_url, proxy_of_environment
+from rxws.client.targets import Proxy, Trust, check_headers, check_tls, check_url, proxy_of_environment
 from rxws.errors import ConnectError, leaves
 from rxws.options import Settings
 from rxws.rx.foreign import cancelled
@@ -51,7 +50,7 @@ class Dialer:
         *,
         session: ClientSession | None = None,
         headers: ValueOrFunction[Headers] | None = None,
-        ssl: tls.SSLContext | bool = True,
+        ssl: Trust = True,
         proxy: Proxy = None,
         open_timeout: float = 10.0,
     ) -> None:
@@ -128,11 +127,12 @@ class Dialer:
         check_headers(headers)
         check_tls(checked, self._ssl)
         attempt.secrets.add(checked)
+        attempt.encrypted = checked.scheme in SECURE
         proxy = proxy_of_environment(checked) if isinstance(self._proxy, bool) else self._proxy
         attempt.secrets.add(proxy)
         attempt.proxy = None if proxy is None else URL(proxy)
         settings = self._settings
-        asked = session if proxy is None or checked.scheme in SECURE else self._tunnels(session)
+        asked = session if proxy is None or attempt.encrypted else self._tunnels(session)
         offer = offer_deflate(settings.compress)
         limit = settings.max_msg_size
         most = frame_limit(limit if offer is None else wire_limit(limit))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import ssl as tls
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict, TypeVar, Unpack, overload
 
@@ -17,7 +16,7 @@ from rxws.client.connecting import Connect
 from rxws.client.dial import Dialer, Headers, ValueOrFunction
 from rxws.client.greeting import Greet, check_greet
 from rxws.client.sharing import ONCE, SharedFeed
-from rxws.client.targets import Proxy, check_headers, check_proxy, check_tls, check_url
+from rxws.client.targets import Proxy, Trust, check_headers, check_proxy, check_tls, check_trust, check_url
 from rxws.options import ClientOptions, CommonOptions, check, tell_options
 from rxws.policies import Offline
 from rxws.wires.aiohttp import base_of
@@ -34,7 +33,7 @@ class HandshakeOptions(TypedDict, total=False):
     reconnect: Backoff | None
     session: ClientSession | None
     headers: ValueOrFunction[Headers] | None
-    ssl: tls.SSLContext | bool
+    ssl: Trust
     proxy: Proxy
     open_timeout: float
     greet: Greet[Any] | None
@@ -66,7 +65,7 @@ def connect(
     reconnect: Backoff | None = None,
     session: ClientSession | None = None,
     headers: ValueOrFunction[Headers] | None = None,
-    ssl: tls.SSLContext | bool = True,
+    ssl: Trust = True,
     proxy: Proxy = None,
     open_timeout: float = 10.0,
     greet: Greet[In] | None = None,
@@ -79,7 +78,7 @@ def connect(
     reconnect: Backoff | None = None,
     session: ClientSession | None = None,
     headers: ValueOrFunction[Headers] | None = None,
-    ssl: tls.SSLContext | bool = True,
+    ssl: Trust = True,
     proxy: Proxy = None,
     open_timeout: float = 10.0,
     greet: Greet[str | bytes] | None = None,
@@ -92,7 +91,7 @@ def connect(
     reconnect: Backoff | None = None,
     session: ClientSession | None = None,
     headers: ValueOrFunction[Headers] | None = None,
-    ssl: tls.SSLContext | bool = True,
+    ssl: Trust = True,
     proxy: Proxy = None,
     open_timeout: float = 10.0,
     greet: Greet[Any] | None = None,
@@ -124,7 +123,8 @@ def connect(
             Without it one is made, and closed.
         headers: Headers of the handshake, or a function or coroutine function that makes them for every attempt, with a
             fresh token for example.
-        ssl: For a `wss` URL, as aiohttp's.
+        ssl: For a `wss` URL, which certificates are taken: those of an `ssl.SSLContext`, of an `aiohttp.Fingerprint`,
+            `True` for those that this machine trusts, or `False` for all.
         proxy: `http://user:password@host:port`, which is asked for a tunnel (CONNECT), or `True` for the one that the
             environment names: for `wss` `WSS_PROXY`, else `HTTPS_PROXY`; for `ws` `WS_PROXY`, else `HTTPS_PROXY`, else
             `HTTP_PROXY`; otherwise `ALL_PROXY`. Hosts in `NO_PROXY` need no proxy.
@@ -140,6 +140,7 @@ def connect(
     """
     settings = check(options, without=SERVER_ONLY, also=HandshakeOptions.__annotations__)
     check_proxy(proxy)
+    check_trust(ssl)
     if reconnect is not None and not isinstance(reconnect, Backoff):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"reconnect must be a Backoff, such as rxws.Backoff(), not {reconnect!r}")
     if "offline" in options and reconnect is None:

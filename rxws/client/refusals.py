@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import email.utils
+import errno
 import time
 from collections.abc import Mapping
 from datetime import UTC
 from ssl import SSLError
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import WSServerHandshakeError, hdrs
@@ -18,6 +20,34 @@ from rxws.errors import NO_HEADERS, ConnectError, Stage, leaves
 
 SOCKS: Final = ("aiohttp_socks", "python_socks")
 """The packages whose errors are those of a proxy."""
+
+TRUST: Final = "to trust it or its authority, pass ssl=ssl.create_default_context(cafile=...), or --ca in the shell"
+
+STRICT: Final = (
+    "Python 3.13 and later want this of certificates: make a new one, or clear ssl.VERIFY_X509_STRICT in the"
+    " verify_flags of an SSLContext, and pass ssl=context"
+)
+
+CERTIFICATES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        9: "is this machine's clock right?",
+        10: "the server needs a new one",
+        **dict.fromkeys((18, 19, 20, 21), TRUST),
+        62: "connect to a name that the certificate has",
+        64: "connect to an address or a name that the certificate has",
+        **dict.fromkeys(range(80, 94), STRICT),
+    }
+)
+"""What to do about a certificate that is not valid, by OpenSSL's code for the reason (X509_V_ERR)."""
+
+SSL_REASONS: Final = MappingProxyType(
+    {
+        "WRONG_VERSION_NUMBER": "the server does not speak TLS on this port: use a ws:// URL, or the port for wss://",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the server asks for a certificate of the client: load it into an"
+        " ssl.SSLContext with load_cert_chain, and pass ssl=context",
+    }
+)
+"""What to do about an error of TLS, by OpenSSL's name for the reason."""
 
 
 def refusal(error: Exception, attempt: Attempt) -> ConnectError:
@@ -45,11 +75,45 @@ def refusal(error: Exception, attempt: Attempt) -> ConnectError:
         return ConnectError(f"the server answered {status} instead of 101, again and again", "http", status=status)
     if isinstance(error, aiohttp.RedirectClientError):
         return ConnectError(f"the server redirects to a URL that aiohttp does not follow: {hide(str(error))}", "http")
-    message = hide(str(error)) or type(error).__name__
-    cause = getattr(error, "os_error", None)
-    if isinstance(cause, SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-        message += ": the server does not speak TLS on this port: use a ws:// URL, or the port for wss://"
+    message = hide(_words(error, attempt)) or type(error).__name__
     return ConnectError(message, _stage(error, attempt))
+
+
+def _words(error: Exception, attempt: Attempt) -> str:
+    """Say what failed below HTTP, and what to do: aiohttp's texts show its objects instead."""
+    match error:
+        case aiohttp.ServerFingerprintMismatch():
+            digests = f"{error.got.hex()}, not {error.expected.hex()}"
+            return f"the certificate of {error.host}:{error.port} has the fingerprint {digests}"
+        case aiohttp.ClientConnectorError():
+            host = f"[{error.host}]" if ":" in error.host else error.host
+            path: str | None = getattr(error, "path", None)  # of a UNIX socket
+            return f"cannot connect to {path or f'{host}:{error.port}'}: {_reason(error)}"
+        case aiohttp.ServerDisconnectedError(message="Server disconnected"):
+            hint = "" if attempt.encrypted else "; if it speaks TLS on this port, use a wss:// URL"
+            return f"the server closed the connection without an answer{hint}"
+        case _:
+            return f"{error}{_then(_hint(error.__cause__))}"
+
+
+def _reason(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why: Any = error.certificate_error  # without OpenSSL's attributes, if a library made it
+        text: str = getattr(why, "verify_message", None) or str(why)
+        return text.rstrip(".") + _then(CERTIFICATES.get(getattr(why, "verify_code", 0)))
+    cause = error.os_error
+    if isinstance(cause, ConnectionResetError):
+        return "the connection broke during the handshake of TLS"
+    hint = "is the server running?" if cause.errno == errno.ECONNREFUSED else _hint(cause)
+    return f"{cause.strerror or cause}{_then(hint)}"
+
+
+def _hint(error: BaseException | None) -> str | None:
+    return SSL_REASONS.get(error.reason) if isinstance(error, SSLError) else None
+
+
+def _then(hint: str | None) -> str:
+    return "" if hint is None else f": {hint}"
 
 
 def refusal_elsewhere(error: Exception, message: str, stage: Stage) -> ConnectError:
@@ -73,6 +137,8 @@ def _stage(error: Exception, attempt: Attempt) -> Stage:
             return "tls"
         case aiohttp.ClientConnectorError():
             return "tcp"
+        case aiohttp.ClientOSError(__cause__=SSLError()):  # TLS 1.3 refuses a client after its own handshake
+            return "tls"
         case _:
             return "handshake"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Literal, cast
 from urllib.request import getproxies, proxy_bypass
 
+from aiohttp import Fingerprint
 from yarl import URL
 
 from rxws.client.secrets import without_secrets
@@ -14,6 +15,9 @@ from rxws.wires.aiohttp import SECURE
 
 Proxy = str | URL | Literal[True] | None
 """The URL of a proxy, or `True` for what the environment says."""
+
+Trust = tls.SSLContext | Fingerprint | bool
+"""Which certificates a client takes, as aiohttp's `ssl`; `True` for those that this machine trusts."""
 
 OURS: Final = ("Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions")
 """Headers of the handshake that nobody else may set: they have to fit one another (RFC 6455, section 4.1)."""
@@ -54,7 +58,22 @@ def is_name(host: str) -> bool:
     return True
 
 
-def check_tls(url: URL, ssl: tls.SSLContext | bool) -> None:
+def check_trust(ssl: object) -> None:
+    """Raise `TypeError` or `ValueError` for a TLS setting that no client can have.
+
+    >>> check_trust("ca.pem")
+    Traceback (most recent call last):
+        ...
+    TypeError: ssl must be an SSLContext or a bool, not 'ca.pem': make one with ssl.create_default_context(cafile=...)
+    """
+    if not isinstance(ssl, (tls.SSLContext, Fingerprint, bool, type(None))):
+        example = "ssl.create_default_context(cafile=...)"
+        raise TypeError(f"ssl must be an SSLContext or a bool, not {ssl!r}: make one with {example}")
+    if isinstance(ssl, tls.SSLContext) and ssl.protocol is tls.PROTOCOL_TLS_SERVER:
+        raise ValueError("ssl is a server's context: a client's is made with ssl.create_default_context()")
+
+
+def check_tls(url: URL, ssl: Trust) -> None:
     """Raise `ValueError` for a TLS setting that a URL has no use for."""
     if ssl is not True and url.scheme not in SECURE:
         raise ValueError(f"ssl is for wss: the URL {without_secrets(url)!r} asks for no encryption")

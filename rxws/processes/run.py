@@ -7,6 +7,7 @@ import inspect
 import os
 import signal
 import socket
+import ssl as tls
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -59,10 +60,11 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
             answered its next. Behind a proxy that keeps its connections, choose more than the proxy does.
         options: Those of aiohttp's `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
 
-    Raises what `run_app` raises, such as `OSError` for a port in use, and `TypeError` for what is not an application or
-    for an unknown option. It raises `RuntimeError` beside a running event loop, as in a notebook. With `workers`, it
-    raises `TypeError` or `ValueError` for an unusable number or option, and `RuntimeError` if a worker cannot start,
-    outside of the main thread, and on a system without fork and SO_REUSEPORT.
+    Raises what `run_app` raises, such as `OSError` for a port in use, `TypeError` for what is not an application or for
+    an unknown option, and `ValueError` for an `ssl_context` of a client. It raises `RuntimeError` beside a running
+    event loop, as in a notebook. With `workers`, it raises `TypeError` or `ValueError` for an unusable number or
+    option, and `RuntimeError` if a worker cannot start, outside of the main thread, and on a system without fork and
+    SO_REUSEPORT.
     """
     _check_app(app, options)
     if workers is not None:
@@ -168,6 +170,16 @@ def _check_app(app: Any, options: dict[str, Any]) -> None:
     }
     for name in options.keys() - known:
         raise TypeError(unknown(name, known))
+    _check_tls(options.get("ssl_context"))
+
+
+def _check_tls(context: object) -> None:
+    """Raise `TypeError` or `ValueError` for what cannot be a server's: every client would be cut off silently."""
+    example = "ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), with load_cert_chain(certificate, key)"
+    if not isinstance(context, (tls.SSLContext, type(None))):
+        raise TypeError(f"ssl_context must be an ssl.SSLContext, not {context!r}: make one with {example}")
+    if context is not None and context.protocol is tls.PROTOCOL_TLS_CLIENT:
+        raise ValueError(f"ssl_context is a client's: a server's is made with {example}")
 
 
 def _check(workers: object, options: dict[str, Any]) -> None:

@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import trustme
 import websockets
 from aiohttp import web
 from reactivex import operators as ops
@@ -21,6 +26,7 @@ from rxws.core import receipts
 from tests.integration.proxy import Fault, proxying
 from tests.integration.server import certified, running, serving
 from tests.integration.test_peers import NPM
+from tests.ports import free_port
 from tests.streams import ended, watch
 
 BOTH_LOOPS = True
@@ -259,13 +265,22 @@ async def refused(url: Any, **options: Any) -> rxws.ConnectError:
 async def test_dns() -> None:
     error = await refused("ws://nowhere.invalid/")
     assert error.stage == "dns"
-    assert "nowhere.invalid" in str(error)
+    assert str(error).startswith("cannot connect to nowhere.invalid:80: ")
 
 
 async def test_tcp() -> None:
     error = await refused("ws://127.0.0.1:1/")
     assert error.stage == "tcp"
-    assert "127.0.0.1" in str(error)
+    assert str(error).startswith("cannot connect to 127.0.0.1:1: ")
+    assert str(error).endswith(": is the server running?")
+    assert str(await refused("ws://[::1]:1/")).startswith("cannot connect to [::1]:1: ")
+
+
+async def test_unix_socket(tmp_path: Path) -> None:
+    connector = aiohttp.UnixConnector(str(tmp_path / "socket"))
+    async with aiohttp.ClientSession(connector=connector) as session:
+        error = await refused("ws://localhost/", session=session)
+    assert (error.stage, str(error)) == ("tcp", f"cannot connect to {tmp_path}/socket: No such file or directory")
 
 
 async def test_tls() -> None:
@@ -279,7 +294,9 @@ async def test_tls() -> None:
 async def test_a_tls_handshake_that_breaks(how: Any) -> None:
     async with serving(echo) as server, proxying(server.port) as proxy:
         proxy.faults.extend([Fault(how, 50, "up")] * 9)
-        assert (await refused(proxy.url.replace("ws:", "wss:"))).stage == "tls"
+        error = await refused(proxy.url.replace("ws:", "wss:"))
+    assert error.stage == "tls"
+    assert str(error).endswith("the connection broke during the handshake of TLS")
 
 
 async def test_a_redirection_without_end() -> None:
@@ -394,7 +411,11 @@ async def raw_server(answer: bytes) -> asyncio.Server:
 async def test_handshake(answer: bytes) -> None:
     server = await raw_server(answer)
     async with server:
-        assert (await refused(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")).stage == "handshake"
+        error = await refused(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    assert error.stage == "handshake"
+    if not answer:
+        says = "the server closed the connection without an answer; if it speaks TLS on this port, use a wss:// URL"
+        assert str(error) == says
 
 
 async def test_a_server_that_does_not_answer_is_given_up() -> None:
@@ -470,6 +491,12 @@ async def test_a_function_that_makes_the_url_and_cannot() -> None:
         ),
         (("ws://a",), {"headers": {1: "y"}}, TypeError, "the name of a header must be a str, not a int"),
         (("ws://a",), {"ssl": False}, ValueError, "ssl is for wss: the URL 'ws://a' asks for no encryption"),
+        (
+            ("wss://a",),
+            {"ssl": "my.pem"},
+            TypeError,
+            r"ssl must be an SSLContext or a bool, not 'my.pem': make one with ssl.create_default_context",
+        ),
         (("ws://a",), {"proxy": "b:3128"}, ValueError, "'b:3128' is not a proxy's URL: expected http://host:port"),
         (("ws://a",), {"proxy": ""}, ValueError, "'' is not a proxy's URL"),
         (("ws://a",), {"proxy": "http://b..c:3128"}, ValueError, "'http://b..c:3128' is not a proxy's URL"),
@@ -495,7 +522,17 @@ def test_a_wrong_option_is_refused_at_the_call(
         rxws.connect(*arguments, **options)
 
 
+def test_the_context_of_a_server_is_refused_at_the_call() -> None:
+    with pytest.raises(ValueError, match="ssl is a server's context: a client's is made with"):
+        rxws.connect(str, ssl=ssl.create_default_context(ssl.Purpose.CLIENT_AUTH))
+
+
 # TLS and proxies
+
+
+def trusting_none() -> ssl.SSLContext:
+    """Make the context of a client that does not trust anyone yet."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @contextlib.asynccontextmanager
@@ -515,6 +552,123 @@ async def test_tls_with_a_certificate_of_one_s_own() -> None:
         assert await ended(socket) == rxws.Close()
         async with rxws.connect(url, ssl=trusting, reconnect=QUICK) as again:
             assert await again.request("hello", matches=lambda _: True) == "hello"
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("host", "valid", "says"),
+    [
+        ("localhost", (-3, -2), "certificate has expired: the server needs a new one"),
+        ("localhost", (2, 3), "certificate is not yet valid: is this machine's clock right?"),
+        ("localhost", None, ": to trust it or its authority, pass ssl=ssl.create_default_context(cafile=...)"),
+        ("example.com", (-1, 1), "not valid for 'localhost': connect to a name that the certificate has"),
+    ],
+    ids=["expired", "early", "stranger", "name"],
+)
+async def test_a_certificate_that_is_not_taken(host: str, valid: tuple[int, int] | None, says: str) -> None:
+    """The error says what is wrong with a certificate, and what to do."""
+    authority, theirs, ours = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), trusting_none()
+    begins, ends = (datetime.now(UTC) + days * DAY for days in valid or (-1, 1))
+    authority.issue_cert(host, not_before=begins, not_after=ends).configure_cert(theirs)
+    if valid:
+        authority.configure_trust(ours)
+    async with serving(echo, tls=theirs) as server:
+        error = await refused(f"wss://localhost:{server.port}/", ssl=ours)
+    assert error.stage == "tls"
+    assert str(error).startswith(f"cannot connect to localhost:{server.port}: ")
+    assert says in str(error)
+
+
+async def test_an_authority_that_is_not_strict(tmp_path: Path) -> None:
+    """Python 3.13 refuses an authority that `openssl req -x509` made; before, Python takes it."""
+
+    def make(name: str, *options: str) -> None:
+        command = f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.pem -subj /CN={name}"
+        subprocess.run([*command.split(), *options], cwd=tmp_path, check=True, capture_output=True)
+
+    make("authority")
+    names = ("-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE")
+    make("server", "-CA", "authority.pem", "-CAkey", "authority.key", *names)
+    theirs, ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), trusting_none()
+    theirs.load_cert_chain(tmp_path / "server.pem", tmp_path / "server.key")
+    ours.load_verify_locations(tmp_path / "authority.pem")
+    ours.verify_flags |= ssl.VERIFY_X509_STRICT
+    async with serving(echo, tls=theirs) as server:
+        url = f"wss://localhost:{server.port}/"
+        error = await refused(url, ssl=ours)
+        ours.verify_flags &= ~ssl.VERIFY_X509_STRICT
+        async with rxws.connect(url, ssl=ours) as socket:
+            assert await socket.request("hello", matches=lambda _: True) == "hello"
+    assert "CA cert does not include key usage extension: Python 3.13 and later want this" in str(error)
+
+
+async def test_a_certificate_that_is_renewed() -> None:
+    """`load_cert_chain` renews the certificate of a server that runs: for new connections, and open ones stay."""
+    theirs, before = certified()
+    async with serving(echo, tls=theirs) as server:
+        url = f"wss://localhost:{server.port}/"
+        async with rxws.connect(url, ssl=before) as old:
+            authority, after = trustme.CA(), trusting_none()
+            authority.issue_cert("localhost").configure_cert(theirs)
+            authority.configure_trust(after)
+            assert (await refused(url, ssl=before)).stage == "tls"
+            async with rxws.connect(url, ssl=after) as new:
+                for socket in (old, new):
+                    assert await socket.request("hello", matches=lambda _: True) == "hello"
+
+
+async def test_a_certificate_by_its_fingerprint() -> None:
+    certificate, trusting = certified()
+    async with serving(echo, tls=certificate) as server:
+        url = f"wss://localhost:{server.port}/"
+        error = await refused(url, ssl=aiohttp.Fingerprint(bytes(32)))
+        pem = await asyncio.to_thread(certificate_of, server.port, trusting)
+        known = hashlib.sha256(pem).digest()
+        async with rxws.connect(url, ssl=aiohttp.Fingerprint(known)) as socket:
+            assert await socket.request("hello", matches=lambda _: True) == "hello"
+    says = f"the certificate of 127.0.0.1:{server.port} has the fingerprint {known.hex()}, not {'00' * 32}"
+    assert (error.stage, str(error)) == ("tls", says)
+
+
+def certificate_of(port: int, trusting: ssl.SSLContext) -> bytes:
+    with (
+        socket.create_connection(("127.0.0.1", port)) as plain,
+        trusting.wrap_socket(plain, server_hostname="localhost") as encrypted,
+    ):
+        certificate = encrypted.getpeercert(binary_form=True)
+        assert certificate is not None
+        return certificate
+
+
+async def test_server_that_asks_who_the_client_is(tmp_path: Path) -> None:
+    """With TLS 1.3, a server refuses a client's certificate, or its absence, after the client's handshake.
+
+    The server is OpenSSL's, which says so: asyncio's only cuts the connection.
+    """
+    authority, port = trustme.CA(), free_port()
+    ours, known = trusting_none(), trusting_none()
+    for context in (ours, known):
+        authority.configure_trust(context)
+    authority.issue_cert("client").configure_cert(known)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", "server.pem", "-CAfile", "ca.pem"]
+    process = await asyncio.create_subprocess_exec(
+        *command, "-tls1_3", "-Verify", "1", "-verify_return_error", "-www", cwd=tmp_path, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        await asyncio.wait_for(process.stdout.readuntil(b"ACCEPT"), 10)
+        error = await refused(f"wss://localhost:{port}/", ssl=ours)
+        answered = await refused(f"wss://localhost:{port}/", ssl=known)
+    finally:
+        process.kill()
+        await process.wait()
+    assert error.stage == "tls"
+    assert str(error).endswith("load it into an ssl.SSLContext with load_cert_chain, and pass ssl=context")
+    assert answered.stage == "http"
 
 
 @pytest.mark.parametrize("reconnect", [None, QUICK], ids=["once", "again"])

@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -93,6 +94,15 @@ def test_bad_workers_options(workers: Any, options: Any, error: type[Exception],
     """What makes no sense with workers is a clear error."""
     with pytest.raises(error, match=says):
         rxws.run(web.Application(), workers=workers, **options)
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_tls_context_of_no_server(workers: Any) -> None:
+    """A TLS context that no server can use is an error at once: later, clients would be cut off silently."""
+    with pytest.raises(ValueError, match=r"ssl_context is a client's: a server's is made with .*CLIENT_AUTH"):
+        rxws.run(web.Application(), workers=workers, ssl_context=ssl.create_default_context())
+    with pytest.raises(TypeError, match=r"ssl_context must be an ssl.SSLContext, not 'my.pem': .*load_cert_chain"):
+        rxws.run(web.Application(), workers=workers, ssl_context="my.pem")
 
 
 def test_unsupported_system(monkeypatch: pytest.MonkeyPatch) -> None:
