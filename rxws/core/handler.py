@@ -156,7 +156,7 @@ class Handler:
             current_socket.reset(token)
 
     def _run(self, life: Lifecycle, result: Any) -> None:
-        """Do what the result asks for; after it, messages come whether or not they are wanted."""
+        """Do what the result asks for; a turn later, messages come whether or not anyone reads them."""
         if isinstance(result, Observable):
             observable = cast("Observable[Any]", result)
             if getattr(observable, "is_stopped", False):
@@ -174,7 +174,8 @@ class Handler:
                 "%s asks for `incoming`, has not subscribed to it and returned nothing, so its messages are dropped: "
                 "return the Observable that it makes, or subscribe to it",
             )
-        life.incoming.readers.want()
+        # Not before the tasks that this has made begin: what they read would be dropped.
+        life.thread.loop.call_soon(life.incoming.readers.want)
 
     def _warn(self, life: Lifecycle, event: str, message: str) -> None:
         """Say what is wrong with this handler, once."""

@@ -13,6 +13,7 @@ from reactivex.disposable import Disposable
 
 import rxws
 import rxws.asgi
+from rxws import operators as rxops
 from tests.asgi.peer import Peer
 from tests.streams import turns
 
@@ -60,6 +61,17 @@ async def test_path_parameters_and_request() -> None:
     await peer.run(handler).task
     assert peer.texts == ["a nobody /rooms/a 192.0.2.1"]
     assert peer.sent[-1]["code"] == 1000
+
+
+async def test_an_iterable_that_is_returned() -> None:
+    """An iterable that a handler returns gets what has come with the opening, though it begins a turn later."""
+    peer = Peer()
+    peer.text("a", "b")
+    peer.serve(lambda incoming: rxops.from_async_iterable(rxops.to_async_iterable(incoming)))
+    await turns()
+    assert peer.texts == ["a", "b"]
+    peer.leave()
+    await peer.task
 
 
 async def test_method_is_an_application() -> None:

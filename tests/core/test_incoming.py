@@ -163,6 +163,28 @@ async def test_a_def_handler_that_returned() -> None:
     peer.drop()
 
 
+def iterates(incoming: Observable[Any]) -> Any:
+    return rxops.from_async_iterable(rxops.to_async_iterable(incoming))
+
+
+def loops(socket: Socket) -> Any:
+    async def loop() -> None:
+        async for message in socket:
+            socket.outgoing.on_next(message)
+
+    return Disposable(asyncio.create_task(loop()).cancel)
+
+
+@pytest.mark.parametrize("handler", [iterates, loops])
+async def test_a_task_that_a_handler_has_made_reads_from_the_start(handler: Any) -> None:
+    """A task begins a turn after the handler that made it has returned: what is there by then waits for it."""
+    _, peer = serve(handler)
+    peer.send(*"abc")
+    await turns()
+    assert peer.sent == ["a", "b", "c"]
+    peer.drop()
+
+
 async def test_an_async_def_that_returned() -> None:
     """An async def reads in sequence until it returns a pipeline, which gets what came before; then nothing waits."""
     taken: list[Any] = []

@@ -118,6 +118,18 @@ async def test_a_token_a_check_and_a_pipeline() -> None:
             assert [(await peer.receive())[1].decode() for _ in MESSAGES] == [f"token {one}" for one in MESSAGES]
 
 
+async def test_an_iterable_that_a_def_returns() -> None:
+    """An iterable that a `def` handler returns gets what comes with the opening, though it begins a turn later."""
+
+    @rxws.websocket
+    def handler(incoming: Observable[str]) -> Observable[str]:
+        return rxops.from_async_iterable(rxops.to_async_iterable(incoming))
+
+    early = b"".join(frame(TEXT, one.encode()) for one in MESSAGES)
+    async with serving(handler) as server, raw(server.port, early=early) as peer, asyncio.timeout(5):
+        assert [(await peer.receive())[1].decode() for _ in MESSAGES] == MESSAGES
+
+
 @ROLES
 async def test_first_after_first(role: str) -> None:
     """What comes between two first() waits for the second one."""
