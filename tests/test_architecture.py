@@ -55,7 +55,6 @@ ELSEWHERE = {
     "recording/event": ["recording/test_lines.py", "recording/test_recorder.py"],
     "server/attached": ["integration/test_attach.py"],
     "server/routes": ["integration/test_accept.py", "integration/test_setup.py", "integration/test_options.py"],
-    "server/all_processes": ["integration/test_metrics.py"],
     "server/loop_watch": ["integration/test_loop_watch.py"],
     "topics/engines/engine": ["topics/engines/contract.py"],
     "topics/engines/nats": ["integration/test_topics_nats.py", "integration/test_topics_faults.py"],

@@ -8,16 +8,20 @@ import logging
 import os
 import time
 from dataclasses import asdict, dataclass, field
+from threading import Lock
 from typing import Final
 
 from rxws import processes
 from rxws.core.log import SERVER, log_line
+from rxws.processes.board import Board
 from rxws.server.hub import Hub
 from rxws.server.instruments import INSTRUMENTS, LOOP_LAG
 from rxws.stats import DURATIONS
 
 PERIOD: Final = 1.0
 """Seconds after which a process tells its numbers again."""
+
+_telling: Final = Lock()  # what was read first is told first
 
 
 @dataclass(slots=True)
@@ -45,16 +49,20 @@ def numbers_of(hub: Hub) -> Numbers:
 def numbers_of_all(hub: Hub) -> tuple[Numbers, dict[int, Numbers]]:
     """Return the sums over all processes, and the numbers of each one by its place; an empty mapping without others.
 
-    Those of the others are at most a second old, or as old as their event loops have been blocked.
+    Those of the others are at most a second old, or as old as their event loops have been blocked. What is given here
+    is told to them: when they are asked, or when this process has died, no counter is below what anybody has seen.
     """
-    own, board = numbers_of(hub), processes.board
+    board = processes.board
     if board is None:
-        return own, {}
-    found = {board.own: own}
-    for place in range(board.places):
-        if place != board.own and (told := _heard(board.read(place))) is not None:
+        return numbers_of(hub), {}
+    own, _ = _tell(hub, board)
+    found: dict[int, Numbers] = {}
+    for place in range(board.places):  # always in the same order, or sums of fractions would differ by a hair
+        if place == board.own:
+            found[place] = own
+        elif (told := _heard(board.read(place))) is not None:
             found[place] = told if _runs(told.pid) else _past(told)
-    return _together(list(found.values()), own.pid, own.at), dict(sorted(found.items()))
+    return _together(list(found.values()), own.pid, own.at), found
 
 
 class Sharing:
@@ -79,10 +87,18 @@ class Sharing:
 
     def _tell(self) -> None:
         assert processes.board is not None
-        if not processes.board.write(json.dumps(asdict(numbers_of(self._hub))).encode()) and not self._complained:
+        _, has_room = _tell(self._hub, processes.board)
+        if not has_room and not self._complained:
             self._complained = True
             message = "the other processes do not get the metrics of this one: the names of its errors are too long"
             log_line(SERVER, logging.WARNING, message, event="worker")
+
+
+def _tell(hub: Hub, board: Board) -> tuple[Numbers, bool]:
+    """Read the hub and tell the others; return the numbers, and whether there was room for them. From any thread."""
+    with _telling:
+        own = numbers_of(hub)
+        return own, board.write(json.dumps(asdict(own)).encode())
 
 
 def _heard(text: bytes) -> Numbers | None:
