@@ -89,7 +89,9 @@ class SharedFeed(Direct[T]):
     def _join(self, *notify: Any) -> abc.DisposableBase:
         with self._changing:
             if self._thread is None or self._thread.loop.is_closed():
-                self._thread, self._run = LoopThread(_running_loop()), FeedConnection(self)
+                self._thread = LoopThread(_running_loop())
+                if self._run.begun:  # in the loop that is closed; others may wait for its states already
+                    self._run = FeedConnection(self)
             run, thread = self._run, self._thread
             begins, run.begun = not run.begun, True
             member = OwnedSubscriber(run, *notify)

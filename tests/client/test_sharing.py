@@ -345,7 +345,7 @@ def test_feed_outside_of_an_event_loop(caplog: pytest.LogCaptureFixture) -> None
         feed.subscribe()
 
     async def follow() -> list[Any]:
-        log = watch(f=feed)
+        log = watch(s=feed.states, f=feed)
         await turns()
         dialers[-1].peer.send("1")
         await turns()
@@ -353,7 +353,7 @@ def test_feed_outside_of_an_event_loop(caplog: pytest.LogCaptureFixture) -> None
 
     for _ in range(2):
         log = asyncio.run(follow())
-        assert log[0] == ("f", "1")
+        assert log[:3] == [("s", rxws.Connecting(1)), ("s", rxws.Open(None, 1)), ("f", "1")]
     assert len(dialers) == 2
     assert caplog.records == []  # the loop's end is nobody's error
 
