@@ -19,7 +19,7 @@ from rxws.client.secrets import without_secrets
 from rxws.client.targets import Proxy, Trust, check_headers, check_tls, check_url, proxy_of_environment
 from rxws.errors import ConnectError, leaves
 from rxws.options import Settings
-from rxws.rx.foreign import cancelled
+from rxws.rx.foreign import is_own_cancellation
 from rxws.wires.aiohttp import (
     SECURE,
     Asking,
@@ -92,7 +92,7 @@ class Dialer:
                 raise
             raise refusal(error, attempt) from attempt.secrets.clean(error)
         except asyncio.CancelledError as error:
-            if cancelled(error):
+            if is_own_cancellation(error):
                 raise
             raise ConnectError("what the attempt waited for was cancelled", "handshake") from error
         finally:
@@ -117,7 +117,7 @@ class Dialer:
             )
             raise refusal_elsewhere(error, message, "request") from attempt.secrets.clean(error)
         except asyncio.CancelledError as error:
-            if cancelled(error):
+            if is_own_cancellation(error):
                 raise
             raise ConnectError(
                 "the URL or headers could not be made: what they await was cancelled", "request"

@@ -17,7 +17,7 @@ from rxws.core.log import SocketLog
 from rxws.core.phases import ConnectionPhase
 from rxws.core.wire import Wire
 from rxws.errors import NO_HEADERS, ConnectError, ConnectionLost, parted, raise_fatal
-from rxws.rx.foreign import as_error, is_cancelled
+from rxws.rx.foreign import as_error, is_task_cancelled
 from rxws.rx.loop_thread import set_result
 
 LOOKS: Final = 8
@@ -155,7 +155,7 @@ class Reconnector:
                 dialed = await self._dial(life)
             except BaseException as error:
                 raise_fatal(error)
-                if is_cancelled():
+                if is_task_cancelled():
                     raise asyncio.CancelledError from error
                 because = as_error(error, "an attempt to connect")
                 try:
@@ -165,7 +165,7 @@ class Reconnector:
                 finally:
                     del because  # whose traceback has this frame
             else:
-                if not is_cancelled():
+                if not is_task_cancelled():
                     return dialed
                 dialed.wire.abort()  # what made the URL ignores its cancellation, say
                 raise asyncio.CancelledError

@@ -20,7 +20,7 @@ from rxws.core.lifecycle import Lifecycle
 from rxws.core.socket import WebSocket
 from rxws.core.work import Work
 from rxws.errors import parted, raise_fatal
-from rxws.rx.foreign import as_error, cancelled
+from rxws.rx.foreign import as_error, is_own_cancellation
 from rxws.rx.holds import current_socket
 
 Sent = TypeVar("Sent")
@@ -216,7 +216,7 @@ class Handler:
         try:
             await work()  # not made before: a task may be cancelled before it begins
         except BaseException as error:
-            if cancelled(error):
+            if is_own_cancellation(error):
                 raise
             if isinstance(error, too_late):
                 error.add_note(

@@ -25,7 +25,7 @@ from rxws.policies import LatestBy
 from rxws.rx.broadcast import Broadcast, Hot, HotSubject
 from rxws.rx.endings import how_it_ended
 from rxws.rx.foreign import as_error, call, call_all, without_frames
-from rxws.rx.holds import Held, current_source, socket_of, source_of_work, whom_to_hold
+from rxws.rx.holds import Held, current_source, socket_of, source_of_work, sources_to_hold
 from rxws.rx.loop_thread import LoopThread, running_loop, set_result
 from rxws.stats import Counters
 
@@ -471,7 +471,7 @@ class Outgoing(HotSubject[T]):
         source, socket = source_of_work(), cast("Held | None", getattr(self, "_owner", None))
         if socket is None or self._high_water.holds_for(source):  # or it has ended meanwhile, in another thread
             return
-        found = whom_to_hold(socket, source, self._policy == "close")
+        found = sources_to_hold(socket, source, self._policy == "close")
         held = (socket,) if found is None else found
         if socket in held and self._owner.is_lost and (self._fits or not any(one.patient for one in held)):
             self._high_water.holding = True  # for those who wait for room without being held

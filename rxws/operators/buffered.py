@@ -15,7 +15,7 @@ from rxws.checks import function_of, one_of, positive_int
 from rxws.errors import FATAL, FeedbackLoop, raise_fatal
 from rxws.rx.broadcast import Broadcast
 from rxws.rx.endings import how_it_ended, tell_ending
-from rxws.rx.holds import Held, Holds, Source, Via, look_whether_shared, notify_from, present_owner, source_before
+from rxws.rx.holds import Held, Holds, Source, Via, check_shared, notify_from, present_owner, source_before
 from rxws.rx.loop_thread import LoopThread, running_loop, tell_loop
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ class _Buffer(Held, Generic[T]):
         source = source_before(self)
         if not self._looked:
             self._looked = True
-            look_whether_shared(source)
+            check_shared(source)
         here = self._thread is None or self._thread.here()
         fed = self._emitter is not None and self._emitter == get_ident()
         entry = item, source, copy_context(), fed

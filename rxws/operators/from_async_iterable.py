@@ -12,8 +12,8 @@ from reactivex.disposable import Disposable
 
 from rxws.checks import is_async, named
 from rxws.errors import raise_fatal
-from rxws.rx.foreign import as_error, cancelled, loop_ends
-from rxws.rx.holds import Downstream, Held, Holds, current_source, notify_from, present_owner, source_that_lasts
+from rxws.rx.foreign import as_error, is_own_cancellation, loop_ends
+from rxws.rx.holds import Downstream, Held, Holds, current_source, live_source, notify_from, present_owner
 from rxws.rx.loop_thread import LoopThread, tell_loop
 
 T = TypeVar("T")
@@ -108,14 +108,14 @@ class _Iteration(Held, Downstream, Generic[T]):
                 if not turn:
                     await asyncio.sleep(0)
         except BaseException as error:
-            if self.stopped or loop_ends() or cancelled(error):
+            if self.stopped or loop_ends() or is_own_cancellation(error):
                 raise
             notify_from(self.source, self._observer.on_error, as_error(error, "an iterable"))
             raise_fatal(error)
         else:
             notify_from(self.source, self._observer.on_completed)
         finally:
-            self.stopped, self.source = True, source_that_lasts(self.source)
+            self.stopped, self.source = True, live_source(self.source)
             self._task = None  # whose context has the source before this one
             close: Any = getattr(iterator, "aclose", None)
             if close is not None:

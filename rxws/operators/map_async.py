@@ -17,15 +17,15 @@ from rxws.checks import awaited, flag, named, not_awaitable, positive_int
 from rxws.errors import raise_fatal
 from rxws.rx.broadcast import Unlocked
 from rxws.rx.endings import how_it_ended, tell_ending
-from rxws.rx.foreign import as_error, cancelled, loop_ends
+from rxws.rx.foreign import as_error, is_own_cancellation, loop_ends
 from rxws.rx.holds import (
-    MAX_WAITING,
+    MAX_UNHELD,
     Held,
     Holds,
     Source,
     Via,
     WaitingItems,
-    look_whether_shared,
+    check_shared,
     notify_from,
     present_owner,
     source_before,
@@ -176,7 +176,7 @@ class _Work(Held, Generic[T, R]):
         source = source_before(self)
         if not self._looked:
             self._looked = True
-            look_whether_shared(source)
+            check_shared(source)
         job = _Job(item, source)
         if source is not None:
             source.take_in_hand()
@@ -212,7 +212,7 @@ class _Work(Held, Generic[T, R]):
         source = job.source
         if self._waiting.put(job, source if hold and self._holds.hold(source) else None):
             return
-        overflow = OverflowError(f"{MAX_WAITING} items wait for map_async: put buffered(n, overflow=...) before it")
+        overflow = OverflowError(f"{MAX_UNHELD} items wait for map_async: put buffered(n, overflow=...) before it")
         if source is None:
             self.fail(overflow)
         else:
@@ -249,7 +249,7 @@ class _Work(Held, Generic[T, R]):
                 raise TypeError(not_awaitable("map_async", named(self._function), result, "ops.map"))
             job.result = await result
         except BaseException as error:
-            if self.stopped or loop_ends() or cancelled(error):
+            if self.stopped or loop_ends() or is_own_cancellation(error):
                 self._stop()
                 raise
             job.result = NOTHING

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from reactivex import Observable, abc
 from reactivex.disposable import SingleAssignmentDisposable
 
-from rxws.rx.holds import MAX_WAITING, Holds, Source, WaitingItems, current_source, last_taken, look_whether_shared
+from rxws.rx.holds import MAX_UNHELD, Holds, Source, WaitingItems, check_shared, current_source, last_taken
 from rxws.rx.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -134,11 +134,11 @@ class _Items(abc.ObserverBase[T]):
         source = current_source.get()
         if not self._looked:
             self._looked = True
-            look_whether_shared(source)
+            check_shared(source)
         if self._waiting.put((value, source), source if self._holds.hold(source) else None):
             self._tell()
             return
-        overflow = OverflowError(f"{MAX_WAITING} items wait for the loop: put buffered(n, overflow=...) before it")
+        overflow = OverflowError(f"{MAX_UNHELD} items wait for the loop: put buffered(n, overflow=...) before it")
         if source is None:
             self.on_error(overflow)
         else:

@@ -1,8 +1,8 @@
-"""Calls into foreign code, a user's or a library's: whatever it raises, the caller goes on.
+"""Calls into foreign code, a user's or a library's: the caller goes on, whatever that raises.
 
-`Exception` is not all that code raises. The result of a cancelled task raises `CancelledError`, a closed generator
-`GeneratorExit`, a task group a `BaseExceptionGroup`. What ends the program is reported too, then raised on: alone if
-it was in a group, since an event loop lets a group end no more than a task.
+Foreign code may raise more than an `Exception`. The result of a cancelled task raises `CancelledError`, a closed
+generator `GeneratorExit`, and a task group a `BaseExceptionGroup`. An error that ends the program (`errors.FATAL`) is
+reported, too, and then raised again. It is taken out of its group for that: an event loop does not end with a group.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Report = Callable[[Exception], object]
 
 
 def as_error(error: BaseException, who: str) -> Exception:
-    """Make an `Exception` of whatever `who` raised; of a group, one of `Exception`s.
+    """Turn what `who` raised into an `Exception`. A group becomes an `ExceptionGroup`.
 
     >>> from asyncio import CancelledError
     >>> as_error(KeyError(1), "a subscriber"), as_error(CancelledError(), "a subscriber")
@@ -34,53 +34,53 @@ def as_error(error: BaseException, who: str) -> Exception:
 
 
 def caused(error: E, cause: BaseException | None) -> E:
-    """Give an error its cause. A function that did this in a variable of its own would be in its own traceback."""
+    """Set the cause of an error, and return the error.
+
+    A caller that kept the error in a local variable to do so would be in its traceback: a reference cycle.
+    """
     error.__cause__ = cause
     return error
 
 
 def without_frames(error: E) -> E:
-    """Return an error to keep: a copy without its traceback, in whose frames is whatever was at work.
+    """Return a copy of an error without its traceback, whose frames would keep all their local variables in memory.
 
-    One whose class cannot be copied is returned itself.
+    An error that was not raised has none, and is returned itself. So is an error that cannot be copied.
 
     >>> error = KeyError(1)
-    >>> without_frames(error) is error  # as it was not raised
+    >>> without_frames(error) is error
     True
     """
     if error.__traceback__ is None:
         return error
     try:
-        alike = copy(error)
+        copied = copy(error)
     except Exception:
         return error
-    return alike if type(alike) is type(error) else error
+    return copied if type(copied) is type(error) else error
 
 
-def cancelled(error: BaseException) -> bool:
-    """Whether an error is that the present task was cancelled: not just something that it awaited."""
-    return isinstance(error, CancelledError) and is_cancelled()
+def is_own_cancellation(error: BaseException) -> bool:
+    """Return whether an error cancels the current task; if not, only something that the task awaited was cancelled."""
+    return isinstance(error, CancelledError) and is_task_cancelled()
 
 
-def is_cancelled() -> bool:
-    """Whether the present task was cancelled, even if something that it awaited has taken no notice of it."""
+def is_task_cancelled() -> bool:
+    """Return whether the current task was cancelled, even if what it awaited has caught the `CancelledError`."""
     task = current_task()
     return task is not None and task.cancelling() > 0
 
 
 def loop_ends() -> bool:
-    """Whether the event loop ends: all its tasks are being cancelled, the present one among them, or it no longer runs.
+    """Return whether the event loop has stopped, or ends: all its tasks are being cancelled, and the current one too.
 
-    So do `asyncio.run` and Ctrl-C. What a task makes of its cancellation then, a result or an error, is nobody's.
+    `asyncio.run` and Ctrl-C end a loop in this way. No one then takes what a cancelled task returns or raises.
     """
-    if running_loop() is None:
-        return True
-    task = current_task()
-    return task is not None and task.cancelling() > 0 and all(other.cancelling() for other in all_tasks())
+    return running_loop() is None or (is_task_cancelled() and all(task.cancelling() for task in all_tasks()))
 
 
 def described(value: object, how: Callable[[Any], str] = repr) -> str:
-    """Return `repr(value)` or `str(value)`, or which of its methods raises what.
+    """Return `how(value)`, that is its `repr` or its `str`; if that raises, say so instead.
 
     >>> class Shy:
     ...     def __repr__(self):
@@ -90,7 +90,7 @@ def described(value: object, how: Callable[[Any], str] = repr) -> str:
     """
     try:
         return how(value)
-    except BaseException as error:  # it is nested too deep, or of a class of the user's
+    except BaseException as error:  # nested too deep, or a user's class
         raise_fatal(error)
         return f"<{type(value).__name__}, whose {how.__name__} raises {type(error).__name__}>"
 
@@ -105,7 +105,7 @@ def call(report: Report, who: str, function: Callable[..., object], *args: Any) 
 
 
 def call_all(report: Report, who: str, *functions: Callable[[], object]) -> None:
-    """Call all of the functions, whatever they raise; what ends the program is raised on behind the last one."""
+    """Call all functions, and report what they raise. An error that ends the program is raised after the last one."""
     fatal: BaseException | None = None
     for function in functions:
         try:

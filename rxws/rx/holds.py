@@ -1,9 +1,9 @@
 """Where an item comes from, so that an operator that is busy with it can hold its source.
 
-Dispatch is synchronous: what reaches an operator while a socket hands on a message came from that socket, whatever
-operators of RxPY's are in between. A task that is started meanwhile inherits it, as it inherits every `ContextVar`.
+Dispatch is synchronous. An item that reaches an operator while a socket emits a message came from that socket, whatever
+RxPY operators are in between. The source is a `ContextVar`, so a task that is started meanwhile inherits it.
 
-The operator may work on another event loop or thread than the source: all calls here may come from any thread.
+The operator and the source may be in different event loops or threads. All functions here take calls from any thread.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rxws.rx.fan_outs import goes_to_many
 from rxws.rx.foreign import as_error
 
 counting: Final = Lock()
-"""What is counted from several threads is counted under this."""
+"""Guards the counts that several threads change."""
 
 
 class Holdable(Protocol):
-    """Who emits. It can be told to wait: as often held as released, it goes on. Takes calls from any thread."""
+    """Something that emits, and can be told to wait. It goes on when each hold has been released."""
 
     def hold(self) -> None:
         """Stop emitting, as soon as possible."""
@@ -35,34 +35,32 @@ class Holdable(Protocol):
 
 
 class Held:
-    """Counts its holds. The first and the last one count at once; it then acts in its own event loop."""
+    """Counts its holds. The first hold and the last release call `_follow_holds`, in the caller's thread."""
 
     __slots__ = ()
     _held: int
     owner: Source | None = None
     """The socket in whose handler it was made; `None` outside of handlers."""
     shared = False
-    """Whether what it emits goes to many: then a peer that reads slowly is not to slow the others."""
-
-    def share(self) -> None:
-        """Say that it does."""
-        self.shared = True
-
+    """Whether its items go to many. Then a peer that reads slowly must not slow it, and with it the others."""
     stopped = False
     """Whether it has ended, and emits nothing more."""
-
     patient = False
-    """Whether what it will emit does not grow old when it has to wait."""
+    """Whether its items stay fresh while it is held, since it makes them on demand."""
+
+    def share(self) -> None:
+        """Record that its items go to many."""
+        self.shared = True
 
     def belongs_to(self, owner: Source | None) -> bool:
-        """Tell whether it is for the peer of a socket with this owner alone."""
+        """Return whether all its items go to the peer of one socket, which has this owner."""
         return self.owner is owner and not self.shared
 
     def when_shared(self, action: Callable[[], object]) -> None:
-        """Act when it turns out to be shared, once or more often."""
+        """Call `action` when it turns out that its items go to many; perhaps more than once."""
 
     def forget(self, action: Callable[[], object]) -> None:
-        """Do not act then."""
+        """Take back `when_shared(action)`."""
 
     def hold(self) -> None:
         """Add a hold."""
@@ -81,7 +79,7 @@ class Held:
             self._follow_holds()
 
     def _follow_holds(self) -> None:
-        """See to it that what `_held` says is so, in the own event loop."""
+        """Stop or go on, in its own event loop, according to `_held`."""
         raise NotImplementedError
 
 
@@ -90,7 +88,7 @@ class Source(Holdable, Protocol):
 
     @property
     def gone(self) -> bool:
-        """Whether nothing more can come from there, held or not."""
+        """Whether it can emit nothing more, held or not."""
         ...
 
     @property
@@ -99,11 +97,11 @@ class Source(Holdable, Protocol):
         ...
 
     def report(self, error: Exception) -> None:
-        """Take what a subscriber has raised over an item of this source's."""
+        """Take an error that a subscriber has raised over an item from this source."""
         ...
 
     def take_in_hand(self) -> None:
-        """Count an item that an operator works on: the source's end waits for it."""
+        """Count an item that an operator works on. The socket's end waits for it."""
         ...
 
     def let_go(self) -> None:
@@ -112,61 +110,60 @@ class Source(Holdable, Protocol):
 
 
 current_source: Final = ContextVar[Source | None]("rxws_source", default=None)
-"""The source whose item is being handed on, if it can be held."""
-
+"""The source of the item that is being emitted; `None` if it has none that can be held."""
 
 current_socket: Final = ContextVar[Source | None]("rxws_socket", default=None)
-"""The socket whose handler runs, and owns what that subscribes."""
+"""The socket whose handler runs. It owns what the handler subscribes."""
 
 
 class Taken(Protocol):
-    """Where a task takes items from, with `async for`, say. At its end it forgets."""
+    """What a task takes items from: an `async for`, for example."""
 
     @property
     def source(self) -> Source | None:
-        """The source of the last one; `None` at the end."""
+        """The source of the last item; `None` after the end."""
         ...
 
 
 last_taken: Final = ContextVar[Taken | None]("rxws_last_taken", default=None)
-"""Where the present task has taken its last item from."""
+"""What the present task took its last item from."""
 
 
 def source_of_work() -> Source | None:
-    """Return the source of what is being worked on here: of the present item, or of the one that was taken last."""
+    """Return the source of the item that is worked on here: the one being emitted, or the last one that was taken."""
     source, taken = current_source.get(), last_taken.get()
     return source if source is not None or taken is None else taken.source
 
 
 class Downstream:
-    """A source that has its items, or what it makes them of, from another one."""
+    """A source that makes its items from those of another source."""
 
     __slots__ = ()
     source: Source | None
 
     def take_in_hand(self) -> None:
-        """Let the socket count an item that an operator works on."""
+        """Have the socket count an item that an operator works on."""
         if (socket := socket_of(self.source)) is not None:
             socket.take_in_hand()
 
     def let_go(self) -> None:
-        """Let the socket count it as done."""
+        """Have the socket count such an item as done."""
         if (socket := socket_of(self.source)) is not None:
             socket.let_go()
 
 
 def socket_of(source: Source | None) -> Source | None:
-    """Return the first source of a chain, which is a socket; `None` if there is none."""
+    """Return the socket that a chain of sources begins with; `None` if it begins with something else."""
     while isinstance(source, Downstream):
         source = source.source
     return source
 
 
-def source_that_lasts(source: Source | None) -> Source | None:
-    """Return a source, or the one before it if it has ended.
+def live_source(source: Source | None) -> Source | None:
+    """Return a source, or the first one before it that has not ended.
 
-    Otherwise, the chain would grow with each round where an item makes the source of the next one, such as pages that
-    name the next one, in `ops.expand`.
+    With `ops.expand`, each item may make the source of the next one: each page names the next page, for example.
+    Without this, the chain of sources would grow with each round.
     """
     while isinstance(source, Downstream):
         operator = source.operator if isinstance(source, Via) else source
@@ -177,13 +174,13 @@ def source_that_lasts(source: Source | None) -> Source | None:
 
 
 class Via(Downstream):
-    """The source of what an operator passes on: the operator is held, and its own source is told of errors."""
+    """The source of the items that an operator emits. A hold stops the operator; errors go to the source before it."""
 
     __slots__ = ("hold", "operator", "release", "source")
     gone = False
 
     def __init__(self, operator: Held, source: Source | None) -> None:
-        self.source = source_that_lasts(source)
+        self.source = live_source(source)
         self.operator = operator
         self.hold = operator.hold
         self.release = operator.release
@@ -194,17 +191,17 @@ class Via(Downstream):
         return self.operator.owner
 
     def report(self, error: Exception) -> None:
-        """Let the source have it, or raise it when there is none."""
+        """Report an error to the source before; raise it if there is none."""
         if self.source is None:
             raise error
         self.source.report(error)
 
 
 def source_before(operator: Held) -> Source | None:
-    """Return the source of the present item, as it was before the operator.
+    """Return the source that the present item had before it first came to this operator.
 
-    What an operator has emitted may come back to it, to be worked on again. Then it has the source that it had at
-    first: an operator that held itself would wait forever, and the chain would grow with each round.
+    An item that the operator emitted may come back to it. Its source would then be the operator, which would hold
+    itself and wait forever, and the chain of sources would grow with each round.
     """
     before = source = current_source.get()
     while isinstance(source, Downstream):
@@ -215,7 +212,7 @@ def source_before(operator: Held) -> Source | None:
 
 
 class Chosen(Downstream):
-    """The source of what `when_full` passes on: it says whether a full socket behind it holds the source."""
+    """The source of the items that `when_full` emits. `holds` is whether a full socket holds the source before."""
 
     __slots__ = ("hold", "holds", "owner", "release", "report", "source")
 
@@ -227,25 +224,29 @@ class Chosen(Downstream):
 
     @property
     def gone(self) -> bool:
-        """Whether nothing more can come from there, held or not."""
+        """Whether it can emit nothing more, held or not."""
         assert self.source is not None
         return self.source.gone
 
 
 def present_owner() -> Source | None:
-    """Return the socket in whose handler we are, or whose handler's work this is; `None` outside of handlers."""
+    """Return the socket whose handler runs, or whose handler subscribed what runs; `None` outside of handlers."""
     socket = current_socket.get()
     if socket is None and (source := socket_of(current_source.get())) is not None:
         return source.owner
     return socket
 
 
-def whom_to_hold(socket: Held, source: Source | None, lossless: bool) -> tuple[Held, ...] | None:
-    """Find whom a socket slows that is full, and had the last item from a source; `None` if nobody is known.
+def sources_to_hold(socket: Held, source: Source | None, lossless: bool) -> tuple[Held, ...] | None:
+    """Return what a full socket holds if `source` sent it its last item; `None` if it is not known what.
 
-    The socket itself, if the item came from there. Else what was made for its peer alone, in its handler: another
-    socket, if the policy is to lose nothing, and iterables, which can wait without growing old. In both cases the
-    operators in between, too. `when_full` decides for what comes from there.
+    `lossless` is whether the overflow policy drops nothing.
+
+    - If `when_full` is in the chain of sources, that decides: all of the chain, or nothing.
+    - If the chain begins with the socket: that, and the operators of its owner in between. They must be patient,
+      unless `lossless`.
+    - If the whole chain was made for this peer alone, in its handler: all of it. The first one must be patient, such as
+      an iterable, unless `lossless`.
     """
     found: list[Any] = []
     origin = source
@@ -265,30 +266,29 @@ def whom_to_hold(socket: Held, source: Source | None, lossless: bool) -> tuple[H
     own = [one for one in found if one is socket or one.belongs_to(socket.owner)]
     if origin is socket:
         return tuple(one for one in own if one is socket or one.patient or lossless)
-    if (lossless or origin.patient) and own == found and not found_out(origin):
+    if (lossless or origin.patient) and own == found and not check_shared(origin):
         return tuple(own)
     return None
 
 
-def found_out(origin: Held) -> bool:
-    """Look whether the present item, which comes from there, goes to many; say so from then on."""
-    if not origin.shared and goes_to_many():
-        origin.share()
-    return origin.shared
+def check_shared(source: Source | None) -> bool:
+    """Return whether items from the first source of a chain go to many; record it if the present item does.
 
-
-def look_whether_shared(source: Source | None) -> None:
-    """Look, where an item is kept for later, whether it goes to many: later nobody sees its way."""
+    An operator that keeps an item must call this first: once the item waits, the call stack no longer shows its way.
+    """
     while isinstance(source, Downstream) and source.source is not None:
         source = source.source
-    if isinstance(source, Held):
-        found_out(source)
+    if not isinstance(source, Held):
+        return False
+    if not source.shared and goes_to_many():
+        source.share()
+    return source.shared
 
 
 def notify_from(source: Source | None, notify: Callable[..., object], *item: Any) -> None:
-    """Notify in the name of a source, later than it emitted; what is raised meanwhile is for the source.
+    """Call `notify` while `current_source` is `source`, and report what it raises to the source.
 
-    In the name of nobody, `None`, a subscriber that is busy holds nobody, and what is raised is raised on.
+    With `None`, a busy subscriber holds no source, and errors propagate.
     """
     token = current_source.set(source)
     try:
@@ -305,7 +305,7 @@ def notify_from(source: Source | None, notify: Callable[..., object], *item: Any
 
 
 class Holds:
-    """The holds of one operator on its sources: while it is full, on everyone whose item comes or is there."""
+    """The holds of one operator that is full: on each source whose item it has, or gets meanwhile."""
 
     __slots__ = ("_held",)
 
@@ -316,7 +316,7 @@ class Holds:
         return bool(self._held)
 
     def hold(self, source: Holdable | None) -> bool:
-        """Hold a source, once; tell whether it was not held before, and is now."""
+        """Hold a source, unless this holds it already; return whether the hold is new."""
         if source is None or source in self._held:
             return False
         source.hold()  # first: `release` in another thread must not come before it
@@ -328,7 +328,7 @@ class Holds:
         return False
 
     def release(self) -> Collection[Holdable]:
-        """Release them all, and say whom."""
+        """Release all sources, and return them."""
         if not self._held:
             return ()
         with counting:
@@ -340,37 +340,37 @@ class Holds:
 
 T = TypeVar("T")
 
-MAX_WAITING: Final = 1024
-"""Items that may wait although nobody can hold their source: it cannot be, it emits in a hold, or it has ended."""
+MAX_UNHELD: Final = 1024
+"""Items that may wait without a hold: their source cannot be held, emits although it is held, or has ended."""
 
 
 class WaitingItems(Generic[T]):
-    """A queue of one item for each source that is held because of it, and of `MAX_WAITING` others."""
+    """A queue. Its bound is one item for each source that is held because of the item, and `MAX_UNHELD` others."""
 
     def __init__(self) -> None:
         self._items: deque[tuple[T, Source | None]] = deque()
-        self._allowed = MAX_WAITING
+        self._allowed = MAX_UNHELD  # when the sources were last counted; to count them for each item would be slow
 
     def __len__(self) -> int:
         return len(self._items)
 
     def put(self, item: T, held: Source | None) -> bool:
-        """Keep an item, and the source that is `held` because of it; tell whether there was room."""
+        """Append an item, and the source that is `held` because of it, if any; return whether there was room."""
         with counting:
             if len(self._items) >= self._allowed:
-                self._allowed = MAX_WAITING + sum(source is not None and not source.gone for _, source in self._items)
+                self._allowed = MAX_UNHELD + sum(source is not None and not source.gone for _, source in self._items)
                 if len(self._items) >= self._allowed:
                     return False
             self._items.append((item, held))
         return True
 
     def pop(self) -> T:
-        """Take the oldest."""
+        """Remove and return the oldest item."""
         with counting:
             return self._items.popleft()[0]
 
     def clear(self) -> list[T]:
-        """Give up all of them."""
+        """Remove and return all items."""
         with counting:
             items, self._items = self._items, deque[tuple[T, Source | None]]()
         return [item for item, _ in items]

@@ -5,7 +5,7 @@ from reactivex.subject import Subject
 
 import rxws
 from rxws import operators as rxops
-from rxws.rx.holds import Chosen, current_source, notify_from, socket_of, whom_to_hold
+from rxws.rx.holds import Chosen, current_source, notify_from, socket_of, sources_to_hold
 from tests.operators.jobs import Owner
 from tests.streams import watch
 
@@ -41,8 +41,8 @@ def test_the_last_one_counts() -> None:
     first, second = taker.sources
     assert isinstance(first, Chosen)
     assert first is second, "one object for each source"
-    assert whom_to_hold(socket, first, lossless=False) == (source,)
-    assert whom_to_hold(socket, other.sources[0], lossless=True) == ()
+    assert sources_to_hold(socket, first, lossless=False) == (source,)
+    assert sources_to_hold(socket, other.sources[0], lossless=True) == ()
     first.hold()
     assert source._held == 1
     first.release()
@@ -50,7 +50,7 @@ def test_the_last_one_counts() -> None:
     assert (source._held, len(source.reported), first.gone, socket_of(first)) == (0, 1, False, source)
     another = Owner()
     notify_from(another, items.on_next, 3)
-    assert whom_to_hold(socket, taker.sources[2], lossless=True) == (another,)
+    assert sources_to_hold(socket, taker.sources[2], lossless=True) == (another,)
 
 
 def test_a_wrong_action() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rxws.errors import leaves, raise_fatal
-from rxws.rx.foreign import as_error, call, call_all, cancelled, described
+from rxws.rx.foreign import as_error, call, call_all, described, is_own_cancellation
 from tests.streams import raising
 
 ODD = [
@@ -70,7 +70,7 @@ async def test_cancelled_or_what_it_awaited() -> None:
         try:
             await future
         except asyncio.CancelledError as error:
-            told.append(cancelled(error))
+            told.append(is_own_cancellation(error))
 
     mine, theirs = asyncio.get_running_loop().create_future(), asyncio.get_running_loop().create_future()
     tasks = asyncio.create_task(wait(mine)), asyncio.create_task(wait(theirs))
@@ -79,7 +79,7 @@ async def test_cancelled_or_what_it_awaited() -> None:
     theirs.cancel()
     await asyncio.gather(*tasks)
     assert told == [True, False]
-    assert not cancelled(ValueError())
+    assert not is_own_cancellation(ValueError())
 
 
 def test_as_error_keeps_exceptions() -> None:

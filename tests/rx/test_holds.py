@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rxws.rx.holds import MAX_WAITING, Held, Holds, WaitingItems, current_source, notify_from
+from rxws.rx.holds import MAX_UNHELD, Held, Holds, WaitingItems, current_source, notify_from
 from tests.streams import raising
 from tests.threads import preempted
 
@@ -25,14 +25,14 @@ def test_waiting_is_bounded() -> None:
     waiting, held = WaitingItems[int](), [source() for _ in range(5000)]
     for number, one in enumerate(held):
         assert waiting.put(number, one)
-    assert all(waiting.put(number, None) for number in range(MAX_WAITING))
+    assert all(waiting.put(number, None) for number in range(MAX_UNHELD))
     assert not waiting.put(0, None)
     assert not waiting.put(0, source())
 
 
 def test_leftovers_are_bounded() -> None:
     """Items that departed sources left behind are bounded."""
-    waiting, held = WaitingItems[int](), [source() for _ in range(MAX_WAITING)]
+    waiting, held = WaitingItems[int](), [source() for _ in range(MAX_UNHELD)]
     for number, one in enumerate(held):
         assert waiting.put(number, one)
         one.gone = True
