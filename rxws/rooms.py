@@ -122,7 +122,7 @@ class Room(Direct[T], OwnSubject[T]):
 
     Notifications are serialized: what a member emits while it is notified follows when all have had the present value;
     beyond 16,384 that come of one, what waits is dropped, and the log says so. `on_next` may be called from any thread,
-    once a member has joined in the event loop; while 16,384 calls of other threads wait, or 4 MiB of values, one more
+    once a member has joined in the event loop; while 16,384 calls from other threads wait, or 4 MiB of values, one more
     is an error.
 
     A room that a handler returns is left with the socket. A subscription that you make by hand is yours to dispose, or

@@ -451,7 +451,7 @@ async def test_thread_that_runs_ahead_is_told(caplog: pytest.LogCaptureFixture) 
     in_a_thread(lambda: [rooms["tea"].on_next(n) for n in range(MAX_HANDED_OVER + 1)])
     await turns()
     assert seen == list(range(MAX_HANDED_OVER))
-    assert "16,384 calls of other threads" in caplog.text
+    assert "16,384 calls from other threads" in caplog.text
 
 
 async def test_thread_that_runs_ahead_in_bytes(caplog: pytest.LogCaptureFixture) -> None:

@@ -30,7 +30,7 @@ from rxws.rx.endings import tell_ending
 from rxws.rx.foreign import call_all, without_frames
 from rxws.rx.holds import Held, Source, counting
 from rxws.rx.loop_thread import MAX_HANDED_OVER_BYTES, LoopThread, running_loop
-from rxws.rx.scheduler import LoopScheduler, subscribing
+from rxws.rx.scheduler import LoopScheduler, subscribe_directly
 from rxws.stats import Counters
 
 Renew = Callable[[Exception], Callable[[], object] | None]
@@ -543,7 +543,7 @@ class Streaming(abc.ObserverBase[Any], abc.DisposableBase):
 
     def begin(self, observable: Observable[Any], scheduler: abc.SchedulerBase) -> None:
         """Subscribe; what ends meanwhile is disposed behind."""
-        self._disposable = subscribing(observable, self, scheduler)
+        self._disposable = subscribe_directly(observable, self, scheduler)
         if self._has_ended:
             self._leave()
 

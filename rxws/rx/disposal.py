@@ -1,9 +1,9 @@
-"""To know when a Disposable is disposed, by any caller.
+"""Find out when a Disposable is disposed, by any caller.
 
-RxPY's Disposables tell nobody. What all its kinds have in common is that disposing assigns `is_disposed = True`
-or calls `dispose`, so `on_dispose` gives the one object a subclass of its own class which notices both. The object
-stays what it is: same identity, state, name and `isinstance`. A bound `dispose` taken before is noticed too,
-since it makes the same assignment.
+RxPY's Disposables have no listeners. But to dispose one either assigns `is_disposed = True` or calls `dispose`. So
+`on_dispose` replaces the object's class with a subclass that notices both. The object keeps its identity, its state,
+the name of its class, and `isinstance`. It also notices a bound `dispose` that was taken before, since that assigns
+`is_disposed`, too.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from typing import Any
 from reactivex import abc
 from reactivex.disposable import ScheduledDisposable
 
-_watched: dict[type[Any], type[Any]] = {}
+_subclasses: dict[type[Any], type[Any]] = {}
+"""For each class, the subclass that notices. One for each class, not for each object, to save time and memory."""
 
 
 def on_dispose(disposable: abc.DisposableBase, action: Callable[[], object]) -> None:
-    """Call `action` when `disposable` is disposed; at once if it already is.
+    """Call `action` once, when `disposable` is disposed; now if it already is.
 
-    Holds for every kind in `reactivex.disposable` and for any subclass of `DisposableBase` written in Python.
-    A `ScheduledDisposable` counts when its scheduler has come to it. Raises `TypeError` for an object whose
-    class cannot be extended.
+    This works for every class in `reactivex.disposable`, and for any subclass of `DisposableBase` written in Python. A
+    `ScheduledDisposable` counts as disposed when its scheduler has disposed what it wraps. Raises `TypeError` for an
+    object whose class cannot be changed.
 
     >>> from reactivex.disposable import SerialDisposable
     >>> serial = SerialDisposable()
@@ -43,7 +44,7 @@ def _listeners(disposable: abc.DisposableBase) -> list[Callable[[], object]]:
     if "_rxws_listeners" not in getattr(disposable, "__dict__", ()):
         try:
             vars(disposable)["_rxws_listeners"] = []
-            disposable.__class__ = _watched.get(kind) or _watched.setdefault(kind, _extend(kind))
+            disposable.__class__ = _subclasses.get(kind) or _subclasses.setdefault(kind, _extend(kind))
         except (TypeError, AttributeError) as error:
             raise TypeError(
                 f"rxws cannot tell when a {kind.__name__} is disposed: wrap it, "
@@ -53,6 +54,8 @@ def _listeners(disposable: abc.DisposableBase) -> list[Callable[[], object]]:
 
 
 def _extend(kind: type[Any]) -> type[Any]:
+    """Make a subclass whose objects call their listeners when they are disposed."""
+
     def notify(self: Any) -> None:
         listeners = self.__dict__["_rxws_listeners"]
         while listeners:
@@ -60,12 +63,12 @@ def _extend(kind: type[Any]) -> type[Any]:
 
     def dispose(self: Any) -> None:
         listeners = self.__dict__["_rxws_listeners"]
-        told_after: list[Callable[[], object]] = listeners[:]  # what it does at its end may still send
-        listeners.clear()
+        waiting: list[Callable[[], object]] = listeners[:]
+        listeners.clear()  # so that `notify` calls none yet: the object's own `dispose` may still send a message
         try:
             kind.dispose(self)
         finally:
-            for listener in told_after:
+            for listener in waiting:
                 listener()
 
     def get(self: Any) -> bool:

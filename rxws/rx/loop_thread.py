@@ -1,4 +1,4 @@
-"""The running event loop: where everything in a socket happens, whichever thread calls."""
+"""Calls from any thread, made in the event loop in which everything in a socket happens."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ MAX_HANDED_OVER: Final = 16_384
 """Calls from other threads that may wait for an event loop."""
 
 MAX_HANDED_OVER_BYTES: Final = 4 * 2**20
-"""Bytes that the messages among them may weigh, where no option says that more may."""
+"""Bytes that the messages among these calls may weigh, if no option allows more."""
 
 RAN_AHEAD: Final = (
-    f"{MAX_HANDED_OVER:,} calls of other threads wait for the event loop already, or their messages weigh"
+    f"{MAX_HANDED_OVER:,} calls from other threads wait for the event loop already, or their messages weigh"
     f" {MAX_HANDED_OVER_BYTES // 2**20} MiB or more"
 )
-"""Why something of another thread is refused."""
+"""Why a call from another thread is refused."""
 
 running_loop: Final = asyncio._get_running_loop
 """Return the event loop that runs in this thread, or `None`."""
 
 here: Final[Callable[[], object]] = running_loop if sys.version_info >= (3, 12) else threading.get_ident
-"""Tell where code runs, to be compared with `==`: by the running loop; before Python 3.12 by the thread.
+"""Return something that is equal whenever code runs in the same place: the running loop, or the number of the thread.
 
-There, to look up the loop asks the kernel for the process, since that may have forked.
+Before Python 3.12 it is the thread: there each look at the running loop asks the kernel for the process's number.
 """
 
 T = TypeVar("T")
@@ -39,33 +39,33 @@ _lock = threading.Lock()
 
 
 class Call:
-    """A call that waits for the event loop; it is made once, in the context (`ContextVar`s) of its caller."""
+    """A call that waits for the event loop. It is made once, in its caller's context (`ContextVar`s)."""
 
     __slots__ = ("_args", "_context", "_function", "weight")
 
     def __init__(self, function: Callable[..., object], args: tuple[Any, ...], context: Context, weight: int) -> None:
         self.weight = weight
-        """Of the message that it is for, if there is one."""
+        """The weight of the message that it sends; 0 if it sends none."""
         self._function: Callable[..., object] | None = function
         self._args = args
         self._context = context
 
     def make(self) -> None:
-        """Make it, unless it was made before."""
+        """Make the call, unless it was made before."""
         function, args, self._function, self._args = self._function, self._args, None, ()
         if function is not None:
             self._context.run(function, *args)
 
 
 class LoopThread:
-    """Runs calls in the running event loop, in the order in which each other thread made them.
+    """Makes calls in an event loop. Calls from one thread keep their order.
 
-    A loop may run in one thread and then in another. Between two runs its own thread is as any other. Each call is made
-    in the context (`ContextVar`s) of its caller. So one that is made while a thread works on the item of a socket stays
-    in that socket's name.
+    A loop may run in one thread, and later in another. While it does not run, the thread that ran it counts as another
+    thread, too. Each call is made in its caller's context (`ContextVar`s): if a thread calls while it works on an item,
+    the call has the item's source.
 
-    Memory: of what is handed over `max_calls` wait, with messages that weigh `max_bytes`, or one that is heavier alone;
-    and as much again of what reports those that were refused. `run` is for what each owner calls once.
+    Memory: `hand_over` keeps `max_calls` calls, whose messages weigh `max_bytes` bytes or are one message. Reports of
+    refusals may take as much again. `run` has no limit: it is for calls that each owner makes once.
     """
 
     __slots__ = ("_calls", "_max_bytes", "_max_calls", "_once", "ending", "loop", "messages", "weight")
@@ -79,9 +79,9 @@ class LoopThread:
     ) -> None:
         self.loop = loop
         self.messages = self.weight = 0
-        """The messages of other threads that wait, and what they weigh."""
+        """The messages from other threads that wait, and their weight in bytes."""
         self.ending = False
-        """Whether the end has come, or another thread has asked for it: messages of other threads are refused."""
+        """Whether the socket ends, or another thread has asked for it. Then messages from other threads are refused."""
         self._max_calls = max_calls
         self._max_bytes = max_bytes
         self._calls: deque[Call] | None = None
@@ -92,14 +92,14 @@ class LoopThread:
         return running_loop() is self.loop
 
     def run(self, function: Callable[..., object], *args: Any) -> None:
-        """Call at once in the running loop, or soon from elsewhere; a closed loop ignores it."""
+        """Call a function: now if the caller is in the loop, else soon. If the loop is closed, do nothing."""
         if self.here():
             function(*args)
         else:
             self._put(function, args)
 
     def run_once(self, function: Callable[[], object]) -> None:
-        """As `run`, of a call that is not repeated while it waits."""
+        """Like `run`, but do nothing while a call of the same function waits."""
         if self.here():
             function()
             return
@@ -110,7 +110,7 @@ class LoopThread:
         self._put(self._make_once, (function,))
 
     def run_last(self, function: Callable[..., object], *args: Any) -> None:
-        """As `run`, of a call that ends all: of those from elsewhere the first one counts, and one waits."""
+        """Like `run`, for a call that ends everything: of all such calls from other threads, only the first is made."""
         if self.here():
             function(*args)
             return
@@ -121,23 +121,24 @@ class LoopThread:
         self._put(function, args)
 
     def hand_over(self, function: Callable[..., object], *args: Any, weight: int = 0, refusal: bool = False) -> bool:
-        """Call `function` in the loop soon; `False` and no call if too much waits, or if a message comes after the end.
+        """Call `function` in the loop soon; return `False` if the call is refused.
 
-        A message has a `weight`. There is as much room again for what reports a `refusal`.
+        It is refused if too much waits, or if it has a message and the socket ends. `weight` is the message's weight in
+        bytes, 0 for none. A `refusal`, which reports such a message, has twice the room.
         """
         return self._put(function, args, weight, 2 if refusal else 1)
 
     def end(self) -> list[Callable[[], object]]:
-        """Stop taking messages, and give the calls with those that wait: they are to be made now, in this order."""
+        """Refuse messages from now on; return the calls whose messages wait, to be made now, in this order."""
         with _lock:
             self.ending = True
             calls = self._calls
             return [partial(self._make, call) for call in calls if call.weight] if calls else []
 
-    def settle(self) -> None:
-        """Make the calls that the loop, which is closed by now, did not come to; what they raise is logged.
+    def run_waiting(self) -> None:
+        """Make the calls that still wait when the loop is closed; log what they raise.
 
-        To them it is as if the loop ran.
+        Meanwhile the loop counts as the running one, so that the calls do not wait for it again.
         """
         calls, running = self._calls, running_loop()
         asyncio._set_running_loop(self.loop)
@@ -153,7 +154,7 @@ class LoopThread:
             asyncio._set_running_loop(running)
 
     def _put(self, function: Callable[..., object], args: tuple[Any, ...], weight: int = 0, room: float = inf) -> bool:
-        """Let a call wait, if there is room; `room` multiplies the limits."""
+        """Add a call, if there is room; return whether there was. `room` multiplies the limits."""
         context = copy_context()
         with _lock:
             calls = self._calls = deque[Call]() if self._calls is None else self._calls
@@ -165,8 +166,8 @@ class LoopThread:
                 self.messages += 1
                 self.weight += weight
             calls.append(Call(function, args, context, weight))
-            on_its_way = len(calls) > 1
-        if not on_its_way:
+            is_scheduled = len(calls) > 1
+        if not is_scheduled:
             self._schedule()
         return True
 
@@ -189,7 +190,7 @@ class LoopThread:
                 self._schedule()
 
     def _make_first(self, calls: deque[Call]) -> None:
-        """Make the first call, whose place is taken until it has been made: meanwhile the loop need not be called."""
+        """Make the first call, and only then remove it: while any call is there, `_put` need not schedule `_drain`."""
         try:
             self._make(calls[0])
         finally:
@@ -210,7 +211,7 @@ class LoopThread:
 
 
 def set_result(future: asyncio.Future[T], result: T) -> None:
-    """Give a future its result, unless it is done; from any thread. A closed loop ignores it."""
+    """Set a future's result, unless it is done; from any thread. Do nothing if its loop is closed."""
     loop = future.get_loop()
     if running_loop() is not loop:
         with suppress(RuntimeError):
@@ -220,5 +221,5 @@ def set_result(future: asyncio.Future[T], result: T) -> None:
 
 
 def tell_loop(loop: asyncio.AbstractEventLoop, who: str, error: BaseException) -> None:
-    """Tell a loop's exception handler what a subscriber of `who` raised, which nobody else can be told."""
+    """Report an error of a subscriber of `who` to a loop's exception handler, since no one else takes it."""
     loop.call_exception_handler({"message": f"a subscriber of {who} raised", "exception": error})

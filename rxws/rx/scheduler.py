@@ -1,4 +1,4 @@
-"""The scheduler that a returned Observable runs on."""
+"""The scheduler of an Observable that a handler returns, and a shorter way to subscribe to that."""
 
 from __future__ import annotations
 
@@ -25,54 +25,55 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MAX_AT_ONCE: Final = 1000
-"""Actions that run at once within one turn of the event loop; a source that never ends must not stop the loop."""
+"""Actions that run at once within one turn of the event loop. More would let an endless source block the loop."""
 
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 LOOP_TIME: Final = timezone(timedelta(0), "UTC")
-"""The time zone of a scheduler's own times: UTC, but another object, which tells them from dates of the user's."""
+"""The time zone of `LoopScheduler.now`: UTC, but a separate object, so that a user's dates can be told apart."""
 
 
 def loop_scheduler() -> LoopScheduler | None:
-    """Make a scheduler of the event loop that runs here, if one does."""
+    """Make a scheduler for the running event loop; `None` if none runs in this thread."""
     try:
         return LoopScheduler(LoopThread(asyncio.get_running_loop()))
     except RuntimeError:
         return None
 
 
-REACHABLE: Final = (
+FITS_RXPY: Final = (
     hasattr(Observable, "_subscribe_core")
     and {"_idle", "_queue", "_run"} <= {*dir(Trampoline())}
     and hasattr(vars(Trampoline())["_queue"], "items")
 )
-"""Whether RxPY is inside as `subscribing` has it; else it subscribes as anyone does."""
+"""Whether RxPY has the private names that `subscribe_directly` uses. If not, that calls `Observable.subscribe`."""
 
 _SUBSCRIBE: Final[Any] = vars(Observable)["subscribe"]
 
 
-class _Own(local):
-    """This thread's trampoline, which RxPY looks up by the thread each time."""
+class _Local(local):
+    """Keeps this thread's trampoline: RxPY would look it up each time."""
 
     def __init__(self) -> None:
         self.trampoline: Any = CurrentThreadScheduler.singleton().get_trampoline()
 
 
-_own: Final = _Own()
+_local: Final = _Local()
 
 
-def subscribing(
+def subscribe_directly(
     observable: Observable[T], observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase
 ) -> abc.DisposableBase:
-    """Subscribe an observer that ends once, then disposes what this returns, and hears nothing more.
+    """Subscribe with half as many calls as `Observable.subscribe`.
 
-    RxPY's `subscribe` puts an observer before it that does just that. What is scheduled meanwhile in this thread
-    follows, as there, but this subscription itself need not wait among that: these are half of RxPY's calls.
+    The observer must take one terminal event, then nothing more, and dispose what this returns. RxPY otherwise puts an
+    `AutoDetachObserver` before it that does so. Actions that are scheduled on this thread's trampoline meanwhile run
+    before this returns, as in RxPY; the subscription itself is not scheduled there.
     """
     kind: Any = type(observable)
-    if not REACHABLE or kind.subscribe is not _SUBSCRIBE:
+    if not FITS_RXPY or kind.subscribe is not _SUBSCRIBE:
         return observable.subscribe(observer, scheduler=scheduler)
-    trampoline = _own.trampoline
+    trampoline = _local.trampoline
     if not trampoline._idle:
         return _subscribe(observable, observer, scheduler)
     trampoline._idle = False
@@ -99,7 +100,10 @@ def _subscribe(observable: Any, observer: Any, scheduler: abc.SchedulerBase) -> 
 
 
 def when_subscribed(action: Callable[[], object]) -> None:
-    """Act when what this thread is subscribing can be disposed: an item that came before could not end it."""
+    """Call `action` when the subscription that this thread is making is complete, or now if it makes none.
+
+    An item that comes earlier could not end the subscription: its Disposable is not yet there.
+    """
 
     def act(scheduler: abc.SchedulerBase, state: object = None) -> None:
         action()
@@ -108,30 +112,32 @@ def when_subscribed(action: Callable[[], object]) -> None:
 
 
 class LoopScheduler(AsyncIOScheduler):
-    """Timed work on the event loop; immediate work at once, as RxPY does by default.
+    """Runs immediate actions at once, as RxPY does by default, and timed actions on the event loop.
 
-    On a plain `AsyncIOScheduler`, `start_with`, `concat` and their like subscribe to their sources some turns of the
-    event loop later, and a message that comes in between is lost to them. Here a subscription is whole when
-    `subscribe` returns.
+    On a plain `AsyncIOScheduler`, operators such as `start_with` and `concat` subscribe to their sources some turns of
+    the event loop later, and lose messages that come in between. Here a subscription is complete when `subscribe`
+    returns.
 
-    Operators behind a source that runs on a thread schedule from there: timed work goes to the event loop from any
-    thread, immediate work stays in its own.
+    Operators may schedule from any thread. Timed actions then run on the event loop, and immediate actions in the
+    thread that schedules them.
 
-    Operators compare times of `now`, and an event loop's timers go by a clock that nobody can set. So does `now`: it
-    is the wall clock's time when it is asked for first, and what has passed since. Dates of the user's are compared
-    with the wall clock as it is when they are scheduled.
+    `now` is the wall clock's time at the first call, plus the time that has passed since by the monotonic clock. So it
+    never jumps, and fits the event loop's timers. A user's date is compared with the wall clock when it is scheduled.
 
-    What an action raises that the event loop has called goes to `on_raise`, if that is given, else to the loop's
-    exception handler. RxPY's operators make a failure of an `Exception`, but of nothing else.
+    An error in an action that the event loop has called goes to `on_raise`, or without it to the loop's exception
+    handler. This matters for errors that are not an `Exception`: RxPY's operators do not take these.
+
+    Memory: the actions that are scheduled and have not run.
     """
 
     _at_once = 0
+    """Actions that have run at once in this turn of the event loop."""
     _left: list[tuple[ScheduledItem, BooleanDisposable]] | None = None
-    """Actions that are left to run soon, while others run at once; `None` while none does."""
+    """Actions beyond `MAX_AT_ONCE`, to be run in the next turn; `None` while no action runs."""
     _latest = LONG_AGO
-    """When the last action was scheduled to run at once, by the wall clock; never earlier than one that waits."""
+    """The wall clock's time of the last immediate action: at least that of any action that still waits."""
     _began: float | None = None
-    """When the monotonic clock began, by the wall clock as it is when the time is asked for first."""
+    """The wall clock's time at which the monotonic clock was 0, as measured at the first call of `now`."""
 
     def __init__(self, thread: LoopThread, on_raise: Report | None = None) -> None:
         super().__init__(thread.loop)
@@ -140,7 +146,7 @@ class LoopScheduler(AsyncIOScheduler):
 
     @property
     def now(self) -> datetime:
-        """The time, unaffected by who sets the wall clock; the loop's own where that is virtual and has a `now`."""
+        """The time in UTC, unaffected by changes of the wall clock; in virtual time, the `now` of the event loop."""
         virtual_now: Callable[[], datetime] | None = getattr(self._loop, "now", None)
         if virtual_now is not None:
             return virtual_now()
@@ -152,7 +158,7 @@ class LoopScheduler(AsyncIOScheduler):
     def to_datetime(  # pyright: ignore[reportIncompatibleMethodOverride] - RxPY calls it on instances alone
         self, value: typing.AbsoluteOrRelativeTime
     ) -> datetime:
-        """Return when it is `value`, by this scheduler's clock; raises `TypeError` for a date without a time zone."""
+        """Convert a time to this scheduler's clock; raises `TypeError` for a date without a time zone."""
         date = super().to_datetime(value)
         if date.tzinfo is None:
             raise TypeError(f"{date} has no time zone: use datetime.now(UTC) or date.astimezone(), for example")
@@ -161,15 +167,15 @@ class LoopScheduler(AsyncIOScheduler):
         return self.now + (date - default_now())
 
     def schedule(self, action: typing.ScheduledAction[T], state: T | None = None) -> abc.DisposableBase:
-        """Run an action at once, after those that run already; or soon, if it is one too many.
+        """Run an action at once, behind those that run already; in the next turn, if `MAX_AT_ONCE` have run in this.
 
-        An operator that goes on and on, `repeat` say, has one place for the disposable of what it scheduled last. The
-        call that began all this returns last, and what it returns goes there too. So that stands for all that is left.
+        An operator that schedules itself again and again, such as `repeat`, keeps only the last Disposable that it got.
+        The outermost call returns last, so its Disposable also disposes all actions that are left for the next turn.
         """
         current = CurrentThreadScheduler.singleton()
         trampoline = current.get_trampoline()
         self._latest = current.now if trampoline.idle() else max(self._latest, current.now)
-        item = ScheduledItem(cast("Any", _Standing(self._latest, self.invoke_action)), state, action, self._latest)
+        item = ScheduledItem(cast("Any", _StoppedClock(self._latest, self.invoke_action)), state, action, self._latest)
         if not self._thread.here():
             trampoline.run(item)
             return item.disposable
@@ -196,7 +202,7 @@ class LoopScheduler(AsyncIOScheduler):
     def schedule_relative(
         self, duetime: typing.RelativeTime, action: typing.ScheduledAction[T], state: T | None = None
     ) -> abc.DisposableBase:
-        """Run an action in `duetime`, never at once."""
+        """Run an action on the event loop in `duetime`; never within this call."""
         timed = SingleAssignmentDisposable()
 
         def act(scheduler: abc.SchedulerBase, state: T | None = None) -> abc.DisposableBase | None:
@@ -212,12 +218,12 @@ class LoopScheduler(AsyncIOScheduler):
         return Disposable(lambda: self._thread.run(timed.dispose))
 
     def _soon(self, item: ScheduledItem) -> abc.DisposableBase:
-        """Run an action in the next turn of the event loop, with those that it schedules behind it."""
+        """Run an action in the next turn of the event loop, and after it those that it schedules."""
         self._loop.call_soon(self._guard, CurrentThreadScheduler.singleton().get_trampoline().run, item)
         return item.disposable
 
     def _guard(self, function: Callable[..., R], *args: Any) -> R | None:
-        """Call what the event loop calls, and report what it raises."""
+        """Call a function for the event loop, and report what it raises."""
         try:
             return function(*args)
         except BaseException as error:
@@ -231,12 +237,12 @@ class LoopScheduler(AsyncIOScheduler):
         self._at_once = 0
 
 
-class _Standing(NamedTuple):
-    """What the trampoline asks of the scheduler of an action that runs at once.
+class _StoppedClock(NamedTuple):
+    """The scheduler of an immediate action, for the trampoline.
 
-    The trampoline waits until that shows the time for which the action was scheduled, and would block the event loop
-    for an hour if the wall clock was put back by that meanwhile. So this clock stands. It is an object of its own: an
-    action that stood for its scheduler would refer to itself, and keep all that it has for Python's collector.
+    The trampoline waits until `now` is the time for which the action was scheduled. It would block the event loop for
+    an hour if someone set the wall clock back by an hour meanwhile. So this clock always shows that very time. It is a
+    separate object: an action that was its own scheduler would be a reference cycle, left to Python's collector.
     """
 
     now: datetime

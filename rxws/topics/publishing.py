@@ -104,7 +104,7 @@ class Publisher:
         self._thread.join()
         with self._lock:
             self._loop.close()
-        self._topics.settle()  # what other threads have published too late is reported
+        self._topics.run_waiting()  # what other threads have published too late is reported
 
     def publish(self, name: str, value: Any) -> None:
         """Publish, and wait if it is time to."""

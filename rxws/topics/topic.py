@@ -42,10 +42,10 @@ class Topic(OwnSubject[T]):
 
     Hot: subscribers get what is published from then on. It never fails, and completes when its `topics` are closed.
     `on_next` publishes, from any thread. It does not block. For a bad value it does not raise: `topics.errors` emits an
-    `EncodeError`. If 16,384 calls of other threads wait for the event loop, or messages of 4 MiB (of `max_buffered` if
-    that is more), the value of a further call is `Unpublished`. `on_error` only reports the error on `topics.errors`,
-    and `on_completed` does nothing: the end of one publisher does not end the topic. Publishing to a pattern raises
-    `ValueError`.
+    `EncodeError`. If 16,384 calls from other threads wait for the event loop, or messages of 4 MiB (of `max_buffered`
+    if that is more), the value of a further call is `Unpublished`. `on_error` only reports the error on
+    `topics.errors`, and `on_completed` does nothing: the end of one publisher does not end the topic. Publishing to a
+    pattern raises `ValueError`.
 
     All subscribers get the same object: do not change it. A topic takes no memory; see `history` for what is kept.
     """
@@ -250,9 +250,9 @@ class Topics(Generic[T]):
         if not self._begun().hand_over(self._publish, name, value, frame, weight=weight):
             self.report(Unpublished(name, value, RAN_AHEAD), weight)
 
-    def settle(self) -> None:
-        """Make the calls of other threads that the loop did not come to; it is closed by now."""
-        self._begun().settle()
+    def run_waiting(self) -> None:
+        """Make the calls from other threads that still wait when the loop is closed."""
+        self._begun().run_waiting()
 
     def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
         """Subscribe; from any thread, once the topics have begun."""

@@ -168,8 +168,8 @@ def test_a_closed_loop_keeps_no_calls() -> None:
     assert (thread.messages, thread.weight) == (0, 0)
 
 
-def test_settle(caplog: pytest.LogCaptureFixture) -> None:
-    """What the loop did not come to is settled when it is closed."""
+def test_run_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    """Calls that still wait when the loop is closed can be made."""
     called: list[int] = []
     loop = asyncio.new_event_loop()
     thread = LoopThread(loop)
@@ -177,22 +177,22 @@ def test_settle(caplog: pytest.LogCaptureFixture) -> None:
     thread.hand_over(lambda: 1 / 0)
     thread.hand_over(called.append, 2)
     loop.close()
-    thread.settle()
+    thread.run_waiting()
     assert called == [1, 2]
     assert "ZeroDivisionError" in caplog.text
     thread.hand_over(called.append, 3)
-    thread.settle()  # what came after the end is ignored
+    thread.run_waiting()  # what came after the end is ignored
     assert called == [1, 2]
 
 
-def test_settle_in_the_loop() -> None:
-    """To what is settled it is as if the loop ran: it happens then and there, and comes to an end."""
+def test_run_waiting_in_the_loop() -> None:
+    """These calls count as made in the loop: what they call happens at once, and comes to an end."""
     called: list[int] = []
     loop = asyncio.new_event_loop()
     thread = LoopThread(loop)
     thread.hand_over(thread.run, called.append, 1)
     loop.close()
-    thread.settle()
+    thread.run_waiting()
     assert (called, thread.here()) == ([1], False)
 
 

@@ -17,7 +17,7 @@ from reactivex.scheduler import CurrentThreadScheduler
 from rxws.close import Close
 from rxws.rx import scheduler as scheduling
 from rxws.rx.loop_thread import LoopThread
-from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler, loop_scheduler, subscribing, when_subscribed
+from rxws.rx.scheduler import MAX_AT_ONCE, LoopScheduler, loop_scheduler, subscribe_directly, when_subscribed
 from rxws.testing import run, serve
 from tests.streams import raising
 from tests.threads import in_a_thread
@@ -38,10 +38,10 @@ async def test_order() -> None:
 
 
 @pytest.fixture(params=[True, False], ids=["inside", "outside"])
-def reachable(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def fits_rxpy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Subscribe by what is inside RxPY, and as anyone does."""
-    assert scheduling.REACHABLE
-    monkeypatch.setattr(scheduling, "REACHABLE", request.param)
+    assert scheduling.FITS_RXPY
+    monkeypatch.setattr(scheduling, "FITS_RXPY", request.param)
 
 
 def subscribe_to(
@@ -49,10 +49,10 @@ def subscribe_to(
 ) -> abc.DisposableBase:
     """Subscribe to what calls this function."""
     observer = observer or AutoDetachObserver(noop)
-    return subscribing(reactivex.create(subscribe), observer, CurrentThreadScheduler.singleton())
+    return subscribe_directly(reactivex.create(subscribe), observer, CurrentThreadScheduler.singleton())
 
 
-@pytest.mark.usefixtures("reachable")
+@pytest.mark.usefixtures("fits_rxpy")
 def test_scheduled_while_subscribing() -> None:
     """What is scheduled while something is subscribed follows when that is whole, within another subscription, too."""
     log: list[str] = []
@@ -72,7 +72,7 @@ def test_scheduled_while_subscribing() -> None:
     assert log == ["inner", "outer", "scheduled", "scheduled within", "disposed"]
 
 
-@pytest.mark.usefixtures("reachable")
+@pytest.mark.usefixtures("fits_rxpy")
 def test_subscribing_raises() -> None:
     """What a subscription raises fails the observer, or is the caller's if that has ended. The next one begins anew."""
     log: list[Any] = []

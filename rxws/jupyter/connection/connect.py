@@ -88,4 +88,4 @@ class NotebookConnect:
 
     def _settle(self) -> None:
         if self._there is not None:
-            self._there._life.thread.settle()  # pyright: ignore[reportPrivateUsage]
+            self._there._life.thread.run_waiting()  # pyright: ignore[reportPrivateUsage]
