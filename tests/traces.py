@@ -51,12 +51,10 @@ MESSAGE = {
         "names the socket."
     ),
     "text_in": (
-        "The bytes are one short text frame, as they often are, so the wire reads that itself. It gives anything else "
-        "to aiohttp's parser (`_parse`), which calls `DirectQueue.feed_data` with each message. That counts text and "
-        "emits it (`emit`, which `incoming` has)."
-    ),
-    "Connection.message_received": (
-        "Counts the message, checks `message_rate`, decodes (`_decode`; text needs no decoding) and emits it (`emit`)."
+        "The bytes are one short text frame, as they often are, so the wire reads that itself, counts it and emits it "
+        "(`emit`, which `incoming` has). It gives anything else to aiohttp's parser (`_parse`), which calls "
+        "`DirectQueue.feed_data` with each message. That does the same; but what is to be decoded, or may come too "
+        "often, goes to `Connection.message_received`."
     ),
     "Broadcast.emit": (
         "Calls `on_next` of each observer of `incoming`, one after the other. What one of them raises goes to "

@@ -45,18 +45,24 @@ TOO_BIG: Final = 1009
 """Message Too Big (RFC 6455, section 7.4.1)."""
 
 
-class Connection(Phased):
+class _FirstInConnection(Phased):
+    """What each message needs, side by side in memory: slots of a base class come first, those of one class by name."""
+
+    __slots__ = ("_decode", "as_it_comes", "context", "counters", "emit", "phase")
+
+
+class Connection(_FirstInConnection):
     """Speaks for its socket on one wire, from the handshake to the end of the transport.
 
     The first cause of the end wins: a close of ours, a close of the peer's, a violation, the connection's loss.
     """
 
     __slots__ = (
-        *("_answer", "_answers", "_deadline", "_decode", "_loop", "_message_bucket"),
+        *("_answer", "_answers", "_deadline", "_loop", "_message_bucket"),
         *("_message_deadline", "_outgoing", "_owner", "_ping_bucket", "_ping_wanted", "_pinged"),
-        *("_ponged", "_settings", "as_it_comes", "cause", "closed_by_peer", "codec", "context", "counters", "emit"),
+        *("_ponged", "_settings", "cause", "closed_by_peer", "codec"),
         *("heartbeat", "is_lost", "more"),
-        *("offer", "offer_text", "phase", "receipts", "window", "wire"),
+        *("offer", "offer_text", "receipts", "window", "wire"),
     )
 
     def __init__(

@@ -102,22 +102,8 @@ class Outgoing(HotSubject[T]):
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
-        if running_loop() is not self._loop:
-            self._send_from_thread(value)
-            return
         codec, last = self.codec, encoding.last
         item = last[2] if value is last[0] and codec is last[1] else None
-        if item is not None and (offer := self._offer_at_once) is not None and not self._buffer.weight:
-            try:
-                if offer(item):
-                    counters = self._counters
-                    counters.sent += 1
-                    counters.sent_bytes += len(item.data)
-                else:
-                    self._let_wait(item)
-            except BaseException as error:
-                self._failed(error, value)
-            return
         if (
             item is None
             and type(value) is str
@@ -128,6 +114,20 @@ class Outgoing(HotSubject[T]):
             counters = self._counters
             counters.sent += 1
             counters.sent_bytes += size
+            return
+        if running_loop() is not self._loop:
+            self._send_from_thread(value)
+            return
+        if item is not None and (offer := self._offer_at_once) is not None and not self._buffer.weight:
+            try:
+                if offer(item):
+                    counters = self._counters
+                    counters.sent += 1
+                    counters.sent_bytes += len(item.data)
+                else:
+                    self._let_wait(item)
+            except BaseException as error:
+                self._failed(error, value)
             return
         if self.is_stopped:
             return

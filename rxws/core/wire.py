@@ -276,7 +276,8 @@ class Wire(Protocol):
     def offer_text(self) -> Callable[[str], int | None] | None:
         """What takes a text of the `text` codec as `offer` does a frame; `None` on a wire that makes frames of all.
 
-        It gives the size in bytes, or `None` for a refusal; then `offer` may still take the frame.
+        It gives the size in bytes, or `None` for a refusal; then `offer` may still take the frame. Any thread may call
+        it, and is refused outside of the event loop.
         """
         ...
 

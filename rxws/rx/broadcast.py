@@ -64,7 +64,8 @@ class Broadcast(Generic[T]):
             while True:
                 for observer in self.observers:
                     try:
-                        observer.on_next(value)
+                        on_next = observer.on_next
+                        on_next(value)
                     except BaseException as error:
                         self.raised(observer, as_error(error, "a subscriber"))
                         raise_fatal(error)

@@ -130,8 +130,8 @@ class AsgiWire(HoldingWire, TextWire):
         return not (frame.parts and self.answer is not CLOSED) and self._take(frame)
 
     def offer_text(self, text: str) -> int | None:
-        """Do so with text, if it is ASCII: the server makes the bytes."""
-        return len(text) if text.isascii() and self._take(text) else None
+        """Do so with text, if it is ASCII: the server makes the bytes. Refuse what comes of other threads."""
+        return len(text) if text.isascii() and running_loop() is self._loop and self._take(text) else None
 
     def _take(self, message: str | Frame) -> bool:
         if self.answer is None:

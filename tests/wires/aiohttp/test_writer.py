@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from rxws.core.wire import Binary, Frame, Ping
+from rxws.rx.loop_thread import here
 from rxws.wires.aiohttp.fast.writer import BATCH, FrameWriter, Turns
 
 SIZE = 1000
@@ -59,7 +60,7 @@ async def test_messages_within_a_chunk() -> None:
     some: Any = object()
     writer = transport.writer = FrameWriter(transport, Turns(), masks=False)
     writer.start(some, some)
-    writer.busy = True
+    writer.busy = here()
     offered = [writer.offer(Binary(bytes(SIZE - 4))) for _ in range(1000)]
     assert (sum(offered), transport.written) == (IN_A_WRITE, [])
 
@@ -69,8 +70,15 @@ def reading(transport: Any) -> FrameWriter:
     some: Any = object()
     writer = transport.writer = FrameWriter(transport, Turns(), masks=False)
     writer.start(some, some)
-    writer.busy = True
+    writer.busy = here()
     return writer
+
+
+async def test_text_of_another_thread_within_a_chunk() -> None:
+    """A text of another thread is not an answer to the chunk that happens to be read."""
+    writer = reading(Transport(10**9))
+    assert await asyncio.to_thread(writer.offer_text, "a") is None
+    assert (writer.taken, writer.offer_text("b")) == ((), 1)
 
 
 async def test_texts_within_a_chunk() -> None:
@@ -181,9 +189,9 @@ async def test_answers_of_sockets_that_take_turns() -> None:
         """Let sockets answer in this turn, and say which of them have done so at once."""
         before = [len(transports[number].written) for number in numbers]
         for number in numbers:
-            writers[number].busy = True
+            writers[number].busy = here()
             assert writers[number].offer(Binary(b"a"))
-            writers[number].busy = False
+            writers[number].busy = None
             writers[number].end_chunk(large=False)
         return [len(transports[number].written) > count for number, count in zip(numbers, before, strict=True)]
 

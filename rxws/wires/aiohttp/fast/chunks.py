@@ -42,7 +42,9 @@ class SharedBuffer:
     paused = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.whole = memoryview(bytearray(CHUNK))
+        self.memory = bytearray(CHUNK)
+        """What it lends from the beginning of."""
+        self.whole = memoryview(self.memory)
         self.lent = self.whole[:SLICE]
         """What a transport may read into."""
         self.fills = not isinstance(loop, asyncio.BaseEventLoop)
@@ -55,13 +57,15 @@ class ReadBuffer:
     A peer that fills it with tiny ones gets a pinch, and never more than a slice again.
     """
 
-    __slots__ = ("_fills", "_slice", "_transport", "_whole", "lent", "paused")
+    __slots__ = ("_fills", "_slice", "_transport", "_whole", "lent", "memory", "paused")
 
     def __init__(self, transport: asyncio.Transport, shared: SharedBuffer) -> None:
         self.lent = shared.lent
         """What the transport may read into."""
         self.paused = False
         """Whether nothing is read, since more has come than a turn of the event loop may have."""
+        self.memory = shared.memory
+        """What it lends from the beginning of."""
         self._slice = shared.lent
         self._whole = shared.whole
         self._transport = transport

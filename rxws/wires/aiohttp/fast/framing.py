@@ -18,6 +18,7 @@ LONE: Final = HEADER + 125
 """Bytes of the largest chunk that is one short frame of a client's."""
 LONE_HEADS: Final = [None] * HEADER + [bytes((0x81, 0x80 | size)) for size in range(126)]
 """How a chunk of each length begins that is one short text frame of a client's."""
+HEAD_AND_MASK: Final = struct.Struct("2s4s").unpack_from
 SHORT: Final = {opcode: [bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES}
 MEDIUM: Final = struct.Struct("!BBH").pack
 LONG: Final = struct.Struct("!BBQ").pack
@@ -54,16 +55,17 @@ def masked(opcode: int, data: bytes) -> bytes:
     return header + key + payload
 
 
-def text_in(chunk: bytes) -> str | None:
-    """Return the text of a chunk of `LONE` bytes at most that is one text frame of a client's; else `None`.
+def text_in(memory: bytearray, size: int) -> str | None:
+    """Return the text of a chunk of `size` bytes, `LONE` at most, if it is one text frame of a client's.
 
-    >>> text_in(bytes.fromhex("81 85 37 fa 21 3d 7f 9f 4d 51 58"))
+    >>> text_in(bytearray.fromhex("81 85 37 fa 21 3d 7f 9f 4d 51 58"), 11)
     'Hello'
     """
-    if chunk[:2] != LONE_HEADS[len(chunk)]:
+    head, key = HEAD_AND_MASK(memory)
+    if head != LONE_HEADS[size]:
         return None
-    payload = bytearray(chunk[HEADER:])
-    websocket_mask(chunk[2:HEADER], payload)
+    payload = memory[HEADER:size]
+    websocket_mask(key, payload)
     try:
         return payload.decode()
     except UnicodeDecodeError:

@@ -19,9 +19,10 @@ from rxws.core.phases import Phased, WirePhase
 from rxws.core.wire import Endpoint, Frame, Rest, close_received
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error, call
+from rxws.rx.loop_thread import here
 from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, ReadBuffer, SharedBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, Receiver, next_message
-from rxws.wires.aiohttp.fast.framing import LONE, text_in
+from rxws.wires.aiohttp.fast.framing import HEADER, LONE, text_in
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
@@ -47,24 +48,19 @@ MUCH: Final = 8 * 1024
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[SharedBuffer, Turns]] = WeakKeyDictionary()
 
 
-class FastWire(Phased, asyncio.BufferedProtocol):
+class _FirstInWire(Phased, asyncio.BufferedProtocol):
+    """What each message needs, side by side in memory: slots of a base class come first, those of one class by name."""
+
+    __slots__ = ("_endpoint", "_lone", "_read_buffer", "_writer", "phase")
+
+
+class FastWire(_FirstInWire):
     """A prepared aiohttp WebSocket, of either side."""
 
     __slots__ = (  # a dictionary of them would take 1.5 KiB
-        *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_endpoint", "_held", "_last", "_loop"),
-        *("_lone", "_looks_later", "_overdue"),
-        *(
-            "_marks",
-            "_parse",
-            "_parser",
-            "_queue",
-            "_read_ahead",
-            "_read_buffer",
-            "_relieved",
-            "_scheduled",
-            "phase",
-        ),
-        *("_transport", "_headers", "_writer", "_ws", "offer", "offer_text"),
+        *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_headers", "_held", "_last", "_loop", "_looks_later"),
+        *("_marks", "_overdue", "_parse", "_parser", "_queue", "_read_ahead", "_relieved", "_scheduled", "_transport"),
+        *("_ws", "offer", "offer_text"),
     )
     can_ping = True
 
@@ -81,7 +77,7 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._queue: Any = inside._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
         self._looks_later = self._marks is None and not PARSES_AHEAD  # at the headers
-        self._lone = LONE if self._direct is not None and self._direct.takes_lone and self._marks is None else -1
+        self._lone = -1  # bytes of the largest chunk that need not go to the parser if it is one message
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         try:
@@ -162,11 +158,13 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         self._read_ahead.put_back(rest)
         if self._direct is not None:
             self._direct.close()
+        self._lone = -1
         self._continue_soon()
 
     def hold(self) -> None:
         """Read ahead, and stop reading when the read-ahead is used up."""
         self._held = True
+        self._lone = -1
         if self._direct is not None:
             self._direct.close()
 
@@ -210,25 +208,39 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         return self._read_buffer.lent
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Parse a chunk, and hand on its messages."""
+        """Hand on the messages of a chunk, and write the answers."""
         if self.phase is not READING:
             return
+        if nbytes > self._lone or (text := text_in(self._read_buffer.memory, nbytes)) is None:
+            self._parse_chunk(nbytes)
+            return
+        endpoint, writer = self._endpoint, self._writer
+        writer.busy = here()
+        try:  # in a context that names the socket as the source
+            if endpoint.as_it_comes:
+                counters = endpoint.counters
+                counters.received += 1
+                counters.received_bytes += nbytes - HEADER
+                endpoint.context.run(endpoint.emit, text)
+            else:
+                endpoint.context.run(endpoint.message_received, text)
+        finally:
+            writer.busy = None
+        if self._lone < 0:  # a hold has begun
+            endpoint.context.run(self._go_on_without_passing)
+        elif writer.taken or writer.awake or writer.pongs:
+            writer.end_chunk(large=False)
+
+    def _parse_chunk(self, nbytes: int) -> None:
         direct, writer, headers, lent = self._direct, self._writer, self._headers, self._read_buffer.lent
         context = self._endpoint.context  # which names the socket as the source
         data = lent[:nbytes].tobytes()
         end, passing = 0, False
         if direct is None or not direct.is_open:
             self._parser.feed_data(data)
-        elif nbytes <= self._lone and headers.since is None and (text := text_in(data)) is not None:
-            writer.busy = True
-            try:
-                context.run(self._endpoint.message_received, text)
-            finally:
-                writer.busy = False
-            passing = direct.is_open
         else:
             direct.left = MESSAGES_A_TURN
-            writer.busy = True
+            writer.busy = here()
             try:
                 if self._looks_later and (headers.since is None or (end := headers.skip_end(nbytes))):
                     if end:
@@ -241,9 +253,10 @@ class FastWire(Phased, asyncio.BufferedProtocol):
                 else:
                     context.run(self._parser.feed_data, data)
             finally:
-                writer.busy = False
+                writer.busy = None
                 direct.chunk, direct.at = b"", 0
             passing = direct.is_open
+            self._lone = LONE if passing and direct.takes_lone and self._marks is None and headers.since is None else -1
         if passing:
             if writer.taken or writer.awake or writer.pongs:
                 writer.end_chunk(large=nbytes > MUCH)
@@ -302,14 +315,14 @@ class FastWire(Phased, asyncio.BufferedProtocol):
         """Hand on what is there, as much as a turn of the event loop may have; then read on, and write."""
         self._scheduled = False
         arrived, writer = self._queue._buffer, self._writer
-        writer.busy = True
+        writer.busy = here()
         try:
             left_over = self._hand_on()
         except BaseException:
             self._continue_soon()
             raise
         finally:
-            writer.busy = False
+            writer.busy = None
         if left_over:
             self._continue_soon()
         if self.blind or (left_over and arrived):

@@ -11,6 +11,7 @@ from rxws.close import Close
 from rxws.core.wire import MESSAGE_WEIGHT, Endpoint, Frame, Text
 from rxws.errors import raise_fatal
 from rxws.rx.foreign import as_error
+from rxws.rx.loop_thread import here
 from rxws.wires.aiohttp.fast import framing
 from rxws.wires.aiohttp.fast.chunks import CHUNK
 from rxws.wires.aiohttp.fast.framing import SHORT
@@ -128,8 +129,8 @@ class FrameWriter:
         """Whether the endpoint has something to write, or is not there yet."""
         self.congested = False
         """Whether the kernel has refused bytes."""
-        self.busy = False
-        """Whether a chunk is being read, whose answers are to leave together."""
+        self.busy: object = None
+        """Where a chunk is being read, as `here()` has it, whose answers are to leave together; else `None`."""
         self.waits = False
         """Whether it will write when the turn ends."""
         self.taken: list[Any] | tuple[()] = ()
@@ -185,7 +186,7 @@ class FrameWriter:
         self._left = self._batch
         if self._room is None:
             return True
-        room = self._room(self.busy or self.waits)  # which may offer a ping: there must be some left for it
+        room = self._room(self.waits or self.busy is not None)  # which may offer a ping: there must be some left for it
         self._divide(room and max(room, frame.weight), self._batch - sum(ping.weight for ping in self.taken))
         return frame.weight <= self._left
 
@@ -242,8 +243,8 @@ class FrameWriter:
         return True
 
     def offer_text(self, text: str) -> int | None:
-        """Take a text that comes of the chunk which is being read, and give its size in bytes."""
-        if not self.busy or self.awake or self.congested or len(text) > self._left:
+        """Take a text that comes of the chunk which is being read, and give its size in bytes. Any thread may call."""
+        if self.busy != here() or self.awake or self.congested or len(text) > self._left:
             return None  # a text that is too large is not to be encoded twice
         try:
             data = text.encode()
@@ -329,7 +330,7 @@ class FrameWriter:
     def _pull(self, endpoint: Endpoint) -> None:
         """Write what the endpoint has, and what it sends meanwhile."""
         transport = self._transport
-        busy, self.busy = self.busy, True
+        busy, self.busy = self.busy, here()
         try:
             while self.awake and not (self.congested or self.closing or transport.is_closing()):
                 self.awake = False
