@@ -124,8 +124,7 @@ async def _in_terminal(socket: ClientWebSocket[Any, Any], is_compact: bool, leav
         finally:
             telling.cancel()
             talk.stop()
-            with suppress(OSError):  # it has gone
-                line.clear()
+            line.clear()
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, TextIO
 
 from rxws.cli.terminal import printable, terminal_width
@@ -16,7 +17,8 @@ HISTORY: Final = 1000
 class Line:
     """A line being typed, in a terminal that gives each key at once.
 
-    Left, right, home, end, backspace, delete, Ctrl-A, -E, -K, -U, -W edit; up and down bring back earlier lines.
+    Left, right, home, end, backspace, delete, Ctrl-A, -E, -K, -U, -W edit; up and down bring back earlier lines. A
+    terminal that has gone shows nothing, and ends the command where its keys are read.
     """
 
     def __init__(
@@ -35,11 +37,10 @@ class Line:
 
     def show(self, text: str) -> None:
         """Write lines above the one being typed."""
-        self._out.write(f"\r\x1b[K{text}\n")
-        self.draw()
+        self.draw(f"\r\x1b[K{text}\n")
 
-    def draw(self) -> None:
-        """Draw the line, or as much of it as fits, around the cursor."""
+    def draw(self, above: str = "") -> None:
+        """Draw the line, or as much of it as fits, around the cursor; and first what is above it."""
         room = max(terminal_width(self._out) - columns_of(self.prompt) - 1, 10)
         start = 0
         while columns_of(self._text[start : self._at]) > room:
@@ -50,13 +51,16 @@ class Line:
         shown = printable(self._text[start:end])
         behind = columns_of(shown) - columns_of(printable(self._text[start : self._at]))
         back = f"\x1b[{behind}D" if behind else ""
-        self._out.write(f"\r\x1b[K{self.prompt}{shown}{back}")
-        self._out.flush()
+        self._write(f"{above}\r\x1b[K{self.prompt}{shown}{back}")
 
     def clear(self) -> None:
         """Take the line away."""
-        self._out.write("\r\x1b[K")
-        self._out.flush()
+        self._write("\r\x1b[K")
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            self._out.write(text)
+            self._out.flush()
 
     def feed(self, data: bytes) -> None:
         """Take what was typed."""

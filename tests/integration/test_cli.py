@@ -30,6 +30,7 @@ from reactivex import operators as ops
 
 import rxws
 from rxws.cli import connect, main
+from rxws.cli.line_editor import Line
 from rxws.recording import Event, Recording, read, write
 from tests.integration.server import serving
 from tests.integration.test_proxies import tinyproxy
@@ -331,6 +332,18 @@ def test_terminal_that_goes_away(server: str) -> None:
             os.kill(terminal.pid, signal.SIGKILL)
         time.sleep(0.01)
     assert os.waitstatus_to_exitcode(ended[1]) == 0
+
+
+def test_line_in_a_terminal_that_has_gone() -> None:
+    """What cannot be shown any more raises nothing: the command ends when it reads the keys."""
+    terminal, program = pty.openpty()
+    line = Line("> ", os.fdopen(program, "w"), entered=lambda _: None, ended=lambda: None)
+    line.show("before")
+    os.close(terminal)
+    line.show("after")
+    line.feed(b"keys\r")
+    with pytest.raises(OSError, match="Input/output error"):
+        line._out.close()
 
 
 def test_typed_line_stays_whole(server: str) -> None:
