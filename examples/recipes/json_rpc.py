@@ -51,7 +51,11 @@ def result(answer: Message) -> Any:
 async def call(socket: Socket, method: str, params: Any = (), timeout: float = 10.0) -> Any:
     """Call a method, and return its result."""
     asked = question(method, params)
-    return result(await socket.request(asked, key=lambda message: message.get("id"), timeout=timeout))
+
+    def is_answer(message: Message) -> bool:
+        return message.get("id") == asked["id"] and "method" not in message  # the server's calls have ids of their own
+
+    return result(await socket.request(asked, matches=is_answer, timeout=timeout))
 
 
 def notifications(socket: Socket, method: str) -> Observable[Any]:
@@ -79,25 +83,27 @@ METHODS: dict[str, Callable[..., Awaitable[Any]]] = {"add": add}
 async def answer(asked: Any) -> Message | None:
     """Make the answer to a call; a notification has none."""
     match asked:
-        case {"jsonrpc": "2.0", "method": str(name), "params": [*params]}:
-            reply: Message = {"jsonrpc": "2.0", "id": asked.get("id"), **await outcome(name, params)}
+        case {"jsonrpc": "2.0", "method": str(name)}:
+            reply: Message = {"jsonrpc": "2.0", "id": asked.get("id"), **await outcome(name, asked.get("params", []))}
             return reply if "id" in asked else None
         case _:
             return {"jsonrpc": "2.0", "id": None, **failure(-32600, "Invalid Request")}
 
 
-async def outcome(name: str, params: list[Any]) -> Message:
+async def outcome(name: str, params: Any) -> Message:
+    """Call a method with parameters by position, or by name."""
     method = METHODS.get(name)
     if method is None:
         return failure(-32601, "Method not found")
+    bind = inspect.signature(method).bind
     try:
-        inspect.signature(method).bind(*params)
+        given = bind(**params) if isinstance(params, dict) else bind(*params)
     except TypeError:
         return failure(-32602, "Invalid params")
     try:
-        return {"result": await method(*params)}
+        return {"result": await method(*given.args, **given.kwargs)}
     except Exception:
-        logging.exception("%s%s failed", name, params)
+        logging.exception("%s%s failed", name, given.args)
         return failure(-32603, "Internal error")
 
 

@@ -114,13 +114,37 @@ async def test_json_rpc_errors(example: ModuleType, caplog: pytest.LogCaptureFix
     example.METHODS["fail"] = fail
     async with serving(example.rpc) as server, rxws.connect(server.url, codec=rxws.json) as socket:
         socket.outgoing.on_next({"jsonrpc": "2.0", "method": "add", "params": [1, 2]})
-        for method, params, code in (("no", [], -32601), ("add", [1], -32602), ("fail", [], -32603)):
+        assert await example.call(socket, "add", {"b": 2, "a": 1}) == 3
+        socket.outgoing.on_next({"jsonrpc": "2.0", "method": "add", "id": "none"})
+        assert (await socket.receive())["error"]["code"] == -32602
+        wrong = [
+            ("no", [], -32601),
+            ("add", [1], -32602),
+            ("add", {"a": 1}, -32602),
+            ("add", 12, -32602),
+            ("fail", [], -32603),
+        ]
+        for method, params, code in wrong:
             with pytest.raises(example.RpcError) as error:
                 await example.call(socket, method, params)
             assert error.value.code == code
         socket.outgoing.on_next([])
         assert (await socket.receive())["error"]["code"] == -32600
-    assert "fail[] failed" in caplog.text
+    assert "fail() failed" in caplog.text
+
+
+@pytest.mark.example("recipes/json_rpc.py")
+async def test_json_rpc_calls_both_ways(example: ModuleType) -> None:
+    """Each end counts its calls for itself: a call of the server with the same id is not the answer to ours."""
+
+    @rxws.websocket(codec=rxws.json)
+    async def server(socket: rxws.WebSocket[Any, Any]) -> None:
+        async for asked in socket:
+            await socket.send({"jsonrpc": "2.0", "id": asked["id"], "method": "who", "params": []})
+            await socket.send({"jsonrpc": "2.0", "id": asked["id"], "result": "done"})
+
+    async with serving(server) as there, rxws.connect(there.url, codec=rxws.json) as socket:
+        assert await example.call(socket, "start") == "done"
 
 
 @pytest.mark.example("recipes/mqtt.py")
