@@ -9,7 +9,7 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Any, Final
 
 from rxws import processes
 from rxws.core.log import SERVER, log_line
@@ -22,6 +22,7 @@ PERIOD: Final = 1.0
 """Seconds after which a process tells its numbers again."""
 
 _telling: Final = Lock()  # what was read first is told first
+_told: Final[dict[int, dict[str, Any]]] = {}  # by the number of the hub: a process may have several
 
 
 @dataclass(slots=True)
@@ -42,7 +43,7 @@ def numbers_of(hub: Hub) -> Numbers:
     stats = hub.stats
     values = {one.name: dict(one.read(hub, stats)) for one in INSTRUMENTS}
     own = Numbers(values, stats.durations, stats.duration, os.getpid(), time.monotonic())
-    before = None if processes.board is None else _heard(processes.board.before)
+    before = None if processes.board is None else _heard(processes.board.before, hub)
     return own if before is None else _together([own, _past(before)], own.pid, own.at)
 
 
@@ -60,7 +61,7 @@ def numbers_of_all(hub: Hub) -> tuple[Numbers, dict[int, Numbers]]:
     for place in range(board.places):  # always in the same order, or sums of fractions would differ by a hair
         if place == board.own:
             found[place] = own
-        elif (told := _heard(board.read(place))) is not None:
+        elif (told := _heard(board.read(place), hub)) is not None:
             found[place] = told if _runs(told.pid) else _past(told)
     return _together(list(found.values()), own.pid, own.at), found
 
@@ -98,14 +99,16 @@ def _tell(hub: Hub, board: Board) -> tuple[Numbers, bool]:
     """Read the hub and tell the others; return the numbers, and whether there was room for them. From any thread."""
     with _telling:
         own = numbers_of(hub)
-        return own, board.write(json.dumps(asdict(own)).encode())
+        _told[hub.number] = asdict(own)
+        return own, board.write(json.dumps(_told).encode())
 
 
-def _heard(text: bytes) -> Numbers | None:
-    """Read what a process told; the lag of one that is silent since is at least as long."""
-    if not text:
+def _heard(text: bytes, hub: Hub) -> Numbers | None:
+    """Read what a process told of the same hub; the lag of one that is silent since is at least as long."""
+    numbers = json.loads(text).get(str(hub.number)) if text else None
+    if numbers is None:
         return None
-    told = Numbers(**json.loads(text))
+    told = Numbers(**numbers)
     silent = time.monotonic() - told.at - PERIOD
     lag = told.values[LOOP_LAG]
     lag[""] = max(lag[""], silent)

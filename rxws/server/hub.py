@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from heapq import nlargest
+from itertools import count
 from threading import Lock
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from rxws.stats import HubStats, tally
 
 CLOSINGS_A_TURN: Final = 32
 """Sockets that a shutdown closes before the event loop's other business gets its turn: some 2 ms of work."""
+
+_numbers: Final = count()
 
 
 class Hub:
@@ -48,6 +51,8 @@ class Hub:
         """Handshakes refused so far: `handshake` (400, 405, 426, 505), `origin` (403), `limit` and `shutdown` (503)."""
         self.errors_total: dict[str, int] = {}
         """Errors that `errors` of some socket emitted, or would have, so far; by the name of their class."""
+        self.number = next(_numbers)
+        """Which one it is of this process, in the order in which they were made: the same in each worker."""
         self._shutdown_close = Close(shutdown_code)
         self._shutdown_timeout = shutdown_timeout
         self._sockets: dict[Lifecycle, WebSocket[Any, Any]] = {}

@@ -203,8 +203,8 @@ def setup(
     """
     if not isinstance(app, web.Application):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"setup takes an aiohttp.web.Application, not {app!r}: {ON_ASGI}setup(app)")
-    if app.frozen:
-        raise RuntimeError("rxws.setup(app) came too late: call it before the application runs")
+    if app.pre_frozen:
+        raise RuntimeError("rxws.setup(app) came too late: call it before the application runs or is nested in another")
     if HUB in app:
         raise RuntimeError("rxws.setup(app) was called before for this application")
     if max_connections is not None:

@@ -82,6 +82,10 @@ async def test_setup_twice_or_too_late_is_a_runtime_error() -> None:
     late.freeze()
     with pytest.raises(RuntimeError, match="came too late"):
         rxws.setup(late)
+    nested = web.Application()
+    app.add_subapp("/nested", nested)
+    with pytest.raises(RuntimeError, match="before the application runs or is nested in another"):
+        rxws.setup(nested)
 
 
 async def test_requests_while_shutting_down_get_503(eventually: Eventually) -> None:
