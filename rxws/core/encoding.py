@@ -1,4 +1,4 @@
-"""From a message to a frame: once for a message that goes to many sockets."""
+"""Encode a message to a frame: once, if the message goes to many sockets."""
 
 from __future__ import annotations
 
@@ -18,25 +18,28 @@ from rxws.rx.foreign import described
 
 IMMUTABLE: Final = (str, bytes, int, float, UncompressedStr, UncompressedBytes)
 
-KEPT: Final = 64 * 1024
-"""The largest frame, and the largest message, in bytes, that are kept when the event loop's turn is over."""
+MAX_KEPT: Final = 64 * 1024
+"""Bytes of the largest frame, and of the largest message, that are kept after the current turn of the event loop."""
 
 NO_FRAME: Final = Text(b"")
 _NONE: Final[tuple[Any, Any, Text | Binary]] = NO_FRAME, None, NO_FRAME
 
 last: tuple[Any, Any, Text | Binary] = _NONE
-"""The last message that cannot have changed since, its codec, and its frame. One object: other threads may look."""
+"""The last immutable message, its codec, and its frame. One object, so that other threads read all three at once."""
 
 _UNCOMPRESSED: Final = None, b""
-_came: tuple[bytes | None, bytes] = _UNCOMPRESSED
-"""The message that is being handed on, if it came compressed, and what it was on the wire."""
+_received: tuple[bytes | None, bytes] = _UNCOMPRESSED
+"""The bytes of the message that is being emitted, if it came compressed, and its compressed bytes."""
 
 
 def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text | Binary:
-    """Encode a message; raises `EncodeError`, or a `Close` of the codec's.
+    """Encode a message. Raises `EncodeError`, or the `Close` that the codec raised.
 
-    A pure codec's frame of the last immutable message is used again for the very same object; so is that of a shared
-    one. What is made in another thread than its socket's is not to be kept for that.
+    If the codec is pure, and the message is the same object as the last immutable or shared message, this returns the
+    same frame. Without `keep`, the frame is not kept for that: pass `keep=False` in other threads than the socket's.
+
+    Memory: one message and its frame, of at most `MAX_KEPT` bytes each; larger ones only in the current turn of the
+    event loop.
     """
     latest = last
     if message is latest[0] and codec is latest[1]:
@@ -45,7 +48,7 @@ def encode(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text |
 
 
 def encode_new(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Text | Binary:
-    """Encode a message that is not the last one; else as `encode`."""
+    """Like `encode`, but the caller knows that the message is not the last one."""
     global last
     shared = _shared
     if message is shared.message and codec is (made := shared.made)[0]:
@@ -53,9 +56,9 @@ def encode_new(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Te
     try:
         if codec is text and type(message) is str:
             frame = Text(message.encode(), message)
-            if keep and _came is _UNCOMPRESSED:  # as is usual: there is nothing else to look at
+            if keep and _received is _UNCOMPRESSED:  # the usual case, without the checks below
                 last = message, codec, frame
-                if frame.weight > KEPT:
+                if frame.weight > MAX_KEPT:
                     _forget_soon()
                 return frame
         elif isinstance(data := codec.encode(message), str):
@@ -63,21 +66,21 @@ def encode_new(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Te
         elif isinstance(data, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
             frame = (Binary if type(data) is not UncompressedBytes else PlainBinary)(bytes(data), message)
         else:
-            frame = _other(codec, data, message)
+            frame = _of_parts(codec, data, message)
     except BaseException as cause:
         raise_fatal(cause)
         if parted(cause, Close)[0] is not None:
             raise
-        raise EncodeError(message, _why_not(message, cause)) from cause
-    if (came := _came) is not _UNCOMPRESSED and came[0] == frame.data:
-        frame.deflated = {AS_IT_CAME: came[1]}
+        raise EncodeError(message, _reason(message, cause)) from cause
+    if (received := _received) is not _UNCOMPRESSED and received[0] == frame.data:
+        frame.deflated = {AS_IT_CAME: received[1]}
     if not keep:
         return frame
     if type(message) in IMMUTABLE:
         if codec is text or codec is json:  # whose frames are not smaller than their messages
-            is_large = frame.weight > KEPT
+            is_large = frame.weight > MAX_KEPT
         elif is_pure(codec):
-            is_large = frame.weight > KEPT or getsizeof(message) > KEPT
+            is_large = frame.weight > MAX_KEPT or getsizeof(message) > MAX_KEPT
         else:
             return frame
         last = message, codec, frame
@@ -88,16 +91,16 @@ def encode_new(codec: Codec[Any, Any], message: Any, *, keep: bool = True) -> Te
     return frame
 
 
-def _why_not(message: Any, cause: BaseException) -> str:
-    """Say why a message cannot be sent; a coroutine is closed, so that Python does not warn of it again."""
+def _reason(message: Any, cause: BaseException) -> str:
+    """Say why a message cannot be sent. Close a coroutine, so that Python does not warn that it was never awaited."""
     if not inspect.iscoroutine(message):
         return described(cause, str)
     message.close()
     return "it is a coroutine that nobody awaited: rxws.operators.map_async(f) in place of ops.map(f)"
 
 
-def _other(codec: Codec[Any, Any], data: Any, message: Any) -> Binary | Text:
-    """Make a message's frames one, to be sent as such."""
+def _of_parts(codec: Codec[Any, Any], data: Any, message: Any) -> Binary | Text:
+    """Combine the frames of one message into one `Frame`, which goes on the wire as several."""
     if isinstance(data, Unmade):
         return data
     if type(data) is not Parts:
@@ -117,7 +120,7 @@ def _part(part: Any, message: Any) -> Binary | Text:
 
 
 def split(frame: Frame) -> list[Frame]:
-    """Give the frames of a message, as they go on the wire; the same for the same message."""
+    """Return the frames of a message, as they go on the wire; the same objects each time for a `Several`."""
     if isinstance(frame, Several):
         if frame.frames is None:
             frame.frames = _split(frame)
@@ -135,14 +138,14 @@ def _split(frame: Frame) -> list[Frame]:
 
 
 class _Awaited:
-    """Stands for a codec that is made with the next connection: messages wait for it as they are."""
+    """Stands for the codec that the next connection will bring: until then, messages wait without being encoded."""
 
     def encode(self, message: Any, /) -> Unmade:
         copy = message
         if type(message) not in IMMUTABLE:
             try:
                 copy = deepcopy(message)
-            except BaseException as error:  # it cannot be copied
+            except BaseException as error:  # it cannot be copied: if it changes meanwhile, so does what is sent
                 raise_fatal(error)
         return Unmade(message, copy, weigh(message))
 
@@ -151,7 +154,7 @@ AWAITED: Final = cast("Codec[Any, Any]", _Awaited())
 
 
 def _forget_soon() -> None:
-    """Keep a large frame for this turn, in which its message may go to many; where no event loop runs, do not."""
+    """Keep a large frame in this turn, in which its message may go to many sockets; without an event loop, do not."""
     try:
         get_running_loop().call_soon(_forget)
     except RuntimeError:
@@ -164,12 +167,12 @@ def _forget() -> None:
 
 
 def is_pure(codec: object) -> bool:
-    """Return whether a codec says that it makes the same frame of the same message, however often it is asked."""
+    """Return whether a codec says that it always makes the same frame from the same message."""
     return getattr(codec, "pure", False) is True
 
 
 def with_copy(frame: Frame) -> Frame:
-    """Keep a copy of the message with its frame, if it may change, and can be copied."""
+    """Return a frame that also has a copy of its message; the same frame if that is immutable or cannot be copied."""
     if type(frame.message) in IMMUTABLE or frame.copy is not NO_COPY:
         return frame
     kept = Limited(frame, connection=frame.connection, expires=frame.expires)
@@ -182,11 +185,11 @@ def with_copy(frame: Frame) -> Frame:
 
 
 def encode_again(frame: Frame, before: Codec[Any, Any], codec: Codec[Any, Any]) -> Frame | None:
-    """Encode the message of a frame for another codec, as it was when the frame was made; raises as `encode`.
+    """Encode a frame's message with another codec, as it was when the frame was made. Raises like `encode`.
 
-    `None` if it may have changed since, and nobody knows what it was.
+    Returns `None` if the message may have changed since, and cannot be restored.
     """
-    message = frame.message if type(frame.message) in IMMUTABLE else _as_it_was(frame, before)
+    message = frame.message if type(frame.message) in IMMUTABLE else _original(frame, before)
     if message is NO_COPY:
         return None
     again = Limited(encode(codec, message), connection=frame.connection, expires=frame.expires)
@@ -194,45 +197,45 @@ def encode_again(frame: Frame, before: Codec[Any, Any], codec: Codec[Any, Any]) 
     return again
 
 
-def _as_it_was(frame: Frame, codec: Codec[Any, Any]) -> Any:
-    """Find the message that a frame was made of: the copy, the object that makes the same frame, or what it reads."""
+def _original(frame: Frame, codec: Codec[Any, Any]) -> Any:
+    """Return the message that a frame was made from: its copy, the object if it still gives this frame, or decoded."""
     if frame.copy is not NO_COPY or not is_pure(codec):
         return frame.copy
-    if _makes(codec, frame.message, frame.data):
+    if _encodes_to(codec, frame.message, frame.data):
         return frame.message
     try:
-        read = codec.decode(frame.data.decode() if frame.opcode == Text.opcode else frame.data)
+        decoded = codec.decode(frame.data.decode() if frame.opcode == Text.opcode else frame.data)
     except BaseException as error:
         raise_fatal(error)
         return NO_COPY
-    return read if _makes(codec, read, frame.data) else NO_COPY
+    return decoded if _encodes_to(codec, decoded, frame.data) else NO_COPY
 
 
-def _makes(codec: Codec[Any, Any], message: Any, data: bytes) -> bool:
+def _encodes_to(codec: Codec[Any, Any], message: Any, data: bytes) -> bool:
     try:
         return encode(codec, message).data == data
-    except Exception:  # an `EncodeError`, or a `Close` of the codec's
+    except Exception:  # an `EncodeError`, or the `Close` that the codec raised
         return False
 
 
 def hand_on(receive: Callable[[Any], object], message: str | bytes, data: bytes, packed: bytes) -> None:
-    """Let `receive` take a message that came compressed; what is made of it meanwhile goes out as it came.
+    """Call `receive` with a message that came compressed. If it is sent meanwhile, it is not compressed again.
 
-    `data` are its bytes, and `packed` what they were on the wire. An equal message that is sent later is compressed
-    anew: its length must not tell a stranger who has guessed it.
+    `data` are its bytes, `packed` its compressed bytes. An equal message that is sent later is compressed again: if its
+    length showed that an equal one came before, a peer could find out by guesses what others send.
     """
-    global _came
-    _came = data, packed
+    global _received
+    _received = data, packed
     try:
         receive(message)
     finally:
-        _came = _UNCOMPRESSED
+        _received = _UNCOMPRESSED
 
 
 class sharing:
-    """Use one frame of this very object for all sockets with the same codec in the block, in which nobody changes it.
+    """Within the block, use one frame of this object for all sockets with the same codec. The block must not change it.
 
-    It is the `frame` that is given, or the one that is made for the first of them, by a codec that is pure.
+    The frame is `frame` if that is given. Otherwise it is made for the first socket, if the codec is pure.
 
     >>> from rxws.codecs import json
     >>> with sharing(news := {"a": 1}) as _:
@@ -245,19 +248,23 @@ class sharing:
     def __init__(self, message: Any, codec: Codec[Any, Any] | None = None, frame: Text | Binary = NO_FRAME) -> None:
         self.message = message
         self.made = codec, frame
-        """Its codec, and its frame: one object, since other threads may look."""
+        """The codec and the frame. One object, so that other threads read both at once."""
 
     def __enter__(self) -> None:
-        """Begin."""
+        """Make this the message that is shared."""
         global _shared
         self._before, _shared = _shared, self
 
     def __exit__(self, *_: object) -> None:
-        """End: for other threads too, which may have begun meanwhile and find this one again when they end."""
+        """Make the message before it the shared one again.
+
+        Another thread may have entered a block meanwhile. At its end it restores this object, which then must match
+        nothing.
+        """
         global _shared
         self.message = NO_FRAME
         _shared = self._before
 
 
 _shared = sharing(NO_FRAME)
-"""The message that is being handed to many, its codec, and its frame."""
+"""The message that is being sent to many sockets, its codec, and its frame."""

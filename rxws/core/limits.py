@@ -32,7 +32,7 @@ class MessageDeadline:
             self._wait()
 
     def stop(self) -> None:
-        """End."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -50,7 +50,7 @@ class MessageDeadline:
 
 
 class TokenBucket:
-    """A token bucket: a number of tokens a second, with a burst of as many, and at least one.
+    """A token bucket. It gains `per_second` tokens a second, and holds as many, or one if that is more.
 
     >>> bucket = TokenBucket(2)
     >>> [bucket.admits(0.0), bucket.admits(0.1), bucket.admits(0.2), bucket.admits(0.6)]
@@ -65,7 +65,7 @@ class TokenBucket:
         self._at: float | None = None
 
     def admits(self, now: float) -> bool:
-        """Tell whether one more at `now`, in seconds, is within the rate."""
+        """Take a token at the time `now`, in seconds; return whether there was one."""
         if self._at is not None:
             self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
         self._at = now

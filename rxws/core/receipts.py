@@ -1,4 +1,4 @@
-"""Which messages may not have arrived: those sent after the last ping of ours that the peer has answered."""
+"""Which messages may not have arrived: those sent after the last of our pings that the peer has answered."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from typing import Final
 
 from rxws.core.wire import Frame
 
-AFTER: Final = 1.0
-"""Seconds after which a message is asked about: a pong proves that all before its ping has arrived."""
+ASK_AFTER: Final = 1.0
+"""Seconds after which a ping asks about a message: its pong proves that all messages before it have arrived."""
 
-SOME: Final = 4
-"""Messages after which one asks sooner: pings are at most a quarter of what is sent, or one a second.
+ASK_AT: Final = 4
+"""Messages after which a ping goes sooner. So pings are at most a quarter of the messages, or one a second.
 
 Some servers count pings against a limit of messages: Binance drops a client that sends more than five a second.
 """
 
-PACE: Final = 0.05
-"""Seconds between two pings that many messages ask for."""
+ASK_EVERY: Final = 0.05
+"""Seconds between two pings if there are many messages."""
 
 
 class Receipts:
     """Remembers what was handed to the transport until the peer answers a ping sent after it (RFC 6455, 5.5.2).
 
-    A ping is `due` when the oldest message is a second old, when there are `SOME` and no ping was sent within `PACE`,
-    or when a quarter of `limit` is unconfirmed. Pings that others send count as well. While it is `full`, nothing may
-    be sent, unless no pong can be read, see `Wire.blind`, or the peer's pongs are not those to our pings (uWSGI's are
-    empty): then waiting for one might be waiting forever.
+    A ping is `due` when the oldest message is a second old, when `ASK_AT` messages are unconfirmed and no ping was sent
+    within `ASK_EVERY`, or when a quarter of `limit` is unconfirmed. Pings that others send count as well. While it is
+    `full`, nothing may be sent. There are two exceptions, in which the wait might never end: no pong can be read, see
+    `Wire.blind`, or the peer's pongs do not repeat our pings (uWSGI's are empty).
 
-    Memory: at most `limit` bytes, or one message that is heavier alone; twice as many while no pong is waited for.
-    Beyond, the oldest are forgotten, and counted.
+    Memory: at most `limit` bytes, or one message that is heavier alone. In the two exceptions it is twice as many
+    bytes; beyond that, the oldest messages are forgotten, and counted.
     """
 
     __slots__ = (
@@ -50,7 +50,7 @@ class Receipts:
         self._wanted = False
         self._timer: asyncio.TimerHandle | None = None
         self._hurried = False  # whether the timer waits for `_not_before`, not until the oldest message is old
-        self._not_before = 0.0  # the event loop's time of the next ping that `SOME` messages ask for
+        self._not_before = 0.0  # the event loop's time of the next ping that `ASK_AT` messages ask for
         self._sent = self._arrived = 0
         self._news: asyncio.Future[None] | None = None
         self._foreign = False  # whether the peer sends pongs, but none that answers a ping of ours
@@ -108,7 +108,7 @@ class Receipts:
         if self._asked is None or last:
             self._forget_timer()
             self._wanted = False
-            self._not_before = self._loop.time() + PACE
+            self._not_before = self._loop.time() + ASK_EVERY
             self._number, self._asked = number, self._sent
 
     def answered(self, number: int) -> bool:
@@ -132,7 +132,7 @@ class Receipts:
         return was_full and self._foreign
 
     def unconfirmed(self) -> list[Frame]:
-        """Give up what is remembered."""
+        """Remove and return the messages that are not confirmed."""
         items = list(self._items)
         self._items.clear()
         self._weight = 0
@@ -158,7 +158,7 @@ class Receipts:
             await self._news
 
     def stop(self) -> None:
-        """End."""
+        """Send no more pings, and end all waits."""
         self._stopped = True
         self._forget_timer()
         self._tell()
@@ -169,9 +169,9 @@ class Receipts:
 
     def _ask_in_time(self) -> None:
         """Set the timer for the next ping. If that is due now, set `_wanted` instead."""
-        if self._asked is not None or len(self._items) < SOME:
+        if self._asked is not None or len(self._items) < ASK_AT:
             if self._timer is None:
-                self._timer = self._loop.call_later(AFTER, self.ask)
+                self._timer = self._loop.call_later(ASK_AFTER, self.ask)
         elif (wait := self._not_before - self._loop.time()) <= 0:
             self._wanted = True
         else:

@@ -1,4 +1,4 @@
-"""How much is in flight: a window that follows the path, so that what the peer gets is fresh.
+"""How much is in flight: a window that adapts to the path, so that the peer gets fresh messages.
 
 `docs/freshness.md` explains the rule.
 """
@@ -15,54 +15,54 @@ from typing import Final, NamedTuple
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Wire
 from rxws.stats import Counters
 
-FIRST: Final = 8 * 1024
+FIRST_SIZE: Final = 8 * 1024
 """Bytes of the window at the start."""
 
-SMALLEST: Final = 1024
+SMALLEST_SIZE: Final = 1024
 """Bytes of the smallest window.
 
 One message may go, whatever it weighs, while no ping is on its way. So two messages may be on the path even then.
 """
 
-TARGET: Final = 0.1
-"""Seconds that a round trip may take above the smallest one: what waits on the path."""
+TARGET_DELAY: Final = 0.1
+"""Seconds by which a round trip may exceed the smallest one: the time that messages wait on the path."""
 
-SPACING: Final = 4 * 1024
+PING_SPACING: Final = 4 * 1024
 """Bytes after which a ping goes, in a window of medium size.
 
 A ping goes after a quarter of the window if that is more, and after half of the window if that is less. For a reader
-that keeps up, pings are fewer: one goes when only this much is left of the window, or of `ROOMY` if that is smaller,
-but not before half of the window is used.
+that keeps up, pings are fewer: one goes when only this much is left of the window, or of `ROOMY_SIZE` if that is
+smaller, but not before half of the window is used.
 """
 
-TICK: Final = 1e-6
-"""Seconds that a round trip takes at the least, whatever the clock says."""
+SHORTEST_TRIP: Final = 1e-6
+"""Seconds that a round trip takes at least, even if the clock shows 0."""
 
-PROBES: Final = 1.0, 10.0
-"""Seconds after which the smallest round trip is in doubt, if no other one was about as short: at first, and later."""
+TRUSTED_FOR: Final = 1.0, 10.0
+"""Seconds that the smallest round trip is trusted, if no other one was about as short: at first, and later."""
 
-ROOMY: Final = 24 * 1024
-"""Bytes to which the window grows for a reader that keeps up, so that pings are few."""
+ROOMY_SIZE: Final = 24 * 1024
+"""Bytes up to which the window grows for a reader that keeps up, so that pings are few."""
 
 MUTE_AFTER: Final = 2.0
 """Seconds that a full window waits for the first pong of a peer that may never answer."""
 
-MARKS: Final = 64
-"""Pings on their way that are remembered."""
+MAX_MARKS: Final = 64
+"""Pings in flight that are remembered."""
 
 
 class Mark(NamedTuple):
-    """A ping on its way."""
+    """A ping in flight."""
 
     number: int
     at: float
-    """When it went, in the event loop's time."""
+    """When it was sent, in the event loop's time."""
     messages: int
-    """Messages sent before it."""
+    """The number of messages sent before it."""
     sent: int
-    """Their bytes."""
+    """The bytes sent before it."""
     flight: int
-    """The bytes that were in flight: sent before it, and not confirmed yet."""
+    """Those of these bytes that were not confirmed when it was sent."""
 
 
 class SmallestTrip:
@@ -73,34 +73,34 @@ class SmallestTrip:
     short for a while. It is trusted for longer if a round trip was just as short with more bytes in flight.
     """
 
-    __slots__ = ("_calm", "_seen", "_since", "_trusted_for", "trip")
+    __slots__ = ("_first_flight", "_seen", "_since", "_trusted_for", "trip")
 
     def __init__(self, now: float) -> None:
         self.trip = float("inf")
         self._seen = now
-        self._since = now  # when the first pong came: what was asked before has the peer's start in it
-        self._calm = 0  # bytes in flight at the first short round trip after that
-        self._trusted_for = PROBES[0]
+        self._since = now  # when the first pong came: earlier pings also measure the time that the peer takes to start
+        self._first_flight = 0  # bytes in flight at the first short round trip after that
+        self._trusted_for = TRUSTED_FOR[0]
 
     def see(self, mark: Mark, trip: float, now: float) -> None:
-        """Note a round trip."""
+        """Take a round trip into account."""
         if self.trip == float("inf"):
             self._since = now
-        if trip < self.trip + TARGET / 20:
+        if trip < self.trip + TARGET_DELAY / 20:
             self._seen = now
             if mark.at >= self._since:
-                self._calm = self._calm or mark.flight
-                if mark.flight > 1.5 * self._calm:
-                    self._trusted_for = PROBES[1]
+                self._first_flight = self._first_flight or mark.flight
+                if mark.flight > 1.5 * self._first_flight:
+                    self._trusted_for = TRUSTED_FOR[1]
         self.trip = min(trip, self.trip)
 
     def measured(self, trip: float, now: float) -> None:
-        """Take a round trip for the smallest one: nothing else was on its way."""
-        self.trip, self._seen, self._trusted_for = trip, now, PROBES[1]
+        """Set the smallest round trip: when its ping was sent, almost nothing else was in flight."""
+        self.trip, self._seen, self._trusted_for = trip, now, TRUSTED_FOR[1]
 
     def doubtful(self, now: float) -> bool:
-        """Return whether to measure it again. If it is short it is never in doubt: an error in it does no harm."""
-        return self.trip > TARGET / 4 and now - self._seen > self._trusted_for
+        """Return whether to measure it again. A short one is never in doubt: an error in it does no harm."""
+        return self.trip > TARGET_DELAY / 4 and now - self._seen > self._trusted_for
 
 
 class SendWindow:
@@ -113,22 +113,22 @@ class SendWindow:
 
     Once a round trip, `size` follows the path:
 
-    - A round trip longer than the smallest one by more than `TARGET` shrinks it in proportion, at most by half.
+    - A round trip longer than the smallest one by more than `TARGET_DELAY` shrinks it in proportion, at most by half.
     - A shorter round trip makes it grow in proportion, if the window kept messages from going. If the round trip is
-      longer than the smallest one by less than a quarter of `TARGET`, `size` doubles.
-    - For a reader that keeps up it doubles, too, up to `ROOMY`.
-    - If the smallest round trip is in doubt, `size` is `SMALLEST` for one round, and the trip is measured again. A
-      window that has shrunk to `SMALLEST` measures it, too.
+      longer than the smallest one by less than a quarter of `TARGET_DELAY`, `size` doubles.
+    - For a reader that keeps up it doubles, too, up to `ROOMY_SIZE`.
+    - If the smallest round trip is in doubt, `size` is `SMALLEST_SIZE` for one round, and the trip is measured again. A
+      window that has shrunk to `SMALLEST_SIZE` measures it, too.
 
     The window has no effect while no pong can be read (`Wire.blind`), nor for a peer that has not answered any ping
     within `MUTE_AFTER`. Bytes are weights, as `max_buffered` counts them, without what compression has saved.
 
-    Memory: `MARKS` pings on their way.
+    Memory: `MAX_MARKS` pings on their way.
     """
 
     __slots__ = (
         *("_answered", "_besides", "_besides_bytes", "_confirmed", "_context", "_last", "_limited", "_loop"),
-        *("_calm", "_counters", "_expects_count", "_grows", "_marks", "_next_ping", "_ping", "_ponged", "_probing"),
+        *("_counters", "_expects_count", "_grows", "_keeps_up", "_marks", "_next_ping", "_ping", "_ponged", "_probing"),
         *("_pinged", "_round", "_rules", "_smallest", "_taken", "_timer", "_trip", "_until", "_wire"),
         *("mute", "size"),
     )
@@ -142,37 +142,37 @@ class SendWindow:
         *,
         counted: bool = False,
     ) -> None:
-        """Begin. Its timer runs in `context`; `ping` offers the wire a ping, and tells whether that was taken.
+        """Begin. Its timer runs in `context`; `ping` offers the wire a ping, and returns whether the wire took it.
 
-        If the peer's program is to count, pongs wait `MUTE_AFTER` for that.
+        If `counted`, the peer's program is expected to count: pongs confirm nothing for the first `MUTE_AFTER` seconds.
         """
-        self.size = FIRST
+        self.size = FIRST_SIZE
         self.mute = False
-        """Whether the peer is taken for one that answers no pings."""
+        """Whether the peer is assumed to answer no pings."""
         self._loop = loop
         self._wire = wire
         self._context = context
         self._ping = ping
         self._marks: deque[Mark] = deque()
-        self._counters = Counters()  # of what is sent; the wire says there what compression saves
-        self._besides = self._besides_bytes = 0  # messages, and their bytes, to be added to those
-        self._until = 0  # the `sent_bytes` up to which messages may go without a look
+        self._counters = Counters()  # of messages sent; the wire adds what compression saves
+        self._besides = self._besides_bytes = 0  # messages, and their bytes, that these counters lack
+        self._until = 0  # the `sent_bytes` up to which messages may go without a check
         self._confirmed = 0
-        self._last = 0  # what the last message weighs
-        self._taken: int | None = None  # messages that the peer's program has taken, if it says so
-        self._pinged = -SPACING  # bytes sent before the last ping: the first one goes before all
+        self._last = 0  # the weight of the last message
+        self._taken: int | None = None  # messages that the peer's program has taken; `None` if it does not count
+        self._pinged = -PING_SPACING  # bytes sent before the last ping: the first one goes before all
         self._next_ping = 0  # bytes sent at which a ping is due
         self._round = 0  # bytes sent at which a round ends, when they are confirmed
         self._limited = False  # in this round: whether messages were kept from going
-        self._grows = loop.time() + TARGET  # from when on the window grows for a reader that keeps up
-        self._calm = False  # whether it does, with room to spare
+        self._grows = loop.time() + TARGET_DELAY  # from when on the window grows for a reader that keeps up
+        self._keeps_up = False  # whether the reader does, and no message had to wait
         self._answered = False
         self._smallest = SmallestTrip(loop.time())
         self._probing: tuple[int, float] | None = None  # the size before, and the bytes a second that the path took
-        self._expects_count = counted  # until the first one, or until the peer is taken for one that does not count
-        self._ponged = 0  # the number of the last ping that was answered meanwhile
+        self._expects_count = counted  # until the first count comes, or `MUTE_AFTER` has passed
+        self._ponged = 0  # the number of the last ping that was answered until then
         self._trip: float | None = None
-        self._rules = True  # or the wire keeps messages fresh, as far as it can
+        self._rules = True  # whether this bounds the bytes in flight; if not, the wire does, as far as it can
         self._timer: asyncio.TimerHandle | None = None
 
     def belong(self, counters: Counters) -> None:
@@ -183,22 +183,22 @@ class SendWindow:
 
     @property
     def messages(self) -> int:
-        """Those sent."""
+        """The number of messages sent."""
         return self._counters.sent + self._besides
 
     @property
     def sent_bytes(self) -> int:
-        """Their bytes. What compression saves is subtracted as soon as it is known."""
+        """The bytes sent. What compression saves is subtracted as soon as it is known."""
         counters = self._counters
         weight = counters.sent_bytes + MESSAGE_WEIGHT * counters.sent
         return weight - counters.sent_saved + self._besides_bytes
 
     @property
     def flight(self) -> tuple[int | None, float | None]:
-        """What is in flight, and its age; `None` if the peer does not confirm. Read from any thread.
+        """The bytes in flight, and their age in seconds; `None` if the peer does not confirm. From any thread.
 
-        Bytes sent and not confirmed; and seconds that the last confirmed message took, with its confirmation, or that
-        the oldest other is waiting.
+        The age is the time from the last confirmed message to its confirmation, or since the oldest ping without an
+        answer was sent, if that is longer.
         """
         if self.mute:
             return None, None
@@ -206,7 +206,7 @@ class SendWindow:
         if age is not None:
             try:
                 waits = self._loop.time() - self._marks[0].at
-            except IndexError:  # no ping is on its way; in another thread, one may just have been answered
+            except IndexError:  # no ping is in flight; the last may have been answered just now, in another thread
                 pass
             else:
                 age = waits if waits > age else age
@@ -215,9 +215,9 @@ class SendWindow:
     # What is sent
 
     def sent(self, frames: Sequence[Frame]) -> None:
-        """Note frames that the wire has taken, and that the counters have counted.
+        """Record frames that the wire has taken, and that the counters have counted.
 
-        The counters know payloads and messages. A message of several frames counts as several: the rest is added here.
+        The counters count payloads and messages. Here, a message of several frames counts as several messages.
         """
         for frame in frames:
             self._last = frame.weight
@@ -249,27 +249,27 @@ class SendWindow:
         return self.sent_bytes >= self._next_ping and not (self.mute or self._wire.blind)
 
     def admits(self) -> bool:
-        """Tell whether a message that waits may go; if not, a pong will make room."""
+        """Return whether a message that waits may go; if not, a pong will make room."""
         if self.closed:
             self._limited = True
             if not self._answered and self._timer is None:
                 self._timer = self._loop.call_later(MUTE_AFTER, self._give_up, context=self._context)
             return False
         if self._wire.blind:
-            self._round = self.sent_bytes  # what is on its way now measures nothing: its pongs wait unread
+            self._round = self.sent_bytes  # the pings in flight measure nothing: their pongs wait unread
             self._rule(False)
         return True
 
     @property
     def room(self) -> int:
-        """Bytes that may go without asking again. At 0 or less, ask `admits` for a message, and `due` for a ping."""
+        """Bytes that may go without a check. At 0 or less, call `admits` before a message, and `due` before a ping."""
         return self._until - self.sent_bytes
 
     def room_past(self, gathers: bool) -> int:
-        """Tell how many bytes may go past the endpoint. If it is any, one message may that weighs more.
+        """Return how many bytes may go past the endpoint; if not 0, one message may go that weighs more.
 
-        A ping that is due goes past it first, if the wire `gathers`: it writes later what it takes now. If there is no
-        room, a message waits. It goes with the ping, or when there is room.
+        If a ping is due it goes first, but only if the wire `gathers`, that is, writes later what it takes now. If not,
+        the result is 0: the message waits, and goes with the ping.
         """
         if self.room <= 0 and not (gathers and self.admits() and (not self.due or self._ping())):
             return 0
@@ -278,23 +278,23 @@ class SendWindow:
     # What is confirmed
 
     def asked(self, number: int, now: float) -> None:
-        """Note that a ping goes."""
+        """Record that a ping goes."""
         sent = self._pinged = self.sent_bytes
-        if len(self._marks) < MARKS:
+        if len(self._marks) < MAX_MARKS:
             self._marks.append(Mark(number, now, self.messages, sent, sent - self._confirmed))
-        self._look()
+        self._set_limits()
 
     def answered(self, number: int, now: float) -> bool:
-        """Take what went before a ping for confirmed; tell whether that is news."""
+        """Confirm what was sent before a ping; return whether that confirms anything more."""
         if self._expects_count:
             self._ponged = number
             return False
         return self._taken is None and self._confirm(lambda mark: mark.number <= number, now)
 
     def taken(self, count: object, now: float) -> bool:
-        """Take the first `count` messages for confirmed, and no pongs from now on; return whether that is news.
+        """Confirm the first `count` messages; return whether that confirms anything more.
 
-        Raises `TypeError` or `ValueError` for what cannot be their number.
+        From now on pongs confirm nothing. Raises `TypeError` or `ValueError` for an impossible number.
         """
         expected = "in_flight returns how many messages the peer has taken so far on its connection"
         if type(count) is not int:
@@ -303,9 +303,9 @@ class SendWindow:
         if not least <= count <= most:
             raise ValueError(f"{expected}: {least} to {most} is possible now, not {count}")
         if self._taken is None:
-            self._smallest = SmallestTrip(now)  # what the program takes is in the trips from now on
+            self._smallest = SmallestTrip(now)  # round trips now include the program's time
             self._probe(0.0)
-            self._look()
+            self._set_limits()
         self._taken, self._expects_count = count, False
         return self._confirm(lambda mark: mark.messages <= count, now)
 
@@ -320,48 +320,49 @@ class SendWindow:
         self._rule(True)
         self._confirmed = mark.sent
         self._measure(mark, now - mark.at)
-        self._look()
+        self._set_limits()
         return True
 
     def _measure(self, mark: Mark, trip: float) -> None:
-        """Follow the path, once a round."""
+        """Adapt the window to the path, once a round."""
         self._trip, smallest, now = trip, self._smallest, self._loop.time()
         smallest.see(mark, trip, now)
         if mark.sent < self._round:
             return
         limited, self._limited, self._round = self._limited, False, self.sent_bytes
-        is_short = trip < smallest.trip + TARGET / 4
-        self._calm = is_short and not limited
+        is_short = trip < smallest.trip + TARGET_DELAY / 4
+        self._keeps_up = is_short and not limited
         if self._probing is not None:
             (size, rate), self._probing = self._probing, None
             smallest.measured(trip, now)
-            self.size = max(SMALLEST, min(size, int(rate * (trip + TARGET))))
+            self.size = max(SMALLEST_SIZE, min(size, int(rate * (trip + TARGET_DELAY))))
             return
         if smallest.doubtful(now):
             self._probe(mark.flight / trip)
             return
-        wanted = smallest.trip + TARGET
-        fits = int(mark.flight * wanted / max(trip, TICK)) - self._last
+        wanted = smallest.trip + TARGET_DELAY
+        fits = int(mark.flight * wanted / max(trip, SHORTEST_TRIP)) - self._last
         if trip > wanted:
-            if self.size == SMALLEST:
+            if self.size == SMALLEST_SIZE:
                 smallest.measured(trip, now)
-            self.size = max(SMALLEST, min(self.size, mark.flight) // 2, min(self.size, fits))
+            self.size = max(SMALLEST_SIZE, min(self.size, mark.flight) // 2, min(self.size, fits))
         elif limited and self.sent_bytes - mark.sent > self.size // 4:
             double = 2 * self.size
             self.size = double if is_short else max(self.size, min(double, fits))
         elif is_short and now > self._grows:
-            self.size = max(self.size, min(2 * self.size, ROOMY))
+            self.size = max(self.size, min(2 * self.size, ROOMY_SIZE))
 
     def _probe(self, rate: float) -> None:
         """Let the path run empty, to see how long a round trip takes then."""
         self._probing = self.size, rate
-        self.size = SMALLEST
-        self._round = self.sent_bytes + 1  # a ping that went just now has all of that before it
+        self.size = SMALLEST_SIZE
+        self._round = self.sent_bytes + 1  # so that a ping that was sent just now does not end the round
 
-    def _look(self) -> None:
-        part = max(self.size // 4, min(self.size // 2, SPACING))
-        if self._calm:
-            part = max(self.size // 2, min(self.size, ROOMY) - SPACING)
+    def _set_limits(self) -> None:
+        """Compute when the next ping is due, and how many bytes may go without a check."""
+        part = max(self.size // 4, min(self.size // 2, PING_SPACING))
+        if self._keeps_up:
+            part = max(self.size // 2, min(self.size, ROOMY_SIZE) - PING_SPACING)
         self._next_ping = self._pinged + part
         before, self._until = self._until, min(self._next_ping, self._confirmed + self.size)
         if self.mute:
@@ -372,22 +373,22 @@ class SendWindow:
     # How it ends
 
     def _give_up(self) -> None:
-        """Take the peer for one that does not count, or else for one that answers no pings."""
+        """Assume that the peer does not count; if it does not answer pings either, assume that it never will."""
         counts, self._expects_count = self._expects_count, False
         if not (counts and self.answered(self._ponged, self._loop.time())):
             self.mute = True
-            self._look()
+            self._set_limits()
             self._rule(False)
         self._wire.wake()
 
     def _rule(self, rules: bool) -> None:
-        """Say whether this window bounds what is on its way. If not, the wire keeps as little there as it can."""
+        """Record whether this bounds the bytes in flight. If not, the wire keeps as few in flight as it can."""
         if rules is not self._rules:
             self._rules = rules
             self._wire.keep_fresh(not rules)
 
     def stop(self) -> None:
-        """Stop waiting."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -7,7 +7,7 @@ import pytest
 from reactivex import operators as ops
 
 import rxws
-from rxws.core.receipts import AFTER
+from rxws.core.receipts import ASK_AFTER
 from rxws.testing import MemoryDialer, connect
 from tests.streams import ended, opened, reopened, turns, watch
 from tests.threads import in_a_thread
@@ -493,7 +493,7 @@ async def test_confirmed_not_reported() -> None:
         log = watch(u=socket.undelivered)
         await opened(socket)
         socket.outgoing.on_next("a")
-        await asyncio.sleep(2 * AFTER)
+        await asyncio.sleep(2 * ASK_AFTER)
         dialer.peer.drop()
         await reopened(socket)
     assert log == ["u|"]

@@ -11,7 +11,7 @@ import pytest
 import rxws
 from rxws import testing
 from rxws.core.connection import ANSWERS_WAITING
-from rxws.core.heartbeat import DUE_A_TURN, Pinger
+from rxws.core.heartbeat import PINGERS_A_TURN, Pinger
 from rxws.stats import Counters
 from rxws.testing import MemoryDialer, MemoryWire, connect
 from tests.streams import ended, opened, raising, reopened, turns, watch
@@ -619,13 +619,13 @@ async def test_one_timer_for_many() -> None:
 async def test_many_at_once() -> None:
     """Pingers that are due at the same time act over several turns of the event loop."""
     loop, log = asyncio.get_running_loop(), list[tuple[str, float]]()
-    crowd = [Pinger(loop, 10, Beating(str(number), log)) for number in range(2 * DUE_A_TURN + 1)]
+    crowd = [Pinger(loop, 10, Beating(str(number), log)) for number in range(2 * PINGERS_A_TURN + 1)]
     await asyncio.sleep(10)
     seen = [len(log)]
     for _ in range(4):
         await asyncio.sleep(0)
         seen.append(len(log))
-    assert log == [(str(number), 10) for number in range(2 * DUE_A_TURN + 1)]
-    assert max(after - before for before, after in pairwise([0, *seen])) == DUE_A_TURN
+    assert log == [(str(number), 10) for number in range(2 * PINGERS_A_TURN + 1)]
+    assert max(after - before for before, after in pairwise([0, *seen])) == PINGERS_A_TURN
     for pinger in crowd:
         pinger.stop()

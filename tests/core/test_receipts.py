@@ -1,6 +1,6 @@
 import asyncio
 
-from rxws.core.receipts import AFTER, PACE, SOME, Receipts
+from rxws.core.receipts import ASK_AFTER, ASK_AT, ASK_EVERY, Receipts
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Text
 
 VIRTUAL = True
@@ -35,7 +35,7 @@ async def test_ask_after_a_while() -> None:
     unconfirmed, due = make()
     unconfirmed.sent(item(1))
     assert unconfirmed.ping() is None
-    await asyncio.sleep(2 * AFTER)
+    await asyncio.sleep(2 * ASK_AFTER)
     assert due == ["due"]
     ping = unconfirmed.ping()
     assert ping is not None
@@ -68,7 +68,7 @@ async def test_ask_again() -> None:
     unconfirmed.ask()
     first = unconfirmed.ping()
     unconfirmed.sent(item(2))
-    await asyncio.sleep(2 * AFTER)
+    await asyncio.sleep(2 * ASK_AFTER)
     assert unconfirmed.ping() is None  # one is on its way
     assert first is not None
     unconfirmed.answered(first)
@@ -76,7 +76,7 @@ async def test_ask_again() -> None:
     assert second is not None
     unconfirmed.answered(second)
     assert unconfirmed.unconfirmed() == []
-    await asyncio.sleep(2 * AFTER)
+    await asyncio.sleep(2 * ASK_AFTER)
     assert unconfirmed.ping() is None
     assert len(due) <= 3
 
@@ -126,31 +126,31 @@ async def test_pongs_that_are_not_ours() -> None:
 async def test_ask_about_a_few() -> None:
     """A few messages are asked about at once, but not twice within the pace; then what came meanwhile is."""
     unconfirmed, due = make(1000 * WEIGHT)
-    for number in range(SOME):
+    for number in range(ASK_AT):
         assert unconfirmed.ping() is None
         unconfirmed.sent(item(number))
     first = unconfirmed.ping()
     assert first is not None
-    for number in range(2 * SOME):
+    for number in range(2 * ASK_AT):
         unconfirmed.sent(item(number))
     assert unconfirmed.ping() is None
     unconfirmed.answered(first)
     assert unconfirmed.ping() is None
     unconfirmed.sent(item(0))
     assert (unconfirmed.ping(), due) == (None, [])
-    await asyncio.sleep(PACE)
+    await asyncio.sleep(ASK_EVERY)
     assert due == ["due"]
     second = unconfirmed.ping()
     assert second is not None
     unconfirmed.answered(second)
     assert unconfirmed.unconfirmed() == []
-    await asyncio.sleep(2 * AFTER)
+    await asyncio.sleep(2 * ASK_AFTER)
     assert due == ["due"]
 
 
 async def test_slow_pong() -> None:
     """A pong that comes late does not delay the next ping: what was sent meanwhile is old, or are a few."""
-    for number in (1, SOME):
+    for number in (1, ASK_AT):
         unconfirmed, due = make(1000 * WEIGHT)
         unconfirmed.sent(item(1))
         unconfirmed.ask()
@@ -158,7 +158,7 @@ async def test_slow_pong() -> None:
         assert first is not None
         for _ in range(number):
             unconfirmed.sent(item(2))
-        await asyncio.sleep(AFTER / 2 if number == SOME else 2 * AFTER)
+        await asyncio.sleep(ASK_AFTER / 2 if number == ASK_AT else 2 * ASK_AFTER)
         assert unconfirmed.ping() is None
         unconfirmed.answered(first)
         assert unconfirmed.ping() is not None

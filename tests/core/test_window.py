@@ -15,7 +15,7 @@ import rxws
 from rxws.close import Close
 from rxws.core.connection import PINGS
 from rxws.core.lifecycle import Lifecycle
-from rxws.core.window import FIRST, MARKS, MUTE_AFTER, ROOMY, SendWindow
+from rxws.core.window import FIRST_SIZE, MAX_MARKS, MUTE_AFTER, ROOMY_SIZE, SendWindow
 from rxws.core.wire import MESSAGE_WEIGHT, Frame, Ping, PlainWire, Several, Text
 from rxws.options import check
 from rxws.stats import Counters
@@ -148,7 +148,7 @@ async def test_keeps_up() -> None:
         assert max(age for _, age in path.read) < 0.01
         assert len(path.pings) < 20
         assert socket.stats.in_flight is not None
-        assert socket.stats.in_flight < ROOMY
+        assert socket.stats.in_flight < ROOMY_SIZE
 
 
 @pytest.mark.parametrize(("rate", "pings"), [(2e4, 1.5), (4e5, 25), (2e6, 120)])
@@ -158,7 +158,7 @@ async def test_fast_reader(rate: float, pings: float) -> None:
     async with flooding(path, rate) as socket:
         await asyncio.sleep(4)
         connection: Any = socket._life.connection
-        assert connection.window.size == ROOMY
+        assert connection.window.size == ROOMY_SIZE
         assert len(path.pings) / 4 <= pings
         assert len(path.read) > 0.99 * 4 * rate / SIZE
         path.rate = 20_000
@@ -225,8 +225,8 @@ async def test_silent_peer() -> None:
     path.pongs = False
     async with flooding(path, 50_000) as socket:
         await asyncio.sleep(MUTE_AFTER)
-        assert len(path.read) <= FIRST / SIZE
-        assert socket.stats.in_flight >= FIRST
+        assert len(path.read) <= FIRST_SIZE / SIZE
+        assert socket.stats.in_flight >= FIRST_SIZE
         assert socket.stats.age is None
         assert not path.fresh
         await asyncio.sleep(10)
@@ -271,7 +271,7 @@ async def test_pings_are_swallowed_later() -> None:
         assert 0 < len(path.between(10, 151)) < 150
         assert socket.stats.age > 100
         connection: Any = socket._life.connection
-        assert len(connection.window._marks) == MARKS
+        assert len(connection.window._marks) == MAX_MARKS
 
 
 async def test_blind() -> None:
@@ -291,7 +291,7 @@ async def test_blind() -> None:
             path.pong(data)
         await asyncio.sleep(1)
         connection: Any = socket._life.connection
-        assert connection.window.size > FIRST // 2
+        assert connection.window.size > FIRST_SIZE // 2
         assert not path.fresh
 
 
@@ -440,7 +440,7 @@ async def test_page_that_does_not_count() -> None:
     page = Page(0.005, counts=False)
     async with flooding(page, 1_000_000, in_flight=taken):
         await asyncio.sleep(1)
-        assert len(page.read) < 2 * FIRST / SIZE
+        assert len(page.read) < 2 * FIRST_SIZE / SIZE
         await asyncio.sleep(MUTE_AFTER)
         assert len(page.read) > 900
 
@@ -460,7 +460,7 @@ async def test_counts_that_cannot_be() -> None:
         assert str(errors[-1]).endswith(f"4 to {read} is possible now, not 3")
         page.pong(page.pings[-1])  # only counts confirm from now on
         await asyncio.sleep(1)
-        assert len(page.read) <= 4 + 2 * FIRST / SIZE + 1
+        assert len(page.read) <= 4 + 2 * FIRST_SIZE / SIZE + 1
         assert socket._life.close_cause is None
 
 
@@ -594,7 +594,7 @@ async def test_offered() -> None:
     wire.full = True
     assert window.answered(1, 0.01)
     assert not window.answered(1, 0.01)
-    assert (window.size, window.closed, wire.looks) == (2 * FIRST, False, 0)
+    assert (window.size, window.closed, wire.looks) == (2 * FIRST_SIZE, False, 0)
     assert not offer(frame)
     assert window.answered(7, 0.02)
     assert window.flight[0] == 4000

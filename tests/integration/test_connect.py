@@ -125,7 +125,7 @@ async def test_one_that_comes_back_does_so(peer: Any) -> None:
 
 @SERVERS
 async def test_a_pong_confirms_what_arrived(peer: Any, monkeypatch: pytest.MonkeyPatch, eventually: Any) -> None:
-    monkeypatch.setattr(receipts, "AFTER", 0.01)
+    monkeypatch.setattr(receipts, "ASK_AFTER", 0.01)
     async with peer() as url, proxying(int(url.rstrip("/").rpartition(":")[2])) as proxy:
         async with rxws.connect(proxy.url, reconnect=QUICK) as socket:
             await socket.request("hello", matches=lambda _: True)
