@@ -5,6 +5,7 @@
 #   node_with ws@8.23.0               installs npm packages there
 #   run_node <<'END' ... END          runs the program (an ES module) with Node, beside wire.mjs, for at most 100 seconds
 #   lighttpd_from_debian              unpacks Debian's lighttpd into the folder debian there; it installs nothing
+#   pushpin_from_debian               unpacks Debian's Pushpin there, and writes pushpin.py, which runs it before a server
 
 set -eu
 findings=$(cd "$(dirname "$0")" && pwd)
@@ -40,4 +41,57 @@ lighttpd_from_debian() {
     for package in *.deb; do dpkg-deb -x "$package" debian; done
     LD_LIBRARY_PATH=$(dirname "$(find "$folder/debian" -name 'libnettle.so.8')")
     export LD_LIBRARY_PATH
+}
+
+pushpin_from_debian() {
+    apt-get download -qq pushpin=1.36.0-2 condure=1.9.1-1 zurl=1.11.1-1+b1 libqt5core5a libqt5network5 libdouble-conversion3 \
+        libpcre2-16-0 libzmq5 libnorm1 libpgm-5.3-0 libsodium23 2>/dev/null
+    for package in *.deb; do dpkg-deb -x "$package" debian; done
+    LD_LIBRARY_PATH=$(dirname "$(find "$folder/debian" -name 'libzmq.so.5')")
+    PATH="$folder/debian/usr/bin:$PATH"
+    export LD_LIBRARY_PATH PATH
+    cat > pushpin.py <<'END'
+"""Pushpin before a server."""
+
+from contextlib import contextmanager
+from pathlib import Path
+
+from wire import free_port, running
+
+FOLDER = Path.cwd()
+
+
+def configured(shipped, ours, **replaced):
+    text = (FOLDER / "debian/usr" / shipped).read_text()
+    for theirs, other in replaced.items():
+        text = text.replace(theirs, other)
+    (FOLDER / ours).write_text(text)
+
+
+@contextmanager
+def pushpin(server):
+    """Give the port at which Pushpin passes WebSockets on to the server's port; but for paths, it is configured as by Debian."""
+    for name in ("run", "log"):
+        (FOLDER / name).mkdir(exist_ok=True)
+    port = free_port()
+    configured("lib/pushpin/internal.conf", "internal.conf", **{"/var/run/zurl": f"{FOLDER}/run"})
+    configured(
+        "share/pushpin/pushpin.conf.condure",
+        "pushpin.conf",
+        **{
+            "[global]": f"[global]\nlibdir={FOLDER}",
+            "/var/run/pushpin": f"{FOLDER}/run",
+            "/var/log/pushpin": f"{FOLDER}/log",
+            "http_port=7999": f"http_port=127.0.0.1:{port}",
+            "tcp://127.0.0.1:556": f"ipc://{FOLDER}/run/556",
+            "push_in_http_port=5561": f"push_in_http_port={free_port()}",
+        },
+    )
+    spec = {"{{ rundir }}/{{ ipc_prefix }}": f"{FOLDER}/run/", "deny=127.*,10.*,192.168.*,*.local": "deny="}
+    configured("lib/pushpin/runner/zurl.conf.template", "zurl.conf", **spec)
+    (FOLDER / "routes").write_text(f"* localhost:{server}\n")
+    both = f"zurl --config={FOLDER}/zurl.conf & exec pushpin --config={FOLDER}/pushpin.conf"
+    with running("sh", "-c", both, port=port):
+        yield port
+END
 }
