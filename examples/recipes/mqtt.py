@@ -1,6 +1,6 @@
 """MQTT 3.1.1 over WebSockets: packets that span frames, a session that the broker keeps, and confirmations.
 
-    mosquitto -c mosquitto.conf                               # listener 9001, protocol websockets
+    mosquitto -c mosquitto.conf                               # the file is in docs/mqtt.md
     python examples/recipes/mqtt.py ws://localhost:9001/mqtt
 
 Publishes three numbers with QoS 1, waits for each confirmation, and prints what the broker sends to the topic.

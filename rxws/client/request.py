@@ -80,7 +80,7 @@ class Requests(Generic[T]):
                     return
                 if upstream.is_disposed:
                     return
-                timer = loop.call_later(timeout, fail, TimeoutError(f"no answer within {timeout:g} s"))
+                timer = loop.call_later(timeout, lambda: fail(_late(life, timeout)))
                 upstream.add(Disposable(timer.cancel))
                 asking = Limited(frame)
                 asking.lost = fail
@@ -177,4 +177,10 @@ class Answers(Generic[T]):
 
 def _closed(life: Lifecycle) -> Exception:
     refusal = None if life.connection is None else life.connection.refusal
-    return refusal or ConnectionLost("the socket closed before the answer")
+    how = "" if life.close_cause is None else f": {life.close_cause}"
+    return refusal or ConnectionLost(f"the socket closed before the answer{how}")
+
+
+def _late(life: Lifecycle, timeout: float) -> Exception:
+    offline = "" if life.connection is not None else ": there is no connection, and socket.states says why"
+    return TimeoutError(f"no answer within {timeout:g} s{offline}")

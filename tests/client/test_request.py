@@ -42,6 +42,15 @@ async def test_no_answer_in_time_is_a_timeout() -> None:
             await socket.request("ping", matches=lambda _: True, timeout=0.02)
 
 
+async def test_no_connection_in_time_is_a_timeout() -> None:
+    """The error of a request that waits for a connection says where to find the reason."""
+    dialer = MemoryDialer()
+    dialer.answering.clear()
+    async with connect(dialer, QUICK) as socket:
+        with pytest.raises(TimeoutError, match=r"within 0.02 s: there is no connection, and socket.states says why"):
+            await socket.request("ping", matches=lambda _: True, timeout=0.02)
+
+
 async def test_request_lost() -> None:
     """A request whose message was lost fails at once."""
     dialer = MemoryDialer()
@@ -86,7 +95,7 @@ async def test_socket_ends() -> None:
         log = watch(answer=socket.request("ping", matches=lambda _: True))
         dialer.peer.close(rxws.Close())
         await turns()
-        assert str(log[0][1]) == "the socket closed before the answer"
+        assert str(log[0][1]) == "the socket closed before the answer: Close(code=1000, reason='')"
     with pytest.raises(rxws.ConnectionLost, match="the socket closed before the answer"):
         await socket.request("ping", matches=lambda _: True)
 
