@@ -1,4 +1,4 @@
-"""A client's socket from its first attempt to its end: what `connect` returns, and who owns it."""
+"""A client's socket from its first attempt to its end: what `connect` returns, and the task that owns the socket."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ Out = TypeVar("Out")
 
 
 class Dialing(Protocol):
-    """What opens the connections of a client."""
+    """Opens the connections of a client."""
 
     @property
     def target(self) -> str | None:
-        """Where they lead, as far as it is known, without anything secret."""
+        """The URL, without secrets; `None` if it is not known yet."""
         ...
 
     async def dial(self) -> Dialed:
-        """Open one."""
+        """Open a connection; raises `ConnectError`, or what the caller's own function raises."""
         ...
 
     async def close(self) -> None:
-        """Close what they share."""
+        """Close what the connections share, such as a session."""
 
 
 class Connect(Generic[In, Out]):
@@ -66,7 +66,7 @@ class Connect(Generic[In, Out]):
     def __await__(self) -> Generator[Any, Any, ClientWebSocket[In, Out]]:
         return self._connect().__await__()
 
-    if not TYPE_CHECKING:  # type checkers tell it by themselves
+    if not TYPE_CHECKING:  # type checkers report a wrong name anyway
 
         def __getattr__(self, name: str) -> NoReturn:
             raise AttributeError(
@@ -130,7 +130,7 @@ class Connect(Generic[In, Out]):
         dialed = await self._dialer.dial()
         try:
             connection = life.connect(dialed.wire, dialed.protocol)
-        except BaseException:  # of what makes the codec
+        except BaseException:  # raised while the codec was made
             dialed.wire.abort()
             raise
         dialed = dialed._replace(connection=connection)
@@ -140,7 +140,7 @@ class Connect(Generic[In, Out]):
         return dialed._replace(greeter=await greeter.greet(self._greet, until, self._open_timeout))
 
     async def _keep(self, life: Lifecycle, reconnector: Reconnector | None) -> None:
-        """Own what a socket needs, until its end."""
+        """Own the socket and its dialer until the socket ends."""
         try:
             if reconnector is None:
                 await life.closed
@@ -152,6 +152,7 @@ class Connect(Generic[In, Out]):
 
 
 async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
+    """Run the reconnector until the socket is closed, or no other attempt follows."""
     work = asyncio.create_task(reconnector.run(life), name="rxws reconnect")
     life.at_end(work.cancel)
     try:
@@ -162,7 +163,7 @@ async def _until_closed(life: Lifecycle, reconnector: Reconnector) -> None:
         try:
             if rest is not None:
                 life.reports.note(rest)
-            if close is not None:  # of a greeting
+            if close is not None:  # raised by a greeting
                 life.abort(without_frames(close))
         finally:
             del close, rest  # whose tracebacks have this frame

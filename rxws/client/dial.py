@@ -1,4 +1,4 @@
-"""From a URL to an open connection, over aiohttp's client; what refuses is told apart."""
+"""Opens a connection to a URL with aiohttp's client. Errors say what has refused it: proxy, TLS, server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from yarl import URL
 
 from rxws.client.attempt import Attempt, watching
 from rxws.client.reconnect import Dialed
-from rxws.client.refusals import is_of_socks, queue, refusal, refusal_elsewhere, through
+from rxws.client.refusals import is_socks_error, proxy_hint, queue_hint, refusal, refusal_of_function
 from rxws.client.secrets import without_secrets
 from rxws.client.targets import Proxy, Trust, check_headers, check_tls, check_url, proxy_of_environment
 from rxws.errors import ConnectError, leaves
@@ -41,7 +41,7 @@ Headers = Mapping[str, str]
 
 
 class Dialer:
-    """Opens connections to one place, each on a wire of its own."""
+    """Opens connections to one URL, each with its own wire."""
 
     def __init__(
         self,
@@ -72,9 +72,9 @@ class Dialer:
         return without_secrets(check_url(self._url, None if self._shared is None else base_of(self._shared)))
 
     async def dial(self) -> Dialed:
-        """Open a connection; raises `ConnectError`.
+        """Open a connection within `open_timeout`; raises `ConnectError`.
 
-        What a function that makes the URL or headers raises is raised on, unless it is an aiohttp error.
+        An error of the user's function for the URL or headers is not wrapped, unless it is an aiohttp error.
         """
         attempt = Attempt()
         limit = asyncio.timeout(self._open_timeout)
@@ -83,12 +83,12 @@ class Dialer:
                 return await self._open(attempt)
         except TimeoutError as error:
             within = f"within {self._open_timeout:g} s" if limit.expired() else "within the timeout of the session"
-            message = f"no connection {within}{through(attempt)}{queue(attempt)}"
+            message = f"no connection {within}{proxy_hint(attempt)}{queue_hint(attempt)}"
             raise ConnectError(message, "timeout") from attempt.secrets.clean(error)
         except (aiohttp.ClientError, OSError) as error:
             raise refusal(error, attempt) from attempt.secrets.clean(error)
         except Exception as error:
-            if not is_of_socks(error):
+            if not is_socks_error(error):
                 raise
             raise refusal(error, attempt) from attempt.secrets.clean(error)
         except asyncio.CancelledError as error:
@@ -96,10 +96,10 @@ class Dialer:
                 raise
             raise ConnectError("what the attempt waited for was cancelled", "handshake") from error
         finally:
-            del limit  # which has the task, which may keep what is raised here
+            del limit  # it refers to the task, which may keep the error, whose traceback has this frame
 
     async def close(self) -> None:
-        """Close the session, if it is not shared, and the tunnels."""
+        """Close the tunnels, and the session unless it is shared."""
         if self._tunneling is not None:
             await self._tunneling.close()
         if self._own is not None:
@@ -115,7 +115,7 @@ class Dialer:
             message = (
                 f"the URL or headers could not be made: {attempt.secrets.hide(str(error)) or type(error).__name__}"
             )
-            raise refusal_elsewhere(error, message, "request") from attempt.secrets.clean(error)
+            raise refusal_of_function(error, message, "request") from attempt.secrets.clean(error)
         except asyncio.CancelledError as error:
             if is_own_cancellation(error):
                 raise
@@ -135,14 +135,14 @@ class Dialer:
         asked = session if proxy is None or attempt.encrypted else self._tunnels(session)
         offer = offer_deflate(settings.compress)
         limit = settings.max_msg_size
-        most = frame_limit(limit if offer is None else wire_limit(limit))
+        max_frame = frame_limit(limit if offer is None else wire_limit(limit))
         with watching(session, attempt):
-            ws = await Asking(asked, attempt.see).connect(
-                URL(url),  # may be relative, to the session's
+            ws = await Asking(asked, attempt.take_answer).connect(
+                URL(url),  # may be relative to the session's `base_url`
                 headers=headers if offer is None else _with_offer(headers, offer),
                 protocols=settings.protocols,
                 timeout=_ws_timeout(settings.close_timeout),
-                max_msg_size=most,
+                max_msg_size=max_frame,
                 autoping=False,
                 autoclose=False,
                 ssl=self._ssl,
@@ -157,12 +157,12 @@ class Dialer:
             raise ConnectError(message, "handshake", status=101, headers=response.headers) from None
         keep_from_closing(ws)
         deflation = None if offer is None else make_deflation(settings.compress, agreed, limit)
-        wire = open_wire(ws, settings.close_timeout, limit=most, arrived=attempt.arrived, deflation=deflation)
+        wire = open_wire(ws, settings.close_timeout, limit=max_frame, arrived=attempt.arrived, deflation=deflation)
         return Dialed(wire, protocol, response.headers)
 
     def _session(self) -> ClientSession:
         if self._own is None:
-            self._own = ClientSession(timeout=aiohttp.ClientTimeout(total=None))  # `open_timeout` bounds all of it
+            self._own = ClientSession(timeout=aiohttp.ClientTimeout(total=None))  # `open_timeout` is the limit
         return self._own
 
     def _tunnels(self, session: ClientSession) -> Tunneling:
@@ -181,14 +181,14 @@ def _ws_timeout(close_timeout: float) -> aiohttp.ClientWSTimeout:
 
 
 def _with_offer(headers: Headers | None, offer: str) -> CIMultiDict[str]:
-    """Add what aiohttp would offer in other words."""
+    """Add our offer of compression to the headers: aiohttp's own has other parameters."""
     return CIMultiDict([*(headers or {}).items(), (hdrs.SEC_WEBSOCKET_EXTENSIONS, offer)])
 
 
 def _agreed(response: aiohttp.ClientResponse, settings: Settings) -> tuple[str | None, Agreement | None]:
-    """Return the subprotocol of an upgrade, and how messages are compressed.
+    """Return the negotiated subprotocol, and how messages are compressed; `None` for none.
 
-    Raises `ValueError` for what was not asked for (RFC 6455, section 4.1).
+    Raises `ValueError` if the server chose something that was not offered (RFC 6455, section 4.1).
     """
     headers, asked = response.headers, response.request_info.headers
     for name in (hdrs.SEC_WEBSOCKET_ACCEPT, hdrs.SEC_WEBSOCKET_PROTOCOL):

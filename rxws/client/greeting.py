@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 import aiohttp
 
 from rxws.checks import called
-from rxws.client.refusals import refusal_elsewhere
+from rxws.client.refusals import refusal_of_function
 from rxws.close import Close
 from rxws.codecs import Codec
 from rxws.core.connection import Connection
@@ -82,7 +82,7 @@ Greet = Callable[[Greeting[In, Any]], Awaitable[object]] | Any
 
 
 def check_greet(greet: Any, settings: Settings) -> None:
-    """Raise `TypeError` for what cannot greet; what it holds may be secret, and is not shown."""
+    """Raise `TypeError` for a `greet` that cannot work. Its messages may be secret, so the error does not show them."""
     if callable(greet):
         try:
             inspect.signature(greet).bind(None)
@@ -108,8 +108,8 @@ def _messages(greet: Any) -> tuple[Any, ...]:
 class Greeter:
     """Owns a connection until its greeting is done, and is the queue of what goes out meanwhile.
 
-    Nothing is read but while the greeting waits for a message. Memory: one message that nobody has taken, those
-    that `receive` has passed over, up to `max_buffered`, and one to send for each task that waits in `send`.
+    It reads only while the greeting waits for a message. Memory: one unread message, those that `receive` has passed
+    over, up to `max_buffered` bytes, and one to send for each task that waits in `send`.
     """
 
     def __init__(
@@ -119,12 +119,12 @@ class Greeter:
         self.protocol = protocol
         self.headers = headers
         self.because: Exception | None = None
-        """What ends the connection, once something does."""
+        """The error that ends the connection; `None` while it goes on."""
         self._life = life
         self._loop = asyncio.get_running_loop()
         self._queue: deque[tuple[Frame, asyncio.Future[None]]] = deque()
-        self._unread: deque[tuple[Any, Exception | None]] = deque()  # messages, and what came of others
-        self._awaited: asyncio.Future[None] | None = None  # by `receive`
+        self._unread: deque[tuple[Any, Exception | None]] = deque()  # messages, or in their place errors
+        self._awaited: asyncio.Future[None] | None = None  # done when a message has come that `receive` waits for
         self._over = False
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._closed: asyncio.Future[None] = self._loop.create_future()
@@ -132,7 +132,10 @@ class Greeter:
         self.connection.belong(self, self._emit, self)
 
     async def greet(self, greet: Any, until: float, open_timeout: float) -> Greeter:
-        """Greet until a time of the event loop's; if that fails, close the connection, and raise why."""
+        """Greet, at most until `until` in the event loop's time; return self.
+
+        If the greeting fails, close the connection, and raise the error.
+        """
         failure = await self._try(greet, until, open_timeout)
         self._over = True
         self._wake()
@@ -145,9 +148,9 @@ class Greeter:
             del failure  # whose traceback has this frame
 
     async def prove(self, within: float) -> None:
-        """Wait until the peer sends anything, the pong to a ping at least, or leaves; for at most `within` seconds.
+        """Send a ping, and wait for `within` seconds, or until the peer sends anything or leaves.
 
-        It is how a successor finds that it was let in to be closed.
+        A server that allows one session may accept a second connection only to close it. This shows whether it did.
         """
         self.check()
         connection = self.connection
@@ -166,22 +169,22 @@ class Greeter:
                 connection.wire.hold()
 
     def check(self) -> None:
-        """Raise `ConnectionLost` if the connection has ended before it was the socket's."""
+        """Raise `ConnectionLost` if the connection ended before the socket took it over."""
         if self.because is not None:
             raise ConnectionLost(f"the successor ended before it took over: {self.because!r}") from self.because
 
     def hand_over(self) -> None:
-        """Give the socket, whose connection this is now, what came and was not received."""
+        """Pass on to the socket, which has the connection now, the messages that the greeting did not receive."""
         for message, error in self._unread:
             if error is None:
                 self._life.incoming.readers.put(message)
             else:
                 self._life.message_refused(self.connection, error)
 
-    # What the greeting does
+    # What the greeting calls
 
     async def send(self, message: Any) -> None:
-        """Send a message on this connection."""
+        """Send a message on this connection; wait until the transport has taken it."""
         self._check()
         frame = Limited(encode(self.connection.codec, message), connection=self.connection)
         item = frame, self._loop.create_future()
@@ -196,7 +199,7 @@ class Greeter:
             self._check()
 
     async def receive(self, matches: Callable[[Any], bool] | None) -> Any:
-        """Wait for a message."""
+        """Wait for the next message that matches, and remove it."""
         if self._awaited is not None:
             raise RuntimeError("another receive() of this greeting waits for the next message")
         called("matches", matches)
@@ -231,7 +234,7 @@ class Greeter:
                 self.connection.wire.hold()
 
     def _check(self) -> None:
-        """Raise why nothing is sent or received."""
+        """Raise an error if the greeting can no longer send or receive."""
         if self._over:
             raise RuntimeError("the greeting is over: send and receive with the socket, once it is open")
         if self.because is not None:
@@ -250,7 +253,7 @@ class Greeter:
     # How it fails
 
     async def _try(self, greet: Any, until: float, open_timeout: float) -> Exception | None:
-        """Greet; if that fails, close the connection, and return why."""
+        """Greet; if that fails, close the connection, and return the error."""
         self.connection.start(held=True, greeting=True)
         work = self._loop.create_task(self._say(greet), name="rxws greeting")
         try:
@@ -266,7 +269,7 @@ class Greeter:
         return failure
 
     def _failure(self, work: asyncio.Task[None], open_timeout: float) -> Exception | None:
-        """Tell why the greeting has failed, if it has: what the function raised, or what ended the connection."""
+        """Return why the greeting failed: its own error, or the one that ended the connection; `None` if it did not."""
         if not work.done():
             message = f"no connection within {open_timeout:g} s: the greeting was not done"
             return self.because or ConnectError(message, "timeout")
@@ -276,12 +279,12 @@ class Greeter:
             return self.because
         failure = as_error(error, "a greeting")
         if all(isinstance(one, aiohttp.ClientError) for one in leaves(error)):
-            failure = refusal_elsewhere(failure, f"the greeting failed: {described(error, str)}", "greeting")
+            failure = refusal_of_function(failure, f"the greeting failed: {described(error, str)}", "greeting")
             failure.__cause__ = error
         return failure
 
     async def _cut(self, work: asyncio.Task[None]) -> None:
-        """Leave, since nobody wants the connection now: with the socket's `Close`, if it has one to send."""
+        """Close the connection, since its attempt was cancelled: with the `Close` of the socket, if there is one."""
         cause, timeout = self._life.close_cause, self._life.settings.close_timeout
         because = ConnectionLost("the greeting was cut short")
         if cause is None or cause.code == 1006:
@@ -290,7 +293,7 @@ class Greeter:
             await self._leave(work, because, cause.passed_on(), self._life.due - self._loop.time())
 
     async def _leave(self, work: asyncio.Task[None], because: Exception, close: Close | None, within: float) -> None:
-        """Close the connection, or drop it, and wait until it and the function are over."""
+        """Close the connection, or drop it without a `Close`; wait until it and the function have ended."""
         self._stop(because)
         work.cancel()
         try:
@@ -323,16 +326,16 @@ class Greeter:
 
     @property
     def held(self) -> bool:
-        """Whether nobody waits for a message."""
+        """Whether reading stops: no `receive` waits for a message."""
         return self._awaited is None or self._awaited.done()
 
     @property
     def waits(self) -> bool:
-        """Whether any message waits."""
+        """Whether any message waits to be sent."""
         return bool(self._queue)
 
     def next_items(self, limit: int) -> list[Frame]:
-        """Give up the next message."""
+        """Remove and return the next message, if there is one."""
         if not self._queue:
             return []
         frame, taken = self._queue.popleft()
@@ -342,28 +345,28 @@ class Greeter:
         return [frame]
 
     def conflate(self) -> None:
-        """Keep all: each message of a greeting is awaited."""
+        """Do nothing: the greeting awaits each of its messages."""
 
     def _emit(self, message: Any, error: Exception | None = None) -> None:
-        """Keep a message for the greeting, and have the next one wait."""
+        """Keep a message for the greeting, and stop reading."""
         self.connection.wire.hold()
         self._unread.append((message, error))
         if self._awaited is not None:
             set_result(self._awaited, None)
 
     def report(self, error: Exception) -> None:
-        """Keep what came of a message."""
+        """Keep an error in place of a message."""
         self._emit(None, error)
 
     def message_refused(self, connection: Connection, error: Exception) -> None:
-        """Keep what came of a message."""
+        """Keep an error in place of a message that did not decode."""
         self._emit(None, error)
 
     def note(self, error: Exception) -> None:
-        """Do nothing: it ends the connection, and `connection_ending` has it."""
+        """Do nothing: the error ends the connection, and `connection_ending` gets it, too."""
 
     def beat(self) -> None:
-        """Do nothing: a greeting need not read."""
+        """Do nothing: a greeting may stop reading."""
 
     def close(self, close: Close) -> None:
         """Close the connection."""
@@ -371,17 +374,17 @@ class Greeter:
         self._stop(close)
 
     def transport_lost(self, connection: Connection) -> None:
-        """Do nothing: what a greeting sends holds nobody."""
+        """Do nothing: a greeting holds no sources."""
 
     def connection_lost(self, error: ConnectionLost) -> None:
-        """Do nothing: `connection_ending` has it."""
+        """Do nothing: `connection_ending` gets the error, too."""
 
     def connection_ending(self, connection: Connection, because: Exception) -> None:
-        """Fail."""
+        """Let the greeting fail."""
         self._stop(because)
 
     def connection_closed(self, connection: Connection) -> None:
         """Record that the connection has ended."""
         self._stop(connection.cause or ConnectionLost("the connection ended"))
         set_result(self._closed, None)
-        del self.connection  # which has this, too
+        del self.connection  # which refers to this

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class TopicBroadcast(Broadcast[T]):
-    """The subscribers of one topic. Its failure is also reported by subscribers that take no errors."""
+    """The subscribers of one topic. If it fails, the socket reports that for subscribers without `on_error`."""
 
     __slots__ = ()
 
@@ -30,37 +30,40 @@ class TopicBroadcast(Broadcast[T]):
 
 
 class Subscriptions:
-    """The topics that a socket is subscribed to: each subscription is that of all topics that ask for the same."""
+    """The subscriptions of a socket. Topics with the same `subscribe` share one.
+
+    Memory: an entry for each topic that has subscribers.
+    """
 
     def __init__(self, life: Lifecycle, states: States) -> None:
         self.life = life
         self.states = states
         self._asking: dict[Hashable, list[MultiplexedTopic[Any]]] = {}
-        self._leaving: dict[Hashable, MultiplexedTopic[Any]] = {}  # the last ones, which are to unsubscribe
+        self._leaving: dict[Hashable, MultiplexedTopic[Any]] = {}  # the last topic of each that is to be unsubscribed
 
     def name(self, subscribe: Any) -> Hashable:
-        """Return by what a subscription is known: the frame of its message, or the function that makes one.
+        """Return a key for a `subscribe`: the frame of the message, or the function that makes the message.
 
-        A codec that is not pure is not asked for a frame: then it is what the message looks like.
+        A codec that is not pure must not be called just for this. Then the key is the message's `repr`.
         """
         try:
             if callable(subscribe):
                 hash(subscribe)
-                return subscribe  # not its id: each access to a method makes another object, equal to the others
+                return subscribe  # not its id: each access to a method makes another object, equal to the first
             if not is_pure(self.life.outgoing.codec):
                 return type(subscribe).__qualname__, repr(subscribe)
             frame = self.life.outgoing.encode(subscribe)
-        except Exception:  # of a message, which sending it will tell
+        except Exception:  # the message cannot be encoded, and sending it will report that
             return id(subscribe)
         return frame.opcode, frame.data, frame.parts
 
     def join(self, topic: MultiplexedTopic[Any], name: Hashable) -> None:
-        """Count a topic."""
+        """Add a topic; its subscribers may be the first for this subscription."""
         self.unsubscribe(name)
         self._asking.setdefault(name, []).append(topic)
 
     def leave(self, topic: MultiplexedTopic[Any], name: Hashable) -> None:
-        """Stop counting a topic; the last one sends `unsubscribe`."""
+        """Remove a topic. After the last one, `unsubscribe` is due."""
         asking = self._asking[name]
         asking.remove(topic)
         if not asking:
@@ -68,22 +71,22 @@ class Subscriptions:
             self._leaving[name] = topic
 
     def unsubscribe(self, name: Hashable) -> None:
-        """Unsubscribe, if that is still to be done."""
+        """Send the message that unsubscribes, if it is due and there is a connection."""
         topic = self._leaving.pop(name, None)
         if topic is not None and isinstance(self.states.present, Open):
             topic.send_unsubscribe()
 
     def forget(self, name: Hashable) -> None:
-        """Do not unsubscribe what could not be subscribed."""
+        """Send no message that unsubscribes, since the subscription failed."""
         self._leaving.pop(name, None)
 
     def is_first(self, topic: MultiplexedTopic[Any], name: Hashable) -> bool:
-        """Tell whether it is up to a topic to subscribe, for all that ask for the same."""
+        """Return whether this topic sends `subscribe`, for all topics that share the subscription."""
         return self._asking[name][0] is topic
 
 
 class MultiplexedTopic(Unlocked[T]):
-    """Emits the messages of one topic to all its subscribers, while there are any; made by `socket.multiplex`."""
+    """Emits the messages of one topic to all its subscribers; made by `socket.multiplex`, which says how it ends."""
 
     def __init__(
         self, subscriptions: Subscriptions, subscribe: Any, unsubscribe: Any, matches: Callable[[T], bool]
@@ -126,7 +129,7 @@ class MultiplexedTopic(Unlocked[T]):
         if len(broadcast.observers) == 1:
             try:
                 self._begin()
-            except RuntimeError:  # another reader has the socket to itself
+            except RuntimeError:  # another reader has claimed the socket
                 subscription.dispose()
                 self._leave()
                 self._subscriptions.forget(self._name)
@@ -169,7 +172,10 @@ class MultiplexedTopic(Unlocked[T]):
                 raise_fatal(error)
 
     def _end(self, error: Exception | None = None) -> None:
-        """Tell the subscribers; what they subscribe then comes behind the message that unsubscribes this topic."""
+        """End for all subscribers, then unsubscribe.
+
+        If a subscriber subscribes again at once, `unsubscribe` is sent first.
+        """
         name = self._name
         self._leave()
         try:

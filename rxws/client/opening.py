@@ -1,4 +1,4 @@
-"""`connect`: the same WebSocket that handlers get, over aiohttp's client; `feed`: one that many share."""
+"""`connect` opens the WebSocket that handlers get, too, over aiohttp's client; `feed` opens one that many share."""
 
 from __future__ import annotations
 
@@ -137,6 +137,18 @@ def connect(
 
     Memory: the same as a server's socket. With `reconnect`, also up to `max_buffered` bytes of messages whose arrival
     is not confirmed yet.
+
+    >>> import asyncio, rxws
+    >>> from aiohttp import web
+    >>> from aiohttp.test_utils import TestServer
+    >>> async def main():
+    ...     app = web.Application()
+    ...     app.router.add_get("/", rxws.websocket(lambda incoming: incoming))
+    ...     async with TestServer(app) as server, rxws.connect(server.make_url("/")) as socket:
+    ...         socket.outgoing.on_next("hello")
+    ...         print(await socket.receive())
+    >>> asyncio.run(main())
+    hello
     """
     settings = check(options, without=SERVER_ONLY, also=HandshakeOptions.__annotations__)
     check_proxy(proxy)
@@ -157,17 +169,17 @@ def connect(
     return Connect(dialer, settings, reconnect, greet, open_timeout)
 
 
-def told_as_connect(returns: str, *, without: str = "") -> Callable[[F], F]:
-    """Let `inspect.signature` of a function list the options of `connect`."""
+def signed_like_connect(returns: str, *, without: str = "") -> Callable[[F], F]:
+    """Make a decorator: `inspect.signature` of the function then shows the options of `connect`."""
 
-    def tell(function: F) -> F:
-        told = inspect.signature(connect)
-        parameters = [one for one in told.parameters.values() if one.name != without]
-        told = told.replace(parameters=parameters, return_annotation=returns)
-        setattr(function, "__signature__", told)  # noqa: B010
+    def decorate(function: F) -> F:
+        signature = inspect.signature(connect)
+        parameters = [one for one in signature.parameters.values() if one.name != without]
+        signature = signature.replace(parameters=parameters, return_annotation=returns)
+        setattr(function, "__signature__", signature)  # noqa: B010
         return function
 
-    return tell
+    return decorate
 
 
 @overload
@@ -184,7 +196,7 @@ def feed(
 ) -> SharedFeed[In]: ...
 @overload
 def feed(url: ValueOrFunction[str | URL], **options: Unpack[ConnectOptions]) -> SharedFeed[str | bytes]: ...
-@told_as_connect("SharedFeed[Any]")
+@signed_like_connect("SharedFeed[Any]")
 def feed(url: ValueOrFunction[str | URL], **options: Any) -> SharedFeed[Any]:
     """Make an Observable of what a server sends, which any number may share: one connection while anyone is subscribed.
 
@@ -194,10 +206,24 @@ def feed(url: ValueOrFunction[str | URL], **options: Any) -> SharedFeed[Any]:
     says what subscribers get, how it ends, and what a slow one causes.
 
     Args:
-        url: As of `connect`.
+        url: As for `connect`.
         codec: What messages are; text by default.
-        options: As of `connect`; a wrong one raises at once.
+        options: As for `connect`; a wrong one raises at once.
+
+    >>> import asyncio, rxws
+    >>> from aiohttp import web
+    >>> from aiohttp.test_utils import TestServer
+    >>> def prices(incoming, outgoing):
+    ...     outgoing.on_next("1.07")
+    ...     outgoing.on_completed()
+    >>> async def main():
+    ...     app = web.Application()
+    ...     app.router.add_get("/", rxws.websocket(prices))
+    ...     async with TestServer(app) as server:
+    ...         print(await rxws.feed(server.make_url("/")))
+    >>> asyncio.run(main())
+    1.07
     """
-    connect(url, **options)  # says at once what is wrong
+    connect(url, **options)  # raises now what is wrong
     opening: Any = {**options, "reconnect": options.get("reconnect") or ONCE}
     return SharedFeed(lambda: connect(url, **opening))

@@ -1,4 +1,4 @@
-"""A connection after the other: the streams of a socket survive them."""
+"""Gives a socket one connection after another, while its streams go on."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from rxws.errors import NO_HEADERS, ConnectError, ConnectionLost, parted, raise_
 from rxws.rx.foreign import as_error, is_task_cancelled
 from rxws.rx.loop_thread import set_result
 
-LOOKS: Final = 8
-"""How often it is seen within `stale_after` whether a message has come."""
+STALE_CHECKS: Final = 8
+"""How often within `stale_after` the client checks whether a message has come."""
 
-PROOF: Final = 0.25
-"""How much of `close_timeout` a successor has to answer a ping before it takes over; not all peers answer them."""
+PROOF_SHARE: Final = 0.25
+"""The share of `close_timeout` for which a successor waits for a pong before it takes over: some peers send none."""
 
 
 class Dialed(NamedTuple):
-    """A connection that was opened."""
+    """A connection that was opened, before the socket uses it."""
 
     wire: Wire
     protocol: str | None
-    """The subprotocol that was negotiated."""
+    """The negotiated subprotocol, if there is one."""
     headers: Mapping[str, str] = NO_HEADERS
-    """Those of the server's answer."""
+    """The headers of the server's answer to the handshake."""
     greeter: Greeter | None = None
-    """Who has greeted on it."""
+    """The owner of the connection until now; `None` if there was no greeting."""
     connection: Connection | None = None
-    """What speaks on the wire."""
+    """The connection on this wire, once it is made."""
 
     def open(self, life: Lifecycle) -> Connection:
-        """Give the connection to its socket."""
+        """Let the socket use the connection."""
         return life.open(self.wire, self.protocol, self.connection)
 
     def announce(self, states: States, attempt: int) -> None:
-        """Say that the connection is open; what came during its greeting, and was not received, follows."""
+        """Emit `Open`, then pass on the messages that the greeting did not receive."""
         states.change(Open(self.protocol, attempt, self.headers))
         if self.greeter is not None:
             self.greeter.hand_over()
@@ -56,7 +56,10 @@ Dial = Callable[[Lifecycle], Awaitable[Dialed]]
 
 
 class Reconnector:
-    """Brings a socket its connections: the first one, another when one is lost, a fresh one in time."""
+    """Makes the connections of a socket: the first one, one after each loss, and for each rotation a successor.
+
+    Memory: one connection, and during a rotation a second one.
+    """
 
     def __init__(self, dial: Dial, backoff: Backoff, states: States, log: SocketLog) -> None:
         self._dial = dial
@@ -64,33 +67,34 @@ class Reconnector:
         self._states = states
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._attempt = 0  # since the last stable connection
-        self._opened = 0.0
+        self._attempt = 0  # attempts since the last stable connection
+        self._opened = 0.0  # when the present connection opened, in the event loop's time
         self._event: asyncio.Future[float | None] = self._loop.create_future()
-        """What the present connection waits for: `None` to be replaced, or the delay after it broke."""
+        """What happens to the present connection next: `None` if it is to be replaced, or the delay after its loss."""
         self._next_event = self._event
-        """The oldest that `run` has not seen: it may be busy while one is asked for a rotation."""
+        """The oldest event that `run` has not handled: it may be busy when a rotation is asked for."""
         self._rotation: asyncio.TimerHandle | None = None
-        self._again = 0.0  # seconds until the next rotation, if this one is given up
-        self._replacing = False  # and the successor has not taken over yet
+        self._retry_rotation = 0.0  # seconds until the next rotation, if this one is given up
+        self._replacing = False  # whether a successor is being made that has not taken over yet
         self._ended: Exception | None = None  # what ended the connection that is being replaced
-        self._pause: asyncio.Future[None] | None = None  # until the next attempt
-        self._told = False  # that pause, by `states`: it is not that of a rotation
-        self._asked = False  # for another connection, at once
-        self._connection: Connection | None = None  # the newest
-        self._looking: asyncio.TimerHandle | None = None  # whether messages come
+        self._pause: asyncio.Future[None] | None = None  # ends when the next attempt begins
+        self._announced = False  # whether `states` has announced that pause; it announces no pause of a rotation
+        self._hurried = False  # whether the next attempt is to begin at once
+        self._connection: Connection | None = None  # the newest one
+        self._stale_timer: asyncio.TimerHandle | None = None  # for the next check whether messages come
 
     def renew(self, because: Exception) -> Callable[[], object] | None:
-        """Return what announces another connection and begins to make it; `None` if this one was the last.
+        """Return a function that announces the next connection and begins to make it; `None` if none follows.
 
-        One whose successor is being made is not: a server that allows one session ends it for the other's sake.
+        While a successor is being made, one always follows: a server that allows one session closes the old connection
+        because of the new one.
         """
         if self._replacing and self._pause is None:
-            return lambda: self._succeed(because)
+            return lambda: self._wait_for_successor(because)
         if self._loop.time() - self._opened >= self._backoff.reset_after:
             self._attempt = 0
-        if self._asked:
-            self._asked = False
+        if self._hurried:
+            self._hurried = False
             return lambda: self._wait(0.0, because)
         if self._is_last(because):
             return None
@@ -106,8 +110,8 @@ class Reconnector:
         self._states.change(Waiting(delay, because))
         self._event.set_result(delay)
 
-    def _succeed(self, because: Exception) -> None:
-        """Leave the rest to the successor on its way."""
+    def _wait_for_successor(self, because: Exception) -> None:
+        """Record that the old connection has ended: its successor takes over as soon as it can."""
         self._ended = because
         self._log.write(
             logging.INFO, "rotation", "rotation: the old connection ended before its successor took over: %s", because
@@ -115,38 +119,38 @@ class Reconnector:
         self._wait(0.0, because)
 
     def rotate(self) -> None:
-        """Replace the present connection, if there is one and it is not being replaced."""
+        """Replace the present connection; do nothing if there is none, or it is being replaced."""
         if isinstance(self._states.present, Open) and not (self._replacing or self._event.done()):
             asked, self._event = self._event, self._loop.create_future()
             asked.set_result(None)
 
     def hurry(self) -> None:
-        """Make the next attempt now; the present connection is given up for it."""
-        if self._pause is not None and self._told:
+        """Begin the next attempt now, and give up the present connection for it."""
+        if self._pause is not None and self._announced:
             set_result(self._pause, None)
         elif isinstance(self._states.present, Waiting):
-            self._asked = True  # the pause, which is being told, begins soon
+            self._hurried = True  # `states` is announcing the pause, which begins soon
         elif self._connection is not None and isinstance(self._states.present, Open):
-            self._asked = True
+            self._hurried = True
             try:
                 self._connection.give_up(ConnectionLost("another connection was asked for"))
             finally:
-                self._asked = False
+                self._hurried = False
 
     async def run(self, life: Lifecycle) -> None:
-        """Keep a socket connected; raises what is final of what keeps it from that."""
+        """Keep a socket connected; raises the first error that is final."""
         try:
             while True:
                 self._open(life, await self._reach(life, announce=True))
                 while (delay := await self._next_event) is None:
                     self._next_event = self._event
                     await self._replace(life)
-                await self._sleep(delay, told=True)
+                await self._sleep(delay, announced=True)
         finally:
             self._forget_timers()
 
     async def _reach(self, life: Lifecycle, *, announce: bool) -> Dialed:
-        """Try until there is a connection; raises the error that is final."""
+        """Make attempts until one succeeds; raises the first error that is final."""
         while True:
             self._attempt += 1
             if announce and self._states.present != (connecting := Connecting(self._attempt)):
@@ -167,15 +171,15 @@ class Reconnector:
             else:
                 if not is_task_cancelled():
                     return dialed
-                dialed.wire.abort()  # what made the URL ignores its cancellation, say
+                dialed.wire.abort()  # for example, the function for the URL has ignored its cancellation
                 raise asyncio.CancelledError
-            await self._sleep(delay, told=announce)
+            await self._sleep(delay, announced=announce)
 
-    async def _sleep(self, delay: float, *, told: bool) -> None:
+    async def _sleep(self, delay: float, *, announced: bool) -> None:
         """Wait until the next attempt, for at most `delay` seconds."""
-        if told and self._asked:
-            self._asked, delay = False, 0.0
-        self._told = told
+        if announced and self._hurried:
+            self._hurried, delay = False, 0.0
+        self._announced = announced
         self._pause = pause = self._loop.create_future()
         timer = self._loop.call_later(delay, set_result, pause, None)
         try:
@@ -201,24 +205,27 @@ class Reconnector:
         return delay
 
     def _open(self, life: Lifecycle, dialed: Dialed) -> Connection:
-        self._opened, self._asked = self._loop.time(), False
+        self._opened, self._hurried = self._loop.time(), False
         self._event = self._next_event = self._loop.create_future()
         self._connection = connection = dialed.open(life)
-        self._again = self._backoff.initial
+        self._retry_rotation = self._backoff.initial
         self._rotate_in(self._backoff.rotate_every)
         if self._backoff.stale_after is not None:
-            self._look(life, connection, self._backoff.stale_after, life.counters.received, self._opened)
+            self._check_stale(life, connection, self._backoff.stale_after, life.counters.received, self._opened)
         dialed.announce(self._states, self._attempt)
         return connection
 
     async def _replace(self, life: Lifecycle) -> None:
-        """Open a successor while the present connection goes on; switch; close the old one.
+        """Open a successor while the old connection goes on, switch to it, and close the old one.
 
-        The successor has to answer a ping first: a server that allows one session may let it in, and close it. The old
-        one stops sending before the switch, so that order is kept: if the peer does not confirm in time what was sent,
-        the old one stays. While no confirmation can be read, it sends on: to wait might be to wait for itself. It is
-        closed when all that was sent after the switch has arrived: a subscription on the new connection begins before
-        the one on the old ends. If the old connection ends before, the successor follows it.
+        - Before the switch, the successor has time to answer a ping: a server that allows one session may accept a
+          second one only to close it.
+        - Before the switch, the old connection stops sending, so that messages keep their order. If the peer does not
+          confirm in time what was sent, the old connection stays. If no confirmation can be read, it goes on sending:
+          the wait might never end.
+        - The old connection is closed when all that waited at the switch has arrived on the new one. So subscriptions
+          on the new connection begin before those on the old one end.
+        - If the old connection ends during all this, the successor takes over as after a loss.
         """
         old = life.connection
         if old is None:
@@ -238,7 +245,7 @@ class Reconnector:
             assert dialed.connection is not None
             greeter = dialed.greeter or Greeter(life, dialed.connection, dialed.protocol, dialed.headers)
             dialed = dialed._replace(greeter=greeter)
-            await greeter.prove(PROOF * life.settings.close_timeout)
+            await greeter.prove(PROOF_SHARE * life.settings.close_timeout)
             old.advance(ConnectionPhase.RETIRING)
             arrived = await self._arrival(life, old)
             if life.close_cause is not None:
@@ -254,24 +261,24 @@ class Reconnector:
         except Exception as error:
             old.advance(ConnectionPhase.OPEN)
             if self._ended is not None:
-                self._go_on(life, error, self._ended)
+                self._after_both_failed(life, error, self._ended)
             else:
                 if old.phase is ConnectionPhase.OPEN:
                     old.wire.wake()
                 self._rotate_again(error)
-                life.reports.note(_given_up(error))
+                life.reports.note(_rotation_error(error))
         finally:
             self._replacing = False
             if reach is not None:
                 reach.cancel()
                 reach.add_done_callback(_abort)
-                if life.close_cause is not None:  # which a successor that is being greeted is told
+                if life.close_cause is not None:  # a successor that is being greeted closes with it
                     await asyncio.wait({reach}, timeout=life.settings.close_timeout)
 
-    def _go_on(self, life: Lifecycle, error: Exception, ended: Exception) -> None:
-        """Reconnect as after any loss, since the old connection ended and its successor failed; or end for good."""
+    def _after_both_failed(self, life: Lifecycle, error: Exception, ended: Exception) -> None:
+        """Reconnect as after any loss, or raise a final error: the old connection ended, and its successor failed."""
         if isinstance(ended, Close) and self._is_last(ended):
-            life.reports.note(_given_up(error))
+            life.reports.note(_rotation_error(error))
             raise ended
         if self._is_last(ended) or self._is_last(error):
             raise error from error.__cause__
@@ -279,7 +286,7 @@ class Reconnector:
         self._event.set_result(self._announce(error))
 
     async def _arrival(self, life: Lifecycle, connection: Connection, more: int | None = None) -> bool:
-        """Wait until what is sent has arrived, or for the connection's end; tell whether that was in time."""
+        """Wait until what was sent has arrived, or the connection ends; return whether `close_timeout` sufficed."""
         try:
             async with asyncio.timeout(life.settings.close_timeout):
                 assert connection.receipts is not None
@@ -299,8 +306,8 @@ class Reconnector:
             raise_fatal(error)
             return True
 
-    def _look(self, life: Lifecycle, connection: Connection, limit: float, received: int, since: float) -> None:
-        """Give a connection up that is alive and brings no messages; what is held back is none of its doing."""
+    def _check_stale(self, life: Lifecycle, connection: Connection, limit: float, received: int, since: float) -> None:
+        """Give up a connection that brought no message for `limit` seconds, in which it was not held."""
         if connection.cause is not None:
             return
         now, count = self._loop.time(), life.counters.received
@@ -309,15 +316,21 @@ class Reconnector:
         if now - since >= limit:
             connection.give_up(ConnectionLost(f"no message has come for {limit:g} s"))
         else:
-            self._looking = self._loop.call_later(limit / LOOKS, self._look, life, connection, limit, received, since)
+            self._stale_timer = self._loop.call_later(
+                limit / STALE_CHECKS, self._check_stale, life, connection, limit, received, since
+            )
 
     def _rotate_again(self, error: Exception) -> None:
-        """Rotate soon, since the server may cut the old connection any time; in time, if it does not want another."""
+        """Set the timer for the next rotation, after one failed.
+
+        Try again soon, since the server may end the old connection at any time. But if the server does not want another
+        connection, wait as long as usual.
+        """
         every = self._backoff.rotate_every
-        said = error.__cause__ if isinstance(error.__cause__, Close) else error
-        if every is not None and not self._is_last(said):
-            every = min(self._again, every)
-            self._again *= self._backoff.factor
+        cause = error.__cause__ if isinstance(error.__cause__, Close) else error
+        if every is not None and not self._is_last(cause):
+            every = min(self._retry_rotation, every)
+            self._retry_rotation *= self._backoff.factor
         self._rotate_in(every)
 
     def _rotate_in(self, seconds: float | None) -> None:
@@ -327,21 +340,21 @@ class Reconnector:
 
     def _forget_timers(self) -> None:
         self._forget_rotation()
-        if self._looking is not None:
-            self._looking.cancel()
+        if self._stale_timer is not None:
+            self._stale_timer.cancel()
 
     def _forget_rotation(self) -> None:
         if self._rotation is not None:
             self._rotation.cancel()
 
 
-def _given_up(error: Exception) -> Exception:
-    """Say of what ended a rotation that it ended no more than that."""
+def _rotation_error(error: Exception) -> Exception:
+    """Turn the error of a rotation into one that says that the socket goes on."""
     match error:
         case TimeoutError():
             return error
         case ConnectError():
-            told: Exception = ConnectError(
+            failure: Exception = ConnectError(
                 f"rotation given up: {error}",
                 error.stage,
                 status=error.status,
@@ -350,16 +363,17 @@ def _given_up(error: Exception) -> Exception:
                 retry_after=error.retry_after,
             )
         case _ if parted(error, Close)[0] is not None:
-            told = ConnectionLost(f"rotation given up: the successor ended during its greeting with {error!r}")
+            failure = ConnectionLost(f"rotation given up: the successor ended during its greeting with {error!r}")
         case ConnectionLost():
-            told = ConnectionLost(f"rotation given up: {error}")
+            failure = ConnectionLost(f"rotation given up: {error}")
         case _:
             error.add_note("rotation given up: the present connection stays")
             return error
-    told.__cause__ = error
-    return told
+    failure.__cause__ = error
+    return failure
 
 
 def _abort(reach: asyncio.Task[Dialed]) -> None:
+    """Drop a successor that came too late."""
     if not reach.cancelled() and reach.exception() is None:
         reach.result().wire.abort()

@@ -1,4 +1,4 @@
-"""What went wrong with an attempt to connect, in words and by its stage."""
+"""Errors of attempts to connect: in words, with the stage that failed, and with what to do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rxws.client.secrets import without_secrets
 from rxws.errors import NO_HEADERS, ConnectError, Stage, leaves
 
 SOCKS: Final = ("aiohttp_socks", "python_socks")
-"""The packages whose errors are those of a proxy."""
+"""The packages whose errors come from a SOCKS proxy."""
 
 TRUST: Final = "to trust it or its authority, pass ssl=ssl.create_default_context(cafile=...), or --ca in the shell"
 
@@ -47,11 +47,11 @@ SSL_REASONS: Final = MappingProxyType(
         " ssl.SSLContext with load_cert_chain, and pass ssl=context",
     }
 )
-"""What to do about an error of TLS, by OpenSSL's name for the reason."""
+"""What to do about a TLS error, by OpenSSL's name for the reason."""
 
 
 def refusal(error: Exception, attempt: Attempt) -> ConnectError:
-    """Make what a client raises of what aiohttp did."""
+    """Turn an aiohttp error into the `ConnectError` that the client raises, without secrets."""
     if isinstance(error, ConnectError):
         return error
     hide, response = attempt.secrets.hide, attempt.response
@@ -75,49 +75,52 @@ def refusal(error: Exception, attempt: Attempt) -> ConnectError:
         return ConnectError(f"the server answered {status} instead of 101, again and again", "http", status=status)
     if isinstance(error, aiohttp.RedirectClientError):
         return ConnectError(f"the server redirects to a URL that aiohttp does not follow: {hide(str(error))}", "http")
-    message = hide(_words(error, attempt)) or type(error).__name__
+    message = hide(_describe(error, attempt)) or type(error).__name__
     return ConnectError(message, _stage(error, attempt))
 
 
-def _words(error: Exception, attempt: Attempt) -> str:
-    """Say what failed below HTTP, and what to do: aiohttp's texts show its objects instead."""
+def _describe(error: Exception, attempt: Attempt) -> str:
+    """Say what failed below HTTP, and what to do. The texts of aiohttp's own errors show its objects instead."""
     match error:
         case aiohttp.ServerFingerprintMismatch():
             digests = f"{error.got.hex()}, not {error.expected.hex()}"
             return f"the certificate of {error.host}:{error.port} has the fingerprint {digests}"
         case aiohttp.ClientConnectorError():
             host = f"[{error.host}]" if ":" in error.host else error.host
-            path: str | None = getattr(error, "path", None)  # of a UNIX socket
+            path: str | None = getattr(error, "path", None)  # for a UNIX socket
             return f"cannot connect to {path or f'{host}:{error.port}'}: {_reason(error)}"
         case aiohttp.ServerDisconnectedError(message="Server disconnected"):
             hint = "" if attempt.encrypted else "; if it speaks TLS on this port, use a wss:// URL"
             return f"the server closed the connection without an answer{hint}"
         case _:
-            return f"{error}{_then(_hint(error.__cause__))}"
+            return f"{error}{_after_colon(_hint(error.__cause__))}"
 
 
 def _reason(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        why: Any = error.certificate_error  # without OpenSSL's attributes, if a library made it
+        why: Any = error.certificate_error  # has no OpenSSL attributes if a library made it
         text: str = getattr(why, "verify_message", None) or str(why)
-        return text.rstrip(".") + _then(CERTIFICATES.get(getattr(why, "verify_code", 0)))
+        return text.rstrip(".") + _after_colon(CERTIFICATES.get(getattr(why, "verify_code", 0)))
     cause = error.os_error
     if isinstance(cause, ConnectionResetError):
         return "the connection broke during the handshake of TLS"
     hint = "is the server running?" if cause.errno == errno.ECONNREFUSED else _hint(cause)
-    return f"{cause.strerror or cause}{_then(hint)}"
+    return f"{cause.strerror or cause}{_after_colon(hint)}"
 
 
 def _hint(error: BaseException | None) -> str | None:
     return SSL_REASONS.get(error.reason) if isinstance(error, SSLError) else None
 
 
-def _then(hint: str | None) -> str:
+def _after_colon(hint: str | None) -> str:
     return "" if hint is None else f": {hint}"
 
 
-def refusal_elsewhere(error: Exception, message: str, stage: Stage) -> ConnectError:
-    """Make an error of what a function raised that asks others for a URL or a token, with the status of the answer."""
+def refusal_of_function(error: Exception, message: str, stage: Stage) -> ConnectError:
+    """Make a `ConnectError` from an error of the user's function for a URL, headers or a greeting.
+
+    If that function got an HTTP error, for example from a server for tokens, the result has its status and headers.
+    """
     answers = (one for one in leaves(error) if isinstance(one, aiohttp.ClientResponseError) and one.status)
     if (answer := next(answers, None)) is None:
         return ConnectError(message, stage)
@@ -126,25 +129,25 @@ def refusal_elsewhere(error: Exception, message: str, stage: Stage) -> ConnectEr
 
 
 def _stage(error: Exception, attempt: Attempt) -> Stage:
-    if is_of_socks(error) or _is_of_proxy(error, attempt):
+    if is_socks_error(error) or _is_proxy_error(error, attempt):
         return "proxy"
     match error:
         case aiohttp.ClientConnectorDNSError():
             return "dns"
         case aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             return "tls"
-        case aiohttp.ClientConnectorError(os_error=ConnectionResetError()):  # after TCP's own handshake
+        case aiohttp.ClientConnectorError(os_error=ConnectionResetError()):  # TCP was connected before
             return "tls"
         case aiohttp.ClientConnectorError():
             return "tcp"
-        case aiohttp.ClientOSError(__cause__=SSLError()):  # TLS 1.3 refuses a client after its own handshake
+        case aiohttp.ClientOSError(__cause__=SSLError()):  # with TLS 1.3, after the client's handshake
             return "tls"
         case _:
             return "handshake"
 
 
-def _is_of_proxy(error: Exception, attempt: Attempt) -> bool:
-    """Tell whether it was the proxy that could not be reached, or gave no tunnel, and not the server behind it."""
+def _is_proxy_error(error: Exception, attempt: Attempt) -> bool:
+    """Return whether the proxy could not be reached, or refused the tunnel. If not, the server behind it failed."""
     proxy = attempt.proxy
     if proxy is None or not attempt.connecting:
         return False
@@ -154,19 +157,19 @@ def _is_of_proxy(error: Exception, attempt: Attempt) -> bool:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read the header: seconds, or a date (RFC 9110, section 10.2.3)."""
+    """Return the seconds to wait that `Retry-After` gives as a number or a date (RFC 9110, section 10.2.3)."""
     value = headers.get(hdrs.RETRY_AFTER, "").strip()
     if value.isdecimal():
         return float(value)
     try:
         date = email.utils.parsedate_to_datetime(value)
         return max(0.0, date.replace(tzinfo=date.tzinfo or UTC).timestamp() - time.time())
-    except (TypeError, ValueError, ArithmeticError):  # a year of eight digits, say
+    except (TypeError, ValueError, ArithmeticError):  # a year with eight digits, for example
         return None
 
 
-def queue(attempt: Attempt) -> str:
-    """Tell that an attempt came no further than to the connector's queue."""
+def queue_hint(attempt: Attempt) -> str:
+    """Return the end of an error message if the attempt timed out in the connector's queue; else an empty string."""
     connector = None if attempt.queued is None else attempt.queued.connector
     if connector is None:
         return ""
@@ -174,13 +177,13 @@ def queue(attempt: Attempt) -> str:
     return f": all connections of the session's connector are in use ({limits})"
 
 
-def through(attempt: Attempt) -> str:
-    """Tell that an attempt came no further than to its proxy, or to TLS behind it."""
+def proxy_hint(attempt: Attempt) -> str:
+    """Return words about the proxy if the attempt timed out there, or in TLS behind it; else an empty string."""
     if attempt.proxy is None or not attempt.connecting:
         return ""
     return f" through the proxy {without_secrets(attempt.proxy)}"
 
 
-def is_of_socks(error: Exception) -> bool:
-    """Tell whether an error is one of the libraries that speak SOCKS."""
+def is_socks_error(error: Exception) -> bool:
+    """Return whether an error comes from a library for SOCKS proxies."""
     return type(error).__module__.partition(".")[0] in SOCKS

@@ -1,4 +1,4 @@
-"""A message, and the answer to it."""
+"""Requests: send a message, and wait for the answer to it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Fail = Callable[[Exception], object]
 
 
 class Requests(Generic[T]):
-    """Sends messages, and finds the answers to them: by a predicate for each, or by a key for all of a kind."""
+    """Sends messages, and finds their answers: with a predicate for each request, or with a key function for many."""
 
     def __init__(self, life: Lifecycle) -> None:
         self._life = life
         self._answers: dict[Key, Answers[T]] = {}
 
     def request(self, message: Any, matches: Match[T] | None, key: Key | None, timeout: float) -> Observable[T]:
-        """Make an Observable that sends a message for each subscriber, and emits the first answer to it."""
+        """Make the Observable that `socket.request` returns."""
         if (matches is None) is (key is None):
             raise TypeError("a request takes either matches, a predicate for answers, or key, a function of messages")
         if key is None:
@@ -72,9 +72,9 @@ class Requests(Generic[T]):
                         codec = life.outgoing.codec
                         frame = encode(codec, message)
                     named = None if key is None else key(message)
-                    hash(named)  # raises before anything waits for it
+                    hash(named)  # raises before a request waits for this key
                     upstream.add(self._listen(matches, key, named, take, fail))
-                except BaseException as error:  # of `_listen`, if another reader has the socket to itself
+                except BaseException as error:  # `_listen` raises if another reader has claimed the socket
                     fail(as_error(error, "key"))
                     raise_fatal(error)
                     return
@@ -101,7 +101,7 @@ class Requests(Generic[T]):
     def _listen(
         self, matches: Match[T] | None, key: Key | None, named: Hashable, take: Take[T], fail: Fail
     ) -> abc.DisposableBase:
-        """Have the answer taken, or the failure told."""
+        """Call `take` with the answer, or `fail` with the error."""
         if key is not None:
             if key not in self._answers:
                 self._answers[key] = Answers(self._life, key, lambda: self._answers.pop(key))
@@ -125,7 +125,10 @@ class Requests(Generic[T]):
 
 
 class Answers(Generic[T]):
-    """Hands each message to the requests that wait for its key, however many wait."""
+    """Passes each message to the requests that wait for its key. It calls the key function once for each message.
+
+    Memory: an entry for each request that waits.
+    """
 
     def __init__(self, life: Lifecycle, key: Key, on_idle: Callable[[], object]) -> None:
         self._life = life
@@ -135,7 +138,7 @@ class Answers(Generic[T]):
         self._reading: abc.DisposableBase = Disposable()
 
     def wait(self, named: Hashable, take: Take[T], fail: Fail) -> abc.DisposableBase:
-        """Wait for the next message of this key."""
+        """Wait for the next message with this key."""
         first, one = not self._waiting, (take, fail)
         self._waiting.setdefault(named, []).append(one)
 
@@ -151,7 +154,7 @@ class Answers(Generic[T]):
         if first:
             try:
                 self._reading = self._life.incoming.look(self._take, self._close)
-            except RuntimeError:  # another reader has the socket to itself
+            except RuntimeError:  # another reader has claimed the socket
                 leave()
                 raise
         return Disposable(leave)

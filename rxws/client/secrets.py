@@ -1,4 +1,4 @@
-"""What a URL keeps from logs and errors: tokens travel in queries, passwords before the host."""
+"""Keep the secrets of URLs out of logs and errors: passwords, and tokens in queries."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _URL: Final = re.compile(
 )
 
 _USER: Final = re.compile(r"^((?:[a-z][a-z0-9+.-]*:)?/{1,2})?[^/]*@", re.IGNORECASE)
-"""What may be a password before the host, also if the scheme or its slashes are missing."""
+"""What may be a password before the host, even if the scheme or its slashes are missing."""
 
 LEAST_SECRET: Final = 8
-"""Characters of a value in a query that make it a secret by itself, not only beside its name."""
+"""Characters from which on a value in a query is hidden wherever it appears. Shorter ones may be ordinary words."""
 
 
 def without_secrets(url: object) -> str:
-    """Show a URL, or what was given for one, without its password, query and fragment.
+    """Return a URL, or a wrong URL that a user gave, without its password, query and fragment.
 
     >>> without_secrets("wss://ada:secret@example.com/feed?token=secret")
     'wss://example.com/feed'
@@ -39,13 +39,13 @@ def without_secrets(url: object) -> str:
 
 
 class Secrets:
-    """What must not be seen of the URLs of an attempt to connect, in texts of libraries and of the peer."""
+    """The secrets in the URLs of one attempt to connect, to be hidden in texts from libraries and from the peer."""
 
     def __init__(self) -> None:
         self._texts: set[str] = set()
 
     def add(self, url: object) -> None:
-        """Record a URL."""
+        """Add the secrets of a URL."""
         if isinstance(url, (str, URL)):
             parts = URL(url)
             raw = [pair.partition("=")[2] for pair in parts.raw_query_string.split("&")]
@@ -54,13 +54,13 @@ class Secrets:
             self._texts |= {text for text in known if text} | values | {repr(value)[1:-1] for value in values}
 
     def hide(self, text: str) -> str:
-        """Leave the secrets out of a text, and the queries and passwords of all other URLs in it."""
+        """Return a text without the secrets, and without the queries and passwords of all other URLs in it."""
         for secret in sorted(self._texts, key=len, reverse=True):
             text = text.replace(secret, "…")
         return _URL.sub(r"\1\2", text)
 
     def clean(self, error: BaseException) -> BaseException | None:
-        """Leave the secrets out of an error of a library, and its causes; `None` if one of them still tells."""
+        """Remove the secrets from a library's error and its causes; return it, or `None` if any secret remains."""
         chain: list[BaseException] = []
         left: list[BaseException | None] = [error]
         while left:
@@ -72,14 +72,14 @@ class Secrets:
             if isinstance(one, ClientResponseError):
                 _clean_response(one)
             elif isinstance(one, ClientConnectorError):
-                one.args = (str(one),)  # the key of the connection has the proxy's password
+                one.args = (str(one),)  # the `ConnectionKey` has the proxy's password
             else:
                 one.args = tuple(self.hide(arg) if isinstance(arg, str) else arg for arg in one.args)
         return None if any(self.hide(str(one)) != str(one) for one in chain) else error
 
 
 def _clean_response(error: ClientResponseError) -> None:
-    """Leave out what aiohttp's errors know of the request: its headers, and the URLs as they were."""
+    """Remove the request's headers from an aiohttp error, and the secrets of its URL."""
     info = error.request_info
     url = URL(without_secrets(info.real_url))
     headers = CIMultiDictProxy(CIMultiDict[str]())

@@ -1,4 +1,4 @@
-"""A feed that many share: one connection while anyone is subscribed."""
+"""A feed that many subscribers share, over one connection while there are any."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from rxws.rx.loop_thread import LoopThread
 T = TypeVar("T")
 
 ONCE: Final = Backoff(final=lambda because: True)
-"""Brings one connection, as a client without `reconnect` has."""
+"""Makes one connection and no other, like a client without `reconnect`."""
 
-GOODBYES: Final = (1000, 1005)
-"""The closes that complete a feed: the server has said all, with a code or without."""
+COMPLETING_CODES: Final = (1000, 1005)
+"""Codes of a close that completes a feed, since the server has sent everything; 1005 is a close without a code."""
 
 
 class SharedFeed(Direct[T]):
@@ -101,7 +101,7 @@ class SharedFeed(Direct[T]):
         return member
 
     def leave(self, run: FeedConnection[T]) -> None:
-        """Close the connection that has no subscribers left."""
+        """Close the connection, if it has no subscribers."""
         with self._changing:
             if run.observers or run is not self._run or self._thread is None:
                 return
@@ -113,7 +113,10 @@ class SharedFeed(Direct[T]):
         run.task = asyncio.create_task(self._keep(run), name="rxws feed")
 
     async def _keep(self, run: FeedConnection[T]) -> None:
-        """Own a connection, from its first subscriber to its end; it is not the socket's that came first."""
+        """Own a connection from its first subscriber to its end.
+
+        The first subscriber may be in a socket's handler. The connection is for all subscribers, so it has no owner.
+        """
         current_socket.set(None)
         try:
             if not run.over.is_set():
@@ -132,7 +135,7 @@ class SharedFeed(Direct[T]):
 
 
 class FeedConnection(OwnedSubscribers[T]):
-    """The subscribers of a feed from the first one to the end, and the socket that they share."""
+    """The subscribers of a feed during one connection, and the socket that they share."""
 
     __slots__ = ("_failure", "_feed", "begun", "over", "socket", "sockets", "task")
 
@@ -141,21 +144,21 @@ class FeedConnection(OwnedSubscribers[T]):
         self._feed = feed
         self._failure: Exception | None = None
         self.begun = False
-        """Whether anyone has subscribed."""
+        """Whether anyone has subscribed, so that the task exists or is about to."""
         self.over = asyncio.Event()
-        """Set when the last one has left, or the socket has ended."""
+        """Set when the last subscriber has left, or the socket has ended."""
         self.socket: ClientWebSocket[T, Any] | None = None
         self.sockets: Replaying[ClientWebSocket[T, Any]] = Replaying(1, self._on_raise)
-        """The socket when it is there, for those who come before it, too."""
+        """Emits the socket once it is there: `states` and `errors` may be subscribed before."""
         self.task: asyncio.Task[None] | None = None
 
     def remove(self, observer: abc.ObserverBase[T]) -> None:
-        """Forget a subscriber, and close the connection with the last one."""
+        """Remove a subscriber; after the last one, close the connection."""
         super().remove(observer)
         self._feed.leave(self)
 
     def follow(self, socket: ClientWebSocket[T, Any]) -> None:
-        """Hand on what a socket brings, and how it ends."""
+        """Emit what a socket receives, and remember how it ends."""
         life = socket._life  # pyright: ignore[reportPrivateUsage]
         news = life.reports.news
         news.subscribe(Subscriber(news, self._hear, None, None))
@@ -165,19 +168,19 @@ class FeedConnection(OwnedSubscribers[T]):
         self.sockets.emit(socket)
 
     def _hear(self, news: News) -> None:
-        """Remember the last error: it may be what ends the socket."""
+        """Remember the last error: it may be the one that ends the socket."""
         if news[0] == "error":
             self._failure = news[1]
 
     def finish(self) -> None:
-        """End for the subscribers as the socket has ended."""
+        """Complete or fail for all subscribers, as the socket has ended."""
         self.sockets.end()
         ending = self._ending()
-        self.socket, self.sockets = None, Replaying(1, self._on_raise)  # a subscription may stay
+        self.socket, self.sockets = None, Replaying(1, self._on_raise)  # a subscriber may still refer to this
         self.end(ending)
 
     def _take(self, message: T) -> None:
-        notify_from(None, self._hand_on, message)  # a subscriber that is busy does not hold the others' connection
+        notify_from(None, self._hand_on, message)  # a busy subscriber must not hold the connection that others use
 
     def _hand_on(self, message: T) -> None:
         with sharing(message):
@@ -185,7 +188,7 @@ class FeedConnection(OwnedSubscribers[T]):
 
     def _ending(self) -> Exception | None:
         close = None if self.socket is None else self.socket._life.close_cause  # pyright: ignore[reportPrivateUsage]
-        if close is None or close.code in GOODBYES:
+        if close is None or close.code in COMPLETING_CODES:
             return None
         failure = self._failure
         if close.code == 1006:
@@ -196,7 +199,7 @@ class FeedConnection(OwnedSubscribers[T]):
     def _end_of(self, observer: abc.ObserverBase[T]) -> None:
         try:
             super()._end_of(observer)
-        except BaseException as error:  # it was given no on_error, say
+        except BaseException as error:  # for example, it has no `on_error`
             self.raised(observer, as_error(error, "a subscriber"))
             raise_fatal(error)
 

@@ -1,4 +1,4 @@
-"""The public face of a client's WebSocket."""
+"""A client's WebSocket, as users see it."""
 
 from __future__ import annotations
 
@@ -54,6 +54,20 @@ class ClientWebSocket(WebSocket[In, Out]):
             subscribe: The message that subscribes, or a function that makes it.
             unsubscribe: The message that ends the subscription, or a function that makes it; `None`: nothing is sent.
             matches: Returns whether a message belongs to the topic.
+
+        >>> import asyncio, rxws
+        >>> from rxws.testing import MemoryDialer, connect
+        >>> async def main():
+        ...     dialer = MemoryDialer()
+        ...     async with connect(dialer, codec=rxws.json) as socket:
+        ...         ask = {"subscribe": "prices"}
+        ...         socket.multiplex(subscribe=ask, matches=lambda message: "price" in message).subscribe(print)
+        ...         dialer.peer.send('{"news": "rain"}')
+        ...         dialer.peer.send('{"price": 1.07}')
+        ...     print(dialer.peer.sent)
+        >>> asyncio.run(main())
+        {'price': 1.07}
+        ['{"subscribe":"prices"}']
         """
         return MultiplexedTopic[In](self._subscriptions, subscribe, unsubscribe, matches)
 
@@ -91,6 +105,16 @@ class ClientWebSocket(WebSocket[In, Out]):
             matches: Returns whether a message is the answer.
             key: Returns what a question and its answer have in common: an id, for example.
             timeout: Seconds to wait for the answer.
+
+        >>> import asyncio, rxws
+        >>> from rxws.testing import MemoryDialer, connect
+        >>> async def main():
+        ...     dialer = MemoryDialer()
+        ...     async with connect(dialer, codec=rxws.json) as socket:
+        ...         asyncio.get_running_loop().call_soon(dialer.peer.send, '{"id": 7, "price": 1.07}')
+        ...         print(await socket.request({"id": 7}, key=lambda message: message.get("id")))
+        >>> asyncio.run(main())
+        {'id': 7, 'price': 1.07}
         """
         return self._requests.request(message, matches, key, timeout)
 

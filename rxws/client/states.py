@@ -20,38 +20,39 @@ class Connecting:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Connected."""
+    """There is a connection, and its greeting is done."""
 
     protocol: str | None
-    """The subprotocol that was negotiated."""
+    """The negotiated subprotocol, if there is one."""
     attempt: int
-    """The attempt that succeeded."""
+    """The number of the attempt that succeeded."""
     headers: Mapping[str, str] = field(default_factory=lambda: NO_HEADERS, repr=False, compare=False)
     """The headers of the server's answer to the handshake; names are case-insensitive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Offline; the next attempt follows."""
+    """There is no connection; the next attempt follows after a delay."""
 
     delay: float
     """Seconds until the next attempt."""
     because: Exception
-    """Why: the peer's `Close`, a `ConnectionLost`, a `ConnectError`."""
+    """Why there is none: the peer's `Close`, a `ConnectionLost`, a `ConnectError`, or another error of an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Ended for good."""
+    """The socket has ended; no other attempt follows."""
 
     close: Close
+    """How it ended."""
 
 
 State = Connecting | Open | Waiting | Closed
 
 
 class States(Replaying[State]):
-    """Emits the present state to each subscriber, then every change; completes after `Closed`. It never fails."""
+    """Emits the present state to each subscriber, then every change. Completes after `Closed`, and never fails."""
 
     def __init__(self, on_raise: Callable[[Exception], object]) -> None:
         super().__init__(1, on_raise)

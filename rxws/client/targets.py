@@ -1,4 +1,4 @@
-"""Where a client may connect, and through what: what is wrong with it is said before anything is tried."""
+"""Checks of a client's URL, TLS, proxy and headers: errors come before any attempt to connect."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ from rxws.client.secrets import without_secrets
 from rxws.wires.aiohttp import SECURE
 
 Proxy = str | URL | Literal[True] | None
-"""The URL of a proxy, or `True` for what the environment says."""
+"""The URL of a proxy, or `True` for the one that the environment names."""
 
 Trust = tls.SSLContext | Fingerprint | bool
-"""Which certificates a client takes, as aiohttp's `ssl`; `True` for those that this machine trusts."""
+"""Which certificates a client accepts, like aiohttp's `ssl`; `True` for those that this machine trusts."""
 
-OURS: Final = ("Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions")
-"""Headers of the handshake that nobody else may set: they have to fit one another (RFC 6455, section 4.1)."""
+HANDSHAKE_HEADERS: Final = (
+    "Connection",
+    "Upgrade",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Extensions",
+)
+"""Headers of the handshake that users may not set: they must fit each other (RFC 6455, section 4.1)."""
 
 
 def check_url(url: object, base: URL | None = None) -> URL:
-    """Return a URL that a WebSocket can have (RFC 6455, section 3); raises `TypeError` or `ValueError`.
+    """Return the URL, joined to `base`; raises `TypeError` or `ValueError` for no WebSocket URL (RFC 6455, section 3).
 
     >>> check_url("example.com/feed")
     Traceback (most recent call last):
@@ -32,12 +38,12 @@ def check_url(url: object, base: URL | None = None) -> URL:
     ValueError: 'example.com/feed' is not a WebSocket URL: expected ws://host/path or wss://host/path
     """
     if not isinstance(url, (str, URL)):
-        raise TypeError(f"a URL is a str or a yarl.URL, not {type(url).__name__}")  # not what is in it: a token, say
+        raise TypeError(f"a URL is a str or a yarl.URL, not {type(url).__name__}")  # its value may hold a token
     shown = without_secrets(url)
     try:
         checked = URL(url) if base is None else base.join(URL(url))
-        host = checked.host  # which is decoded only now
-    except ValueError:  # whose text may have the password
+        host = checked.host  # decoded here: may raise
+    except ValueError:  # its text may show the password
         hint = ", or the password has characters that must be percent-encoded" if "@" in str(url) else ""
         raise ValueError(f"{shown!r} is not a WebSocket URL: its host or port is not valid{hint}") from None
     if checked.scheme not in ("ws", "wss", "http", "https") or not host:
@@ -50,7 +56,10 @@ def check_url(url: object, base: URL | None = None) -> URL:
 
 
 def is_name(host: str) -> bool:
-    """Tell whether a host can be looked up: `socket.getaddrinfo` raises `UnicodeError` for others (RFC 1035, 2.3.4)."""
+    """Return whether a host can be looked up: for others, `socket.getaddrinfo` raises `UnicodeError`.
+
+    RFC 1035, section 2.3.4, has the limits.
+    """
     try:
         host.encode("idna")
     except UnicodeError:
@@ -74,7 +83,7 @@ def check_trust(ssl: object) -> None:
 
 
 def check_tls(url: URL, ssl: Trust) -> None:
-    """Raise `ValueError` for a TLS setting that a URL has no use for."""
+    """Raise `ValueError` for a TLS setting with a URL that does not use TLS."""
     if ssl is not True and url.scheme not in SECURE:
         raise ValueError(f"ssl is for wss: the URL {without_secrets(url)!r} asks for no encryption")
 
@@ -94,7 +103,7 @@ def check_proxy(proxy: object) -> None:
     shown = without_secrets(proxy)
     try:
         url = URL(proxy)
-        host = url.host  # which is decoded only now
+        host = url.host  # decoded here: may raise
     except ValueError:
         url, host = URL(), None
     if url.scheme.startswith("socks"):
@@ -105,12 +114,11 @@ def check_proxy(proxy: object) -> None:
 
 
 def proxy_of_environment(url: URL) -> URL | None:
-    """Give the proxy that the environment names for a URL, if there is one; raises `ValueError` if it cannot be one.
+    """Return the proxy that the environment names for a URL; `None` for none. Raises `ValueError` for a wrong one.
 
     For `wss` that is `WSS_PROXY`, else `HTTPS_PROXY`. For `ws` it is `WS_PROXY`, else `HTTPS_PROXY`, else `HTTP_PROXY`:
-    a proxy that makes tunnels comes first (RFC 6455, section 4.1). `ALL_PROXY` comes last. The hosts of
-    `NO_PROXY` need none. Names in small letters count first. On Windows and macOS, the system's settings count without
-    these.
+    a proxy that makes tunnels comes first (RFC 6455, section 4.1). `ALL_PROXY` comes last. Hosts in `NO_PROXY` need
+    none. Names in lowercase come first. On Windows and macOS, the system's settings count if none of these is set.
     """
     if proxy_bypass(f"{url.host}:{url.port}"):
         return None
@@ -124,16 +132,16 @@ def proxy_of_environment(url: URL) -> URL | None:
 
 
 def check_headers(headers: object) -> None:
-    """Raise `TypeError` for what is not headers, or `ValueError` for those that would break the handshake.
+    """Raise `TypeError` if these are not headers, or `ValueError` for headers that belong to the handshake.
 
-    What is in them may be secret, and is not shown.
+    Values may be secret, so errors do not show them.
     """
     if headers is None:
         return
     if not isinstance(headers, Mapping):
         given = type(headers).__name__
         raise TypeError(f"headers must be a mapping of names to values, or a function that makes one, not a {given}")
-    ours = {name.lower(): name for name in OURS}
+    ours = {name.lower(): name for name in HANDSHAKE_HEADERS}
     for name, value in cast("Mapping[object, object]", headers).items():
         if not isinstance(name, str):
             raise TypeError(f"the name of a header must be a str, not a {type(name).__name__}")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from rxws import client
-from rxws.client.opening import told_as_connect
+from rxws.client.opening import signed_like_connect
 from rxws.client.socket import ClientWebSocket
 from rxws.errors import close_for
 from rxws.jupyter.connection.background import Background
@@ -15,7 +15,7 @@ from rxws.jupyter.connection.names import Lease, end_with_name
 from rxws.jupyter.connection.socket import NotebookSocket
 
 
-@told_as_connect("NotebookConnect", without="session")
+@signed_like_connect("NotebookConnect", without="session")
 def connect(url: Any, **options: Any) -> NotebookConnect:
     """Connect to a server, on a thread of its own, so that a cell that blocks does not lose the socket.
 
