@@ -156,7 +156,7 @@ async def rotate(socket: rxws.ClientWebSocket[Any, Any]) -> list[Exception]:
     errors: list[Exception] = []
     with socket.errors.subscribe(errors.append):
         socket.rotate()
-        await reopened(socket)
+        await reopened(socket, DEADLINE)
     return errors
 
 

@@ -86,7 +86,10 @@ async def test_restart_in_mid_stream(tmp_path: Path) -> None:
         socket.incoming.subscribe()
         states = watch(s=socket.states)
         assert await rotate(socket) == []
-        assert states[1:2] == [("s", rxws.Waiting(0.0, rxws.Close.received(1005)))]  # of the connection before
+        # Jupyter closes the connection before: as a rule before rxws has left it, under load after that.
+        its_close = [("s", rxws.Waiting(0.0, rxws.Close.received(1005))), ("s", rxws.Connecting(1))]
+        assert states[1:-1] in (its_close, [])
+        assert states[-1] == ("s", rxws.Open(states[0][1].protocol, 1))
 
         code = "import time\nfor n in range(40): print(n, flush=True); time.sleep(0.01)"
         kernel.run(socket, code).subscribe(lambda text: printed.extend(map(int, text.split())), on_completed=done.set)
