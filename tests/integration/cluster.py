@@ -33,7 +33,7 @@ class Cluster:
                 f"server_name: s{number}\n"
                 f"cluster {{ name: c, listen: '127.0.0.1:{port}', routes: [{routes}] }}\n"
                 'accounts { $SYS { users: [{ user: "sys", password: "sys" }] }, A { jetstream: enabled, '
-                'users: [{ user: "a", password: "a" }] } }\nno_auth_user: a'
+                'users: [{ user: "a", password: "a" }, { user: "reader", password: "reader" }] } }\nno_auth_user: a'
             )
             self.brokers.append(Broker(directory / str(number), more=more))
             probe.close()
@@ -88,13 +88,13 @@ class Cluster:
             if name := info["cluster"].get("leader"):
                 return self.brokers[int(name[1:])]
 
-    async def requests(self) -> int:
-        """How many messages clients have sent to the servers until now: publications and requests alike."""
+    async def requests(self, user: str) -> int:
+        """How many messages clients of one user have sent to the servers until now."""
         total = 0
         async with aiohttp.ClientSession() as session:
             for broker in self.brokers:
                 async with session.get(
-                    f"http://127.0.0.1:{broker.monitor}/connz?acc=A&state=any&limit=10000"
+                    f"http://127.0.0.1:{broker.monitor}/connz?auth=true&user={user}&state=any&limit=10000"
                 ) as answer:
                     total += sum(one["in_msgs"] for one in (await answer.json())["connections"])
         return total
