@@ -177,15 +177,15 @@ async def test_cluster_loses_and_doubles_nothing(
     publishing = asyncio.ensure_future(publish())
     await asyncio.sleep(1)
     history = values(subscriber["a"].messages.history())
-    await eventually(lambda: history)
+    await eventually(lambda: history, timeout=60)
     await fault(cluster, publisher)
     late = values(subscriber["a"].messages.history())
     await asyncio.sleep(1)
     publishing.cancel()
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         await publisher.confirmed()
     logs = [live, pattern, history, late]
-    await eventually(lambda: all(len(log) >= count for log in logs), timeout=30)
+    await eventually(lambda: all(len(log) >= count for log in logs), timeout=60)
     published = [*range(count)]
     assert [sorted(log) for log in logs] == [published] * 4
     assert [error for error in publisher_errors if isinstance(error, Unpublished)] == []

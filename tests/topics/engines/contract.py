@@ -51,7 +51,7 @@ async def ready(topics: Topics[Any], eventually: Eventually) -> None:
     """Wait until what is subscribed now has begun at the broker."""
     seen = values(topics["ready.x"])
     topics["ready.x"].on_next(1)
-    await eventually(lambda: seen)
+    await eventually(lambda: seen, timeout=60)
 
 
 class Contract:
