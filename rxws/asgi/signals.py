@@ -12,6 +12,8 @@ import threading
 from collections.abc import Awaitable, Callable, Container
 from typing import Any, Final
 
+from rxws.processes.stops import Stops
+
 ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 """What tells a process to end."""
 
@@ -22,15 +24,15 @@ NOBODY_S: Final = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, N
 class Signals:
     """Stands before the server's handlers of `ENDS`: `shut_down`, then the server goes on.
 
-    A second signal waits for nothing. Where nobody handles a signal, and in threads but the main one, nothing is
-    changed.
+    A second signal, half a second later or more, waits for nothing. Where nobody handles a signal, and in threads but
+    the main one, nothing is changed.
     """
 
     def __init__(self, shut_down: Callable[[], Awaitable[None]]) -> None:
         self._loop = asyncio.get_running_loop()
         self._shut_down = shut_down
         self._task: asyncio.Task[None] | None = None
-        self._told = False
+        self._stops = Stops()
         self._before: dict[int, Any] = {}
         self._relay: SignalRelay | None = None
         if threading.current_thread() is threading.main_thread():
@@ -58,11 +60,13 @@ class Signals:
             self._relay = None
 
     def _handle(self, number: int, frame: Any) -> None:
-        if self._told or self._loop.is_closed():
+        if self._loop.is_closed() or (self._task is not None and self._task.done()):
             self._pass_on(number, frame)
-            return
-        self._told = True
-        self._loop.call_soon_threadsafe(self._begin, number)
+        elif self._stops.told():
+            if self._stops.number > 1:
+                self._pass_on(number, frame)
+            else:
+                self._loop.call_soon_threadsafe(self._begin, number)
 
     def _begin(self, number: int) -> None:
         self._task = self._loop.create_task(self._end(number))

@@ -31,10 +31,10 @@ def reserve(host: str | Iterable[str] | None, port: int) -> list[socket.socket]:
                     place = probe.getsockname()
                 reserved.append(_bind(family, place, shared=True))
             except OSError as error:
+                told = OSError(error.errno, f"cannot listen on {place[0]} port {place[1]}: {error.strerror}")
                 if error.errno not in NOT_HERE:
-                    why = f"cannot listen on {place[0]} port {place[1]}: {error.strerror}"
-                    raise OSError(error.errno, why) from None
-                missing = error
+                    raise told from None
+                missing = told
         if missing is not None and not reserved:
             raise missing
     except OSError:
@@ -51,6 +51,7 @@ def share(reserved: Iterable[socket.socket]) -> list[socket.socket]:
 def bind_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None) -> list[socket.socket]:
     """Bind a UNIX socket to each path, or to the one; a socket that was left there, and that nobody serves, makes room.
 
+    A path that begins with a zero byte is a name in Linux's abstract namespace, which has no files.
     Raises `OSError` for a path where another program listens, or where something else is.
     """
     several = [] if paths is None else [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
@@ -60,7 +61,7 @@ def bind_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] 
             path = os.fspath(one)
             bound.append(socket.socket(socket.AF_UNIX))
             try:
-                if _is_left(path):
+                if not path.startswith("\0") and _is_left(path):
                     os.unlink(path)
                 bound[-1].bind(path)
             except OSError as error:
@@ -75,7 +76,7 @@ def bind_paths(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] 
 def remove(sockets: Iterable[socket.socket]) -> None:
     """Take the paths of UNIX sockets away."""
     for one in sockets:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # an abstract name is not a path
             os.unlink(one.getsockname())
 
 
@@ -101,12 +102,14 @@ def close(sockets: Iterable[socket.socket]) -> None:
 
 
 def _addresses(hosts: Iterable[str | None], port: int) -> list[tuple[socket.AddressFamily, tuple[Any, ...]]]:
-    found = [
-        (family, address)
-        for host in hosts
-        for family, *_, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    ]
-    return list(dict.fromkeys(found))
+    found: dict[tuple[socket.AddressFamily, tuple[Any, ...]], None] = {}
+    for host in hosts:
+        try:
+            resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {host} port {port}: {error.strerror}") from None
+        found |= dict.fromkeys((family, address) for family, *_, address in resolved)
+    return list(found)
 
 
 def _bind(family: int, address: tuple[Any, ...], *, shared: bool) -> socket.socket:

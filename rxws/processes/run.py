@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 import os
 import signal
 import socket
 import ssl as tls
 import threading
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiohttp import web
@@ -18,10 +19,13 @@ from rxws import processes
 from rxws.checks import named, number, positive_int, unknown
 from rxws.processes import ports
 from rxws.processes.board import Board
+from rxws.processes.stops import Stops
 from rxws.wires.aiohttp import bound_first_request
 
 if TYPE_CHECKING:
     from rxws.processes.fork import Tell
+
+App = web.Application | Awaitable[web.Application]
 
 CLEAN_UP: Final = 10.0
 """Seconds a worker may take to stop, besides `shutdown_timeout`, before it is killed."""
@@ -29,7 +33,7 @@ RUN_DECIDES: Final = ("reuse_port", "reuse_address", "handle_signals")
 """Options that several processes on one port leave no choice for."""
 
 
-def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: float = 20.0, **options: Any) -> None:
+def run(app: App, *, workers: int | None = None, keepalive_timeout: float = 20.0, **options: Any) -> None:
     """Serve an application until it is interrupted: aiohttp's `run_app`, on uvloop's event loop where it is installed.
 
     `keepalive_timeout` is the number of seconds within which a new connection must have sent its whole request, and an
@@ -41,8 +45,9 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     has to succeed in all of them.
 
     At SIGTERM or SIGINT all stop together, as one process would. Those that have not stopped after `shutdown_timeout`
-    (60 s) and 10 s more are killed. A second signal kills all of them. If this process is killed, also by SIGHUP, they
-    stop as well. As process 1 of a container, this process also waits for processes that have lost their parents.
+    (60 s) and 10 s more are killed. A second signal, half a second later or more, kills all of them. If this process is
+    killed, also by SIGHUP, they stop as well. As process 1 of a container, this process also waits for processes that
+    have lost their parents.
 
     Make what processes cannot share, such as a database connection or a task, in the application's `cleanup_ctx` or
     `on_startup`, which run in each process. `rxws.topics(url)` may be made anywhere.
@@ -54,7 +59,7 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     uvloop.
 
     Args:
-        app: The application.
+        app: The application, or what makes it when awaited, in each process: `run(make_app())`.
         workers: Processes that share the port; `None`: this one alone.
         keepalive_timeout: Seconds within which a new connection must have sent its whole request, and one that has been
             answered its next. Behind a proxy that keeps its connections, choose more than the proxy does.
@@ -71,7 +76,11 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
         _check(workers, options)
     _check_no_loop()
     if workers is None:
-        _serve(app, new_event_loop(), keepalive_timeout=keepalive_timeout, **options)
+        loop = new_event_loop()
+        if options.get("handle_signals", True) and hasattr(signal, "SIGCHLD"):  # not on Windows
+            options["handle_signals"] = False
+            _stop_at(loop, signal.SIGINT, signal.SIGTERM)
+        _serve(app, loop, keepalive_timeout=keepalive_timeout, **options)
         return
     from rxws.processes.workers import Workers  # not everywhere are there the signals it needs
 
@@ -87,7 +96,8 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
         board.take(crew.starting)
         shared = ports.share(reserved)
         ports.close(reserved)
-        loop = _loop_that_stops()
+        loop = new_event_loop()
+        _stop_at(loop, signal.SIGTERM, times=1)
         settings: dict[str, Any] = {"print": tell.ready, "handle_signals": False, "sock": [*shared, *given], **options}
         _serve(app, loop, keepalive_timeout=keepalive_timeout, **settings)
 
@@ -102,6 +112,8 @@ def run(app: web.Application, *, workers: int | None = None, keepalive_timeout: 
     finally:
         ports.remove(at_paths)
         ports.close([*reserved, *given])
+        if inspect.iscoroutine(app):
+            app.close()  # each worker has awaited a copy
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -113,31 +125,37 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def _serve(app: web.Application, loop: asyncio.AbstractEventLoop, *, keepalive_timeout: float, **options: Any) -> None:
+def _serve(app: App, loop: asyncio.AbstractEventLoop, *, keepalive_timeout: float, **options: Any) -> None:
     try:
-        bound_first_request(app, keepalive_timeout)
+        if isinstance(app, web.Application):
+            bound_first_request(app, keepalive_timeout)
+        else:
+            app = _bounded(app, keepalive_timeout)
         web.run_app(app, loop=loop, keepalive_timeout=keepalive_timeout, **options)
     finally:
         if not loop.is_closed():
             loop.close()
 
 
-def _loop_that_stops() -> asyncio.AbstractEventLoop:
-    """Make an event loop that SIGTERM stops as aiohttp does; once, since it may come from several sides.
+def _stop_at(loop: asyncio.AbstractEventLoop, *signals: signal.Signals, times: float = math.inf) -> None:
+    """Let signals stop an event loop as aiohttp does; so many times, since each one more interrupts the cleaning up.
 
-    Until it runs, when nothing has begun yet, SIGTERM ends the process: uvloop forgets a signal that it gets before.
+    Until it runs, when nothing has begun yet, they do what they did: uvloop forgets a signal that it gets before.
     """
-    loop = new_event_loop()
-    stopping = False
+    stops = Stops()
 
     def stop() -> None:
-        nonlocal stopping
-        if not stopping:
-            stopping = True
+        if stops.told() and stops.number <= times:
             raise web.GracefulExit
 
-    loop.call_soon(loop.add_signal_handler, signal.SIGTERM, stop)
-    return loop
+    for one in signals:
+        loop.call_soon(loop.add_signal_handler, one, stop)
+
+
+async def _bounded(app: Awaitable[web.Application], keepalive_timeout: float) -> web.Application:
+    made = await app
+    bound_first_request(made, keepalive_timeout)
+    return made
 
 
 def _sockets(sock: object) -> list[socket.socket]:

@@ -15,6 +15,7 @@ from typing import Final
 from rxws.backoff import Backoff
 from rxws.core.log import SERVER, log_line
 from rxws.processes.fork import HANDLED, Tell, fork
+from rxws.processes.stops import Stops
 
 RESTART_BACKOFF: Final = Backoff(initial=0.5, factor=2, maximum=30, jitter=lambda ceiling: ceiling, reset_after=10)
 """A worker that dies is started again at once, after these waits if it dies again within `reset_after`."""
@@ -41,8 +42,8 @@ class Workers:
 
     `work` is called in the main thread of each, and tells when it is ready; once all are, `ready` is called here with
     the text that came with the last one's. It returns at SIGTERM; a process that has not ended `stop_timeout` seconds
-    later is killed, all are at a second signal. When this process has ended, by SIGKILL say, they stop by themselves,
-    within `stop_timeout` too.
+    later is killed, all are at a second signal half a second later or more. When this process has ended, by SIGKILL
+    say, they stop by themselves, within `stop_timeout` too.
     """
 
     def __init__(
@@ -152,10 +153,13 @@ class Workers:
         deadline = time.monotonic() + self._stop_timeout
         self._send(signal.SIGTERM)
         self._reap()  # the death of one, which is an error, came with others', whose signals are read
+        killed = False
         while any(worker.pid is not None for worker in self._workers):
             self._look(deadline)
             if self._stops > 1 or time.monotonic() >= deadline:
-                log_line(SERVER, logging.WARNING, "workers that have not stopped are killed", event="worker")
+                if not killed:
+                    log_line(SERVER, logging.WARNING, "workers that have not stopped are killed", event="worker")
+                killed = True
                 self._send(signal.SIGKILL)
                 deadline = time.monotonic() + 1
         _close(worker.news for worker in self._workers if worker.news is not None)
@@ -168,9 +172,11 @@ class Workers:
     @contextlib.contextmanager
     def _signals(self) -> Generator[None, None, None]:
         """Count what tells to stop, and wake up for it and for the death of a worker."""
+        stops = Stops()
 
         def note(number: int, frame: object) -> None:
-            self._stops += number != signal.SIGCHLD
+            if number != signal.SIGCHLD:
+                self._stops += stops.told()
 
         self._wake = os.pipe()
         os.set_blocking(self._wake[1], False)

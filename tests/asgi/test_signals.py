@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rxws.asgi.signals import Signals
+from rxws.processes.stops import ONE_STOP
 
 BOTH_LOOPS = True
 Eventually = Callable[..., Any]
@@ -28,7 +29,7 @@ def server() -> Iterator[None]:
 
 
 async def test_sockets_first(eventually: Eventually) -> None:
-    """The server hears of the signal when the sockets are closed; a second signal waits for nothing."""
+    """The server hears of the signal when the sockets are closed, though it comes from two sides; then at once."""
     closed = asyncio.Event()
 
     async def shut_down() -> None:
@@ -37,6 +38,7 @@ async def test_sockets_first(eventually: Eventually) -> None:
         heard.append("closed")
 
     signals = Signals(shut_down)
+    os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGTERM)
     await eventually(lambda: heard == ["sockets"])
     closed.set()
@@ -67,6 +69,7 @@ async def test_handlers_of_the_loop(eventually: Eventually) -> None:
         await eventually(lambda: heard == [signal.SIGUSR1])
         os.kill(os.getpid(), signal.SIGTERM)
         await eventually(lambda: heard[1:] == ["sockets"])
+        await asyncio.sleep(ONE_STOP)
         os.kill(os.getpid(), signal.SIGTERM)  # who repeats it does not want to wait
         await eventually(lambda: heard[2:] == [signal.SIGTERM])
         closed.set()

@@ -20,6 +20,7 @@ import pytest
 from reactivex import operators as ops
 
 import rxws
+from rxws.processes.stops import ONE_STOP
 from rxws.recording import read
 from tests.integration.broker import Broker
 from tests.integration.crew import PROGRAM, Crew, crew, runs, started
@@ -91,14 +92,17 @@ async def test_killed_worker_is_started_again(tmp_path: Path, eventually: Eventu
         assert "a worker died of SIGKILL; another one starts in 0 s" in errors
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT to all", "SIGTERM to all"])
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGINT to all", "SIGTERM to all", "SIGINT to all, and SIGTERM"])
 async def test_all_stop_together_and_their_clients_see_1001(tmp_path: Path, eventually: Eventually, how: str) -> None:
-    """A terminal sends SIGINT to the whole group, a service manager SIGTERM; nobody is told twice."""
+    """A terminal sends SIGINT to the whole group, a service manager SIGTERM, or both one after the other."""
     async with crew(tmp_path) as running, clients(running, 6, eventually) as found:
         if how == "SIGTERM":
             running.process.send_signal(signal.SIGTERM)
         else:
             os.killpg(running.process.pid, signal.Signals[how.split()[0]])
+        if how.endswith("and SIGTERM"):
+            await asyncio.sleep(0.01)  # or the system may make one of both
+            running.process.send_signal(signal.SIGTERM)
         output, errors = await running.output()
         assert running.process.returncode == 0
         assert output == "(Press CTRL+C to quit)\nover\n"
@@ -140,9 +144,25 @@ async def test_a_second_signal_kills_at_once(tmp_path: Path, eventually: Eventua
         await stick(running)
         running.process.send_signal(signal.SIGINT)
         await eventually(lambda: len(running.workers) == 1)
+        await asyncio.sleep(ONE_STOP)
         await running.terminate(signal.SIGINT)
         assert running.process.returncode == 0
         assert running.left == []
+
+
+MADE_WHEN_AWAITED = """
+async def make(made=app):
+    return made
+
+app = make()
+"""
+
+
+async def test_application_that_is_made_in_each_worker(tmp_path: Path, eventually: Eventually) -> None:
+    """A coroutine that makes the application is awaited in each worker."""
+    async with crew(tmp_path, MADE_WHEN_AWAITED) as running, clients(running, 3, eventually):
+        output, errors = await running.terminate()
+        assert (output, errors) == ("(Press CTRL+C to quit)\nover\n", "")
 
 
 async def stick(running: Crew) -> None:

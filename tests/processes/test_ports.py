@@ -1,5 +1,7 @@
 import contextlib
+import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,8 +57,10 @@ def test_all_addresses_one_port(host: str | list[str] | None) -> None:
 
 def test_missing_address() -> None:
     """An address that this machine does not have is an error only if there is not another one."""
-    with pytest.raises(OSError, match="Cannot assign"):
+    with pytest.raises(OSError, match=r"cannot listen on 192.0.2.1 port 0: Cannot assign"):
         ports.reserve("192.0.2.1", 0)
+    with pytest.raises(OSError, match=r"cannot listen on no host port 80: "):
+        ports.reserve(["127.0.0.1", "no host"], 80)
     (reserved,) = ports.reserve(["192.0.2.1", "127.0.0.1"], 0)
     assert reserved.getsockname()[0] == "127.0.0.1"
     ports.close([reserved])
@@ -98,3 +102,15 @@ def test_paths(tmp_path: Path) -> None:
         ports.bind_paths(tmp_path / ("long" * 40))
     assert path.read_text() == "a file"
     assert ports.bind_paths(None) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_abstract_name() -> None:
+    """A name in Linux's abstract namespace is one program's, and leaves nothing to remove."""
+    name = f"\0rxws.{os.getpid()}"
+    bound = ports.bind_paths([name])
+    with pytest.raises(OSError, match="Address already in use"):
+        ports.bind_paths(name)
+    ports.remove(bound)
+    ports.close(bound)
+    ports.close(ports.bind_paths(name))

@@ -25,9 +25,18 @@ from aiohttp import web
 async def kind(request):
     return web.Response(text=type(asyncio.get_running_loop()).__module__)
 
+async def clean_up(app):
+    await asyncio.sleep(0.1)
+    print("cleaned up", flush=True)
+
 app = web.Application()
 app.router.add_get("/", kind)
-rxws.run(app, host="127.0.0.1", port={port})
+app.on_cleanup.append(clean_up)
+
+async def make():
+    return app
+
+rxws.run({app}, host="127.0.0.1", port={port})
 """
 
 
@@ -42,11 +51,12 @@ def test_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     loop.close()
 
 
-def test_interrupt(tmp_path: Path) -> None:
-    """The server serves until it is interrupted."""
+@pytest.mark.parametrize("app", ["app", "make()"])
+def test_interrupt(tmp_path: Path, app: str) -> None:
+    """The server serves until it is interrupted, and cleans up though signals come from two sides."""
     port = free_port()
     program = tmp_path / "server.py"
-    program.write_text(PROGRAM.format(port=port))
+    program.write_text(PROGRAM.format(app=app, port=port))
     with subprocess.Popen([sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         deadline = time.monotonic() + 20
         answer = ""
@@ -54,9 +64,12 @@ def test_interrupt(tmp_path: Path) -> None:
             time.sleep(0.05)
             answer = asyncio.run(ask(port))
         process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=20)
     assert answer.endswith("uvloop")
     assert process.returncode == 0, output
+    assert b"cleaned up" in output
     assert os.fsencode(str(port)) in output
 
 
