@@ -138,7 +138,7 @@ def _serve(app: App, loop: asyncio.AbstractEventLoop, *, keepalive_timeout: floa
 
 
 def _stop_at(loop: asyncio.AbstractEventLoop, *signals: signal.Signals, times: float = math.inf) -> None:
-    """Let signals stop an event loop as aiohttp does; so many times, since each one more interrupts the cleaning up.
+    """Let signals stop an event loop as aiohttp does; at most `times`, since each one interrupts the cleaning up.
 
     Until it runs, when nothing has begun yet, they do what they did: uvloop forgets a signal that it gets before.
     """
