@@ -278,7 +278,7 @@ def _parameters(function: Callable[..., Any], name: str, *, guests: bool) -> lis
         if guests and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             continue
         if parameter.name not in NAMES or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            todo = "functools.partial gives it others"
+            todo = "functools.partial gives it others, and with @rxws.asgi.websocket a framework does"
             if [one.name for one in parameters] == ["scope", "receive", "send"]:
                 todo = "an ASGI application is not a handler, and runs on an ASGI server, such as uvicorn"
             raise TypeError(

@@ -695,7 +695,10 @@ async def test_method_of_class_body() -> None:
 )
 def test_unknown_name(handler: Any) -> None:
     """Any other name is a TypeError at decoration that lists the five."""
-    with pytest.raises(TypeError, match=r"may be request, incoming, outgoing, errors, socket; functools\.partial"):
+    with pytest.raises(
+        TypeError,
+        match=r"may be request, incoming, outgoing, errors, socket; functools\.partial .*, and with @rxws\.asgi",
+    ):
         rxws.websocket(handler)
 
 
