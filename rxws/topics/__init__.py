@@ -37,7 +37,7 @@ __all__ = [
 
 
 class TopicsPackage(ModuleType):
-    """A package that may be called."""
+    """A package that can be called."""
 
     Gap = Gap
     Message = Message

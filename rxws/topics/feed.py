@@ -1,4 +1,4 @@
-"""One subscription a topic and process, shared by all its local subscribers."""
+"""One subscription for each topic in this process, shared by all its subscribers here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rxws.topics.message import Gap, Message, Position, Record
 
 
 class Arrival:
-    """A message that has come, decoded: once for all who get it."""
+    """A message from the engine, decoded once for all its subscribers. Raises `DecodeError`."""
 
     __slots__ = ("_message", "frame", "position", "topic", "value")
 
@@ -36,14 +36,17 @@ class Arrival:
 
     @property
     def message(self) -> Message[Any]:
-        """The public face, made when it is asked for."""
+        """The message as `topic.messages` emits it; made at the first use."""
         if self._message is None:
             self._message = Message(self.topic, str(self.position), self.value)
         return self._message
 
 
 class Feed:
-    """What a topic or a pattern brings, for all its subscribers in this process; framed once if the codec is pure."""
+    """Emits the messages of a topic or pattern to all its subscribers in this process; it is what the engine follows.
+
+    If the codec is pure, all sockets send the same frame. Memory: an entry for each subscriber.
+    """
 
     def __init__(self, pattern: str, codec: Codec[Any, Any], report: Callable[[Exception], object]) -> None:
         self.pattern = pattern
@@ -53,19 +56,19 @@ class Feed:
 
     @property
     def is_deserted(self) -> bool:
-        """Whether nobody is subscribed."""
+        """Whether it has no subscribers."""
         return not self._broadcast.observers
 
     def subscribe(self, observer: abc.ObserverBase[Arrival | Gap]) -> abc.DisposableBase:
-        """Hand on what comes from now on."""
+        """Emit what comes from now on to this observer, too."""
         return self._broadcast.subscribe(observer)
 
     def take(self, item: Item) -> None:
-        """Hand on an item of the engine's to all."""
+        """Emit an item from the engine to all subscribers."""
         self.hand_on(item, self._broadcast.emit)
 
     def hand_on(self, item: Item, emit: Callable[[Arrival | Gap], object]) -> None:
-        """Decode an item and emit it, in nobody's name: a subscriber that is busy holds no publisher."""
+        """Decode an item and emit it. It has no source, so that a busy subscriber does not hold the publisher."""
         notify_from(None, self._hand_on, item, emit)
 
     def _hand_on(self, item: Item, emit: Callable[[Arrival | Gap], object]) -> None:
@@ -82,5 +85,5 @@ class Feed:
                 emit(arrival)
 
     def end(self) -> None:
-        """Complete."""
+        """Complete for all subscribers."""
         self._broadcast.end()

@@ -1,4 +1,4 @@
-"""From a URL to topics."""
+"""Make topics from a URL."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rxws.topics.topic import Topics
 
 EXAMPLES: Final = "'memory://' or 'nats://localhost:4222'"
 PRESENCE_BYTES: Final = 16 * 1024 * 1024
-"""What is kept of presence, of all topics and processes, at most."""
+"""Bytes that NATS keeps at most of the presence of all topics and processes."""
 
 MAX_INT: Final = 2**63 - 1
 MIN_AGE: Final = 0.1
 MAX_AGE: Final = 9e9
-"""What JetStream takes, in seconds for ages; the same with every engine."""
+"""The limits of JetStream; ages in seconds. They apply to every engine, so that a program can change its URL."""
 
 
 def open_topics(
@@ -49,9 +49,9 @@ def open_topics(
         url: `memory://`, or the URL of a NATS server.
         codec: Encodes values and decodes them; JSON by default.
         max_messages: Messages that are kept of each topic.
-        max_bytes: Bytes that are kept of all topics together. With `memory://` each message counts 64 more, and each
-            topic that keeps any 1,024.
-        max_age: Seconds that a message is kept, 0.1 at least; `None`: no limit.
+        max_bytes: Bytes that are kept of all topics together. With `memory://`, each message counts 64 bytes more, and
+            each topic that keeps any message 1,024.
+        max_age: Seconds that a message is kept, at least 0.1; `None`: no limit.
         max_buffered: Bytes that may wait for the broker's confirmation, counting 64 more for each message.
         overflow: Which messages are dropped beyond that: `"drop_newest"` or `"drop_oldest"`.
 
@@ -81,7 +81,7 @@ def open_topics(
 
 
 def _nats(url: str, limits: Limits, max_buffered: int, overflow: PublishOverflow) -> tuple[Engine, Register]:
-    shown = re.sub(r"^([\w+.-]*:)?.*@", r"\1//...@", url, flags=re.DOTALL)  # passwords are not for errors
+    shown = re.sub(r"^([\w+.-]*:)?.*@", r"\1//...@", url, flags=re.DOTALL)  # errors must not show passwords
     wrong = ValueError(f"expected a URL of topics such as {EXAMPLES}, not {shown!r}")
     scheme, _, _ = url.partition("://")
     try:
@@ -109,6 +109,7 @@ def _nats(url: str, limits: Limits, max_buffered: int, overflow: PublishOverflow
 
 
 def _check_place(place: str, shown: str) -> None:
+    """Raise `ValueError` if a place is not `host` or `host:port`; the error shows `shown` instead of it."""
     found = re.fullmatch(r"(?:[\w.-]+|\[[\w.:%]+\])(?::([0-9]{1,5}))?", place)
     if found is None or not 0 < int(found[1] or 4222) < 65_536:
         raise ValueError(f"a NATS server is 'host' or 'host:port', with a port of 1 to 65535, not {shown}")

@@ -1,4 +1,4 @@
-"""What was kept of a topic, then what is live: each message once, in order, and nothing in between is lost."""
+"""Emit the kept messages of a topic, then live ones: each once, in order, and without a gap in between."""
 
 from __future__ import annotations
 
@@ -15,48 +15,50 @@ from rxws.topics.feed import Arrival, Feed
 from rxws.topics.message import Gap, Position, Record
 
 MAX_PENDING: Final = 1024
-"""Live messages that wait while older ones are read; beyond, reading goes on for those too."""
+"""Live messages that wait while older ones are read. If more come, all of them are read, too, instead of waiting."""
 
 BEGINNING: Final = Position(0, 0)
-"""Before all messages, and so long ago that there is a gap."""
-
+"""A position before all messages, so long ago that a `Gap` follows."""
 
 T = TypeVar("T", Record, Arrival)
 
 
 class Seam(Generic[T]):
-    """Emits what is read and what comes live, by their positions."""
+    """Joins messages that are read and messages that come live, by their positions.
+
+    Memory: `MAX_PENDING` live messages while older ones are read.
+    """
 
     def __init__(
         self, emit: Callable[[T | Gap], object], read: Callable[[Last | Since, Seam[T]], abc.DisposableBase]
     ) -> None:
         self.cursor: Position | None = None
-        """The position of the last message emitted, or the one to read on from."""
+        """The position of the last message that was emitted, or after which to begin; `None` if not known."""
         self.floor = BEGINNING
-        """Where to read on from while there is none; what was kept up to here has been emitted."""
+        """Where to read on while `cursor` is `None`: the kept messages up to here were emitted."""
         self._emit = emit
         self._read = read
         self._pending: deque[T | Gap] | None = None
         self._again = False
         self._skips = False
-        """Whether what is being read does not follow what came live: it is read again, from there on."""
+        """Whether to skip what is being read: it does not follow the live messages, and is read again from there."""
         self._reading: abc.DisposableBase = Disposable()
 
     def begin(self, start: Last | Since) -> None:
-        """Read what is kept; what comes live meanwhile waits."""
+        """Start to read kept messages. Live ones wait meanwhile."""
         if isinstance(start, Since):
             self.cursor = start.position
         self._start(start)
 
     def doubt(self) -> None:
-        """Record that live messages may have been lost: read what there is after the last one."""
+        """Read on after the last message, since live messages may have been lost."""
         if self._pending is None:
             self._start(Since(self.cursor or self.floor))
         else:
             self._again = True
 
     def take(self, item: T | Gap) -> None:
-        """Take a live one."""
+        """Take a live message."""
         if self._pending is None:
             self._pass_on(item)
         elif len(self._pending) < MAX_PENDING:
@@ -66,7 +68,7 @@ class Seam(Generic[T]):
             self._again = True
 
     def batch(self, items: Sequence[T | Gap]) -> None:
-        """Take some that were kept; live ones that came before the first of them go first."""
+        """Take some kept messages. Live ones with earlier positions go first."""
         for item in items:
             if self.cursor is None and not isinstance(item, Gap):
                 self._pass_on_before(item.position)
@@ -74,7 +76,7 @@ class Seam(Generic[T]):
                 self._pass_on(item)
 
     def caught_up(self) -> None:
-        """Go on live."""
+        """Emit the live messages that wait, and go on live; or read again, if they became too many."""
         self.floor = self.cursor or self.floor
         if self._again:
             self._start(Since(self.floor))
@@ -98,20 +100,20 @@ class Seam(Generic[T]):
     def _pass_on_before(self, position: Position) -> None:
         while self._pending and not isinstance(first := self._pending[0], Gap) and first.position < position:
             self._pending.popleft()
-            if first.position.epoch == position.epoch:  # or it is behind the gap, or of the new epoch and read again
+            if first.position.epoch == position.epoch:  # if not, a gap is before it, or it is read again
                 self._pass_on(first)
         if self.cursor is not None and position.number > self.cursor.number + 1 and not self._waits(position):
-            self._again = self._skips = True  # more may have been published between, while a connection was lost, say
+            self._again = self._skips = True  # there may be more in between: a connection may have been lost
 
     def _waits(self, position: Position) -> bool:
-        """Whether that is the next live message."""
+        """Return whether the next live message has this position."""
         return bool(self._pending) and not isinstance(first := self._pending[0], Gap) and first.position == position
 
     def _pass_on(self, item: T | Gap) -> None:
         if isinstance(item, Gap):
             if item.anew:
                 if self.cursor is not None and self.cursor.epoch > Position.parse(item.since).epoch:
-                    return  # what has been read is behind it already
+                    return  # messages behind this gap were emitted already
                 self.cursor = None
             self._emit(item)
         elif self.cursor is None or item.position > self.cursor:
@@ -120,7 +122,7 @@ class Seam(Generic[T]):
 
 
 def _ignore(item: object) -> None:
-    """Take an item for one who has left."""
+    """Take an item after the subscriber has left."""
 
 
 def subscribe_with_history(
@@ -129,7 +131,7 @@ def subscribe_with_history(
     start: Last | Since,
     read: Callable[[str, Last | Since, Reader], abc.DisposableBase],
 ) -> abc.DisposableBase:
-    """Emit what is kept, then what the feed brings, each once; what the observer raises is reported."""
+    """Emit kept messages, then live ones from the feed, each once. Errors of the observer are reported."""
 
     def emit(item: Arrival | Gap) -> None:
         call(feed.report, "a subscriber", observer.on_next, item)
@@ -141,7 +143,7 @@ def subscribe_with_history(
 
 
 class Decoding:
-    """Decodes what is read, and has it framed once, if it is sent as it is."""
+    """Decodes messages that are read, before the seam gets them."""
 
     def __init__(self, feed: Feed, seam: Seam[Arrival]) -> None:
         self.caught_up = seam.caught_up
@@ -149,6 +151,6 @@ class Decoding:
         self._seam = seam
 
     def batch(self, items: Sequence[Item]) -> None:
-        """Hand on."""
+        """Decode messages, and pass them on."""
         for item in items:
             self._feed.hand_on(item, lambda arrival: self._seam.batch([arrival]))

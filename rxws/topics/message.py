@@ -1,4 +1,4 @@
-"""What topics carry: messages, each with its position, and gaps between them."""
+"""The messages of topics, each with its position, the gaps between them, and errors of topics."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ T = TypeVar("T")
 
 
 class Position(NamedTuple):
-    """The place of a message among all that were published; later ones are greater.
+    """The place of a message among all messages of a broker. Later messages have greater positions.
 
     >>> Position.parse("18f-a") == (0x18f, 10), str(Position(0x18f, 10))
     (True, '18f-a')
     """
 
     epoch: int
-    """When the counting began: it starts again when the kept messages are lost."""
+    """When counting began. It begins again when the kept messages are lost, for example with a new stream."""
     number: int
+    """Counts the messages of all topics since then."""
 
     def __str__(self) -> str:
         return f"{self.epoch:x}-{self.number:x}"
@@ -48,7 +49,7 @@ class Message(Generic[T]):
     """A message as `topic.messages` emits it."""
 
     topic: str
-    """The topic it was published to."""
+    """The topic that it was published to."""
     position: str
     """Where to resume: `topic.messages.history(since=position)`. Each message has its own position."""
     value: T
@@ -67,11 +68,11 @@ class Gap(RxwsError):
         self.topic = topic
         self.since = since
         self.anew = anew
-        """Whether positions have begun anew, so that what follows may be known already."""
+        """Whether counting began again: then messages that follow may be ones that the subscriber already has."""
 
 
 class TopicsError(RxwsError):
-    """What `topics.errors` emits when the broker is unreachable or misbehaves; `__cause__` may say more."""
+    """What `topics.errors` emits if the broker cannot be reached, or misbehaves. `__cause__` may say more."""
 
 
 class Unpublished(TopicsError):
@@ -84,7 +85,7 @@ class Unpublished(TopicsError):
 
 
 class Record(NamedTuple):
-    """A message as it is kept: encoded."""
+    """A message as the engine keeps it: encoded."""
 
     topic: str
     position: Position
@@ -92,5 +93,5 @@ class Record(NamedTuple):
     is_binary: bool = False
 
     def frame(self, message: Any) -> Text | Binary:
-        """Make the frame that sockets with the same codec send."""
+        """Make the frame for sockets with the same codec."""
         return (Binary if self.is_binary else Text)(self.data, message)

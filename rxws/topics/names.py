@@ -1,4 +1,4 @@
-"""Names of topics, as NATS has them: tokens between dots; `*` stands for one token, `>` for the rest."""
+"""Names of topics, with the syntax of NATS: tokens with dots between; `*` stands for one token, `>` for the rest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 MAX_NAME: Final = 255
-"""Characters of a name."""
+"""Characters that a name may have."""
 
 _SAFE: Final = re.compile(r"[\w=-]", re.ASCII)
 
@@ -16,6 +16,8 @@ def token(text: str) -> str:
     """Make one token from any text: special characters, and those beyond ASCII, become `%` and hexadecimal digits.
 
     If a client chooses the name of a room, use this to put it into a topic's name. Otherwise `*` would mean all rooms.
+
+    Raises `ValueError` for an empty text.
 
     Args:
         text: Any text of at least one character.
@@ -32,7 +34,7 @@ def token(text: str) -> str:
 
 
 def check_name(name: object) -> str:
-    """Return a name; raises `TypeError` or `ValueError` for what is none, and says why.
+    """Return a name of a topic or pattern; raises `TypeError` or `ValueError` for anything else, and says why.
 
     >>> check_name("room.*"), check_name("room.>")
     ('room.*', 'room.>')
@@ -56,7 +58,7 @@ def check_name(name: object) -> str:
 
 
 def is_pattern(name: str) -> bool:
-    """Tell whether a name stands for several topics.
+    """Return whether a name stands for several topics.
 
     >>> is_pattern("room.*"), is_pattern("room.tea")
     (True, False)
@@ -65,7 +67,7 @@ def is_pattern(name: str) -> bool:
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Make a function that tells whether a pattern stands for a topic.
+    """Make a function that returns whether a topic's name matches the pattern.
 
     >>> [matcher("room.*")(name) for name in ("room.tea", "room.tea.left", "room", "hall.tea")]
     [True, False, False, False]

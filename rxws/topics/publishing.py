@@ -1,4 +1,4 @@
-"""Publishing from a program that has no event loop."""
+"""Publish from a program without an event loop."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from rxws.topics.engines.engine import PublishOverflow
 from rxws.topics.from_url import open_topics
 from rxws.topics.topic import Topics
 
-AHEAD: Final = 256
-"""Messages after which a publisher waits for the broker."""
+MAX_AHEAD: Final = 256
+"""Messages after which a publisher waits until the broker has confirmed them."""
+
 CONFIRM_TIMEOUT: Final = 5.0
-"""Seconds it waits."""
+"""Seconds that such a wait takes at most."""
+
 OUTSIDE: Final = "publish within the block: with rxws.topics.publisher(url) as publisher"
 
 
@@ -64,18 +66,20 @@ class Publisher:
         self._thread = threading.Thread(target=self._run, name="rxws publisher", daemon=True)
         self._published = 0
         self._weight = 0
-        """Of all that was published."""
+        """The bytes of all messages that were published."""
         self._confirmed = 0
-        """Of what the broker has, or was given time for, as far as is known."""
+        """The bytes of messages that the broker has confirmed, or has not confirmed in time."""
         self._ending = False
         self._lock = threading.RLock()  # since a log's handler may publish, too
 
     def __getitem__(self, name: str) -> abc.ObserverBase[Any]:
-        """Name a topic, to publish to; errors as `topics[name]`, and `ValueError` for a pattern.
+        """Return an observer whose `on_next` publishes to this topic, from any thread.
 
-        `on_next` takes calls from any thread. After each 256 messages, and before one for which `max_buffered` has no
-        room, it blocks until the broker has confirmed them, 5 s at most, so that a loop without an end does not run
-        away from the broker; not within a subscriber of `errors`, and no longer than until the block is left.
+        After every 256 messages, and before one for which `max_buffered` has no room, `on_next` blocks until the broker
+        has confirmed them: 5 s at most, and at most until the block is left. So an endless loop does not outrun the
+        broker. Within a subscriber of `errors` it never blocks. Outside of the block it raises `RuntimeError`.
+
+        Raises what `topics[name]` raises, and `ValueError` for a pattern.
         """
         topic = self._topics[name]
         topic.check_one()
@@ -83,20 +87,20 @@ class Publisher:
 
     @property
     def errors(self) -> Observable[Exception]:
-        """The errors, like `topics.errors`; emits in the publisher's thread."""
+        """Emits errors, like `topics.errors`, in the publisher's thread. Completes when the block is left."""
         return self._topics.errors
 
     def __enter__(self) -> Self:
-        """Begin to connect; once, a second time is a `RuntimeError`."""
+        """Begin to connect. Raises `RuntimeError` the second time."""
         if self._thread.ident is not None:
             raise RuntimeError("a publisher is for one block: make another with rxws.topics.publisher(url)")
-        self._loop = asyncio.new_event_loop()  # not earlier: this process may have been forked since
+        self._loop = asyncio.new_event_loop()  # not in `__init__`: the process may have been forked since
         self._thread.start()
         self._wait(self._topics.__aenter__())
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait until all is confirmed, 5 s at most; what is not is reported on `errors`."""
+        """Wait until all messages are confirmed, 5 s at most; `errors` emits an `Unpublished` for each other one."""
         with self._lock:
             self._ending = True
         self._wait(self._end())
@@ -104,10 +108,10 @@ class Publisher:
         self._thread.join()
         with self._lock:
             self._loop.close()
-        self._topics.run_waiting()  # what other threads have published too late is reported
+        self._topics.run_waiting()  # reports what other threads published too late
 
     def publish(self, name: str, value: Any) -> None:
-        """Publish, and wait if it is time to."""
+        """Publish a value; wait for the broker first if there is no room, and afterwards if it is time to."""
         if not self._thread.is_alive():
             raise RuntimeError(OUTSIDE)
         if threading.current_thread() is self._thread:
@@ -122,7 +126,7 @@ class Publisher:
                     self._topics.hand_over(name, value, frame, weight)
                     self._weight += weight
                     self._published += 1
-                    is_time = self._published % AHEAD == 0
+                    is_time = self._published % MAX_AHEAD == 0
                     break
             self._wait_for_confirmation()
         if is_time:
@@ -145,7 +149,7 @@ class Publisher:
             self._confirmed = max(self._confirmed, weight)
 
     def report(self, error: Exception) -> None:
-        """Report an error of an Observable that publishes."""
+        """Report an error of an Observable whose values are published."""
         self._topics.report(error)
 
     def _run(self) -> None:
@@ -174,4 +178,4 @@ class _Emitter(abc.ObserverBase[Any]):
         self._publisher.report(error)
 
     def on_completed(self) -> None:
-        """Do nothing: others publish too."""
+        """Do nothing: other publishers may go on."""

@@ -1,4 +1,4 @@
-"""A topic, which is a Subject that spans processes, and all topics of one engine in one process."""
+"""A topic is a Subject that spans processes; `Topics` are those of one engine in one process."""
 
 from __future__ import annotations
 
@@ -80,6 +80,18 @@ class Topic(OwnSubject[T]):
         Args:
             last: The number of kept messages to begin with.
             since: The position of a message; begins with the messages after it.
+
+        >>> import asyncio, rxws
+        >>> async def main():
+        ...     async with rxws.topics("memory://") as topics:
+        ...         for drink in ("mate", "tea", "rooibos"):
+        ...             topics["drinks"].on_next(drink)
+        ...         topics["drinks"].history(last=2).subscribe(print)
+        ...         topics["drinks"].on_next("cocoa")
+        >>> asyncio.run(main())
+        tea
+        rooibos
+        cocoa
         """
         start = start_of(last, since)
         return Observable(lambda observer, scheduler=None: self._topics.listen(self.name, start, _ToValues(observer)))
@@ -99,17 +111,29 @@ class Topic(OwnSubject[T]):
         self._topics.report(error)
 
     def on_completed(self) -> None:
-        """Do nothing: others publish too."""
+        """Do nothing: other publishers may go on."""
 
     def dispose(self) -> None:
-        """Do nothing: others publish too."""
+        """Do nothing: other publishers may go on."""
 
     def _subscribe_core(self, observer: abc.ObserverBase[T], scheduler: object = None) -> abc.DisposableBase:
         return self._topics.listen(self.name, None, _ToValues(observer))
 
 
 class Messages(Unlocked[Message[T] | Gap]):
-    """A topic's messages with their positions, and the gaps between them."""
+    """A topic's messages with their positions: `topic.messages`.
+
+    Emits a `Message` for each value that is published from then on, and a `Gap` where messages may be missing.
+    Completes when the `topics` are closed, and never fails. Memory: none of its own.
+
+    >>> import asyncio, rxws
+    >>> async def main():
+    ...     async with rxws.topics("memory://") as topics:
+    ...         topics["drinks"].messages.subscribe(lambda message: print(message.topic, message.value))
+    ...         topics["drinks"].on_next("tea")
+    >>> asyncio.run(main())
+    drinks tea
+    """
 
     def __init__(self, topics: Topics[Any], name: str, start: Start = None) -> None:
         super().__init__()
@@ -137,7 +161,7 @@ class Messages(Unlocked[Message[T] | Gap]):
 
 
 def start_of(last: int | None, since: str | None) -> Last | Since:
-    """Check the arguments of `history`."""
+    """Return where a history begins; raises `TypeError` or `ValueError` for wrong arguments of `history`."""
     if last is not None and since is not None:
         raise TypeError("history takes last or since, not both")
     if last is None:
@@ -146,6 +170,8 @@ def start_of(last: int | None, since: str | None) -> Last | Since:
 
 
 class _To(ArrivalObserver):
+    """Passes items of a feed on to a subscriber."""
+
     def __init__(self, observer: abc.ObserverBase[Any]) -> None:
         self._emit = observer.on_next
         self._complete = observer.on_completed
@@ -171,9 +197,9 @@ class _ToMessages(_To):
 class Topics(Generic[T]):
     """What `rxws.topics(url)` returns: `topics[name]` is a Subject that spans all processes with the same URL.
 
-    They begin with the first `subscribe` or `on_next`, within a running event loop, and belong to it from then on: when
-    it is closed before them, both raise `RuntimeError`. Close them at the end: `async with rxws.topics(url) as topics`,
-    or `await topics.close()`.
+    They begin with the first `subscribe` or `on_next`, within a running event loop, and belong to that loop. If it is
+    closed before them, both raise `RuntimeError`. Close them at the end: `async with rxws.topics(url) as topics`, or
+    `await topics.close()`.
     """
 
     def __init__(self, engine: Engine, register: Register, codec: Codec[Any, Any], max_buffered: int = 0) -> None:
@@ -234,7 +260,7 @@ class Topics(Generic[T]):
     # What topics ask for
 
     def publish(self, name: str, value: Any) -> None:
-        """Publish a value; from any thread, once the topics have begun."""
+        """Publish a value; from any thread once the topics have begun."""
         thread = self._begun()
         if thread.here() or thread.loop.is_closed():
             self._publish(name, value)
@@ -242,11 +268,14 @@ class Topics(Generic[T]):
             self.hand_over(name, value, *self.encode_ahead(value))
 
     def encode_ahead(self, value: Any) -> tuple[Text | Binary | None, int]:
-        """Encode a value in another thread, if the codec may be called there; return the frame, and its weight."""
+        """Encode a value in another thread than the loop's; return the frame and its weight in bytes.
+
+        The frame is `None` if only the event loop may call the codec, or the codec refuses the value.
+        """
         return encode_ahead(self._codec, value)
 
     def hand_over(self, name: str, value: Any, frame: Text | Binary | None, weight: int) -> None:
-        """Publish a value of another thread, with what `encode_ahead` made of it."""
+        """Publish a value from another thread, with the result of `encode_ahead`."""
         if not self._begun().hand_over(self._publish, name, value, frame, weight=weight):
             self.report(Unpublished(name, value, RAN_AHEAD), weight)
 
@@ -255,15 +284,18 @@ class Topics(Generic[T]):
         self._begun().run_waiting()
 
     def listen(self, name: str, start: Start, subscriber: ArrivalObserver) -> abc.DisposableBase:
-        """Subscribe; from any thread, once the topics have begun."""
+        """Subscribe to a topic or pattern; from any thread once the topics have begun."""
         return self._in_the_loop(lambda: self._listen(name, start, subscriber))
 
     def attend(self, name: str, member: Member | None, observer: abc.ObserverBase[Present]) -> abc.DisposableBase:
-        """Tell an observer who is in a topic, where a member is until it leaves; from any thread likewise."""
+        """Emit to an observer who is in a topic; until that is disposed, `member` is in it. From any thread, too."""
         return self._in_the_loop(lambda: self._attend(name, member, observer))
 
     def report(self, error: Exception, weight: int = 0) -> None:
-        """Emit an error, of a value that has a weight; from any thread. If too many wait already, it is logged."""
+        """Emit an error on `errors`, from any thread. If too many calls wait for the event loop, log it instead.
+
+        `weight` is the weight in bytes of a value that the error keeps in memory.
+        """
         if self._thread is None or self._thread.here() or self._thread.loop.is_closed():
             self._report(error)
         elif not self._thread.hand_over(self._report, error, weight=weight, refusal=True):
@@ -318,7 +350,7 @@ class Topics(Generic[T]):
             subscription.disposable = subscribe()
 
         if thread.loop.is_closed():
-            assign()  # there it would be ignored
+            assign()  # `run` would ignore it
         else:
             thread.run(assign)
         return Disposable(lambda: thread.run(subscription.dispose))

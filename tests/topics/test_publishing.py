@@ -15,7 +15,7 @@ from rxws.topics import Topics
 from rxws.topics.engines.engine import Limits
 from rxws.topics.engines.memory import MemoryEngine
 from rxws.topics.presence.register import Register
-from rxws.topics.publishing import AHEAD, Publisher
+from rxws.topics.publishing import MAX_AHEAD, Publisher
 
 
 def test_publishes_from_any_thread() -> None:
@@ -26,14 +26,14 @@ def test_publishes_from_any_thread() -> None:
     with Publisher(topics) as publisher:
         publisher.errors.subscribe(errors.append)
         topics["a"].subscribe(log.append)
-        reactivex.range(AHEAD + 1).subscribe(publisher["a"])
+        reactivex.range(MAX_AHEAD + 1).subscribe(publisher["a"])
         thread = threading.Thread(target=publisher["a"].on_next, args=("thread",))
         thread.start()
         thread.join()
         error = ValueError("a source's")
         publisher["a"].on_error(error)
         publisher["a"].on_next(object())
-    assert log == [*range(AHEAD + 1), "thread"]
+    assert log == [*range(MAX_AHEAD + 1), "thread"]
     assert errors[0] is error
     assert isinstance(errors[1], rxws.EncodeError)
 
@@ -59,9 +59,9 @@ def test_it_goes_on_when_the_broker_does_not_confirm() -> None:
     log: list[Any] = []
     with Publisher(topics, confirm_timeout=0.01) as publisher:
         topics["a"].subscribe(log.append)
-        for number in range(AHEAD + 1):
+        for number in range(MAX_AHEAD + 1):
             publisher["a"].on_next(number)
-    assert log == [*range(AHEAD + 1)]
+    assert log == [*range(MAX_AHEAD + 1)]
 
 
 def test_large_messages_wait_for_the_broker() -> None:
@@ -109,7 +109,7 @@ def test_published_too_late_is_reported(caplog: pytest.LogCaptureFixture) -> Non
             self.report(ValueError("late, too"))
 
     with Late(rxws.topics("memory://")) as publisher:
-        for number in range(AHEAD - 1):
+        for number in range(MAX_AHEAD - 1):
             publisher["a"].on_next(number)
     publisher["a"].on_error(ValueError("an error"))
     assert [record.getMessage() for record in caplog.records] == [
@@ -150,7 +150,7 @@ def test_leaving_the_block_wakes_waiting_threads() -> None:
     engine = Unconfirming()
     with Publisher(topics_over(engine), confirm_timeout=60) as publisher:
         topic = publisher["a"]
-        thread = threading.Thread(target=lambda: [topic.on_next(number) for number in range(AHEAD)], daemon=True)
+        thread = threading.Thread(target=lambda: [topic.on_next(number) for number in range(MAX_AHEAD)], daemon=True)
         thread.start()
         assert engine.is_asked.wait(5)
     thread.join(5)
@@ -164,7 +164,7 @@ def test_subscriber_of_errors_may_publish() -> None:
     done = threading.Event()
 
     def tell(error: Exception) -> None:
-        for number in range(2 * AHEAD):
+        for number in range(2 * MAX_AHEAD):
             publisher["log"].on_next(number)
         done.set()
 
@@ -173,7 +173,7 @@ def test_subscriber_of_errors_may_publish() -> None:
         publisher.errors.subscribe(tell)
         publisher["a"].on_error(ValueError("a source's"))
         assert done.wait(5)
-    assert log == [*range(2 * AHEAD)]
+    assert log == [*range(2 * MAX_AHEAD)]
 
 
 def test_a_publisher_is_for_one_block() -> None:

@@ -1,4 +1,4 @@
-"""What topics need from an engine, and what an engine needs from them."""
+"""What topics need from an engine, and what an engine needs from topics."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PublishOverflow = Literal["drop_oldest", "drop_newest"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is kept for `latest` and `history`; beyond any of these limits the oldest go."""
+    """How much is kept for `latest` and `history`. Beyond any of these limits, the oldest messages are discarded."""
 
     count: int
     """Messages of one topic."""
@@ -29,63 +29,64 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """Read the last messages, up to a number."""
+    """Read the last messages."""
 
     count: int
+    """How many at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Read the messages after a position; after `None` all that are kept, without a `Gap` at the beginning."""
+    """Read the messages after a position. `None` means all that are kept, without a `Gap` at the beginning."""
 
     position: Position | None
 
 
 class Reader(Protocol):
-    """Takes what was asked of `Engine.read`."""
+    """Takes the messages that `Engine.read` reads."""
 
     def batch(self, items: Sequence[Item]) -> None:
-        """Take some of it, in order."""
+        """Take the next messages, in order."""
 
     def caught_up(self) -> None:
-        """Record that what is published from now on comes live."""
+        """Record that all was read: messages that are published from now on come live."""
 
 
 class Following(Protocol):
-    """One subscription of a process, of a topic or a pattern."""
+    """The subscription of a process to a topic or pattern."""
 
     pattern: str
 
     def take(self, item: Item) -> None:
-        """Take the next message: all come, in the order of their positions, or a `Gap` in their place."""
+        """Take the next message, in the order of positions, or a `Gap` in place of messages that were lost."""
 
 
 class Engine(Protocol):
-    """Carries messages between processes with the same URL. All calls are in the loop's thread."""
+    """Carries messages between processes with the same URL. All calls come from the event loop's thread."""
 
     @property
     def is_up(self) -> bool:
-        """Whether the broker is there, as far as is known."""
+        """Whether the broker can be reached, as far as is known."""
         ...
 
     def start(self, report: Callable[[Exception], object]) -> None:
-        """Begin, within the running event loop; `report` takes what goes wrong."""
+        """Begin, in the running event loop; `report` takes errors."""
 
     def publish(self, topic: str, frame: Text | Binary) -> None:
-        """Publish soon, or `report` that it could not be done. Never blocks."""
+        """Publish soon, or `report` an `Unpublished`. Never blocks."""
 
     def follow(self, following: Following) -> None:
-        """Hand on what is published from now on."""
+        """Pass on the messages that are published from now on."""
 
     def unfollow(self, following: Following) -> None:
-        """Stop that."""
+        """Pass on no more messages."""
 
     def read(self, pattern: str, start: Last | Since, reader: Reader) -> abc.DisposableBase:
-        """Hand over what is kept, at once or soon."""
+        """Give the reader the kept messages, now or soon; disposing ends that."""
         ...
 
     async def confirmed(self) -> None:
-        """Wait until all that was published is kept, or was reported."""
+        """Wait until each message that was published is kept, or was reported."""
 
     async def close(self) -> None:
-        """End; what could not be published is reported."""
+        """End; report messages that could not be published."""

@@ -1,4 +1,4 @@
-"""The engine of one process: a bounded ring, and no task."""
+"""The engine of one process: a bounded buffer, without a task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rxws.topics.names import is_pattern, matcher
 logger = logging.getLogger("rxws")
 
 TOPIC_WEIGHT: Final = 1024
-"""What a topic takes that keeps any message, however small: strangers may choose the names."""
+"""Bytes that a topic counts if it keeps any message: strangers may choose many names."""
 
 
 class _Kept(NamedTuple):
@@ -37,22 +37,22 @@ class _Kept(NamedTuple):
 
 
 class Notifications(Broadcast[Record | Callable[[], object]]):
-    """Messages, and calls for one who reads, each of which follows when all have had the one before."""
+    """Messages, and calls of a reader, in order: each goes out when all have had the one before."""
 
     __slots__ = ()
     max_fed = MAX_HANDED_OVER
 
     @property
     def is_busy(self) -> bool:
-        """Whether one of them is being handed on."""
+        """Whether one of them is being passed on."""
         return self._busy
 
 
 class MemoryEngine:
-    """Keeps the last messages of this process's topics, and hands new ones on at once, in the publisher's call.
+    """Keeps the last messages of this process's topics, and passes new ones on at once, in the publisher's call.
 
-    Memory: what is kept weighs `limits.size` bytes at most, 64 for each message and 1,024 for each topic included, or
-    is one message; and 16,384 messages that subscribers publish while one is being handed on.
+    Memory: at most `limits.size` bytes of kept messages, including 64 for each message and 1,024 for each topic, or one
+    message; and 16,384 messages that subscribers publish while one is being passed on.
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,9 +64,9 @@ class MemoryEngine:
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._by_topic: dict[str, deque[int]] = {}
         self._discarded: dict[str, int] = {}
-        """The newest message that was discarded, of each topic that still keeps some."""
+        """For each topic that still keeps messages, the number of the newest one that was discarded."""
         self._forgotten = 0
-        """The last one of a topic that has none."""
+        """The number of the newest one that was discarded of all other topics."""
         self._exact: dict[str, Following] = {}
         self._patterns: dict[Following, Callable[[str], object]] = {}
         self._report: Callable[[Exception], object] = lambda error: None
@@ -75,25 +75,25 @@ class MemoryEngine:
 
     @property
     def is_up(self) -> bool:
-        """Always."""
+        """True: there is no broker."""
         return True
 
     def start(self, report: Callable[[Exception], object]) -> None:
         """Begin."""
         self._report = report
-        self._epoch = time.time_ns()  # now, since processes that were forked before have positions of their own
+        self._epoch = time.time_ns()  # not in `__init__`: processes that were forked must not share positions
         if processes.count > 1:
             message = "memory:// reaches only this process, one of %d: use topics over NATS for all"
             log_line(logger, logging.WARNING, message, processes.count)
 
     async def confirmed(self) -> None:
-        """Return: all is kept."""
+        """Return at once: all messages are kept."""
 
     async def close(self) -> None:
         """End."""
 
     def publish(self, topic: str, frame: Text | Binary) -> None:
-        """Keep a message, and hand it on."""
+        """Keep a message, and pass it on."""
         if frame.weight > self._limits.size:
             why = f"it exceeds the limit for kept messages, {self._limits.size} bytes"
             self._report(Unpublished(topic, frame.message, why))
@@ -104,19 +104,19 @@ class MemoryEngine:
         self._notifications.emit(record)
 
     def follow(self, following: Following) -> None:
-        """Hand on what is published from now on."""
+        """Pass on the messages that are published from now on."""
         if is_pattern(following.pattern):
             self._patterns[following] = matcher(following.pattern)
         else:
             self._exact[following.pattern] = following
 
     def unfollow(self, following: Following) -> None:
-        """Stop that."""
+        """Pass on no more messages."""
         self._patterns.pop(following, None)
         self._exact.pop(following.pattern, None)
 
     def read(self, pattern: str, start: Last | Since, reader: Reader) -> abc.DisposableBase:
-        """Hand over what is kept, at once; what the reader publishes meanwhile follows, as when it comes live."""
+        """Give the reader the kept messages now. Messages that it publishes meanwhile follow, like live ones."""
         batches = [partial(reader.batch, [item]) for item in self._find(pattern, start)]
         for call in (*batches, reader.caught_up):
             if self._notifications.is_busy:

@@ -1,8 +1,9 @@
-"""One topic's presence in one process: what it says to the others, and what they say.
+"""One topic's presence in one process: what it announces to other processes, and what they announce.
 
-Each process says all its members of a topic, in one message of which the engine keeps the last: when one joins or
-leaves, and at every beat. Who is silent for some beats has left. Beats are counted only while a process hears itself:
-one that is cut off, or whose broker is away, judges nobody.
+Each process announces all its members of a topic in one message, when one joins or leaves, and at every beat. The
+engine keeps the last such message of each process. A process that is silent for `BEATS` beats has ended, and its
+members have left. Beats count only while a process receives its own messages: if it is cut off, or the broker is away,
+the silence of others means nothing.
 """
 
 from __future__ import annotations
@@ -24,46 +25,50 @@ from rxws.topics.presence.roster import Roster, Stay
 
 BEATS: Final = 4
 """Beats of silence after which a process counts as ended."""
-REFUSED: Final = 2
-"""Messages in a row that were not published, of which the last is reported; one that is lost will be said again."""
+
+MAX_REFUSED: Final = 2
+"""Announcements in a row that were not published, of which the last is reported. A single one is repeated anyway."""
 
 
 class _Other:
     """Another process."""
 
     def __init__(self) -> None:
-        self.position = Position(0, 0)
-        self.silence = 0
+        self.position = Position(0, 0)  # of its last announcement
+        self.silence = 0  # beats since then
 
 
 class Attendance:
-    """Follows one topic's presence for all its subscribers in this process."""
+    """Follows one topic's presence for all its subscribers in this process.
+
+    Memory: the members of each process that announces some.
+    """
 
     def __init__(self, topic: str, me: str, engine: Engine | None, report: Callable[[Exception], object]) -> None:
         self.topic = topic
         self.pattern = f"{topic}.*"
         self.roster = Roster(report)
         self.users = 0
-        """Subscribers, and those about to be."""
+        """The number of subscribers, including those that are about to subscribe."""
         self._me = me
         self._engine = engine
         self._report = report
         self._stays: dict[str, dict[object, Stay]] = {}
         self._others: dict[str, _Other] = {}
         self._reading: abc.DisposableBase = Disposable()
-        self._is_said = False
-        """Whether the others know of members here."""
+        self._is_announced = False
+        """Whether other processes know of members here."""
         self._waiting = False
-        """Whether what was said last has not come back yet; what changes meanwhile is said when it has."""
+        """Whether the last announcement has not come back yet. Changes in the meantime are announced when it has."""
         self._changed = False
         self._heard = False
-        """Whether anything of what this process says has come back since the last beat."""
+        """Whether any announcement of this process has come back since the last beat."""
         self._refused = 0
-        """Messages that were not published since the last one that has come back."""
+        """The number of announcements that were not published since the last one that has come back."""
         self._ended = False
 
     def begin(self) -> None:
-        """Read what is kept, and follow."""
+        """Follow the announcements, and read the kept ones."""
         if self._engine is None:
             self.roster.open()
         else:
@@ -71,7 +76,7 @@ class Attendance:
             self._reading = self._engine.read(self.pattern, Since(None), self)
 
     def enter(self, who: str, metadata: Any) -> abc.DisposableBase:
-        """Let a member in, until that is disposed."""
+        """Add a member, until the result is disposed."""
         token = object()
         self._stays.setdefault(who, {})[token] = Stay(time.time(), metadata)
 
@@ -86,7 +91,7 @@ class Attendance:
         return Disposable(leave)
 
     def beat(self) -> None:
-        """Say who is here, and count who says nothing."""
+        """Announce the members here, and count the silence of other processes."""
         assert self._engine is not None
         is_fit = self._heard and self._engine.is_up
         self._heard = False
@@ -94,41 +99,41 @@ class Attendance:
             other.silence = other.silence + 1 if is_fit else 0
             if other.silence >= BEATS:
                 del self._others[process]
-                self.roster.say(process, {})
+                self.roster.update(process, {})
         if self._engine.is_up:
-            self._say(self._here())
+            self._publish(self._here())
 
     def unpublished(self, error: Unpublished) -> None:
-        """Take that what was said last does not reach the others; report it, once, if that stays so."""
+        """Record that the last announcement was not published; report the second such failure in a row."""
         self._refused += 1
-        if self._refused == REFUSED:
+        if self._refused == MAX_REFUSED:
             self._report(TopicsError(f"other processes are not told who is in {self.topic!r} here: {error}"))
 
     def end(self) -> None:
-        """Say that nobody is left here, and stop following."""
-        self._ended = True  # so that those whose subscriptions this completes leave together
+        """Announce that no member is left here, and stop following."""
+        self._ended = True  # so that members whose subscriptions this completes leave in one announcement
         self.roster.end()
         if self._engine is not None:
             self._reading.dispose()
             self._engine.unfollow(self)
-            if self._is_said:
-                self._say({})
+            if self._is_announced:
+                self._publish({})
 
     # What the engine brings
 
     def batch(self, items: Sequence[Item]) -> None:
-        """Take what is kept."""
+        """Take kept announcements."""
         for item in items:
             self.take(item)
 
     def caught_up(self) -> None:
-        """Show who is there."""
+        """Show the members: all kept announcements were read."""
         self.roster.open()
         if self._changed:
             self._announce()
 
     def take(self, item: Item) -> None:
-        """Take what a process says; what has been missed is said again."""
+        """Take an announcement. A gap does not matter: announcements are repeated."""
         if isinstance(item, Gap):
             return
         process = item.topic.rpartition(".")[2]
@@ -148,12 +153,12 @@ class Attendance:
             except DecodeError as error:
                 self._report(error)
             else:
-                self.roster.say(process, stays)
+                self.roster.update(process, stays)
 
     def _change(self) -> None:
         if self._ended:
             return
-        self.roster.say(self._me, self._here())
+        self.roster.update(self._me, self._here())
         self._changed = True
         self._announce()
 
@@ -162,13 +167,13 @@ class Attendance:
 
     def _announce(self) -> None:
         if self._engine is not None and self._engine.is_up and not self._waiting:
-            self._say(self._here())
+            self._publish(self._here())
 
-    def _say(self, stays: dict[str, Stay]) -> None:
+    def _publish(self, stays: dict[str, Stay]) -> None:
         assert self._engine is not None
         self._changed = False
         self._waiting = True
-        self._is_said = bool(stays)
+        self._is_announced = bool(stays)
         self._engine.publish(f"{self.topic}.{self._me}", Text(json.encode(stays).encode()))
 
 

@@ -13,27 +13,30 @@ from rxws.rx.broadcast import Unlocked
 from rxws.topics.message import TopicsError
 
 MAX_MEMBERS: Final = 1000
-"""Members of one topic."""
+"""Members of one topic, as far as a process knows."""
+
 MAX_MEMBER: Final = 512
-"""Bytes of JSON that one member may take: the name and what is said of it."""
+"""Bytes of JSON that one member may take: its name and metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """Who is in a topic, in the order of their names, and what has changed since the previous emission.
+    """Who is in a topic, ordered by name, and what has changed since the previous emission.
 
-    The first one that a subscriber gets shows no change: its `members` were there already. If only the metadata of a
-    member changed, nobody `joined` or `left`.
+    The first emission shows no change: its `members` were there before. If only a member's metadata has changed,
+    `joined` and `left` are empty.
     """
 
     members: Mapping[str, Any]
     """Each member's name, and the metadata it joined with. All subscribers get the same object: do not change it."""
     joined: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Those that are new, and their metadata."""
     left: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Those that have left, and the metadata that they had."""
 
 
 class TooManyMembers(TopicsError):
-    """What `joining` fails with if the topic is full; a socket closes with 1013."""
+    """The error of `joining` if the topic is full. It closes a socket with 1013."""
 
     close_code = 1013
     close_reason = "Too Many Members"
@@ -44,14 +47,14 @@ class TooManyMembers(TopicsError):
 
 
 class Member(NamedTuple):
-    """One who joins."""
+    """A member that joins."""
 
     who: str
     metadata: Any
 
 
 Attend = Callable[[str, Member | None, abc.ObserverBase[Present]], abc.DisposableBase]
-"""Tells an observer who is in a topic; until that is disposed, a member is there. It is `Topics.attend`."""
+"""Emits to an observer who is in a topic; until that is disposed, the member is in it. It is `Topics.attend`."""
 
 
 class Presence(Unlocked[Present]):

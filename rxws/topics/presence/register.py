@@ -17,15 +17,16 @@ from rxws.topics.presence.attendance import BEATS, Attendance
 from rxws.topics.presence.present import Member, Present, TooManyMembers
 
 TTL = 10.0
-"""Seconds after which those whose process died have left; all processes must have the same."""
+"""Seconds after which the members of a process that died have left. It must be the same in all processes."""
+
 TOPICS_A_TURN = 100
-"""Topics that are said at a time, before the event loop turns."""
+"""Topics that are announced in one turn of the event loop."""
 
 
 class Register:
-    """Who is in which topic, in this process and, over an engine of its own, in the others.
+    """The presence of each topic, in this process and in others, over an engine of its own.
 
-    It begins with the first topic that anybody asks about. A beat costs a message of each topic that does.
+    It begins with the first subscription. At each beat, it publishes a message for each topic that has subscribers.
     """
 
     def __init__(self, engine: Engine | None) -> None:
@@ -41,7 +42,7 @@ class Register:
         observer: abc.ObserverBase[Present],
         report: Callable[[Exception], object],
     ) -> abc.DisposableBase:
-        """Show an observer who is in a topic; until that is disposed, a member is there."""
+        """Emit to an observer who is in a topic; until that is disposed, `member` is in it."""
         self._begin(report)
         attendance = self._attendances.get(topic)
         if attendance is None:
@@ -60,7 +61,7 @@ class Register:
         return CompositeDisposable(subscription, entered, Disposable(lambda: self._leave(attendance)))
 
     async def close(self) -> None:
-        """Complete all subscriptions; say that nobody is left here."""
+        """Complete all subscriptions, and announce that no member is left here."""
         attendances, self._attendances = self._attendances, {}
         for attendance in attendances.values():
             attendance.end()
@@ -77,7 +78,7 @@ class Register:
             attendance.end()
 
     def _begin(self, report: Callable[[Exception], object]) -> None:
-        self._me = self._me or secrets.token_hex(8)  # not earlier, since processes that are forked are not the same
+        self._me = self._me or secrets.token_hex(8)  # not in `__init__`: each forked process needs its own
         if self._engine is not None and self._beating is None:
             self._engine.start(partial(self._take_error, report))
             self._beating = asyncio.get_running_loop().create_task(self._beat())

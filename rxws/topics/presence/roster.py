@@ -1,4 +1,4 @@
-"""The members of one topic: what each process says, made one set."""
+"""The members of one topic: the announcements of all processes, merged."""
 
 from __future__ import annotations
 
@@ -15,47 +15,47 @@ from rxws.topics.presence.present import MAX_MEMBERS, Present
 
 
 class Stay(NamedTuple):
-    """One member's being there, as a process says it."""
+    """A member's stay in a topic, as a process announces it."""
 
     since: float
-    """Seconds since 1970, by that process's clock."""
+    """When it began: seconds since 1970, by that process's clock."""
     metadata: Any
 
 
 class Roster:
-    """Shows its subscribers one set, and every change of it, once it is open."""
+    """Emits the members to its subscribers, and every change, once all kept announcements were read (`open`)."""
 
     def __init__(self, report: Callable[[Exception], object]) -> None:
-        self._said: dict[str, Mapping[str, Stay]] = {}
+        self._announced: dict[str, Mapping[str, Stay]] = {}
         self._shown: dict[str, Any] | None = None
         self._showing = False
         self._report = report
         self._broadcast = Broadcast[Present](report)
 
     def has_room_for(self, who: str) -> bool:
-        """Tell whether one more may join."""
+        """Return whether this member may join."""
         members = self._merged() if self._shown is None else self._shown
         return who in members or len(members) < MAX_MEMBERS
 
-    def say(self, process: str, stays: Mapping[str, Stay]) -> None:
-        """Take what a process says now: all its members."""
+    def update(self, process: str, stays: Mapping[str, Stay]) -> None:
+        """Take an announcement of a process: all its members."""
         if stays:
-            self._said[process] = stays
+            self._announced[process] = stays
         else:
-            self._said.pop(process, None)
+            self._announced.pop(process, None)
         self._show()
 
     def open(self) -> None:
-        """Show the members: all that were there before have been said."""
+        """Begin to emit: the members that were there before are known."""
         if self._shown is None:
             self._shown = self._merged()
             self._emit(Present(self._shown))
 
     def subscribe(self, observer: abc.ObserverBase[Present]) -> abc.DisposableBase:
-        """Show the members that all others have been shown, then what changes."""
+        """Emit the members that other subscribers see now, then every change."""
         if self._shown is None:
             return self._broadcast.subscribe(observer)
-        showing, self._showing = self._showing, True  # what it does meanwhile is a change, which it is shown after that
+        showing, self._showing = self._showing, True  # if it joins or leaves now, that is emitted as a change below
         try:
             call(self._report, "a subscriber", observer.on_next, Present(self._shown))
         finally:
@@ -65,7 +65,7 @@ class Roster:
         return subscription
 
     def end(self) -> None:
-        """Complete."""
+        """Complete for all subscribers."""
         self._broadcast.end()
 
     def _show(self) -> None:
@@ -88,14 +88,14 @@ class Roster:
             self._showing = False
 
     def _emit(self, present: Present) -> None:
-        """Emit in nobody's name: a subscriber that is busy holds nobody who joins."""
+        """Emit without a source, so that a busy subscriber does not hold the one that joins."""
         notify_from(None, self._broadcast.emit, present)
 
     def _merged(self) -> dict[str, Any]:
-        """Of several stays the newest counts, the same one in all processes."""
+        """Merge the members of all processes. Of several stays the newest counts, the same one in all processes."""
         newest: dict[str, Stay] = {}
-        for process in sorted(self._said):
-            for who, stay in self._said[process].items():
+        for process in sorted(self._announced):
+            for who, stay in self._announced[process].items():
                 if who not in newest or stay.since >= newest[who].since:
                     newest[who] = stay
         return {who: newest[who].metadata for who in sorted(newest)}

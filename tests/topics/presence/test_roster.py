@@ -13,8 +13,8 @@ def test_newest_stay_counts() -> None:
     """The newest of several stays counts, in whatever order they come."""
     for first, second, since in (("a", "b", 1), ("b", "a", 1), ("a", "b", 3), ("b", "a", 3)):
         roster = Roster(print)
-        roster.say(first, {"ada": Stay(since, since)})
-        roster.say(second, {"ada": Stay(2, 2)})
+        roster.update(first, {"ada": Stay(since, since)})
+        roster.update(second, {"ada": Stay(2, 2)})
         roster.open()
         shown: list[Present] = []
         roster.subscribe(Observer(shown.append))
@@ -30,11 +30,11 @@ def test_members_that_feed_themselves_are_cut() -> None:
     def come_and_go(present: Present) -> None:
         assert len(shown) < 10_000, "it would never end"
         shown.append(present)
-        roster.say("here", {} if "ada" in present.members else {"ada": Stay(1, None)})
+        roster.update("here", {} if "ada" in present.members else {"ada": Stay(1, None)})
 
     roster.open()
     roster.subscribe(Observer(come_and_go))
     assert [type(error) for error in errors] == [FeedbackLoop]
     assert len(shown) == 1001
-    roster.say("there", {"alan": Stay(2, None)})
+    roster.update("there", {"alan": Stay(2, None)})
     assert "alan" in shown[-1].members
