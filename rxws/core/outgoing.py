@@ -102,11 +102,11 @@ class Outgoing(HotSubject[T]):
 
     def on_next(self, value: T | Close) -> None:
         """Send a message, or close with a `Close`."""
-        codec, last = self.codec, encoding.last
-        item = last[2] if value is last[0] and codec is last[1] else None
-        if (
-            item is None
-            and type(value) is str
+        last, item = encoding.last, None
+        if value is last[0] and self.codec is last[1]:
+            item = last[2]
+        elif (
+            type(value) is str
             and (offer_text := self._offer_text) is not None
             and not self._buffer.weight
             and (size := offer_text(value)) is not None
@@ -136,7 +136,7 @@ class Outgoing(HotSubject[T]):
             return
         try:
             if item is None:
-                item = encode_new(codec, value)
+                item = encode_new(self.codec, value)
             offer, key_of, key = self._offer, self._key_of, None
             if key_of is not None:
                 key = key_of(item.message)

@@ -244,14 +244,15 @@ class FrameWriter:
 
     def offer_text(self, text: str) -> int | None:
         """Take a text that comes of the chunk which is being read, and give its size in bytes. Any thread may call."""
-        if self.busy != here() or self.awake or self.congested or len(text) > self._left:
+        left = self._left
+        if self.busy != here() or self.awake or self.congested or len(text) > left:
             return None  # a text that is too large is not to be encoded twice
         try:
             data = text.encode()
         except UnicodeEncodeError:
             return None  # what makes a frame of it says why not
         size = len(data)
-        left = self._left - size - MESSAGE_WEIGHT
+        left -= size + MESSAGE_WEIGHT
         if left < 0:
             return None
         self._left = left
@@ -291,13 +292,17 @@ class FrameWriter:
     def end_chunk(self, *, large: bool) -> None:
         """Write the answers to a chunk: at once if it was large, or if nobody else probably writes in this turn."""
         turns = self._turns
-        if large or turns.alone == id(self):
+        if (waiting := turns.waiting) and not large:
+            if not self.waits:
+                self.waits = True
+                waiting.append(self)
+        elif large or turns.alone == id(self):
             self.flush()
         elif turns.guesses:
             turns.guesses -= 1
             turns.alone = id(self)
             self.flush()
-        elif not self.waits:
+        else:
             self.write_soon()
 
     def write_soon(self) -> None:
@@ -319,8 +324,12 @@ class FrameWriter:
             if self.pongs and not (self.congested or self.closing):
                 transport.write(b"".join([self._pack(PONG, data) for data in self.pongs]))
                 self.pongs = None
-            if self.taken and not (self.congested or self.closing):
-                self._write_taken()
+            if (taken := self.taken) and not (self.congested or self.closing):
+                if len(taken) == 1 and type(text := taken[0]) is bytes:
+                    self.taken, self._left = (), self._batch
+                    transport.write(text)
+                else:
+                    self._write_taken()
             if self.awake:
                 self._pull(endpoint)
         except BaseException as error:
