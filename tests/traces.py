@@ -77,9 +77,9 @@ MESSAGE = {
         "The chunk is done. If other connections wrote in the last turn of the event loop, the answers wait for the "
         "end of this one; here they do not."
     ),
-    "FrameWriter.flush": "Writes what was put aside. `Turns` calls this when the turn ends.",
-    "FrameWriter._write_taken": (
-        "Calls `write` of the transport with it, or with several that it joins: one system call."
+    "FrameWriter.flush": (
+        "Calls `write` of the transport with what was put aside; several answers are joined: one system call. `Turns` "
+        "calls this when the turn ends."
     ),
 }
 

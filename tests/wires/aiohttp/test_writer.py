@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -92,6 +93,20 @@ async def test_texts_within_a_chunk() -> None:
     assert transport.written == [b"\x81\x01a\x82\x01b\x81\x02\xc3\xa9", b"\x81\x01c"]
 
 
+async def test_text_that_comes_of_what_is_taken() -> None:
+    """A text that is sent while the endpoint gives up its frames, by who looks at these, follows them."""
+    transport: Any = Transport(10**9)
+    writer = transport.writer = FrameWriter(transport, Turns(), masks=False)
+
+    def take(limit: int) -> list[Frame]:
+        assert writer.offer_text("b") == 1
+        return [Binary(b"a")]
+
+    writer.start(cast("Any", SimpleNamespace(take=take, more=False)), cast("Any", None))
+    writer.wake()
+    assert transport.written == [b"\x82\x01a", b"\x81\x01b"]
+
+
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
 async def test_texts_that_are_taken_back(size: int) -> None:
     """A text that was not written comes back as a frame."""
@@ -107,7 +122,7 @@ async def test_texts_that_are_refused() -> None:
     assert writer.offer_text("a" * 65_536) is None
     assert writer.offer_text("é" * 28_640) is None, "which is large only in bytes"
     assert writer.offer_text("\ud800") is None
-    for which, value in (("awake", True), ("congested", True), ("busy", False)):
+    for which, value in (("awake", True), ("congested", True), ("busy", None)):
         writer = reading(Transport(0))
         setattr(writer, which, value)
         assert writer.offer_text("a") is None
