@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TextIO
 
-from rxws.cli.terminal import printable, terminal_width
+from rxws.cli.terminal import CLEAR_LINE, printable, terminal_width
 from rxws.marbles.layout import columns_of
 
 HISTORY: Final = 1000
@@ -37,25 +37,29 @@ class Line:
 
     def show(self, text: str) -> None:
         """Write lines above the one being typed."""
-        self.draw(f"\r\x1b[K{text}\n")
+        self.draw(f"{CLEAR_LINE}{text}\n")
 
     def draw(self, above: str = "") -> None:
         """Draw the line, or as much of it as fits, around the cursor; and first what is above it."""
         room = max(terminal_width(self._out) - columns_of(self.prompt) - 1, 10)
-        start = 0
-        while columns_of(self._text[start : self._at]) > room:
-            start += 1
-        end = len(self._text)
-        while columns_of(self._text[start:end]) > room:
-            end -= 1
+        start, end = self._visible(room)
         shown = printable(self._text[start:end])
         behind = columns_of(shown) - columns_of(printable(self._text[start : self._at]))
         back = f"\x1b[{behind}D" if behind else ""
-        self._write(f"{above}\r\x1b[K{self.prompt}{shown}{back}")
+        self._write(f"{above}{CLEAR_LINE}{self.prompt}{shown}{back}")
 
     def clear(self) -> None:
         """Take the line away."""
-        self._write("\r\x1b[K")
+        self._write(CLEAR_LINE)
+
+    def _visible(self, columns: int) -> tuple[int, int]:
+        """Choose the part that fits: before the cursor as much as does, then what follows. A paste may be long."""
+        start = end = self._at
+        while start and (columns := columns - columns_of(self._text[start - 1])) >= 0:
+            start -= 1
+        while end < len(self._text) and (columns := columns - columns_of(self._text[end])) >= 0:
+            end += 1
+        return start, end
 
     def _write(self, text: str) -> None:
         with suppress(OSError):

@@ -13,11 +13,11 @@ from rxws import marbles
 from rxws.checks import positive_int
 from rxws.cli.options import argument, number_in
 from rxws.cli.running import fail
-from rxws.cli.terminal import terminal_width
+from rxws.cli.terminal import CLEAR_LINE, terminal_width
 from rxws.recording import Event, Recording, read
 
-EVERY: Final = 50_000
-"""Events between two tellings."""
+TOLD_EVERY: Final = 50_000
+"""Events between two reports of the progress."""
 
 
 def add_to(commands: Any) -> None:
@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """Events, and how many have been read so far."""
+    """The events of a recording; shows on stderr how many have been read so far."""
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
@@ -63,8 +63,8 @@ class _Progress:
     def __iter__(self) -> Iterator[Event]:
         number = 0
         for number, event in enumerate(self._recording, 1):
-            if number % EVERY == 0:
+            if number % TOLD_EVERY == 0:
                 print(f"\r{number:,} events ", end="", file=sys.stderr, flush=True)
             yield event
-        if number >= EVERY:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        if number >= TOLD_EVERY:
+            print(CLEAR_LINE, end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What `connect` and `record` share: the options of a connection, and how one that ends is told."""
+"""What `connect` and `record` share: the options of a connection, and the exit status of one that ends."""
 
 from __future__ import annotations
 
@@ -101,17 +101,18 @@ async def opened(
 
 
 def send_first(socket: ClientWebSocket[Any, Any], messages: list[str]) -> Callable[[], bool]:
-    """Send messages now, and again whenever another connection opens. Return what tells whether one has opened."""
-    opened: set[str] = set()
+    """Send messages now, and again whenever another connection opens; return what says whether one has."""
+    has_opened = False
 
     def send(state: object) -> None:
+        nonlocal has_opened
         if isinstance(state, rxws.Open):
-            opened.add("once")
+            has_opened = True
             for message in messages:
                 socket.outgoing.on_next(message)
 
     socket.states.subscribe(send)
-    return lambda: bool(opened)
+    return lambda: has_opened
 
 
 def receive(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from threading import Event
 from typing import Any, Final
 
 from rxws.cli.running import INTERRUPTED, fail
@@ -13,7 +14,7 @@ from rxws.topics.message import Unpublished
 from rxws.topics.publishing import publisher
 
 LOST: Final = (Unpublished, EncodeError)
-"""Errors of one line. Others, such as a broker's that is away for a while, are only reported."""
+"""Errors that mean a lost line. Others, such as those of a broker that is away for a while, are only reported."""
 
 
 def add_to(commands: Any) -> None:
@@ -31,10 +32,21 @@ def add_to(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    failures: list[str] = []
+    has_failed = Event()
+
+    def lose(why: str) -> None:
+        has_failed.set()
+        fail(why)
+
+    def report(error: Exception) -> None:
+        if isinstance(error, LOST):
+            lose(str(error))
+        else:
+            fail(str(error))
+
     try:
         broker = publisher(options.url)
-        broker.errors.subscribe(lambda error: _tell(str(error), failures if isinstance(error, LOST) else []))
+        broker.errors.subscribe(report)
         with broker:
             topic = broker[options.subject]
             for number, line in enumerate(sys.stdin, 1):
@@ -42,14 +54,9 @@ def _run(options: argparse.Namespace) -> int:
                 try:
                     topic.on_next(text if options.text else json.loads(text))
                 except (ValueError, RecursionError) as error:
-                    _tell(f"line {number} is not JSON ({error}): use --text for texts", failures)
+                    lose(f"line {number} is not JSON ({error}): use --text for texts")
     except (ValueError, ImportError) as error:
         return fail(error, 2)
     except KeyboardInterrupt:
         return INTERRUPTED
-    return 1 if failures else 0
-
-
-def _tell(what: str, failures: list[str]) -> None:
-    failures.append(what)
-    fail(what)
+    return int(has_failed.is_set())

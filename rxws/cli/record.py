@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import rxws
 from rxws.cli.options import (
@@ -25,6 +25,7 @@ from rxws.cli.options import (
 )
 from rxws.cli.running import Leave, fail, run_command
 from rxws.cli.talk import Talk
+from rxws.cli.terminal import CLEAR_LINE
 from rxws.client.secrets import without_secrets
 from rxws.client.socket import ClientWebSocket
 from rxws.core.log import escape
@@ -34,9 +35,6 @@ from rxws.recording import Event, Recording
 from rxws.recording.disk import wait_for_disk
 from rxws.recording.recorder import MAX_BYTES, EventSink, Recorder
 from rxws.recording.writer import FileSink
-
-CLEAR: Final = "\r\x1b[K"
-"""Takes the progress away."""
 
 
 def add_to(commands: Any) -> None:
@@ -125,12 +123,12 @@ async def _progress(socket: ClientWebSocket[Any, Any], in_terminal: bool) -> Non
     with contextlib.suppress(asyncio.CancelledError):
         while True:
             await asyncio.sleep(0.5)
-            print(f"{CLEAR}{_so_far(socket)} ", end="", file=sys.stderr, flush=True)
-    print(CLEAR, end="", file=sys.stderr, flush=True)
+            print(f"{CLEAR_LINE}{_so_far(socket)} ", end="", file=sys.stderr, flush=True)
+    print(CLEAR_LINE, end="", file=sys.stderr, flush=True)
 
 
 def _above_progress(text: str) -> None:
-    remark(f"{CLEAR}{text}" if sys.stderr.isatty() else text)
+    remark(f"{CLEAR_LINE}{text}" if sys.stderr.isatty() else text)
 
 
 def _so_far(socket: ClientWebSocket[Any, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A socket and the one who types."""
+"""What a person at a terminal sees of a socket, and does with it."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Talk:
     ) -> None:
         self.show = show
         self.closing = False
-        """Whether the one who types has closed."""
+        """Whether we have closed: what was typed, a limit, or Ctrl-C."""
         self.has_failed = False
         """Whether the input could not be read to its end."""
         self._socket = socket
         self._is_compact = is_compact
         self._paint = Paint(stream)
-        self._pinging: asyncio.Task[None] | None = None
+        self._pings = set[asyncio.Task[None]]()
 
     def say(self, text: str, color: str) -> None:
         """Show a remark."""
         self.show(self._paint(escape(text), color))
 
     def message(self, message: str | bytes) -> None:
-        """Show what came."""
+        """Show a message that has come."""
         if self._is_compact and isinstance(message, str):
             text = painted(compact(message), self._paint)
         else:
@@ -55,7 +55,7 @@ class Talk:
         self.say(f"{type(error).__name__}: {error}", "red")
 
     def state(self, state: object) -> None:
-        """Show what becomes of the connection."""
+        """Show a change of the connection's state."""
         match state:
             case rxws.Open(protocol=protocol):
                 self.say(f"connected{f', protocol {protocol}' if protocol else ''}", "dim")
@@ -73,7 +73,9 @@ class Talk:
             case "":
                 pass
             case "/ping":
-                self._pinging = asyncio.create_task(self._ping())
+                ping = asyncio.create_task(self._ping())
+                self._pings.add(ping)
+                ping.add_done_callback(self._pings.discard)
             case "/close":
                 self.end(*rest.split(maxsplit=1))
             case "/help":
@@ -99,9 +101,9 @@ class Talk:
         self._socket.dispose()
 
     def stop(self) -> None:
-        """Stop waiting."""
-        if self._pinging is not None:
-            self._pinging.cancel()
+        """Wait for no more pongs."""
+        for ping in self._pings:
+            ping.cancel()
 
     async def _ping(self) -> None:
         connection = self._socket._life.connection  # pyright: ignore[reportPrivateUsage]

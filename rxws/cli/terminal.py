@@ -10,6 +10,9 @@ from typing import Final, TextIO
 
 COLORS: Final = {"dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "36", "bold": "1"}
 
+CLEAR_LINE: Final = "\r\x1b[K"
+"""Takes away what stands in the cursor's line."""
+
 EXCERPT: Final = 64
 """Bytes of a binary message that are shown."""
 
