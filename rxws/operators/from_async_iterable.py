@@ -34,9 +34,11 @@ def from_async_iterable(iterable: AsyncIterable[T]) -> Observable[T]:
     Each subscription iterates in a task of its own. Disposing cancels the task and closes a generator. The next item is
     requested when nothing behind it is busy. Operators such as `map_async` hold it, and so does a socket whose peer
     reads slowly, if its handler has subscribed to it. The hold extends to the socket whose message it was subscribed
-    for, within `ops.flat_map` for example. If it is shared, with `ops.share()`, it goes on for the others; see
-    `when_full`. Completes with the iterable, or fails with what it raises. Any thread may dispose. Needs a running
-    event loop when it is subscribed. Raises `TypeError` for anything else.
+    for, within `ops.flat_map` for example. There each iterable emits an item before a full socket holds it. So where
+    many messages may come at once, limit how many run: `ops.map(...), ops.merge(max_concurrent=4)` in place of
+    `ops.flat_map(...)`. If it is shared, with `ops.share()`, it goes on for the others; see `when_full`. Completes with
+    the iterable, or fails with what it raises. Any thread may dispose. Needs a running event loop when it is
+    subscribed. Raises `TypeError` for anything else.
 
     Memory: one item.
 

@@ -343,6 +343,30 @@ async def test_rows_of_a_request_wait() -> None:
     await ended(socket)
 
 
+async def test_rows_of_many_requests_at_once_wait() -> None:
+    """Of requests that came at once, as many run as `merge` lets: each emits a row before it is held."""
+
+    async def rows() -> AsyncIterator[str]:
+        for _ in range(50):
+            yield MESSAGE
+
+    def handler(incoming: Observable[str]) -> Observable[str]:
+        return incoming.pipe(ops.map(lambda _: rxops.from_async_iterable(rows())), ops.merge(max_concurrent=4))
+
+    socket, peer = serve(handler, high_water=1000, max_buffered=2000)
+    await turns()
+    peer.congested = True
+    peer.send(*map(str, range(100)))
+    await turns(500)
+    assert 1000 < socket.stats.buffered_bytes < 2000
+    assert socket._life.held
+    peer.congested = False
+    await turns(10_000)
+    assert len(peer.sent) == 100 * 50
+    peer.drop()
+    await ended(socket)
+
+
 async def test_a_client_that_leaves_lets_its_source_go() -> None:
     """Whatever ends a socket, what it held goes on."""
     for leave in (lambda g: g.peer.drop(), lambda g: g.peer.close(), lambda g: g.socket._life.abort()):
