@@ -317,6 +317,24 @@ async def test_slow_subscriber_holds_nobody(sharing: Sharing) -> None:
     assert slow == [str(number) for number in range(500)]
 
 
+async def test_slow_subscriber_may_take_the_newest(sharing: Sharing) -> None:
+    """The connection goes on being read for a busy subscriber, so that it may drop all but the newest message."""
+    dialer, worked = MemoryDialer(), list[str]()
+
+    async def work(message: str) -> None:
+        worked.append(message)
+        await asyncio.sleep(0.05)
+
+    newest = rxops.buffered(1, overflow="drop_oldest")
+    subscription = sharing(dialer).pipe(newest, rxops.map_async(work)).subscribe()
+    await turns()
+    for number in range(100):
+        dialer.peer.send(str(number))
+        await asyncio.sleep(0.01)
+    subscription.dispose()
+    assert worked == [str(number) for number in (0, *range(4, 99, 5))]
+
+
 async def test_subscribers_in_threads(sharing: Sharing) -> None:
     """Threads subscribe and leave; what comes is handed on in the event loop."""
     dialer = MemoryDialer()
