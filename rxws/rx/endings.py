@@ -1,8 +1,8 @@
-"""How a source ends, for a stream that completes because of it.
+"""How a source ended, for a stream that completes because of it.
 
-An Observable completes with nothing, so the how travels beside: as long as the observers of a source are told that it
-completes, `how_it_ended` says how. What completes at once because of it, through whatever operators, may ask. A timer
-or a task that is started meanwhile may not: what ends then ends by itself.
+`on_completed` has no argument, so this travels beside it: while a source notifies its observers that it completes,
+`how_it_ended` returns how. A stream that completes meanwhile, behind any operators, can ask. A timer or task that is
+started meanwhile gets `None` later: a stream that it ends does not end because of the source.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 _ending: Final = ContextVar[Sequence[Any]]("rxws_ending", default=())
-"""How one source ends; empty when all who are there have been told."""
+"""How the source ended whose observers are being notified, as the only item; empty afterwards."""
 
 
 def how_it_ended() -> Any:
-    """Return how the source has ended whose end is being told of; `None` if none is, or if it did not say."""
-    return next(iter(_ending.get()), None)  # it may be cleared in another thread
+    """Return how the source ended whose observers are being notified; `None` if there is none, or it did not say."""
+    return next(iter(_ending.get()), None)  # not [0]: another thread may clear it meanwhile
 
 
 def tell_ending(how: Any, notify: Callable[..., object], *args: Any) -> None:
-    """Notify of a source's end, and say meanwhile how it has ended.
+    """Notify observers of a source's end; meanwhile `how_it_ended` returns `how`.
 
     >>> tell_ending("well", lambda: print(how_it_ended()))
     well
@@ -34,4 +34,4 @@ def tell_ending(how: Any, notify: Callable[..., object], *args: Any) -> None:
         notify(*args)
     finally:
         _ending.reset(token)
-        ending.clear()  # for tasks and timers, which have inherited it
+        ending.clear()  # tasks and timers have inherited it

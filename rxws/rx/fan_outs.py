@@ -1,8 +1,8 @@
-"""Whether the present item goes to many: one who takes it slowly is not to slow its source then.
+"""Find out whether the present item goes to many subscribers. Then a slow one must not slow its source.
 
-RxPY's Subjects tell nobody who feeds them, and whom they feed. But dispatch is synchronous, so the way that an item has
-taken is the stack. A Subject on it is for many by definition, however many are subscribed just now: those who come
-later cannot ask for what a hold keeps back. So is `share`, `publish` and `replay`, which are made of Subjects.
+RxPY's Subjects do not say what feeds them, or what they feed. But dispatch is synchronous, so the call stack shows the
+way of an item. A Subject on the stack counts as many subscribers, even if it has one now: a later one could not ask for
+what a hold keeps back. The same is true for `share`, `publish` and `replay`, which contain Subjects.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rxws.rx.broadcast import Broadcast
 
 _SUBJECTS: Final = {
     *(vars(kind)["_on_next_core"].__code__ for kind in (Subject, BehaviorSubject, ReplaySubject)),
-    vars(ScheduledObserver)["run"].__code__,  # which a `ReplaySubject` has for each of its observers
+    vars(ScheduledObserver)["run"].__code__,  # a `ReplaySubject` has one for each observer
 }
 _EMIT: Final = vars(Broadcast)["emit"].__code__
 
 
 def goes_to_many() -> bool:
-    """Tell whether a Subject, or a room, hands on the item that is being handed on here; takes some microseconds."""
+    """Return whether a Subject or a room is on the call stack of the present item. Takes some microseconds."""
     frame = currentframe()
     while frame is not None:
         code = frame.f_code
