@@ -14,9 +14,8 @@ from rxws.rx.foreign import described
 FOREIGN: Final = ("rxws", "reactivex")
 """Packages whose frames say nothing about a cell."""
 
-
 MAX_PLACES: Final = 100
-"""Places of which it is counted how often they raise."""
+"""Places in the code whose errors are counted."""
 
 FIRST_COUNT: Final = 0.1
 NEXT_COUNT: Final = 1.0

@@ -16,7 +16,7 @@ from rxws.core.log import log_line
 from rxws.rx.foreign import call, described
 
 FLUSH_TIMEOUT: Final = 1.0
-"""Seconds to wait for the disk where that harms nobody; what is left is written later."""
+"""Seconds to wait for the disk, where no event loop waits too; what is left is written later."""
 
 EXIT_TIMEOUT: Final = 2.0
 """Seconds without any progress after which the end of a process waits for the disk no longer."""
@@ -39,7 +39,7 @@ getattr(os, "register_at_fork", noop)(after_in_child=_begin)  # no thread of the
 
 
 def write_soon(step: Step) -> None:
-    """Let the thread take a step, behind those that it was given before; the interpreter's exit waits for it."""
+    """Have the thread take a step after those that it was given before; the interpreter's exit waits for it."""
     global _thread
     with _changing:
         if _thread is None:

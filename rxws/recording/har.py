@@ -22,10 +22,10 @@ from rxws.recording.event import SOCKET_LANES, Event, RecordedError, Recording
 from rxws.rx.foreign import described
 
 HAR_BEGINNING: Final = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*"log"\s*:')
-"""How a HAR file begins."""
+"""How a HAR file begins, within `BEGINNING_SIZE`."""
 
 BEGINNING_SIZE: Final = 1024
-"""Bytes within which it does."""
+"""Bytes that are enough to see whether a file is a HAR file."""
 
 ZIP: Final = b"PK\x03\x04"
 """How a HAR file begins that Playwright has packed with its resources."""
@@ -38,8 +38,8 @@ LATEST: Final = 253_402_300_799.0
 
 A_DAY: Final = 86_400.0
 
-OF_BYTES: Final = 2
-CONTROL: Final = 8
+BINARY_OPCODE: Final = 2
+FIRST_CONTROL_OPCODE: Final = 8
 """Opcodes from here on are not those of messages (RFC 6455, section 5.2)."""
 
 DIRECTIONS: Final = {"receive": "incoming", "send": "outgoing"}
@@ -100,7 +100,7 @@ def _messages(entry: Any, read: ReadFile) -> list[Any]:
 
 
 def _events(entry: Any, messages: list[Any]) -> list[Event]:
-    """Give the opening and the messages of a socket, at seconds since 1970; those without a time at that before."""
+    """Give the opening and the messages of a socket, in seconds since 1970; one without a time follows at once."""
     first = next((at for message in messages if (at := _seconds(_at(message, "time"))) is not None), None)
     began = _began(_at(entry, "startedDateTime"))
     if first is not None and (began is None or not 0 <= first - began < A_DAY):  # of another clock
@@ -110,12 +110,12 @@ def _events(entry: Any, messages: list[Any]) -> list[Event]:
     for message in messages:
         at = max(at, _seconds(_at(message, "time")) or at)
         match message:
-            case {"opcode": int(opcode)} if opcode >= CONTROL:
+            case {"opcode": int(opcode)} if opcode >= FIRST_CONTROL_OPCODE:
                 pass
             case {"type": "error", "data": str(text)}:
                 events.append(Event(at, "errors", "next", RecordedError("WebSocketError", text)))
             case {"type": "send" | "receive" as way, "opcode": int(opcode), "data": str(text)}:
-                data = base64.b64decode(text, validate=True) if opcode == OF_BYTES else text
+                data = base64.b64decode(text, validate=True) if opcode == BINARY_OPCODE else text
                 events.append(Event(at, DIRECTIONS[way], "next", data))
             case _:
                 raise ValueError(f"this is not a message: {described(message)[:80]}")

@@ -32,7 +32,7 @@ from rxws.rx.foreign import described
 VERSION: Final = 1
 
 MAX_HEADER: Final = 1024 * 1024
-"""Bytes of a first line with its end: what is not a recording may have no lines at all."""
+"""Bytes of the first line with its end. It has a limit, since a file that is not a recording may be one long line."""
 
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _dumps_ascii = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -196,7 +196,7 @@ _CARRIES: Final[dict[str, type | UnionType]] = {
 
 
 def _loads(text: str | bytes) -> Any:
-    """Read JSON, and nothing else than `ValueError` is raised for what is not."""
+    """Read JSON; raises `ValueError` for what is not, and nothing else."""
     try:
         return json.loads(text)
     except RecursionError:

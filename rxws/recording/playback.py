@@ -19,7 +19,7 @@ EVENTS_A_TURN: Final = 64
 """Events that are due at once, after which the scheduler's other business gets its turn."""
 
 MAX_WAIT: Final = 86_400.0
-"""Seconds of one wait: schedulers cannot wait for any number of them, nor can dates count them."""
+"""Seconds of one wait at most: schedulers cannot wait for longer and longer, and a `timedelta` has a limit."""
 
 
 @overload
@@ -34,8 +34,8 @@ def replay(recording: Recording, lane: str | None = None, *, speed: float = 1.0)
     where the recording ends, and fails with `ValueError` where the file cannot be read.
 
     Times are those of the scheduler given to `subscribe`: the event loop's by default where one runs, so virtual
-    ones in tests; a `VirtualTimeScheduler` works too. Memory: one event.
-    Raises `TypeError` or `ValueError` if `speed` is not a positive number.
+    ones in tests; a `VirtualTimeScheduler` works too. Memory: one event. Raises `TypeError` or `ValueError` if `speed`
+    is not a positive number.
 
     Args:
         recording: The recording.
@@ -101,8 +101,9 @@ class _Player:
         self._come_again(timedelta(0))
 
     def stop(self) -> None:
-        """End without a notification."""
+        """End without a notification, and let go of the file."""
         self.stopped = True
+        self._events = iter(())
         self._timer.dispose()
 
     def _come_again(self, wait: timedelta) -> None:

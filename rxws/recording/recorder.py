@@ -1,4 +1,4 @@
-"""Watching a socket or Observables, and noting what happens."""
+"""Recorders: they watch a socket or Observables, and note what happens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Final, Protocol, cast
 
 from reactivex import Observable, Observer, abc
@@ -62,7 +62,7 @@ class Recorder(Disposable):
         self._sink = sink_of(self._recording)
         self._clock = _clock()
         self._began = self._clock()
-        self._noting = Lock()
+        self._noting = RLock()  # what notes an event may log, and a handler of logs may send on what is recorded
         self._left = len(lanes)
         self._subscriptions = CompositeDisposable()
         if socket is not None:
@@ -150,7 +150,7 @@ class Kept(Recorder):
 
     @property
     def recording(self) -> Recording:
-        """What has happened so far, as it is now."""
+        """What has happened so far: a copy that does not change."""
         made = self._recording
         return Recording(tuple(self._events), made.lanes, made.start, made.about)
 
@@ -187,7 +187,9 @@ def record(
 
 
 def keep(source: Recordable, *, max_events: int = 10_000) -> Kept:
-    """Keep what happens on a socket, or on Observables, in memory: as `record`, but for the file.
+    """Keep what happens on a socket, or on Observables, in memory, until they end or it is disposed.
+
+    `recording` has the events so far, whenever you ask. Otherwise it is as `record`.
 
     Args:
         source: A socket, or a mapping of names to Observables.

@@ -44,6 +44,8 @@ class FileSink:
 
     def put(self, event: Event) -> bool:
         """Take an event; `False` at the file's limit, or when the disk has refused a line."""
+        if self._room < 0:  # a handler of logs has sent what the line below says
+            return False
         if self._process != os.getpid():
             self._begin_own()
         text = f"{line(replace(event, data=self._plain(event.data)))}\n".encode()
@@ -76,8 +78,8 @@ class FileSink:
         self._room = self._max_bytes
         self._lines: deque[bytes] = deque()
         self._waiting = 0
-        self._missing = 0
-        self._newest = 0.0  # the time of the last one that is missing
+        self._missing = 0  # events that were dropped since the last line
+        self._newest = 0.0  # the time of the last event that is missing
         self._changing = Lock()
         self._writing = False
         self.has_failed = False

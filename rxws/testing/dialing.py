@@ -29,17 +29,19 @@ class MemoryDialer:
         self.wires: list[MemoryWire] = []
         """The peers' ends of the connections so far."""
         self.refusals: deque[Exception] = deque()
-        """What the next attempts meet."""
+        """The errors of the next attempts, one each."""
         self.target: str | None = None
-        """What the log calls it."""
+        """What the log calls the server."""
         self.attempts = 0
+        """The attempts so far."""
         self.protocol: str | None = None
         """The subprotocol that is negotiated."""
         self.settings = check({})
-        """The options of the client, by which the wires go."""
+        """The options of the client, which the wires follow, too."""
         self.closed = False
+        """Whether the client has ended."""
         self.answering = asyncio.Event()
-        """Cleared, attempts wait."""
+        """While it is cleared, attempts wait."""
         self.answering.set()
 
     @property

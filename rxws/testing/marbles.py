@@ -11,7 +11,7 @@ from rxws.recording.event import Event, Recording, name_of_error
 from rxws.testing.notation import FRAME, gap, moment_text, moments, parse, write
 
 TOLERANCE: Final = 0.02
-"""The share of a frame by which times may differ and be the same."""
+"""The share of a frame by which two times may differ and still count as equal."""
 
 
 class Marbles:
@@ -47,7 +47,6 @@ class Marbles:
         self._frame = frame
         self._values = values or {}
         self._before = before or {}
-        """Diagrams to show above it when it is not what was expected."""
 
     def difference(self, expected: object) -> str:
         """Draw what was expected above what came, and mark the moments that differ.
@@ -96,7 +95,7 @@ def _same(one: Event, other: Event, frame: float) -> bool:
 
 
 def _carries(one: Event, other: Event) -> bool:
-    """Tell whether two events are the same but for their times; the expected one is `other`."""
+    """Return whether two events are the same but for their times; the expected one is `other`."""
     ours, theirs = _end_of(one), _end_of(other)
     if isinstance(ours, Close) and isinstance(theirs, Close):
         return ours.code == theirs.code and theirs.reason in ("", ours.reason)

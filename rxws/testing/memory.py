@@ -38,11 +38,15 @@ class MemoryWire(PlainWire):
 
     def __init__(self, close_timeout: float = 5.0, max_msg_size: int | None = None) -> None:
         self.blind = False
+        """Whether a hold keeps the wire from seeing control frames; only a test sets it."""
         self.mute = False
+        """Whether the peer leaves a close frame without an answer."""
         self.pongs = True
         """Whether the peer answers pings by itself. Set it to `False`, and the heartbeat ends the socket."""
         self.unfinished: float | None = None
+        """Since when a message is on its way that is not whole, in the event loop's time; `None` if none is."""
         self.fresh = False
+        """Whether the socket has asked to keep what it sends fresh."""
         self.sent: list[str | bytes] = []
         """The messages the peer has got."""
         self.pings: list[bytes] = []
@@ -50,9 +54,11 @@ class MemoryWire(PlainWire):
         self.close_sent: Close | None = None
         """The close frame the peer has got."""
         self.aborted = False
+        """Whether the socket has dropped the connection."""
         self.ignored = False
         """Whether what the peer sends is dropped."""
         self.phase = WirePhase.NEW
+        """How far the connection is."""
         self.log: list[tuple[float, Seen, Any]] = []
         """What has reached the peer and when, by the event loop's clock, and when reading was held."""
         self._close_timeout = close_timeout
@@ -244,9 +250,15 @@ class MemoryWire(PlainWire):
             self._deadline = asyncio.get_running_loop().call_later(self._close_timeout, self._finish)
 
     def _finish(self) -> None:
+        self._stop_deadline()
         actions, self._last = self._last, []
         for action in actions:
             action()
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def _close(self, close: Close) -> None:
         if self.ended:
@@ -257,8 +269,7 @@ class MemoryWire(PlainWire):
             self._soon(lambda: self._lose(None))
 
     def _lose(self, error: BaseException | None) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._stop_deadline()
         if not self.ended:
             self.enter(WirePhase.LOST)
             if self._endpoint is not None:

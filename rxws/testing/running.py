@@ -32,7 +32,7 @@ from rxws.testing.notation import FRAME, RefusedHandshake, Script, parse
 from rxws.testing.virtual import run_virtually
 
 MAX_SECONDS: Final = 60.0
-"""Seconds, virtual ones, that a run takes at most if its peer has no script."""
+"""Seconds of virtual time that a run takes at most if its peer has no script."""
 
 SPANS: Final = {"[": "[", "]": "]"}
 """The marks of a diagram of spans."""
@@ -41,7 +41,7 @@ STATES: Final = {"C": "Connecting", "O": "Open", "W": "Waiting"}
 """The letters of a diagram of states; the end is a completion."""
 
 ARGUMENTS: Final = ("incoming", "congested", "frame", "values", "protocol", "request", "reconnect", "greet")
-"""Of `run`, besides the options."""
+"""The arguments of `run` besides the options."""
 
 Peer = str | Script | Exception
 
@@ -341,7 +341,7 @@ def _spans(log: list[tuple[float, Any, Any]]) -> list[Event]:
 
 
 def _read(codec: object, data: str | bytes) -> Any:
-    """Read a message that was sent: JSON if there is a codec and it is that."""
+    """Read a message that was sent: as JSON, unless the codec is `text` or it is not JSON."""
     if codec is codecs.text or isinstance(data, bytes):
         return data
     try:

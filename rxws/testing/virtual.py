@@ -15,15 +15,15 @@ from typing import Any, Final, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WORK: Final = 5.0
-"""Seconds, real ones, that a call in a thread may take while virtual time stands still for it."""
+MAX_THREAD_SECONDS: Final = 5.0
+"""Seconds of real time that a call in a thread may take; virtual time stands still for it."""
 
 MAX_STILL_TURNS: Final = 100_000
 """Turns of the loop within one moment of virtual time, after which it is taken to stand still forever."""
 
 
 class _Due(float):
-    """When a timer is due; of those due at the same time the one that was set first is earlier."""
+    """When a timer is due. Of two timers of the same time, the one that was set first is earlier."""
 
     number = 0
 
@@ -156,14 +156,16 @@ class _Jumps(selectors.DefaultSelector):
         self._still = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(WORK if self.working and timeout != 0 else 0)
+        ready = super().select(MAX_THREAD_SECONDS if self.working and timeout != 0 else 0)
         if ready or timeout == 0:
             self._still += 1
             if self._still > MAX_STILL_TURNS:
                 raise RuntimeError(f"time stands still: none of {MAX_STILL_TURNS} turns of the event loop waits")
             return ready
         if self.working:
-            raise RuntimeError(f"a call in a thread is not done after {WORK:g} s, while virtual time stands still")
+            raise RuntimeError(
+                f"a call in a thread is not done after {MAX_THREAD_SECONDS:g} s, while virtual time stands still"
+            )
         if timeout is None:
             raise RuntimeError("nothing is left to happen, and the run still waits: check what it waits for")
         self.now += timeout

@@ -3,8 +3,10 @@
 import asyncio
 import base64
 import dataclasses
+import gc
 import re
 import tracemalloc
+import weakref
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -18,6 +20,7 @@ from reactivex.subject import Subject
 import rxws
 import rxws.jupyter
 from rxws.jupyter import Live, Server, plot, show, table, watch
+from rxws.jupyter.pictures import live as pictures
 from rxws.jupyter.pictures.lanes import Lanes
 from rxws.jupyter.pictures.plot import Thinned
 from rxws.recording import Event, Recording
@@ -347,3 +350,78 @@ async def test_a_wrong_call_is_an_error_at_once(call: Any, error: type[Exception
 def test_without_an_event_loop_it_says_so() -> None:
     with pytest.raises(RuntimeError, match="event loop"):
         watch(a=reactivex.never())
+
+
+class Stills:
+    """Takes what a picture stores."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+
+    def update(self, data: dict[str, str], *, raw: bool) -> None:
+        assert raw
+        self.kept.append(data["text/html"])
+
+
+async def test_quiet_picture_that_nobody_has_is_freed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, eventually: Callable[..., Any]
+) -> None:
+    """A cell that runs again leaves nothing of its picture, and no complaint: a quiet one has no task."""
+    monkeypatch.setattr(pictures, "STORE_EVERY", 0.1)
+
+    async def cell() -> weakref.ref[Live]:
+        source = Subject[Any]()
+        live = table(source, key=lambda item: item)
+        source.on_next("one")
+        await eventually(lambda: "one" in live.html)
+        await asyncio.sleep(0.5)
+        return weakref.ref(live)
+
+    freed = await cell()
+    gc.collect()
+    assert freed() is None
+    assert caplog.text == ""
+
+
+async def test_quiet_picture_goes_on(monkeypatch: pytest.MonkeyPatch, eventually: Callable[..., Any]) -> None:
+    """The newest picture is stored before a quiet one rests; with the next item it goes on, and ends as others do."""
+    monkeypatch.setattr(pictures, "STORE_EVERY", 0.3)
+    source, stills = Subject[Any](), Stills()
+    live = table(source, key=lambda item: item)
+    live._still = stills
+    for item in ("one", "two", "three"):
+        source.on_next(item)
+        await eventually(lambda item=item: item in live.html)
+    await eventually(lambda: live._task.done())
+    assert "three" in stills.kept[-1]
+    source.on_next("four")
+    await eventually(lambda: "four" in live.html)
+    await eventually(lambda: live._task.done())
+    await live.done(timeout=0)
+    assert not live.frames.live
+    ended = live._task
+    live.stop()
+    assert live._task is ended
+
+
+async def test_picture_that_cannot_be_drawn_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    """What drawing raises is shown, once, and the picture ends."""
+    live = watch(numbers=Subject[int]())
+    live.picture.draw = raising(ZeroDivisionError("no picture"))  # type: ignore[method-assign]
+    await live.done(timeout=5)
+    assert live._task.exception() is None
+    assert not live.frames.live
+    assert capsys.readouterr().err.count("ZeroDivisionError: no picture") == 1
+
+
+async def test_dollars_in_a_plot() -> None:
+    """Dollars in titles, names of fields and errors are text, not formulas."""
+    source = Subject[Any]()
+    live = plot(source, x="$_{", y=["$^{"], title="costs $5^{ and $6")
+    source.on_next({"$_{": 1, "$^{": 2})
+    source.on_error(ValueError("costs $5^{ and $6"))
+    await live.done(timeout=20)
+    assert live._task.exception() is None
+    assert "data:image/png" in live.html
+    with pytest.raises(ValueError, match="y must be a field, or several"):
+        plot(source, y=[])

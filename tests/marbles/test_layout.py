@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from rxws import Close
-from rxws.marbles.layout import Clock, Lane, Layout, label_of, text_of, ticks, time_of
+from rxws.marbles.layout import Clock, Lane, Layout, label_of, short, shorten, text_of, ticks, time_of
 from rxws.marbles.picture import Sheet, svg
 from rxws.marbles.text import Strip
 from rxws.recording import Event, Recording
@@ -143,3 +143,11 @@ def test_narrow_picture() -> None:
     places = [float(x) for x in re.findall(r'<rect x="([\d.]+)"', svg(recording, width=50))]
     assert (places == sorted(places), len(places)) == (True, 3)
     assert svg(recording, width=50) == svg(recording, width=1)
+
+
+@pytest.mark.parametrize("item", ["x" * 1000, {"a": "y" * 1000}, "日" * 1000, "z" * 14, "\n" * 1000])
+def test_large_items_are_cut_first(item: object) -> None:
+    """Of a large item only what is shown is looked at, and that is the same."""
+    whole = text_of(item)
+    assert text_of(item, 5) == whole[:5]
+    assert short(item, 14) == shorten(whole, 14)

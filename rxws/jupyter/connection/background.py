@@ -13,14 +13,15 @@ from typing import Any, Final, Generic, TypeVar
 T = TypeVar("T")
 
 JOIN_TIMEOUT: Final = 2.0
-"""Seconds that the interpreter waits at its exit for each of them."""
+"""Seconds that the interpreter waits at its exit for each thread."""
 
 
 class Background(Generic[T]):
     """A coroutine function that runs on its own thread's event loop until it is told to stop.
 
-    It is given a function to call with what it has made, which `made` waits for, and an event that says that it should
-    end. The thread ends with it; `afterwards` is called last, when its loop is closed.
+    It gets a function to call with what it has made, which `made` waits for, and an event that tells it to end. The
+    thread ends with it; `afterwards` is called last, when the loop is closed. What it raises before it has made
+    anything, `made` raises. What it raises later goes to `threading.excepthook`, which prints it.
     """
 
     def __init__(
@@ -79,6 +80,8 @@ class Background(Generic[T]):
         except BaseException as error:
             if not self._made.done():
                 self._made.set_exception(error)
+            elif not self._made.cancelled():
+                raise
         finally:
             try:
                 self._afterwards()

@@ -20,13 +20,13 @@ def connect(url: Any, **options: Any) -> NotebookConnect:
     """Connect to a server, on a thread of its own, so that a cell that blocks does not lose the socket.
 
     As `rxws.connect`, with its options but for `session`: `socket = await rxws.jupyter.connect(url)`, or
-    `async with`. What it gives is a socket as any other, whose streams notify on the notebook's event loop; while a
-    cell blocks, the connection answers pings, and messages wait, bounded, their peer slowed down. `run()` works in a
-    cell, too. The thread ends with the socket, and the interpreter's exit closes it.
+    `async with`. The result is a socket like any other. Its streams notify on the notebook's event loop. While a cell
+    blocks, the connection answers pings, up to 1,024 messages wait, and then the peer is slowed down. `run()` works in
+    a cell, too. The thread ends with the socket, and the interpreter's exit closes it.
 
-    A cell that runs again leaves nothing: a socket that was bound to a name ends, with 1000, when its name is bound
-    again or deleted, unless the notebook still refers to it or to one of its streams, by another name or in a list,
-    say. Subscriptions and pictures do not count.
+    A cell that runs again leaves nothing. A socket that was bound to a name closes with 1000 when its name is bound
+    again or deleted. It stays open while the notebook refers to it or to one of its streams in another way, such as by
+    another name or in a list. Subscriptions and pictures do not count.
 
     Errors, and what a subscriber raises, are shown in the notebook, unless `errors` is observed; they do not
     close the socket.
@@ -48,7 +48,7 @@ class NotebookConnect:
     def __init__(self, connect: Any) -> None:
         self._connect = connect
         self._background: Background[ClientWebSocket[Any, Any]] | None = None
-        self._there: ClientWebSocket[Any, Any] | None = None
+        self._opened: ClientWebSocket[Any, Any] | None = None
         self._socket: NotebookSocket[Any, Any] | None = None
 
     def __await__(self) -> Generator[Any, Any, NotebookSocket[Any, Any]]:
@@ -79,7 +79,7 @@ class NotebookConnect:
 
     async def _live(self, give: Callable[[ClientWebSocket[Any, Any]], None], stop: asyncio.Event) -> None:
         async with self._connect as socket:
-            self._there = socket
+            self._opened = socket
             give(socket)
             stopping = asyncio.ensure_future(stop.wait())
             closed = asyncio.ensure_future(socket.closed)
@@ -87,5 +87,6 @@ class NotebookConnect:
             stopping.cancel()
 
     def _settle(self) -> None:
-        if self._there is not None:
-            self._there._life.thread.run_waiting()  # pyright: ignore[reportPrivateUsage]
+        """Do what other threads have asked for too late for the loop."""
+        if self._opened is not None:
+            self._opened._life.thread.run_waiting()  # pyright: ignore[reportPrivateUsage]

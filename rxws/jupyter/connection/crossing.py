@@ -1,4 +1,4 @@
-"""The way of one subscription from thread to thread."""
+"""How the items of one subscription get from one thread to another."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rxws.rx.holds import Downstream, Held, Holds, Source, current_source, notif
 from rxws.rx.loop_thread import LoopThread
 
 HIGH: Final = 1024
-"""Items under way above which their socket is held; it goes on below a quarter of them."""
+"""Items under way above which their socket is held, until a quarter of them are left."""
 
 PROGRESS_TIMEOUT: Final = 5.0
-"""Seconds without any progress after which the socket is held no longer: its peer would take it for dead."""
+"""Seconds without any progress after which the hold ends: the peer would think that the socket is dead."""
 
 MAX_CROSSING: Final = 16_384
 """Items under way at most; then the oldest is dropped."""

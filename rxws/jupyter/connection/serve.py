@@ -14,10 +14,10 @@ from rxws.checks import named
 from rxws.jupyter.connection.background import Background
 from rxws.jupyter.connection.names import end_with_name
 
-START: Final = 10.0
+START_TIMEOUT: Final = 10.0
 """Seconds that a server may take to start."""
-STOP: Final = 10.0
-"""Seconds that its end may take."""
+STOP_TIMEOUT: Final = 10.0
+"""Seconds that it may take to end."""
 
 
 class Server:
@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, app: web.Application, host: str, port: int) -> None:
         self._background = Background(partial(_live, app, host, port), "rxws server")
-        self.host, self.port = self._background.made_soon(START)
+        self.host, self.port = self._background.made_soon(START_TIMEOUT)
         """Where it listens."""
         end_with_name(self, self, self._background.stop)
 
@@ -39,9 +39,9 @@ class Server:
         return f"{URL.build(scheme='ws', host=self.host, port=self.port)}{path}"
 
     def close(self) -> None:
-        """Shut down: close the sockets, stop listening; returns when that is done. Idempotent."""
+        """Shut down: close the sockets, stop listening. Returns when that is done, or after 10 s. Idempotent."""
         self._background.stop()
-        self._background.join(STOP)
+        self._background.join(STOP_TIMEOUT)
 
     def __enter__(self) -> Server:
         return self
@@ -69,16 +69,16 @@ async def _live(
 def serve(app: web.Application, *, host: str = "127.0.0.1", port: int = 0) -> Server:
     """Serve an application from a thread of its own, so that a server and its clients fit into one notebook.
 
-    Returns when it listens; `server.url("/feed")` is the address of a handler.
-    `server.close()` shuts it down, as leaving a `with` block does; so does binding its name again, or deleting it,
-    unless the notebook still refers to it.
+    Returns when it listens; `server.url("/feed")` is the address of a handler. `server.close()` shuts it down, as
+    leaving a `with` block does; so does binding its name again, or deleting it, unless the notebook still refers to it.
 
     Args:
         app: The application.
         host: The address to listen on.
         port: The port; 0 for a free one.
 
-    Raises `OSError` if it cannot listen, and `TypeError` for what is not an application.
+    Raises `OSError` if it cannot listen, `TimeoutError` if it does not within 10 s, and `TypeError` for what is not an
+    application.
 
     >>> import rxws
     >>> with serve(web.Application()) as server:

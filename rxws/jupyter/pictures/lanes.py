@@ -18,7 +18,7 @@ LANES_WIDTH: Final = 840
 
 
 class Lanes:
-    """Where the events of the last `window` seconds are; a sink of recorders.
+    """Where the events of the last `window` seconds are drawn; the sink of a recorder.
 
     Events of a burst are one marble, and marbles that have left the window are forgotten: memory is what fits in the
     width of the picture, whatever comes.
@@ -106,7 +106,7 @@ class Lanes:
         return marbles[-1] if marbles else None
 
     def quiet(self) -> bool:
-        """Tell whether nothing has come for so long that nothing is in the window."""
+        """Return whether nothing has come for so long that nothing is in the window."""
         return self.now() - self.newest > 1.2 * self.window
 
     def _span(self) -> tuple[float, float]:

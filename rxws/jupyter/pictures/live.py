@@ -22,8 +22,6 @@ STORE_EVERY: Final = 2.0
 VIEW: Final = "application/vnd.jupyter.widget-view+json"
 FITTING: Final = "max-width:100%;height:auto"
 """The style of an image that becomes narrower with its cell."""
-BUSY: Final = 1
-"""Times as long as a picture takes to draw, at least, until the next one."""
 
 
 class Picture(Protocol):
@@ -51,7 +49,7 @@ class Picture(Protocol):
         ...
 
     def settled(self) -> bool:
-        """Tell whether the next frame would be like the last one."""
+        """Return whether the next frame would be like the last one."""
         ...
 
 
@@ -154,20 +152,21 @@ class Live:
                 if began - stored >= STORE_EVERY:
                     self._store()
                     stored = began
-                await self._wait(max(self.picture.interval, BUSY * took))
+                await self._wait(max(self.picture.interval, took))  # draws for half of the time at most
                 self._changed.clear()
                 if self.picture.settled() and not self._ended.is_set():
                     await self._changed.wait()
+            self.picture.stop()
+            await self._draw()
+            self._store()
         except Exception as error:
             show_exception(error)
         finally:
             self.picture.stop()
-            await self._draw()
             self.frames.live = False
-            self._store()
 
     async def _wait(self, seconds: float | None) -> None:
-        """Wait for the end, but not longer."""
+        """Wait for the end, for at most these seconds; `None`: without a limit."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._ended.wait()

@@ -37,12 +37,12 @@ def plot(
 ) -> Live:
     """Show numbers of an Observable's items as a live line: `plot(trades, y="price")`.
 
-    An item whose `y` is `None` has no point. Subscribes at once. Drawn by matplotlib, outside the
-    event loop's thread, at most ten times
-    a second. Memory: four points for each pixel of the width, whatever comes.
+    An item whose `y` is `None` has no point. Subscribes at once; items may come from any thread. matplotlib draws the
+    line outside the event loop's thread, at most ten times a second. Memory: four points for each pixel of the width.
 
-    What `x` and `y` raise ends it, and is shown. Raises `TypeError` for what is not an Observable, `ValueError` for a
-    window that is not positive, `RuntimeError` where no event loop runs, `ImportError` without matplotlib.
+    What `x`, `y` or matplotlib raises ends it, and is shown. Raises `TypeError` for what is not an Observable,
+    `ValueError` for a window that is not positive, `RuntimeError` where no event loop runs, `ImportError` without
+    matplotlib.
 
     Args:
         observable: The Observable.
@@ -117,9 +117,9 @@ class Plot(Subscribed):
     def _take(self, item: Any) -> None:
         x = float(self._x(item))
         for _, get, points in self._lines:
-            value = get(item)
-            if value is not None:
-                points.add(x, float(value))
+            y = get(item)
+            if y is not None:
+                points.add(x, float(y))
 
     def _paint(self, lines: Sequence[tuple[str, Sequence[tuple[float, float]]]]) -> str:
         axes = self._axes
@@ -171,7 +171,7 @@ class Thinned:
         self._newest = -math.inf
 
     def add(self, x: float, y: float) -> None:
-        """Add a point; one that is not finite is none."""
+        """Add a point, unless it is not finite."""
         if not (math.isfinite(x) and math.isfinite(y)):
             return
         if x < self._newest - self._window:
@@ -190,4 +190,5 @@ class Thinned:
 
     def __iter__(self) -> Iterator[Point]:
         since = self._newest - self._window
-        return iter(sorted(point for points in self._columns.values() for point in points if point[0] >= since))
+        columns = list(self._columns.values())  # at once: another thread may add to them
+        return iter(sorted(point for points in columns for point in points if point[0] >= since))

@@ -21,8 +21,8 @@ RATE = 1.0
 def show(socket: WebSocket[Any, Any]) -> Live:
     """Show a socket: state, peer, protocol, rates both ways, rtt, what waits and was dropped, its last messages.
 
-    Below its messages, how much is in flight and how old what the peer has is, if its `overflow` is `"latest"` or
-    `rxws.latest_by`.
+    If its `overflow` is `"latest"` or `rxws.latest_by`, two lines below the messages show how much is in flight, and
+    how old what the peer has is.
 
     Live while it is open, a still picture after. It changes nothing for the socket: it starts no reading, and counts
     neither as a subscriber nor as an observer of errors. Memory: what fits in the picture.
@@ -161,7 +161,7 @@ def _bytes(number: float) -> str:
 
 
 def install() -> None:
-    """Let every WebSocket show itself where it is the last line of a cell: in IPython, and in marimo."""
+    """Make every WebSocket show itself where it is the last line of a cell: in IPython, and in marimo."""
 
     def in_ipython(socket: WebSocket[Any, Any]) -> None:
         show(socket).show()

@@ -12,7 +12,7 @@ from rxws.rx.scheduler import loop_scheduler
 
 
 class Subscribed(ABC):
-    """A picture of the items of one Observable; how that ended is `end`: `None` while it has not."""
+    """A picture of the items of one Observable, which may come from any thread. `end` is how it ended, or `None`."""
 
     interval = 0.1
 
@@ -57,7 +57,7 @@ class Subscribed(ABC):
             self._subscription.dispose()
 
     def settled(self) -> bool:
-        """Tell whether the newest item is drawn."""
+        """Return whether the newest item is drawn."""
         return self._drawn == self.items
 
     def ending(self) -> str:

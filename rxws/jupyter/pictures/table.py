@@ -21,9 +21,9 @@ COLUMNS: Final = 30
 def table(observable: Observable[Any], *, key: Field, limit: int = 100) -> Live:
     """Show the latest item of each key as a row: `table(trades, key="symbol")`.
 
-    Items are mappings, dataclasses, structs, or anything else. The rows are in
-    the order in which their keys came first; above `limit` rows, those that have not changed for longest go. Subscribes
-    at once. Memory: `limit` items, 30 fields of each.
+    Items are mappings, dataclasses, structs, or anything else. The rows are in the order in which their keys came
+    first. Above `limit` rows, the row that has not changed for longest is removed. Subscribes at once; items may come
+    from any thread. Memory: `limit` items, 30 fields of each.
 
     What `key` raises ends it, and is shown. Raises `TypeError` for what is not an Observable, `ValueError` for a limit
     that is not positive, `RuntimeError` where no event loop runs.
@@ -53,21 +53,21 @@ class Table(Subscribed):
 
     def still(self) -> str:
         """Make a plain HTML table, which notebooks show as they show data frames."""
-        names = self._names()
+        rows, names = self._shown_rows()
         head = "".join(f"<th>{escape(name)}</th>" for name in names)
-        body = "".join(f"<tr>{self._cells(row, names)}</tr>" for row in self._rows.values())
-        rows = scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
-        return f"{rows}<p>{escape(self._caption())}</p>"
+        body = "".join(f"<tr>{self._cells(row, names)}</tr>" for row in rows)
+        scrolled = scrolling(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+        return f"{scrolled}<p>{escape(self._caption())}</p>"
 
     def text(self) -> str:
         """Write it."""
-        names = self._names()
-        lines = [names, *([shown(row.get(name, "")) for name in names] for row in self._rows.values())]
+        rows, names = self._shown_rows()
+        lines = [names, *([shown(row.get(name, "")) for name in names] for row in rows)]
         widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
-        rows = [
+        texts = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
         ]
-        return "\n".join([*rows, self._caption()])
+        return "\n".join([*texts, self._caption()])
 
     def _take(self, item: Any) -> None:
         key = self._key(item)
@@ -78,9 +78,11 @@ class Table(Subscribed):
             oldest, _ = self._recent.popitem(last=False)
             del self._rows[oldest]
 
-    def _names(self) -> list[str]:
-        names = dict.fromkeys(name for row in self._rows.values() for name in row)
-        return list(itertools.islice(names, COLUMNS))
+    def _shown_rows(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """Give the rows as they are now, since another thread may change them, and the names of their columns."""
+        rows = list(self._rows.values())
+        names = dict.fromkeys(name for row in rows for name in row)
+        return rows, list(itertools.islice(names, COLUMNS))
 
     def _cells(self, row: dict[str, Any], names: list[str]) -> str:
         return "".join(f"<td>{escape(shown(row[name])) if name in row else ''}</td>" for name in names)

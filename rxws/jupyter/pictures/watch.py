@@ -18,7 +18,7 @@ def watch(*, window: float = 20.0, **lanes: Observable[Any]) -> Live:
     """Show Observables as a live marble diagram, a lane each: `watch(trades=trades, spikes=spikes)`.
 
     Values are in the marbles; a burst is one pill with its count. A bar is a completion, a cross an error. The picture
-    shows the last `window` seconds; it can be paused, and shows a marble's whole value where the mouse is.
+    shows the last `window` seconds. You can pause it, and point at a marble to see its whole value.
 
     Subscribes at once; `share` Observables that must not run twice. `await watch(...).done(timeout=...)` waits for
     their ends. Memory: what fits in the width of the picture, whatever comes.
