@@ -35,6 +35,7 @@ FOREIGN = {
 FOREIGN |= {"In", "Out", "Type", "Other"}  # variables of types
 FOREIGN |= {"TestScheduler"}  # of reactivex.testing
 FOREIGN |= {"NaN", "Runtime", "DevToolsActivePort", "WebSocketRoute", "WebSocketException"}
+FOREIGN |= {"URLRouter", "ProtocolTypeRouter"}  # of Django Channels
 FOREIGN |= {"Dockerfile", "LimitNOFILE", "TimeoutStopSec"}
 FOREIGN |= {"ProxyPass", "ProxyPreserveHost", "Timeout", "H2WebSockets", "Connection", "Upgrade"}
 """Names of JavaScript, of browsers and of libraries; a unit; headers; settings of programs."""

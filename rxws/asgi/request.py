@@ -59,8 +59,8 @@ class Request:
 
     @property
     def match_info(self) -> Mapping[str, Any]:
-        """The parameters of the path, if a router has found them: `path_params` of the scope."""
-        return self.scope.get("path_params") or {}
+        """The parameters of the path, if a router has found them."""
+        return _path_params(self.scope)
 
     @property
     def remote(self) -> str | None:
@@ -129,7 +129,7 @@ class Calling:
 
         Raises `TypeError` for one that is missing.
         """
-        found: Mapping[str, Any] = self.named or self.scope.get("path_params") or {}
+        found = self.named or _path_params(self.scope)
         arguments = {guest.name: found[guest.name] for guest in guests if guest.name in found}
         for guest in guests:
             if guest.name not in arguments and guest.default is guest.empty:
@@ -207,6 +207,11 @@ def _is_of(annotation: Any, kind: type) -> bool:
 
 def _is_connection(given: Any) -> bool:
     return isinstance(getattr(given, "scope", None), Mapping) and callable(getattr(given, "send", None))
+
+
+def _path_params(scope: Scope) -> Mapping[str, Any]:
+    """Give what a router has found in the path: Starlette's, or that of Django Channels."""
+    return scope.get("path_params") or scope.get("url_route", {}).get("kwargs") or {}
 
 
 def _lines(scope: Scope) -> Iterable[tuple[str, str]]:

@@ -141,8 +141,20 @@ def test_arguments() -> None:
         "room": "b",
         "user": 4,
     }
-    with pytest.raises(TypeError, match=r"asks for 'room': .* here are: none"):
-        Calling((connection(Peer()),), {}).arguments(guests)
+    for scope in ({}, {"url_route": {"args": (), "kwargs": {}}}):
+        with pytest.raises(TypeError, match=r"asks for 'room': .* here are: none"):
+            Calling((connection(Peer(**scope)),), {}).arguments(guests)
+
+
+def test_path_parameters_of_django_channels() -> None:
+    """Its router gives them to a plain ASGI application; what is routed below it finds its own."""
+    guests = rxws.asgi.routes.Handler(handler, guests=True).guests
+    route = {"args": (), "kwargs": {"room": "a", "other": 1}}
+    peer = Peer(url_route=route, path_remaining="")
+    calling = Calling((peer.scope, peer.receive, peer.send), {})
+    assert calling.arguments(guests) == {"room": "a"}
+    assert calling.request.match_info == {"room": "a", "other": 1}
+    assert Request(Peer(url_route=route, path_params={"room": "b"}).scope).match_info == {"room": "b"}
 
 
 def test_request() -> None:
