@@ -168,11 +168,11 @@ def label_of(event: Event) -> str:
         case _, float(number):
             return f"{number:.6g}"
         case _:
-            return shorten(text_of(event.data))
+            return short(event.data)
 
 
-def text_of(data: Any) -> str:
-    """Show an item whole, on one line."""
+def text_of(data: Any, most: int | None = None) -> str:
+    """Show an item on one line, `most` characters of it: what nobody sees of a large one would take long."""
     if isinstance(data, str):
         text = data
     elif is_number(data):
@@ -183,7 +183,7 @@ def text_of(data: Any) -> str:
         except BaseException as error:  # JSON cannot say it, or it is of a class of the user's
             raise_fatal(error)
             text = described(data)
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text[:most])
 
 
 def is_number(data: Any) -> bool:
@@ -220,6 +220,15 @@ def shorten(text: str, columns: int = LABEL) -> str:
     while columns_of(text) > columns - 1:
         text = text[: min(len(text) - 1, columns)]
     return text + "…"
+
+
+def short(data: Any, columns: int = LABEL) -> str:
+    """Show an item on one line, in at most `columns` columns.
+
+    >>> short({"a": "long story, told again"})
+    '{"a":"long st…'
+    """
+    return shorten(text_of(data, columns + 1), columns)
 
 
 def columns_of(text: str) -> int:

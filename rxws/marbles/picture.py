@@ -16,6 +16,7 @@ from rxws.marbles.layout import (
     columns_of,
     duration_of,
     end_together,
+    short,
     shorten,
     text_of,
     time_of,
@@ -192,7 +193,7 @@ def _ends(lane: Lane, width: int, y: float) -> list[str]:
         if event.kind == "completed":
             parts.append(f'<path class="end" d="M{x:.1f} {y - 20:g}v40"/>')
         else:
-            why = escape(shorten(text_of(event.data), 24))
+            why = escape(short(event.data, 24))
             parts.append(
                 f'<path class="cross" d="M{x:.1f} {y - 9:g}l18 18m0 -18l-18 18"/>'
                 f'<text class="why" x="{min(x + 18, right):.1f}" y="{y + 32:g}">{why}</text>'
@@ -203,7 +204,7 @@ def _ends(lane: Lane, width: int, y: float) -> list[str]:
 def _marble(marble: Marble, lane: int, y: float, clock: Clock) -> str:
     event = marble.event
     whole = f"{marble.count} items, the last: " if marble.count > 1 else ""
-    title = f"{clock.exactly(event.time)}: {whole}{shorten(text_of(event.data), 200)}"
+    title = f"{clock.exactly(event.time)}: {whole}{short(event.data, 200)}"
     return (
         f'<g class="m {_kind(marble, lane)}"><title>{escape(title)}</title>'
         f'<rect x="{marble.x - marble.half:.1f}" y="{y - RADIUS:g}" width="{2 * marble.half:.1f}" '
@@ -273,10 +274,10 @@ def _told(event: Event) -> str:
         case Event(kind="completed"):
             return f"completes {at}"
         case Event(kind="error", data=error):
-            return f"fails with {shorten(text_of(error), 40)} {at}"
+            return f"fails with {short(error, 40)} {at}"
         case Event(kind="open"):
             return f"opens {at}"
         case Event(data=Close(code=code, reason=reason)):
             return f"closes with {code}{' ' if reason else ''}{text_of(reason)} {at}"
         case _:
-            return f"{shorten(text_of(event.data), 40)} {at}"
+            return f"{short(event.data, 40)} {at}"

@@ -101,9 +101,8 @@ class _Player:
         self._come_again(timedelta(0))
 
     def stop(self) -> None:
-        """End without a notification, and let go of the file."""
+        """End without a notification."""
         self.stopped = True
-        self._events = iter(())
         self._timer.dispose()
 
     def _come_again(self, wait: timedelta) -> None:

@@ -250,15 +250,9 @@ class MemoryWire(PlainWire):
             self._deadline = asyncio.get_running_loop().call_later(self._close_timeout, self._finish)
 
     def _finish(self) -> None:
-        self._stop_deadline()
         actions, self._last = self._last, []
         for action in actions:
             action()
-
-    def _stop_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
     def _close(self, close: Close) -> None:
         if self.ended:
@@ -269,7 +263,8 @@ class MemoryWire(PlainWire):
             self._soon(lambda: self._lose(None))
 
     def _lose(self, error: BaseException | None) -> None:
-        self._stop_deadline()
+        if self._deadline is not None:
+            self._deadline.cancel()
         if not self.ended:
             self.enter(WirePhase.LOST)
             if self._endpoint is not None:

@@ -92,6 +92,20 @@ def test_not_made_in_time(how: str) -> None:
     assert not background._thread.is_alive()
 
 
+def test_server_whose_clean_up_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the clean-up of an application raises is not lost: threads say what they raise."""
+    raised: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    app = web.Application()
+
+    async def fail(app: web.Application) -> None:
+        raise ValueError("not cleaned up")
+
+    app.on_cleanup.append(fail)
+    rxws.jupyter.serve(app).close()
+    assert [str(one.exc_value) for one in raised] == ["not cleaned up"]
+
+
 def test_url_without_a_slash() -> None:
     """A path is one with or without its slash; a query needs none."""
     with rxws.jupyter.serve(web.Application()) as server:

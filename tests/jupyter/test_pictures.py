@@ -5,6 +5,8 @@ import base64
 import dataclasses
 import gc
 import re
+import sys
+import threading
 import tracemalloc
 import weakref
 from collections.abc import Callable
@@ -260,6 +262,50 @@ async def test_a_field_that_is_not_there_is_shown(make: Any) -> None:
     await live.done(timeout=20)
     assert "failed: KeyError: 'prise'" in live.picture.text()
     assert "failed: KeyError: &#x27;prise&#x27;" in live.html
+
+
+async def test_an_item_that_comes_while_a_table_is_drawn() -> None:
+    """Items may come at any time, of other threads too: a frame shows those that were there when it began."""
+    source = Subject[Any]()
+
+    class Chain:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __repr__(self) -> str:
+            if self.number < 3:
+                source.on_next({"key": self.number + 1, "value": Chain(self.number + 1)})
+            return f"link {self.number}"
+
+    live = table(source, key="key")
+    source.on_next({"key": 0, "value": Chain(0)})
+    assert "link 0" in live.picture.still()
+    assert "link 1" in live.picture.text()
+    live.stop()
+    await live.done()
+
+
+def test_points_of_another_thread() -> None:
+    """A line may be drawn while another thread adds points to it."""
+    line, over = Thinned(window=1000, columns=1000), threading.Event()
+
+    def add() -> None:
+        number = 0
+        while not over.is_set():
+            line.add(number, number)
+            number += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=add)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert all(y == x for x, y in line)
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(before)
 
 
 def test_thinned_line_keeps_its_extremes() -> None:

@@ -1,6 +1,7 @@
 """Recorders change nothing."""
 
 import asyncio
+import logging
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -264,3 +265,31 @@ def test_what_cannot_be_recorded(source: Any, message: str, tmp_path: Path) -> N
     with pytest.raises(TypeError, match=message):
         record(source, tmp_path / "r.jsonl")
     assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_log_that_is_recorded(tmp_path: Path) -> None:
+    """A handler of logs may send on the stream that is recorded, also that its file is full."""
+    lines, kept = Subject[str](), list[Any]()
+
+    class Sender(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.on_next(record.getMessage())
+
+    def work() -> None:
+        kept.append(record({"lines": lines}, tmp_path / "r.jsonl", max_bytes=200))
+        for number in range(10):
+            lines.on_next(f"line {number}")
+
+    logger, sender = logging.getLogger("rxws"), Sender()
+    logger.addHandler(sender)
+    try:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
+    finally:
+        logger.removeHandler(sender)
+    assert kept[0].is_disposed
+    data = [event.data for event in read(tmp_path / "r.jsonl")]
+    assert (data[0], str(data[-1])) == ("line 0", "the recording ends here: the file has reached its limit")
+    assert len(data) == len(set(map(str, data)))

@@ -57,7 +57,7 @@ def test_threads_hold_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         return now
 
     assert run_virtually(main()) == 0
-    monkeypatch.setattr(virtual, "WORK", 0.01)
+    monkeypatch.setattr(virtual, "MAX_THREAD_SECONDS", 0.01)
     with pytest.raises(RuntimeError, match=r"a call in a thread is not done after 0\.01 s"):
         run_virtually(asyncio.to_thread(time.sleep, 0.05))
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from rxws.marbles.layout import is_number, shorten, text_of
+from rxws.marbles.layout import is_number, short, text_of
+
+CELL: Final = 60
+"""Columns of a cell."""
 
 Field = str | int | Callable[[Any], Any]
 """The name of a field, a place in a tuple, or a function of the item."""
@@ -55,4 +58,4 @@ def fields_of(item: Any) -> dict[str, Any]:
 
 def shown(value: Any) -> str:
     """Show a value in a cell: a number whole, anything else in at most 60 columns."""
-    return text_of(value) if is_number(value) else shorten(text_of(value), 60)
+    return text_of(value) if is_number(value) else short(value, CELL)

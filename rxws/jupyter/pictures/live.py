@@ -80,10 +80,13 @@ class Live:
         self.frames = Frames(name=self._name)
         """The widget."""
         self._still: Any = None  # the handle of what is stored
+        self._stored_at = self._loop.time()
         self._ended = asyncio.Event()
         self._changed = asyncio.Event()
-        self._task = self._loop.create_task(self._go_on(), name="rxws picture")
+        self._failed = False
+        self._over = False
         picture.start(self._on_change, self._on_end)
+        self._begin()
 
     @property
     def html(self) -> str:
@@ -106,7 +109,7 @@ class Live:
     def stop(self) -> None:
         """Stop watching; the last picture stays. Idempotent."""
         self._ended.set()
-        self._changed.set()
+        self._wake()
 
     def show(self) -> None:
         """Show it below the present cell."""
@@ -133,7 +136,7 @@ class Live:
 
     def _on_change(self) -> None:
         if not self._changed.is_set():
-            self._call(self._changed.set)
+            self._call(self._wake)
 
     def _on_end(self) -> None:
         self._call(self.stop)
@@ -142,28 +145,64 @@ class Live:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function)
 
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._go_on(), name="rxws picture")
+
+    def _wake(self) -> None:
+        self._changed.set()
+        if self._task.done() and not self._over and not self._loop.is_closed():
+            self._begin()
+
     async def _go_on(self) -> None:
-        stored = self._loop.time()
+        """Draw until the end, or until nothing changes: then there is no task, which nobody would hold."""
+        is_quiet = False
         try:
-            while not self._ended.is_set():
-                began = self._loop.time()
-                await self._draw()
-                took = self._loop.time() - began
-                if began - stored >= STORE_EVERY:
-                    self._store()
-                    stored = began
-                await self._wait(max(self.picture.interval, took))  # draws for half of the time at most
-                self._changed.clear()
-                if self.picture.settled() and not self._ended.is_set():
-                    await self._changed.wait()
-            self.picture.stop()
-            await self._draw()
-            self._store()
+            is_quiet = await self._follow()
         except Exception as error:
-            show_exception(error)
+            self._fail(error)
         finally:
-            self.picture.stop()
-            self.frames.live = False
+            if not is_quiet:
+                await self._end()
+
+    async def _follow(self) -> bool:
+        """Draw what changes; return whether it has not ended, and the newest picture is stored."""
+        while not self._ended.is_set():
+            began = self._loop.time()
+            await self._draw()
+            took = self._loop.time() - began
+            if began - self._stored_at >= STORE_EVERY:
+                self._store()
+                self._stored_at = began
+            await self._wait(max(self.picture.interval, took))  # draws for half of the time at most
+            self._changed.clear()
+            if self.picture.settled() and not self._ended.is_set() and not await self._changes():
+                return True
+        return False
+
+    async def _changes(self) -> bool:
+        """Return whether anything changes until the picture is to be stored; if not, store it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(self._stored_at + STORE_EVERY):
+                return await self._changed.wait()
+        self._store()
+        self._stored_at = self._loop.time()
+        return self._changed.is_set()
+
+    async def _end(self) -> None:
+        self._ended.set()
+        self._over = True
+        self.picture.stop()
+        try:
+            if not self._failed:
+                await self._draw()
+                self._store()
+        except Exception as error:
+            self._fail(error)
+        self.frames.live = False
+
+    def _fail(self, error: Exception) -> None:
+        self._failed = True
+        show_exception(error)
 
     async def _wait(self, seconds: float | None) -> None:
         """Wait for the end, for at most these seconds; `None`: without a limit."""

@@ -41,8 +41,8 @@ def plot(
     line outside the event loop's thread, at most ten times a second. Memory: four points for each pixel of the width.
 
     What `x`, `y` or matplotlib raises ends it, and is shown. Raises `TypeError` for what is not an Observable,
-    `ValueError` for a window that is not positive, `RuntimeError` where no event loop runs, `ImportError` without
-    matplotlib.
+    `ValueError` for a window that is not positive or an empty `y`, `RuntimeError` where no event loop runs,
+    `ImportError` without matplotlib.
 
     Args:
         observable: The Observable.
@@ -55,6 +55,8 @@ def plot(
     if y is None:
         y = value
     fields = [y] if isinstance(y, (str, int)) or callable(y) else list(y)
+    if not fields:
+        raise ValueError("y must be a field, or several, not none of them")
     return Live(Plot(observable, x, fields, window, title))
 
 
@@ -126,8 +128,9 @@ class Plot(Subscribed):
         if not axes.lines:
             for name, _ in lines:
                 axes.plot([], [], label=name, linewidth=1.4)
-            axes.set_xlabel(self._x_name)
-            axes.legend(loc="upper left", frameon=False, fontsize=9)
+            axes.set_xlabel(self._x_name, parse_math=False)
+            for text in axes.legend(loc="upper left", frameon=False, fontsize=9).get_texts():
+                text.set_parse_math(False)  # a dollar is a dollar
         for line, (_, points) in zip(axes.lines, lines, strict=True):
             line.set_data([x for x, _ in points], [y for _, y in points])
         newest = max((points[-1][0] for _, points in lines if points), default=self._window)
@@ -140,7 +143,7 @@ class Plot(Subscribed):
             axes.set_xticks(times, [self._clock.written(time) for time in times])
         axes.relim()
         axes.autoscale_view(scalex=False)
-        axes.set_title(f"{self._title}{self.ending()}".removeprefix("; "), loc="left", fontsize=10)
+        axes.set_title(f"{self._title}{self.ending()}".removeprefix("; "), loc="left", fontsize=10, parse_math=False)
         file = io.BytesIO()
         self._figure.savefig(file, format="png")
         return base64.b64encode(file.getvalue()).decode()

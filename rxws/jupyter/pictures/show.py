@@ -14,6 +14,8 @@ from rxws.marbles.trace import Trace
 from rxws.stats import Stats
 
 SHOWN_SECONDS = 20.0
+LAST = 200
+"""Characters of the last messages."""
 RATE = 1.0
 """Seconds over which rates are taken."""
 
@@ -91,9 +93,9 @@ class Card(LiveMarbles):
         for lane in ("incoming", "outgoing", "errors"):
             marble = self._lanes.last(lane)
             if marble is not None:
-                text = text_of(marble.event.data)
+                text = text_of(marble.event.data, LAST)
                 at = self._lanes.clock.exactly(marble.event.time)
-                told.append(f"last {lane}, at {at}: <code>{escape(text[:200])}</code>")
+                told.append(f"last {lane}, at {at}: <code>{escape(text)}</code>")
         return f"<p>{'<br>'.join(told)}</p>" if told else ""
 
     def _facts(self) -> list[tuple[str, str]]:
