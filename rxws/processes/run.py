@@ -50,7 +50,8 @@ def run(app: App, *, workers: int | None = None, keepalive_timeout: float = 20.0
     have lost their parents.
 
     Make what processes cannot share, such as a database connection or a task, in the application's `cleanup_ctx` or
-    `on_startup`, which run in each process. `rxws.topics(url)` may be made anywhere.
+    `on_startup`, which run in each process. `rxws.topics(url)` may be made anywhere. End it in `on_cleanup`, a pool of
+    processes too: a worker calls no `atexit` functions, since they would be those of this process.
 
     The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
     With `workers`, only `host`, `port`, `path` and `sock` say where to listen. The processes take connections from the
