@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, cast
 
 from rxws.core.log import escape, harmless
+from rxws.errors import ConnectError
 from rxws.rx.foreign import described
 
 FOREIGN: Final = ("rxws", "reactivex")
@@ -97,6 +98,13 @@ def show_exception(error: Exception) -> None:
     else:
         text = "\n".join(shell.InteractiveTB.structured_traceback(type(error), error, trace))
     print(text.rstrip(), file=sys.stderr)
+
+
+def show_briefly(error: ConnectError) -> None:
+    """Have IPython show what it says, without the traceback through aiohttp, unless that leads to code of the user."""
+    if error.stage not in ("request", "greeting"):
+        lines = traceback.format_exception_only(harmless(error))
+        cast("Any", error)._render_traceback_ = lambda: lines
 
 
 def _own(trace: TracebackType | None) -> TracebackType | None:

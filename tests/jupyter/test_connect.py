@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -487,6 +488,18 @@ async def test_what_keeps_it_from_connecting_is_raised() -> None:
         connect("ws://127.0.0.1:9/", session=None)
     with pytest.raises(ValueError, match="is not a WebSocket URL"):
         connect("127.0.0.1:9")
+
+
+@pytest.mark.parametrize(("url", "brief"), [("'ws://127.0.0.1:9/'", True), ("lambda: open('/nowhere')", False)])
+def test_a_connection_that_cannot_be_opened_is_shown_briefly(url: str, brief: bool) -> None:
+    """IPython shows what happened and what to do; code of the notebook that raised is shown with its traceback."""
+    code = f"import rxws.jupyter; await rxws.jupyter.connect({url})"
+    command = [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "--quick", "-c", code]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+    if brief:
+        assert re.fullmatch(r"rxws\.errors\.ConnectError: cannot connect to .*: is the server running\?\s+", shown)
+    else:
+        assert "in <lambda>()" in shown
 
 
 async def test_it_is_for_one_socket(serve: Serve) -> None:

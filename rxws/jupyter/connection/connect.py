@@ -9,10 +9,11 @@ from typing import Any
 from rxws import client
 from rxws.client.opening import signed_like_connect
 from rxws.client.socket import ClientWebSocket
-from rxws.errors import close_for
+from rxws.errors import ConnectError, close_for
 from rxws.jupyter.connection.background import Background
 from rxws.jupyter.connection.names import Lease, end_with_name
 from rxws.jupyter.connection.socket import NotebookSocket
+from rxws.jupyter.errors import show_briefly
 
 
 @signed_like_connect("NotebookConnect", without="session")
@@ -73,7 +74,11 @@ class NotebookConnect:
             raise RuntimeError("this connect(...) was used before: call connect again for another socket")
         self._background = Background(self._live, "rxws socket", self._settle)
         lease = Lease()
-        socket = NotebookSocket(await self._background.made(), lease)
+        try:
+            socket = NotebookSocket(await self._background.made(), lease)
+        except ConnectError as error:
+            show_briefly(error)
+            raise
         end_with_name(socket, lease, self._background.stop)
         return socket
 
