@@ -376,6 +376,28 @@ def test_feed_outside_of_an_event_loop(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.records == []  # the loop's end is nobody's error
 
 
+def test_subscribed_while_its_loop_is_closed() -> None:
+    """A connection that a closed loop never began does not keep a later subscriber waiting: it gets its own."""
+    dialer, log = MemoryDialer(), list[str]()
+    loop = asyncio.new_event_loop()
+
+    async def make() -> SharedFeed[Any]:
+        return SharedFeed(lambda: connect(dialer, ONCE))
+
+    feed = loop.run_until_complete(make())
+    feed.subscribe(log.append)
+    loop.close()
+
+    async def follow() -> None:
+        feed.subscribe(log.append)
+        await turns()
+        dialer.peer.send("1")
+        await turns()
+
+    asyncio.run(follow())
+    assert (log, dialer.attempts) == (["1"], 1)
+
+
 async def test_nothing_is_left_of_a_connection(sharing: Sharing) -> None:
     """A feed without subscribers keeps no socket."""
     dialer = MemoryDialer()
