@@ -354,7 +354,7 @@ _STEPS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def _nests(node: Any, seen: dict[int, bool]) -> bool:
-    """Tell whether what `msgspec.inspect` says of a type sets no limit to the depth: it has `Any` in it, or itself."""
+    """Return whether what `msgspec.inspect` says of a type sets no limit to the depth: it contains `Any` or itself."""
     if id(node) in seen:
         return seen[id(node)]
     seen[id(node)] = True  # until all its parts are known

@@ -1,9 +1,10 @@
-"""A real browser, for the tests of pages: fixtures that a conftest.py imports."""
+"""A real browser, for the tests of pages: a block, and fixtures that a conftest.py imports."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
@@ -18,9 +19,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    """Chromium, headless; a machine without one fails."""
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Run Chromium, headless, until the block is left; a machine without one fails."""
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None)
     assert path, f"none of {', '.join(names)} is on PATH: sh tests/browser.sh"
@@ -28,6 +29,13 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         await browser.close()
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Chromium, for one test."""
+    async with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import socket
 
 
 def has_ipv6() -> bool:
-    """Tell whether this machine has the loopback address of IPv6."""
+    """Return whether this machine has the loopback address of IPv6."""
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as probe:
         probe.bind(("::1", 0))
         return True

@@ -218,8 +218,8 @@ def hub_in(scope: Scope) -> Hub | None:
     return getattr(getattr(app, "state", None), HUB_KEY, None)
 
 
-async def beside(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer what is not a WebSocket, where a handler is the whole application."""
+async def answer_others(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what is not a WebSocket, if a handler is the whole application."""
     if scope["type"] == "lifespan":
         while True:
             kind: str = (await receive())["type"]

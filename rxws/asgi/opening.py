@@ -1,4 +1,4 @@
-"""From a call of a server's to an open socket: the checks that are not the server's, the hub's limit, the wire."""
+"""From a server's call to an open socket: the checks that the server leaves to us, the hub's limit, the wire."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Opening:
                 raise self._left(None)
 
     async def open(self) -> AsgiWire:
-        """Answer the handshake; raises `Denied` if the client has left meanwhile, which is an answer to nobody."""
+        """Accept the handshake; raises `Denied` with the status 0 if the client has left: nobody gets an answer."""
         life, call, settings = self.life, self.call, self.life.settings
         try:
             async with asyncio.timeout(settings.close_timeout):

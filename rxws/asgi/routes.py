@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar, Unpack, overload
 
 from rxws import codecs
-from rxws.asgi.lifespan import beside
+from rxws.asgi.lifespan import answer_others
 from rxws.asgi.opening import Opening
 from rxws.asgi.refusal import Denied, answers, deny, is_for_framework, raised, refusal_of
 from rxws.asgi.request import Calling, show_frameworks, wants_plain
@@ -28,11 +28,11 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 AsgiHandler = Callable[..., Awaitable[None]]
 
-SERVERS = {
+SERVER_DECIDES = {
     "compress": "decides about compression (uvicorn: --ws-per-message-deflate)",
     "message_timeout": "delivers whole messages",
 }
-"""Options that the server decides, and how."""
+"""Options that the server decides about, and what it does."""
 
 
 @overload
@@ -49,16 +49,16 @@ def websocket(
 def websocket(
     **options: Unpack[ServerOptions],
 ) -> Callable[[HandlerFunction[codecs.Sendable]], AsgiHandler]: ...
-@tell_options((*CLIENT_ONLY, *SERVERS), heartbeat=None)
+@tell_options((*CLIENT_ONLY, *SERVER_DECIDES), heartbeat=None)
 def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Turn a function that composes Observables into an ASGI endpoint: `rxws.websocket` for ASGI servers.
 
     The function asks by name for `request`, `incoming`, `outgoing`, `errors`, `socket`. Its other parameters are the
     framework's: dependencies of FastAPI and Litestar, path parameters. `request` is the framework's WebSocket object;
     an `rxws.asgi.Request` without a framework, and if its annotation says so, or is aiohttp's `web.Request`, which has
-    the same names. The endpoint works under `@app.websocket(path)` of FastAPI, in Starlette's
-    `WebSocketRoute`, under Litestar's `@websocket(path)`, and as an ASGI application by itself. If a `def` handler
-    raises an `HTTPException`, aiohttp's too, or a `WebSocketException`, that answers the handshake.
+    the same names. The endpoint works under `@app.websocket(path)` of FastAPI, in Starlette's `WebSocketRoute`, under
+    Litestar's `@websocket(path)`, and as an ASGI application by itself. If a `def` handler raises an `HTTPException`,
+    aiohttp's too, or a `WebSocketException`, that answers the handshake.
 
     Args:
         handler: The function; without it, as in `@rxws.asgi.websocket(codec=rxws.json)`, a decorator is returned.
@@ -111,7 +111,7 @@ def websocket(handler: Callable[..., Any] | None = None, /, **options: Any) -> A
         async def handle(*args: Any, **named: Any) -> None:
             calling = Calling(args, named, plain=plain)
             if calling.scope["type"] != "websocket":
-                await beside(calling.scope, calling.receive, calling.send)
+                await answer_others(calling.scope, calling.receive, calling.send)
                 return
             begun = await begin(calling)  # what only the beginning needs is not kept
             del args, named, calling
@@ -151,7 +151,7 @@ def accept(
 ) -> AbstractAsyncContextManager[WebSocket[In, Out]]: ...
 @overload
 def accept(*connection: Any, **options: Unpack[ServerOptions]) -> AbstractAsyncContextManager[Texts]: ...
-@tell_options((*CLIENT_ONLY, *SERVERS), heartbeat=None)
+@tell_options((*CLIENT_ONLY, *SERVER_DECIDES), heartbeat=None)
 def accept(*connection: Any, **options: Any) -> Any:
     """Open a socket in an endpoint of your own: `accept(websocket)`, or `accept(scope, receive, send)`.
 
@@ -204,7 +204,7 @@ async def _accept(call: Calling, settings: Settings) -> AsyncGenerator[WebSocket
 def check_options(options: Mapping[str, Any]) -> Settings:
     """Check the options of a socket on ASGI, and fill in its defaults: what is the server's is off."""
     settings = check({"heartbeat": None, "message_timeout": None, **options}, without=CLIENT_ONLY)
-    for name, how in SERVERS.items():
+    for name, how in SERVER_DECIDES.items():
         if getattr(settings, name):
             raise TypeError(f"{name} has no effect here: on ASGI the server {how}. Leave {name} out")
     words = settings.heartbeat

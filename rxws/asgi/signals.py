@@ -14,18 +14,18 @@ from typing import Any, Final
 
 from rxws.processes.stops import Stops
 
-ENDS: Final = (signal.SIGTERM, signal.SIGINT)
-"""What tells a process to end."""
+END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+"""Signals that tell a process to end."""
 
-NOBODY_S: Final = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, None)
+NOT_SERVERS: Final = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler, None)
 """Handlers that no server has set."""
 
 
 class Signals:
-    """Stands before the server's handlers of `ENDS`: `shut_down`, then the server goes on.
+    """Stands before the server's handlers of `END_SIGNALS`: first it calls `shut_down`, then the server's handler.
 
-    A second signal, half a second later or more, waits for nothing. Where nobody handles a signal, and in threads but
-    the main one, nothing is changed.
+    A second signal, half a second later or more, goes to the server at once. Nothing changes where no server handles a
+    signal, nor outside the main thread.
     """
 
     def __init__(self, shut_down: Callable[[], Awaitable[None]]) -> None:
@@ -36,9 +36,9 @@ class Signals:
         self._before: dict[int, Any] = {}
         self._relay: SignalRelay | None = None
         if threading.current_thread() is threading.main_thread():
-            for number in ENDS:
+            for number in END_SIGNALS:
                 before = signal.getsignal(number)
-                if before not in NOBODY_S:
+                if before not in NOT_SERVERS:
                     self._before[number] = before
                     signal.signal(number, self._handle)
 
@@ -87,24 +87,24 @@ class SignalRelay:
     """Stands between the process and its event loop, for servers whose handlers are the loop's, as granian's are.
 
     Such a loop is told of signals by a file descriptor, where Python writes their numbers (`signal.set_wakeup_fd`). So
-    it would call the server's handler at once, whatever stands before. The relay keeps `those` signals until
-    `tell_loop` is called, and hands on all others.
+    it would call the server's handler at once, whatever stands before. The relay keeps the `kept` signals until
+    `tell_loop` is called, and passes all others on.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, those: Container[int]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, kept: Container[int]) -> None:
         self._loop = loop
-        self._those = those
-        self._mine, self._pythons = socket.socketpair()
-        for one in (self._mine, self._pythons):
+        self._kept = kept
+        self._read_end, self._write_end = socket.socketpair()
+        for one in (self._read_end, self._write_end):
             one.setblocking(False)
-        loop.add_reader(self._mine, self._read)
-        self._loops = signal.set_wakeup_fd(self._pythons.fileno())
+        loop.add_reader(self._read_end, self._read)
+        self._loop_fd = signal.set_wakeup_fd(self._write_end.fileno())
 
     @classmethod
-    def between(cls, loop: asyncio.AbstractEventLoop, those: Container[int]) -> SignalRelay | None:
+    def between(cls, loop: asyncio.AbstractEventLoop, kept: Container[int]) -> SignalRelay | None:
         """Begin; `None` if the loop is not told of signals."""
-        relay = cls(loop, those)
-        if relay._loops != -1:
+        relay = cls(loop, kept)
+        if relay._loop_fd != -1:
             return relay
         relay.close()
         return None
@@ -112,24 +112,24 @@ class SignalRelay:
     def tell_loop(self, numbers: bytes) -> None:
         """Have the loop call its handlers of signals."""
         with contextlib.suppress(OSError):  # it has closed
-            os.write(self._loops, numbers)
+            os.write(self._loop_fd, numbers)
 
     def close(self) -> None:
         """Have the loop told by Python again, unless another file descriptor has come since."""
-        ours = self._pythons.fileno()
+        ours = self._write_end.fileno()
         try:
-            now = signal.set_wakeup_fd(self._loops)
+            now = signal.set_wakeup_fd(self._loop_fd)
         except (ValueError, OSError):  # it has closed
             now = signal.set_wakeup_fd(-1)
         if now != ours:
             signal.set_wakeup_fd(now)
-        self._loop.remove_reader(self._mine)
+        self._loop.remove_reader(self._read_end)
         with contextlib.suppress(BlockingIOError):
             self._read()
-        self._mine.close()
-        self._pythons.close()
+        self._read_end.close()
+        self._write_end.close()
 
     def _read(self) -> None:
-        numbers = bytes(number for number in self._mine.recv(4096) if number not in self._those)
+        numbers = bytes(number for number in self._read_end.recv(4096) if number not in self._kept)
         if numbers:
             self.tell_loop(numbers)

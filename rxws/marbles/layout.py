@@ -122,7 +122,7 @@ class Layout:
                 row.marbles.append(Marble(event, label, x, x, half, count))
 
     def _crowded(self, before: Marble, at: float, x: float) -> bool:
-        """Tell whether an event would stand late, behind one that does so already: time would go wrong."""
+        """Return whether an event would stand late, behind one that does so already: time would go wrong."""
         return x - at > self.slot and before.x - self.place(before.event.time) > self.slot / 4
 
     def _near(self, before: Marble, event: Event, at: float) -> bool:
@@ -187,7 +187,7 @@ def text_of(data: Any, most: int | None = None) -> str:
 
 
 def is_number(data: Any) -> bool:
-    """Tell whether an item is a number, of the standard library or of numpy."""
+    """Return whether an item is a number, of the standard library or of numpy."""
     return not isinstance(data, bool) and isinstance(data, Number)
 
 
@@ -328,7 +328,7 @@ def size_of(number: float) -> str:
 
 
 def _alike(one: Event, other: Event) -> bool:
-    """Tell whether two may be counted as one: data with data, errors with errors; a close or an open if it must."""
+    """Return whether two may be counted as one: data with data, errors with errors; a close or an open if it must."""
     return one.kind == other.kind == "next" and isinstance(one.data, BaseException) == isinstance(
         other.data, BaseException
     )

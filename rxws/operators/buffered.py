@@ -102,10 +102,10 @@ class _Buffer(Held, Generic[T]):
         self._changing = Lock()
         self._emitter: int | None = None  # the thread that emits
         self._left = 0  # items that it may emit yet: what others bring meanwhile waits for the next turn
-        self._fed = 0
+        self._fed = 0  # items that this turn has emitted of its own emissions
         self._completed = self.stopped = False
-        self._how: Any = None  # the source has ended
-        self._looked = False  # whether its items go to others, too
+        self._how: Any = None  # how the source has completed
+        self._looked = False  # whether it has been checked that no others share the source
         self.owner = present_owner()
 
     # Before it
@@ -155,7 +155,7 @@ class _Buffer(Held, Generic[T]):
             _let_go(source)
 
     def _let_wait(self, entry: Entry) -> bool:
-        """Keep an item as far as there is room; tell whether it was kept."""
+        """Keep an item if there is room; return whether it was kept."""
         source = entry[1]
         lost: Entry | None = None
         with self._changing:

@@ -112,7 +112,7 @@ class MapAsync(Unlocked[R]):
         self._into = into
 
     def skipping(self, into: abc.ObserverBase[Exception]) -> MapAsync[R]:
-        """The same, but errors of the function go to `into`, and it goes on."""
+        """Make the same Observable, but errors of the function go to `into`, and it goes on."""
         return MapAsync(self._source, *self._work, into)
 
     def _subscribe_core(
@@ -164,8 +164,8 @@ class _Work(Held, Generic[T, R]):
         self._holds = Holds()
         self._held = 0
         self._draining = self._completed = self.stopped = False
-        self._how: Any = None  # the source has ended
-        self._looked = False  # whether its items go to others, too
+        self._how: Any = None  # how the source has completed
+        self._looked = False  # whether it has been checked that no others share the source
         self.owner = present_owner()
 
     # Before it

@@ -36,7 +36,8 @@ def to_async_iterable(source: Observable[T]) -> AsyncGenerator[T, None]:
 
     Memory: one waiting item of each held socket, and 1,024 items of sources that cannot be held and of sockets that
     have left. Beyond that, an item of a socket is dropped, and the socket's `errors` emits an `OverflowError`. For an
-    item of no socket, it raises it, after the items that wait.
+    item of no socket, the iteration raises it, after the items that wait. Raises `TypeError` for what is not an
+    Observable.
 
     >>> import reactivex
     >>> async def main():

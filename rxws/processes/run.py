@@ -56,8 +56,7 @@ def run(app: App, *, workers: int | None = None, keepalive_timeout: float = 20.0
     The other `options` are those of `run_app`: `host`, `port`, `path`, `sock`, `ssl_context`, `access_log` and so on.
     With `workers`, only `host`, `port`, `path` and `sock` say where to listen. The processes take connections from the
     queue of a `sock`, or of the UNIX socket at `path`, as they become free. The queue outlives a process that dies, but
-    in a burst one process may take twice as many connections as another. The extra `fast` installs
-    uvloop.
+    in a burst one process may take twice as many connections as another. The extra `fast` installs uvloop.
 
     Args:
         app: The application, or what makes it when awaited, in each process: `run(make_app())`.

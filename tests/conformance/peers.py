@@ -149,6 +149,11 @@ def upgrade(head: bytes, *, without: str = "", also: str = "", status: str = "HT
     return "\n".join([status, *kept, *also.splitlines()])
 
 
+def upgraded(head: bytes, *, also: str = "") -> bytes:
+    """Make the bytes of a right answer, with the lines that are put in."""
+    return f"{upgrade(head, also=also)}\n\n".replace("\n", "\r\n").encode("latin-1")
+
+
 @asynccontextmanager
 async def answering(
     answer: Callable[[bytes], str] = upgrade, *, ssl: Any = None, behind: bytes = b""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from rxws.wires.aiohttp.fast.framing import plain
-
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-
+from tests.conformance.peers import upgraded
 
 Script = Callable[["Listening"], Awaitable[object]]
 
@@ -41,15 +37,7 @@ async def listening(script: Script, *, with_handshake: bytes = b"") -> AsyncIter
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            request = await reader.readuntil(b"\r\n\r\n")
-            key = next(
-                line[19:].strip() for line in request.split(b"\r\n") if line.lower().startswith(b"sec-websocket-key")
-            )
-            accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
-            writer.write(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + with_handshake
-            )
+            writer.write(upgraded(await reader.readuntil(b"\r\n\r\n")) + with_handshake)
             await script(Listening(reader, writer))
         writer.transport.abort()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import hashlib
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,12 +20,11 @@ from aiohttp import web
 
 import rxws
 from rxws.wires.aiohttp import choice
+from tests.conformance.peers import upgraded
 from tests.fuzzing.frames import CLOSE
 from tests.streams import turns, watch
 
 OPTIONS: dict[str, Any] = {"close_timeout": 0.05, "max_msg_size": 1000, "heartbeat": None}
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""Of the handshake (RFC 6455, section 1.3)."""
 
 
 class Outcome(NamedTuple):
@@ -140,12 +138,7 @@ class Stage:
         return socket, self._peers.pop()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await reader.readuntil(b"\r\n\r\n")
-        key = request[request.lower().index(b"sec-websocket-key: ") + 19 :].split(b"\r\n")[0]
-        writer.write(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + base64.b64encode(hashlib.sha1(key + MAGIC).digest()) + b"\r\n\r\n"
-        )
+        writer.write(upgraded(await reader.readuntil(b"\r\n\r\n")))
         self._peers.append(Peer(reader, writer))
 
 

@@ -1,8 +1,6 @@
 """`rxws connect`, `record`, `replay`, `marbles`, in pipes and in a real terminal."""
 
 import asyncio
-import base64
-import hashlib
 import json
 import os
 import pty
@@ -32,6 +30,7 @@ import rxws
 from rxws.cli import connect, main
 from rxws.cli.line_editor import Line
 from rxws.recording import Event, Recording, read, write
+from tests.conformance.peers import upgraded
 from tests.integration.server import serving
 from tests.integration.test_proxies import tinyproxy
 from tests.ports import free_port, has_ipv6
@@ -397,14 +396,7 @@ def answer_with_protocol(listener: socket.socket, protocol: str) -> None:
     """Upgrade one connection, with a subprotocol."""
     connection, _ = listener.accept()
     with connection:
-        request = connection.recv(65536).decode()
-        key = re.search(r"(?i)sec-websocket-key: (\S+)", request)
-        assert key is not None
-        accept = base64.b64encode(hashlib.sha1(f"{key[1]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())
-        connection.sendall(
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\nSec-WebSocket-Protocol: " + protocol.encode() + b"\r\n\r\n"
-        )
+        connection.sendall(upgraded(connection.recv(65536), also=f"Sec-WebSocket-Protocol: {protocol}"))
         connection.recv(65536)
 
 

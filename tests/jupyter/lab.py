@@ -9,7 +9,6 @@ the notebook is opened without its kernel, untrusted, and under a policy that fo
 from __future__ import annotations
 
 import asyncio
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
+
+from tests.chromium import chromium
 
 CODE = """import asyncio, reactivex, rxws.jupyter
 from reactivex import operators as ops
@@ -171,13 +172,9 @@ async def main(pictures: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
         nbformat.write(notebook, directory / "feed.ipynb")
-        async with async_playwright() as playwright:
-            path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-            flags = ["--no-sandbox", "--disable-gpu"]
-            browser = await playwright.chromium.launch(executable_path=path, args=flags)
+        async with chromium() as browser:
             await in_jupyter(browser, directory, pictures)
             await in_marimo(browser, directory, pictures)
-            await browser.close()
     print(f"screenshots: {pictures}")
 
 

@@ -10,16 +10,16 @@ from weakref import WeakValueDictionary
 from rxws.wires.pieces import keep_pieces
 
 STALL: Final = 0.1
-"""Seconds: a server that makes us wait for so long has a slow reader, which then has read something.
+"""Seconds of waiting for `send` that mean a slow peer, which has read something when the wait ends.
 
-Some servers make us wait for each message, if only for a turn of the event loop: the peer has no part in that.
+Some servers make us wait a turn of the event loop for each message, however fast the peer reads.
 """
 
-LOOK: Final = STALL / 2
-"""Seconds between two looks for readers that wait for `send`: the second one that finds the same has another read."""
+LOOK_EVERY: Final = STALL / 2
+"""Seconds between two looks. A reader that waits for the same `send` at both is replaced by another task."""
 
 UNSEEN: Final = -1
-"""What stands for the count of a wire that was not looked at."""
+"""The count of a wire that was not looked at yet."""
 
 SENDING: Final = object()
 """What a wire's `answer` is while its reader sends one."""
@@ -54,7 +54,7 @@ class Sendings:
         self._looks = False
 
     def change(self, wire: Sender) -> None:
-        """Look after another one, too."""
+        """Watch another wire, too."""
         if self.last is not None and self.last is not wire:
             self._waiting.setdefault(self.last, UNSEEN)
         self.last = wire
@@ -81,7 +81,7 @@ class Sendings:
 
     def _look_later(self) -> None:
         self._looks = True
-        asyncio.get_running_loop().call_later(LOOK, self.look, context=Context())
+        asyncio.get_running_loop().call_later(LOOK_EVERY, self.look, context=Context())
 
     def over(self, wire: Sender) -> None:
         """Forget a wire."""
@@ -91,11 +91,11 @@ class Sendings:
 
 
 _sendings: WeakValueDictionary[asyncio.AbstractEventLoop, Sendings] = WeakValueDictionary()
-"""Their wires keep them."""
+"""By event loop; the wires keep them alive."""
 
 
 def sendings_of(loop: asyncio.AbstractEventLoop) -> Sendings:
-    """Find or make those of an event loop."""
+    """Find or make the `Sendings` of an event loop."""
     found = _sendings.get(loop)
     if found is None:
         keep_pieces()

@@ -28,13 +28,13 @@ MOVES: Final = here is not running_loop
 """Whether `here()` may change while a loop has the same wire, since it runs in one thread after another."""
 
 ALIVE: Final = (WirePhase.READING, WirePhase.IGNORING)
-"""Phases in which the server has not told of an end."""
+"""Phases before the end that the server reports."""
 
-TAKEN: Final = 16
-"""Messages that the reader sends of one that it has handed on; what is more waits in `outgoing`."""
+MAX_TAKEN: Final = 16
+"""Answers to one message that the reader sends itself; more of them wait in `outgoing`."""
 
 READS_A_TURN: Final = 4 * DELIVERIES_A_TURN
-"""Messages that may be there at once, after which others have their turn; to see whether they had it costs more."""
+"""Messages that are read at once, after which other tasks have their turn; to ask whether they had it costs more."""
 
 CLOSED: Final = object()
 """What `AsgiWire.answer` is while nothing is handed on: none may be put there then, nor while one is being sent."""
@@ -142,7 +142,7 @@ class AsgiWire(HoldingWire, TextWire):
                 return False
             self._write_on((message,))
             return True
-        if self.answer is SENDING or self._wanted or len(self._taken) >= TAKEN:
+        if self.answer is SENDING or self._wanted or len(self._taken) >= MAX_TAKEN:
             return False
         self._taken.append(message)
         self._plain = False
