@@ -122,7 +122,7 @@ class Layout:
                 row.marbles.append(Marble(event, label, x, x, half, count))
 
     def _crowded(self, before: Marble, at: float, x: float) -> bool:
-        """Return whether an event would stand late, behind one that does so already: time would go wrong."""
+        """Return whether an event would be drawn too late, after one that is, too: times would be wrong."""
         return x - at > self.slot and before.x - self.place(before.event.time) > self.slot / 4
 
     def _near(self, before: Marble, event: Event, at: float) -> bool:
@@ -153,7 +153,7 @@ def end_together(lanes: Sequence[Lane], near: Callable[[Event, Event], bool]) ->
 
 
 def label_of(event: Event) -> str:
-    """Say in a few characters what an event carries.
+    """Say in at most 14 columns what an event carries.
 
     >>> label_of(Event(0, "in", "next", {"a": [1, 2]})), label_of(Event(0, "in", "next", ValueError("no")))
     ('{"a":[1,2]}', 'ValueError')
@@ -328,7 +328,7 @@ def size_of(number: float) -> str:
 
 
 def _alike(one: Event, other: Event) -> bool:
-    """Return whether two may be counted as one: data with data, errors with errors; a close or an open if it must."""
+    """Return whether two events may be one marble as soon as they are near: both are items, or both are errors."""
     return one.kind == other.kind == "next" and isinstance(one.data, BaseException) == isinstance(
         other.data, BaseException
     )

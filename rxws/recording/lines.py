@@ -109,6 +109,12 @@ def write(recording: Recording, file: str | Path) -> None:
         file: Where to write.
 
     Raises `OSError` if the file cannot be made, or while a recording is written there.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write(Recording([Event(0.5, "a", "next", 1)], lanes=("a",)), f"{folder}/a.jsonl")
+    ...     list(read(f"{folder}/a.jsonl"))
+    [Event(time=0.5, lane='a', kind='next', data=1)]
     """
     path = Path(file)
     events = recording.events

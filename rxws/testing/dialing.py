@@ -80,6 +80,15 @@ def connect(
         greet: The greeting, as for `rxws.connect`.
         open_timeout: Seconds for the greeting.
         options: As for `rxws.connect`.
+
+    >>> from rxws.testing import run_virtually
+    >>> async def main():
+    ...     dialer = MemoryDialer()
+    ...     async with connect(dialer) as socket:
+    ...         socket.outgoing.on_next("hello")
+    ...     return dialer.peer.sent
+    >>> run_virtually(main())
+    ['hello']
     """
     settings = check(options, also=("greet", "open_timeout"))
     check_greet(greet, settings)

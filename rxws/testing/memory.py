@@ -311,6 +311,16 @@ def serve(
         request: The request that the handler gets: one from aiohttp's `make_mocked_request`, for example.
         watch: A function that gets the socket before the handler runs, to record it for example.
         options: As for `rxws.websocket`.
+
+    >>> from rxws.testing import run_virtually
+    >>> async def main():
+    ...     socket, peer = serve(lambda incoming: incoming)
+    ...     peer.send("hello")
+    ...     socket.close()
+    ...     await socket.closed
+    ...     return peer.sent
+    >>> run_virtually(main())
+    ['hello']
     """
     function, options = undecorated(handler, options)
     settings = check(options)
