@@ -113,9 +113,8 @@ def start_directly(
 def put_direct_queue(ws: Any, protocol: Any, max_msg_size: int, *, masked: bool) -> None:
     """Give a WebSocket a `DirectQueue` and a parser of frames that are all `masked`, or none of them is."""
     _, direct_queue, make_parser = _fast()
-    ws._reader = direct_queue(protocol, masked=masked)
+    ws._reader = direct_queue(protocol, masked=masked, limit=max_msg_size)
     ws._parser = make_parser(ws._reader, max_msg_size)
-    ws._reader.takes_lone = masked and not 0 < max_msg_size <= 125
 
 
 def put_header_watch(ws: Any, protocol: Any, limit: int, *, deflation: Deflation | None = None) -> HeaderWatch | None:

@@ -78,7 +78,9 @@ def reading(transport: Any) -> FrameWriter:
 async def test_text_of_another_thread_within_a_chunk() -> None:
     """A text of another thread is not an answer to the chunk that happens to be read."""
     writer = reading(Transport(10**9))
-    assert await asyncio.to_thread(writer.offer_text, "a") is None
+    for busy in (False, writer.busy):
+        writer.busy = busy
+        assert await asyncio.to_thread(writer.offer_text, "a") is None
     assert (writer.taken, writer.offer_text("b")) == ((), 1)
 
 
@@ -122,7 +124,7 @@ async def test_texts_that_are_refused() -> None:
     assert writer.offer_text("a" * 65_536) is None
     assert writer.offer_text("é" * 28_640) is None, "which is large only in bytes"
     assert writer.offer_text("\ud800") is None
-    for which, value in (("awake", True), ("congested", True), ("busy", None)):
+    for which, value in (("awake", True), ("congested", True), ("busy", False)):
         writer = reading(Transport(0))
         setattr(writer, which, value)
         assert writer.offer_text("a") is None
@@ -206,7 +208,7 @@ async def test_answers_of_sockets_that_take_turns() -> None:
         for number in numbers:
             writers[number].busy = here()
             assert writers[number].offer(Binary(b"a"))
-            writers[number].busy = None
+            writers[number].busy = False
             writers[number].end_chunk(large=False)
         return [len(transports[number].written) > count for number, count in zip(numbers, before, strict=True)]
 

@@ -11,6 +11,7 @@ from aiohttp._websocket import reader_py
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 from rxws.stats import Counters
+from rxws.wires.aiohttp.fast.framing import MEDIUM_SIZE
 
 TEXT: Final = WSMsgType.TEXT
 BINARY: Final = WSMsgType.BINARY
@@ -77,8 +78,8 @@ class DirectQueue(WebSocketDataQueue):
     """
 
     __slots__ = (
-        *("_end", "_header", "_mask", "_medium", "_unmade", "at", "before", "chunk", "is_open", "left", "receiver"),
-        *("sound", "takes_lone", "violation", "watch", "wire"),
+        *("_end", "_header", "_medium", "_unmade", "at", "before", "chunk", "is_open", "left", "mask"),
+        *("receiver", "sound", "surely_small", "violation", "watch", "wire"),
     )
     receiver: Receiver
     """What gets the messages: the endpoint."""
@@ -87,15 +88,16 @@ class DirectQueue(WebSocketDataQueue):
     watch: Watch
     """What looks at the headers in the rest of a chunk."""
 
-    def __init__(self, protocol: Any, *, masked: bool = True) -> None:
+    def __init__(self, protocol: Any, *, masked: bool = True, limit: int = 0) -> None:
         self._unmade = protocol  # until aiohttp's part is there
         if not MADE_LATER:
             self._make()
-        self._mask, self._header = (0x80, 6) if masked else (0, 2)
-        self._medium = self._mask + 126
+        self.mask, self._header = (0x80, 6) if masked else (0, 2)
+        """The bit of the second byte that says that a frame is masked, where each has to be."""
+        self._medium = self.mask + 126
         self._end: tuple[bytes, int] | None = None  # a chunk, and where the message ends that it begins within
-        self.takes_lone = False
-        """Whether a short message that is alone in its chunk need not come through the parser."""
+        self.surely_small = min(limit - 1, MEDIUM_SIZE) if limit else MEDIUM_SIZE
+        """Bytes of the largest message that need not come through the parser, which may refuse one of `limit` bytes."""
         self.is_open = False
         self.left = 0
         """Messages that may still pass in this turn of the event loop; 0 while it is not open."""
@@ -109,6 +111,11 @@ class DirectQueue(WebSocketDataQueue):
         """Messages that are still to come before it."""
         self.before = b""
         """The bytes that come before it."""
+
+    @property
+    def takes_lone(self) -> bool:
+        """Whether a short message of a client's that is alone in its chunk need not come through the parser."""
+        return self.mask != 0 and self.surely_small >= 125
 
     def open(self) -> None:
         """Let messages pass from now on."""
@@ -139,7 +146,7 @@ class DirectQueue(WebSocketDataQueue):
             if (
                 (at := self.at)
                 and (chunk := self.chunk)[at - 1] > 0x80
-                and chunk[at] == (size + self._mask if size < 126 else self._medium)
+                and chunk[at] == (size + self.mask if size < 126 else self._medium)
             ):
                 self.at = at + size + (self._header if size < 126 else self._header + 2)
                 if receiver.as_it_comes:
@@ -190,7 +197,7 @@ class DirectQueue(WebSocketDataQueue):
         """Pass a control frame that is just that, and the last of its chunk, as it is in most chunks."""
         if not (at := self.at) or (chunk := self.chunk)[at - 1] & 0xF8 != 0x88:
             return False
-        length, size = chunk[at] - self._mask, len(chunk)
+        length, size = chunk[at] - self.mask, len(chunk)
         if not 0 <= length < 126 or at - 1 + self._header + length != size:
             return False
         self.at = size + 1

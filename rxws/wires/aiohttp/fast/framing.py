@@ -18,6 +18,12 @@ LONE: Final = HEADER + 125
 """Bytes of the largest chunk that is one short frame of a client's."""
 LONE_HEADS: Final = [None] * HEADER + [bytes((0x81, 0x80 | size)) for size in range(126)]
 """How a chunk of each length begins that is one short text frame of a client's."""
+TEXT_FRAME: Final = 0x81
+BINARY_FRAME: Final = 0x82
+"""The first byte of a message that is one frame."""
+MEDIUM_SIZE: Final = 65_535
+"""Bytes of the largest frame whose length takes two bytes."""
+HEAD: Final = struct.Struct("!BBH").unpack_from
 HEAD_AND_MASK: Final = struct.Struct("2s4s").unpack_from
 SHORT: Final = {opcode: [bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES}
 MEDIUM: Final = struct.Struct("!BBH").pack

@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from aiohttp import ClientWebSocketResponse, WSMsgType
+from aiohttp._websocket.helpers import websocket_mask
 
 from rxws.close import Close
 from rxws.core.phases import Phased, WirePhase
@@ -22,7 +23,7 @@ from rxws.rx.foreign import as_error, call
 from rxws.rx.loop_thread import here
 from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, ReadBuffer, SharedBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, Receiver, next_message
-from rxws.wires.aiohttp.fast.framing import HEADER, LONE, text_in
+from rxws.wires.aiohttp.fast.framing import BINARY_FRAME, HEAD, HEADER, LONE, TEXT_FRAME, text_in
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
@@ -59,7 +60,18 @@ class FastWire(_FirstInWire):
 
     __slots__ = (  # a dictionary of them would take 1.5 KiB
         *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_headers", "_held", "_last", "_loop", "_looks_later"),
-        *("_marks", "_overdue", "_parse", "_parser", "_queue", "_read_ahead", "_relieved", "_scheduled", "_transport"),
+        *(
+            "_marks",
+            "_most_lone",
+            "_overdue",
+            "_parse",
+            "_parser",
+            "_queue",
+            "_read_ahead",
+            "_relieved",
+            "_scheduled",
+            "_transport",
+        ),
         *("_ws", "offer", "offer_text"),
     )
     can_ping = True
@@ -77,7 +89,8 @@ class FastWire(_FirstInWire):
         self._queue: Any = inside._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
         self._looks_later = self._marks is None and not PARSES_AHEAD  # at the headers
-        self._lone = -1  # bytes of the largest chunk that need not go to the parser if it is one message
+        self._lone = -1  # bytes of the largest chunk that may be one short text, for now
+        self._most_lone = LONE if self._direct is not None and self._marks is None and self._direct.takes_lone else -1
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
         try:
@@ -225,7 +238,7 @@ class FastWire(_FirstInWire):
             else:
                 endpoint.context.run(endpoint.message_received, text)
         finally:
-            writer.busy = None
+            writer.busy = False
         if self._lone < 0:  # a hold has begun
             endpoint.context.run(self._go_on_without_passing)
         elif writer.taken or writer.awake or writer.pongs:
@@ -243,20 +256,14 @@ class FastWire(_FirstInWire):
             writer.busy = here()
             try:
                 if self._looks_later and (headers.since is None or (end := headers.skip_end(nbytes))):
-                    if end:
-                        direct.begin_within(data, end)
-                    else:
-                        direct.chunk, direct.at = data, 1
-                    context.run(self._parse, data)  # aiohttp's parser, which calls DirectQueue.feed_data
-                    if direct.at <= nbytes:  # more than whole messages, or longer ones
-                        direct.finish()
+                    context.run(self._read_frames, direct, data, end)
                 else:
                     context.run(self._parser.feed_data, data)
             finally:
-                writer.busy = None
+                writer.busy = False
                 direct.chunk, direct.at = b"", 0
             passing = direct.is_open
-            self._lone = LONE if passing and direct.takes_lone and self._marks is None and headers.since is None else -1
+            self._lone = self._most_lone if passing and headers.since is None else -1
         if passing:
             if writer.taken or writer.awake or writer.pongs:
                 writer.end_chunk(large=nbytes > MUCH)
@@ -268,6 +275,66 @@ class FastWire(_FirstInWire):
             own.filled(max(headers.frames, passed))
             if own.paused:
                 self._continue_soon()
+
+    def _read_frames(self, direct: DirectQueue, data: bytes, end: int) -> None:
+        """Read a chunk that begins with a frame; or within a message, which ends there."""
+        if end:
+            direct.begin_within(data[:end], end)
+            self._parse_part(direct, data[:end])
+            if direct.exception() is not None:
+                return
+        end = self._read_messages(direct, data, end)
+        if end < len(data):
+            direct.chunk, direct.at = data[end:], 1
+            self._parse_part(direct, direct.chunk)
+
+    def _parse_part(self, direct: DirectQueue, data: bytes) -> None:
+        self._parse(data)  # aiohttp's parser, which calls DirectQueue.feed_data
+        if direct.at <= len(data):  # more than whole messages, or longer ones
+            direct.finish()
+
+    def _read_messages(self, direct: DirectQueue, data: bytes, at: int) -> int:
+        """Hand on messages from that place of a chunk on, while each is whole and one frame; return where they end.
+
+        The parser gets what follows. It would take longer for these: it does not tell about headers, which would need a
+        look of their own.
+        """
+        endpoint, mask, most = self._endpoint, direct.mask, direct.surely_small
+        counters, emit, passed, size = endpoint.counters, endpoint.emit, 0, len(data)
+        while at + 4 <= size and direct.left > passed:
+            opcode, length, wide = HEAD(data, at)
+            length -= mask
+            if length < 126:
+                begin = at + 2
+            else:
+                begin, length = at + 4, wide if length == 126 else size
+            if mask:
+                begin += 4
+            end = begin + length
+            if end > size or not 0 <= length <= most or (opcode != TEXT_FRAME and opcode != BINARY_FRAME):
+                break
+            message: Any = data[begin:end]
+            if mask:
+                message = bytearray(message)
+                websocket_mask(data[begin - 4 : begin], message)
+            if opcode == BINARY_FRAME:
+                message = bytes(message)
+            else:
+                try:
+                    message = message.decode()
+                except UnicodeDecodeError:
+                    break
+            at = end
+            passed += 1
+            if endpoint.as_it_comes:
+                counters.received += 1
+                counters.received_bytes += length
+                emit(message)
+            else:
+                endpoint.message_received(message)
+        if direct.left:
+            direct.left -= passed
+        return at
 
     def _go_on_without_passing(self) -> None:
         if self.phase is PEER_CLOSED:  # its close frame has passed
@@ -322,7 +389,7 @@ class FastWire(_FirstInWire):
             self._continue_soon()
             raise
         finally:
-            writer.busy = None
+            writer.busy = False
         if left_over:
             self._continue_soon()
         if self.blind or (left_over and arrived):

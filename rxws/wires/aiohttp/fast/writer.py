@@ -129,8 +129,8 @@ class FrameWriter:
         """Whether the endpoint has something to write, or is not there yet."""
         self.congested = False
         """Whether the kernel has refused bytes."""
-        self.busy: object = None
-        """Where a chunk is being read, as `here()` has it, whose answers are to leave together; else `None`."""
+        self.busy: object = False
+        """Where a chunk is being read, as `here()` has it, whose answers are to leave together; else `False`."""
         self.waits = False
         """Whether it will write when the turn ends."""
         self.taken: list[Any] | tuple[()] = ()
@@ -186,7 +186,7 @@ class FrameWriter:
         self._left = self._batch
         if self._room is None:
             return True
-        room = self._room(self.waits or self.busy is not None)  # which may offer a ping: there must be some left for it
+        room = self._room(bool(self.busy or self.waits))  # which may offer a ping: there must be some left for it
         self._divide(room and max(room, frame.weight), self._batch - sum(ping.weight for ping in self.taken))
         return frame.weight <= self._left
 
