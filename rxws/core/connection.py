@@ -36,7 +36,7 @@ Each costs about as much as a message.
 
 
 PING_SIZE: Final = 8
-"""Bytes of a ping's data, which is its number."""
+"""Bytes of a ping's data, which is its number in hexadecimal digits: some peers make text of it, and bytes again."""
 
 ANSWERS_WAITING: Final = 16
 """Answers to pings in the application's words that wait; each may be as large as a message."""
@@ -398,7 +398,7 @@ class Connection(_FirstInConnection):
     def pong_received(self, data: bytes) -> None:
         """Note a pong: the peer has read all that went before the ping that it answers (RFC 6455, section 5.5.3)."""
         self.sign_of_life()
-        number = int.from_bytes(data, "big") if len(data) == PING_SIZE else 0
+        number = _number_in(data)
         if not self._ponged < number <= self._pinged:  # nobody asked for it
             if self.receipts is not None and self.receipts.unasked():
                 self.wire.wake()
@@ -490,7 +490,7 @@ class Connection(_FirstInConnection):
         return taken
 
     def _next_ping(self) -> Ping:
-        return Ping((self._pinged + 1).to_bytes(PING_SIZE, "big"))
+        return Ping(b"%0*x" % (PING_SIZE, self._pinged + 1))
 
     def _asked(self, *, last: bool = False) -> None:
         """Tell all who ask that a ping goes."""
@@ -537,3 +537,11 @@ class Connection(_FirstInConnection):
             self._owner.note(violation)
         else:
             self.wire.wake()
+
+
+def _number_in(pong: bytes) -> int:
+    """Return the number of the ping that a pong answers; 0 if it is none of ours."""
+    try:
+        return int(pong, 16) if len(pong) >= PING_SIZE else 0
+    except ValueError:
+        return 0
