@@ -86,7 +86,7 @@ async def test_no_heartbeat() -> None:
     await turns()
     peer.congested = True
     peer.congested = False
-    peer.pong(b"unasked")
+    peer.pong(b"not asked for")
     assert socket.rtt is None
     peer.drop()
 

@@ -101,7 +101,6 @@ async def test_all_stop_together_and_their_clients_see_1001(tmp_path: Path, even
         else:
             os.killpg(running.process.pid, signal.Signals[how.split()[0]])
         if how.endswith("and SIGTERM"):
-            await asyncio.sleep(0.01)  # or the system may make one of both
             running.process.send_signal(signal.SIGTERM)
         output, errors = await running.output()
         assert running.process.returncode == 0

@@ -118,6 +118,14 @@ def test_forked_process_keeps_no_file(tmp_path: Path) -> None:
     assert subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=30).stdout == "recorded again\n"
 
 
+def test_file_that_becomes_free(tmp_path: Path) -> None:
+    """One that a process has for a moment, such as a child between `fork` and its first line, is waited for."""
+    with (tmp_path / "r.jsonl").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        threading.Timer(0.05, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        files.open_alone(tmp_path / "r.jsonl").close()
+
+
 def test_files_of_the_parent(tmp_path: Path) -> None:
     """A forked process leaves the files to its parent."""
     file = files.open_alone(tmp_path / "r.jsonl")

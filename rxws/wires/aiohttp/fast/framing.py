@@ -23,7 +23,7 @@ BINARY_FRAME: Final = 0x82
 """The first byte of a message that is one frame."""
 MEDIUM_SIZE: Final = 65_535
 """Bytes of the largest frame whose length takes two bytes."""
-HEAD: Final = struct.Struct("!BBH").unpack_from
+FIRST_BYTES: Final = struct.Struct("!BBH").unpack_from
 HEAD_AND_MASK: Final = struct.Struct("2s4s").unpack_from
 SHORT: Final = {opcode: [bytes((0x80 | opcode, size)) for size in range(126)] for opcode in OPCODES}
 MEDIUM: Final = struct.Struct("!BBH").pack

@@ -23,7 +23,7 @@ from rxws.rx.foreign import as_error, call
 from rxws.rx.loop_thread import here
 from rxws.wires.aiohttp.fast.chunks import INFLATED_A_TURN, MESSAGES_A_TURN, ReadBuffer, SharedBuffer
 from rxws.wires.aiohttp.fast.direct_queue import BINARY, PARSES_AHEAD, TEXT, DirectQueue, Receiver, next_message
-from rxws.wires.aiohttp.fast.framing import BINARY_FRAME, HEAD, HEADER, LONE, TEXT_FRAME, text_in
+from rxws.wires.aiohttp.fast.framing import BINARY_FRAME, FIRST_BYTES, HEADER, LONE, TEXT_FRAME, text_in
 from rxws.wires.aiohttp.fast.writer import FrameWriter, Turns
 from rxws.wires.aiohttp.header_watch import HeaderWatch
 from rxws.wires.aiohttp.inside import (
@@ -302,7 +302,7 @@ class FastWire(_FirstInWire):
         endpoint, mask, most = self._endpoint, direct.mask, direct.surely_small
         counters, emit, passed, size = endpoint.counters, endpoint.emit, 0, len(data)
         while at + 4 <= size and direct.left > passed:
-            opcode, length, wide = HEAD(data, at)
+            opcode, length, wide = FIRST_BYTES(data, at)
             length -= mask
             if length < 126:
                 begin = at + 2
