@@ -72,9 +72,9 @@ class DirectQueue(WebSocketDataQueue):
     Data messages go to the `receiver`, control frames to the `wire`. Anything else is queued, and closes it: nothing
     may overtake what is queued. aiohttp's part is made for the first that is queued, since its `deque` is large.
 
-    The parser does not tell how a message came. Most come as one frame with a short length, `masked` or not: as long as
-    the next frame of the `chunk` is just that, its header needs no closer look. At the first that is not, `check` gets
-    the rest.
+    Whole messages at the beginning of a chunk do not come here: the wire reads them itself. The parser does not tell
+    how the others came. Most are one frame with a short length, `masked` or not: as long as the next frame of the
+    `chunk` is just that, its header needs no closer look. At the first that is not, `check` gets the rest.
     """
 
     __slots__ = (

@@ -59,20 +59,9 @@ class FastWire(_FirstInWire):
     """A prepared aiohttp WebSocket, of either side."""
 
     __slots__ = (  # a dictionary of them would take 1.5 KiB
-        *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_headers", "_held", "_last", "_loop", "_looks_later"),
-        *(
-            "_marks",
-            "_most_lone",
-            "_overdue",
-            "_parse",
-            "_parser",
-            "_queue",
-            "_read_ahead",
-            "_relieved",
-            "_scheduled",
-            "_transport",
-        ),
-        *("_ws", "offer", "offer_text"),
+        *("_aiohttp", "_close_timeout", "_deadline", "_direct", "_headers", "_held", "_last", "_looks_later"),
+        *("_loop", "_marks", "_most_lone", "_overdue", "_parse", "_parser", "_queue", "_read_ahead"),
+        *("_relieved", "_scheduled", "_transport", "_ws", "offer", "offer_text"),
     )
     can_ping = True
 
@@ -89,7 +78,7 @@ class FastWire(_FirstInWire):
         self._queue: Any = inside._reader
         self._direct = self._queue if isinstance(self._queue, DirectQueue) else None
         self._looks_later = self._marks is None and not PARSES_AHEAD  # at the headers
-        self._lone = -1  # bytes of the largest chunk that may be one short text, for now
+        self._lone = -1  # bytes of the largest chunk that is looked at for one short text; fewer than none for now
         self._most_lone = LONE if self._direct is not None and self._marks is None and self._direct.takes_lone else -1
         self._close_timeout = close_timeout
         self._loop = asyncio.get_running_loop()
