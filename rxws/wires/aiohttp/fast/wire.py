@@ -290,9 +290,9 @@ class FastWire(_FirstInWire):
         """
         endpoint, mask, most = self._endpoint, direct.mask, direct.surely_small
         counters, emit, passed, size = endpoint.counters, endpoint.emit, 0, len(data)
-        while at + 4 <= size and direct.left > passed:
+        while at + 4 <= size and direct.left > passed:  # which a hold sets to 0
             opcode, length, wide = FIRST_BYTES(data, at)
-            length -= mask
+            length ^= mask  # from 128 on if it is masked, and should not be, or the other way around
             if length < 126:
                 begin = at + 2
             else:
@@ -300,19 +300,21 @@ class FastWire(_FirstInWire):
             if mask:
                 begin += 4
             end = begin + length
-            if end > size or not 0 <= length <= most or (opcode != TEXT_FRAME and opcode != BINARY_FRAME):
+            if end > size or length > most:
                 break
             message: Any = data[begin:end]
             if mask:
                 message = bytearray(message)
                 websocket_mask(data[begin - 4 : begin], message)
-            if opcode == BINARY_FRAME:
-                message = bytes(message)
-            else:
+            if opcode == TEXT_FRAME:
                 try:
                     message = message.decode()
                 except UnicodeDecodeError:
                     break
+            elif opcode == BINARY_FRAME:
+                message = bytes(message)
+            else:
+                break
             at = end
             passed += 1
             if endpoint.as_it_comes:
